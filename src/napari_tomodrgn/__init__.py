@@ -1,0 +1,61 @@
+"""Heterogeneity of cryo-ET subtomograms: training, analysis and a napari plugin.
+
+The public names are looked up when first used, so that importing the package costs nothing:
+napari reads the manifest, and the command line prints its help, without waiting for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.reconstruct import reconstruct
+    from napari_tomodrgn.config import RunConfig
+    from napari_tomodrgn.data.dialects import read_particles
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.data.volume import Volume
+    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.synthetic import simulate
+
+__all__ = [
+    "ParticleSet",
+    "Run",
+    "RunConfig",
+    "Volume",
+    "__version__",
+    "read_particles",
+    "reconstruct",
+    "simulate",
+    "train",
+]
+
+_HOME = {
+    "ParticleSet": "data.particles",
+    "Run": "learn.run",
+    "RunConfig": "config",
+    "Volume": "data.volume",
+    "read_particles": "data.dialects",
+    "reconstruct": "analysis.reconstruct",
+    "simulate": "synthetic",
+    "train": "learn.train",
+}
+
+try:
+    __version__ = version("napari-tomodrgn")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
