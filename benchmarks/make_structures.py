@@ -170,7 +170,7 @@ def centroid_zyx_angstrom(volume: FloatArray) -> FloatArray:
     """Density-weighted centroid in Å from the box centre, zyx."""
     axis = (np.arange(BOX_PX) - BOX_PX // 2) * VOXEL_ANGSTROM
     sums = [volume.sum(axis=other) @ axis for other in ((1, 2), (0, 2), (0, 1))]
-    return np.array(sums) / volume.sum()
+    return np.asarray(np.array(sums) / volume.sum())
 
 
 def check_hand(model: gemmi.Model) -> None:
