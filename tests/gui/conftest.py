@@ -1,0 +1,80 @@
+"""Fixtures of the tests that open windows; these alone need napari and Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+# Without napari and pytest-qt this folder is left out, the rest of the suite runs.
+collect_ignore_glob = [] if find_spec("napari") and find_spec("pytestqt") else ["*"]
+
+
+@pytest.fixture(scope="session")
+def gl_is_real(qapp: Any) -> str:
+    """The OpenGL renderer's name, after seeing that a lit pixel comes back.
+
+    On a platform without OpenGL (Qt's "offscreen") every frame is black and nothing raises; a
+    test of pixels would then prove nothing.
+    """
+    from vispy import scene
+    from vispy.gloo import gl
+
+    canvas = scene.SceneCanvas(size=(64, 64), bgcolor="white", show=True)
+    try:
+        picture = canvas.render()
+        canvas.set_current()
+        renderer = gl.glGetParameter(gl.GL_RENDERER)
+    except (AttributeError, IndexError, RuntimeError) as error:
+        pytest.fail(f"no OpenGL here ({error}): run the tests with `make test`")
+    finally:
+        canvas.close()
+    assert renderer, "no OpenGL renderer: run the tests with `make test`"
+    assert picture[..., :3].min() > 200, f"{renderer} gives black frames: run `make test`"
+    return str(renderer)
+
+
+@pytest.fixture(autouse=True)
+def _viewers_need_real_gl(request: pytest.FixtureRequest) -> None:
+    if "make_napari_viewer" in request.fixturenames:
+        request.getfixturevalue("gl_is_real")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_its_test(qapp: Any) -> Iterator[None]:
+    """Fail a test whose workers still run two seconds after it; napari's fixture does not look."""
+    yield
+    from qtpy.QtCore import QThreadPool
+
+    pool = QThreadPool.globalInstance()
+    pool.waitForDone(2000)
+    running = pool.activeThreadCount()
+    assert running == 0, f"{running} worker thread(s) still running after the test"
+
+
+@pytest.fixture
+def lit() -> Callable[..., float]:
+    """Fraction of pixels that differ from the background by more than a threshold."""
+
+    def fraction(picture: Picture, background: int = 0, threshold: int = 60) -> float:
+        distance = np.abs(picture[..., :3].astype(int) - background).max(axis=-1)
+        return float((distance > threshold).mean())
+
+    return fraction
+
+
+@pytest.fixture
+def changed() -> Callable[[Picture, Picture], float]:
+    """Fraction of pixels that differ between two pictures of the same shape."""
+
+    def fraction(before: Picture, after: Picture) -> float:
+        assert before.shape == after.shape, "the canvas was resized between the two pictures"
+        return float((before[..., :3] != after[..., :3]).any(axis=-1).mean())
+
+    return fraction
