@@ -33,7 +33,8 @@ install: .venv/.installed
 	    fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	    echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1)." >&2; \
+	    echo "Python 3.11 or newer is needed, and none of these is:" \
+	        "$(or $(PYTHON),python3 ($$(python3 --version 2>&1)) python3.13 python3.12 python3.11)." >&2; \
 	    echo "Install it (python.org, conda, apt-get install python3.11 python3.11-venv)" \
 	        "and run: make install PYTHON=/path/to/python3.11" >&2; \
 	    exit 1; \
