@@ -1,0 +1,128 @@
+"""Fourier shell correlation, low-pass and correlation of maps. Shells as RELION counts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.data.volume import Volume
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FscCurve:
+    """Correlation of two maps by shell.
+
+    Attributes
+    ----------
+    correlation
+        ``(shell,)``, shell 0 is the origin, the last is Nyquist.
+    frequency_per_angstrom
+        ``(shell,)``.
+    """
+
+    correlation: FloatArray
+    frequency_per_angstrom: FloatArray
+
+    def resolution_angstrom(self, threshold: float = 0.143) -> float:
+        """Resolution at which the curve first falls below ``threshold``, linearly interpolated.
+
+        Nyquist if it never does; infinite if the first shell is below already.
+        """
+        below = np.flatnonzero(self.correlation[1:] < threshold) + 1
+        if not len(below):
+            return float(1 / self.frequency_per_angstrom[-1])
+        shell = int(below[0])
+        if shell == 1:
+            return float("inf")
+        before, after = self.correlation[shell - 1], self.correlation[shell]
+        part = (before - threshold) / (before - after)
+        s0, s1 = self.frequency_per_angstrom[shell - 1 : shell + 1]
+        return float(1 / (s0 + part * (s1 - s0)))
+
+
+def shell_radii(box_size_px: int) -> FloatArray:
+    """Distance from the origin, in Fourier pixels, of each entry of ``rfftn`` of a cube."""
+    axis = np.fft.fftfreq(box_size_px, 1 / box_size_px)
+    half = np.arange(box_size_px // 2 + 1)
+    squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
+    return np.asarray(np.sqrt(squared))
+
+
+def _half_weights(box_size_px: int) -> FloatArray:
+    """How often each column of ``rfftn`` stands in the full transform."""
+    weights = np.full(box_size_px // 2 + 1, 2.0)
+    weights[0] = 1.0
+    weights[-1] = 1.0
+    return weights
+
+
+def fsc(first: Volume, second: Volume, mask: FloatArray | None = None) -> FscCurve:
+    """Fourier shell correlation of two maps of the same box.
+
+    Parameters
+    ----------
+    first, second
+        The maps; voxel size of the first.
+    mask
+        Multiplied with both, if given.
+    """
+    if first.data.shape != second.data.shape:
+        raise ValueError(f"maps of {first.data.shape} and {second.data.shape} do not compare")
+    factor = 1.0 if mask is None else mask
+    a = np.fft.rfftn(first.data.astype(np.float64) * factor)
+    b = np.fft.rfftn(second.data.astype(np.float64) * factor)
+    box = first.box_size_px
+    shells = np.rint(shell_radii(box)).astype(int).ravel()
+    weights = np.broadcast_to(_half_weights(box), a.shape)
+
+    def by_shell(values: FloatArray) -> FloatArray:
+        total = np.bincount(shells, weights=(values * weights).ravel())
+        return np.asarray(total[: box // 2 + 1])
+
+    cross = by_shell((a * b.conj()).real)
+    power = np.sqrt(by_shell(np.abs(a) ** 2) * by_shell(np.abs(b) ** 2))
+    correlation = np.divide(cross, power, out=np.zeros_like(cross), where=power > 0)
+    frequency = np.arange(box // 2 + 1) / (box * first.voxel_size_angstrom)
+    return FscCurve(correlation, frequency)
+
+
+def filter_shells(volume: Volume, factors: FloatArray) -> Volume:
+    """The map with each shell multiplied; shells beyond ``factors`` are removed."""
+    shells = np.rint(shell_radii(volume.box_size_px)).astype(int)
+    table = np.zeros(max(int(shells.max()) + 1, len(factors)))
+    table[: len(factors)] = factors
+    spectrum = np.fft.rfftn(volume.data.astype(np.float64)) * table[shells]
+    data = np.fft.irfftn(spectrum, s=volume.data.shape, axes=(0, 1, 2))
+    return Volume(data.astype(np.float32), volume.voxel_size_angstrom)
+
+
+def low_pass(volume: Volume, resolution_angstrom: float) -> Volume:
+    """The map up to a resolution, with a cosine edge two shells wide."""
+    cut = volume.box_size_px * volume.voxel_size_angstrom / resolution_angstrom
+    shells = np.arange(volume.box_size_px // 2 + 1)
+    edge = np.clip((cut + 1 - shells) / 2, 0, 1)
+    return filter_shells(volume, (1 - np.cos(np.pi * edge)) / 2)
+
+
+def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> FloatArray:
+    """Sphere of ones with a cosine edge; radius and edge are fractions of half the box."""
+    axis = (np.arange(box_size_px) - box_size_px // 2) / (box_size_px / 2)
+    distance = np.sqrt(
+        axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
+    )
+    part = np.clip((distance - radius) / edge, 0, 1)
+    return np.asarray((1 + np.cos(np.pi * part)) / 2)
+
+
+def correlation(first: Volume, second: Volume, mask: FloatArray | None = None) -> float:
+    """Pearson correlation of two maps inside a mask (its weights where it is soft)."""
+    weights = np.ones(first.data.shape) if mask is None else mask
+    total = weights.sum()
+    a = first.data - (first.data * weights).sum() / total
+    b = second.data - (second.data * weights).sum() / total
+    norm = np.sqrt((a * a * weights).sum() * (b * b * weights).sum())
+    return float((a * b * weights).sum() / norm) if norm > 0 else 0.0

@@ -1,0 +1,195 @@
+"""Half maps, map and resolution of any subset of particles, from the data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from napari_tomodrgn.analysis.fsc import (
+    FscCurve,
+    filter_shells,
+    fsc,
+    soft_sphere,
+)
+from napari_tomodrgn.config import DataConfig, WeightConfig
+from napari_tomodrgn.data.checks import check_stacks
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.preprocess import ImageReader, prepare
+from napari_tomodrgn.data.volume import Volume, write_volume
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.backproject import BackProjection, back_project
+from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.events import Preparing
+from napari_tomodrgn.physics.lattice import half_plane
+
+# Particles read at a time: images are never all in memory.
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What a set of particles looks like by back-projection.
+
+    Attributes
+    ----------
+    map, filtered
+        Of all particles; ``filtered`` has each shell weighted by what the half maps agree on,
+        √(2 FSC / (1 + FSC)), up to where FSC falls below 0.143.
+    half1, half2
+        Of two halves of the particles, split at random: no image is in both.
+    fsc
+        Of the half maps, inside a soft sphere.
+    particles
+        How many there were.
+    """
+
+    map: Volume
+    filtered: Volume
+    half1: Volume
+    half2: Volume
+    fsc: FscCurve
+    particles: int
+
+    @property
+    def resolution_angstrom(self) -> float:
+        """Where the half maps' FSC falls below 0.143."""
+        return self.fsc.resolution_angstrom(0.143)
+
+    def save(self, out: str | Path) -> None:
+        """Write ``map.mrc, map_filtered.mrc, half1.mrc, half2.mrc, fsc.csv`` into a folder."""
+        out = Path(out)
+        names = {"map": self.map, "map_filtered": self.filtered}
+        for name, volume in {**names, "half1": self.half1, "half2": self.half2}.items():
+            write_volume(out / f"{name}.mrc", volume)
+        shells = np.arange(len(self.fsc.correlation))
+        table = pd.DataFrame(
+            {
+                "shell": shells,
+                "frequency_per_angstrom": self.fsc.frequency_per_angstrom,
+                "fsc": self.fsc.correlation,
+            }
+        )
+        with written_atomically(out / "fsc.csv") as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def reconstruct(
+    particles: ParticleSet,
+    ids: Iterable[str] | None = None,
+    *,
+    data: DataConfig | None = None,
+    weight: WeightConfig | None = None,
+    seed: int = 0,
+) -> Reconstruction:
+    """Half maps, map and FSC of particles.
+
+    Parameters
+    ----------
+    particles
+        The set.
+    ids
+        Identities of the particles to use; all if None.
+    data, weight
+        Window, contrast and weights; the defaults of a run if None.
+    seed
+        Of the split into halves.
+
+    Raises
+    ------
+    BadInputError
+        If there are fewer than two particles, or the images cannot be read.
+    """
+    chosen = particles if ids is None else particles.select(ids)
+    return run_to_end(reconstruct_steps(chosen, data=data, weight=weight, seed=seed))
+
+
+def reconstruct_steps(
+    particles: ParticleSet,
+    *,
+    data: DataConfig | None = None,
+    weight: WeightConfig | None = None,
+    seed: int = 0,
+) -> Generator[Preparing, None, Reconstruction]:
+    """`reconstruct` as a generator of events that a caller may stop."""
+    if len(particles) < 2:
+        raise BadInputError(
+            f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
+            code="too-few-particles",
+        )
+    check_stacks(particles)
+    data, weight = data or DataConfig(), weight or WeightConfig()
+    sign = decide_sign(particles, data)
+    first = np.zeros(len(particles), dtype=bool)
+    first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
+    halves: list[BackProjection | None] = [None, None]
+    done, total = 0, len(particles.images)
+    for block in np.array_split(np.arange(len(particles)), -(-len(particles) // _BLOCK)):
+        keep = np.isin(np.arange(len(particles)), block)
+        for half, rows in enumerate((keep & first, keep & ~first)):
+            if not rows.any():
+                continue
+            part = particles.take(rows)
+            sums = _block_sums(part, data, weight, sign)
+            halves[half] = sums if halves[half] is None else halves[half] + sums  # type: ignore[operator]
+            done += len(part.images)
+            yield Preparing(done, total)
+    one, two = halves
+    assert one is not None and two is not None  # both halves have at least one particle
+    return _finish(one, two, particles)
+
+
+def _block_sums(
+    particles: ParticleSet, data: DataConfig, weight: WeightConfig, sign: int
+) -> BackProjection:
+    lattice = half_plane(particles.optics.box_size_px, include_dc=True)
+    reader = ImageReader(particles, lattice, data, sign)
+    images = run_to_end(prepare(reader, len(lattice), np.inf, None))
+    tilts = TiltData(particles, images, lattice, weight)
+    sums = run_to_end(back_project(tilts, torch.arange(len(particles))))
+    # Each block has a scale and a mean weight of its own: undo both, so that blocks add up.
+    weight_mean = tilts.mean_weight
+    return BackProjection(
+        sums.numerator * (images.scale * weight_mean),
+        sums.denominator * weight_mean,
+        sums.box_size_px,
+    )
+
+
+def _finish(one: BackProjection, two: BackProjection, particles: ParticleSet) -> Reconstruction:
+    pixel = particles.optics.pixel_size_angstrom
+
+    def volume(sums: BackProjection) -> Volume:
+        return Volume(sums.volume().cpu().numpy().astype(np.float32), pixel)
+
+    half1, half2, whole = volume(one), volume(two), volume(one + two)
+    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    return Reconstruction(
+        map=whole,
+        filtered=filter_shells(whole, figure_of_merit(curve)),
+        half1=half1,
+        half2=half2,
+        fsc=curve,
+        particles=len(particles),
+    )
+
+
+def figure_of_merit(curve: FscCurve, threshold: float = 0.143) -> np.ndarray:
+    """√(2 FSC / (1 + FSC)) by shell, 0 from where the FSC first falls below ``threshold``.
+
+    The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
+    J. Mol. Biol. 2003).
+    """
+    correlation = np.clip(curve.correlation, 0, 1)
+    factors = np.sqrt(2 * correlation / (1 + correlation))
+    below = np.flatnonzero(curve.correlation[1:] < threshold)
+    if len(below):
+        factors[below[0] + 1 :] = 0
+    factors[0] = 1.0
+    return np.asarray(factors)

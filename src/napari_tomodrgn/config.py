@@ -1,0 +1,208 @@
+"""Configuration: one frozen, validated object, saved as JSON, which also draws the form.
+
+Field titles, descriptions and bounds are what the window shows; the command line and a TOML file
+fill the same fields.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_tomodrgn.errors import BadInputError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Settings):
+    """How images become Fourier samples."""
+
+    contrast: Literal["auto", "keep", "invert"] = Field(
+        "auto",
+        title="Contrast",
+        description="Sign of the images. auto: decided by a quick reconstruction of a sample.",
+    )
+    ctf_premultiplied: bool | None = Field(
+        None,
+        title="CTF pre-multiplied",
+        description="Images were multiplied by their CTF on export; empty: as the star file says.",
+    )
+    dose_weighted: bool | None = Field(
+        None,
+        title="Dose-weighted",
+        description="Images were dose-weighted on export; empty: as the star file says.",
+    )
+    window_inner: float = Field(
+        0.8,
+        ge=0.0,
+        le=1.5,
+        title="Window, inner radius",
+        description="Fraction of half the box inside which pixels are kept in full.",
+    )
+    window_outer: float = Field(
+        0.9,
+        ge=0.0,
+        le=1.5,
+        title="Window, outer radius",
+        description="Fraction of half the box beyond which pixels are zero.",
+    )
+    held_out_fraction: float = Field(
+        0.1,
+        ge=0.0,
+        le=0.5,
+        title="Held-out images",
+        description="Share of each particle's tilt images kept from training to measure "
+        "over-fitting.",
+    )
+    memory_gb: float = Field(
+        4.0,
+        gt=0.0,
+        title="Memory for images (GB)",
+        description="Fourier samples larger than this are kept in a file in the run directory.",
+    )
+
+
+class WeightConfig(_Settings):
+    """How much each Fourier sample counts."""
+
+    dose: bool = Field(
+        True,
+        title="Dose weighting",
+        description="Down-weight frequencies that the electron dose has destroyed.",
+    )
+    tilt: bool = Field(
+        True, title="Tilt weighting", description="Weight each image by the cosine of its tilt."
+    )
+    dose_mask: bool = Field(
+        True,
+        title="Dose mask",
+        description="Leave out frequencies beyond 2.51 times the critical dose.",
+    )
+
+
+class ModelConfig(_Settings):
+    """Shape of the variational autoencoder."""
+
+    latent_dim: int = Field(
+        8, ge=1, le=512, title="Latent dimensions", description="Numbers that describe a particle."
+    )
+    image_encoder_layers: int = Field(3, ge=0, le=16, title="Image encoder layers")
+    image_encoder_dim: int = Field(256, ge=8, le=4096, title="Image encoder width")
+    image_features: int = Field(
+        128, ge=4, le=4096, title="Features per image", description="Output of the image encoder."
+    )
+    particle_encoder_layers: int = Field(3, ge=0, le=16, title="Particle encoder layers")
+    particle_encoder_dim: int = Field(256, ge=8, le=4096, title="Particle encoder width")
+    pooling: Literal["concatenate", "max", "mean", "median", "set"] = Field(
+        "mean",
+        title="Pooling over tilts",
+        description="How the images of one particle are joined; all modes take unequal tilts.",
+    )
+    decoder_layers: int = Field(3, ge=0, le=16, title="Decoder layers")
+    decoder_dim: int = Field(256, ge=8, le=4096, title="Decoder width")
+    encoding: Literal[
+        "gaussian",
+        "geometric",
+        "geometric_full",
+        "geometric_low",
+        "geometric_no_high",
+        "none",
+    ] = Field(
+        "gaussian", title="Positional encoding", description="How a frequency enters the decoder."
+    )
+    encoding_features: int | None = Field(
+        None,
+        ge=2,
+        le=1024,
+        title="Encoding features",
+        description="Frequencies per axis; empty: half the box.",
+    )
+    encoding_sigma: float = Field(
+        0.5,
+        gt=0.0,
+        le=10.0,
+        title="Encoding bandwidth",
+        description="Standard deviation of the random frequencies, in units of half the box.",
+    )
+    activation: Literal["relu", "leaky_relu", "silu"] = Field("relu", title="Activation")
+
+
+class TrainConfig(_Settings):
+    """How the autoencoder learns."""
+
+    epochs: int = Field(30, ge=1, le=100_000, title="Epochs")
+    batch_size: int = Field(
+        8, ge=1, le=4096, title="Batch size", description="Particles per step."
+    )
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0, title="Learning rate")
+    weight_decay: float = Field(0.0, ge=0.0, le=1.0, title="Weight decay")
+    points_per_particle: int = Field(
+        2048,
+        ge=0,
+        title="Fourier samples per particle and step",
+        description="Drawn at random in each step; 0 uses all of them.",
+    )
+    beta: float | None = Field(
+        None,
+        ge=0.0,
+        title="Beta",
+        description="Weight of the KL divergence; empty: 1 / latent dimensions.",
+    )
+    beta_schedule: Literal["constant", "linear", "cyclic"] = Field(
+        "constant",
+        title="Beta schedule",
+        description="linear rises over the first half of the run; cyclic rises four times.",
+    )
+    capacity: float | None = Field(
+        None,
+        gt=0.0,
+        title="Controlled capacity",
+        description="Strength that holds the KL divergence at beta instead of weighing it.",
+    )
+    checkpoint_every: int = Field(
+        1, ge=1, title="Checkpoint interval", description="Epochs between checkpoints."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", title="Precision", description="auto: bfloat16 where the GPU has it, else float32."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", title="Device")
+
+
+class RunConfig(_Settings):
+    """Everything that decides what a run computes."""
+
+    method: Literal["vae", "linear"] = Field("vae", title="Method")
+    seed: int = Field(0, ge=0, title="Seed", description="Same seed, same device: same result.")
+    data: DataConfig = Field(default_factory=DataConfig)
+    weight: WeightConfig = Field(default_factory=WeightConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read a TOML file with the tables ``data``, ``weight``, ``model`` and ``train``.
+
+    Raises
+    ------
+    BadInputError
+        If the file is absent, not TOML, or has a field that is unknown or out of bounds.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            return RunConfig.model_validate(tomllib.load(stream))
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be read ({error.strerror}).", code="no-file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: not a TOML file ({error}).", code="bad-config") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInputError(
+            f"{path}: field {field!r}: {first['msg']}.", code="bad-config"
+        ) from error

@@ -1,0 +1,214 @@
+"""`ParticleSet`: one row per kept tilt image, one row per particle, and the optics they share.
+
+Every value of one tilt image stands in that image's own row: pose, shift, defocus, dose, stage
+tilt, file. Hiding a tilt or choosing particles is choosing rows, and nothing can fall out of step.
+A particle is known by its tomogram and its own name, never by a position in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.geometry import euler_to_matrix
+
+# Columns of ``ParticleSet.images``; every dialect fills all of them.
+IMAGE_COLUMNS: dict[str, str] = {
+    "particle_id": "identity of the particle (categorical, in the order of `particles`)",
+    "tilt_index": "0-based index of the tilt in its tilt series, as the source numbers them",
+    "stack": "image file (categorical, absolute path)",
+    "stack_index": "0-based index of the image in that file",
+    "rot_deg": "first Euler angle of the whole rotation reference -> image, RELION's rot",
+    "tilt_deg": "second Euler angle, RELION's tilt",
+    "psi_deg": "third Euler angle, RELION's psi",
+    "shift_x_px": "shift that brings the image content to the box centre, along x",
+    "shift_y_px": "the same along y",
+    "defocus_u_angstrom": "defocus along the major axis, positive is underfocus",
+    "defocus_v_angstrom": "defocus along the minor axis",
+    "defocus_angle_deg": "angle of the major axis from x",
+    "phase_shift_deg": "phase plate",
+    "dose_e_per_angstrom2": "exposure accumulated before or through this image, as the source says",
+    "stage_tilt_deg": "tilt of the stage; where the source keeps only its cosine, positive",
+    "source_row": "0-based row of the block of the source star that this image came from",
+}
+
+# Columns of ``ParticleSet.particles``, whose index is ``particle_id``.
+PARTICLE_COLUMNS: dict[str, str] = {
+    "tomogram": "name of the tomogram",
+    "particle": "name of the particle within its tomogram, as the source gives it",
+    "position_x_angstrom": "centre in the tomogram from its corner, x (NaN where not given)",
+    "position_y_angstrom": "the same, y",
+    "position_z_angstrom": "the same, z",
+    "rot_deg": "Euler angle of the particle in the tomogram, reference -> specimen (NaN if unknown)",
+    "tilt_deg": "second angle",
+    "psi_deg": "third angle",
+    "tilts": "number of kept tilt images",
+}
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What all images of a set share."""
+
+    pixel_size_angstrom: float
+    voltage_kv: float
+    spherical_aberration_mm: float
+    amplitude_contrast: float
+    box_size_px: int
+    ctf_premultiplied: bool
+    dose_weighted: bool
+
+
+@dataclass(frozen=True)
+class TomogramGeometry:
+    """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand."""
+
+    name: str
+    extent_xyz_angstrom: tuple[float, float, float] | None = None
+    hand: float = -1.0
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """Columns of the image table as arrays, row i of each belonging to row i of the table.
+
+    ``particle`` is the row of the particle in ``ParticleSet.particles``; ``rotations`` are the
+    matrices reference -> image, shape ``(image, 3, 3)``, acting on xyz.
+    """
+
+    particle: NDArray[np.int64]
+    rotations: NDArray[np.float64]
+    shifts_px: NDArray[np.float64]  # (image, 2), xy
+    defocus_u_angstrom: NDArray[np.float64]
+    defocus_v_angstrom: NDArray[np.float64]
+    defocus_angle_deg: NDArray[np.float64]
+    phase_shift_deg: NDArray[np.float64]
+    dose_e_per_angstrom2: NDArray[np.float64]
+    stage_tilt_deg: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleSet:
+    """Particles of a tomography data set and their tilt images.
+
+    Attributes
+    ----------
+    images
+        One row per kept tilt image, columns of `IMAGE_COLUMNS`; rows of one particle are together,
+        in the order of `particles`.
+    particles
+        One row per particle, columns of `PARTICLE_COLUMNS`, index ``particle_id``
+        (``"<tomogram>/<particle>"``). Further columns may follow.
+    optics
+        What all images share.
+    source
+        Where the set came from: the star blocks as text, so that a subset can be written back with
+        everything else untouched.
+    """
+
+    images: pd.DataFrame
+    particles: pd.DataFrame
+    optics: Optics
+    source: StarSource
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.particles)
+
+    @property
+    def ids(self) -> list[str]:
+        """Identities ``"<tomogram>/<particle>"``, in order."""
+        return [str(name) for name in self.particles.index]
+
+    def select(self, ids: Iterable[str]) -> ParticleSet:
+        """The particles of these identities, in the order of this set.
+
+        Raises
+        ------
+        BadInputError
+            If an identity is not in the set.
+        """
+        wanted = list(dict.fromkeys(ids))
+        known = self.particles.index
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise BadInputError(
+                f"{self.source.path}: no particle is called {missing[0]!r} "
+                f"({len(missing)} of {len(wanted)} names unknown); "
+                f"names look like {self.ids[0]!r}.",
+                code="unknown-particle",
+            )
+        return self.take(np.asarray(known.isin(wanted)))
+
+    def take(self, keep: NDArray[np.bool_]) -> ParticleSet:
+        """The particles where the mask ``keep`` (one entry a particle) is true."""
+        particles = self.particles[keep]
+        images = self.images[keep[self.images["particle_id"].cat.codes.to_numpy()]].copy()
+        images["particle_id"] = images["particle_id"].cat.set_categories(particles.index)
+        return replace(self, images=images.reset_index(drop=True), particles=particles)
+
+    def with_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
+        """The images where the mask ``keep`` (one entry an image row) is true.
+
+        Particles left without an image are dropped.
+        """
+        images = self.images[keep].reset_index(drop=True)
+        counts = images["particle_id"].cat.codes.value_counts()
+        tilts = counts.reindex(range(len(self)), fill_value=0).to_numpy()
+        kept = replace(self, images=images, particles=self.particles.assign(tilts=tilts))
+        return kept if (tilts > 0).all() else kept.take(tilts > 0)
+
+    def with_optics(self, **changes: Any) -> ParticleSet:
+        """The same set with some fields of the optics replaced."""
+        return replace(self, optics=replace(self.optics, **changes))
+
+    def arrays(self) -> ImageArrays:
+        """The image columns as arrays, taken out once, in one place."""
+        table = self.images
+        angles = table[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
+        names = ImageArrays.__dataclass_fields__.keys() - {"particle", "rotations", "shifts_px"}
+        return ImageArrays(
+            particle=table["particle_id"].cat.codes.to_numpy(np.int64),
+            rotations=euler_to_matrix(angles),
+            shifts_px=table[["shift_x_px", "shift_y_px"]].to_numpy(np.float64),
+            **{name: table[name].to_numpy(np.float64) for name in names},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StarSource:
+    """The source star as text, for writing subsets back letter for letter.
+
+    Attributes
+    ----------
+    path
+        The star file that the user named.
+    dialect
+        Name of the dialect that read it, e.g. ``"warptools"``.
+    blocks
+        Blocks of the star that lists the particles, every value as it stands in the file
+        (data frames for loops, dicts for key/value blocks).
+    particle_block
+        Key in ``blocks`` of the loop whose rows are particles or images.
+    rows_are_images
+        True where a row of that loop is one image, False where it is one particle.
+    tomogram_blocks
+        Blocks of the tomograms star, if there is one.
+    tomograms
+        Geometry of each tomogram, by name.
+    """
+
+    path: Path
+    dialect: str
+    blocks: dict[str, Any]
+    particle_block: str
+    rows_are_images: bool
+    tomogram_blocks: dict[str, Any] | None = None
+    tomograms: tuple[TomogramGeometry, ...] = ()

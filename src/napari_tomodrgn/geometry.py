@@ -1,0 +1,66 @@
+"""Euler angles, axis orders, rigid transforms. numpy and scipy only; degrees and Å at every door.
+
+Conventions (all of them in ``docs/conventions.md``): a rotation matrix ``R`` acts on **xyz**
+columns and takes reference axes to image axes, RELION's Euler matrix. A central slice reads the
+volume at ``k_reference = R.T @ (kx, ky, 0)``. Arrays of voxels are indexed ``zyx``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+FloatArray = NDArray[np.float64]
+
+
+def euler_to_matrix(rot_tilt_psi_deg: ArrayLike) -> FloatArray:
+    """RELION's Euler matrix, reference → image.
+
+    Parameters
+    ----------
+    rot_tilt_psi_deg
+        Angles ``rlnAngleRot, rlnAngleTilt, rlnAnglePsi`` in degrees, shape ``(..., 3)``.
+
+    Returns
+    -------
+    Matrices of shape ``(..., 3, 3)`` acting on xyz columns, float64.
+    """
+    angles = np.asarray(rot_tilt_psi_deg, dtype=np.float64)
+    # scipy's intrinsic ZYZ is image → reference; RELION's A is its inverse.
+    matrices = Rotation.from_euler("ZYZ", angles.reshape(-1, 3), degrees=True).inv().as_matrix()
+    return np.asarray(matrices).reshape(*angles.shape[:-1], 3, 3)
+
+
+def matrix_to_euler(matrices: ArrayLike) -> FloatArray:
+    """Angles rot, tilt, psi in degrees, shape ``(..., 3)``, of reference → image matrices.
+
+    The nearest rotation is taken, so a matrix written with few digits is orthonormalised.
+    """
+    stacked = np.asarray(matrices, dtype=np.float64)
+    rotation = Rotation.from_matrix(stacked.reshape(-1, 3, 3)).inv()
+    # At tilt = 0 only rot + psi is defined: scipy then puts psi to 0 and warns; that is a valid
+    # representative, so the warning is not passed on.
+    angles = rotation.as_euler("ZYZ", degrees=True, suppress_warnings=True)
+    return np.asarray(angles).reshape(*stacked.shape[:-2], 3)
+
+
+def tilt_matrix(stage_tilt_deg: ArrayLike) -> FloatArray:
+    """Specimen → image rotation of a stage tilted about the image's y axis, shape ``(..., 3, 3)``."""
+    angle = np.deg2rad(np.asarray(stage_tilt_deg, dtype=np.float64))
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.zeros((*angle.shape, 3, 3))
+    matrix[..., 0, 0], matrix[..., 0, 2] = cos, sin
+    matrix[..., 1, 1] = 1.0
+    matrix[..., 2, 0], matrix[..., 2, 2] = -sin, cos
+    return matrix
+
+
+def xyz_to_zyx(vectors: ArrayLike) -> FloatArray:
+    """Reverse the last axis: xyz ↔ zyx."""
+    return np.asarray(vectors, dtype=np.float64)[..., ::-1].copy()
+
+
+def random_rotations(count: int, rng: np.random.Generator) -> FloatArray:
+    """Rotation matrices drawn uniformly from SO(3), shape ``(count, 3, 3)``."""
+    return np.asarray(Rotation.random(count, rng=rng).as_matrix()).reshape(count, 3, 3)

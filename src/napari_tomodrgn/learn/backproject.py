@@ -1,0 +1,115 @@
+"""Weighted Fourier back-projection: density = Σ w T x / Σ w T², voxel by voxel.
+
+T is what the density was multiplied with in the image: the CTF. Pre-multiplied images are T' x
+already, so their sums are Σ w x and Σ w T'², with T' the CTF. Every sample adds to the eight
+voxels around it; colliding samples add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.config import DataConfig, WeightConfig
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.preprocess import ImageReader, prepare
+from napari_tomodrgn.physics.fourier import (
+    FourierAccumulator,
+    cropped,
+    gridding,
+    shell_indices,
+    volume_from_transform,
+)
+from napari_tomodrgn.physics.lattice import HalfPlane, half_plane, slice_frequencies
+
+# Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
+OVERSAMPLING = 2
+_PARTICLES_AT_A_TIME = 16
+
+
+@dataclass(frozen=True, eq=False)
+class BackProjection:
+    """Weighted sums of a set of particles on an oversampled Fourier grid.
+
+    ``numerator`` complex and ``denominator`` real, both ``(n, n, n // 2 + 1)`` with
+    ``n = OVERSAMPLING · box``. Sums of disjoint sets add.
+    """
+
+    numerator: Tensor
+    denominator: Tensor
+    box_size_px: int
+
+    def __add__(self, other: BackProjection) -> BackProjection:
+        """The sums of both sets together."""
+        return BackProjection(
+            self.numerator + other.numerator,
+            self.denominator + other.denominator,
+            self.box_size_px,
+        )
+
+    def volume(self, regularisation: Tensor | None = None) -> Tensor:
+        """Density zyx: division of the sums, back to real space, gridding corrected.
+
+        Parameters
+        ----------
+        regularisation
+            Added to the denominator, per shell of the oversampled grid; a thousandth of the
+            shell's mean if None, which only keeps empty voxels finite.
+        """
+        shells = shell_indices(self.denominator.shape[0], self.denominator.device)
+        added = self.shell_mean() * 1e-3 if regularisation is None else regularisation
+        added = added.clamp(min=float(self.denominator.max()) * 1e-9 + 1e-20)
+        transform = self.numerator / (self.denominator + added[shells])
+        volume = cropped(volume_from_transform(transform), self.box_size_px)
+        return volume / gridding(self.box_size_px, OVERSAMPLING, volume.device)
+
+    def shell_mean(self) -> Tensor:
+        """Mean denominator of each shell of the oversampled grid."""
+        shells = shell_indices(self.denominator.shape[0], self.denominator.device).flatten()
+        total = torch.bincount(shells, weights=self.denominator.flatten())
+        return (total / torch.bincount(shells).clamp(min=1)).float()
+
+
+def back_project(
+    data: TiltData, particles: Tensor, device: torch.device | str = "cpu"
+) -> Generator[int, None, BackProjection]:
+    """Sums over some particles of a set (rows), yielding how many are done."""
+    box = data.lattice.box_size_px
+    accumulator = FourierAccumulator(box * OVERSAMPLING, device)
+    lattice = data.lattice.to(device)
+    for start in range(0, len(particles), _PARTICLES_AT_A_TIME):
+        batch = data.batch(particles[start : start + _PARTICLES_AT_A_TIME], device)
+        frequencies = slice_frequencies(lattice.frequencies, batch.rotations)
+        # transfer is T, or T'² where the images are T' x already.
+        premultiplied = data.optics.ctf_premultiplied
+        factor = torch.ones_like(batch.transfer) if premultiplied else batch.transfer
+        accumulator.add(
+            frequencies,
+            batch.samples * (batch.weights * factor),
+            batch.weights * batch.transfer * factor,
+        )
+        yield min(start + _PARTICLES_AT_A_TIME, len(particles))
+    return BackProjection(*accumulator.sums(), box)
+
+
+def load_all(
+    particles: ParticleSet,
+    data: DataConfig,
+    weight: WeightConfig,
+    *,
+    sign: int,
+    lattice: HalfPlane | None = None,
+) -> TiltData:
+    """Images of a (small) set in memory, the origin of Fourier space included."""
+    lattice = lattice or half_plane(particles.optics.box_size_px, include_dc=True)
+    steps = prepare(ImageReader(particles, lattice, data, sign), len(lattice), np.inf, None)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return TiltData(particles, done.value, lattice, weight)

@@ -1,0 +1,169 @@
+"""Latents → maps. Any box, any number, in chunks, so that a caller can stop between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.physics.fourier import volume_from_transform
+
+# Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits.
+_CHUNK = 1 << 15
+# Box of the first, coarse answer of `VolumeDecoder.progressive`.
+_PREVIEW_BOX = 32
+
+
+class FourierModel(Protocol):
+    """A function ``F(k, z)``: `learn.model.Decoder`, or any other on the same points."""
+
+    def __call__(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+        """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
+        ...
+
+
+class VolumeDecoder:
+    """Turns latents into maps in Å, density positive, solvent at 0.
+
+    Parameters
+    ----------
+    model
+        ``F(k, z)`` in scaled units, frequencies in cycles per pixel of the training box.
+    box_size_px, pixel_size_angstrom
+        Of the training images.
+    latent_dim
+        Length of a latent.
+    scale
+        Factor from the model's units to those of the images' transform.
+    device
+        Where the model is.
+    """
+
+    def __init__(
+        self,
+        model: FourierModel,
+        *,
+        box_size_px: int,
+        pixel_size_angstrom: float,
+        latent_dim: int,
+        scale: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.box_size_px = box_size_px
+        self.pixel_size_angstrom = pixel_size_angstrom
+        self.latent_dim = latent_dim
+        self._model = model
+        self._scale = scale
+        self._device = torch.device(device)
+
+    def decode(
+        self,
+        z: ArrayLike,
+        box_size_px: int | None = None,
+        lowpass_angstrom: float | None = None,
+    ) -> Volume:
+        """One map.
+
+        Parameters
+        ----------
+        z
+            ``(latent,)``.
+        box_size_px
+            Even; the training box if None. The field of view stays, so a smaller box has larger
+            voxels, and a larger one finer voxels with no more detail.
+        lowpass_angstrom
+            Resolution beyond which the map is cut, with a soft edge two Fourier pixels wide.
+        """
+        volumes = self.decode_steps(z, box_size_px, lowpass_angstrom)
+        return next(volume for volume in volumes if volume is not None)
+
+    def decode_steps(
+        self,
+        z: ArrayLike,
+        box_size_px: int | None = None,
+        lowpass_angstrom: float | None = None,
+    ) -> Iterator[Volume | None]:
+        """The same in steps: None while there is more to do, at last the map."""
+        latent = self._latent(z)
+        box = box_size_px or self.box_size_px
+        if box % 2 or box < 4:
+            raise ValueError(f"box must be even and at least 4, got {box}")
+        frequencies, places = self._grid(box)
+        amplitudes = torch.empty(len(frequencies), dtype=torch.complex64, device=self._device)
+        for start in range(0, len(frequencies), _CHUNK):
+            part = frequencies[start : start + _CHUNK]
+            owner = torch.zeros(len(part), dtype=torch.int64, device=self._device)
+            with torch.inference_mode():
+                amplitudes[start : start + _CHUNK] = self._model(part, latent, owner)
+            yield None
+        if lowpass_angstrom is not None:
+            amplitudes *= self._lowpass(frequencies, lowpass_angstrom)
+        yield self._volume(amplitudes, places, box)
+
+    def decode_many(
+        self,
+        latents: ArrayLike,
+        box_size_px: int | None = None,
+        lowpass_angstrom: float | None = None,
+    ) -> Iterator[Volume]:
+        """Maps of ``(map, latent)`` latents, one after the other."""
+        for z in np.asarray(latents, dtype=np.float32).reshape(-1, self.latent_dim):
+            yield self.decode(z, box_size_px, lowpass_angstrom)
+
+    def progressive(
+        self, z: ArrayLike, lowpass_angstrom: float | None = None
+    ) -> Iterator[Volume | None]:
+        """A coarse map at once, then the full one; None in between, where a caller may stop."""
+        if self.box_size_px > _PREVIEW_BOX:
+            yield from self.decode_steps(z, _PREVIEW_BOX, lowpass_angstrom)
+        yield from self.decode_steps(z, None, lowpass_angstrom)
+
+    def _latent(self, z: ArrayLike) -> Tensor:
+        latent = torch.as_tensor(np.asarray(z, dtype=np.float32), device=self._device)
+        if latent.shape != (self.latent_dim,):
+            raise ValueError(f"a latent has {self.latent_dim} numbers, got {tuple(latent.shape)}")
+        return latent[None]
+
+    def _grid(self, box: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Frequencies of the half-space within Nyquist of both boxes, and where they stand."""
+        axis = torch.fft.fftfreq(box, 1 / box, device=self._device)
+        half = torch.arange(box // 2 + 1, device=self._device, dtype=axis.dtype)
+        radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
+        limit = min(box, self.box_size_px) / 2
+        places = torch.nonzero((radius2 < limit**2) & (radius2 > 0), as_tuple=True)
+        z, y, x = places
+        frequencies = torch.stack([half[x], axis[y], axis[z]], dim=-1) / self.box_size_px
+        return frequencies, (z, y, x)
+
+    def _lowpass(self, frequencies: Tensor, lowpass_angstrom: float) -> Tensor:
+        cut = self.pixel_size_angstrom / lowpass_angstrom
+        edge = 2 / self.box_size_px
+        return ((cut + edge / 2 - frequencies.norm(dim=-1)) / edge).clamp(0, 1)
+
+    def _volume(
+        self, amplitudes: Tensor, places: tuple[Tensor, Tensor, Tensor], box: int
+    ) -> Volume:
+        transform = torch.zeros((box, box, box // 2 + 1), dtype=torch.complex64, device=self._device)
+        transform[places] = amplitudes
+        # Density per voxel of the training box, whatever the box of the map.
+        factor = self._scale * (box / self.box_size_px) ** 3
+        data = (volume_from_transform(transform) * factor).cpu().numpy()
+        voxel = self.pixel_size_angstrom * self.box_size_px / box
+        return Volume(solvent_at_zero(data), voxel)
+
+
+def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The map minus its mean outside the sphere of 0.9 half boxes.
+
+    The origin of Fourier space is not observed (images are normalised to a mean of 0), so the
+    constant is free: this choice makes contour levels comparable between particles.
+    """
+    axis = np.arange(data.shape[0]) - data.shape[0] // 2
+    radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
+    outside = radius2 > (0.45 * data.shape[0]) ** 2
+    return (data - data[outside].mean()).astype(np.float32)

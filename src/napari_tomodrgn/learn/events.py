@@ -1,0 +1,79 @@
+"""What happens in a run, told as frozen events: thread, terminal and test read the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses averaged over the particles seen; ``held_out`` is NaN where no images are held out.
+
+    ``reconstruction`` is the weighted mean squared error per Fourier sample in units of the data's
+    variance, ``kl`` the divergence per particle in nats, ``total`` what was minimised.
+    """
+
+    reconstruction: float
+    kl: float
+    total: float
+    held_out: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Images are being read and transformed; ``done`` of ``total`` images are ready."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """Training begins, or goes on, at ``first_epoch`` (1-based)."""
+
+    run: Path
+    particles: int
+    images: int
+    first_epoch: int
+    epochs: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``seen`` of ``total`` particles of ``epoch`` are done; sent at most ten times a second."""
+
+    epoch: int
+    seen: int
+    total: int
+    losses: Losses
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is over. Whatever it left on disk is already there."""
+
+    epoch: int
+    seconds: float
+    losses: Losses
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class LatentsReady:
+    """The latents of all particles after ``epoch`` can be read from ``table``."""
+
+    epoch: int
+    table: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is over: ``reason`` is ``completed`` or ``stopped``; everything is saved."""
+
+    reason: str
+    epoch: int
+
+
+Event = Preparing | Started | Progress | EpochDone | LatentsReady | Finished

@@ -1,0 +1,97 @@
+"""What training minimises: weighted squared error per Fourier sample, and the KL divergence.
+
+    reconstruction = mean w |x − T F(k, z)|²        over training images, w of mean 1
+    kl             = mean −½ Σ (1 + logvar − μ² − exp logvar)
+    total          = reconstruction + β kl / M       M: Fourier samples of one particle
+    controlled:      reconstruction + γ (β − kl)² / M
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Fourier samples to compare: which image and which sample of it, and whose they are."""
+
+    image: Tensor
+    sample: Tensor
+    owner: Tensor
+    drawn: int
+
+    def chunks(self, size: int) -> list[Points]:
+        """The same points in pieces of at most ``size``."""
+        if len(self.image) <= size:
+            return [self]
+        parts = zip(
+            self.image.split(size), self.sample.split(size), self.owner.split(size), strict=True
+        )
+        return [Points(*part, self.drawn) for part in parts]
+
+
+def draw_points(
+    batch: TiltBatch, per_particle: int, generator: torch.Generator, *, held_out: bool = False
+) -> Points:
+    """Samples of a batch: all that count, or ``per_particle`` drawn at random from each particle.
+
+    Drawn with replacement, every sample of a particle alike, so that the mean of w |·|² over
+    ``drawn`` points is an unbiased estimate of its mean over all; those of weight 0 are not
+    evaluated. The generator is on the CPU, whatever the device, so that runs compare.
+    """
+    chosen = batch.training != held_out
+    width = batch.samples.shape[1]
+    if per_particle == 0:
+        image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
+        drawn = int(chosen.sum()) * width
+        return Points(image, sample, batch.owner[image], drawn)
+    rows = torch.nonzero(chosen)[:, 0]
+    counts = torch.bincount(batch.owner[rows], minlength=batch.size)
+    first = counts.cumsum(0) - counts
+    device = batch.samples.device
+    uniform = torch.rand((batch.size, per_particle), generator=generator, dtype=torch.float64)
+    flat = (uniform.to(device) * (counts * width)[:, None]).to(torch.int64)
+    filled = (counts > 0)[:, None].expand_as(flat)
+    row = (first[:, None] + flat // width)[filled]
+    image, sample = rows[row], (flat % width)[filled]
+    counted = batch.weights[image, sample] > 0
+    image, sample = image[counted], sample[counted]
+    return Points(image, sample, batch.owner[image], int(filled.sum()))
+
+
+def squared_errors(batch: TiltBatch, points: Points, amplitudes: Tensor) -> Tensor:
+    """Weighted squared error at each point; ``amplitudes`` are F(k, z) there."""
+    at = (points.image, points.sample)
+    residual = batch.samples[at] - batch.transfer[at] * amplitudes
+    return batch.weights[at] * torch.view_as_real(residual).square().sum(-1)
+
+
+def point_frequencies(batch: TiltBatch, points: Points, frequencies: Tensor) -> Tensor:
+    """Reference frequencies ``(point, 3)`` of image samples: ``R.T @ (kx, ky, 0)``."""
+    k = frequencies[points.sample]
+    rotations = batch.rotations[points.image]
+    return k[:, 0, None] * rotations[:, 0] + k[:, 1, None] * rotations[:, 1]
+
+
+def kl_term(kl: Tensor, beta: float, config: RunConfig, points_per_particle: float) -> Tensor:
+    """The part of the loss that holds latents near the unit Gaussian."""
+    if config.train.capacity is not None:
+        return config.train.capacity * (beta - kl.mean()).square() / points_per_particle
+    return beta * kl.mean() / points_per_particle
+
+
+def beta_at(config: RunConfig, progress: float) -> float:
+    """Beta after a share ``progress`` (0 … 1) of the run."""
+    full = config.train.beta if config.train.beta is not None else 1 / config.model.latent_dim
+    if config.train.beta_schedule == "linear":
+        return full * min(1.0, 2 * progress)
+    if config.train.beta_schedule == "cyclic":
+        # Four cycles; in each the first half rises, the second stays.
+        return full * min(1.0, 2 * ((4 * progress) % 1.0))
+    return full

@@ -1,0 +1,256 @@
+"""The variational autoencoder, top to bottom.
+
+    images of a particle --(image encoder, each)--> features --(pooling over tilts)-->
+        --(particle encoder)--> mu, logvar --> z --(decoder, with k)--> F(k, z), complex
+
+The decoder is a function of frequency: ``F(k, z)`` on any set of points. It is asked only in the
+half-space kx ≥ 0 and mirrored elsewhere, so that maps are real by construction.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from napari_tomodrgn.config import ModelConfig
+from napari_tomodrgn.physics.lattice import into_half_space
+
+_ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU}
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Gaussian over latents: ``mu`` and ``logvar``, each ``(particle, latent)``."""
+
+    mu: Tensor
+    logvar: Tensor
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One draw per particle."""
+        noise = torch.randn(self.mu.shape, generator=generator).to(self.mu)
+        return self.mu + torch.exp(self.logvar / 2) * noise
+
+    def kl(self) -> Tensor:
+        """Divergence from the unit Gaussian in nats, ``(particle,)``."""
+        terms = 1 + self.logvar - self.mu.square() - self.logvar.exp()
+        return -terms.sum(dim=-1) / 2
+
+
+class ResidualMlp(nn.Module):
+    """Linear, then ``layers`` times x + Linear(x), then linear; skips also where widths agree."""
+
+    def __init__(self, sizes: tuple[int, int, int], layers: int, activation: str) -> None:
+        super().__init__()
+        inputs, hidden, outputs = sizes
+        self.first = nn.Linear(inputs, hidden)
+        self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
+        self.last = nn.Linear(hidden, outputs)
+        self.activation = _ACTIVATIONS[activation]()
+        self._skip_first, self._skip_last = inputs == hidden, hidden == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(…, inputs)`` → ``(…, outputs)``."""
+        h = self.first(x)
+        return self.after_first(h + x if self._skip_first else h)
+
+    def after_first(self, h: Tensor) -> Tensor:
+        """The rest of the network, from the output of its first layer."""
+        h = self.activation(h)
+        for layer in self.hidden:
+            h = self.activation(h + layer(h))
+        out = self.last(h)
+        return out + h if self._skip_last else out
+
+
+class SetPooling(nn.Module):
+    """Attention over the images of a particle: two self-attention blocks, then one learnt query."""
+
+    def __init__(self, features: int, heads: int = 4) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                features, heads, 2 * features, dropout=0.0, batch_first=True, norm_first=True
+            )
+            for _ in range(2)
+        )
+        self.query = nn.Parameter(torch.randn(1, 1, features) / math.sqrt(features))
+        self.attend = nn.MultiheadAttention(features, heads, batch_first=True)
+
+    def forward(self, features: Tensor, present: Tensor) -> Tensor:
+        """``(particle, tilt, feature)``, ``(particle, tilt)`` → ``(particle, feature)``."""
+        for block in self.blocks:
+            features = block(features, src_key_padding_mask=~present)
+        query = self.query.expand(features.shape[0], -1, -1)
+        pooled, _ = self.attend(query, features, features, key_padding_mask=~present)
+        return pooled[:, 0]
+
+
+class TiltPooling(nn.Module):
+    """Join the features of a particle's images, however many there are.
+
+    ``concatenate`` gives each image the place that it has in its tilt series, zeros where an image
+    is missing; all others do not depend on order or number.
+    """
+
+    def __init__(self, mode: str, features: int, slots: int) -> None:
+        super().__init__()
+        self.mode = mode
+        self.slots = slots
+        self.out_features = features * slots if mode == "concatenate" else features
+        self.attention = SetPooling(features) if mode == "set" else None
+
+    def forward(self, features: Tensor, owner: Tensor, slot: Tensor, particles: int) -> Tensor:
+        """``(image, feature)``, each of particle ``owner`` → ``(particle, out_features)``."""
+        if self.mode == "mean":
+            total = features.new_zeros((particles, features.shape[1]))
+            counts = torch.bincount(owner, minlength=particles)
+            return total.index_add(0, owner, features) / counts[:, None].clamp(min=1)
+        table, present = self._table(features, owner, slot, particles)
+        if self.attention is not None:
+            pooled: Tensor = self.attention(table, present)
+            return pooled
+        if self.mode == "concatenate":
+            return table.flatten(1)
+        if self.mode == "max":
+            return table.masked_fill(~present[..., None], -torch.inf).amax(dim=1)
+        return table.masked_fill(~present[..., None], torch.nan).nanmedian(dim=1).values
+
+    def _table(
+        self, features: Tensor, owner: Tensor, slot: Tensor, particles: int
+    ) -> tuple[Tensor, Tensor]:
+        """Padded ``(particle, tilt, feature)`` and where it is filled."""
+        width = self.slots if self.mode == "concatenate" else int(slot.max()) + 1
+        if self.mode == "concatenate":
+            # Another set, embedded later, may have longer series than the one trained on.
+            known = slot < width
+            features, owner, slot = features[known], owner[known], slot[known]
+        table = features.new_zeros((particles, width, features.shape[1]))
+        present = torch.zeros(table.shape[:2], dtype=torch.bool, device=owner.device)
+        table = table.index_put((owner, slot), features)
+        present[owner, slot] = True
+        return table, present
+
+
+class Encoder(nn.Module):
+    """Images of a particle → posterior of its latent."""
+
+    def __init__(self, config: ModelConfig, points: int, slots: int) -> None:
+        super().__init__()
+        image_sizes = (2 * points, config.image_encoder_dim, config.image_features)
+        self.image = ResidualMlp(image_sizes, config.image_encoder_layers, config.activation)
+        self.pool = TiltPooling(config.pooling, config.image_features, slots)
+        self.activation = _ACTIVATIONS[config.activation]()
+        particle_sizes = (
+            self.pool.out_features,
+            config.particle_encoder_dim,
+            2 * config.latent_dim,
+        )
+        self.particle = ResidualMlp(
+            particle_sizes, config.particle_encoder_layers, config.activation
+        )
+
+    def forward(self, samples: Tensor, owner: Tensor, slot: Tensor, particles: int) -> Posterior:
+        """Complex ``(image, point)`` samples, phases corrected, → posterior of each particle."""
+        flat = torch.view_as_real(samples).flatten(-2)
+        pooled = self.pool(self.image(flat), owner, slot, particles)
+        mu, logvar = self.particle(self.activation(pooled)).float().chunk(2, dim=-1)
+        return Posterior(mu, logvar)
+
+
+def encoding_matrix(config: ModelConfig, box_size_px: int, generator: torch.Generator) -> Tensor:
+    """Frequencies of the positional encoding, ``(feature, 3)``: features are sin and cos of B k.
+
+    ``gaussian``: normal, standard deviation ``sigma · D/2`` (k in cycles per pixel, no 2π).
+    Geometric series per axis, i = 0 … P−1: ``geometric`` Dπ (2/D)^(i/(P−1)), ``geometric_full``
+    Dπ (1/(Dπ))^(…), ``geometric_low`` D/2 (2/D)^(…), ``geometric_no_high`` D/2 (4π/D)^(…).
+    """
+    half = box_size_px / 2
+    count = config.encoding_features or box_size_px // 2
+    if config.encoding == "gaussian":
+        return torch.randn((3 * count, 3), generator=generator) * config.encoding_sigma * half
+    step = torch.linspace(0, 1, count)
+    box_pi = box_size_px * math.pi
+    series = {
+        "geometric": box_pi * (2 / box_size_px) ** step,
+        "geometric_full": box_pi * (1 / box_pi) ** step,
+        "geometric_low": half * (1 / half) ** step,
+        "geometric_no_high": half * (2 * math.pi / half) ** step,
+    }[config.encoding]
+    return torch.kron(torch.eye(3), series[:, None])
+
+
+class Decoder(nn.Module):
+    """``F(k, z)``: complex Fourier amplitude of particle ``z`` at frequency ``k``.
+
+    The latent enters the first layer as a product of its own, made once per particle, not once per
+    point.
+    """
+
+    encoding: Tensor | None
+
+    def __init__(self, config: ModelConfig, box_size_px: int, generator: torch.Generator) -> None:
+        super().__init__()
+        if config.encoding == "none":
+            self.register_buffer("encoding", None)
+            inputs = 3
+        else:
+            self.register_buffer("encoding", encoding_matrix(config, box_size_px, generator))
+            inputs = 2 * self.encoding.shape[0]  # type: ignore[union-attr]
+        # inputs ≠ hidden is forced by handing over 0: the first layer's skip would bypass z.
+        self.network = ResidualMlp(
+            (inputs, config.decoder_dim, 2), config.decoder_layers, config.activation
+        )
+        self.latent = nn.Linear(config.latent_dim, config.decoder_dim, bias=False)
+
+    def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+        """Amplitudes at points.
+
+        Parameters
+        ----------
+        frequencies
+            ``(point, 3)`` kx, ky, kz in cycles per pixel of the training box.
+        z
+            ``(particle, latent)``.
+        owner
+            ``(point,)`` which row of ``z`` each point belongs to.
+        """
+        inside, mirrored = into_half_space(frequencies)
+        if self.encoding is not None:
+            angles = inside @ self.encoding.T
+            inside = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+        hidden = self.network.first(inside) + self.latent(z)[owner]
+        real, imaginary = self.network.after_first(hidden).float().unbind(-1)
+        return torch.complex(real, torch.where(mirrored, -imaginary, imaginary))
+
+
+class Vae(nn.Module):
+    """Encoder and decoder of one run.
+
+    Parameters
+    ----------
+    config
+        Widths, pooling, encoding.
+    box_size_px
+        Box of the images; frequencies are in cycles per pixel of it.
+    points
+        Fourier samples per image.
+    slots
+        Largest number of images of one particle (``concatenate`` pooling has that many places).
+    seed
+        Of the initial weights.
+    """
+
+    def __init__(
+        self, config: ModelConfig, box_size_px: int, points: int, slots: int, seed: int = 0
+    ) -> None:
+        super().__init__()
+        # nn.Linear draws from the global generator: fork it, so that nobody else's is touched.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            generator = torch.Generator().manual_seed(seed)
+            self.encoder = Encoder(config, points, slots)
+            self.decoder = Decoder(config, box_size_px, generator)
+        self.config = config

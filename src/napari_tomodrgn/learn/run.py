@@ -1,0 +1,319 @@
+"""A run is a directory. This is the one place that knows its file names.
+
+    RUN/run.json  particles.star  metrics.csv
+        checkpoints/epoch-0010.safetensors  checkpoints/resume.safetensors
+        latents/epoch-0010.parquet  analysis/  cache/
+
+Everything is written atomically, so a run on a shared disk can be followed while it grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dialects import read_particles, write_subset
+from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import write_text, written_atomically
+from napari_tomodrgn.learn.checkpoint import load_weights
+from napari_tomodrgn.learn.decode import VolumeDecoder
+from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.learn.model import Posterior, Vae
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.dataset import TiltData
+
+FORMAT = 1
+METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
+
+
+class RunInfo(BaseModel):
+    """What ``run.json`` holds: everything needed to repeat the run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = FORMAT
+    config: RunConfig
+    source: str
+    source_sha256: str
+    dialect: str
+    sign: int
+    scale: float
+    points: int
+    slots: int
+    optics: dict[str, Any]
+    versions: dict[str, str]
+    device: str
+    command: list[str]
+    created: str
+
+    def to_optics(self) -> Optics:
+        """The optics that the images were taken to have."""
+        return Optics(**self.optics)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory, as it stands on disk now.
+
+    Attributes
+    ----------
+    path
+        The directory.
+    info
+        What ``run.json`` says.
+    """
+
+    path: Path
+    info: RunInfo
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration that the run was started with."""
+        return self.info.config
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run directory.
+
+        Raises
+        ------
+        BadInputError
+            If there is no run, or ``run.json`` is damaged or of a later version.
+        """
+        path = Path(path)
+        file = path / "run.json"
+        try:
+            info = RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BadInputError(
+                f"{path}: not a run directory, it has no readable run.json.", code="not-a-run"
+            ) from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise BadInputError(
+                f"{file}: damaged, or written by another program.",
+                remedy="Restore it, or train anew.",
+                code="bad-run",
+            ) from error
+        if info.format > FORMAT:
+            raise BadInputError(
+                f"{file}: format {info.format} is newer than this version reads ({FORMAT}).",
+                remedy="Update napari-tomodrgn.",
+                code="newer-run",
+            )
+        return cls(path, info)
+
+    @classmethod
+    def create(cls, path: str | Path, info: RunInfo, particles: ParticleSet) -> Run:
+        """Make a run directory; refuses a folder that holds another run."""
+        run = cls(Path(path).resolve(), info)
+        if (run.path / "run.json").exists():
+            raise BadInputError(
+                f"{path}: holds a run already.",
+                remedy="Choose another folder, or continue it with --resume.",
+                code="run-exists",
+            )
+        for folder in ("checkpoints", "latents", "analysis"):
+            (run.path / folder).mkdir(parents=True, exist_ok=True)
+        write_subset(particles, run.particles_star)
+        # Last, so that a folder with a run.json is a complete run.
+        run.save_info()
+        return run
+
+    def save_info(self) -> None:
+        """Write ``run.json``."""
+        write_text(self.path / "run.json", self.info.model_dump_json(indent=2) + "\n")
+
+    @property
+    def particles_star(self) -> Path:
+        """Star file of the particles as trained."""
+        return self.path / "particles.star"
+
+    @property
+    def cache(self) -> Path:
+        """File of Fourier samples, for sets larger than memory."""
+        return self.path / "cache" / "samples.npy"
+
+    @property
+    def resume_file(self) -> Path:
+        """State of model and optimiser to go on from."""
+        return self.path / "checkpoints" / "resume.safetensors"
+
+    def weights_file(self, epoch: int) -> Path:
+        """Weights after an epoch."""
+        return self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
+
+    def latents_file(self, epoch: int) -> Path:
+        """Latents after an epoch."""
+        return self.path / "latents" / f"epoch-{epoch:04d}.parquet"
+
+    def epochs(self) -> list[int]:
+        """Epochs that have both latents and weights, ascending."""
+        found = []
+        for file in (self.path / "latents").glob("epoch-*.parquet"):
+            match = re.fullmatch(r"epoch-(\d+)", file.stem)
+            if match and self.weights_file(int(match[1])).exists():
+                found.append(int(match[1]))
+        return sorted(found)
+
+    def last_epoch(self, epoch: int | None = None) -> int:
+        """``epoch`` if it is there, the last one if None.
+
+        Raises
+        ------
+        BadInputError
+            If the run has no (such) epoch.
+        """
+        known = self.epochs()
+        if not known:
+            raise BadInputError(
+                f"{self.path}: no epoch is finished yet.",
+                remedy="Train for one epoch first.",
+                code="no-epoch",
+            )
+        if epoch is None:
+            return known[-1]
+        if epoch not in known:
+            raise BadInputError(
+                f"{self.path}: no epoch {epoch}; there are {known[0]} to {known[-1]}.",
+                code="no-epoch",
+            )
+        return epoch
+
+    def latents(self, epoch: int | None = None) -> pd.DataFrame:
+        """Latents of all particles: index ``particle_id``, columns tomogram, particle, mu_*, logvar_*."""
+        file = self.latents_file(self.last_epoch(epoch))
+        try:
+            return pd.read_parquet(file).set_index("particle_id")
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+
+    def metrics(self) -> pd.DataFrame:
+        """One row an epoch: losses, seconds, beta, learning rate."""
+        file = self.path / "metrics.csv"
+        if not file.exists():
+            return pd.DataFrame(columns=METRICS)
+        return pd.read_csv(file, float_precision="round_trip")
+
+    def particles(self, images: str | Path | None = None) -> ParticleSet:
+        """The particles as trained, optics with what the configuration overrides."""
+        particles = read_particles(self.particles_star, images=images, dialect=self.info.dialect)
+        return particles.with_optics(
+            ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
+            dose_weighted=self.info.to_optics().dose_weighted,
+        )
+
+    def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
+        """The autoencoder after an epoch, ready to be asked."""
+        info = self.info
+        box = info.to_optics().box_size_px
+        model = Vae(info.config.model, box, info.points, info.slots)
+        load_weights(self.weights_file(self.last_epoch(epoch)), model)
+        return model.to(device).eval().requires_grad_(requires_grad=False)
+
+    def decoder(
+        self, epoch: int | None = None, device: torch.device | str = "cpu"
+    ) -> VolumeDecoder:
+        """Latents → maps, with the weights of an epoch (the last one if None)."""
+        optics = self.info.to_optics()
+        return VolumeDecoder(
+            self.model(epoch, device).decoder,
+            box_size_px=optics.box_size_px,
+            pixel_size_angstrom=optics.pixel_size_angstrom,
+            latent_dim=self.config.model.latent_dim,
+            scale=self.info.scale,
+            device=device,
+        )
+
+    def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
+        """Write the latents of an epoch; rows are the particles of the set, by identity."""
+        table = latent_table(particles, posterior)
+        with written_atomically(self.latents_file(epoch)) as temporary:
+            table.reset_index().to_parquet(temporary, index=False)
+        return self.latents_file(epoch)
+
+    def append_metrics(self, row: dict[str, float]) -> None:
+        """Add an epoch; one that was there already (a resumed run) is replaced."""
+        table = self.metrics()
+        table = table[table["epoch"] < row["epoch"]]
+        rows = [*table.to_dict("records"), row]
+        with written_atomically(self.path / "metrics.csv") as temporary:
+            pd.DataFrame(rows, columns=METRICS).to_csv(temporary, index=False)
+
+
+def metrics_row(
+    epoch: int, seconds: float, losses: Losses, beta: float, learning_rate: float
+) -> dict[str, float]:
+    """One row of ``metrics.csv``."""
+    return {
+        "epoch": epoch,
+        "seconds": round(seconds, 3),
+        "reconstruction": losses.reconstruction,
+        "kl": losses.kl,
+        "total": losses.total,
+        "beta": beta,
+        "lr": learning_rate,
+        "held_out": losses.held_out,
+    }
+
+
+def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
+    """Posterior means and log-variances as columns, one row a particle, indexed by identity."""
+    mu = posterior.mu.cpu().numpy().astype(np.float32)
+    logvar = posterior.logvar.cpu().numpy().astype(np.float32)
+    columns: dict[str, Any] = {
+        "tomogram": particles.particles["tomogram"].astype(str).to_numpy(),
+        "particle": particles.particles["particle"].astype(str).to_numpy(),
+    }
+    columns |= {f"mu_{axis}": mu[:, axis] for axis in range(mu.shape[1])}
+    columns |= {f"logvar_{axis}": logvar[:, axis] for axis in range(logvar.shape[1])}
+    index = pd.Index(particles.ids, name="particle_id", dtype=object)
+    return pd.DataFrame(columns, index=index)
+
+
+def describe(
+    particles: ParticleSet, data: TiltData, config: RunConfig, sign: int, device: torch.device
+) -> RunInfo:
+    """What ``run.json`` is to say of a run that starts now."""
+    source = particles.source.path
+    return RunInfo(
+        config=config,
+        source=str(source.resolve()),
+        source_sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
+        dialect=particles.source.dialect,
+        sign=sign,
+        scale=data.images.scale,
+        points=len(data.lattice),
+        slots=data.most_images,
+        optics=vars(particles.optics),
+        versions={
+            "napari-tomodrgn": metadata.version("napari-tomodrgn"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        device=device_name(device),
+        command=sys.argv,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """A device in words, as results on it are comparable only with itself."""
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"{device.type}: {platform.processor() or platform.machine()}"

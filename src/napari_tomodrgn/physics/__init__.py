@@ -1,0 +1,1 @@
+"""Image formation: tensors in, tensors out. Knows no file and no network."""

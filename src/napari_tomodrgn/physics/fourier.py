@@ -1,0 +1,180 @@
+"""Centred transforms, shifts, central slices of a voxel volume and their transpose.
+
+Images and volumes have their origin at voxel ``n // 2``. Transforms are not normalised, so that
+the central slice of a volume's transform is the transform of its projection (the sum of voxels).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from napari_tomodrgn.physics.lattice import HalfPlane, conjugate_where, into_half_space
+
+
+def transform_images(images: Tensor, lattice: HalfPlane) -> Tensor:
+    """Fourier samples of real images: ``(image, box, box)`` → complex ``(image, point)``."""
+    spectrum = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
+    return spectrum[..., lattice.rows, lattice.columns]
+
+
+def images_from_samples(samples: Tensor, lattice: HalfPlane) -> Tensor:
+    """Real images of which ``samples`` are the transform; frequencies not in the lattice are 0."""
+    box = lattice.box_size_px
+    spectrum = samples.new_zeros((*samples.shape[:-1], box, box // 2 + 1))
+    spectrum[..., lattice.rows, lattice.columns] = samples
+    # irfft2 reads both halves of the column kx = 0.
+    axis = lattice.columns == 0
+    mirrored_rows = (-lattice.rows[axis]) % box
+    spectrum[..., mirrored_rows, lattice.columns[axis]] = samples[..., axis].conj()
+    spectrum[..., lattice.rows[axis], lattice.columns[axis]] = samples[..., axis]
+    return torch.fft.fftshift(torch.fft.irfft2(spectrum, s=(box, box)), dim=(-2, -1))
+
+
+def shift_phases(lattice: HalfPlane, shifts_px: Tensor) -> Tensor:
+    """Factors that move image content by ``+shifts_px`` (xy): ``(image, 2)`` → ``(image, point)``."""
+    angle = -2 * math.pi * shifts_px.to(lattice.frequencies.dtype) @ lattice.frequencies.T
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def transform_volume(volume: Tensor) -> Tensor:
+    """Transform of a real volume zyx: ``(n, n, n)`` → complex ``(n, n, n // 2 + 1)``."""
+    return torch.fft.rfftn(torch.fft.ifftshift(volume))
+
+
+def volume_from_transform(transform: Tensor) -> Tensor:
+    """Inverse of `transform_volume`."""
+    box = transform.shape[0]
+    return torch.fft.fftshift(torch.fft.irfftn(transform, s=(box, box, box)))
+
+
+def padded(volume: Tensor, factor: int) -> Tensor:
+    """The volume in the middle of a box ``factor`` times as large."""
+    before = (volume.shape[0] * factor) // 2 - volume.shape[0] // 2
+    after = volume.shape[0] * (factor - 1) - before
+    return functional.pad(volume, (before, after) * 3)
+
+
+def cropped(volume: Tensor, box_size_px: int) -> Tensor:
+    """The middle of a volume."""
+    start = volume.shape[0] // 2 - box_size_px // 2
+    middle = slice(start, start + box_size_px)
+    return volume[middle, middle, middle]
+
+
+def gridding(box_size_px: int, oversampling: int, device: torch.device | str = "cpu") -> Tensor:
+    """What trilinear interpolation on an oversampled Fourier grid does to a volume: sinc² per axis.
+
+    Divide a volume by it before `sample_transform`, or the result of a `FourierAccumulator`
+    after, and most of the interpolation error is gone.
+    """
+    axis = torch.arange(box_size_px, device=device) - box_size_px // 2
+    sinc2 = torch.sinc(axis / (oversampling * box_size_px)).square()
+    return sinc2[:, None, None] * sinc2[None, :, None] * sinc2[None, None, :]
+
+
+def _corners(points: Tensor, box: int) -> list[tuple[Tensor, Tensor]]:
+    """The eight voxels around each point of a half-space grid, and their trilinear weights.
+
+    ``points`` are kx, ky, kz in Fourier pixels with kx ≥ 0 and ``|k| < box / 2``. Returns pairs of
+    flat indices into an array ``(box, box, box // 2 + 1)`` and weights.
+    """
+    low = torch.floor(points)
+    part = points - low
+    base = low.to(torch.int64)
+    columns = box // 2 + 1
+    found = []
+    for dx, dy, dz in product((0, 1), repeat=3):
+        weight = (
+            (part[..., 0] if dx else 1 - part[..., 0])
+            * (part[..., 1] if dy else 1 - part[..., 1])
+            * (part[..., 2] if dz else 1 - part[..., 2])
+        )
+        x = base[..., 0] + dx
+        y = (base[..., 1] + dy) % box
+        z = (base[..., 2] + dz) % box
+        found.append(((z * box + y) * columns + x, weight))
+    return found
+
+
+def sample_transform(transform: Tensor, frequencies: Tensor, oversampling: int = 1) -> Tensor:
+    """Values of a volume's transform at any frequencies, by trilinear interpolation.
+
+    Parameters
+    ----------
+    transform
+        ``(n, n, n // 2 + 1)`` complex, of a volume padded ``oversampling`` times.
+    frequencies
+        ``(…, 3)`` kx, ky, kz in cycles per voxel, ``|k| < 0.5``.
+    oversampling
+        How many times the volume was padded; interpolation errors fall with its square.
+    """
+    box = transform.shape[0]
+    inside, mirrored = into_half_space(frequencies)
+    flat = torch.view_as_real(transform.reshape(-1))
+    total = torch.zeros((*frequencies.shape[:-1], 2), dtype=flat.dtype, device=flat.device)
+    for index, weight in _corners(inside * box, box):
+        total += flat[index] * weight[..., None]
+    return conjugate_where(torch.view_as_complex(total), mirrored)
+
+
+class FourierAccumulator:
+    """Sums of weighted samples on a half-space grid: the transpose of `sample_transform`.
+
+    Samples that fall into the same voxel add up. ``numerator`` holds Σ weight · value, in both of
+    the mirrored halves of the plane kx = 0, ``denominator`` Σ weight of the second kind.
+    """
+
+    def __init__(self, box_size_px: int, device: torch.device | str = "cpu") -> None:
+        shape = (box_size_px, box_size_px, box_size_px // 2 + 1)
+        self.box_size_px = box_size_px
+        self.numerator = torch.zeros((math.prod(shape), 2), device=device)
+        self.denominator = torch.zeros(math.prod(shape), device=device)
+        self._shape = shape
+
+    def add(self, frequencies: Tensor, values: Tensor, weights: Tensor) -> None:
+        """Add ``values`` (already weighted) to the numerator and ``weights`` to the denominator.
+
+        Parameters
+        ----------
+        frequencies
+            ``(…, 3)`` in cycles per voxel of this grid's *unpadded* volume, that is, scaled to
+            ``(-0.5, 0.5)``.
+        values
+            ``(…)`` complex.
+        weights
+            ``(…)`` real.
+        """
+        inside, mirrored = into_half_space(frequencies.reshape(-1, 3))
+        parts = torch.view_as_real(conjugate_where(values.reshape(-1), mirrored).contiguous())
+        flat_weights = weights.reshape(-1)
+        for index, weight in _corners(inside * self.box_size_px, self.box_size_px):
+            self.numerator.index_add_(0, index, parts * weight[:, None])
+            self.denominator.index_add_(0, index, flat_weights * weight)
+
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """Numerator (complex) and denominator with the plane kx = 0 made symmetric."""
+        numerator = torch.view_as_complex(self.numerator).reshape(self._shape).clone()
+        denominator = self.denominator.reshape(self._shape).clone()
+        # A sample near kx = 0 was laid down on one side of the plane only; its mirror image
+        # belongs to the other side as well.
+        numerator[..., 0] += _mirrored_plane(numerator[..., 0].conj().resolve_conj())
+        denominator[..., 0] += _mirrored_plane(denominator[..., 0])
+        return numerator, denominator
+
+
+def _mirrored_plane(plane: Tensor) -> Tensor:
+    """The plane with both axes negated: value at (-z, -y)."""
+    return torch.roll(torch.flip(plane, dims=(0, 1)), shifts=(1, 1), dims=(0, 1))
+
+
+def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tensor:
+    """Rounded distance from the origin, in Fourier pixels, of each voxel of a half-space grid."""
+    axis = torch.fft.fftfreq(box_size_px, 1 / box_size_px, device=device)
+    half = torch.arange(box_size_px // 2 + 1, device=device, dtype=axis.dtype)
+    radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
+    return torch.round(torch.sqrt(radius2)).to(torch.int64)
