@@ -1,0 +1,227 @@
+"""Who stands where: tilt schemes, tomograms and particles, drawn from the seed alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.geometry import (
+    euler_to_matrix,
+    matrix_to_euler,
+    random_rotations,
+    tilt_matrix,
+)
+from napari_tomodrgn.synthetic.settings import SimulationConfig
+
+FloatArray = NDArray[np.float64]
+
+VOLTAGE_KV = 300.0
+SPHERICAL_ABERRATION_MM = 2.7
+AMPLITUDE_CONTRAST = 0.07
+# The tilt axis of real series lies near the camera's y axis or, as here, near its x axis.
+TILT_AXIS_DEG = 85.0
+# Particles of the sample maps are no wider than this, in Å.
+PARTICLE_DIAMETER_ANGSTROM = 320.0
+TOMOGRAM_VOXEL_ANGSTROM = 24.0
+_THICKNESS_ANGSTROM = 1800.0
+# Share of the volume that particles fill: an eighth is the most that random placement surely finds.
+_PACKING = 0.08
+_DEFOCUS_JITTER_ANGSTROM = 150.0
+_ASTIGMATISM_ANGSTROM = (100.0, 600.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TiltScheme:
+    """The tilts of every series, from the most negative angle to the most positive.
+
+    ``dose_e_per_angstrom2`` is what the specimen had received before each image; ``rotations``
+    take specimen axes to image axes, shape ``(tilt, 3, 3)``, acting on xyz.
+    """
+
+    stage_tilt_deg: FloatArray
+    dose_e_per_angstrom2: FloatArray
+    rotations: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class TiltSeries:
+    """One tomogram and its tilt series; arrays have one entry a tilt, defocus in Å, angle in °."""
+
+    name: str
+    extent_xyz_angstrom: FloatArray
+    defocus_u_angstrom: FloatArray
+    defocus_v_angstrom: FloatArray
+    defocus_angle_deg: FloatArray
+    visible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """The particles, one entry each, together by tomogram.
+
+    Attributes
+    ----------
+    series, number
+        Row of the particle's tomogram; its number within, from 1.
+    angles_deg
+        rot, tilt, psi of reference → specimen, ``(particle, 3)``.
+    positions_angstrom
+        Where the star files say that the particle is, xyz from the tomogram's corner.
+    origins_angstrom
+        The particle sits at ``positions - origins``: RELION's ``rlnOriginX/Y/ZAngst``.
+    place
+        Number of the structure; for a motion, anything between the first and the last frame.
+    """
+
+    series: NDArray[np.int64]
+    number: NDArray[np.int64]
+    angles_deg: FloatArray
+    positions_angstrom: FloatArray
+    origins_angstrom: FloatArray
+    place: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePoses:
+    """Geometry of all tilt images of one particle: one entry a tilt."""
+
+    rotations: FloatArray
+    shifts_px: FloatArray
+    positions_angstrom: FloatArray  # from the middle of the tilt image, xyz
+    defocus_u_angstrom: FloatArray
+    defocus_v_angstrom: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything but the densities and the noise."""
+
+    scheme: TiltScheme
+    series: tuple[TiltSeries, ...]
+    crowd: Crowd
+    pixel_size_angstrom: float
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.crowd.series)
+
+    def members(self, series: int) -> NDArray[np.int64]:
+        """Rows of the particles of a tomogram."""
+        return np.flatnonzero(self.crowd.series == series)
+
+    def poses(self, particle: int) -> ImagePoses:
+        """Pose, shift and defocus in each tilt image of a particle.
+
+        The defocus follows the height in the tilted tomogram: above the middle is further from
+        focus (hand −1 of RELION).
+        """
+        series = self.series[self.crowd.series[particle]]
+        tilts = self.scheme.rotations
+        from_middle = self.crowd.positions_angstrom[particle] - series.extent_xyz_angstrom / 2
+        seen = tilts @ from_middle
+        origin = self.crowd.origins_angstrom[particle] / self.pixel_size_angstrom
+        return ImagePoses(
+            rotations=tilts @ euler_to_matrix(self.crowd.angles_deg[particle]),
+            shifts_px=(tilts @ origin)[:, :2],
+            positions_angstrom=seen,
+            defocus_u_angstrom=series.defocus_u_angstrom + seen[:, 2],
+            defocus_v_angstrom=series.defocus_v_angstrom + seen[:, 2],
+        )
+
+
+def make_scene(config: SimulationConfig, structures: int, pixel_size_angstrom: float) -> Scene:
+    """Draw tilt series and particles.
+
+    Parameters
+    ----------
+    config
+        What is simulated.
+    structures
+        Number of states, or of frames of the motion.
+    pixel_size_angstrom
+        Pixel size of the particle images.
+    """
+    rng = np.random.default_rng([config.seed, 0])
+    counts = [len(part) for part in np.array_split(np.arange(config.particles), config.tomograms)]
+    extent = _extent_for(max(counts))
+    series = tuple(_draw_series(f"TS_{n + 1:03d}", extent, config, rng) for n in range(len(counts)))
+    crowd = Crowd(
+        series=np.repeat(np.arange(len(counts)), counts),
+        number=np.concatenate([np.arange(count) + 1 for count in counts]),
+        angles_deg=matrix_to_euler(random_rotations(config.particles, rng)),
+        positions_angstrom=np.concatenate([_draw_positions(n, extent, rng) for n in counts]),
+        origins_angstrom=rng.normal(
+            scale=config.shifts_px * pixel_size_angstrom, size=(config.particles, 3)
+        ),
+        place=_draw_places(config, structures, rng),
+    )
+    return Scene(dose_symmetric(config), series, crowd, pixel_size_angstrom)
+
+
+def dose_symmetric(config: SimulationConfig) -> TiltScheme:
+    """Tilts from low to high angles, changing sides in pairs: 0, +3, −3, −6, +6, +9, …"""
+    angles = np.linspace(-config.max_tilt_deg, config.max_tilt_deg, config.tilts)
+    if config.tilts == 1:
+        angles = np.zeros(1)
+    from_middle = np.arange(config.tilts) - (config.tilts - 1) / 2
+    level = np.ceil(np.abs(from_middle)).astype(int)
+    side = np.where(level % 2, -np.sign(from_middle), np.sign(from_middle))
+    dose = np.empty(config.tilts)
+    dose[np.lexsort((side, level))] = np.arange(config.tilts) * config.dose_per_tilt
+    cos, sin = np.cos(np.deg2rad(TILT_AXIS_DEG)), np.sin(np.deg2rad(TILT_AXIS_DEG))
+    in_plane = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return TiltScheme(angles, dose, in_plane @ tilt_matrix(angles))
+
+
+def _extent_for(particles: int) -> FloatArray:
+    """Edges xyz in Å of a tomogram with room for so many particles, in whole voxels."""
+    volume = particles * np.pi / 6 * PARTICLE_DIAMETER_ANGSTROM**3 / _PACKING
+    room_z = _THICKNESS_ANGSTROM - PARTICLE_DIAMETER_ANGSTROM
+    side = np.sqrt(volume / room_z) + 2 * PARTICLE_DIAMETER_ANGSTROM
+    voxels = np.ceil(np.array([side, side, _THICKNESS_ANGSTROM]) / TOMOGRAM_VOXEL_ANGSTROM)
+    return np.asarray(2 * np.ceil(voxels / 2) * TOMOGRAM_VOXEL_ANGSTROM)
+
+
+def _draw_series(
+    name: str, extent: FloatArray, config: SimulationConfig, rng: np.random.Generator
+) -> TiltSeries:
+    mean = rng.uniform(config.defocus_min_um, config.defocus_max_um) * 1e4
+    astigmatism = rng.uniform(*_ASTIGMATISM_ANGSTROM)
+    jitter = rng.normal(scale=_DEFOCUS_JITTER_ANGSTROM, size=config.tilts)
+    visible = np.ones(config.tilts, dtype=bool)
+    visible[rng.choice(config.tilts, config.hidden_tilts, replace=False)] = False
+    return TiltSeries(
+        name=name,
+        extent_xyz_angstrom=extent,
+        defocus_u_angstrom=mean + jitter + astigmatism / 2,
+        defocus_v_angstrom=mean + jitter - astigmatism / 2,
+        defocus_angle_deg=np.full(config.tilts, rng.uniform(0.0, 180.0)),
+        visible=visible,
+    )
+
+
+def _draw_positions(count: int, extent: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Positions xyz in Å, no two closer than a particle's diameter, clear of the walls.
+
+    Each particle bars at most eight times its own volume, so with `_PACKING` below an eighth there
+    is always room and the loop ends.
+    """
+    low = np.array([1.0, 1.0, 0.5]) * PARTICLE_DIAMETER_ANGSTROM
+    placed = np.empty((count, 3))
+    done = 0
+    while done < count:
+        tried = rng.uniform(low, extent - low)
+        squared = ((placed[:done] - tried) ** 2).sum(axis=1)
+        if not (squared < PARTICLE_DIAMETER_ANGSTROM**2).any():
+            placed[done] = tried
+            done += 1
+    return placed
+
+
+def _draw_places(config: SimulationConfig, structures: int, rng: np.random.Generator) -> FloatArray:
+    """States in equal shares and random order, or a uniform coordinate along the motion."""
+    if config.continuous:
+        return rng.uniform(0.0, structures - 1, size=config.particles)
+    return rng.permutation(np.arange(config.particles) % structures).astype(np.float64)

@@ -1,0 +1,79 @@
+"""What is simulated: one frozen, validated object."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class SimulationConfig(BaseModel):
+    """Size, states and optics of a simulated data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    particles: int = Field(500, ge=1, title="Particles")
+    tilts: int = Field(41, ge=1, le=181, title="Tilts", description="Images in each tilt series.")
+    max_tilt_deg: float = Field(
+        60.0, ge=0.0, le=80.0, title="Largest tilt (°)", description="From minus to plus this."
+    )
+    box_size_px: int = Field(
+        64,
+        ge=16,
+        le=256,
+        multiple_of=2,
+        title="Box (px)",
+        description="Below 64 the pixel grows, so that the particle stays in the box; "
+        "above, the margin does.",
+    )
+    states: int = Field(
+        2,
+        ge=1,
+        le=5,
+        title="States",
+        description="Compositions of a ribosome: 80S, 60S, 40S, 60S without 5S RNP, "
+        "80S without Lso2; the first so many of them, in equal shares.",
+    )
+    continuous: bool = Field(
+        False,
+        title="Continuous motion",
+        description="Instead of states: the small subunit turns by 0 to 16 degrees.",
+    )
+    snr: float = Field(
+        0.1,
+        gt=0.0,
+        le=1e6,
+        title="Signal-to-noise ratio",
+        description="Variance of the signal in the box, after CTF and dose, over that of the "
+        "noise.",
+    )
+    dose_per_tilt: float = Field(3.0, ge=0.0, le=50.0, title="Dose per tilt (e/Å²)")
+    dose_attenuation: bool = Field(
+        True, title="Radiation damage", description="The dose takes away high resolution."
+    )
+    defocus_min_um: float = Field(2.5, ge=0.0, le=20.0, title="Smallest defocus (µm)")
+    defocus_max_um: float = Field(5.0, ge=0.0, le=20.0, title="Largest defocus (µm)")
+    shifts_px: float = Field(
+        1.5,
+        ge=0.0,
+        le=16.0,
+        title="Shifts (px)",
+        description="Standard deviation, along each axis, of how far particles sit off the "
+        "centre of their box; the star files say by how much.",
+    )
+    tomograms: int = Field(2, ge=1, le=999, title="Tomograms")
+    hidden_tilts: int = Field(
+        0,
+        ge=0,
+        title="Hidden tilts",
+        description="Tilts of each series, drawn at random, that are marked as not usable.",
+    )
+    seed: int = Field(0, ge=0, title="Seed", description="Same seed: same files, byte for byte.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SimulationConfig:
+        if self.hidden_tilts >= self.tilts:
+            raise ValueError(f"hidden_tilts ({self.hidden_tilts}) leaves none of {self.tilts}")
+        if self.tomograms > self.particles:
+            raise ValueError(f"{self.particles} particles cannot fill {self.tomograms} tomograms")
+        if self.defocus_min_um > self.defocus_max_um:
+            raise ValueError("defocus_min_um is larger than defocus_max_um")
+        return self
