@@ -59,6 +59,18 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.skipif(not (PACKAGE / "cli.py").exists(), reason="cli is not written yet")
+def test_the_command_line_opens_no_window_until_asked() -> None:
+    code = (
+        "import sys, napari_tomodrgn.cli; "
+        "print([name for name in ('torch', 'napari', 'qtpy', 'vispy') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", napari_tomodrgn.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(napari_tomodrgn)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,17 @@ Picture = NDArray[np.uint8]
 
 # Without napari and pytest-qt this folder is left out, the rest of the suite runs.
 collect_ignore_glob = [] if find_spec("napari") and find_spec("pytestqt") else ["*"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip this folder where Qt would abort the whole run for want of a display."""
+    places = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform != "linux" or any(os.environ.get(name) for name in places):
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="no display: `make test` brings one"))
 
 
 @pytest.fixture(scope="session")
