@@ -8,16 +8,18 @@ A particle is known by its tomogram and its own name, never by a position in a t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Columns of ``ParticleSet.images``; every dialect fills all of them.
 IMAGE_COLUMNS: dict[str, str] = {
@@ -46,7 +48,7 @@ PARTICLE_COLUMNS: dict[str, str] = {
     "position_x_angstrom": "centre in the tomogram from its corner, x (NaN where not given)",
     "position_y_angstrom": "the same, y",
     "position_z_angstrom": "the same, z",
-    "rot_deg": "Euler angle of the particle in the tomogram, reference -> specimen (NaN if unknown)",
+    "rot_deg": "Euler angle of the particle itself, reference -> tomogram (NaN if unknown)",
     "tilt_deg": "second angle",
     "psi_deg": "third angle",
     "tilts": "number of kept tilt images",
@@ -175,7 +177,7 @@ class ParticleSet:
         angles = table[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
         names = ImageArrays.__dataclass_fields__.keys() - {"particle", "rotations", "shifts_px"}
         return ImageArrays(
-            particle=table["particle_id"].cat.codes.to_numpy(np.int64),
+            particle=np.asarray(table["particle_id"].cat.codes, dtype=np.int64),
             rotations=euler_to_matrix(angles),
             shifts_px=table[["shift_x_px", "shift_y_px"]].to_numpy(np.float64),
             **{name: table[name].to_numpy(np.float64) for name in names},
@@ -202,7 +204,9 @@ class StarSource:
     tomogram_blocks
         Blocks of the tomograms star, if there is one.
     tomograms
-        Geometry of each tomogram, by name.
+        Geometry of each tomogram that has particles.
+    optimisation_set
+        Entries of the optimisation set, where the user named one.
     """
 
     path: Path
@@ -212,3 +216,4 @@ class StarSource:
     rows_are_images: bool
     tomogram_blocks: dict[str, Any] | None = None
     tomograms: tuple[TomogramGeometry, ...] = ()
+    optimisation_set: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""Star dialects: whichever program wrote the particles, one `ParticleSet` comes out.
+
+Each dialect is recognised by the blocks and columns that it needs. Further columns, and any order
+of them, are welcome and survive a round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tomodrgn.data.dialects.common import StarInput
+from napari_tomodrgn.data.dialects.image_series import (
+    CRYOSRPNT_COLUMNS,
+    WARP_COLUMNS,
+    read_cryosrpnt,
+    read_warp,
+)
+from napari_tomodrgn.data.dialects.warptools import (
+    PARTICLE_COLUMNS,
+    is_optimisation_set,
+    read_warptools,
+)
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.star import StarBlocks, read_star
+from napari_tomodrgn.errors import BadInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DIALECTS", "read_particles", "recognise"]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A kind of star file: the columns that tell it, and how it is read."""
+
+    columns: tuple[str, ...]
+    read: Callable[[StarInput], ParticleSet]
+
+
+# In order of preference: the first whose columns are all there.
+DIALECTS: dict[str, Dialect] = {
+    "warptools": Dialect(PARTICLE_COLUMNS, read_warptools),
+    "warp": Dialect(WARP_COLUMNS, read_warp),
+    "cryosrpnt": Dialect(CRYOSRPNT_COLUMNS, read_cryosrpnt),
+}
+
+
+def read_particles(
+    source: str | Path, *, images: str | Path | None = None, dialect: str | None = None
+) -> ParticleSet:
+    """Read particles and their tilt images from a star file.
+
+    Parameters
+    ----------
+    source
+        Star file: an optimisation set, or the star that lists particles or images.
+    images
+        Folder of the image stacks; by default they are looked for where the star file says and
+        then around it.
+    dialect
+        Name in `DIALECTS`; by default recognised by the columns.
+
+    Raises
+    ------
+    BadInputError
+        If something is missing or wrong, in one sentence that says what and where.
+    """
+    path = Path(source)
+    if dialect is not None and dialect not in DIALECTS:
+        raise BadInputError(
+            f"No dialect is called {dialect!r}; known are {', '.join(DIALECTS)}.",
+            code="unknown-dialect",
+        )
+    blocks = read_star(path)
+    name = dialect or recognise(path, blocks)
+    return DIALECTS[name].read(StarInput(path, blocks, Path(images) if images else None))
+
+
+def recognise(path: Path, blocks: StarBlocks) -> str:
+    """Name of the dialect of a star file.
+
+    Raises
+    ------
+    BadInputError
+        If no dialect fits; names the columns that the nearest one misses.
+    """
+    if is_optimisation_set(blocks):
+        return "warptools"
+    table = StarInput(path, blocks, None).particle_loop()
+    missing = {
+        name: [column for column in dialect.columns if column not in table]
+        for name, dialect in DIALECTS.items()
+    }
+    for name, columns in missing.items():
+        if not columns:
+            return name
+    nearest = min(missing, key=lambda name: len(missing[name]) / len(DIALECTS[name].columns))
+    raise BadInputError(
+        f"{path}: block data_{table.block} lacks {', '.join(missing[nearest])}, so it is not a "
+        f"{nearest} star, the nearest of {', '.join(DIALECTS)}; found {_some(table.frame)}.",
+        code="missing-column",
+    )
+
+
+def _some(frame: pd.DataFrame, most: int = 12) -> str:
+    names = list(frame.columns)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")

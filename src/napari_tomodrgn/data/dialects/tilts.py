@@ -1,0 +1,166 @@
+"""The tomograms star of WarpTools and RELION 4: one row per tilt, one block per tomogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from napari_tomodrgn.data.dialects.common import number_lists
+from napari_tomodrgn.data.particles import TomogramGeometry
+from napari_tomodrgn.data.star import StarBlocks, StarTable
+from napari_tomodrgn.errors import BadInputError
+
+_PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
+
+
+@dataclass(frozen=True, eq=False)
+class Tilts:
+    """All tilts of some tomograms, one after the other; row i of each array is the same tilt."""
+
+    projections: NDArray[np.float64]  # (tilt, 3, 3), specimen -> image, acting on xyz
+    defocus_u_angstrom: NDArray[np.float64]
+    defocus_v_angstrom: NDArray[np.float64]
+    defocus_angle_deg: NDArray[np.float64]
+    phase_shift_deg: NDArray[np.float64]
+    dose_e_per_angstrom2: NDArray[np.float64]
+    first: NDArray[np.int64]  # row of each tomogram's first tilt
+    count: NDArray[np.int64]  # tilts of each tomogram
+
+    @property
+    def stage_tilt_deg(self) -> NDArray[np.float64]:
+        """Tilt about the tilt axis, with its sign, from the matrix.
+
+        ``CtfScalefactor`` keeps only the cosine of the nominal tilt, and 0 for a hidden one.
+        """
+        depth = self.projections[:, 2]
+        return np.rad2deg(np.arctan2(-depth[:, 0], depth[:, 2]))
+
+
+def read_tomograms(
+    path: Path, blocks: StarBlocks, names: Sequence[str]
+) -> tuple[Tilts, list[TomogramGeometry], NDArray[np.float64]]:
+    """Tilts, geometry and tilt-series pixel size (Å) of the tomograms ``names``, in that order.
+
+    Raises
+    ------
+    BadInputError
+        If a tomogram or a column is missing.
+    """
+    table = _global_table(path, blocks)
+    known = {name: row for row, name in enumerate(table.texts("rlnTomoName").to_pylist())}
+    unknown = [name for name in names if name not in known or name not in blocks]
+    if unknown:
+        raise BadInputError(
+            f"{path}: no tilts for tomogram {unknown[0]}, which the particles star refers to "
+            f"({len(unknown)} of {len(names)} tomograms missing).",
+            remedy="Pass the optimisation set or the tomograms star that belongs to the particles.",
+            code="missing-tomogram",
+        )
+    rows = [known[name] for name in names]
+    pixel = table.numbers("rlnTomoTiltSeriesPixelSize")
+    size = np.stack([table.numbers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=1)
+    hand = table.numbers("rlnTomoHand", -1.0)
+    geometry = [
+        TomogramGeometry(name, tuple((size[row] * pixel[row]).tolist()), float(hand[row]))
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return _concatenated([_tilts(path, blocks, name) for name in names]), geometry, pixel[rows]
+
+
+def _global_table(path: Path, blocks: StarBlocks) -> StarTable:
+    frame = blocks.get("global")
+    if not isinstance(frame, pd.DataFrame):
+        raise BadInputError(
+            f"{path}: no block data_global with a loop; not a tomograms star.", code="missing-block"
+        )
+    table = StarTable(path, "global", frame)
+    table.require(["rlnTomoName", "rlnTomoTiltSeriesPixelSize"])
+    if "rlnTomoTiltSeriesStarFile" in table:
+        raise BadInputError(
+            f"{path}: a native RELION-5 tomograms star (one star file per tilt series), "
+            "which is not read yet.",
+            remedy="Export the particles as a WarpTools optimisation set with 2-D stacks.",
+            code="unsupported-dialect",
+        )
+    return table
+
+
+def _tilts(path: Path, blocks: StarBlocks, name: str) -> Tilts:
+    frame = blocks[name]
+    if not isinstance(frame, pd.DataFrame):
+        raise BadInputError(f"{path}: block data_{name} is not a loop of tilts.", code="bad-star")
+    table = StarTable(path, name, frame)
+    table.require([*_PROJECTION_ROWS, "rlnDefocusU", "rlnMicrographPreExposure"])
+    return Tilts(
+        projections=np.stack([_matrix_row(table, column) for column in _PROJECTION_ROWS], axis=1),
+        defocus_u_angstrom=table.numbers("rlnDefocusU"),
+        defocus_v_angstrom=table.numbers("rlnDefocusV"),
+        defocus_angle_deg=table.numbers("rlnDefocusAngle"),
+        phase_shift_deg=table.numbers("rlnPhaseShift", 0.0),
+        dose_e_per_angstrom2=table.numbers("rlnMicrographPreExposure"),
+        first=np.zeros(1, np.int64),
+        count=np.array([len(table)]),
+    )
+
+
+def _matrix_row(table: StarTable, column: str) -> NDArray[np.float64]:
+    """The rotation part of one row of the projection matrix of each tilt."""
+    values, lengths = number_lists(table, column)
+    wrong = np.flatnonzero(lengths != 4)
+    if wrong.size:
+        row = int(wrong[0])
+        raise table.problem(column, row, f"has {lengths[row]} numbers, not 4")
+    return values.reshape(-1, 4)[:, :3]
+
+
+def _concatenated(parts: Sequence[Tilts]) -> Tilts:
+    names = [name for name in Tilts.__dataclass_fields__ if name != "first"]
+    values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Tilts(**values, first=np.concatenate([[0], np.cumsum(values["count"])[:-1]]))
+
+
+def visible_frames(particles: StarTable, tilts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """For each particle in turn, which of its tomogram's tilts were kept; concatenated.
+
+    Parameters
+    ----------
+    particles
+        The particles' loop; without ``rlnTomoVisibleFrames`` all tilts are visible.
+    tilts
+        Number of tilts of each particle's tomogram.
+
+    Raises
+    ------
+    BadInputError
+        If a list has another length than the tilt series, or no tilt at all is visible.
+    """
+    column = "rlnTomoVisibleFrames"
+    if column not in particles:
+        return np.ones(int(tilts.sum()), np.bool_)
+    flags, lengths = number_lists(particles, column)
+    wrong = np.flatnonzero(lengths != tilts)
+    if wrong.size:
+        row = int(wrong[0])
+        found = f"lists {lengths[row]} frames, but the tilt series has {tilts[row]}"
+        raise particles.problem(column, row, found)
+    if not flags.any():
+        raise BadInputError(
+            f"{particles.path}: column {column} hides every frame of every particle.",
+            remedy="Export again with at least one visible frame a particle.",
+            code="no-visible-frames",
+        )
+    return np.asarray(flags != 0)
+
+
+def hidden_rows(particles: StarTable) -> int:
+    """Number of rows of the particles' loop without any visible frame."""
+    if "rlnTomoVisibleFrames" not in particles:
+        return 0
+    texts = particles.texts("rlnTomoVisibleFrames")
+    return int(pc.sum(pc.invert(pc.match_substring_regex(texts, "[1-9]"))).as_py() or 0)
