@@ -18,6 +18,7 @@ from napari_tomodrgn.data.dialects.image_series import (
     read_cryosrpnt,
     read_warp,
 )
+from napari_tomodrgn.data.dialects.subset import write_subset
 from napari_tomodrgn.data.dialects.warptools import (
     PARTICLE_COLUMNS,
     is_optimisation_set,
@@ -30,7 +31,7 @@ from napari_tomodrgn.errors import BadInputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DIALECTS", "read_particles", "recognise"]
+__all__ = ["DIALECTS", "read_particles", "recognise", "write_subset"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,147 @@
+"""Writing some of the particles back, in the dialect that they came in, all else untouched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from napari_tomodrgn.data.dialects.common import number_lists
+from napari_tomodrgn.data.dialects.locate import locate_star
+from napari_tomodrgn.data.dialects.warptools import PARTICLES_FILE, TOMOGRAMS_FILE
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.stack import read_header
+from napari_tomodrgn.data.star import StarBlocks, StarTable, arrow_strings, write_star
+from napari_tomodrgn.errors import BadInputError
+
+_VISIBLE = "rlnTomoVisibleFrames"
+
+
+def write_subset(particles: ParticleSet, path: str | Path) -> Path:
+    """Write a star file of exactly these particles and images; other values letter for letter.
+
+    Names of image files are made absolute where they would not be found from the new place. Of a
+    set that came with a tomograms star, ``<stem>_tomograms.star`` and
+    ``<stem>_optimisation_set.star`` are written beside ``path``.
+
+    Returns
+    -------
+    The file to pass to `read_particles`: ``path``, or the optimisation set.
+
+    Raises
+    ------
+    BadInputError
+        If there is nothing to write, or hidden frames cannot be expressed in the dialect.
+    """
+    path = Path(path)
+    source = particles.source
+    if not len(particles):
+        raise BadInputError(f"{path}: no particles to write.", code="no-particles")
+    rows, first_image = np.unique(particles.images["source_row"], return_index=True)
+    frame = source.blocks[source.particle_block].iloc[rows].reset_index(drop=True)
+    stacks = particles.images["stack"].iloc[first_image].astype(str).to_numpy()
+    frame = frame.assign(rlnImageName=_names_from(frame["rlnImageName"], stacks, path))
+    if not source.rows_are_images:
+        frame = _with_visible_frames(particles, frame, rows)
+    write_star(path, _with_block(source.blocks, source.particle_block, frame))
+    if source.tomogram_blocks is None:
+        return path
+    return _write_companions(particles, path)
+
+
+def _with_block(blocks: dict[str, object], name: str, frame: pd.DataFrame) -> StarBlocks:
+    changed = StarBlocks({**blocks, name: frame})  # type: ignore[dict-item]
+    changed.comments = blocks.comments if isinstance(blocks, StarBlocks) else {}
+    return changed
+
+
+def _names_from(names: pd.Series, stacks: NDArray[np.object_], path: Path) -> pd.Series:
+    """Image names that lead from the folder of ``path`` to the files ``stacks``."""
+    texts = arrow_strings(names)
+    files = pc.replace_substring_regex(texts, r"^\d+@", "")
+    pairs = pd.DataFrame({"name": files.to_pylist(), "file": stacks})
+    different = pairs.drop_duplicates()
+    folder = str(path.absolute().parent)
+    moved = {
+        (name, file)
+        for name, file in zip(different["name"], different["file"], strict=True)
+        if os.path.normpath(os.path.join(folder, name)) != file
+    }
+    if not moved:
+        return names
+    numbers = pc.replace_substring_regex(texts, "(^\\d+@)?.*$", "\\1").to_pylist()
+    keys = zip(pairs["name"], pairs["file"], strict=True)
+    new = [
+        number + (key[1] if key in moved else key[0])
+        for number, key in zip(numbers, keys, strict=True)
+    ]
+    return pd.Series(new, index=names.index, dtype="str")
+
+
+def _with_visible_frames(
+    particles: ParticleSet, frame: pd.DataFrame, rows: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The rows, with frames that are not in ``particles`` hidden; other lists keep their text."""
+    images = particles.images
+    tilts = _tilt_counts(particles, frame)
+    kept = images.groupby(np.searchsorted(rows, images["source_row"]))["tilt_index"]
+    visible = _visible_counts(particles, frame, tilts)
+    changed = np.flatnonzero(kept.size().to_numpy() != visible)
+    if not changed.size:
+        return frame
+    lists = [*frame[_VISIBLE]] if _VISIBLE in frame else [_flags(range(n), n) for n in tilts]
+    for row in changed.tolist():
+        _refuse_short_stack(particles, int(rows[row]), int(tilts[row]))
+        lists[row] = _flags(kept.get_group(row), int(tilts[row]))
+    return frame.assign(**{_VISIBLE: pd.Series(lists, index=frame.index, dtype="str")})
+
+
+def _tilt_counts(particles: ParticleSet, frame: pd.DataFrame) -> NDArray[np.int64]:
+    blocks = particles.source.tomogram_blocks or {}
+    return np.array([len(blocks[name]) for name in frame["rlnTomoName"]], dtype=np.int64)
+
+
+def _visible_counts(
+    particles: ParticleSet, frame: pd.DataFrame, tilts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    if _VISIBLE not in frame:
+        return tilts
+    table = StarTable(particles.source.path, particles.source.particle_block, frame)
+    flags, lengths = number_lists(table, _VISIBLE)
+    return np.add.reduceat(flags != 0, np.cumsum(lengths) - lengths, dtype=np.int64)
+
+
+def _flags(visible: object, count: int) -> str:
+    flags = np.zeros(count, np.int64)
+    flags[np.asarray(visible)] = 1
+    return f"[{','.join(map(str, flags))}]"
+
+
+def _refuse_short_stack(particles: ParticleSet, row: int, tilts: int) -> None:
+    images = particles.images
+    stack = Path(images["stack"][images["source_row"] == row].iloc[0])
+    if read_header(stack).count != tilts:
+        raise BadInputError(
+            f"{stack}: the stack holds only the visible frames, so no further frame can be hidden.",
+            remedy="Write the particles with all their images.",
+            code="cannot-hide-frames",
+        )
+
+
+def _write_companions(particles: ParticleSet, path: Path) -> Path:
+    """The tomograms star and the optimisation set of a particles star just written."""
+    source = particles.source
+    tomograms = path.with_name(f"{path.stem}_tomograms.star")
+    write_star(tomograms, source.tomogram_blocks or {})
+    entries = {
+        name: str(locate_star(value, source.path) or value)
+        for name, value in source.optimisation_set.items()
+    }
+    entries |= {PARTICLES_FILE: path.name, TOMOGRAMS_FILE: tomograms.name}
+    optimisation_set = path.with_name(f"{path.stem}_optimisation_set.star")
+    write_star(optimisation_set, {"": entries})
+    return optimisation_set
