@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ from napari_tomodrgn.synthetic.scene import (
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.structures import Structures
 
-# The scale is measured on so many particles at most: one in the middle of a 3 % wide spread.
+# The scale is measured on so many particles at most.
 _SCALE_PARTICLES = 64
 
 
@@ -96,13 +97,7 @@ class Microscope:
             warptools=images_from_samples(filtered, self.lattice).numpy(),
         )
 
-    def signal_scale(self) -> float:
-        """Factor that gives the noiseless images the asked variance (that of the noise being 1)."""
-        count = min(len(self.scene), _SCALE_PARTICLES)
-        chosen = np.linspace(0, len(self.scene) - 1, count).round().astype(int)
-        return float(np.sqrt(self.config.snr / np.mean([self._variance(row) for row in chosen])))
-
-    def _variance(self, particle: int) -> float:
+    def signal_variance(self, particle: int) -> float:
         """Variance within the noiseless images of a particle, by Parseval's theorem."""
         poses = self.scene.poses(particle)
         samples = self.signal(poses, particle, self.contrast(poses, particle))
@@ -118,3 +113,11 @@ def make_microscope(scene: Scene, structures: Structures, config: SimulationConf
     dose = torch.from_numpy(scene.scheme.dose_e_per_angstrom2).to(torch.float32)
     exposure = dose_weights(frequencies, dose, VOLTAGE_KV)
     return Microscope(scene, structures, config, lattice, exposure)
+
+
+def signal_scale(microscope: Microscope, pool: Executor) -> float:
+    """Factor that gives the noiseless images the asked variance (that of the noise being 1)."""
+    particles = len(microscope.scene)
+    chosen = np.linspace(0, particles - 1, min(particles, _SCALE_PARTICLES)).round().astype(int)
+    variances = list(pool.map(microscope.signal_variance, chosen.tolist()))
+    return float(np.sqrt(microscope.config.snr / np.mean(variances)))

@@ -68,9 +68,9 @@ class Crowd:
     angles_deg
         rot, tilt, psi of reference → specimen, ``(particle, 3)``.
     positions_angstrom
-        Where the star files say that the particle is, xyz from the tomogram's corner.
+        Where the particle is, xyz from the tomogram's corner.
     origins_angstrom
-        The particle sits at ``positions - origins``: RELION's ``rlnOriginX/Y/ZAngst``.
+        RELION's ``rlnOriginX/Y/ZAngst``: the box was cut out around ``positions + origins``.
     place
         Number of the structure; for a motion, anything between the first and the last frame.
     """

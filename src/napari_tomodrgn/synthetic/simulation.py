@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text
-from napari_tomodrgn.synthetic.imaging import Microscope, ParticleImages, make_microscope
+from napari_tomodrgn.synthetic.imaging import (
+    Microscope,
+    ParticleImages,
+    make_microscope,
+    signal_scale,
+)
 from napari_tomodrgn.synthetic.layout import Layout, warp_stack, warptools_stack
 from napari_tomodrgn.synthetic.scene import Scene, make_scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.stacks import StackWriter, write_map
 from napari_tomodrgn.synthetic.stars import write_stars, write_truth
 from napari_tomodrgn.synthetic.structures import Structures, load_structures
+from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
 _SECONDS_BETWEEN_EVENTS = 0.1
@@ -116,19 +123,21 @@ def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:
 
 def _write_images(layout: Layout, microscope: Microscope) -> Iterator[SimulationProgress]:
     scene = microscope.scene
-    scale = microscope.signal_scale()
     done, told = 0, time.monotonic()
-    for row, series in enumerate(scene.series):
-        members = scene.members(row)
-        with _warp_writer(layout, microscope, row) as stack:
-            for particle in members:
-                images = microscope.images(int(particle), scale)
-                stack.append(images.warp[series.visible])
-                _write_warptools(layout, scene, int(particle), images)
-                done += 1
-                if time.monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
-                    told = time.monotonic()
-                    yield SimulationProgress(done, len(scene))
+    with one_core_threads() as pool:
+        scale = signal_scale(microscope, pool)
+        make = partial(microscope.images, scale=scale)
+        for row, series in enumerate(scene.series):
+            members = scene.members(row).tolist()
+            with _warp_writer(layout, microscope, row) as stack:
+                made = in_order(pool, make, members)
+                for particle, images in zip(members, made, strict=True):
+                    stack.append(images.warp[series.visible])
+                    _write_warptools(layout, scene, particle, images)
+                    done += 1
+                    if time.monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
+                        told = time.monotonic()
+                        yield SimulationProgress(done, len(scene))
     yield SimulationProgress(done, len(scene))
 
 

@@ -80,10 +80,13 @@ def _warptools_rows(scene: Scene) -> pd.DataFrame:
     visible = [_list_text(series.visible.astype(int), "d") for series in scene.series]
     pairs = list(zip(names, crowd.number, strict=True))
     pixel = scene.pixel_size_angstrom
+    boxes = crowd.positions_angstrom + crowd.origins_angstrom
     columns: dict[str, Any] = {
         "rlnTomoName": [tomogram_name(name) for name in names],
         "rlnTomoParticleId": crowd.number,
-        **_columns("rlnCoordinate", "XYZ", crowd.positions_angstrom / pixel),
+        **_columns(
+            "rlnCoordinate", "XYZ", (crowd.positions_angstrom + crowd.origins_angstrom) / pixel
+        ),
         **_columns("rlnAngle", ("Rot", "Tilt", "Psi"), crowd.angles_deg),
         "rlnTomoParticleName": [f"{name}/{number}" for name, number in pairs],
         "rlnOpticsGroup": crowd.series + 1,
@@ -189,8 +192,8 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
     """Write the table of the truth, one row a particle, in the order of both exports.
 
     Columns: the particle's identity in each export, its tomogram; ``state`` and ``state_name``, or
-    for a motion ``coordinate`` in [0, 1]; Euler angles (°), position as the star files say and
-    what to subtract from it to get where the particle is (Å).
+    for a motion ``coordinate`` in [0, 1]; Euler angles (°), position from the tomogram's corner and
+    how far beyond it the box was centred (Å).
     """
     crowd = scene.crowd
     tomograms = [tomogram_name(scene.series[row].name) for row in crowd.series]

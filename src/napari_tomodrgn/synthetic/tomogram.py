@@ -12,7 +12,7 @@ from napari_tomodrgn.synthetic.scene import TOMOGRAM_VOXEL_ANGSTROM, Scene
 from napari_tomodrgn.synthetic.structures import Structures
 
 # Standard deviation of a voxel's noise, where the sample maps' densest voxel is 1.
-_NOISE = 0.3
+_NOISE = 0.15
 
 
 def paint_tomogram(scene: Scene, structures: Structures, series: int, seed: int) -> Volume:
@@ -26,7 +26,7 @@ def paint_tomogram(scene: Scene, structures: Structures, series: int, seed: int)
     rng = np.random.default_rng([seed, 2, series])
     data = rng.standard_normal(shape, dtype=np.float32) * np.float32(_NOISE)
     crowd = scene.crowd
-    centres = (crowd.positions_angstrom - crowd.origins_angstrom) / TOMOGRAM_VOXEL_ANGSTROM
+    centres = crowd.positions_angstrom / TOMOGRAM_VOXEL_ANGSTROM
     rotations = euler_to_matrix(crowd.angles_deg)
     for row in scene.members(series):
         density = structures.coarse_at(float(crowd.place[row]))
