@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Columns of ``ParticleSet.images``; every dialect fills all of them.
 IMAGE_COLUMNS: dict[str, str] = {
     "particle_id": "identity of the particle (categorical, in the order of `particles`)",
-    "tilt_index": "0-based index of the tilt in its series; in image series, of the particle's images in the file",
+    "tilt_index": "0-based index of the tilt in its series; in image series, of the image",
     "stack": "image file (categorical, absolute path)",
     "stack_index": "0-based index of the image in that file",
     "rot_deg": "first Euler angle of the whole rotation reference -> image, RELION's rot",
