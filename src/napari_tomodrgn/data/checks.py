@@ -19,7 +19,7 @@ from scipy.spatial import KDTree
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
-from napari_tomodrgn.data.star import StarTable
+from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.

@@ -1,7 +1,7 @@
 """STAR files as text: read strictly, written back letter for letter.
 
 Every value stays the text that stands in the file, so that rows which are kept are written as they
-came; numbers are taken out of the text where they are needed, by `StarTable`. Nothing is repaired
+came; `star_table` takes numbers out of the text where they are needed. Nothing is repaired
 in silence: a row with too few values, a column given twice, or a file that is not STAR at all is a
 `BadInputError` which names the place.
 
@@ -13,7 +13,7 @@ and cuts values at ``#``. What it reads correctly, it reads equally (tests).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.star_table import arrow_strings
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 
@@ -102,109 +103,6 @@ def write_star(path: str | Path, blocks: Mapping[str, StarBlock]) -> None:
             out.writelines(f"_{column} #{i}\n" for i, column in enumerate(block.columns, 1))
             out.writelines(_row_texts(block))
             out.write("\n")
-
-
-@dataclass(frozen=True, eq=False)
-class StarTable:
-    """A loop with the names needed to say where something is wrong with it."""
-
-    path: Path
-    block: str
-    frame: pd.DataFrame
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def __contains__(self, column: str) -> bool:
-        return column in self.frame.columns
-
-    def require(self, columns: Iterable[str]) -> None:
-        """Raise `BadInputError` unless all these columns are there."""
-        missing = [name for name in columns if name not in self]
-        if missing:
-            others = f" (nor {', '.join(missing[1:])})" if missing[1:] else ""
-            raise BadInputError(
-                f"{self.path}: no column {missing[0]}{others} in block data_{self.block}; "
-                f"found {', '.join(self.frame.columns)}.",
-                code="missing-column",
-            )
-
-    def texts(self, column: str) -> pa.Array:
-        """The column as Arrow strings.
-
-        Raises
-        ------
-        BadInputError
-            If the column is absent or a value is empty.
-        """
-        self.require([column])
-        values = arrow_strings(self.frame[column])
-        empty = np.flatnonzero(pc.equal(values, "").to_numpy(zero_copy_only=False))
-        if empty.size:
-            raise self.problem(column, int(empty[0]), "is empty")
-        return values
-
-    def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
-        """The column as finite float64; ``default`` everywhere where the column is absent.
-
-        Raises
-        ------
-        BadInputError
-            If a value is not a finite number, or the column is absent and has no default.
-        """
-        if column not in self and default is not None:
-            return np.full(len(self), default)
-        self.require([column])
-        values = _as_float(self.frame[column])
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            row = int(wrong[0])
-            found = f"is {self.frame[column].iloc[row]!r}, not a number ({wrong.size} such rows)"
-            raise self.problem(column, row, found)
-        return values
-
-    def constant(self, column: str, default: float | None = None) -> float:
-        """The one number that all rows share, to one part in a thousand.
-
-        Raises
-        ------
-        BadInputError
-            If the rows differ.
-        """
-        values = self.numbers(column, default)
-        middle = float(np.median(values))
-        differs = np.flatnonzero(~np.isclose(values, middle, rtol=1e-3, atol=1e-9))
-        if differs.size:
-            row = int(differs[0])
-            raise BadInputError(
-                f"{self.path}: column {column} of block data_{self.block} is {values[row]:g} in "
-                f"row {row + 1} but {middle:g} in most others.",
-                remedy="Train sets of different optics separately: split the file first.",
-                code="mixed-optics",
-            )
-        return middle
-
-    def problem(self, column: str, row: int, found: str) -> BadInputError:
-        """The error about one value; ``row`` counts from 0, the message from 1."""
-        return BadInputError(
-            f"{self.path}: column {column} of block data_{self.block}, row {row + 1}, {found}.",
-            remedy="Repair or remove that row.",
-            code="bad-value",
-        )
-
-
-def arrow_strings(values: pd.Series) -> pa.Array:
-    """A text column as one Arrow array of strings."""
-    array = pa.array(values, type=pa.large_string(), from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _as_float(values: pd.Series) -> NDArray[np.float64]:
-    text = arrow_strings(values)
-    try:
-        return np.array(pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False))
-    except pa.ArrowInvalid:  # a word, or a number that only Python reads, such as +1.0
-        return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
 
 
 def _read_text(path: Path) -> bytes:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS
-from napari_tomodrgn.data.star import StarBlocks, StarTable, arrow_strings
+from napari_tomodrgn.data.star import StarBlocks
+from napari_tomodrgn.data.star_table import StarTable, arrow_strings
 from napari_tomodrgn.errors import BadInputError
 
 

@@ -26,7 +26,7 @@ from napari_tomodrgn.data.dialects.common import (
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarTable
+from napari_tomodrgn.data.star_table import StarTable
 
 # Required of both; recognised by these, whatever else is there and in any order.
 CRYOSRPNT_COLUMNS = (

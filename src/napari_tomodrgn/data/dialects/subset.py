@@ -15,7 +15,8 @@ from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.dialects.warptools import PARTICLES_FILE, TOMOGRAMS_FILE
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlocks, StarTable, arrow_strings, write_star
+from napari_tomodrgn.data.star import StarBlocks, write_star
+from napari_tomodrgn.data.star_table import StarTable, arrow_strings
 from napari_tomodrgn.errors import BadInputError
 
 _VISIBLE = "rlnTomoVisibleFrames"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import number_lists
 from napari_tomodrgn.data.particles import TomogramGeometry
-from napari_tomodrgn.data.star import StarBlocks, StarTable
+from napari_tomodrgn.data.star import StarBlocks
+from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 
 _PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")

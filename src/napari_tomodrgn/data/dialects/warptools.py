@@ -29,7 +29,8 @@ from napari_tomodrgn.data.dialects.locate import locate_images, locate_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource, TomogramGeometry
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlocks, StarTable, read_star
+from napari_tomodrgn.data.star import StarBlocks, read_star
+from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix, matrix_to_euler
 

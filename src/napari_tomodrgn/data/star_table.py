@@ -1,0 +1,118 @@
+"""One loop of a star file, and numbers out of its text, with errors that name the place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from napari_tomodrgn.errors import BadInputError
+
+
+@dataclass(frozen=True, eq=False)
+class StarTable:
+    """A loop with the names needed to say where something is wrong with it."""
+
+    path: Path
+    block: str
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.frame.columns
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Raise `BadInputError` unless all these columns are there."""
+        missing = [name for name in columns if name not in self]
+        if missing:
+            others = f" (nor {', '.join(missing[1:])})" if missing[1:] else ""
+            raise BadInputError(
+                f"{self.path}: no column {missing[0]}{others} in block data_{self.block}; "
+                f"found {', '.join(self.frame.columns)}.",
+                code="missing-column",
+            )
+
+    def texts(self, column: str) -> pa.Array:
+        """The column as Arrow strings.
+
+        Raises
+        ------
+        BadInputError
+            If the column is absent or a value is empty.
+        """
+        self.require([column])
+        values = arrow_strings(self.frame[column])
+        empty = np.flatnonzero(pc.equal(values, "").to_numpy(zero_copy_only=False))
+        if empty.size:
+            raise self.problem(column, int(empty[0]), "is empty")
+        return values
+
+    def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
+        """The column as finite float64; ``default`` everywhere where the column is absent.
+
+        Raises
+        ------
+        BadInputError
+            If a value is not a finite number, or the column is absent and has no default.
+        """
+        if column not in self and default is not None:
+            return np.full(len(self), default)
+        self.require([column])
+        values = _as_float(self.frame[column])
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if wrong.size:
+            row = int(wrong[0])
+            found = f"is {self.frame[column].iloc[row]!r}, not a number ({wrong.size} such rows)"
+            raise self.problem(column, row, found)
+        return values
+
+    def constant(self, column: str, default: float | None = None) -> float:
+        """The one number that all rows share, to one part in a thousand.
+
+        Raises
+        ------
+        BadInputError
+            If the rows differ.
+        """
+        values = self.numbers(column, default)
+        middle = float(np.median(values))
+        differs = np.flatnonzero(~np.isclose(values, middle, rtol=1e-3, atol=1e-9))
+        if differs.size:
+            row = int(differs[0])
+            raise BadInputError(
+                f"{self.path}: column {column} of block data_{self.block} is {values[row]:g} in "
+                f"row {row + 1} but {middle:g} in most others.",
+                remedy="Train sets of different optics separately: split the file first.",
+                code="mixed-optics",
+            )
+        return middle
+
+    def problem(self, column: str, row: int, found: str) -> BadInputError:
+        """The error about one value; ``row`` counts from 0, the message from 1."""
+        return BadInputError(
+            f"{self.path}: column {column} of block data_{self.block}, row {row + 1}, {found}.",
+            remedy="Repair or remove that row.",
+            code="bad-value",
+        )
+
+
+def arrow_strings(values: pd.Series) -> pa.Array:
+    """A text column as one Arrow array of strings."""
+    array = pa.array(values, type=pa.large_string(), from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _as_float(values: pd.Series) -> NDArray[np.float64]:
+    text = arrow_strings(values)
+    try:
+        return np.array(pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid:  # a word, or a number that only Python reads, such as +1.0
+        return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
