@@ -52,7 +52,7 @@ def read_header(path: str | Path) -> StackHeader:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             raw = stream.read(_HEADER_BYTES)
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:

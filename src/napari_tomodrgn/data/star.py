@@ -121,7 +121,7 @@ def _read_text(path: Path) -> bytes:
         raise BadInputError(
             f"{path}: cannot be read ({error.strerror or error}).", code="no-file"
         ) from error
-    if not text.strip():
+    if not text or text.isspace():
         raise BadInputError(f"{path}: the file is empty.", code="empty-file")
     text = text.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in text:
@@ -209,7 +209,7 @@ class _BlockReader:
         if twice or not columns:
             raise self._error(f"gives column {twice[0]} twice" if twice else "names no columns")
         body = self.text[self.at : self.stop]
-        if not body.strip():
+        if not body or body.isspace():
             return pd.DataFrame({name: pd.Series([], dtype="str") for name in columns})
         if body.startswith(b";") or b"\n;" in body:
             raise self._error("has text over several lines (;), which is not read")

@@ -47,7 +47,7 @@ def write_subset(particles: ParticleSet, path: str | Path) -> Path:
     stacks = particles.images["stack"].iloc[first_image].astype(str).to_numpy()
     frame = frame.assign(rlnImageName=_names_from(frame["rlnImageName"], stacks, path))
     if not source.rows_are_images:
-        frame = _with_visible_frames(particles, frame, rows)
+        frame = _with_visible_frames(particles, frame, rows, stacks)
     write_star(path, _with_block(source.blocks, source.particle_block, frame))
     if source.tomogram_blocks is None:
         return path
@@ -84,7 +84,10 @@ def _names_from(names: pd.Series, stacks: NDArray[np.object_], path: Path) -> pd
 
 
 def _with_visible_frames(
-    particles: ParticleSet, frame: pd.DataFrame, rows: NDArray[np.int64]
+    particles: ParticleSet,
+    frame: pd.DataFrame,
+    rows: NDArray[np.int64],
+    stacks: NDArray[np.object_],
 ) -> pd.DataFrame:
     """The rows, with frames that are not in ``particles`` hidden; other lists keep their text."""
     images = particles.images
@@ -96,7 +99,7 @@ def _with_visible_frames(
         return frame
     lists = [*frame[_VISIBLE]] if _VISIBLE in frame else [_flags(range(n), n) for n in tilts]
     for row in changed.tolist():
-        _refuse_short_stack(particles, int(rows[row]), int(tilts[row]))
+        _refuse_short_stack(Path(stacks[row]), int(tilts[row]))
         lists[row] = _flags(kept.get_group(row), int(tilts[row]))
     return frame.assign(**{_VISIBLE: pd.Series(lists, index=frame.index, dtype="str")})
 
@@ -122,9 +125,7 @@ def _flags(visible: object, count: int) -> str:
     return f"[{','.join(map(str, flags))}]"
 
 
-def _refuse_short_stack(particles: ParticleSet, row: int, tilts: int) -> None:
-    images = particles.images
-    stack = Path(images["stack"][images["source_row"] == row].iloc[0])
+def _refuse_short_stack(stack: Path, tilts: int) -> None:
     if read_header(stack).count != tilts:
         raise BadInputError(
             f"{stack}: the stack holds only the visible frames, so no further frame can be hidden.",
