@@ -53,8 +53,10 @@ class StackWriter:
         """Write the next sections, ``(section, row, column)``."""
         self._mrc.data[self._next : self._next + len(sections)] = sections
         self._next += len(sections)
-        self._low = min(self._low, float(sections.min()))
-        self._high = max(self._high, float(sections.max()))
+        # Rounding to the precision of the file keeps the order, so the extremes can be rounded.
+        rounded = self._mrc.data.dtype.type
+        self._low = min(self._low, float(rounded(sections.min())))
+        self._high = max(self._high, float(rounded(sections.max())))
         self._sum += float(sections.sum(dtype=np.float64))
         self._squares += float(np.square(sections).sum(dtype=np.float64))
 

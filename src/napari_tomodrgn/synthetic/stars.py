@@ -84,9 +84,7 @@ def _warptools_rows(scene: Scene) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "rlnTomoName": [tomogram_name(name) for name in names],
         "rlnTomoParticleId": crowd.number,
-        **_columns(
-            "rlnCoordinate", "XYZ", (crowd.positions_angstrom + crowd.origins_angstrom) / pixel
-        ),
+        **_columns("rlnCoordinate", "XYZ", boxes / pixel),
         **_columns("rlnAngle", ("Rot", "Tilt", "Psi"), crowd.angles_deg),
         "rlnTomoParticleName": [f"{name}/{number}" for name, number in pairs],
         "rlnOpticsGroup": crowd.series + 1,
