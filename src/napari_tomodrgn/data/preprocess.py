@@ -78,7 +78,7 @@ class ImageReader:
         self._stacks = ImageStacks([str(name) for name in table["stack"].cat.categories])
         self._codes = table["stack"].cat.codes.to_numpy(np.int64)
         self._indices = table["stack_index"].to_numpy(np.int64)
-        shifts = table[["shift_x_px", "shift_y_px"]].to_numpy(np.float32)
+        shifts = np.array(table[["shift_x_px", "shift_y_px"]], dtype=np.float32)
         self._shifts = torch.from_numpy(shifts) if np.any(shifts) else None
         self._window = soft_window(lattice.box_size_px, config.window_inner, config.window_outer)
         self._lattice = lattice

@@ -58,11 +58,12 @@ class BackProjection:
         Parameters
         ----------
         regularisation
-            Added to the denominator, per shell of the oversampled grid; a thousandth of the
-            shell's mean if None, which only keeps empty voxels finite.
+            Added to the denominator, per shell of the oversampled grid; a tenth of the shell's
+            mean if None: voxels that few samples reach are not blown up by the division, which
+            otherwise makes up most of the noise of small sets.
         """
         shells = shell_indices(self.denominator.shape[0], self.denominator.device)
-        added = self.shell_mean() * 1e-3 if regularisation is None else regularisation
+        added = self.shell_mean() * 0.1 if regularisation is None else regularisation
         added = added.clamp(min=float(self.denominator.max()) * 1e-9 + 1e-20)
         transform = self.numerator / (self.denominator + added[shells])
         volume = cropped(volume_from_transform(transform), self.box_size_px)

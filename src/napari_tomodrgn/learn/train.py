@@ -117,8 +117,8 @@ class Trainer:
             step=position.step + 1,
             particles=position.particles + count,
             reconstruction=position.reconstruction + reconstruction * count,
-            kl=position.kl + float(kl.mean()) * count,
-            total=position.total + (reconstruction + float(penalty)) * count,
+            kl=position.kl + float(kl.detach().mean()) * count,
+            total=position.total + (reconstruction + float(penalty.detach())) * count,
         )
 
     def held_out(self) -> float:
@@ -161,7 +161,7 @@ class Trainer:
     def _piece(self, batch: TiltBatch, points: Points, latent: torch.Tensor) -> float:
         loss = self._errors(batch, points, latent).sum() / max(points.drawn, 1)
         (loss * self._loss_scale).backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
     @property
     def _loss_scale(self) -> float:

@@ -1,0 +1,204 @@
+"""The command line: what can be asked for. What is then done stands in `commands`.
+
+Exits 0 on success, 2 on bad input with one line on stderr, 130 on Ctrl-C with everything saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_tomodrgn.errors import BadInputError
+
+YES_NO = {"yes": True, "no": False}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is returned."""
+    options = _parser().parse_args(arguments)
+    # Late, so that --help does not wait for torch.
+    from napari_tomodrgn import commands
+
+    command: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
+    try:
+        return command(options)
+    except BadInputError as error:
+        print(f"napari-tomodrgn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("napari-tomodrgn: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has gone; that is no error of ours.
+        sys.stderr.close()
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage text in front of it."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from napari_tomodrgn import __version__
+
+    parser = _Parser(
+        prog="napari-tomodrgn",
+        description="Heterogeneity of molecules in cells by cryo-ET, particle by particle.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="command", parser_class=_Parser
+    )
+    for name, (text, fill) in _COMMANDS.items():
+        fill(commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."))
+    return parser
+
+
+def _source(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        type=Path,
+        nargs="?" if optional else None,
+        help="star file of particles, or optimisation set",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        type=Path,
+        help="folder to look for image stacks in, if they are not where the star file says",
+    )
+    parser.add_argument(
+        "--dialect", metavar="NAME", help="which program wrote the star file (default: recognised)"
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be larger than 0, got {text}")
+    return value
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("demo-output"), help="folder to write to"
+    )
+    parser.add_argument("--no-view", action="store_true", help="do not open a window at the end")
+    parser.add_argument(
+        "--screenshot", metavar="FILE", type=Path, help="save a picture of the window, then leave"
+    )
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    _source(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    _source(parser)
+    add = parser.add_argument
+    add("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
+    add("--config", metavar="FILE", type=Path, help="TOML file of settings")
+    add("--method", choices=["vae"], help="what to train (default: vae)")
+    add("--latent-dim", metavar="N", type=_count, help="numbers that describe a particle (8)")
+    add("--epochs", metavar="N", type=_count, help="passes over all particles (30)")
+    add("--batch-size", metavar="N", type=_count, help="particles in a step (8)")
+    add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)")
+    add(
+        "--contrast",
+        choices=["auto", "keep", "invert"],
+        help="sign of the images; auto decides by a quick reconstruction",
+    )
+    add("--ctf-premultiplied", choices=list(YES_NO), help="else as the star file says")
+    add("--dose-weighted", choices=list(YES_NO), help="else as the star file says")
+    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
+    add("--resume", action="store_true", help="go on with the run in --out")
+
+
+def _embed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    _source(parser, optional=True)
+    parser.add_argument("--epoch", metavar="N", type=_count, help="epoch to use (last)")
+    parser.add_argument(
+        "--out", metavar="TABLE", type=Path, required=True, help="table to write, .parquet or .csv"
+    )
+
+
+def _decode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--particle", metavar="ID", nargs="+", help="particles to decode, as inspect names them"
+    )
+    which.add_argument(
+        "--latents",
+        metavar="FILE",
+        type=Path,
+        help="latents to decode, one a row: .npy, or .csv with or without column names mu_0 …",
+    )
+    add = parser.add_argument
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the .mrc maps")
+    add("--box", metavar="N", type=_count, help="edge of the maps in voxels, even (as trained)")
+    add("--lowpass", metavar="A", type=_positive, help="resolution to cut the maps at, in Å")
+    add("--epoch", metavar="N", type=_count, help="epoch to use (last)")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+
+
+def _reconstruct(parser: argparse.ArgumentParser) -> None:
+    _source(parser)
+    add = parser.add_argument
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
+    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
+    add(
+        "--contrast",
+        choices=["auto", "keep", "invert"],
+        default="auto",
+        help="sign of the images; auto decides by a quick reconstruction",
+    )
+
+
+def _simulate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--out", metavar="DIR", type=Path, required=True, help="folder to make")
+    add("--particles", metavar="N", type=_count, help="number of particles (500)")
+    add("--tilts", metavar="N", type=_count, help="tilt images of each particle (41)")
+    add("--box", metavar="N", type=_count, help="edge of the images in pixels, even (64)")
+    add("--states", metavar="N", type=_count, help="discrete compositions, 1 to 5 (2)")
+    add("--continuous", action="store_true", help="a continuous motion instead of states")
+    add("--snr", metavar="X", type=_positive, help="variance of signal over that of noise (0.1)")
+    add("--seed", metavar="N", type=int, help="same seed: same files (0)")
+
+
+def _view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="*", help="star file, run directory or tomogram"
+    )
+    parser.add_argument(
+        "--screenshot", metavar="FILE", type=Path, help="save a picture of the window, then leave"
+    )
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "demo": ("simulate, check, train, analyse, then open napari on the result", _demo),
+    "inspect": ("say what a star file holds and whether it is sane", _inspect),
+    "train": ("learn what makes each particle different", _train),
+    "embed": ("latents of particles, by a trained run", _embed),
+    "decode": ("maps of particles or latents, by a trained run", _decode),
+    "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
+    "simulate": ("write a data set with known states", _simulate),
+    "view": ("open napari on a star file, run or tomogram", _view),
+}

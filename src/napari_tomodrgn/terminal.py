@@ -1,0 +1,136 @@
+"""Progress on a terminal: a bar where there is one, plain lines in a log file."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from napari_tomodrgn.learn.events import (
+    EpochDone,
+    Event,
+    Finished,
+    Preparing,
+    Progress,
+    Started,
+)
+
+# Lines of progress in a log file are at least this far apart.
+_SECONDS_BETWEEN_LINES = 10.0
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """One line on stderr, above a bar if there is one."""
+    tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that work ends where it can be saved; a second one breaks."""
+    asked = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        say("Stopping; everything is being saved …")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Bar:
+    """A bar with an ETA on a terminal; a line every ten seconds elsewhere."""
+
+    def __init__(self, text: str, unit: str) -> None:
+        self._text = text
+        self._unit = unit
+        self._bar: tqdm[object] | None = None
+        self._started = time.monotonic()
+        self._said = self._started
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        """Show that ``done`` of ``total`` are over."""
+        if sys.stderr.isatty():
+            if self._bar is None:
+                self._bar = tqdm(total=total, desc=self._text, unit=self._unit, leave=False)
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update(done - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._said >= _SECONDS_BETWEEN_LINES and done:
+            self._said = now
+            left = (now - self._started) / done * (total - done)
+            say(f"{self._text}: {done}/{total} {self._unit}s, {left:.0f} s left {note}".rstrip())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def watch(steps: Generator[Preparing, None, T], text: str) -> T:
+    """Run a generator of `Preparing` events to its end with a bar; its result is returned."""
+    bar = Bar(text, "image")
+    try:
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+            bar.show(event.done, event.total)
+    finally:
+        bar.close()
+
+
+def tell(events: Iterator[Event]) -> Finished | None:
+    """Show the events of a run; the last one is returned."""
+    preparing, training = Bar("Reading images", "image"), Bar("Training", "particle")
+    finished, epochs, particles = None, 0, 0
+    try:
+        for event in events:
+            if isinstance(event, Preparing):
+                preparing.show(event.done, event.total)
+            elif isinstance(event, Started):
+                preparing.close()
+                epochs, particles = event.epochs, event.particles
+                say(
+                    f"{event.particles} particles, {event.images} images, "
+                    f"epochs {event.first_epoch} to {event.epochs} on {event.device} → {event.run}"
+                )
+            elif isinstance(event, Progress):
+                seen = (event.epoch - 1) * particles + event.seen
+                training.show(seen, epochs * particles, f"loss {event.losses.reconstruction:.4f}")
+            elif isinstance(event, EpochDone):
+                say(_epoch_line(event, epochs))
+            elif isinstance(event, Finished):
+                finished = event
+    finally:
+        preparing.close()
+        training.close()
+    return finished
+
+
+def _epoch_line(event: EpochDone, epochs: int) -> str:
+    losses = event.losses
+    held_out = "" if losses.held_out != losses.held_out else f"  held out {losses.held_out:.4f}"
+    return (
+        f"epoch {event.epoch}/{epochs}  {event.seconds:.1f} s  "
+        f"reconstruction {losses.reconstruction:.4f}{held_out}  KL {losses.kl:.2f}"
+    )
