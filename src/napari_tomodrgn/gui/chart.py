@@ -1,0 +1,146 @@
+"""Axes, ticks and marks painted over a picture of points, in the colours of the theme."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRect, QRectF, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
+
+from napari_tomodrgn.gui.points import View
+
+_TICK_PX = 4
+
+
+@dataclass(frozen=True)
+class ChartColours:
+    """Colours of a chart as ``#rrggbb``."""
+
+    background: str = "#1b1e23"
+    text: str = "#e0e0e2"
+    line: str = "#6a6f7a"
+    grid: str = "#2b3038"
+    accent: str = "#ffb000"
+
+
+def ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Round numbers between ``low`` and ``high``, about ``wanted`` of them, steps of 1, 2 or 5."""
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return []
+    rough = span / max(1, wanted)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.65)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def tick_texts(values: list[float]) -> list[str]:
+    """Labels of ticks, all with the digits that the step needs."""
+    if not values:
+        return []
+    step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
+    largest = max(abs(value) for value in values)
+    if largest >= 1e5 or (largest > 0 and step < 1e-4):
+        return [f"{value:.2g}" for value in values]
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [f"{value + 0.0:.{digits}f}" for value in (np.round(values, digits))]
+
+
+def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
+    """Where the points go: what is left of the widget beside tick labels and axis names."""
+    line = metrics.height()
+    left = metrics.horizontalAdvance("-00.00") + line + 8
+    bottom = 2 * line + _TICK_PX + 4
+    top = max(6, line // 2)
+    return QRect(left, top, max(16, width - left - 10), max(16, height - top - bottom))
+
+
+def paint_axes(
+    painter: QPainter, rect: QRect, view: View, labels: tuple[str, str], colours: ChartColours
+) -> None:
+    """Frame, grid lines, ticks with numbers, names of the axes."""
+    metrics = painter.fontMetrics()
+    x_ticks = ticks(view.x_min, view.x_max, max(2, rect.width() // 90))
+    y_ticks = ticks(view.y_min, view.y_max, max(2, rect.height() // 50))
+    grid, text = QPen(QColor(colours.grid)), QPen(QColor(colours.text))
+    for value, name in zip(x_ticks, tick_texts(x_ticks), strict=True):
+        x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
+        painter.setPen(grid)
+        painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
+        painter.setPen(text)
+        box = QRectF(x - 60, rect.bottom() + _TICK_PX, 120, metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
+    for value, name in zip(y_ticks, tick_texts(y_ticks), strict=True):
+        y = rect.bottom() - (value - view.y_min) / (view.y_max - view.y_min) * rect.height()
+        painter.setPen(grid)
+        painter.drawLine(QPointF(rect.left(), y), QPointF(rect.right(), y))
+        painter.setPen(text)
+        box = QRectF(0, y - metrics.height() / 2, rect.left() - _TICK_PX - 2, metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
+    painter.setPen(QPen(QColor(colours.line)))
+    painter.drawRect(rect)
+    _paint_names(painter, rect, labels, colours)
+
+
+def paint_ring(painter: QPainter, at: QPointF, radius: float, colour: str) -> None:
+    """A ring with a dark halo, seen on any background."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen in (QPen(QColor(0, 0, 0, 170), 4.0), QPen(QColor(colour), 2.0)):
+        painter.setPen(pen)
+        painter.drawEllipse(at, radius, radius)
+
+
+def paint_lasso(painter: QPainter, corners: list[tuple[float, float]], colour: str) -> None:
+    """The line being drawn, with a faint fill."""
+    fill = QColor(colour)
+    fill.setAlpha(40)
+    painter.setPen(QPen(QColor(colour), 1.5, Qt.PenStyle.DashLine))
+    painter.setBrush(fill)
+    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
+def paint_tag(
+    painter: QPainter, at: QPointF, words: str, rect: QRect, colours: ChartColours
+) -> None:
+    """A small label beside a point, kept inside ``rect``."""
+    metrics = painter.fontMetrics()
+    width, height = metrics.horizontalAdvance(words) + 12, metrics.height() + 6
+    x = at.x() + 12 if at.x() + 12 + width < rect.right() else at.x() - 12 - width
+    y = min(max(at.y() - height - 6, rect.top() + 2), rect.bottom() - height - 2)
+    box = QRectF(max(x, rect.left() + 2), y, width, height)
+    back = QColor(colours.background)
+    back.setAlpha(225)
+    painter.setPen(QPen(QColor(colours.line)))
+    painter.setBrush(back)
+    painter.drawRoundedRect(box, 3, 3)
+    painter.setPen(QColor(colours.text))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+
+
+def paint_hint(painter: QPainter, rect: QRect, words: str, colours: ChartColours) -> None:
+    """What to do next, in the middle of an empty chart."""
+    painter.setPen(QColor(colours.text))
+    flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+    painter.drawText(rect.adjusted(16, 8, -16, -8), int(flags), words)
+
+
+def _paint_names(
+    painter: QPainter, rect: QRect, labels: tuple[str, str], colours: ChartColours
+) -> None:
+    font = QFont(painter.font())
+    font.setBold(True)
+    painter.save()
+    painter.setFont(font)
+    painter.setPen(QColor(colours.text))
+    line = painter.fontMetrics().height()
+    below = QRectF(rect.left(), rect.bottom() + _TICK_PX + line, rect.width(), line + 2)
+    painter.drawText(below, Qt.AlignmentFlag.AlignCenter, labels[0])
+    painter.translate(2, rect.center().y())
+    painter.rotate(-90)
+    beside = QRectF(-rect.height() / 2, 0, rect.height(), line + 2)
+    painter.drawText(beside, Qt.AlignmentFlag.AlignCenter, labels[1])
+    painter.restore()

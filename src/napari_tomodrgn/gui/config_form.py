@@ -1,0 +1,125 @@
+"""Draws a form from a pydantic configuration and gives a new one back; knows no field by name."""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from magicgui.widgets import create_widget
+from pydantic import BaseModel, ValidationError
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_tomodrgn.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_AUTOMATIC = "automatic"
+_LARGEST = 2**31 - 1
+
+
+class ConfigForm(QWidget):
+    """Editors of some fields of a configuration.
+
+    Parameters
+    ----------
+    config
+        Frozen configuration, with the values to begin with.
+    fields
+        Names of the fields to show, dotted: ``"train.epochs"``.
+    """
+
+    def __init__(
+        self, config: BaseModel, fields: tuple[str, ...], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._config = config
+        self._editors: dict[str, Any] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for path in fields:
+            field, value = _field(config, path)
+            editor = _editor(path, field, value)
+            self._editors[path] = editor
+            label = QLabel(field.title or path)
+            label.setToolTip(field.description or "")
+            editor.native.setToolTip(field.description or field.title or "")
+            editor.native.setAccessibleName(field.title or path)
+            layout.addRow(label, editor.native)
+
+    def config(self) -> Any:
+        """The configuration with what stands in the form.
+
+        Raises
+        ------
+        BadInputError
+            If a value is out of bounds, or no number.
+        """
+        values = self._config.model_dump()
+        for path, editor in self._editors.items():
+            *parents, name = path.split(".")
+            target = values
+            for parent in parents:
+                target = target[parent]
+            target[name] = _value(editor)
+        try:
+            return type(self._config).model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field, _ = _field(self._config, ".".join(str(part) for part in first["loc"]))
+            raise BadInputError(f"{field.title}: {first['msg']}.", code="bad-config") from error
+
+    def set_value(self, path: str, value: Any) -> None:
+        """Put a value into the form."""
+        editor = self._editors[path]
+        editor.value = _shown(value) if editor.widget_type == "LineEdit" else value
+
+
+def _field(config: BaseModel, path: str) -> tuple[FieldInfo, Any]:
+    *parents, name = path.split(".")
+    for parent in parents:
+        config = getattr(config, parent)
+    return type(config).model_fields[name], getattr(config, name)
+
+
+def _editor(path: str, field: FieldInfo, value: Any) -> Any:
+    kind = field.annotation
+    name = path.replace(".", "_")
+    if get_origin(kind) is Literal:
+        choices = [(str(word).replace("_", " "), word) for word in get_args(kind)]
+        return create_widget(value, name=name, widget_type="ComboBox", options={"choices": choices})
+    if get_origin(kind) in (Union, UnionType) and bool in get_args(kind):
+        choices = [(_AUTOMATIC, None), ("yes", True), ("no", False)]
+        return create_widget(value, name=name, widget_type="ComboBox", options={"choices": choices})
+    if kind is bool:
+        return create_widget(value, name=name, widget_type="CheckBox")
+    if kind is int:
+        low, high = _bounds(field)
+        options: dict[str, Any] = {"min": low, "max": high}
+        return create_widget(value, name=name, widget_type="SpinBox", options=options)
+    # Numbers such as 1e-4 cannot be typed into a spin box: it rounds them away.
+    editor: Any = create_widget(_shown(value), name=name, widget_type="LineEdit")
+    if NoneType in get_args(kind):
+        editor.native.setPlaceholderText(_AUTOMATIC)
+    return editor
+
+
+def _bounds(field: FieldInfo) -> tuple[int, int]:
+    low, high = -_LARGEST, _LARGEST
+    for bound in field.metadata:
+        low = max(low, getattr(bound, "ge", low), getattr(bound, "gt", low - 1) + 1)
+        high = min(high, getattr(bound, "le", high), getattr(bound, "lt", high + 1) - 1)
+    return int(low), int(high)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(editor: Any) -> Any:
+    value = editor.value
+    if editor.widget_type != "LineEdit":
+        return value
+    words = str(value).strip()
+    return None if words in ("", _AUTOMATIC) else words

@@ -1,0 +1,265 @@
+"""`Controller`: one per viewer. It alone knows the session, the workers and the layers.
+
+Panels write wishes into the session or call a verb here; results come back through the session.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.gui.decoding import Decoding
+from napari_tomodrgn.gui.layers import VolumeLayers
+from napari_tomodrgn.gui.loading import Opened, open_path, sentence
+from napari_tomodrgn.gui.palette import colours_of, hexadecimal
+from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
+from napari_tomodrgn.learn.events import EpochDone, Finished, Preparing, Progress, Started
+from napari_tomodrgn.session import Decoded, Session, TrainingStatus, column, latent_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class LatentsRead:
+    """Latents of an epoch, already read from disk, of the run that is being trained."""
+
+    run: Run
+    table: pd.DataFrame
+    epoch: int
+
+
+class Controller(QObject):
+    """Verbs of a window; see the module."""
+
+    def __init__(self, viewer: Any, session: Session | None = None) -> None:
+        super().__init__()
+        self.session = session or Session()
+        self.volumes = VolumeLayers(viewer)
+        self.opening = LatestWins(self)
+        self.opening.item.connect(self._take_opened)
+        self.opening.failed.connect(self._opening_failed)
+        self.decoding = Decoding(self.session, self)
+        self.decoding.queue.failed.connect(self._decoding_failed)
+        self.training = Job("tomoDRGN training (it is saved when it is stopped)", self)
+        self.training.item.connect(self._take_event)
+        self.training.failed.connect(self._training_failed)
+        self.training.ended.connect(self._training_ended)
+        self._began = 0.0
+        self._connect()
+
+    def _connect(self) -> None:
+        events = self.session.events
+        events.focused.connect(self._decode_focused)
+        events.decoded.connect(self._show_decoded)
+        events.colour.connect(self._show_decoded)
+
+    # -- verbs --------------------------------------------------------------------------------
+
+    def open(self, path: str | Path, images: str | Path | None = None) -> None:
+        """Open a star file or a run directory."""
+        self.open_prepared(lambda: Path(path), images)
+
+    def open_prepared(self, prepare: Callable[[], Path], images: str | Path | None = None) -> None:
+        """Open what ``prepare`` gives; it runs in the thread, so it may take its time."""
+        if self.training.running:
+            self.session.say("Stop the training before you open something else.", "warning")
+            return
+        self.session.message = None
+        self.opening.request(lambda: open_path(prepare(), images))
+
+    def train(self, config: RunConfig, out: str | Path, *, resume: bool = False) -> None:
+        """Train on the particles that are open, into the folder ``out``."""
+        particles = self.session.particles
+        if particles is None:
+            self.session.say("Open a star file first: there is nothing to train on.", "warning")
+            return
+        if self.training.running:
+            return
+        self.session.message = None
+        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs)
+        folder = Path(out).expanduser()
+        self.training.start(lambda stop: _train(particles, config, folder, resume, stop))
+
+    def stop_training(self) -> None:
+        """Ask the training to save and stop."""
+        if self.training.running:
+            self.session.training = replace(self.session.training, phase="stopping")
+            self.training.stop()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being opened, decoded or trained."""
+        decoding = self.decoding.queue.is_busy
+        return not (self.opening.is_busy or decoding or self.training.running)
+
+    def close(self) -> None:
+        """Stop everything; nothing touches the viewer any more."""
+        self.opening.cancel()
+        self.decoding.cancel()
+        self.training.stop()
+        self.session.events.focused.disconnect(self._decode_focused)
+        self.session.events.decoded.disconnect(self._show_decoded)
+        self.session.events.colour.disconnect(self._show_decoded)
+        for key in [key for key, one in _controllers.items() if one is self]:
+            del _controllers[key]
+
+    # -- what comes back ----------------------------------------------------------------------
+
+    def _take_opened(self, opened: Opened) -> None:
+        session = self.session
+        session.clear_particles()
+        session.source = opened.path
+        session.summary = opened.summary
+        session.problems = opened.problems
+        session.particles = opened.particles
+        session.run = opened.run
+        if opened.latents is not None:
+            self._show_latents(opened.latents, opened.epoch)
+        if opened.note:
+            session.say(opened.note, "warning")
+
+    def _show_latents(self, table: pd.DataFrame, epoch: int) -> None:
+        session = self.session
+        session.epoch = epoch
+        session.latents = table
+        if session.focused is None:
+            session.focused = typical_particle(table)
+        else:
+            self._decode_focused()
+
+    def _decode_focused(self, *_: Any) -> None:
+        if self.session.focused is not None:
+            self.decoding.request(self.session.focused)
+
+    def _show_decoded(self, *_: Any) -> None:
+        decoded = self.session.decoded
+        if decoded is not None:
+            colour = self._colour_of(decoded)
+            self.volumes.show_volume(decoded.volume, _caption(decoded), colour)
+
+    def _colour_of(self, decoded: Decoded) -> str | None:
+        session = self.session
+        if not session.colour or session.latents is None or decoded.particle_id is None:
+            return None
+        row = session.latents.index.get_loc(decoded.particle_id)
+        values = column(session.latents, session.particles, session.colour)
+        return hexadecimal(colours_of(values, len(session.latents))[row])
+
+    def _take_event(self, event: Any) -> None:
+        session = self.session
+        stopping = session.training.phase == "stopping"
+        if isinstance(event, LatentsRead):
+            session.run = event.run
+            self._show_latents(event.table, event.epoch)
+        elif isinstance(event, Started):
+            self._began = time.monotonic()
+            session.training = TrainingStatus(
+                "training", event.first_epoch, event.epochs, first_epoch=event.first_epoch
+            )
+            if session.run is None or session.run.path != event.run:
+                # Latents of another run say nothing about this one.
+                session.latents = session.focused = session.decoded = None
+        elif isinstance(event, Finished):
+            where = "" if session.run is None else f" in {session.run.path.name}"
+            session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
+        elif not stopping:
+            session.training = advanced(session.training, event, time.monotonic() - self._began)
+
+    def _opening_failed(self, error: Exception) -> None:
+        self._fail(error, "opening a file")
+
+    def _decoding_failed(self, error: Exception) -> None:
+        self._fail(error, "decoding a volume")
+
+    def _training_failed(self, error: Exception) -> None:
+        self._fail(error, "training")
+
+    def _training_ended(self) -> None:
+        self.session.training = TrainingStatus()
+
+    def _fail(self, error: Exception, doing: str) -> None:
+        self.session.say(sentence(error, doing), "error")
+
+
+def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
+    """The status after an event; ``elapsed`` seconds since training began."""
+    if isinstance(event, Preparing):
+        share = event.done / max(1, event.total)
+        return replace(status, phase="preparing", fraction=share)
+    if isinstance(event, Progress):
+        epochs_done = event.epoch - 1 + event.seen / max(1, event.total)
+    elif isinstance(event, EpochDone):
+        epochs_done = float(event.epoch)
+    else:
+        return status
+    trained = epochs_done - (status.first_epoch - 1)
+    left = elapsed / trained * (status.epochs - epochs_done) if trained > 0 else None
+    return replace(
+        status,
+        phase="training",
+        epoch=event.epoch,
+        fraction=min(1.0, epochs_done / max(1, status.epochs)),
+        losses=event.losses,
+        seconds_left=left,
+    )
+
+
+def typical_particle(table: pd.DataFrame) -> str:
+    """The particle nearest to the median latent: what to show before anyone has chosen."""
+    latents = latent_matrix(table)
+    distances = np.linalg.norm(latents - np.median(latents, axis=0), axis=1)
+    return str(table.index[int(np.nanargmin(distances))])
+
+
+def _train(
+    particles: ParticleSet, config: RunConfig, out: Path, resume: bool, stop: Stop
+) -> Iterator[Any]:
+    """The events of a training, latents read from disk here so that the window need not wait."""
+    from napari_tomodrgn.learn.events import LatentsReady
+    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.train import train
+
+    for event in train(particles, config, out, resume=resume, stop=stop):
+        if isinstance(event, LatentsReady):
+            run = Run.open(out)
+            yield LatentsRead(run, run.latents(event.epoch), event.epoch)
+        else:
+            yield event
+
+
+def _caption(decoded: Decoded) -> str:
+    """Who is on show: identity, epoch, voxel size."""
+    voxel = f"{decoded.volume.voxel_size_angstrom:.2f} Å/voxel"
+    words = [decoded.particle_id or "between particles", f"epoch {decoded.epoch}", voxel]
+    if not decoded.complete:
+        words.append("preview …")
+    return "  ·  ".join(words)
+
+
+_controllers: weakref.WeakValueDictionary[int, Controller] = weakref.WeakValueDictionary()
+
+
+def controller_of(viewer: Any) -> Controller | None:
+    """The controller of a viewer's window, if one is open."""
+    return _controllers.get(id(_unwrapped(viewer)))
+
+
+def register(viewer: Any, controller: Controller) -> None:
+    """Make this the controller of the viewer for as long as it lives."""
+    _controllers[id(_unwrapped(viewer))] = controller
+
+
+def _unwrapped(viewer: Any) -> Any:
+    return getattr(viewer, "__wrapped__", viewer)

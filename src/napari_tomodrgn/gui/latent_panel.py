@@ -1,0 +1,208 @@
+"""The latent space: scatter, axes, colour, legend. Turns identities into indices and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.legend import Legend
+from napari_tomodrgn.gui.palette import colours_of
+from napari_tomodrgn.gui.qt import Signal, make_label
+from napari_tomodrgn.gui.scatter import Click, LatentView
+from napari_tomodrgn.session import (
+    Session,
+    axis_label,
+    axis_names,
+    colour_names,
+    column,
+    mask_of,
+    resolve_axes,
+)
+
+_HINT = "Open a run, or train on a star file: every particle then becomes a point here."
+_WAITING = "The first points appear after the first epoch."
+_ONE_COLOUR = "one colour"
+
+
+class LatentPanel(QWidget):
+    """Scatter of two columns; a click focuses a particle, a lasso selects some."""
+
+    removed = Signal()  # taken out of its dock
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.view = LatentView()
+        self.view.set_hint(_HINT)
+        self.legend = Legend()
+        self.x_axis, self.y_axis, self.colour = QComboBox(), QComboBox(), QComboBox()
+        self.status = make_label()
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.view, 1)
+        layout.addWidget(self._side())
+        self._shown_run: Any = None
+        self._zoomed = False
+        # Several fields change together when a run is opened: they are drawn once, together.
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.timeout.connect(self.refresh)
+        self._connect()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self.view.set_theme(theme)
+        self.legend.set_theme(theme)
+
+    def event(self, event: Any) -> bool:
+        """Tell when napari takes the panel out of its dock, which deletes the dock."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.removed.emit()
+        return bool(super().event(event))
+
+    def refresh(self) -> None:
+        """Draw what the session holds."""
+        session, table = self._session, self._session.latents
+        if table is None:
+            self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
+            self.view.set_hint(_WAITING if session.training.busy else _HINT)
+            self.legend.set_column(None)
+            self._shown_run = None
+            self._tell_counts()
+            return
+        names = axis_names(table, session.particles)
+        axes = resolve_axes(session.axes, names)
+        self._fill(names, axes)
+        xy = np.stack([column(table, session.particles, name).values for name in axes], axis=1)
+        shade = column(table, session.particles, session.colour) if session.colour else None
+        # While it trains the cloud moves at every epoch: the view follows until the user zooms.
+        shown = (session.run.path if session.run else None, axes)
+        keep = shown == self._shown_run and self._zoomed
+        self._shown_run = shown
+        self.view.set_labels(*(axis_label(table, name) for name in axes))
+        self.view.set_points(xy, colours_of(shade, len(table)), keep_view=keep)
+        self._zoomed = keep
+        self.legend.set_column(shade)
+        self._mark()
+
+    def _side(self) -> QWidget:
+        side = QWidget()
+        side.setFixedWidth(210)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        for label, box, tip in (
+            ("x", self.x_axis, "What the horizontal axis shows"),
+            ("y", self.y_axis, "What the vertical axis shows"),
+            ("Colour", self.colour, "What colours the points, and the volume on show"),
+        ):
+            box.setToolTip(tip)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            form.addRow(label, box)
+        layout = QVBoxLayout(side)
+        layout.setContentsMargins(6, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.legend, 1)
+        layout.addWidget(self.status)
+        self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
+        return side
+
+    def _connect(self) -> None:
+        self.view.clicked.connect(self._on_click)
+        self.view.hovered.connect(self._on_hover)
+        self.view.lassoed.connect(self._on_lasso)
+        self.view.view_changed.connect(self._on_view_changed)
+        self.x_axis.activated.connect(self._choose_axes)
+        self.y_axis.activated.connect(self._choose_axes)
+        self.colour.activated.connect(self._choose_colour)
+        events = self._session.events
+        for name in ("latents", "axes", "colour", "particles"):
+            getattr(events, name).connect(self._ask_for_redraw)
+        events.focused.connect(self._mark)
+        events.selection.connect(self._mark)
+        events.hovered.connect(self._mark_hovered)
+        events.training.connect(self._training_changed)
+
+    def _ask_for_redraw(self, *_: Any) -> None:
+        self._redraw.start()
+
+    def _training_changed(self, *_: Any) -> None:
+        if self._session.latents is None:
+            self._redraw.start()
+
+    # -- session to view ----------------------------------------------------------------------
+
+    def _fill(self, names: list[str], axes: tuple[str, str]) -> None:
+        assert self._session.latents is not None
+        colours = [_ONE_COLOUR, *colour_names(self._session.latents, self._session.particles)]
+        for box, words, chosen in (
+            (self.x_axis, names, axes[0]),
+            (self.y_axis, names, axes[1]),
+            (self.colour, colours, self._session.colour or _ONE_COLOUR),
+        ):
+            with QSignalBlocker(box):
+                if [box.itemText(row) for row in range(box.count())] != words:
+                    box.clear()
+                    box.addItems(words)
+                box.setCurrentText(chosen)
+
+    def _mark(self, *_: Any) -> None:
+        table = self._session.latents
+        if table is None or len(self.view.points) != len(table):
+            return
+        self.view.set_focused(self._index_of(self._session.focused))
+        self.view.set_selected(mask_of(table, self._session.selection))
+        self._tell_counts()
+
+    def _mark_hovered(self, *_: Any) -> None:
+        self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
+
+    def _index_of(self, identity: str | None) -> int:
+        table = self._session.latents
+        if table is None or identity is None or identity not in table.index:
+            return -1
+        place: Any = table.index.get_loc(identity)
+        return int(place)
+
+    def _tell_counts(self) -> None:
+        table, selected = self._session.latents, len(self._session.selection)
+        if table is None:
+            self.status.setText("")
+            return
+        words = f"{len(table):,} particles, epoch {self._session.epoch}"
+        self.status.setText(f"{words}\n{selected:,} selected" if selected else words)
+
+    # -- view to session ----------------------------------------------------------------------
+
+    def _identity(self, index: int) -> str | None:
+        table = self._session.latents
+        return str(table.index[index]) if table is not None and 0 <= index < len(table) else None
+
+    def _on_click(self, click: Click) -> None:
+        identity = self._identity(click.index)
+        if identity is not None:
+            self._session.focused = identity
+
+    def _on_hover(self, index: int) -> None:
+        self._session.hovered = self._identity(index)
+
+    def _on_lasso(self, mask: NDArray[np.bool_]) -> None:
+        table = self._session.latents
+        if table is not None and len(mask) == len(table):
+            self._session.selection = frozenset(str(name) for name in table.index[mask])
+
+    def _on_view_changed(self, _view: object) -> None:
+        self._zoomed = not self.view.shows_all
+
+    def _choose_axes(self, _row: int) -> None:
+        self._session.axes = (self.x_axis.currentText(), self.y_axis.currentText())
+
+    def _choose_colour(self, _row: int) -> None:
+        chosen = self.colour.currentText()
+        self._session.colour = "" if chosen == _ONE_COLOUR else chosen

@@ -1,0 +1,163 @@
+"""Opening napari with the tomoDRGN dock from a program: to work in, or to take a picture."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_tomodrgn.errors import BadInputError
+
+_log = logging.getLogger(__name__)
+
+WINDOW_SIZE = (1440, 900)
+_PATIENCE_S = 120.0
+
+
+def view(paths: Sequence[str | Path] = (), screenshot: str | Path | None = None) -> None:
+    """Open napari on a star file or a run directory.
+
+    Parameters
+    ----------
+    paths
+        What to open: one star file or run directory; other files are opened as napari would.
+    screenshot
+        Save a picture of the window with a decoded volume here and leave, instead of waiting for
+        the user. A virtual screen is used where there is no other.
+
+    Raises
+    ------
+    BadInputError
+        If there is no screen, or nothing could be shown for the picture.
+    """
+    if screenshot is None:
+        if not has_display():
+            raise BadInputError(
+                "There is no screen to open a window on.",
+                remedy="Log in with a desktop or X forwarding, or save a picture of the window "
+                "with --screenshot.",
+                code="no-display",
+            )
+        _open(paths)
+        _run_loop()
+        return
+    with some_display():
+        viewer, widget = _open(paths)
+        try:
+            _save_picture(viewer, widget, Path(screenshot))
+        finally:
+            widget.close_down()
+            viewer.close()
+
+
+def has_display() -> bool:
+    """Whether windows can be opened here."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def some_display() -> Iterator[None]:
+    """The screen that is there, or a virtual one (the program Xvfb) while the block runs.
+
+    Raises
+    ------
+    BadInputError
+        If there is neither a screen nor Xvfb.
+    """
+    if has_display():
+        yield
+        return
+    xvfb = shutil.which("Xvfb")
+    if xvfb is None:
+        raise BadInputError(
+            "There is no screen, and no virtual one: the program Xvfb is not installed.",
+            remedy="Install it (Debian and Ubuntu: apt install xvfb).",
+            code="no-display",
+        )
+    read_end, write_end = os.pipe()
+    options = ["-screen", "0", "1920x1200x24", "+extension", "GLX", "-nolisten", "tcp"]
+    server = subprocess.Popen(
+        [xvfb, "-displayfd", str(write_end), *options],
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end) as stream:
+            number = stream.readline().strip()
+        # Qt's "offscreen" platform draws black canvases: the picture would be worthless.
+        changes = {"DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb"}
+        before = {name: os.environ.get(name) for name in changes}
+        os.environ.update(changes)
+        yield
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
+    import napari
+
+    from napari_tomodrgn.gui.loading import run_folder
+    from napari_tomodrgn.gui.reader import open_dock
+
+    viewer = napari.Viewer(title="tomoDRGN")
+    viewer.window.resize(*WINDOW_SIZE)
+    widget = open_dock(viewer)
+    ours = [Path(path) for path in paths if run_folder(path) or Path(path).suffix == ".star"]
+    # One data set a window: of several, the last (a run, after its particles) is the one meant.
+    for meant in ours[-1:]:
+        widget.open(meant)
+    for other in paths:
+        if Path(other) not in ours:
+            viewer.open(str(other))
+    return viewer, widget
+
+
+def _run_loop() -> None:
+    import napari
+
+    napari.run()
+
+
+def _save_picture(viewer: Any, widget: Any, picture: Path) -> None:
+    """Wait until everything is on show, then save the whole window as PNG."""
+    session = widget.session
+    _wait(lambda: widget.controller.idle)
+    if session.message is not None and session.message.severity == "error":
+        raise BadInputError(session.message.text, code="nothing-to-show")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    _settle()
+    viewer.screenshot(str(picture), canvas_only=False, flash=False)
+
+
+def _wait(done: Any) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while not done():
+        if time.monotonic() > end:
+            _log.warning("Still not everything is on show after %.0f s", _PATIENCE_S)
+            return
+        _settle(0.02)
+
+
+def _settle(seconds: float = 0.3) -> None:
+    """Let Qt lay out and draw."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)

@@ -1,0 +1,102 @@
+"""What a path holds, read in a worker thread: particles with their preflight, or a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_tomodrgn.errors import BadInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run import Run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What was found at a path; ``note`` is a sentence for the user where something is lacking."""
+
+    path: Path
+    particles: ParticleSet | None = None
+    problems: list[Any] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    run: Run | None = None
+    latents: pd.DataFrame | None = None
+    epoch: int = 0
+    note: str = ""
+
+
+def run_folder(path: str | Path) -> Path | None:
+    """The run directory that a path means: itself, or the one whose run.json it is."""
+    path = Path(path)
+    if path.name == "run.json":
+        return path.parent
+    return path if (path / "run.json").is_file() else None
+
+
+def open_path(path: str | Path, images: str | Path | None = None) -> Iterator[Opened]:
+    """Read a star file or a run directory.
+
+    Raises
+    ------
+    BadInputError
+        If it is neither, or damaged.
+    """
+    path = Path(path).expanduser()
+    folder = run_folder(path)
+    if folder is not None:
+        yield _open_run(folder)
+    elif path.is_dir():
+        raise BadInputError(
+            f"{path}: not a run directory, it has no run.json.",
+            remedy="Choose a star file, or the folder that a training wrote.",
+            code="not-a-run",
+        )
+    else:
+        yield _open_particles(path, images)
+
+
+def _open_particles(path: Path, images: str | Path | None) -> Opened:
+    from napari_tomodrgn.data.checks import inspect_particles, summary
+    from napari_tomodrgn.data.dialects import read_particles
+
+    particles = read_particles(path, images=images)
+    problems = inspect_particles(particles)
+    return Opened(path, particles, problems, summary(particles, problems))
+
+
+def _open_run(folder: Path) -> Opened:
+    from napari_tomodrgn.learn.run import Run
+
+    run = Run.open(folder)
+    epochs = run.epochs()
+    epoch = epochs[-1] if epochs else 0
+    latents = run.latents(epoch) if epochs else None
+    note = (
+        "" if epochs else f"{folder.name}: no epoch is finished yet, so there is nothing to show."
+    )
+    try:
+        opened = _open_particles(run.particles_star, None)
+    except BadInputError as error:
+        # Exploring needs no images: a run that was moved away from them can still be looked at.
+        return Opened(folder, run=run, latents=latents, epoch=epoch, note=note or str(error))
+    return Opened(
+        folder, opened.particles, opened.problems, opened.summary, run, latents, epoch, note
+    )
+
+
+def sentence(error: Exception, doing: str) -> str:
+    """An exception as one sentence; what is no fault of the input goes to the log as well."""
+    if isinstance(error, BadInputError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or doing}: {error.strerror}."
+    _log.error("Unexpected error while %s", doing, exc_info=error)
+    return f"Unexpected error while {doing}: {type(error).__name__}: {error}".split("\n")[0]

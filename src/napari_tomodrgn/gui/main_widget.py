@@ -1,0 +1,142 @@
+"""`MainWidget`: what the command *tomoDRGN* opens. It builds the panels and lays them out.
+
+It holds no state: panels ask (signals out), the controller acts, the session tells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.banner import Banner
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.controller import Controller, register
+from napari_tomodrgn.gui.latent_panel import LatentPanel
+from napari_tomodrgn.gui.particles_panel import ParticlesPanel
+from napari_tomodrgn.gui.qt import make_button
+from napari_tomodrgn.gui.training_panel import TrainingPanel
+
+_RIGHT_WIDTH = 330
+_BOTTOM_HEIGHT = 300
+_LATENT_NAME = "Latent space"
+
+
+class MainWidget(QWidget):
+    """Dock on the right with the panels; puts the latent space under the canvas.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari injects it by this name.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer = napari_viewer
+        self._laid_out = self._closed = False
+        self.controller = Controller(viewer)
+        self.session = self.controller.session
+        register(viewer, self.controller)
+        self.banner = Banner(self.session)
+        self.particles = ParticlesPanel(self.session)
+        self.training = TrainingPanel(self.session)
+        self.latent = LatentPanel(self.session)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.particles, "Particles")
+        self.tabs.addTab(self.training, "Training")
+        self.reopen = make_button(
+            "Show the latent space", "Its dock was closed", self._dock_latent_space
+        )
+        self.reopen.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        for widget in (self.banner, self.reopen):
+            layout.addWidget(widget)
+        layout.addWidget(self.tabs, 1)
+        # Anything but this would let a long path or a wide form squeeze the canvas.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setMinimumWidth(260)
+        self._connect()
+        self._take_theme()
+        self._dock_latent_space()
+
+    def sizeHint(self) -> QSize:
+        """Narrow enough to leave most of a laptop's screen to the canvas."""
+        return QSize(_RIGHT_WIDTH, 600)
+
+    def open(self, path: Any) -> None:
+        """Open a star file or a run directory."""
+        self.controller.open(path)
+
+    def showEvent(self, event: Any) -> None:
+        """Lay the docks out when they first appear."""
+        super().showEvent(event)
+        if not self._laid_out:
+            self._laid_out = True
+            QTimer.singleShot(0, self._lay_out)
+
+    def event(self, event: Any) -> bool:
+        """Let go of everything when napari takes the widget out of its dock."""
+        taken_out = event.type() == QEvent.Type.ParentChange and self.parent() is None
+        if taken_out and self._laid_out:
+            self.close_down()
+        return bool(super().event(event))
+
+    def close_down(self) -> None:
+        """Stop all work and take the latent space away; called once."""
+        if self._closed:
+            return
+        self._closed = True
+        self.controller.close()
+        self._viewer.events.theme.disconnect(self._take_theme)
+        if self.latent.parent() is not None:
+            self._viewer.window.remove_dock_widget(self.latent)
+        self.latent.deleteLater()
+        self.deleteLater()
+
+    def _connect(self) -> None:
+        self.particles.open_requested.connect(self.controller.open)
+        self.training.train_requested.connect(self.controller.train)
+        self.training.stop_requested.connect(self.controller.stop_training)
+        self._viewer.events.theme.connect(self._take_theme)
+        self.latent.removed.connect(self._on_latent_removed)
+        # The viewer's window may be deleted without a word to its docks.
+        self.destroyed.connect(self.controller.close)
+
+    def _dock_latent_space(self) -> None:
+        self._viewer.window.add_dock_widget(self.latent, name=_LATENT_NAME, area="bottom")
+        self.reopen.hide()
+        if self._laid_out:
+            QTimer.singleShot(0, self._lay_out)
+
+    def _on_latent_removed(self) -> None:
+        if not self._closed:
+            self.reopen.show()
+
+    def _lay_out(self) -> None:
+        """Give the bottom dock the place under the canvas only, and both docks their size."""
+        window: Any = self.window()
+        if self._closed or not isinstance(window, QMainWindow):
+            return
+        bottom = Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        window.setCorner(bottom[0], left)
+        window.setCorner(bottom[1], right)
+        docks: list[Any] = [self.parentWidget(), self.latent.parentWidget()]
+        window.resizeDocks(docks[:1], [_RIGHT_WIDTH], Qt.Orientation.Horizontal)
+        window.resizeDocks(docks[1:], [_BOTTOM_HEIGHT], Qt.Orientation.Vertical)
+
+    def _take_theme(self, _event: Any = None) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.latent.set_theme(
+            ChartColours(
+                background=theme.canvas.as_hex(format="long"),
+                text=theme.text.as_hex(format="long"),
+                line=theme.secondary.as_hex(format="long"),
+                grid=theme.foreground.as_hex(format="long"),
+                accent=theme.warning.as_hex(format="long"),
+            )
+        )

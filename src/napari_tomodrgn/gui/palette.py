@@ -1,0 +1,59 @@
+"""Values to colours: the same ones in the scatter, its legend and on the volumes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.session import MAX_CATEGORIES, Column
+
+ByteArray = NDArray[np.uint8]
+
+PLAIN = "#6fb2f0"
+MISSING = "#7a7f88"
+# Okabe and Ito's colours, told apart by people with colour blindness, without their black and
+# with brighter blues: they stand on a dark background as well. Twelve more follow, less distinct.
+CATEGORIES = (
+    "#e69f00 #56b4e9 #00a878 #f0e442 #3d8bfd #d55e00 #cc79a7 #a0a7b4 #8dd35f #b07aff "
+    "#ff8fa3 #2ec4b6 #c9a66b #7f9cf5 #d4e157 #f06292 #4db6ac #ba9bc9 #ffb74d #90a4ae"
+).split()
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0…255, of ``#rrggbb``."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def hexadecimal(colour: NDArray[Any]) -> str:
+    """``#rrggbb`` of three bytes."""
+    return "#" + "".join(f"{int(part):02x}" for part in colour[:3])
+
+
+@lru_cache(maxsize=4)
+def gradient(name: str = "viridis", steps: int = 256) -> ByteArray:
+    """Colours (step, 3) of a continuous map of napari, its dark end lifted off the background."""
+    from napari.utils.colormaps import ensure_colormap
+
+    values = np.linspace(0.12, 1.0, steps)
+    return np.round(ensure_colormap(name).map(values)[:, :3] * 255).astype(np.uint8)
+
+
+def colours_of(column: Column | None, count: int) -> ByteArray:
+    """One colour (3 bytes) a particle; grey where there is no value."""
+    if column is None:
+        return np.tile(np.array(rgb(PLAIN), np.uint8), (count, 1))
+    missing = np.array(rgb(MISSING), np.uint8)
+    if column.categorical:
+        table = np.array([rgb(colour) for colour in CATEGORIES], np.uint8)
+        known = (column.values >= 0) & (column.values < MAX_CATEGORIES)
+        colours = table[np.clip(column.values, 0, len(table) - 1)]
+        return np.where(known[:, None], colours, missing)
+    low, high = column.limits
+    table = gradient()
+    share = (column.values - low) / (high - low if high > low else 1.0)
+    known = np.isfinite(share)
+    steps = np.round(np.where(known, share, 0.0) * (len(table) - 1)).astype(int)
+    return np.where(known[:, None], table[steps], missing)

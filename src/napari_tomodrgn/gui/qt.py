@@ -1,0 +1,75 @@
+"""What differs between the Qt bindings, small widgets, and pictures to and from arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QLabel, QLayout, QPushButton, QToolButton
+
+__all__ = [
+    "Signal",
+    "clear_layout",
+    "grey_levels",
+    "make_button",
+    "make_label",
+    "make_tool_button",
+    "to_image",
+]
+
+
+def make_label(text: str = "", tip: str = "") -> QLabel:
+    """A label that wraps its words."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setToolTip(tip)
+    return label
+
+
+def make_button(text: str, tip: str, pressed: Callable[[], None]) -> QPushButton:
+    """A button that calls ``pressed``."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    # The signal's own argument (checked) is not for the callee.
+    button.clicked.connect(lambda _checked=False: pressed())
+    return button
+
+
+def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolButton:
+    """A small button that calls ``pressed``."""
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.clicked.connect(lambda _checked=False: pressed())
+    return button
+
+
+def clear_layout(layout: QLayout) -> None:
+    """Delete all widgets of a layout."""
+    while (item := layout.takeAt(0)) is not None:
+        widget: Any = item.widget()
+        if widget is not None:
+            widget.hide()  # until the event loop deletes it
+            widget.deleteLater()
+
+
+def to_image(pixels: NDArray[np.uint8]) -> QImage:
+    """A picture from RGBA bytes (height, width, 4), colours premultiplied by alpha."""
+    height, width = pixels.shape[:2]
+    data: Any = np.ascontiguousarray(pixels).data
+    image = QImage(data, width, height, 4 * width, QImage.Format.Format_RGBA8888_Premultiplied)
+    return image.copy()  # the array's memory is not ours to keep
+
+
+def grey_levels(image: QImage) -> NDArray[np.uint8]:
+    """The bytes (height, width) of a picture in ``Format_Grayscale8``."""
+    bits: Any = image.constBits()
+    if hasattr(bits, "setsize"):  # PyQt gives a pointer without a length, PySide a memoryview
+        bits.setsize(image.sizeInBytes())
+    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : image.width()].copy()

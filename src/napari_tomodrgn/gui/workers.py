@@ -1,0 +1,203 @@
+"""The one file that starts threads.
+
+Work is a generator. Its items are handed over in the GUI thread as Qt signals, in order; an
+exception is an item too (`failed`), so nothing is ever raised inside the event loop. Work is never
+killed: it is asked to stop, and its generator is closed in its own thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QObject, QThreadPool
+
+from napari_tomodrgn.gui.qt import Signal
+
+_log = logging.getLogger(__name__)
+
+Stop = Callable[[], bool]
+
+# Training, decoding and opening may run at once, beside napari's own workers; on a machine with
+# one or two cores Qt's pool would otherwise make a click wait for the end of the training.
+_MIN_THREADS = 6
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that ended a piece of work."""
+
+    error: Exception
+
+
+class _Named(functools.partial):
+    """A call that napari shows by a readable name when the window is closed while it runs."""
+
+    name = "tomoDRGN"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class _StoppableWorker(GeneratorWorker):
+    """A worker whose ``quit`` asks the work to end by itself, so that it can save first."""
+
+    stop: threading.Event
+
+    def quit(self) -> None:
+        """Ask the work to stop. napari calls this too, when the viewer closes."""
+        self.stop.set()
+
+
+def leave_one_core_free() -> None:
+    """Keep torch in the calling thread from taking the core that draws the window."""
+    import torch
+
+    count = getattr(os, "sched_getaffinity", None)
+    cores = len(count(0)) if count else os.cpu_count() or 2
+    torch.set_num_threads(max(1, cores - 1))
+
+
+def _guarded(make: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
+    """The items of the work; an exception becomes the last item."""
+    try:
+        leave_one_core_free()
+        items = make()
+        # Generators are closed here, in their own thread; a list iterator needs no closing.
+        with closing(items) if isinstance(items, Generator) else nullcontext():
+            yield from items
+    except Exception as error:  # noqa: BLE001 the last door of a thread
+        _log.debug("Work in a thread failed", exc_info=True)
+        yield Failure(error)
+
+
+def _start(worker: GeneratorWorker) -> None:
+    pool: Any = QThreadPool.globalInstance()
+    pool.setMaxThreadCount(max(pool.maxThreadCount(), _MIN_THREADS))
+    worker.start()
+
+
+class Job(QObject):
+    """One piece of long work at a time, which ends by itself when it is asked to stop.
+
+    napari knows of it: closing the window asks the user, then stops the work.
+    """
+
+    item = Signal(object)
+    failed = Signal(object)  # the exception
+    ended = Signal()
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._name = name
+        self._worker: _StoppableWorker | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the work is under way."""
+        return self._worker is not None
+
+    def start(self, make: Callable[[Stop], Iterator[Any]]) -> None:
+        """Run ``make(stop)`` in a thread; ``stop()`` turns true when the work should end."""
+        if self._worker is not None:
+            raise RuntimeError(f"{self._name} is running already")
+        stop = threading.Event()
+        call = _Named(_guarded, lambda: make(stop.is_set))
+        call.name = self._name
+        worker = create_worker(call, _worker_class=_StoppableWorker, _start_thread=False)
+        worker.stop = stop
+        worker.yielded.connect(self._hand_over)
+        worker.finished.connect(self._end)
+        self._worker = worker
+        _start(worker)
+
+    def stop(self) -> None:
+        """Ask the work to end; `ended` tells when it has."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _hand_over(self, item: Any) -> None:
+        if isinstance(item, Failure):
+            self.failed.emit(item.error)
+        else:
+            self.item.emit(item)
+
+    def _end(self) -> None:
+        self._worker = None
+        self.ended.emit()
+
+
+class LatestWins(QObject):
+    """Short pieces of work of which only the newest matters.
+
+    At most one runs and one waits. A newer request ends the running one between two of its items;
+    whatever still arrives from it is dropped. Items that are None are steps without a result.
+    """
+
+    item = Signal(object)
+    failed = Signal(object)  # the exception
+    busy = Signal(bool)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._newest = 0
+        self._waiting: Callable[[], Iterator[Any]] | None = None
+        self._worker: GeneratorWorker | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._worker is not None or self._waiting is not None
+
+    def request(self, make: Callable[[], Iterator[Any]]) -> None:
+        """Run ``make()`` in a thread instead of whatever was asked before."""
+        self._newest += 1
+        self._waiting = make
+        if self._worker is None:
+            self.busy.emit(True)
+            self._next()
+
+    def cancel(self) -> None:
+        """Forget what was asked; nothing of it arrives any more."""
+        self._newest += 1
+        self._waiting = None
+
+    def _next(self) -> None:
+        make, self._waiting = self._waiting, None
+        if make is None:
+            self.busy.emit(False)
+            return
+        # Not through create_worker: it would enter every click into napari's list of tasks.
+        worker = GeneratorWorker(self._numbered, self._newest, make)
+        worker.yielded.connect(self._hand_over)
+        worker.finished.connect(self._end)
+        self._worker = worker
+        _start(worker)
+
+    def _numbered(self, number: int, make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        with closing(_guarded(make)) as items:
+            for item in items:
+                if number != self._newest:
+                    return
+                if item is not None:
+                    yield number, item
+
+    def _hand_over(self, answer: tuple[int, Any]) -> None:
+        number, item = answer
+        if number != self._newest:
+            return
+        if isinstance(item, Failure):
+            self.failed.emit(item.error)
+        else:
+            self.item.emit(item)
+
+    def _end(self) -> None:
+        self._worker = None
+        self._next()
