@@ -153,8 +153,8 @@ def _files(particles: ParticleSet) -> Iterator[Problem]:
             if not math.isclose(header.pixel_size_angstrom, star, rel_tol=0.01):
                 other_pixel.append(header)
     for code, found in errors.items():
-        more = f" ({len(found)} files)" if len(found) > 1 else ""
-        yield Problem("error", code, found[0].message + more, found[0].remedy)
+        more = f" ({len(found)} such files)." if len(found) > 1 else "."
+        yield Problem("error", code, found[0].message.removesuffix(".") + more, found[0].remedy)
     if other_pixel:
         first = other_pixel[0]
         yield Problem(

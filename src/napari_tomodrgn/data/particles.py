@@ -154,6 +154,7 @@ class ParticleSet:
         particles = self.particles[keep]
         images = self.images[keep[self.images["particle_id"].cat.codes.to_numpy()]].copy()
         images["particle_id"] = images["particle_id"].cat.set_categories(particles.index)
+        images["stack"] = images["stack"].cat.remove_unused_categories()
         return replace(self, images=images.reset_index(drop=True), particles=particles)
 
     def with_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
@@ -162,6 +163,7 @@ class ParticleSet:
         Particles left without an image are dropped.
         """
         images = self.images[keep].reset_index(drop=True)
+        images["stack"] = images["stack"].cat.remove_unused_categories()
         counts = images["particle_id"].cat.codes.value_counts()
         tilts = counts.reindex(range(len(self)), fill_value=0).to_numpy()
         kept = replace(self, images=images, particles=self.particles.assign(tilts=tilts))

@@ -57,7 +57,9 @@ def read_header(path: str | Path) -> StackHeader:
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
         raise BadInputError(
-            f"{path}: cannot be read ({error.strerror or error}).", code="unreadable-stack"
+            f"{path}: cannot be read ({error.strerror or error}).",
+            remedy="Check that the file is there and may be read.",
+            code="unreadable-stack",
         ) from error
     if len(raw) < _HEADER_BYTES:
         raise _unreadable(path, f"only {len(raw)} bytes, shorter than an MRC header")
@@ -70,7 +72,9 @@ def read_header(path: str | Path) -> StackHeader:
         raise _unreadable(path, f"MRC mode {mode} is not one of {_READABLE_MODES}")
     if nx != ny:
         raise BadInputError(
-            f"{path}: images must be square, found {nx} x {ny} px.", code="wrong-box"
+            f"{path}: images must be square, found {nx} x {ny} px.",
+            remedy="Extract all images with one square box.",
+            code="wrong-box",
         )
     dtype = mrcfile.utils.dtype_from_mode(mode).newbyteorder(header.dtype["nx"].byteorder)
     needed = _HEADER_BYTES + extended + nx * ny * nz * dtype.itemsize
@@ -202,5 +206,7 @@ def _in_byte_order(raw: bytes) -> np.void | None:
 
 def _unreadable(path: Path, found: str) -> BadInputError:
     return BadInputError(
-        f"{path}: cannot be read as an image stack ({found}).", code="unreadable-stack"
+        f"{path}: cannot be read as an image stack ({found}).",
+        remedy="Copy or extract it again.",
+        code="unreadable-stack",
     )

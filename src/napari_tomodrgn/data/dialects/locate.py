@@ -44,7 +44,7 @@ def locate_images(names: Sequence[str], star: Path, images: Path | None) -> list
     root = images or star.absolute().parent
     found = _search(root, {os.path.basename(name) for name in names})
     matched = [_longest_match(name, found.get(os.path.basename(name), ())) for name in names]
-    missing = [name for name, match in zip(names, matched, strict=True) if len(match) != 1]
+    missing = _without_a_file(names, matched)
     if missing:
         several = len(found.get(os.path.basename(missing[0]), ())) > 1
         what = "is the name of several files there" if several else "was not found"
@@ -117,6 +117,22 @@ def _search(root: Path, wanted: set[str]) -> dict[str, list[str]]:
         for name in wanted.intersection(files):
             found.setdefault(name, []).append(os.path.join(folder, name))
     return found
+
+
+def _without_a_file(names: Sequence[str], matched: Sequence[Sequence[str]]) -> list[str]:
+    """Names that match no file, several, or one that is another name's by right.
+
+    Two names are two files: ``a/1.mrcs`` alone must not stand for ``b/1.mrcs`` as well.
+    """
+    best: dict[str, int] = {}
+    for name, paths in zip(names, matched, strict=True):
+        for path in paths:
+            best[path] = max(best.get(path, 0), _shared_tail(name, path))
+    return [
+        name
+        for name, paths in zip(names, matched, strict=True)
+        if len(paths) != 1 or _shared_tail(name, paths[0]) < best[paths[0]]
+    ]
 
 
 def _longest_match(name: str, candidates: Sequence[str]) -> list[str]:

@@ -61,6 +61,7 @@ def read_warptools(source: StarInput) -> ParticleSet:
         particles = StarInput(path, read_star(path), source.images)
     else:
         particles = source
+        particles.particle_loop().require(PARTICLE_COLUMNS)
         tomograms_path = _tomograms_beside(source.path)
     expansion = _expand(particles, tomograms_path)
     star = StarSource(
