@@ -197,34 +197,46 @@ class VispyPoints:
         self._canvas: Any = scene.SceneCanvas(size=(8, 8), show=False, bgcolor=(0, 0, 0, 0))
         # Makes the context valid although the canvas is never shown.
         self._canvas.native.grabFramebuffer()
+        self._size = (8, 8)
         self._box = self._canvas.central_widget.add_view()
         self._box.camera = scene.PanZoomCamera()
         self._markers: Any = scene.visuals.Markers(parent=self._box.scene, antialias=0)
-        self._count = 0
+        self.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
 
     def set_points(self, xy: FloatArray, colours: ByteArray) -> None:
         """Take positions and colours."""
         keep = np.isfinite(xy).all(axis=1)
-        self._count = len(xy)
-        self._markers.visible = bool(keep.any())
-        if keep.any():
-            self._markers.set_data(
-                pos=np.ascontiguousarray(xy[keep], np.float32),
-                face_color=colours[keep, :3].astype(np.float32) / 255,
-                edge_width=0,
-                size=1,
-            )
+        self._xy = np.ascontiguousarray(xy[keep], np.float32)
+        self._colours = colours[keep, :3].astype(np.float32) / 255
+        self._radius = radius_px(len(xy))
+        self._drawn_size = 0.0
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""
-        self._canvas.size = size
-        self._box.camera.rect = (
-            (view.x_min, view.y_min),
-            (view.x_max - view.x_min, view.y_max - view.y_min),
-        )
-        self._markers.size = 2 * radius_px(self._count) * pixel_ratio + 1
+        self._hand_over(2 * self._radius * pixel_ratio + 1)
+        self._resize(size)
+        width, height = view.x_max - view.x_min, view.y_max - view.y_min
+        self._box.camera.rect = (view.x_min, view.y_min, width, height)
         image = np.asarray(self._canvas.render(size=size, alpha=True), np.uint8)
         return np.ascontiguousarray(image)
+
+    def _resize(self, size: tuple[int, int]) -> None:
+        if size != self._size:
+            self._size = size
+            self._canvas.size = size
+            # A hidden widget gets no resize event of its own; without the size in pixels vispy
+            # would go on drawing into the few that it began with.
+            self._canvas.native._vispy_set_physical_size(*size)
+            self._canvas.events.resize(size=size, physical_size=size)
+
+    def _hand_over(self, diameter: float) -> None:
+        """Give points to OpenGL where they, or their size on this screen, have changed."""
+        self._markers.visible = len(self._xy) > 0
+        if len(self._xy) and diameter != self._drawn_size:
+            self._drawn_size = diameter
+            self._markers.set_data(
+                pos=self._xy, face_color=self._colours, edge_width=0, size=diameter
+            )
 
     def close(self) -> None:
         """Close the hidden canvas."""

@@ -1,0 +1,134 @@
+"""State of the window without a window: values of columns, events, what a selection means."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_tomodrgn import session as module
+from napari_tomodrgn.session import Session
+
+
+@pytest.fixture
+def latents() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    mu = rng.normal(size=(50, 3)) * [5.0, 1.0, 0.2]
+    table = pd.DataFrame({f"mu_{axis}": mu[:, axis] for axis in range(3)})
+    table["logvar_0"] = 0.0
+    table["tomogram"] = ["TS_1"] * 20 + ["TS_2"] * 30
+    table.index = pd.Index([f"TS/{row}" for row in range(50)], name="particle_id")
+    return table
+
+
+@pytest.fixture
+def particles(latents: pd.DataFrame) -> Any:
+    rows = latents.index[::-1]  # another order: values must be joined by identity
+    table = pd.DataFrame(
+        {
+            "tomogram": "TS",
+            "particle": [name.split("/")[1] for name in rows],
+            "tilts": [int(name.split("/")[1]) for name in rows],
+            "state": ["a", "b"] * 25,
+            "position_x_angstrom": np.nan,
+        },
+        index=rows,
+    )
+    return SimpleNamespace(particles=table)
+
+
+def test_components_are_ordered_and_explain_the_variance(latents: pd.DataFrame) -> None:
+    points = module.latent_matrix(latents)
+    scores, share = module.principal_components(points)
+    assert np.all(np.diff(share) <= 0)
+    assert share.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(scores.var(axis=0, ddof=1) / points.var(axis=0, ddof=1).sum(), share)
+    np.testing.assert_allclose(np.cov(scores.T) - np.diag(scores.var(axis=0, ddof=1)), 0, atol=1e-9)
+
+
+def test_components_of_a_collapsed_latent_are_finite() -> None:
+    scores, share = module.principal_components(np.ones((4, 3)))
+    assert np.isfinite(scores).all()
+    assert np.isfinite(share).all()
+
+
+def test_names_of_axes_and_colours(latents: pd.DataFrame, particles: Any) -> None:
+    axes = module.axis_names(latents, particles)
+    assert axes[:4] == ["PC 1", "PC 2", "PC 3", "z 0"]
+    assert "tilts" in axes
+    assert "position_x_angstrom" not in axes, "a column without a value is no axis"
+    colours = module.colour_names(latents, particles)
+    assert colours[0] == "tomogram"
+    assert "state" in colours
+    assert "particle" not in colours, "a name for every particle is no category"
+
+
+def test_one_latent_dimension_is_shown_against_itself(latents: pd.DataFrame) -> None:
+    names = module.axis_names(latents[["mu_0", "tomogram"]])
+    assert names == ["z 0"]
+    assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "z 0")
+
+
+def test_star_columns_are_joined_by_identity(latents: pd.DataFrame, particles: Any) -> None:
+    tilts = module.column(latents, particles, "tilts")
+    np.testing.assert_array_equal(tilts.values, np.arange(50))
+    assert not tilts.categorical
+
+
+def test_categories(latents: pd.DataFrame) -> None:
+    tomogram = module.column(latents, None, "tomogram")
+    assert tomogram.categories == ("TS_1", "TS_2")
+    assert np.bincount(tomogram.values).tolist() == [20, 30]
+
+
+def test_unknown_column(latents: pd.DataFrame) -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        module.column(latents, None, "nonsense")
+
+
+def test_limits_leave_out_what_is_not_finite() -> None:
+    column = module.Column("x", np.array([np.nan, 1.0, 3.0, np.inf]))
+    assert column.limits == (1.0, 3.0)
+    assert module.Column("x", np.array([np.nan])).limits == (0.0, 1.0)
+
+
+def test_mask_is_by_identity(latents: pd.DataFrame) -> None:
+    mask = module.mask_of(latents, {"TS/3", "TS/7", "elsewhere/1"})
+    assert np.flatnonzero(mask).tolist() == [3, 7]
+
+
+def test_a_field_tells_of_changes_only() -> None:
+    session, heard = Session(), []
+    session.events.colour.connect(lambda new, old: heard.append((old, new)))
+    session.colour = "tomogram"
+    session.colour = "tomogram"
+    assert heard == [("", "tomogram")]
+
+
+def test_tables_are_compared_by_identity(latents: pd.DataFrame) -> None:
+    session, heard = Session(), []
+    session.events.latents.connect(lambda new: heard.append(new))
+    session.latents = latents
+    session.latents = latents
+    session.latents = latents.copy()
+    assert len(heard) == 2
+
+
+def test_the_same_sentence_is_shown_again() -> None:
+    session, heard = Session(), []
+    session.events.message.connect(lambda new: heard.append(new.text))
+    session.say("No such file.", "error")
+    session.say("No such file.", "error")
+    assert heard == ["No such file."] * 2
+
+
+def test_clearing_forgets_everything_of_the_particles(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, focused="TS/1", selection=frozenset({"TS/2"}), epoch=4)
+    session.clear_particles()
+    assert session.latents is None
+    assert session.focused is None
+    assert not session.selection
+    assert session.epoch == 0
