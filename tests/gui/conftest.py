@@ -92,3 +92,42 @@ def changed() -> Callable[[Picture, Picture], float]:
         return float((before[..., :3] != after[..., :3]).any(axis=-1).mean())
 
     return fraction
+
+
+@pytest.fixture(scope="session")
+def tiny_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated set of 24 particles in two tomograms."""
+    from napari_tomodrgn.synthetic import Simulated, SimulationConfig, simulate
+
+    config = SimulationConfig(particles=24, tilts=5, box_size_px=48, states=2, snr=5.0, tomograms=2)
+    events = list(simulate(tmp_path_factory.mktemp("tiny") / "set", config))
+    assert isinstance(events[-1], Simulated)
+    return events[-1].warptools
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Any:
+    """A configuration that trains an epoch of the tiny set in a fraction of a second."""
+    from napari_tomodrgn.config import RunConfig
+
+    layers = {"image_encoder_layers": 1, "particle_encoder_layers": 1, "decoder_layers": 1}
+    widths = {"image_encoder_dim": 32, "particle_encoder_dim": 32, "decoder_dim": 32}
+    return RunConfig.model_validate(
+        {
+            "data": {"contrast": "keep"},
+            "model": {"latent_dim": 3, "image_features": 16, **layers, **widths},
+            "train": {"epochs": 3, "points_per_particle": 256, "device": "cpu"},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on the tiny set."""
+    from napari_tomodrgn.data.dialects import read_particles
+    from napari_tomodrgn.learn.train import train
+
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    for _ in train(read_particles(tiny_star), tiny_config, folder):
+        pass
+    return folder

@@ -52,7 +52,9 @@ class Controller(QObject):
         self.opening.failed.connect(self._opening_failed)
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
-        self.training = Job("tomoDRGN training (it is saved when it is stopped)", self)
+        self.training = Job(
+            "tomoDRGN training (it is saved when it is stopped)", self, computes=True
+        )
         self.training.item.connect(self._take_event)
         self.training.failed.connect(self._training_failed)
         self.training.ended.connect(self._training_ended)

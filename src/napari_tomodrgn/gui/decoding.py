@@ -32,7 +32,7 @@ class Decoding(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestWins(self, computes=True)
         self.queue.item.connect(self._show)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         # Read and written by the one decoding thread only.

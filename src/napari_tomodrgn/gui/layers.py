@@ -97,6 +97,7 @@ class VolumeLayers:
         self.viewer.canvas.overlays.text.position = "top_left"
         self.viewer.fit_to_view(margin=0.0)
         self.viewer.scene.camera.zoom /= _FILLED
+        self.viewer.scene.camera.center = (0.0, 0.0, 0.0)  # the particle's, not the box's corners'
         return layer
 
     def _set_level(self, layer: Any, volume: Volume) -> None:

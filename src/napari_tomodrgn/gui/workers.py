@@ -65,10 +65,11 @@ def leave_one_core_free() -> None:
     torch.set_num_threads(max(1, cores - 1))
 
 
-def _guarded(make: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
+def _guarded(make: Callable[[], Iterator[Any]], computes: bool) -> Generator[Any, None, None]:
     """The items of the work; an exception becomes the last item."""
     try:
-        leave_one_core_free()
+        if computes:
+            leave_one_core_free()
         items = make()
         # Generators are closed here, in their own thread; a list iterator needs no closing.
         with closing(items) if isinstance(items, Generator) else nullcontext():
@@ -88,15 +89,25 @@ class Job(QObject):
     """One piece of long work at a time, which ends by itself when it is asked to stop.
 
     napari knows of it: closing the window asks the user, then stops the work.
+
+    Parameters
+    ----------
+    name
+        What napari tells the user is still running.
+    computes
+        Whether the work uses torch.
+    parent
+        Owner.
     """
 
     item = Signal(object)
     failed = Signal(object)  # the exception
     ended = Signal()
 
-    def __init__(self, name: str, parent: QObject | None = None) -> None:
+    def __init__(self, name: str, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
         self._name = name
+        self._computes = computes
         self._worker: _StoppableWorker | None = None
 
     @property
@@ -109,7 +120,7 @@ class Job(QObject):
         if self._worker is not None:
             raise RuntimeError(f"{self._name} is running already")
         stop = threading.Event()
-        call = _Named(_guarded, lambda: make(stop.is_set))
+        call = _Named(_guarded, lambda: make(stop.is_set), self._computes)
         call.name = self._name
         worker = create_worker(call, _worker_class=_StoppableWorker, _start_thread=False)
         worker.stop = stop
@@ -139,14 +150,16 @@ class LatestWins(QObject):
 
     At most one runs and one waits. A newer request ends the running one between two of its items;
     whatever still arrives from it is dropped. Items that are None are steps without a result.
+    ``computes`` says whether the work uses torch.
     """
 
     item = Signal(object)
     failed = Signal(object)  # the exception
     busy = Signal(bool)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
+        self._computes = computes
         self._newest = 0
         self._waiting: Callable[[], Iterator[Any]] | None = None
         self._worker: GeneratorWorker | None = None
@@ -182,7 +195,7 @@ class LatestWins(QObject):
         _start(worker)
 
     def _numbered(self, number: int, make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-        with closing(_guarded(make)) as items:
+        with closing(_guarded(make, self._computes)) as items:
             for item in items:
                 if number != self._newest:
                     return
