@@ -46,7 +46,7 @@ def matrix_to_euler(matrices: ArrayLike) -> FloatArray:
 
 
 def tilt_matrix(stage_tilt_deg: ArrayLike) -> FloatArray:
-    """Specimen → image rotation of a stage tilted about the image's y axis, shape ``(..., 3, 3)``."""
+    """Specimen → image rotation of a stage tilted about y, shape ``(..., 3, 3)``."""
     angle = np.deg2rad(np.asarray(stage_tilt_deg, dtype=np.float64))
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.zeros((*angle.shape, 3, 3))

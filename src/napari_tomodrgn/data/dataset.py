@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +124,7 @@ class TiltData:
         order = rng.random(self.image_count)
         held = np.zeros(self.image_count, dtype=bool)
         first = self._first.numpy()
-        for start, stop in zip(first[:-1], first[1:], strict=True):
+        for start, stop in itertools.pairwise(first):
             count = min(int(np.rint((stop - start) * fraction)), stop - start - 1)
             held[start + np.argsort(order[start:stop])[:count]] = True
         self.training = torch.from_numpy(~held)
@@ -133,7 +134,9 @@ class TiltData:
         starts, stops = self._first[particles], self._first[particles + 1]
         counts = stops - starts
         owner = torch.repeat_interleave(torch.arange(len(particles)), counts)
-        offset = torch.arange(len(owner)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        offset = torch.arange(len(owner)) - torch.repeat_interleave(
+            counts.cumsum(0) - counts, counts
+        )
         rows = starts[owner] + offset
         transfer, phase = self._transfer(rows, device)
         return TiltBatch(
@@ -148,9 +151,7 @@ class TiltData:
             training=self.training[rows].to(device),
         )
 
-    def _transfer(
-        self, rows: Tensor, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    def _transfer(self, rows: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         contrast = ctf(self.lattice.frequencies.to(device), self._ctf.take(rows).to(device))
         transfer = contrast.square() if self.optics.ctf_premultiplied else contrast
         phase = torch.ones_like(contrast) if self.optics.ctf_premultiplied else contrast.sign()

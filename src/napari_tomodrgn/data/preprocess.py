@@ -1,4 +1,7 @@
-"""Tilt images → Fourier samples: read, window, transform, sign, shift, scale. One path for all uses."""
+"""Tilt images → Fourier samples: read, window, transform, sign, shift, scale.
+
+One path for all uses.
+"""
 
 from __future__ import annotations
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class Position:
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the model's weights, atomically."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
     with written_atomically(path) as temporary:
         save_file(tensors, temporary)
 
@@ -90,7 +95,7 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
             return tensors, stream.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise BadInputError(

@@ -143,12 +143,14 @@ class VolumeDecoder:
     def _lowpass(self, frequencies: Tensor, lowpass_angstrom: float) -> Tensor:
         cut = self.pixel_size_angstrom / lowpass_angstrom
         edge = 2 / self.box_size_px
-        return ((cut + edge / 2 - frequencies.norm(dim=-1)) / edge).clamp(0, 1)
+        radius: Tensor = frequencies.norm(dim=-1)
+        return ((cut + edge / 2 - radius) / edge).clamp(0, 1)
 
     def _volume(
         self, amplitudes: Tensor, places: tuple[Tensor, Tensor, Tensor], box: int
     ) -> Volume:
-        transform = torch.zeros((box, box, box // 2 + 1), dtype=torch.complex64, device=self._device)
+        shape = (box, box, box // 2 + 1)
+        transform = torch.zeros(shape, dtype=torch.complex64, device=self._device)
         transform[places] = amplitudes
         # Density per voxel of the training box, whatever the box of the map.
         factor = self._scale * (box / self.box_size_px) ** 3
@@ -166,4 +168,4 @@ def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
     axis = np.arange(data.shape[0]) - data.shape[0] // 2
     radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
     outside = radius2 > (0.45 * data.shape[0]) ** 2
-    return (data - data[outside].mean()).astype(np.float32)
+    return np.asarray(data - data[outside].mean(), dtype=np.float32)

@@ -51,7 +51,7 @@ def _seconds_per_point(config: RunConfig, box_size_px: int, device: torch.device
         with autocast(config.train.precision, device):
             amplitudes = decoder(frequencies, z, owner)
         loss = torch.view_as_real(amplitudes).square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - started)

@@ -1,9 +1,9 @@
 """What training minimises: weighted squared error per Fourier sample, and the KL divergence.
 
-    reconstruction = mean w |x − T F(k, z)|²        over training images, w of mean 1
-    kl             = mean −½ Σ (1 + logvar − μ² − exp logvar)
-    total          = reconstruction + β kl / M       M: Fourier samples of one particle
-    controlled:      reconstruction + γ (β − kl)² / M
+reconstruction = mean w |x − T F(k, z)|²        over training images, w of mean 1
+kl             = mean −½ Σ (1 + logvar − μ² − exp logvar)
+total          = reconstruction + β kl / M       M: Fourier samples of one particle
+controlled:      reconstruction + γ (β − kl)² / M
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class ResidualMlp(nn.Module):
         h = self.activation(h)
         for layer in self.hidden:
             h = self.activation(h + layer(h))
-        out = self.last(h)
+        out: Tensor = self.last(h)
         return out + h if self._skip_last else out
 
 
@@ -84,7 +84,7 @@ class SetPooling(nn.Module):
         for block in self.blocks:
             features = block(features, src_key_padding_mask=~present)
         query = self.query.expand(features.shape[0], -1, -1)
-        pooled, _ = self.attend(query, features, features, key_padding_mask=~present)
+        pooled: Tensor = self.attend(query, features, features, key_padding_mask=~present)[0]
         return pooled[:, 0]
 
 

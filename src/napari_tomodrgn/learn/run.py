@@ -195,7 +195,7 @@ class Run:
         return epoch
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
-        """Latents of all particles: index ``particle_id``, columns tomogram, particle, mu_*, logvar_*."""
+        """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
         file = self.latents_file(self.last_epoch(epoch))
         try:
             return pd.read_parquet(file).set_index("particle_id")

@@ -51,7 +51,7 @@ _POINTS_AT_A_TIME = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
 _SECONDS_BETWEEN_PROGRESS = 0.1
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 # Samples per particle on which held-out images are measured.
-_HELD_OUT_POINTS = 1024
+_HELD_OUT_POINTS = 256
 
 Stop = Callable[[], bool]
 
@@ -90,10 +90,10 @@ class Trainer:
         """Order of the particles in an epoch."""
         return torch.randperm(self.data.particle_count, generator=self.generator(epoch, 0))
 
-    def step(self, position: Position) -> Position:
-        """One step of the optimiser; the position after it."""
+    def step(self, position: Position, order: torch.Tensor) -> Position:
+        """One step of the optimiser, on the next particles of ``order``; the position after it."""
         size = self.config.train.batch_size
-        rows = self.order(position.epoch)[position.step * size : (position.step + 1) * size]
+        rows = order[position.step * size : (position.step + 1) * size]
         batch = self.data.batch(rows, self.device)
         generator = self.generator(position.epoch, position.step + 1)
         self.optimiser.zero_grad(set_to_none=True)
@@ -130,15 +130,11 @@ class Trainer:
             self._heed_stop()
             stop = min(start + self.config.train.batch_size, self.data.particle_count)
             batch = self.data.batch(torch.arange(start, stop), self.device)
-            points = draw_points(
-                batch, _HELD_OUT_POINTS, self.generator(0, start), held_out=True
-            )
+            points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, start), held_out=True)
             with torch.no_grad(), autocast(self.config.train.precision, self.device):
                 latent = encode(self.model.encoder, batch, training_only=True).mu
-                errors = [
-                    self._errors(batch, part, latent).double().sum() for part in self._pieces(points)
-                ]
-            total += float(sum(errors))
+                for part in self._pieces(points):
+                    total += float(self._errors(batch, part, latent).double().sum())
             drawn += points.drawn
         return total / max(drawn, 1)
 
@@ -160,7 +156,7 @@ class Trainer:
 
     def _piece(self, batch: TiltBatch, points: Points, latent: torch.Tensor) -> float:
         loss = self._errors(batch, points, latent).sum() / max(points.drawn, 1)
-        (loss * self._loss_scale).backward()  # type: ignore[no-untyped-call]
+        (loss * self._loss_scale).backward()
         return float(loss.detach())
 
     @property
@@ -274,9 +270,9 @@ def _begin(
         run = Run.create(out, describe(particles, data, config, sign, device), particles)
     else:
         run.save_info()
-    model = Vae(
-        config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed
-    ).to(device)
+    model = Vae(config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed).to(
+        device
+    )
     optimiser = torch.optim.AdamW(
         model.parameters(),
         lr=config.train.learning_rate,
@@ -325,15 +321,14 @@ def _prepare(
             raise _StoppedError
 
 
-def _epoch(
-    run: Run, trainer: Trainer, position: Position
-) -> Generator[Event, None, Position]:
+def _epoch(run: Run, trainer: Trainer, position: Position) -> Generator[Event, None, Position]:
     """The rest of an epoch, its losses and its latents; the position of the next one."""
     started, before = time.perf_counter(), position.seconds
     told = saved = started
+    order = trainer.order(position.epoch)
     try:
         while position.step < trainer.steps:
-            position = trainer.step(position)
+            position = trainer.step(position, order)
             now = time.perf_counter()
             position = replace(position, seconds=before + now - started)
             if now - saved > _SECONDS_BETWEEN_CHECKPOINTS:

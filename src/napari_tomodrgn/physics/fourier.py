@@ -18,8 +18,9 @@ from napari_tomodrgn.physics.lattice import HalfPlane, conjugate_where, into_hal
 
 def transform_images(images: Tensor, lattice: HalfPlane) -> Tensor:
     """Fourier samples of real images: ``(image, box, box)`` → complex ``(image, point)``."""
-    spectrum = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
-    return spectrum[..., lattice.rows, lattice.columns]
+    spectrum: Tensor = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
+    samples: Tensor = spectrum[..., lattice.rows, lattice.columns]
+    return samples
 
 
 def images_from_samples(samples: Tensor, lattice: HalfPlane) -> Tensor:
@@ -32,24 +33,28 @@ def images_from_samples(samples: Tensor, lattice: HalfPlane) -> Tensor:
     mirrored_rows = (-lattice.rows[axis]) % box
     spectrum[..., mirrored_rows, lattice.columns[axis]] = samples[..., axis].conj()
     spectrum[..., lattice.rows[axis], lattice.columns[axis]] = samples[..., axis]
-    return torch.fft.fftshift(torch.fft.irfft2(spectrum, s=(box, box)), dim=(-2, -1))
+    images = torch.fft.irfft2(spectrum, s=(box, box))
+    centred: Tensor = torch.fft.fftshift(images, dim=(-2, -1))
+    return centred
 
 
 def shift_phases(lattice: HalfPlane, shifts_px: Tensor) -> Tensor:
-    """Factors that move image content by ``+shifts_px`` (xy): ``(image, 2)`` → ``(image, point)``."""
+    """Factors that move content by ``+shifts_px`` (xy): ``(image, 2)`` → ``(image, point)``."""
     angle = -2 * math.pi * shifts_px.to(lattice.frequencies.dtype) @ lattice.frequencies.T
     return torch.polar(torch.ones_like(angle), angle)
 
 
 def transform_volume(volume: Tensor) -> Tensor:
     """Transform of a real volume zyx: ``(n, n, n)`` → complex ``(n, n, n // 2 + 1)``."""
-    return torch.fft.rfftn(torch.fft.ifftshift(volume))
+    transform: Tensor = torch.fft.rfftn(torch.fft.ifftshift(volume))
+    return transform
 
 
 def volume_from_transform(transform: Tensor) -> Tensor:
     """Inverse of `transform_volume`."""
     box = transform.shape[0]
-    return torch.fft.fftshift(torch.fft.irfftn(transform, s=(box, box, box)))
+    volume: Tensor = torch.fft.fftshift(torch.fft.irfftn(transform, s=(box, box, box)))
+    return volume
 
 
 def padded(volume: Tensor, factor: int) -> Tensor:
@@ -115,11 +120,12 @@ def sample_transform(transform: Tensor, frequencies: Tensor, oversampling: int =
     """
     box = transform.shape[0]
     inside, mirrored = into_half_space(frequencies)
-    flat = torch.view_as_real(transform.reshape(-1))
-    total = torch.zeros((*frequencies.shape[:-1], 2), dtype=flat.dtype, device=flat.device)
+    flat = transform.reshape(-1)
+    total = torch.zeros(frequencies.shape[:-1], dtype=flat.dtype, device=flat.device)
     for index, weight in _corners(inside * box, box):
-        total += flat[index] * weight[..., None]
-    return conjugate_where(torch.view_as_complex(total), mirrored)
+        # index_select takes half the time of flat[index] on a CPU.
+        total += flat.index_select(0, index.reshape(-1)).reshape(index.shape) * weight
+    return conjugate_where(total, mirrored)
 
 
 class FourierAccumulator:
