@@ -139,6 +139,19 @@ def test_projection_that_is_no_matrix_row(warptools_set, row: str) -> None:
     fails(warptools_set.star, "bad-value", "rlnTomoProjX of block data_TS_1.tomostar, row 1")
 
 
+@pytest.mark.parametrize("row", ["[0,0,0,0]", "[-0.7660444,0,0.6427876,0]", "[7.6,0,-6.4,0]"])
+def test_projection_that_is_no_rotation(warptools_set, row: str) -> None:
+    warptools_set.change("[0.7660444,0.0000000,-0.6427876,0]", row, warptools_set.tomograms)
+    fails(warptools_set.star, "bad-value", "row 1, is not, with the next two, a rotation")
+
+
+def test_pixel_size_and_voltage_above_zero(warptools_set, image_series) -> None:
+    image_series.change("  10.0  ", "  0.0  ")
+    fails(image_series.star, "bad-value", "must be above 0")
+    warptools_set.change("  300.0  ", "  -300.0  ")
+    fails(warptools_set.star, "bad-value", "rlnVoltage")
+
+
 def test_images_folder_that_does_not_exist(warptools_set, tmp_path: Path) -> None:
     fails(warptools_set.star, "no-images-folder", "--images", images=tmp_path / "gone")
     fails(warptools_set.star, "no-images-folder", "--images", images=warptools_set.particles)

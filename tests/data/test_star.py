@@ -170,7 +170,7 @@ class TestTable:
         np.testing.assert_array_equal(table.numbers("rlnA"), [1.0, -2500.0, 4.0])
         np.testing.assert_array_equal(table.numbers("rlnNone", 7.0), [7.0, 7.0, 7.0])
 
-    @pytest.mark.parametrize("value", ["nan", "NaN", "inf", "<NA>", "", "x", "1,5"])
+    @pytest.mark.parametrize("value", ["nan", "NaN", "inf", "<NA>", "", "x", "1,5", "1e300"])
     def test_what_is_not_a_number_is_named(self, value: str) -> None:
         with pytest.raises(BadInputError, match=r"column rlnA of block data_particles, row 2"):
             self.table(rlnA=["1", value]).numbers("rlnA")

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from napari_tomodrgn.errors import BadInputError
 
 
+# No quantity of a star file comes near, and products of such numbers overflow.
+_ABSURD = 1e15
+
+
 @dataclass(frozen=True, eq=False)
 class StarTable:
     """A loop with the names needed to say where something is wrong with it."""
@@ -56,21 +60,21 @@ class StarTable:
         return values
 
     def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
-        """The column as finite float64; ``default`` everywhere where the column is absent.
+        """The column as float64; ``default`` everywhere where the column is absent.
 
         Raises
         ------
         BadInputError
-            If a value is not a finite number, or the column is absent and has no default.
+            If a value is not a number or absurdly large, or the column is absent and has no default.
         """
         if column not in self and default is not None:
             return np.full(len(self), default)
         self.require([column])
         values = _as_float(self.frame[column])
-        wrong = np.flatnonzero(~np.isfinite(values))
+        wrong = np.flatnonzero(~(np.abs(values) < _ABSURD))
         if wrong.size:
             row = int(wrong[0])
-            found = f"is {self.frame[column].iloc[row]!r}, not a number ({wrong.size} such rows)"
+            found = f"is {self.frame[column].iloc[row]!r}, not a sensible number ({wrong.size} such rows)"
             raise self.problem(column, row, found)
         return values
 
@@ -94,6 +98,19 @@ class StarTable:
                 code="mixed-optics",
             )
         return middle
+
+    def positive(self, column: str) -> float:
+        """The one number above 0 that all rows share.
+
+        Raises
+        ------
+        BadInputError
+            If the rows differ or the number is not above 0.
+        """
+        value = self.constant(column)
+        if value <= 0.0:
+            raise self.problem(column, 0, f"is {value:g}, but must be above 0")
+        return value
 
     def problem(self, column: str, row: int, found: str) -> BadInputError:
         """The error about one value; ``row`` counts from 0, the message from 1."""

@@ -91,22 +91,22 @@ def number_lists(table: StarTable, column: str) -> tuple[NDArray[np.float64], ND
     """
     texts = pc.utf8_trim(table.texts(column), "[]{}() ")
     lengths = pc.add(pc.count_substring(texts, ","), 1).to_numpy(zero_copy_only=False)
+    words = texts.to_pylist()
     try:
-        flat = np.array(",".join(texts.to_pylist()).split(","), dtype=np.float64)
-        wrong = not np.isfinite(flat).all()
+        flat = np.array(",".join(words).split(","), dtype=np.float64)
+        good = bool(np.isfinite(flat).all())
     except ValueError:
-        wrong = True
-    if wrong:
-        for row, text in enumerate(texts.to_pylist()):
-            if not _is_number_list(text):
-                found = f"is {table.frame[column].iloc[row]!r}, not a list of numbers"
-                raise table.problem(column, row, found)
+        good = False
+    if not good:
+        row = next((i for i, text in enumerate(words) if not _is_number_list(text)), 0)
+        found = f"is {table.frame[column].iloc[row]!r}, not a list of numbers"
+        raise table.problem(column, row, found)
     return flat, lengths.astype(np.int64)
 
 
 def _is_number_list(text: str) -> bool:
     try:
-        return bool(np.isfinite([float(word) for word in text.split(",")]).all())
+        return bool(np.isfinite(np.array(text.split(","), dtype=np.float64)).all())
     except ValueError:
         return False
 

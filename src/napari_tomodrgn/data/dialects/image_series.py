@@ -143,7 +143,7 @@ def _optics(source: StarInput, table: StarTable, box_size_px: int) -> Optics:
 
     return Optics(
         pixel_size_angstrom=_pixel_size(optics, table),
-        voltage_kv=value("rlnVoltage"),
+        voltage_kv=(optics if "rlnVoltage" in optics else table).positive("rlnVoltage"),
         spherical_aberration_mm=value("rlnSphericalAberration"),
         amplitude_contrast=value("rlnAmplitudeContrast"),
         box_size_px=int(value("rlnImageSize", box_size_px)),
@@ -162,10 +162,10 @@ def _pixel_size(optics: StarTable, table: StarTable) -> float:
     found = [_Found(t, c) for c in _PIXEL_COLUMNS for t in (optics, table) if c in t]
     if not found:
         table.require([_PIXEL_COLUMNS[-1]])
-    pixel = found[0].table.constant(found[0].column)
+    pixel = found[0].table.positive(found[0].column)
     if found[0].column == "rlnDetectorPixelSize" and "rlnMagnification" in found[0].table:
         # In RELION 3.0 the detector's pixel is in micrometres, before magnification.
-        return pixel * 1e4 / found[0].table.constant("rlnMagnification")
+        return pixel * 1e4 / found[0].table.positive("rlnMagnification")
     return pixel
 
 

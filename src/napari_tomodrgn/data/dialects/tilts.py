@@ -99,7 +99,7 @@ def _tilts(path: Path, blocks: StarBlocks, name: str) -> Tilts:
     table = StarTable(path, name, frame)
     table.require([*_PROJECTION_ROWS, "rlnDefocusU", "rlnMicrographPreExposure"])
     return Tilts(
-        projections=np.stack([_matrix_row(table, column) for column in _PROJECTION_ROWS], axis=1),
+        projections=_projections(table),
         defocus_u_angstrom=table.numbers("rlnDefocusU"),
         defocus_v_angstrom=table.numbers("rlnDefocusV"),
         defocus_angle_deg=table.numbers("rlnDefocusAngle"),
@@ -108,6 +108,18 @@ def _tilts(path: Path, blocks: StarBlocks, name: str) -> Tilts:
         first=np.zeros(1, np.int64),
         count=np.array([len(table)]),
     )
+
+
+def _projections(table: StarTable) -> NDArray[np.float64]:
+    rows = [_matrix_row(table, column) for column in _PROJECTION_ROWS]
+    matrices = np.stack(rows, axis=1)
+    # Written with about seven digits; a scale or a mirror would be something else altogether.
+    off = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    wrong = np.flatnonzero(~((off < 0.01) & (np.linalg.det(matrices) > 0)))
+    if wrong.size:
+        found = "is not, with the next two, a rotation"
+        raise table.problem(_PROJECTION_ROWS[0], int(wrong[0]), found)
+    return matrices
 
 
 def _matrix_row(table: StarTable, column: str) -> NDArray[np.float64]:

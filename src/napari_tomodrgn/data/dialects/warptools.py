@@ -264,8 +264,8 @@ def _particle_names(table: StarTable) -> pa.Array:
 def _optics(source: StarInput, table: StarTable) -> Optics:
     optics = source.optics_of(table)
     return Optics(
-        pixel_size_angstrom=optics.constant("rlnImagePixelSize"),
-        voltage_kv=optics.constant("rlnVoltage"),
+        pixel_size_angstrom=optics.positive("rlnImagePixelSize"),
+        voltage_kv=optics.positive("rlnVoltage"),
         spherical_aberration_mm=optics.constant("rlnSphericalAberration"),
         amplitude_contrast=optics.constant("rlnAmplitudeContrast"),
         box_size_px=int(optics.constant("rlnImageSize", 0.0)),
