@@ -32,6 +32,13 @@ class SimulationConfig(BaseModel):
         description="Compositions of a ribosome: 80S, 60S, 40S, 60S without 5S RNP, "
         "80S without Lso2; the first so many of them, in equal shares.",
     )
+    structures: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        title="Structures",
+        description="Names of the states to simulate instead of the first few: the compositions, "
+        "or frames of the motion, motion_00.0_deg to motion_16.0_deg in steps of 2.",
+    )
     continuous: bool = Field(
         False,
         title="Continuous motion",
@@ -74,6 +81,8 @@ class SimulationConfig(BaseModel):
             raise ValueError(f"hidden_tilts ({self.hidden_tilts}) leaves none of {self.tilts}")
         if self.tomograms > self.particles:
             raise ValueError(f"{self.particles} particles cannot fill {self.tomograms} tomograms")
+        if self.structures is not None and self.continuous:
+            raise ValueError("structures names states; a continuous motion has none")
         if self.defocus_min_um > self.defocus_max_um:
             raise ValueError("defocus_min_um is larger than defocus_max_um")
         return self

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.physics.fourier import padded, transform_volume, volume_from_transform
 from napari_tomodrgn.synthetic.scene import TOMOGRAM_VOXEL_ANGSTROM
 from napari_tomodrgn.synthetic.settings import SimulationConfig
@@ -68,14 +69,32 @@ def load_structures(config: SimulationConfig) -> Structures:
     source = files("napari_tomodrgn") / "sample_maps" / "ribosome_6zu5.npz"
     with as_file(source) as path, np.load(path, allow_pickle=False) as archive:
         voxel = float(archive["voxel_size_angstrom"])
-        if config.continuous:
-            angles = archive["motion_angle_deg"]
-            names = tuple(f"motion_{angle:04.1f}_deg" for angle in angles)
-            maps = list(archive["motion"].astype(np.float32))
-        else:
-            names = COMPOSITIONS[: config.states]
-            maps = [archive[name].astype(np.float32) for name in names]
-    return prepare(dict(zip(names, (Volume(data, voxel) for data in maps), strict=True)), config)
+        angles = archive["motion_angle_deg"]
+        frames = {f"motion_{angle:04.1f}_deg": row for row, angle in enumerate(angles)}
+        names = _chosen_names(config, tuple(frames))
+        motion = archive["motion"] if frames.keys() & set(names) else None
+        maps = [
+            (archive[name] if motion is None or name not in frames else motion[frames[name]])
+            for name in names
+        ]
+    sources = {
+        name: Volume(data.astype(np.float32), voxel) for name, data in zip(names, maps, strict=True)
+    }
+    return prepare(sources, config)
+
+
+def _chosen_names(config: SimulationConfig, frames: tuple[str, ...]) -> tuple[str, ...]:
+    if config.continuous:
+        return frames
+    names = config.structures or COMPOSITIONS[: config.states]
+    unknown = [name for name in names if name not in COMPOSITIONS + frames]
+    if unknown or len(set(names)) < len(names):
+        known = ", ".join(COMPOSITIONS + frames)
+        raise BadInputError(
+            f"Structures to simulate must be different ones of {known}; got {', '.join(names)}.",
+            code="unknown-structure",
+        )
+    return names
 
 
 def prepare(sources: dict[str, Volume], config: SimulationConfig) -> Structures:
