@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
 
-
 # No quantity of a star file comes near, and products of such numbers overflow.
 _ABSURD = 1e15
 
