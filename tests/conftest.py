@@ -32,3 +32,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if on_gpu and not importlib.import_module("torch").cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated data set: 24 ribosomes of two compositions, 11 tilts, box 24."""
+    from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+    out = tmp_path_factory.mktemp("simulated")
+    settings = {"particles": 24, "tilts": 11, "box_size_px": 24, "states": 2, "snr": 0.5}
+    for _ in simulate(out, SimulationConfig(**settings)):
+        pass
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs on `simulated`."""
+    from napari_tomodrgn.config import RunConfig
+    from napari_tomodrgn.data.dialects import read_particles
+    from napari_tomodrgn.learn.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    config = RunConfig.model_validate(
+        {
+            "model": {"latent_dim": 2, "decoder_dim": 64, "image_encoder_dim": 64},
+            "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
+        }
+    )
+    for _ in train(particles, config, out):
+        pass
+    return out

@@ -124,7 +124,7 @@ class VolumeDecoder:
         yield from self.decode_steps(z, None, lowpass_angstrom)
 
     def _latent(self, z: ArrayLike) -> Tensor:
-        latent = torch.as_tensor(np.asarray(z, dtype=np.float32), device=self._device)
+        latent = torch.tensor(np.asarray(z, dtype=np.float32).tolist(), device=self._device)
         if latent.shape != (self.latent_dim,):
             raise ValueError(f"a latent has {self.latent_dim} numbers, got {tuple(latent.shape)}")
         return latent[None]

@@ -207,7 +207,7 @@ class Run:
         file = self.path / "metrics.csv"
         if not file.exists():
             return pd.DataFrame(columns=METRICS)
-        return pd.read_csv(file, float_precision="round_trip")
+        return pd.read_csv(file)
 
     def particles(self, images: str | Path | None = None) -> ParticleSet:
         """The particles as trained, optics with what the configuration overrides."""
@@ -248,11 +248,12 @@ class Run:
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
-        table = self.metrics()
-        table = table[table["epoch"] < row["epoch"]]
-        rows = [*table.to_dict("records"), row]
-        with written_atomically(self.path / "metrics.csv") as temporary:
-            pd.DataFrame(rows, columns=METRICS).to_csv(temporary, index=False)
+        file = self.path / "metrics.csv"
+        written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
+        # As text, so that what was written stays letter for letter.
+        earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
+        lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
+        write_text(file, "\n".join(lines) + "\n")
 
 
 def metrics_row(

@@ -1,0 +1,61 @@
+"""Decoding against an object whose transform is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from napari_tomodrgn.learn.decode import VolumeDecoder
+
+BOX, SIGMA = 32, 2.0
+CENTRE = (4.0, -3.0, 2.0)  # xyz, px
+
+
+def gaussian(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    """Transform of a Gaussian of height z₀ at CENTRE."""
+    size = (2 * math.pi) ** 1.5 * SIGMA**3
+    envelope = size * torch.exp(-2 * (math.pi * SIGMA * frequencies.norm(dim=-1)) ** 2)
+    phase = -2 * math.pi * (frequencies @ torch.tensor(CENTRE))
+    return torch.polar(envelope * z[owner, 0], phase)
+
+
+def decoder() -> VolumeDecoder:
+    return VolumeDecoder(gaussian, box_size_px=BOX, pixel_size_angstrom=4.0, latent_dim=1)
+
+
+@pytest.mark.parametrize("box", [24, 32, 48])
+def test_any_box_shows_the_same_object(box: int) -> None:
+    """Height, place, width and solvent level in Å, whatever the box."""
+    volume = decoder().decode([2.0], box_size_px=box)
+    assert volume.voxel_size_angstrom == pytest.approx(4.0 * BOX / box)
+    axis = (np.arange(box) - box // 2) * BOX / box
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    r2 = (x - CENTRE[0]) ** 2 + (y - CENTRE[1]) ** 2 + (z - CENTRE[2]) ** 2
+    expected = 2.0 * np.exp(-r2 / (2 * SIGMA**2))
+    assert np.abs(volume.data - expected).max() < 0.02
+
+
+def test_low_pass_removes_what_is_finer() -> None:
+    fine = decoder().decode([1.0]).data
+    coarse = decoder().decode([1.0], lowpass_angstrom=40.0).data
+    power = np.abs(np.fft.fftn(coarse)) ** 2
+    k = np.fft.fftfreq(BOX)
+    radius = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + k[None, None, :] ** 2)
+    beyond = radius > 4.0 / 40.0 + 2 / BOX
+    assert power[beyond].sum() < 1e-6 * power.sum()
+    assert coarse.max() < 0.9 * fine.max()
+
+
+def test_progressive_ends_with_the_full_map() -> None:
+    big = VolumeDecoder(gaussian, box_size_px=48, pixel_size_angstrom=4.0, latent_dim=1)
+    volumes = [volume for volume in big.progressive([1.0]) if volume is not None]
+    assert [volume.box_size_px for volume in volumes] == [32, 48]
+    assert np.array_equal(volumes[-1].data, big.decode([1.0]).data)
+
+
+def test_wrong_latent_is_refused() -> None:
+    with pytest.raises(ValueError, match="a latent has 1 numbers"):
+        decoder().decode([1.0, 2.0])
