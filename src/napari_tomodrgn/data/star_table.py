@@ -64,7 +64,7 @@ class StarTable:
         Raises
         ------
         BadInputError
-            If a value is not a number or absurdly large, or the column is absent and has no default.
+            If a value is not a number or absurdly large, or the column is absent without default.
         """
         if column not in self and default is not None:
             return np.full(len(self), default)
@@ -73,7 +73,8 @@ class StarTable:
         wrong = np.flatnonzero(~(np.abs(values) < _ABSURD))
         if wrong.size:
             row = int(wrong[0])
-            found = f"is {self.frame[column].iloc[row]!r}, not a sensible number ({wrong.size} such rows)"
+            value = self.frame[column].iloc[row]
+            found = f"is {value!r}, not a sensible number ({wrong.size} such rows)"
             raise self.problem(column, row, found)
         return values
 
