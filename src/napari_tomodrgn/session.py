@@ -31,10 +31,21 @@ MAX_CATEGORIES = 20
 
 
 @dataclass(frozen=True, eq=False)
+class Mesh:
+    """Surface of a map: vertices (vertex, zyx) in Å from the box centre, faces (face, 3)."""
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    level: float  # density of the contour
+    sigma: float  # the same in standard deviations of the map
+
+
+@dataclass(frozen=True, eq=False)
 class Decoded:
     """A decoded map and the particle whose latent it was decoded from (None: a free point)."""
 
     volume: Volume
+    mesh: Mesh
     particle_id: str | None
     epoch: int
     complete: bool  # False while only the small preview box is there
@@ -109,6 +120,8 @@ class Session:
         Identity of the particle under the pointer.
     decoded
         The volume on show.
+    sigma
+        Contour level of volumes in standard deviations above solvent.
     training
         What the training thread is doing.
     message
@@ -130,6 +143,7 @@ class Session:
     focused: str | None = None
     hovered: str | None = None
     decoded: Decoded | None = None
+    sigma: float = 3.0
     training: TrainingStatus = TrainingStatus()
     message: Message | None = None
 

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.layers import LAYER_NAME, VolumeLayers, contour_level
+from napari_tomodrgn.gui.layers import LAYER_NAME, VolumeLayers
+from napari_tomodrgn.gui.surfaces import contour, contour_level
 
 
 def _balls(*centres_xyz: tuple[float, float, float], radius: float = 3.0) -> Volume:
@@ -34,7 +35,7 @@ def _bright(viewer: Any) -> NDArray[np.bool_]:
     viewer.canvas.overlays.scale_bar.visible = False
     viewer.canvas.overlays.text.visible = False
     picture = viewer.screenshot(flash=False)
-    return np.asarray(picture[..., :3].max(axis=-1) > 60)
+    return np.asarray(picture[..., :3].max(axis=-1) > 15)
 
 
 def _centre(mask: NDArray[np.bool_]) -> tuple[float, float]:
@@ -43,28 +44,55 @@ def _centre(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return columns.mean() - mask.shape[1] / 2, mask.shape[0] / 2 - rows.mean()
 
 
+def _show(
+    layers: VolumeLayers, volume: Volume, caption: str = "", colour: str | None = None
+) -> Any:
+    box = volume.box_size_px * volume.voxel_size_angstrom
+    layers.show_mesh(contour(volume), box, caption, colour)
+    return layers.layer
+
+
 def test_a_volume_is_lit_and_in_angstrom(viewer: Any, lit: Callable[..., float]) -> None:
-    VolumeLayers(viewer).show_volume(_balls((0, 0, 0), radius=6), "TS_01/3")
-    layer = viewer.layers[LAYER_NAME]
-    assert layer.rendering == "iso"
-    assert tuple(layer.scale) == (10.0, 10.0, 10.0)
+    layer = _show(VolumeLayers(viewer), _balls((0, 0, 0), radius=8), "TS_01/3")
+    assert viewer.layers[LAYER_NAME] is layer
     assert [str(unit) for unit in layer.units] == ["angstrom"] * 3
-    np.testing.assert_allclose(layer.data_to_world((16, 16, 16)), 0.0)
     assert viewer.canvas.overlays.scale_bar.visible
     assert viewer.canvas.overlays.text.text == "TS_01/3"
-    assert 0.02 < lit(viewer.screenshot(flash=False)) < 0.6
-    picture = viewer.screenshot(flash=False)[..., :3].astype(int)
-    assert np.percentile(picture.max(axis=-1)[picture.max(axis=-1) > 60], 80) > 120, "too dull"
+    picture = viewer.screenshot(flash=False)
+    assert 0.05 < lit(picture) < 0.6
+    brightness = picture[..., :3].max(axis=-1)
+    assert np.percentile(brightness[brightness > 60], 80) > 120, "too dull"
+
+
+def test_light_falls_from_above_and_in_front(viewer: Any) -> None:
+    layer = _show(VolumeLayers(viewer), _balls((0, 0, 0), radius=8))
+    viewer.canvas.overlays.scale_bar.visible = False
+    for angles in (None, (0, 40, 0), (0, 0, 0)):
+        viewer.scene.camera.angles = angles or viewer.scene.camera.angles
+        brightness = viewer.screenshot(flash=False)[..., :3].max(axis=-1).astype(int)
+        middle = brightness.shape[0] // 2
+        upper, lower = brightness[:middle], brightness[middle:]
+        assert upper[upper > 15].mean() > lower[lower > 15].mean() + 20
+        assert brightness[middle, brightness.shape[1] // 2] > 90, "lit from behind"
+    assert layer.shading == "smooth"
+
+
+def test_the_surface_of_a_ball_has_its_radius_in_angstrom() -> None:
+    volume = _balls((2, 0, -3), radius=5)
+    mesh = contour(volume)
+    assert mesh.level == pytest.approx(contour_level(volume, 3.0))
+    expected = 50 * np.sqrt(np.log(1 / mesh.level))
+    distances = np.linalg.norm(mesh.vertices - [-30, 0, 20], axis=1)
+    np.testing.assert_allclose(distances, expected, rtol=0.02)
 
 
 def test_x_is_to_the_right_and_y_is_up(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
-    layers.show_volume(_balls((8, 0, 0)))
-    layers.layer.rendering = "mip"  # a seventh of the time in software
+    _show(layers, _balls((8, 0, 0)))
     right, up = _centre(_bright(viewer))
     assert right > 30
     assert abs(up) < 3
-    layers.show_volume(_balls((0, 8, 0)))
+    _show(layers, _balls((0, 8, 0)))
     right, up = _centre(_bright(viewer))
     assert up > 30
     assert abs(right) < 3
@@ -72,52 +100,56 @@ def test_x_is_to_the_right_and_y_is_up(viewer: Any) -> None:
 
 def test_z_comes_towards_the_viewer_so_the_hand_is_right(viewer: Any) -> None:
     """Two equal balls, one at +z to the left, one at -z to the right: the near one looks larger."""
-    layers = VolumeLayers(viewer)
-    layers.show_volume(_balls((-8, 0, 10), (8, 0, -10)))
-    layers.layer.rendering = "mip"
+    _show(VolumeLayers(viewer), _balls((-8, 0, 10), (8, 0, -10)))
     viewer.scene.camera.perspective = 60
     mask = _bright(viewer)
     middle = mask.shape[1] // 2
     assert mask[:, :middle].sum() > 1.3 * mask[:, middle:].sum() > 0
 
 
+def test_a_front_ball_hides_the_one_behind(viewer: Any) -> None:
+    """The same with colour alone: what is at +z is drawn over what is at -z."""
+    front, back = VolumeLayers(viewer), VolumeLayers(viewer)
+    _show(back, _balls((0, 0, -8)), colour="#ff0000")
+    _show(front, _balls((0, 0, 8)), colour="#00ff00")
+    picture = viewer.screenshot(flash=False)
+    rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
+    assert picture[rows, columns, 1] > picture[rows, columns, 0]
+
+
 def test_updates_replace_data_and_never_the_layer(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
-    layers.show_volume(_balls((0, 0, 0)))
-    layer = viewer.layers[LAYER_NAME]
+    layer = _show(layers, _balls((0, 0, 0)))
     viewer.scene.camera.angles = (10, 20, 30)
     layer.opacity = 0.5
-    large = Volume(np.repeat(np.repeat(np.repeat(_balls((0, 0, 0)).data, 2, 0), 2, 1), 2, 2), 5.0)
-    layers.show_volume(large)
+    fine = np.repeat(np.repeat(np.repeat(_balls((0, 0, 0)).data, 2, 0), 2, 1), 2, 2)
+    _show(layers, Volume(fine, 5.0))
     assert list(viewer.layers) == [layer]
     assert layer.opacity == 0.5
     assert viewer.scene.camera.angles == pytest.approx((10, 20, 30))
-    np.testing.assert_allclose(layer.data_to_world((32, 32, 32)), 0.0)
-    assert layer.extent.world[1, 0] - layer.extent.world[0, 0] == pytest.approx(315)
 
 
 def test_a_removed_layer_is_made_anew(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
-    layers.show_volume(_balls((0, 0, 0)))
+    _show(layers, _balls((0, 0, 0)))
     viewer.layers.clear()
-    layers.show_volume(_balls((0, 0, 0)))
+    _show(layers, _balls((0, 0, 0)))
     assert LAYER_NAME in viewer.layers
 
 
-def test_contrast_follows_the_rendering(viewer: Any) -> None:
-    volume = _balls((0, 0, 0))
+def test_a_map_without_contrast_shows_nothing(viewer: Any, lit: Callable[..., float]) -> None:
     layers = VolumeLayers(viewer)
-    layers.show_volume(volume)
-    layer = viewer.layers[LAYER_NAME]
-    assert layer.contrast_limits[1] == pytest.approx(layer.iso_threshold)
-    layer.rendering = "mip"
-    assert layer.contrast_limits[1] == pytest.approx(float(volume.data.max()))
+    _show(layers, _balls((0, 0, 0)))
+    _show(layers, Volume(np.zeros((32, 32, 32), np.float32), 10.0))
+    assert not _bright(viewer).any()
+    _show(layers, _balls((0, 0, 0)))
+    assert _bright(viewer).any()
 
 
 def test_contour_level() -> None:
     rng = np.random.default_rng(0)
     data = rng.normal(size=(16, 16, 16)).astype(np.float32)
     data[4:8, 4:8, 4:8] += 30
-    assert contour_level(Volume(data, 1.0)) == pytest.approx(3 * data.std(), rel=1e-5)
+    assert contour_level(Volume(data, 1.0), 3.0) == pytest.approx(3 * data.std(), rel=1e-5)
     assert contour_level(Volume(data, 1.0), 50.0) < data.max(), "something must stay in sight"
-    assert contour_level(Volume(np.zeros((4, 4, 4), np.float32), 1.0)) > 0
+    assert contour_level(Volume(np.zeros((4, 4, 4), np.float32), 1.0), 3.0) > 0

@@ -64,6 +64,7 @@ class Controller(QObject):
     def _connect(self) -> None:
         events = self.session.events
         events.focused.connect(self._decode_focused)
+        events.sigma.connect(self._decode_focused)
         events.decoded.connect(self._show_decoded)
         events.colour.connect(self._show_decoded)
 
@@ -111,9 +112,11 @@ class Controller(QObject):
         self.opening.cancel()
         self.decoding.cancel()
         self.training.stop()
-        self.session.events.focused.disconnect(self._decode_focused)
-        self.session.events.decoded.disconnect(self._show_decoded)
-        self.session.events.colour.disconnect(self._show_decoded)
+        events = self.session.events
+        for signal in (events.focused, events.sigma):
+            signal.disconnect(self._decode_focused)
+        for signal in (events.decoded, events.colour):
+            signal.disconnect(self._show_decoded)
         for key in [key for key, one in _controllers.items() if one is self]:
             del _controllers[key]
 
@@ -148,8 +151,9 @@ class Controller(QObject):
     def _show_decoded(self, *_: Any) -> None:
         decoded = self.session.decoded
         if decoded is not None:
-            colour = self._colour_of(decoded)
-            self.volumes.show_volume(decoded.volume, _caption(decoded), colour)
+            volume = decoded.volume
+            box = volume.box_size_px * volume.voxel_size_angstrom
+            self.volumes.show_mesh(decoded.mesh, box, _caption(decoded), self._colour_of(decoded))
 
     def _colour_of(self, decoded: Decoded) -> str | None:
         session = self.session
@@ -243,8 +247,8 @@ def _train(
 
 def _caption(decoded: Decoded) -> str:
     """Who is on show: identity, epoch, voxel size."""
-    voxel = f"{decoded.volume.voxel_size_angstrom:.2f} Å/voxel"
-    words = [decoded.particle_id or "between particles", f"epoch {decoded.epoch}", voxel]
+    words = [decoded.particle_id or "between particles", f"epoch {decoded.epoch}"]
+    words.append(f"contour {decoded.mesh.sigma:g} σ")
     if not decoded.complete:
         words.append("preview …")
     return "  ·  ".join(words)

@@ -4,6 +4,11 @@ Axes: an MRC map is indexed zyx in a right-handed xyz frame. napari's default ca
 viewer, y *down*, x to the right) is left-handed in xyz and would show every map as its mirror
 image. The camera is therefore set to z towards, y up, x to the right: what ChimeraX shows at start,
 and IMOD for sections.
+
+Light: napari's lamp is wrong for such a camera (napari 0.9: "not working well with axis flip"); it
+shines from behind, because mirroring turns front faces into back faces. Surfaces are therefore
+stored with y negated and drawn with a scale of -1 along y. In the world they are where they belong;
+only the normals, which are worked out before the scale, come out turned round.
 """
 
 from __future__ import annotations
@@ -13,23 +18,15 @@ from typing import Any
 import numpy as np
 from napari.utils.colormaps import Colormap
 
-from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.palette import rgb
+from napari_tomodrgn.session import Mesh
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
 _COLOUR = "#9fc3e6"
-# The viewer's lamp adds ambient, diffuse and specular light: full colours would be burnt out.
-_DARKENED = 0.72
-# The particle fills about this part of its box.
-_FILLED = 0.7
-
-
-def contour_level(volume: Volume, sigma: float = 3.0) -> float:
-    """Density at ``sigma`` standard deviations above solvent, held inside the map's range."""
-    highest = float(volume.data.max())
-    level = sigma * float(volume.data.std())
-    return min(level, 0.8 * highest) if highest > 0 else 1.0
+_SCALE = (1.0, -1.0, 1.0)
+# A surface without a face cannot be drawn: this one has no extent.
+_NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
 
 
 class VolumeLayers:
@@ -43,7 +40,6 @@ class VolumeLayers:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        self.sigma = 3.0
         self._layer: Any = None
 
     @property
@@ -53,73 +49,61 @@ class VolumeLayers:
             self._layer = None
         return self._layer
 
-    def show_volume(self, volume: Volume, caption: str = "", colour: str | None = None) -> None:
-        """Show a map as an iso-surface in Å, its box centred on the origin.
+    def show_mesh(
+        self, mesh: Mesh, box_angstrom: float, caption: str = "", colour: str | None = None
+    ) -> None:
+        """Show a contoured map in Å, its box centred on the origin.
 
         Parameters
         ----------
-        volume
-            Shown at `sigma` standard deviations. The data of the layer are replaced, never the
-            layer: the user's rendering settings and camera stay.
+        mesh
+            Replaces the data of the layer, never the layer: the user's settings and camera stay.
+        box_angstrom
+            Edge of the map's box, which sets the zoom when the layer is made.
         caption
             Words in the corner of the canvas.
         colour
             Of the surface, as ``#rrggbb``.
         """
-        placement = _placement(volume)
+        vertices = mesh.vertices * np.array(_SCALE, np.float32)
+        data = (vertices, mesh.faces) if len(mesh.faces) else _NOTHING
         layer = self.layer
         if layer is None:
-            layer = self._make_layer(volume, placement)
+            layer = self._make_layer(data, box_angstrom)
         else:
-            layer.data = volume.data
-            if tuple(layer.scale) != placement["scale"]:
-                layer.scale, layer.translate = placement["scale"], placement["translate"]
-        self._set_level(layer, volume)
-        if colour:
+            layer.data = data
+        colour = colour or _COLOUR
+        if layer.colormap.name != _name(colour):
             layer.colormap = surface_colours(colour)
         self._caption(caption)
 
-    def _make_layer(self, volume: Volume, placement: dict[str, Any]) -> Any:
-        self.viewer.dims.ndisplay = 3
-        self.viewer.scene.camera.orientation = ORIENTATION
-        layer = self.viewer.add_image(
-            volume.data,
+    def _make_layer(self, data: Any, box_angstrom: float) -> Any:
+        viewer = self.viewer
+        alone = not viewer.layers
+        self._layer = viewer.add_surface(
+            data,
             name=LAYER_NAME,
-            rendering="iso",
             colormap=surface_colours(_COLOUR),
-            interpolation3d="linear",
+            contrast_limits=(0.0, 1.0),
+            shading="smooth",
+            scale=_SCALE,
             units=("angstrom",) * 3,
-            **placement,
         )
-        layer.events.rendering.connect(self._on_rendering)
-        self._layer = layer
-        self.viewer.canvas.overlays.scale_bar.visible = True
-        self.viewer.canvas.overlays.text.position = "top_left"
-        self.viewer.fit_to_view(margin=0.0)
-        self.viewer.scene.camera.zoom /= _FILLED
-        self.viewer.scene.camera.center = (0.0, 0.0, 0.0)  # the particle's, not the box's corners'
-        return layer
-
-    def _set_level(self, layer: Any, volume: Volume) -> None:
-        level = contour_level(volume, self.sigma)
-        layer.iso_threshold = level
-        self._set_contrast(layer, level)
-
-    def _on_rendering(self, event: Any = None) -> None:
-        if self.layer is not None:
-            self._set_contrast(self.layer, self.layer.iso_threshold)
-
-    @staticmethod
-    def _set_contrast(layer: Any, level: float) -> None:
-        """Contrast that suits the rendering mode.
-
-        On a surface every value is about the contour level: unless the contrast ends there, the
-        map is drawn in the dark end of its colours.
-        """
-        low, high = float(layer.data.min()), float(layer.data.max())
-        top = level if str(layer.rendering) == "iso" else high
-        layer.contrast_limits_range = (min(low, 0.0), max(high, level, 1e-12))
-        layer.contrast_limits = (0.0, max(top, 1e-12))
+        viewer.dims.ndisplay = 3
+        camera, overlays = viewer.scene.camera, viewer.canvas.overlays
+        camera.orientation = ORIENTATION
+        overlays.scale_bar.visible = True
+        overlays.text.position = "top_left"
+        overlays.text.font_size = overlays.scale_bar.font_size
+        if alone:
+            # The particle's centre, and a zoom that stays right for other particles.
+            camera.center = (0.0, 0.0, 0.0)
+            camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
+        # napari points its lamp at the next turn of the camera only; until then it lights from below.
+        angles = camera.angles
+        camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
+        camera.angles = angles
+        return self._layer
 
     def _caption(self, words: str) -> None:
         text = self.viewer.canvas.overlays.text
@@ -128,16 +112,10 @@ class VolumeLayers:
 
 
 def surface_colours(colour: str) -> Any:
-    """A colour map from black to one colour: for surfaces lit by the viewer's lamp."""
-    top = [_DARKENED * part / 255 for part in rgb(colour)]
-    return Colormap([[0.0, 0.0, 0.0, 1.0], [*top, 1.0]], name=f"surface {colour}")
+    """A colour map of one colour."""
+    top = [part / 255 for part in rgb(colour)]
+    return Colormap([[*top, 1.0], [*top, 1.0]], name=_name(colour))
 
 
-def _placement(volume: Volume) -> dict[str, Any]:
-    """Scale and shift that put the voxel of the box centre (n // 2) at the origin.
-
-    Previews and full maps of one particle then lie exactly over each other.
-    """
-    voxel = volume.voxel_size_angstrom
-    centre = np.array(volume.data.shape) // 2
-    return {"scale": (voxel,) * 3, "translate": tuple(-voxel * centre)}
+def _name(colour: str) -> str:
+    return f"surface {colour}"

@@ -121,7 +121,7 @@ def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("Pixel size", f"{pixel:.3f} Å", "Of the 2-D images"),
         ("Stage tilt", f"{_span(summary.get('tilt_deg'))}°", "Smallest and largest"),
         ("Dose", f"{_span(summary.get('dose_e_per_angstrom2'))} e⁻/Å²", "Accumulated exposure"),
-        ("Defocus", f"{_span(summary.get('defocus_angstrom'))} Å", "Positive is underfocus"),
+        ("Defocus", f"{_span(summary.get('defocus_angstrom'), 1e-4)} µm", "Positive is underfocus"),
         ("Voltage", f"{summary.get('voltage_kv', 0):g} kV", "Acceleration voltage"),
         ("Cs", f"{summary.get('spherical_aberration_mm', 0):g} mm", "Spherical aberration"),
         ("Amplitude contrast", f"{summary.get('amplitude_contrast', 0):g}", "Fraction, 0 to 1"),
@@ -138,14 +138,16 @@ def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _span(limits: Any) -> str:
+def _span(limits: Any, factor: float = 1.0) -> str:
     if not isinstance(limits, dict):
         return "unknown"
     low, high = limits.get("min"), limits.get("max")
     if low is None or high is None:
         return "unknown"
-    digits = 0 if max(abs(low), abs(high)) >= 10 else 1
-    words = [f"{value:,.{digits}f}".rstrip() for value in (low, high)]
+    low, high = low * factor, high * factor
+    whole = float(low).is_integer() and float(high).is_integer()
+    digits = 0 if whole or max(abs(low), abs(high)) >= 10 else 1
+    words = [f"{value:,.{digits}f}" for value in (low, high)]
     return words[0] if words[0] == words[1] else f"{words[0]} … {words[1]}"
 
 
