@@ -115,7 +115,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=["vae"], help="what to train (default: vae)")
     add("--latent-dim", metavar="N", type=_count, help="numbers that describe a particle (8)")
     add("--epochs", metavar="N", type=_count, help="passes over all particles (30)")
-    add("--batch-size", metavar="N", type=_count, help="particles in a step (8)")
+    add("--batch-size", metavar="N", type=_count, help="particles in a step (4)")
     add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)")
     add(

@@ -123,7 +123,7 @@ class ModelConfig(_Settings):
         description="Frequencies per axis; empty: half the box.",
     )
     encoding_sigma: float = Field(
-        0.5,
+        1.0,
         gt=0.0,
         le=10.0,
         title="Encoding bandwidth",
@@ -136,22 +136,20 @@ class TrainConfig(_Settings):
     """How the autoencoder learns."""
 
     epochs: int = Field(30, ge=1, le=100_000, title="Epochs")
-    batch_size: int = Field(
-        8, ge=1, le=4096, title="Batch size", description="Particles per step."
-    )
+    batch_size: int = Field(4, ge=1, le=4096, title="Batch size", description="Particles per step.")
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0, title="Learning rate")
     weight_decay: float = Field(0.0, ge=0.0, le=1.0, title="Weight decay")
     points_per_particle: int = Field(
-        2048,
+        512,
         ge=0,
         title="Fourier samples per particle and step",
         description="Drawn at random in each step; 0 uses all of them.",
     )
-    beta: float | None = Field(
-        None,
+    beta: float = Field(
+        1.0,
         ge=0.0,
         title="Beta",
-        description="Weight of the KL divergence; empty: 1 / latent dimensions.",
+        description="Weight of the KL divergence; 1 is the evidence lower bound.",
     )
     beta_schedule: Literal["constant", "linear", "cyclic"] = Field(
         "constant",
@@ -197,7 +195,9 @@ def read_config(path: str | Path) -> RunConfig:
         with open(path, "rb") as stream:
             return RunConfig.model_validate(tomllib.load(stream))
     except OSError as error:
-        raise BadInputError(f"{path}: cannot be read ({error.strerror}).", code="no-file") from error
+        raise BadInputError(
+            f"{path}: cannot be read ({error.strerror}).", code="no-file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: not a TOML file ({error}).", code="bad-config") from error
     except ValidationError as error:

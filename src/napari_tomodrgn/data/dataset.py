@@ -31,7 +31,7 @@ class TiltBatch:
     owner
         ``(image,)`` which of ``particles`` each image shows, ascending.
     slot
-        ``(image,)`` place of the image among those of its particle.
+        ``(image,)`` index of the image's tilt in its tilt series.
     samples
         ``(image, point)`` complex64, scaled and signed.
     transfer
@@ -98,6 +98,7 @@ class TiltData:
         self._ctf = ctf_parameters(particles)
         self._dose = torch.from_numpy(arrays.dose_e_per_angstrom2.astype(np.float32))
         self._tilt = torch.from_numpy(arrays.stage_tilt_deg.astype(np.float32))
+        self._tilt_index = torch.tensor(particles.images["tilt_index"].to_numpy(np.int64).tolist())
         self._weight = weight
         self._s = lattice.frequencies.cpu().norm(dim=-1) / self.optics.pixel_size_angstrom
         self.training = torch.ones(self.image_count, dtype=torch.bool)
@@ -106,9 +107,9 @@ class TiltData:
         self.mean_weight = float(self._weights(torch.from_numpy(spread.astype(np.int64))).mean())
 
     @property
-    def most_images(self) -> int:
-        """Largest number of images of one particle."""
-        return int(self._first.diff().max())
+    def tilts(self) -> int:
+        """Length of the longest tilt series, hidden tilts included."""
+        return int(self._tilt_index.max()) + 1
 
     @property
     def points_per_particle(self) -> float:
@@ -142,7 +143,7 @@ class TiltData:
         return TiltBatch(
             particles=particles.to(device),
             owner=owner.to(device),
-            slot=offset.to(device),
+            slot=self._tilt_index[rows].to(device),
             samples=self.images.take(rows).to(device),
             transfer=transfer,
             phase=phase,

@@ -88,7 +88,7 @@ def kl_term(kl: Tensor, beta: float, config: RunConfig, points_per_particle: flo
 
 def beta_at(config: RunConfig, progress: float) -> float:
     """Beta after a share ``progress`` (0 … 1) of the run."""
-    full = config.train.beta if config.train.beta is not None else 1 / config.model.latent_dim
+    full = config.train.beta
     if config.train.beta_schedule == "linear":
         return full * min(1.0, 2 * progress)
     if config.train.beta_schedule == "cyclic":

@@ -299,7 +299,7 @@ def describe(
         sign=sign,
         scale=data.images.scale,
         points=len(data.lattice),
-        slots=data.most_images,
+        slots=data.tilts,
         optics=vars(particles.optics),
         versions={
             "napari-tomodrgn": metadata.version("napari-tomodrgn"),

@@ -287,6 +287,8 @@ def _begin(
 def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
     """The particles of a run, and only if the set given is the one that it was trained on."""
     trained = run.particles()
+    if trained.ids == particles.ids:
+        return particles  # as given: with the images folder that was given
     if set(trained.ids) != set(particles.ids):
         raise BadInputError(
             f"{run.path}: was trained on {len(trained)} particles, "
