@@ -31,7 +31,7 @@ from napari_tomodrgn.terminal import Bar, say, stop_on_interrupt, tell, watch
 
 # The demo: large states that differ by a subunit, small images, a quarter of a minute to write.
 DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0.1, tomograms=2)
-DEMO_EPOCHS = 20
+DEMO_EPOCHS = 25
 
 
 def inspect(options: Namespace) -> int:
@@ -181,9 +181,7 @@ def _read_latents(path: Path) -> np.ndarray:
             latents = (table[axes] if axes else pd.read_csv(path, header=None)).to_numpy(float)
         latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
     except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise BadInputError(
-            f"{path}: cannot be read as a table of latents ({error})."
-        ) from error
+        raise BadInputError(f"{path}: cannot be read as a table of latents ({error}).") from error
     if latents.ndim != 2 or not np.isfinite(latents).all():
         raise BadInputError(f"{path}: expected a table of finite numbers, one latent a row.")
     return latents
