@@ -151,6 +151,11 @@ class Session:
         """Show one sentence in the banner."""
         self.message = Message(text, severity)
 
+    def silence(self) -> None:
+        """Disconnect all listeners: the window is going, but work may still be ending."""
+        for name in self.events:
+            self.events[name].disconnect()
+
     def clear_particles(self) -> None:
         """Forget everything that hangs on particles, before others are opened."""
         self.decoded = None

@@ -112,11 +112,7 @@ class Controller(QObject):
         self.opening.cancel()
         self.decoding.cancel()
         self.training.stop()
-        events = self.session.events
-        for signal in (events.focused, events.sigma):
-            signal.disconnect(self._decode_focused)
-        for signal in (events.decoded, events.colour):
-            signal.disconnect(self._show_decoded)
+        self.session.silence()
         for key in [key for key, one in _controllers.items() if one is self]:
             del _controllers[key]
 

@@ -1,0 +1,279 @@
+"""The whole window as a user meets it: open, look, click, train, stop, float, close."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDockWidget
+
+from napari_tomodrgn.gui.controller import controller_of
+from napari_tomodrgn.gui.layers import LAYER_NAME
+from napari_tomodrgn.session import mask_of
+
+LONG = 60_000
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    viewer = make_napari_viewer(show=True, strict_qt="raise")
+    viewer.window.resize(1100, 720)
+    return viewer
+
+
+@pytest.fixture
+def widget(viewer: Any, qtbot: Any) -> Any:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
+    qtbot.waitUntil(lambda: widget.latent.isVisible())
+    yield widget
+    widget.controller.close()  # the rest goes with the viewer, which its fixture closes
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def _open(widget: Any, qtbot: Any, path: Path) -> None:
+    widget.open(path)
+    qtbot.waitUntil(lambda: widget.session.source is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    qtbot.wait(50)  # the redraw at the end of the burst of changes
+
+
+def _click(widget: Any, qtbot: Any, identity: str) -> None:
+    index = widget.session.latents.index.get_loc(identity)
+    at = widget.latent.view.position_of(index).toPoint()
+    QTest.mouseClick(widget.latent.view, Qt.MouseButton.LeftButton, pos=at)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def _loneliest(widget: Any) -> str:
+    """A particle whose point lies apart, so that a click can mean no other."""
+    points = widget.latent.view.points
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    order = np.argsort(apart.min(axis=1))[::-1]
+    names = widget.session.latents.index[order]
+    return str(next(name for name in names if name != widget.session.focused))
+
+
+def test_a_run_is_shown_and_a_click_shows_that_particle(
+    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path, lit: Callable[..., float]
+) -> None:
+    _open(widget, qtbot, tiny_run)
+    session = widget.session
+    assert len(session.latents) == 24
+    assert session.focused is not None, "a typical particle is shown at once"
+    before = viewer.screenshot(flash=False)
+    assert lit(before) > 0.005
+    chosen = _loneliest(widget)
+    _click(widget, qtbot, chosen)
+    assert session.focused == chosen
+    assert session.decoded.particle_id == chosen
+    assert session.decoded.complete
+    assert session.decoded.volume.data.shape == (48, 48, 48)
+    after = viewer.screenshot(flash=False)
+    assert (before != after).any()
+    assert chosen in viewer.canvas.overlays.text.text
+    _volume_is_the_latents(widget, chosen)
+
+
+def _volume_is_the_latents(widget: Any, chosen: str) -> None:
+    latents = widget.session.latents
+    z = latents.loc[chosen, [name for name in latents if name.startswith("mu_")]]
+    expected = widget.session.run.decoder().decode(z.to_numpy(np.float32).copy())
+    np.testing.assert_allclose(widget.session.decoded.volume.data, expected.data, atol=1e-5)
+
+
+def test_a_star_file_tells_what_was_understood(widget: Any, qtbot: Any, tiny_star: Path) -> None:
+    _open(widget, qtbot, tiny_star)
+    words = " ".join(
+        child.text() for child in widget.particles.findChildren(type(widget.particles.title))
+    )
+    for expected in ("24", "120", "48 px", "300 kV"):
+        assert expected in words
+    assert widget.training.button.isEnabled()
+    assert widget.training.folder.text().endswith("_run01")
+
+
+def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> None:
+    _open(widget, qtbot, tiny_run)
+    mask = np.zeros(24, bool)
+    mask[[3, 8]] = True
+    widget.latent.view.lassoed.emit(mask)
+    names = widget.session.latents.index
+    assert widget.session.selection == {names[3], names[8]}
+    assert "2 selected" in widget.latent.status.text()
+    np.testing.assert_array_equal(mask_of(widget.session.latents, widget.session.selection), mask)
+
+
+def test_axes_and_colour(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
+    _open(widget, qtbot, tiny_run)
+    latent, session = widget.latent, widget.session
+    latent.x_axis.setCurrentText("z 2")
+    latent.x_axis.activated.emit(latent.x_axis.currentIndex())
+    assert session.axes == ("z 2", "PC 2")
+    qtbot.waitUntil(
+        lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]), timeout=2000
+    )
+    plain = viewer.layers[LAYER_NAME].colormap.name
+    latent.colour.setCurrentText("tomogram")
+    latent.colour.activated.emit(latent.colour.currentIndex())
+    assert session.colour == "tomogram"
+    assert viewer.layers[LAYER_NAME].colormap.name != plain, "the volume takes the point's colour"
+
+
+def test_training_moves_the_scatter_and_stops_with_a_checkpoint(
+    widget: Any, qtbot: Any, tiny_star: Path, tiny_config: Any, tmp_path: Path
+) -> None:
+    _open(widget, qtbot, tiny_star)
+    config = tiny_config.model_copy(
+        update={"train": tiny_config.train.model_copy(update={"epochs": 5000})}
+    )
+    seen: list[int] = []
+    widget.session.events.latents.connect(lambda table: seen.append(widget.session.epoch))
+    widget.controller.train(config, tmp_path / "run")
+    assert widget.training.button.text() == "Stop and save"
+    qtbot.waitUntil(lambda: widget.session.epoch >= 3, timeout=LONG)
+    assert widget.session.training.phase == "training"
+    assert "of 5000" in widget.training.status.text()
+    qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=LONG)
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
+        QTest.mouseClick(widget.training.button, Qt.MouseButton.LeftButton)
+    assert not widget.session.training.busy
+    assert "stopped" in widget.banner.text
+    run = type(widget.session.run).open(tmp_path / "run")
+    assert len(run.epochs()) >= 3
+    assert run.resume_file.is_file()
+    assert len(seen) >= 3
+
+
+def test_training_into_a_folder_with_a_run_is_one_sentence(
+    widget: Any, qtbot: Any, tiny_star: Path, tiny_run: Path, tiny_config: Any
+) -> None:
+    _open(widget, qtbot, tiny_star)
+    widget.controller.train(tiny_config, tiny_run)
+    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
+    assert "holds a run already" in widget.banner.text
+    qtbot.waitUntil(lambda: widget.training.button.text() == "Train", timeout=LONG)
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "binary", "no particles"])
+def test_bad_input_is_one_sentence_and_the_window_lives(
+    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "x.star"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "binary":
+        path.write_bytes(bytes(range(256)) * 20)
+    elif kind == "no particles":
+        path.write_text("data_optics\n_rlnVoltage 300\n")
+    widget.open(path)
+    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
+    assert "x.star" in widget.banner.text
+    assert "Unexpected" not in widget.banner.text
+    _open(widget, qtbot, tiny_run)
+    assert widget.banner.text == ""
+    assert widget.session.decoded is not None
+
+
+@pytest.mark.parametrize("damage", ["json", "latents", "weights", "no epoch", "star"])
+def test_a_damaged_run_is_one_sentence(
+    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path, damage: str
+) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    if damage == "json":
+        (run / "run.json").write_text("{")
+    elif damage == "latents":
+        sorted((run / "latents").iterdir())[-1].write_bytes(b"PAR1 and no more")
+    elif damage == "weights":
+        for file in (run / "checkpoints").glob("epoch-*"):
+            file.write_bytes(b"not weights")
+    elif damage == "no epoch":
+        shutil.rmtree(run / "latents")
+    else:
+        (run / "particles.star").unlink()
+    widget.open(run)
+    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert "Unexpected" not in widget.banner.text, widget.banner.text
+    assert (widget.session.latents is not None) == (damage in ("weights", "star"))
+
+
+def test_a_floating_dock_still_draws_and_leaves_the_canvas_alone(
+    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path, lit: Callable[..., float]
+) -> None:
+    from napari._qt.utils import QImg2array
+
+    _open(widget, qtbot, tiny_run)
+    dock = widget.latent.parentWidget()
+    assert isinstance(dock, QDockWidget)
+    volume = lit(viewer.screenshot(flash=False))
+    for _ in range(3):
+        for floating in (True, False):
+            dock.setFloating(floating)
+            qtbot.wait(100)
+            picture = QImg2array(widget.latent.view.grab().toImage())
+            assert (picture[..., :3].max(axis=-1) > 150).mean() > 0.001
+    assert lit(viewer.screenshot(flash=False)) > 0.5 * volume
+
+
+def test_the_canvas_keeps_most_of_a_laptops_screen(viewer: Any, widget: Any, qtbot: Any) -> None:
+    viewer.window.resize(1440, 900)
+    qtbot.wait(200)
+    height, width = viewer.canvas.size
+    assert width > 700
+    assert height > 450
+    assert widget.width() < 400
+    below = widget.latent.mapTo(widget.window(), QPoint(0, 0))
+    assert below.y() > 500
+    assert widget.latent.width() > 650
+
+
+def test_closing_the_dock_takes_everything_away(
+    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path
+) -> None:
+    _open(widget, qtbot, tiny_run)
+    assert controller_of(viewer) is widget.controller
+    viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not viewer.window.dock_widgets)
+    assert controller_of(viewer) is None
+    QApplication.processEvents()
+
+
+def test_a_closed_latent_space_can_be_shown_again(viewer: Any, widget: Any, qtbot: Any) -> None:
+    viewer.window.remove_dock_widget(widget.latent)
+    qtbot.waitUntil(widget.reopen.isVisible)
+    QTest.mouseClick(widget.reopen, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(widget.latent.isVisible)
+    assert not widget.reopen.isVisible()
+
+
+def test_colours_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
+    from napari._qt.utils import QImg2array
+
+    _open(widget, qtbot, tiny_run)
+    viewer.theme = "light"
+    qtbot.wait(50)
+    picture = QImg2array(widget.latent.view.grab().toImage())
+    assert np.median(picture[..., :3]) > 200
+
+
+def test_closing_the_viewer_while_training_saves(
+    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, tiny_config: Any, tmp_path: Path
+) -> None:
+    from napari_tomodrgn.learn.run import Run
+
+    _open(widget, qtbot, tiny_star)
+    config = tiny_config.model_copy(
+        update={"train": tiny_config.train.model_copy(update={"epochs": 5000})}
+    )
+    widget.controller.train(config, tmp_path / "run")
+    qtbot.waitUntil(lambda: widget.session.epoch >= 1, timeout=LONG)
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
+        viewer.close()
+    assert Run.open(tmp_path / "run").resume_file.is_file()
