@@ -46,7 +46,7 @@ install: .venv/.installed
 	fi; \
 	[ -x $(BIN)/python ] || "$$python" -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(TORCH)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[all,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[qt,test]"
 	@touch $@
 
 # Further extras on top: .venv/.installed-dev, .venv/.installed-docs.

@@ -21,7 +21,7 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.preprocess import FourierImages, ImageReader, prepare
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position, load_state, save_state, save_weights
-from napari_tomodrgn.learn.contrast import decide_sign
+from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
 from napari_tomodrgn.learn.device import autocast, pick_device
 from napari_tomodrgn.learn.embed import embed, encode
 from napari_tomodrgn.learn.events import (
@@ -239,6 +239,15 @@ def train(
             yield Finished("stopped", position.epoch)
             return
     yield Finished("completed", config.train.epochs)
+
+
+def prepare_trainer(
+    particles: ParticleSet, config: RunConfig, out: str | Path
+) -> tuple[Trainer, Position]:
+    """A new run up to where training begins: for measuring single steps."""
+    steps = _begin(particles, config, Path(out), resume=False, stop=_never)
+    _, trainer, position = run_to_end(steps)
+    return trainer, position
 
 
 def _never() -> bool:
