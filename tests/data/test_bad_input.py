@@ -210,16 +210,24 @@ def test_a_tomograms_star_is_no_particles_star(warptools_set) -> None:
 def test_layouts_not_read(warptools_set) -> None:
     warptools_set.change("2DStacks  1", "2DStacks  0")
     fails(warptools_set.star, "unsupported-dialect", "3-D subtomograms")
-    warptools_set.change("2DStacks  0", "2DStacks  1")
-    warptools_set.change("_rlnOriginXAngst", "_rlnTomoSubtomogramRot")
-    fails(warptools_set.star, "unsupported-dialect", "subtomogram angles")
+    warptools_set.change("_rlnTomoSubTomosAre2DStacks  0", "_rlnSomething  0")
+    warptools_set.change("_rlnAmplitudeContrast", "_rlnImageDimensionality")
+    warptools_set.change(" 0.07 ", " 3 ")
+    fails(warptools_set.star, "unsupported-dialect", "rlnImageDimensionality 3")
+
+
+def test_file_of_a_tilt_series_that_is_not_there(warptools_set) -> None:
     warptools_set.change("_rlnTomoHand", "_rlnTomoTiltSeriesStarFile", warptools_set.tomograms)
-    warptools_set.change("_rlnTomoSubtomogramRot", "_rlnOriginXAngst")
-    fails(warptools_set.star, "unsupported-dialect", "RELION-5")
+    fails(warptools_set.star, "bad-value", "was not found")
 
 
 def test_unknown_dialect_and_star_of_another_kind(warptools_set, star_loop) -> None:
-    fails(warptools_set.star, "unknown-dialect", "warptools, warp, cryosrpnt", dialect="dynamo")
+    fails(
+        warptools_set.star,
+        "unknown-dialect",
+        "warptools, tomodrgn, warp, cryosrpnt",
+        dialect="dynamo",
+    )
     other = warptools_set.star.with_name("other.star")
     other.write_text(star_loop("", {"wrpCoordinateX1": [1.0], "rlnVoltage": [300]}))
     fails(other, "missing-column", "lacks rln")

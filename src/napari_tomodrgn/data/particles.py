@@ -70,11 +70,15 @@ class Optics:
 
 @dataclass(frozen=True)
 class TomogramGeometry:
-    """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand."""
+    """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand.
+
+    ``tilts`` counts the images of its tilt series, kept or not.
+    """
 
     name: str
     extent_xyz_angstrom: tuple[float, float, float] | None = None
     hand: float = -1.0
+    tilts: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,10 @@ class StarSource:
         Blocks of the tomograms star, if there is one.
     tomograms
         Geometry of each tomogram that has particles.
+    tomograms_path
+        The tomograms star that was read.
+    image_column
+        Column of the particles' loop that names the image files; empty where none does.
     optimisation_set
         Entries of the optimisation set, where the user named one.
     """
@@ -218,4 +226,6 @@ class StarSource:
     rows_are_images: bool
     tomogram_blocks: dict[str, Any] | None = None
     tomograms: tuple[TomogramGeometry, ...] = ()
+    tomograms_path: Path | None = None
+    image_column: str = "rlnImageName"
     optimisation_set: dict[str, str] = field(default_factory=dict)

@@ -11,19 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tomodrgn.data.dialects.cistem import CISTEM_COLUMNS, read_cistem
 from napari_tomodrgn.data.dialects.common import StarInput
 from napari_tomodrgn.data.dialects.image_series import (
     CRYOSRPNT_COLUMNS,
+    NEXTPYP_COLUMNS,
+    TOMODRGN_COLUMNS,
     WARP_COLUMNS,
     read_cryosrpnt,
+    read_nextpyp,
+    read_tomodrgn,
     read_warp,
 )
-from napari_tomodrgn.data.dialects.subset import write_subset
-from napari_tomodrgn.data.dialects.warptools import (
-    PARTICLE_COLUMNS,
-    is_optimisation_set,
-    read_warptools,
+from napari_tomodrgn.data.dialects.optimisation_set import followed
+from napari_tomodrgn.data.dialects.relion import (
+    RELION4_COLUMNS,
+    RELION5_COLUMNS,
+    read_relion4,
+    read_relion5,
 )
+from napari_tomodrgn.data.dialects.subset import write_subset
+from napari_tomodrgn.data.dialects.warptools import PARTICLE_COLUMNS, read_warptools
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.errors import BadInputError
@@ -44,9 +52,14 @@ class Dialect:
 
 # In order of preference: the first whose columns are all there.
 DIALECTS: dict[str, Dialect] = {
+    "relion5": Dialect(RELION5_COLUMNS, read_relion5),
+    "relion4": Dialect(RELION4_COLUMNS, read_relion4),
     "warptools": Dialect(PARTICLE_COLUMNS, read_warptools),
+    "tomodrgn": Dialect(TOMODRGN_COLUMNS, read_tomodrgn),
     "warp": Dialect(WARP_COLUMNS, read_warp),
     "cryosrpnt": Dialect(CRYOSRPNT_COLUMNS, read_cryosrpnt),
+    "nextpyp": Dialect(NEXTPYP_COLUMNS, read_nextpyp),
+    "cistem": Dialect(CISTEM_COLUMNS, read_cistem),
 }
 
 
@@ -61,7 +74,7 @@ def read_particles(
         Star file: an optimisation set, or the star that lists particles or images.
     images
         Folder of the image stacks; by default they are looked for where the star file says and
-        then around it.
+        then around it. For a cisTEM star that does not name its stack, the stack itself is welcome.
     dialect
         Name in `DIALECTS`; by default recognised by the columns.
 
@@ -76,22 +89,24 @@ def read_particles(
             f"No dialect is called {dialect!r}; known are {', '.join(DIALECTS)}.",
             code="unknown-dialect",
         )
-    blocks = read_star(path)
-    name = dialect or recognise(path, blocks)
-    return DIALECTS[name].read(StarInput(path, blocks, Path(images) if images else None))
+    named = StarInput(path, read_star(path), Path(images) if images else None)
+    particles = followed(named)
+    return DIALECTS[dialect or _recognised(particles)].read(particles)
 
 
 def recognise(path: Path, blocks: StarBlocks) -> str:
-    """Name of the dialect of a star file.
+    """Name of the dialect of a star file, or of the particles that an optimisation set names.
 
     Raises
     ------
     BadInputError
         If no dialect fits; names the columns that the nearest one misses.
     """
-    if is_optimisation_set(blocks):
-        return "warptools"
-    table = StarInput(path, blocks, None).particle_loop()
+    return _recognised(followed(StarInput(path, blocks, None)))
+
+
+def _recognised(source: StarInput) -> str:
+    table = source.particle_loop()
     missing = {
         name: [column for column in dialect.columns if column not in table]
         for name, dialect in DIALECTS.items()
@@ -101,8 +116,8 @@ def recognise(path: Path, blocks: StarBlocks) -> str:
             return name
     nearest = min(missing, key=lambda name: len(missing[name]) / len(DIALECTS[name].columns))
     raise BadInputError(
-        f"{path}: block data_{table.block} lacks {', '.join(missing[nearest])}, so it is not a "
-        f"{nearest} star, the nearest of {', '.join(DIALECTS)}; found {_some(table.frame)}.",
+        f"{source.path}: block data_{table.block} lacks {', '.join(missing[nearest])}, so it is "
+        f"not a {nearest} star, the nearest of {', '.join(DIALECTS)}; found {_some(table.frame)}.",
         code="missing-column",
     )
 

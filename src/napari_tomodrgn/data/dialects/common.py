@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,23 @@ from napari_tomodrgn.errors import BadInputError
 
 @dataclass(frozen=True, eq=False)
 class StarInput:
-    """A star file as read, and where its images may be."""
+    """A star file as read, and where its images may be.
+
+    Attributes
+    ----------
+    path, blocks
+        The star that lists particles or images.
+    images
+        Folder (for cisTEM also the stack) that the user gave.
+    named, entries
+        The optimisation set that led here, if one did, and what it says.
+    """
 
     path: Path
     blocks: StarBlocks
     images: Path | None
+    named: Path | None = None
+    entries: dict[str, str] = field(default_factory=dict)
 
     def loop(self, names: Sequence[str]) -> StarTable | None:
         """The first of these blocks that is there as a loop."""

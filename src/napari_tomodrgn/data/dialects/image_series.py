@@ -1,8 +1,9 @@
-"""Star files with one row per image: Warp v1 and M exports, and the cryoSRPNT simulator.
+"""Star files with one row per image: Warp v1 and M, nextPYP, cryoSRPNT, and tomoDRGN's own.
 
-Both keep the pose, shift and defocus of each image in its own row, and hide dose and tilt in two
+All keep the pose, shift and defocus of each image in its own row, and hide dose and tilt in two
 CTF columns: ``rlnCtfBfactor`` is -4 times the accumulated dose, ``rlnCtfScalefactor`` the cosine of
-the stage tilt (its sign is lost). The pose of the particle itself in the tomogram is not kept.
+the stage tilt (its sign is lost). tomoDRGN writes dose and tilt (in radians) into columns of their
+own beside those of its source. The pose of the particle itself in the tomogram is not kept.
 """
 
 from __future__ import annotations
@@ -28,20 +29,22 @@ from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable
 
-# Required of both; recognised by these, whatever else is there and in any order.
-CRYOSRPNT_COLUMNS = (
+# Recognised by these, whatever else is there and in any order.
+_IMAGE_COLUMNS = (
     "rlnImageName",
-    "rlnGroupName",
     "rlnAngleRot",
     "rlnAngleTilt",
     "rlnAnglePsi",
     "rlnDefocusU",
     "rlnDefocusV",
     "rlnDefocusAngle",
-    "rlnCtfBfactor",
-    "rlnCtfScalefactor",
 )
+_DOSE_AND_TILT = ("rlnCtfBfactor", "rlnCtfScalefactor")
+_TOMODRGN_DOSE, _TOMODRGN_TILT = "tomodrgnTotalDose", "tomodrgnPseudoStageTilt"
+CRYOSRPNT_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupName", *_DOSE_AND_TILT)
 WARP_COLUMNS = (*CRYOSRPNT_COLUMNS, "rlnMicrographName")
+NEXTPYP_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupNumber", *_DOSE_AND_TILT, "rlnMicrographName")
+TOMODRGN_COLUMNS = (*_IMAGE_COLUMNS, _TOMODRGN_DOSE, _TOMODRGN_TILT)
 
 _PIXEL_COLUMNS = ("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize")
 _DOSE_PER_B_FACTOR = -0.25
@@ -51,19 +54,46 @@ def read_warp(source: StarInput) -> ParticleSet:
     """Read a Warp v1 or M image series; the tomogram is ``rlnMicrographName``."""
     table = source.particle_loop()
     table.require(WARP_COLUMNS)
-    return _read(source, table, table.texts("rlnMicrographName"), "warp")
+    names = table.texts("rlnGroupName")
+    return _read(source, table, (table.texts("rlnMicrographName"), names), "warp")
 
 
 def read_cryosrpnt(source: StarInput) -> ParticleSet:
     """Read a cryoSRPNT image series; a name is ``<tomogram>_<particle>``."""
     table = source.particle_loop()
     table.require(CRYOSRPNT_COLUMNS)
-    names = table.texts("rlnGroupName")
-    return _read(source, table, pc.replace_substring_regex(names, "_[^_]*$", ""), "cryosrpnt")
+    return _read(source, table, _split_names(table), "cryosrpnt")
 
 
-def _read(source: StarInput, table: StarTable, tomograms: pa.Array, dialect: str) -> ParticleSet:
+def read_nextpyp(source: StarInput) -> ParticleSet:
+    """Read a nextPYP export; a particle is ``rlnGroupNumber``, a number or a word."""
+    table = source.particle_loop()
+    table.require(NEXTPYP_COLUMNS)
+    names = table.texts("rlnGroupNumber")
+    return _read(source, table, (table.texts("rlnMicrographName"), names), "nextpyp")
+
+
+def read_tomodrgn(source: StarInput) -> ParticleSet:
+    """Read what tomoDRGN wrote of a Warp, cryoSRPNT or nextPYP series after filtering it."""
+    table = source.particle_loop()
+    column = "rlnGroupName" if "rlnGroupName" in table else "rlnGroupNumber"
+    table.require((*TOMODRGN_COLUMNS, column))
+    if "rlnMicrographName" not in table:
+        return _read(source, table, _split_names(table), "tomodrgn")
+    names = (table.texts("rlnMicrographName"), table.texts(column))
+    return _read(source, table, names, "tomodrgn")
+
+
+def _split_names(table: StarTable) -> tuple[pa.Array, pa.Array]:
+    """Tomogram and particle of each image, where one name holds both."""
     names = table.texts("rlnGroupName")
+    return pc.replace_substring_regex(names, "_[^_]*$", ""), names
+
+
+def _read(
+    source: StarInput, table: StarTable, identity: tuple[pa.Array, pa.Array], dialect: str
+) -> ParticleSet:
+    tomograms, names = identity
     particle, ids = factorize(joined_names(tomograms, names))
     files, stack, stack_index = _image_files(source, table)
     optics = _optics(source, table, read_header(files[0]).box_size_px)
@@ -94,8 +124,6 @@ def _read(source: StarInput, table: StarTable, tomograms: pa.Array, dialect: str
 
 
 def _image_columns(table: StarTable, pixel_size: float) -> dict[str, NDArray[np.float64]]:
-    # CtfScalefactor may exceed 1 by rounding.
-    cosine = np.clip(table.numbers("rlnCtfScalefactor"), -1.0, 1.0)
     return {
         "rot_deg": table.numbers("rlnAngleRot"),
         "tilt_deg": table.numbers("rlnAngleTilt"),
@@ -106,10 +134,24 @@ def _image_columns(table: StarTable, pixel_size: float) -> dict[str, NDArray[np.
         "defocus_v_angstrom": table.numbers("rlnDefocusV"),
         "defocus_angle_deg": table.numbers("rlnDefocusAngle"),
         "phase_shift_deg": table.numbers("rlnPhaseShift", 0.0),
-        # Adding zero turns the -0.0 of the first image into 0.0.
-        "dose_e_per_angstrom2": table.numbers("rlnCtfBfactor") * _DOSE_PER_B_FACTOR + 0.0,
-        "stage_tilt_deg": np.rad2deg(np.arccos(cosine)),
+        "dose_e_per_angstrom2": _dose(table),
+        "stage_tilt_deg": _stage_tilt(table),
     }
+
+
+def _dose(table: StarTable) -> NDArray[np.float64]:
+    if _TOMODRGN_DOSE in table:
+        return table.numbers(_TOMODRGN_DOSE)
+    # Adding zero turns the -0.0 of the first image into 0.0.
+    return table.numbers("rlnCtfBfactor") * _DOSE_PER_B_FACTOR + 0.0
+
+
+def _stage_tilt(table: StarTable) -> NDArray[np.float64]:
+    if _TOMODRGN_TILT in table:
+        return np.rad2deg(table.numbers(_TOMODRGN_TILT))
+    # CtfScalefactor may exceed 1 by rounding.
+    cosine = np.clip(table.numbers("rlnCtfScalefactor"), -1.0, 1.0)
+    return np.rad2deg(np.arccos(cosine))
 
 
 def _shift(table: StarTable, column: str, pixel_size: float) -> NDArray[np.float64]:

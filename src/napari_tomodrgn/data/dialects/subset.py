@@ -10,12 +10,14 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.dialects.cistem import STACK_COLUMN
 from napari_tomodrgn.data.dialects.common import number_lists
 from napari_tomodrgn.data.dialects.locate import locate_star
-from napari_tomodrgn.data.dialects.warptools import PARTICLES_FILE, TOMOGRAMS_FILE
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, TOMOGRAMS_FILE
+from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
+from napari_tomodrgn.data.particles import ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlocks, write_star
+from napari_tomodrgn.data.star import StarBlock, StarBlocks, write_star
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings
 from napari_tomodrgn.errors import BadInputError
 
@@ -45,7 +47,7 @@ def write_subset(particles: ParticleSet, path: str | Path) -> Path:
     rows, first_image = np.unique(particles.images["source_row"], return_index=True)
     frame = source.blocks[source.particle_block].iloc[rows].reset_index(drop=True)
     stacks = particles.images["stack"].iloc[first_image].astype(str).to_numpy()
-    frame = frame.assign(rlnImageName=_names_from(frame["rlnImageName"], stacks, path))
+    frame = _with_images(source, frame, stacks, path)
     if not source.rows_are_images:
         frame = _with_visible_frames(particles, frame, rows, stacks)
     write_star(path, _with_block(source.blocks, source.particle_block, frame))
@@ -58,6 +60,19 @@ def _with_block(blocks: dict[str, object], name: str, frame: pd.DataFrame) -> St
     changed = StarBlocks({**blocks, name: frame})  # type: ignore[dict-item]
     changed.comments = blocks.comments if isinstance(blocks, StarBlocks) else {}
     return changed
+
+
+def _with_images(
+    source: StarSource, frame: pd.DataFrame, stacks: NDArray[np.object_], path: Path
+) -> pd.DataFrame:
+    """The rows, with names of image files that lead there from the folder of ``path``."""
+    column = source.image_column
+    if column:
+        return frame.assign(**{column: _names_from(frame[column], stacks, path)})
+    if path.absolute().parent == source.path.absolute().parent and path.stem == source.path.stem:
+        return frame
+    # The stack was found by its place beside the star; from elsewhere it has to be named.
+    return frame.assign(**{STACK_COLUMN: pd.Series(stacks, index=frame.index, dtype="str")})
 
 
 def _names_from(names: pd.Series, stacks: NDArray[np.object_], path: Path) -> pd.Series:
@@ -105,8 +120,8 @@ def _with_visible_frames(
 
 
 def _tilt_counts(particles: ParticleSet, frame: pd.DataFrame) -> NDArray[np.int64]:
-    blocks = particles.source.tomogram_blocks or {}
-    return np.array([len(blocks[name]) for name in frame["rlnTomoName"]], dtype=np.int64)
+    tilts = {known.name: known.tilts for known in particles.source.tomograms}
+    return np.array([tilts[name] for name in frame["rlnTomoName"]], dtype=np.int64)
 
 
 def _visible_counts(
@@ -138,7 +153,7 @@ def _write_companions(particles: ParticleSet, path: Path) -> Path:
     """The tomograms star and the optimisation set of a particles star just written."""
     source = particles.source
     tomograms = path.with_name(f"{path.stem}_tomograms.star")
-    write_star(tomograms, source.tomogram_blocks or {})
+    write_star(tomograms, _with_series_files(source, path.absolute().parent))
     entries = {
         name: str(locate_star(value, source.path) or value)
         for name, value in source.optimisation_set.items()
@@ -147,3 +162,18 @@ def _write_companions(particles: ParticleSet, path: Path) -> Path:
     optimisation_set = path.with_name(f"{path.stem}_optimisation_set.star")
     write_star(optimisation_set, {"": entries})
     return optimisation_set
+
+
+def _with_series_files(source: StarSource, folder: Path) -> dict[str, StarBlock]:
+    """The tomograms star; names of its tilt-series stars made absolute where they would be lost."""
+    blocks = source.tomogram_blocks or {}
+    overview, read = blocks.get("global"), source.tomograms_path
+    if read is None or not isinstance(overview, pd.DataFrame) or SERIES_FILE not in overview:
+        return blocks
+    names = []
+    for name in overview[SERIES_FILE]:
+        found = locate_star(str(name), read)
+        there = locate_star(str(name), folder / read.name)
+        names.append(str(name) if found in (None, there) else str(found))
+    changed = overview.assign(**{SERIES_FILE: pd.Series(names, index=overview.index, dtype="str")})
+    return _with_block(blocks, "global", changed)

@@ -1,4 +1,11 @@
-"""The tomograms star of WarpTools and RELION 4: one row per tilt, one block per tomogram."""
+"""Tomograms stars: one row per tilt, one block (WarpTools, RELION 4) or file (RELION 5) a series.
+
+WarpTools and RELION 4 give the projection of each tilt as a matrix. RELION 5 gives angles in
+degrees about the fixed axes x, then y, then z, so that the matrix is
+``Rz(ZRot) Ry(YTilt) Rx(XTilt)``. The shifts of the tilt images (``rlnTomoXShiftAngst``, last column
+of the matrix) say where in the micrograph a particle lies; once it is cut out they have done their
+work, and are not used.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +17,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from napari_tomodrgn.data.dialects.common import number_lists
+from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.particles import TomogramGeometry
-from napari_tomodrgn.data.star import StarBlocks
+from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 
+SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 _PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
+_ANGLES = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +66,8 @@ def read_tomograms(
     """
     table = _global_table(path, blocks)
     known = {name: row for row, name in enumerate(table.texts("rlnTomoName").to_pylist())}
-    unknown = [name for name in names if name not in known or name not in blocks]
+    own_files = SERIES_FILE in table
+    unknown = [name for name in names if name not in known or not (own_files or name in blocks)]
     if unknown:
         raise BadInputError(
             f"{path}: no tilts for tomogram {unknown[0]}, which the particles star refers to "
@@ -67,11 +79,17 @@ def read_tomograms(
     pixel = table.numbers("rlnTomoTiltSeriesPixelSize")
     size = np.stack([table.numbers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=1)
     hand = table.numbers("rlnTomoHand", -1.0)
-    geometry = [
-        TomogramGeometry(name, tuple((size[row] * pixel[row]).tolist()), float(hand[row]))
+    series = [
+        _own_file(table, row) if own_files else _own_block(path, blocks, name)
         for name, row in zip(names, rows, strict=True)
     ]
-    return _concatenated([_tilts(path, blocks, name) for name in names]), geometry, pixel[rows]
+    geometry = [
+        TomogramGeometry(
+            name, tuple((size[row] * pixel[row]).tolist()), float(hand[row]), len(tilts)
+        )
+        for name, row, tilts in zip(names, rows, series, strict=True)
+    ]
+    return _concatenated([_tilts(tilts) for tilts in series]), geometry, pixel[rows]
 
 
 def _global_table(path: Path, blocks: StarBlocks) -> StarTable:
@@ -82,24 +100,37 @@ def _global_table(path: Path, blocks: StarBlocks) -> StarTable:
         )
     table = StarTable(path, "global", frame)
     table.require(["rlnTomoName", "rlnTomoTiltSeriesPixelSize"])
-    if "rlnTomoTiltSeriesStarFile" in table:
-        raise BadInputError(
-            f"{path}: a native RELION-5 tomograms star (one star file per tilt series), "
-            "which is not read yet.",
-            remedy="Export the particles as a WarpTools optimisation set with 2-D stacks.",
-            code="unsupported-dialect",
-        )
     return table
 
 
-def _tilts(path: Path, blocks: StarBlocks, name: str) -> Tilts:
+def _own_block(path: Path, blocks: StarBlocks, name: str) -> StarTable:
+    """The block of the tomograms star that is called like the tomogram."""
     frame = blocks[name]
     if not isinstance(frame, pd.DataFrame):
         raise BadInputError(f"{path}: block data_{name} is not a loop of tilts.", code="bad-star")
-    table = StarTable(path, name, frame)
-    table.require([*_PROJECTION_ROWS, "rlnDefocusU", "rlnMicrographPreExposure"])
+    return StarTable(path, name, frame)
+
+
+def _own_file(table: StarTable, row: int) -> StarTable:
+    """The loop of the star file that a row of the tomograms star points to."""
+    name = table.texts(SERIES_FILE)[row].as_py()
+    path = locate_star(name, table.path)
+    if path is None:
+        found = f"is {name}, a file that was not found"
+        raise table.problem(SERIES_FILE, row, found)
+    for block, frame in read_star(path).items():
+        if isinstance(frame, pd.DataFrame):
+            return StarTable(path, block, frame)
+    raise BadInputError(f"{path}: has no loop of tilts.", code="bad-star")
+
+
+def _tilts(table: StarTable) -> Tilts:
+    has_matrices = all(name in table for name in _PROJECTION_ROWS)
+    by_angles = not has_matrices and _ANGLES[1] in table
+    table.require(_ANGLES[1:] if by_angles else _PROJECTION_ROWS)
+    table.require(["rlnDefocusU", "rlnMicrographPreExposure"])
     return Tilts(
-        projections=_projections(table),
+        projections=_by_angles(table) if by_angles else _projections(table),
         defocus_u_angstrom=table.numbers("rlnDefocusU"),
         defocus_v_angstrom=table.numbers("rlnDefocusV"),
         defocus_angle_deg=table.numbers("rlnDefocusAngle"),
@@ -108,6 +139,13 @@ def _tilts(path: Path, blocks: StarBlocks, name: str) -> Tilts:
         first=np.zeros(1, np.int64),
         count=np.array([len(table)]),
     )
+
+
+def _by_angles(table: StarTable) -> NDArray[np.float64]:
+    """Specimen → image: about x, then the new specimen about y, then in the plane of the image."""
+    angles = np.stack([table.numbers(name, 0.0) for name in _ANGLES], axis=1)
+    # Lower case: about fixed axes, one after the other.
+    return np.asarray(Rotation.from_euler("xyz", angles, degrees=True).as_matrix())
 
 
 def _projections(table: StarTable) -> NDArray[np.float64]:

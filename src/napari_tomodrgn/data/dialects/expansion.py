@@ -1,0 +1,337 @@
+"""Particles crossed with the tilts of their tomograms: one row per visible tilt of each particle.
+
+WarpTools and RELION keep one row per particle; the geometry, defocus and dose of each tilt stand in
+the tomograms star. Here both are multiplied out, each image with the values of its own tilt. An
+image's rotation is that of the tilt after that of the particle, and the particle's that of its
+subtomogram after its own (``rlnTomoSubtomogramRot`` ...; none counts as no rotation)::
+
+    R_image     = P_tilt · A_subtomogram · A_particle
+    shift_image = (P_tilt · A_subtomogram · origin)[x, y] / pixel size
+    position    = centre of the box − A_subtomogram · origin
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from napari_tomodrgn.data.dialects.common import (
+    StarInput,
+    factorize,
+    image_table,
+    joined_names,
+    particle_table,
+    refuse_duplicates,
+    text_or_none,
+)
+from napari_tomodrgn.data.dialects.locate import locate_images
+from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
+from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
+from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource, TomogramGeometry
+from napari_tomodrgn.data.stack import read_header
+from napari_tomodrgn.data.star import StarBlocks, read_star
+from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.geometry import FloatArray, euler_to_matrix, matrix_to_euler
+
+POSE_COLUMNS = ("rlnTomoName", "rlnImageName", "rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+SUBTOMOGRAM_COLUMNS = tuple(f"rlnTomoSubtomogram{name}" for name in ("Rot", "Tilt", "Psi"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What differs between the programs that write one row per particle.
+
+    Attributes
+    ----------
+    name
+        Name of the dialect.
+    columns
+        What the particles' loop must have.
+    box_centres
+        Places in Å from the tomogram's corner, xyz, that the boxes were cut out around.
+    depth_sign
+        From the hand of each tomogram (``rlnTomoHand``): the factors of z before, and of the depth
+        after, the particle is tilted.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    box_centres: Callable[[Expansion], FloatArray]
+    depth_sign: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Particles crossed with the tilts of their tomograms; the last four arrays are per image."""
+
+    table: StarTable
+    optics: Optics
+    tomogram_blocks: StarBlocks
+    geometry: list[TomogramGeometry]
+    series_pixel_angstrom: FloatArray  # of each tomogram
+    tilts: Tilts
+    tomogram: NDArray[np.int64]  # of each particle
+    particle: NDArray[np.int64]
+    tilt_index: NDArray[np.int64]
+    tilt_row: NDArray[np.int64]
+    nth_visible: NDArray[np.int64]
+
+    @property
+    def extents_angstrom(self) -> FloatArray:
+        """Size of each particle's tomogram, xyz."""
+        extents = np.array([known.extent_xyz_angstrom for known in self.geometry], np.float64)
+        return np.asarray(extents[self.tomogram])
+
+    @property
+    def pixel_sizes_angstrom(self) -> FloatArray:
+        """Pixel size of each particle's tilt series."""
+        return self.series_pixel_angstrom[self.tomogram]
+
+    @property
+    def hands(self) -> FloatArray:
+        """Hand of each particle's tomogram."""
+        return np.array([known.hand for known in self.geometry])[self.tomogram]
+
+
+def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
+    """Read a particles star and its tomograms star.
+
+    Parameters
+    ----------
+    source
+        The particles star; it knows of the optimisation set that led to it.
+    layout
+        How the program wrote it.
+    """
+    source.particle_loop().require(layout.columns)
+    tomograms_path = tomograms_star(source)
+    expansion = _expand(source, tomograms_path)
+    star = StarSource(
+        path=source.named or source.path,
+        dialect=layout.name,
+        blocks=source.blocks,
+        particle_block=expansion.table.block,
+        rows_are_images=False,
+        tomogram_blocks=expansion.tomogram_blocks,
+        tomograms=tuple(expansion.geometry),
+        tomograms_path=tomograms_path,
+        optimisation_set=source.entries,
+    )
+    return _particle_set(source, expansion, layout, star)
+
+
+def counted_coordinates(table: StarTable) -> FloatArray:
+    """``rlnCoordinateX/Y/Z``, in whichever pixels they are counted."""
+    return np.stack([table.numbers(f"rlnCoordinate{axis}") for axis in "XYZ"], axis=1)
+
+
+def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
+    table = source.particle_loop()
+    _refuse_volumes(source)
+    tomogram, names = factorize(table.texts("rlnTomoName"))
+    blocks = read_star(tomograms_path)
+    tilts, geometry, series_pixel = read_tomograms(tomograms_path, blocks, names)
+    per_particle = tilts.count[tomogram]
+    particle = np.repeat(np.arange(len(table)), per_particle)
+    begins = np.cumsum(per_particle) - per_particle
+    tilt_index = np.arange(len(particle)) - begins[particle]
+    visible = visible_frames(table, per_particle)
+    nth_visible = np.cumsum(visible) - 1
+    nth_visible -= np.concatenate([[0], np.cumsum(visible)])[begins][particle]
+    return Expansion(
+        table=table,
+        optics=_optics(source, table),
+        tomogram_blocks=blocks,
+        geometry=geometry,
+        series_pixel_angstrom=series_pixel,
+        tilts=tilts,
+        tomogram=tomogram,
+        particle=particle[visible],
+        tilt_index=tilt_index[visible],
+        tilt_row=(tilts.first[tomogram][particle] + tilt_index)[visible],
+        nth_visible=nth_visible[visible],
+    )
+
+
+def _particle_set(
+    source: StarInput, expansion: Expansion, layout: Layout, star: StarSource
+) -> ParticleSet:
+    table, tilts = expansion.table, expansion.tilts
+    files, stack = _image_files(source, table)
+    names = _particle_names(table)
+    ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
+    refuse_duplicates(table, ids)
+    poses = _particle_poses(table)
+    positions = layout.box_centres(expansion) - poses.origins_angstrom
+    optics = _with_box(expansion.optics, files)
+    depth = _depth(expansion, layout, positions)
+    row = expansion.tilt_row
+    images = image_table(
+        ids,
+        expansion.particle,
+        files,
+        stack[expansion.particle],
+        {
+            "tilt_index": expansion.tilt_index,
+            "stack_index": _stack_index(expansion, files, stack),
+            "source_row": expansion.particle,
+            **_image_poses(expansion, poses, optics.pixel_size_angstrom),
+            "defocus_u_angstrom": tilts.defocus_u_angstrom[row] + depth,
+            "defocus_v_angstrom": tilts.defocus_v_angstrom[row] + depth,
+            "defocus_angle_deg": tilts.defocus_angle_deg[row],
+            "phase_shift_deg": tilts.phase_shift_deg[row],
+            "dose_e_per_angstrom2": tilts.dose_e_per_angstrom2[row],
+            "stage_tilt_deg": tilts.stage_tilt_deg[row],
+        },
+    )
+    counts = np.bincount(expansion.particle, minlength=len(ids))
+    particles = particle_table(
+        ids,
+        {
+            "tomogram": table.texts("rlnTomoName").to_pylist(),
+            "particle": names.to_pylist(),
+            **{f"position_{axis}_angstrom": positions[:, i] for i, axis in enumerate("xyz")},
+            **dict(zip(("rot_deg", "tilt_deg", "psi_deg"), poses.angles_deg.T, strict=True)),
+            "tilts": counts,
+        },
+    )
+    everything = ParticleSet(images, particles, optics, star)
+    return everything if counts.all() else everything.take(counts > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _ParticlePoses:
+    """Reference → specimen of each particle, as angles and matrix; origins in specimen axes."""
+
+    angles_deg: FloatArray
+    rotations: FloatArray
+    origins_angstrom: FloatArray
+
+
+def _particle_poses(table: StarTable) -> _ParticlePoses:
+    angles = np.stack([table.numbers(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")], axis=1)
+    origins = np.stack([table.numbers(f"rlnOrigin{axis}Angst", 0.0) for axis in "XYZ"], axis=1)
+    rotations = euler_to_matrix(angles)
+    within = np.stack([table.numbers(name, 0.0) for name in SUBTOMOGRAM_COLUMNS], axis=1)
+    if not within.any():
+        return _ParticlePoses(angles, rotations, origins)
+    subtomograms = euler_to_matrix(within)
+    whole = subtomograms @ rotations
+    return _ParticlePoses(
+        matrix_to_euler(whole), whole, np.einsum("nij,nj->ni", subtomograms, origins)
+    )
+
+
+def _image_poses(
+    expansion: Expansion, poses: _ParticlePoses, pixel_size: float
+) -> dict[str, FloatArray]:
+    """Rotation and shift of each image: the tilt applied to those of its particle."""
+    projections = expansion.tilts.projections[expansion.tilt_row]
+    rotations = projections @ poses.rotations[expansion.particle]
+    origins = poses.origins_angstrom[expansion.particle] / pixel_size
+    shifts = np.einsum("nij,nj->ni", projections[:, :2], origins)
+    rot, tilt, psi = matrix_to_euler(rotations).T
+    return {
+        "rot_deg": rot,
+        "tilt_deg": tilt,
+        "psi_deg": psi,
+        "shift_x_px": shifts[:, 0],
+        "shift_y_px": shifts[:, 1],
+    }
+
+
+def _depth(expansion: Expansion, layout: Layout, positions: FloatArray) -> FloatArray:
+    """What the height of each image's particle in its tilted tomogram adds to the defocus, in Å."""
+    before, after = layout.depth_sign(expansion.hands)
+    centred = positions - expansion.extents_angstrom / 2.0
+    centred[:, 2] *= before
+    axis = expansion.tilts.projections[expansion.tilt_row, 2]
+    tilted = np.einsum("nj,nj->n", axis, centred[expansion.particle])
+    return np.asarray(tilted * after[expansion.particle])
+
+
+def _stack_index(
+    expansion: Expansion, files: list[Path], stack: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Image in the stack: WarpTools writes all frames of the series, RELION the visible ones."""
+    total = expansion.tilts.count[expansion.tomogram]
+    visible = np.bincount(expansion.particle, minlength=len(total))
+    sections = total.copy()
+    for row in np.flatnonzero((visible < total) & (visible > 0)).tolist():
+        sections[row] = read_header(files[stack[row]]).count
+    wrong = np.flatnonzero((sections != total) & (sections != visible) & (visible > 0))
+    if wrong.size:
+        first = int(wrong[0])
+        raise BadInputError(
+            f"{files[stack[first]]}: the stack has {sections[first]} images, but the tilt series "
+            f"has {total[first]} frames, {visible[first]} of them visible ({wrong.size} such).",
+            remedy="Extract the images again, or pass the star file that belongs to them.",
+            code="short-stack",
+        )
+    only_visible = (sections == visible)[expansion.particle]
+    return np.where(only_visible, expansion.nth_visible, expansion.tilt_index)
+
+
+def _image_files(source: StarInput, table: StarTable) -> tuple[list[Path], NDArray[np.int64]]:
+    texts = table.texts("rlnImageName")
+    numbered = np.flatnonzero(pc.match_substring(texts, "@").to_numpy(zero_copy_only=False))
+    if numbered.size:
+        found = "refers to one image of a stack (@), but each particle needs a stack of its own"
+        raise table.problem("rlnImageName", int(numbered[0]), found)
+    stack, names = factorize(texts)
+    return locate_images(names, source.path, source.images), stack
+
+
+def _particle_names(table: StarTable) -> pa.Array:
+    """Name within the tomogram: what follows the last ``/`` of the name, else the id."""
+    names = text_or_none(table, "rlnTomoParticleName")
+    if names is not None:
+        return pc.replace_substring_regex(names, "^.*/", "")
+    return table.texts("rlnTomoParticleId")
+
+
+def _optics(source: StarInput, table: StarTable) -> Optics:
+    optics = source.optics_of(table)
+    return Optics(
+        pixel_size_angstrom=_pixel_size(optics),
+        voltage_kv=optics.positive("rlnVoltage"),
+        spherical_aberration_mm=optics.constant("rlnSphericalAberration"),
+        amplitude_contrast=optics.constant("rlnAmplitudeContrast"),
+        box_size_px=int(optics.constant("rlnImageSize", 0.0)),
+        ctf_premultiplied=bool(optics.constant("rlnCtfDataAreCtfPremultiplied", 0.0)),
+        dose_weighted=True,  # WarpTools and RELION weight by exposure when they extract
+    )
+
+
+def _pixel_size(optics: StarTable) -> float:
+    binned = ("rlnTomoTiltSeriesPixelSize", "rlnTomoSubtomogramBinning")
+    if "rlnImagePixelSize" not in optics and all(name in optics for name in binned):
+        return optics.positive(binned[0]) * optics.positive(binned[1])
+    return optics.positive("rlnImagePixelSize")
+
+
+def _with_box(optics: Optics, files: list[Path]) -> Optics:
+    if optics.box_size_px:
+        return optics
+    return replace(optics, box_size_px=read_header(files[0]).box_size_px)
+
+
+def _refuse_volumes(source: StarInput) -> None:
+    general, optics = source.blocks.get("general"), source.loop(("optics",))
+    flag = general.get("rlnTomoSubTomosAre2DStacks", "") if isinstance(general, dict) else ""
+    column = "rlnImageDimensionality"
+    volumes = not flag and optics is not None and bool((optics.numbers(column, 2.0) == 3.0).any())
+    if flag == "0" or volumes:
+        why = "rlnTomoSubTomosAre2DStacks 0" if flag else f"{column} 3"
+        raise BadInputError(
+            f"{source.path}: the particles are 3-D subtomograms ({why}).",
+            remedy="Extract or export them as 2-D stacks.",
+            code="unsupported-dialect",
+        )
