@@ -53,7 +53,7 @@ def read_cistem(source: StarInput) -> ParticleSet:
     table = source.particle_loop()
     table.require(CISTEM_COLUMNS)
     files, stack = _stacks(source, table)
-    tomograms, names = _tomograms(table, source.path), table.texts("cisTEMParticleGroup")
+    tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
     optics = _optics(table, read_header(files[0]).box_size_px)
     images = image_table(
@@ -142,16 +142,22 @@ def _optics(table: StarTable, box_size_px: int) -> Optics:
     )
 
 
-def _tomograms(table: StarTable, path: Path) -> pa.Array:
-    """Tomogram of each image: the micrograph that the star names, else the star itself."""
+def _tomograms(table: StarTable, files: list[Path], stack: NDArray[np.int64]) -> pa.Array:
+    """Tomogram of each image: the micrograph that the star names, else its stack.
+
+    Never the star itself: a particle has to keep its name when it is written to another file.
+    """
     if _TOMOGRAM_COLUMN in table:
         names = table.texts(_TOMOGRAM_COLUMN)
-        group = table.texts("cisTEMParticleGroup")
+        groups = table.texts("cisTEMParticleGroup").to_pylist()
+        pairs = pd.DataFrame({"name": names.to_pylist(), "group": groups})
         # A name for each tilt image would tear the particles apart.
-        pairs = pd.DataFrame({"name": names.to_pylist(), "group": group.to_pylist()})
         if len(pairs.drop_duplicates()) < len(pairs):
             return names
-    return pa.array([path.stem] * len(table), pa.large_string())
+    stems = [path.stem for path in files]
+    if len(set(stems)) < len(set(files)):
+        stems = [f"{path.parent.name}_{path.stem}" for path in files]
+    return pa.array(stems, pa.large_string()).take(pa.array(stack))
 
 
 def _stack_index(table: StarTable) -> NDArray[np.int64]:
