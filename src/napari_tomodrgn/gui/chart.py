@@ -56,7 +56,8 @@ def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
     left = metrics.horizontalAdvance("-00.00") + line + 8
     bottom = 2 * line + _TICK_PX + 4
     top = max(6, line // 2)
-    return QRect(left, top, max(16, width - left - 10), max(16, height - top - bottom))
+    right = metrics.horizontalAdvance("-0.00") // 2 + 4  # room for half a tick label
+    return QRect(left, top, max(16, width - left - right), max(16, height - top - bottom))
 
 
 def paint_axes(

@@ -53,6 +53,7 @@ class LatentPanel(QWidget):
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
         self._connect()
+        self.refresh()
 
     def set_theme(self, theme: ChartColours) -> None:
         """Take the colours of the theme."""
@@ -68,6 +69,8 @@ class LatentPanel(QWidget):
     def refresh(self) -> None:
         """Draw what the session holds."""
         session, table = self._session, self._session.latents
+        for box in (self.x_axis, self.y_axis, self.colour):
+            box.setEnabled(table is not None)
         if table is None:
             self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
             self.view.set_hint(_WAITING if session.training.busy else _HINT)

@@ -79,7 +79,7 @@ class VolumeLayers:
 
     def _make_layer(self, data: Any, box_angstrom: float) -> Any:
         viewer = self.viewer
-        alone = not viewer.layers
+        alone = not any(layer.visible for layer in viewer.layers)
         self._layer = viewer.add_surface(
             data,
             name=LAYER_NAME,
@@ -99,7 +99,7 @@ class VolumeLayers:
             # The particle's centre, and a zoom that stays right for other particles.
             camera.center = (0.0, 0.0, 0.0)
             camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
-        # napari points its lamp at the next turn of the camera only; until then it lights from below.
+        # napari aims its lamp when the camera turns; until then it shines from below.
         angles = camera.angles
         camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
         camera.angles = angles

@@ -66,6 +66,8 @@ class ParticlesPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         source = self._session.source
+        for widget in (self.title, self.path):
+            widget.setVisible(source is not None)
         self.title.setText(self._what())
         self.path.setText(str(source) if source else "")
         self.path.setToolTip(str(source) if source else "")

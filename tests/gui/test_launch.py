@@ -1,0 +1,98 @@
+"""Windows opened by a program: a picture without a display, sample data, cheap imports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui import launch, sample_data
+
+
+def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no virtual display")
+def test_a_picture_without_a_display(
+    tiny_run: Path, tmp_path: Path, lit: Callable[..., float]
+) -> None:
+    picture = tmp_path / "pictures" / "window.png"
+    code = (
+        f"from napari_tomodrgn.gui.launch import view; view([{str(tiny_run)!r}], {str(picture)!r})"
+    )
+    done = _run(code)
+    assert done.returncode == 0, done.stderr
+    from imageio.v3 import imread
+
+    pixels = np.asarray(imread(picture))
+    assert pixels.shape[:2] == (900, 1440)
+    canvas = pixels[60:540, 330:1080]
+    assert lit(canvas, threshold=40) > 0.01, "the volume is not in the picture"
+
+
+def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: False)
+    with pytest.raises(BadInputError, match="no screen") as error:
+        launch.view([])
+    assert "--screenshot" in error.value.remedy
+
+
+def test_without_a_virtual_display_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "has_display", lambda: False)
+    monkeypatch.setattr(launch.shutil, "which", lambda name: None)
+    with pytest.raises(BadInputError, match="Xvfb"):
+        launch.view([], "picture.png")
+
+
+def test_the_sample_opens_in_the_dock(
+    make_napari_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    small = {**sample_data.SETTINGS, "particles": 4, "tilts": 3, "tomograms": 1}
+    monkeypatch.setattr(sample_data, "SETTINGS", small)
+    monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path / "sample")
+    viewer = make_napari_viewer(show=True)
+    viewer.open_sample("napari-tomodrgn", "simulated")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
+    qtbot.waitUntil(lambda: widget.session.particles is not None, timeout=60_000)
+    assert len(widget.session.particles) == 4
+    assert [layer.name for layer in viewer.layers] == ["truth 80S", "truth 60S"]
+    assert not any(layer.visible for layer in viewer.layers)
+
+
+def test_importing_the_window_loads_no_heavy_package() -> None:
+    code = (
+        "import sys, napari_tomodrgn.gui.main_widget, napari_tomodrgn.gui.sample_data;"
+        "print([name for name in ('torch', 'sklearn', 'umap') if name in sys.modules])"
+    )
+    done = _run(code, QT_QPA_PLATFORM="offscreen")
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_reader_alone_loads_neither_torch_nor_pandas_nor_qt() -> None:
+    code = (
+        "import sys, napari_tomodrgn.gui.reader;"
+        "print([name for name in ('torch', 'pandas', 'qtpy', 'napari') if name in sys.modules])"
+    )
+    assert _run(code).stdout.strip() == "[]"
