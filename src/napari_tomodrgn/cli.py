@@ -112,7 +112,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
     add("--config", metavar="FILE", type=Path, help="TOML file of settings")
-    add("--method", choices=["vae"], help="what to train (default: vae)")
+    add("--method", choices=["vae", "linear"], help="what to train (default: vae)")
     add("--latent-dim", metavar="N", type=_count, help="numbers that describe a particle (8)")
     add("--epochs", metavar="N", type=_count, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=_count, help="particles in a step (4)")

@@ -95,6 +95,7 @@ def _config_of(options: Namespace) -> RunConfig:
             "dose_weighted": YES_NO.get(options.dose_weighted),
         },
         "model": {"latent_dim": options.latent_dim},
+        "linear": {"components": options.latent_dim},
         "train": {
             "epochs": options.epochs,
             "batch_size": options.batch_size,

@@ -171,6 +171,24 @@ class TrainConfig(_Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", title="Device")
 
 
+class LinearConfig(_Settings):
+    """Shape of the linear model; what is empty is decided on halves of the set."""
+
+    components: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        title="Components",
+        description="Latent dimensions; empty: as many as particles not fitted confirm.",
+    )
+    radius_px: int | None = Field(
+        None,
+        ge=4,
+        title="Largest radius (Fourier px)",
+        description="Finest detail that is used; empty: as far as it helps particles not fitted.",
+    )
+
+
 class RunConfig(_Settings):
     """Everything that decides what a run computes."""
 
@@ -180,10 +198,11 @@ class RunConfig(_Settings):
     weight: WeightConfig = Field(default_factory=WeightConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
+    linear: LinearConfig = Field(default_factory=LinearConfig)
 
 
 def read_config(path: str | Path) -> RunConfig:
-    """Read a TOML file with the tables ``data``, ``weight``, ``model`` and ``train``.
+    """Read a TOML file with the tables ``data``, ``weight``, ``model``, ``train`` and ``linear``.
 
     Raises
     ------

@@ -32,7 +32,8 @@ from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
 from napari_tomodrgn.learn.events import Losses
-from napari_tomodrgn.learn.model import Posterior, Vae
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.dataset import TiltData
@@ -230,11 +231,18 @@ class Run:
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         optics = self.info.to_optics()
+        decoder: LinearDecoder | Decoder
+        latent_dim = self.config.model.latent_dim
+        if self.config.method == "linear":
+            decoder = LinearDecoder.read(self.weights_file(self.last_epoch(epoch))).to(device)
+            latent_dim = decoder.components
+        else:
+            decoder = self.model(epoch, device).decoder
         return VolumeDecoder(
-            self.model(epoch, device).decoder,
+            decoder,
             box_size_px=optics.box_size_px,
             pixel_size_angstrom=optics.pixel_size_angstrom,
-            latent_dim=self.config.model.latent_dim,
+            latent_dim=latent_dim,
             scale=self.info.scale,
             device=device,
         )

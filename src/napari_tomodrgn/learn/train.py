@@ -7,7 +7,7 @@ run therefore needs no random state, and draws what the uninterrupted one would 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,11 @@ import numpy as np
 import torch
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages, ImageReader, prepare
-from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position, load_state, save_state, save_weights
-from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
-from napari_tomodrgn.learn.device import autocast, pick_device
+from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.learn.device import autocast
 from napari_tomodrgn.learn.embed import embed, encode
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -30,10 +27,10 @@ from napari_tomodrgn.learn.events import (
     Finished,
     LatentsReady,
     Losses,
-    Preparing,
     Progress,
     Started,
 )
+from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.loss import (
     Points,
     beta_at,
@@ -43,8 +40,8 @@ from napari_tomodrgn.learn.loss import (
     squared_errors,
 )
 from napari_tomodrgn.learn.model import Posterior, Vae
-from napari_tomodrgn.learn.run import Run, describe, metrics_row
-from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
+from napari_tomodrgn.learn.run import Run, metrics_row
 
 # Points decoded at a time: bounds memory, and how long a stop waits.
 _POINTS_AT_A_TIME = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
@@ -52,12 +49,6 @@ _SECONDS_BETWEEN_PROGRESS = 0.1
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 # Samples per particle on which held-out images are measured.
 _HELD_OUT_POINTS = 256
-
-Stop = Callable[[], bool]
-
-
-class _StoppedError(Exception):
-    """Someone asked to stop; raised and caught in this module only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +169,7 @@ class Trainer:
 
     def _heed_stop(self) -> None:
         if self.stop():
-            raise _StoppedError
+            raise StoppedError
 
 
 def train(
@@ -218,9 +209,12 @@ def train(
     """
     asked = stop or _never
     config = config or RunConfig()
+    if config.method == "linear":
+        yield from train_linear(particles, config, out, resume=resume, stop=asked)
+        return
     try:
         run, trainer, position = yield from _begin(particles, config, Path(out), resume, asked)
-    except _StoppedError:
+    except StoppedError:
         yield Finished("stopped", 0)
         return
     config = run.config
@@ -235,7 +229,7 @@ def train(
     while position.epoch <= config.train.epochs:
         try:
             position = yield from _epoch(run, trainer, position)
-        except _StoppedError:
+        except StoppedError:
             yield Finished("stopped", position.epoch)
             return
     yield Finished("completed", config.train.epochs)
@@ -258,27 +252,9 @@ def _begin(
     particles: ParticleSet, config: RunConfig, out: Path, resume: bool, stop: Stop
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
     """Read and transform the images, make or reopen the run, build the model."""
-    check_stacks(particles)
-    run = Run.open(out) if resume else None
-    if run is not None:
-        epochs = max(config.train.epochs, run.config.train.epochs)
-        longer = run.config.train.model_copy(update={"epochs": epochs})
-        config = run.config.model_copy(update={"train": longer})
-        run = replace(run, info=run.info.model_copy(update={"config": config}))
-        particles = _in_order_of(run, particles)
-    particles = _with_overrides(particles, config)
-    device = pick_device(config.train.device)
-    sign = run.info.sign if run else decide_sign(particles, config.data)
-    lattice = half_plane(particles.optics.box_size_px)
-    reader = ImageReader(particles, lattice, config.data, sign)
-    cache = Path(out) / "cache" / "samples.npy"
-    images = yield from _prepare(reader, len(lattice), config.data.memory_gb, cache, stop)
-    data = TiltData(particles, images, lattice.to(device), config.weight)
-    data.hold_out(config.data.held_out_fraction, config.seed)
-    if run is None:
-        run = Run.create(out, describe(particles, data, config, sign, device), particles)
-    else:
-        run.save_info()
+    run, data = yield from open_run(particles, config, out, resume=resume, stop=stop)
+    config, lattice = run.config, data.lattice
+    device = lattice.frequencies.device
     model = Vae(config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed).to(
         device
     )
@@ -291,45 +267,6 @@ def _begin(
     if resume and run.resume_file.exists():
         position = load_state(run.resume_file, model, optimiser)
     return run, Trainer(config, data, model, optimiser, device, stop), position
-
-
-def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
-    """The particles of a run, and only if the set given is the one that it was trained on."""
-    trained = run.particles()
-    if trained.ids == particles.ids:
-        return particles  # as given: with the images folder that was given
-    if set(trained.ids) != set(particles.ids):
-        raise BadInputError(
-            f"{run.path}: was trained on {len(trained)} particles, "
-            f"the set given has {len(particles)}, or others.",
-            remedy="Resume with the same particles.",
-            code="other-particles",
-        )
-    return trained
-
-
-def _with_overrides(particles: ParticleSet, config: RunConfig) -> ParticleSet:
-    given = {
-        "ctf_premultiplied": config.data.ctf_premultiplied,
-        "dose_weighted": config.data.dose_weighted,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    return particles.with_optics(**changes) if changes else particles
-
-
-def _prepare(
-    reader: ImageReader, points: int, memory_gb: float, cache: Path, stop: Stop
-) -> Generator[Event, None, FourierImages]:
-    steps = prepare(reader, points, memory_gb, cache)
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as finished:
-            images: FourierImages = finished.value
-            return images
-        yield Preparing(done, len(reader))
-        if stop():
-            raise _StoppedError
 
 
 def _epoch(run: Run, trainer: Trainer, position: Position) -> Generator[Event, None, Position]:
@@ -350,7 +287,7 @@ def _epoch(run: Run, trainer: Trainer, position: Position) -> Generator[Event, N
                 yield _progress(trainer, position)
         losses = replace(_losses(position), held_out=trainer.held_out())
         posterior = trainer.embed()
-    except (_StoppedError, GeneratorExit):
+    except (StoppedError, GeneratorExit):
         # A step that was cut short has not touched the weights: `position` is still true of them.
         save_state(run.resume_file, trainer.model, trainer.optimiser, position)
         raise

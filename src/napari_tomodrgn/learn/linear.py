@@ -1,0 +1,275 @@
+"""The linear engine: a first latent space in seconds, without an encoder to train.
+
+Radius by radius, coarse to fine: fit both halves of the set, let each judge the other's
+components (`linear_select`), then fit the whole set along what both accept. Stops where a larger
+radius brings nothing to particles that were not fitted. Each radius is an epoch of the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.learn.checkpoint import save_weights
+from napari_tomodrgn.learn.events import (
+    EpochDone,
+    Event,
+    Finished,
+    LatentsReady,
+    Losses,
+    Progress,
+    Started,
+)
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear_em import (
+    Blocks,
+    LinearModel,
+    expect,
+    maximise,
+    noise_of,
+    posteriors,
+    principal,
+)
+from napari_tomodrgn.learn.linear_grid import Ball, make_ball
+from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.linear_select import count_components, transfer
+from napari_tomodrgn.learn.linear_start import (
+    leading_latents,
+    mean_model,
+    residual_maps,
+    with_components,
+)
+from napari_tomodrgn.learn.loss import draw_points, point_frequencies, squared_errors
+from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
+from napari_tomodrgn.learn.run import Run, metrics_row
+
+_MOST_COMPONENTS = 6
+_FIRST_RADIUS = 6
+_RADIUS_STEP = 2
+_HALF_ITERATIONS = 10
+_FULL_ITERATIONS = 8
+# A larger radius has to raise the likelihood of unseen particles by this factor.
+_WORTH_IT = 1.03
+_HELD_OUT_POINTS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted set.
+
+    Attributes
+    ----------
+    model
+        Basis, noise and prior.
+    mu, covariance
+        Posteriors of all particles from all their images, in the order of the set.
+    training_mu
+        Means from the images that were not held out.
+    gains
+        Nats per component on unseen particles.
+    """
+
+    model: LinearModel
+    mu: Tensor
+    covariance: Tensor
+    training_mu: Tensor
+    gains: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LinearEngine:
+    """Samples of a set, and what is asked of them; one method a verb of the loop."""
+
+    data: TiltData
+    samples: LinearSamples
+    config: RunConfig
+    stop: Stop
+
+    @classmethod
+    def of(cls, data: TiltData, config: RunConfig, stop: Stop) -> LinearEngine:
+        """The engine for a set."""
+        device = data.lattice.frequencies.device
+        radius = data.lattice.box_size_px // 2 - 1
+        samples = LinearSamples(data, config.weight, config.data, radius_px=radius, device=device)
+        return cls(data, samples, config, stop)
+
+    def radii(self) -> list[int]:
+        """Radii in Fourier pixels, coarse to fine."""
+        wanted = self.config.linear.radius_px
+        last = min(wanted or self.samples.radius_px, self.samples.radius_px)
+        first = min(_FIRST_RADIUS, last)
+        steps = list(range(first, last, _RADIUS_STEP))
+        return [*steps, last]
+
+    def ball(self, radius_px: int) -> Ball:
+        """The unknowns at a radius."""
+        window = self.config.data
+        support = (window.window_inner + window.window_outer) / 2
+        return make_ball(radius_px, support=min(support, 1.0), device=self.samples.device)
+
+    def blocks(self, ball: Ball, particles: Tensor, *, all_images: bool = False) -> Blocks:
+        """Blocks of particles, kept, with their training images or with all."""
+        images = torch.ones_like(self.data.training) if all_images else self.data.training
+        kept = list(self.samples.blocks(ball, particles, images))
+        return lambda: kept
+
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """Rows of two disjoint halves of the set, drawn with the seed."""
+        rng = np.random.default_rng([self.config.seed, 0x11A1F])
+        order = rng.permutation(self.data.particle_count)
+        middle = -(-len(order) // 2)
+        first, second = np.sort(order[:middle]), np.sort(order[middle:])
+        return torch.from_numpy(first), torch.from_numpy(second)
+
+    def fit(self, radius_px: int) -> Fit:
+        """Halves, judgement, and the whole set at one radius."""
+        ball = self.ball(radius_px)
+        shells = self.samples.shells(radius_px).to(self.samples.device)
+        sides = [self.blocks(ball, rows) for rows in self.halves()]
+        models = [self._start(ball, blocks, shells) for blocks in sides]
+        models = [
+            self._iterate(model, blocks, shells, _HALF_ITERATIONS)
+            for model, blocks in zip(models, sides, strict=True)
+        ]
+        judged = [transfer(models[0], sides[1], shells), transfer(models[1], sides[0], shells)]
+        gains = judged[0].gains + judged[1].gains
+        count = self.config.linear.components or max(1, count_components(gains))
+        better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
+        del sides
+        model = self._whole(ball, shells, judged[better].applied(models[better], count))
+        return self._embedded(model, shells, gains[:count])
+
+    def _start(self, ball: Ball, blocks: Blocks, shells: Tensor) -> LinearModel:
+        width = max(_MOST_COMPONENTS, self.config.linear.components or 0)
+        model = mean_model(ball, blocks, shells, self.samples.independent_share)
+        maps = residual_maps(model, blocks, shells)
+        power = (1 / model.prior[:, 0])[ball.shells]
+        width = min(width, len(maps) - 1)
+        return with_components(model, blocks, shells, leading_latents(maps, power, width))
+
+    def _whole(self, ball: Ball, shells: Tensor, accepted: LinearModel) -> LinearModel:
+        everything = torch.arange(self.data.particle_count)
+        blocks = self.blocks(ball, everything)
+        latents = posteriors(accepted, blocks, shells)[0]
+        mean = mean_model(ball, blocks, shells, self.samples.independent_share)
+        spread = latents.std(0, correction=0).clamp(min=1e-9)
+        model = with_components(mean, blocks, shells, (latents - latents.mean(0)) / spread)
+        return self._iterate(model, blocks, shells, _FULL_ITERATIONS)
+
+    def _iterate(
+        self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
+    ) -> LinearModel:
+        for _ in range(iterations):
+            if self.stop():
+                raise StoppedError
+            found = expect(model, blocks, shells)
+            noise = noise_of(found, shells, len(model.prior))
+            model = replace(maximise(model, blocks, shells, found), noise=noise)
+            model, _, _ = principal(model, found)
+        return model
+
+    def _embedded(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
+        everything = torch.arange(self.data.particle_count)
+        training = posteriors(model, self.blocks(model.ball, everything), shells)[0]
+        blocks = self.blocks(model.ball, everything, all_images=True)
+        mu, covariance, _ = posteriors(model, blocks, shells)
+        return Fit(model, mu, covariance, training, gains)
+
+    def losses(self, fit: Fit, decoder: LinearDecoder) -> Losses:
+        """The losses of the autoencoder for the same images, so that both compare."""
+        reconstruction = self._error(decoder, fit.training_mu.float(), held_out=False)
+        held_out = float("nan")
+        if not bool(self.data.training.all()):
+            held_out = self._error(decoder, fit.training_mu.float(), held_out=True)
+        kl = float(gaussian_kl(fit.mu, fit.covariance).mean())
+        total = reconstruction + kl / self.data.points_per_particle
+        return Losses(reconstruction, kl, total, held_out)
+
+    def _error(self, decoder: LinearDecoder, latents: Tensor, *, held_out: bool) -> float:
+        size = self.config.train.batch_size
+        device, total, drawn = self.samples.device, 0.0, 0
+        frequencies = self.data.lattice.frequencies
+        for start in range(0, self.data.particle_count, size):
+            rows = torch.arange(start, min(start + size, self.data.particle_count))
+            batch = self.data.batch(rows, device)
+            seed = np.random.SeedSequence([self.config.seed, 0, start])
+            state = int(seed.generate_state(1, np.uint64)[0] >> 1)
+            generator = torch.Generator().manual_seed(state)
+            points = draw_points(batch, _HELD_OUT_POINTS, generator, held_out=held_out)
+            where = point_frequencies(batch, points, frequencies)
+            amplitudes = decoder(where, latents[rows.to(device)], points.owner)
+            total += float(squared_errors(batch, points, amplitudes).double().sum())
+            drawn += points.drawn
+        return total / max(drawn, 1)
+
+
+def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:
+    """Divergence of each posterior from the unit Gaussian in nats, ``(particle,)``."""
+    trace = torch.diagonal(covariance, dim1=1, dim2=2).sum(-1)
+    return (trace + mu.square().sum(-1) - mu.shape[1] - torch.logdet(covariance)) / 2
+
+
+def train_linear(
+    particles: ParticleSet,
+    config: RunConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    stop: Stop,
+) -> Iterator[Event]:
+    """Fit the linear model, telling what happens; parameters and events as of `learn.train.train`.
+
+    A run that is resumed is computed again from the start, to the same result: it takes seconds.
+    """
+    try:
+        run, data = yield from open_run(particles, config, Path(out), resume=resume, stop=stop)
+        engine = LinearEngine.of(data, run.config, stop)
+        radii = engine.radii()
+        yield Started(
+            run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
+        )
+        last = yield from _radii(run, engine, radii)
+    except StoppedError:
+        yield Finished("stopped", 0)
+        return
+    yield Finished("completed", last)
+
+
+def _radii(run: Run, engine: LinearEngine, radii: list[int]) -> Generator[Event, None, int]:
+    """Radius by radius until one brings nothing; the last epoch that was kept."""
+    best, epoch, started = -np.inf, 0, time.perf_counter()
+    for radius in radii:
+        fit = engine.fit(radius)
+        gain = float(fit.gains.sum())
+        if epoch and gain < best * _WORTH_IT:
+            break
+        best, epoch = gain, epoch + 1
+        yield from _save(run, engine, fit, epoch, time.perf_counter() - started)
+    return epoch
+
+
+def _save(
+    run: Run, engine: LinearEngine, fit: Fit, epoch: int, seconds: float
+) -> Generator[Event, None, None]:
+    """Write what a radius leaves, then tell of it."""
+    decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
+    losses = engine.losses(fit, decoder)
+    run.append_metrics(metrics_row(epoch, seconds, losses, 1.0, 0.0))
+    save_weights(run.weights_file(epoch), decoder)
+    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)
+    posterior = Posterior(fit.mu, variance.log())
+    table = run.save_latents(epoch, engine.data.particles, posterior)
+    count = engine.data.particle_count
+    yield Progress(epoch, count, count, losses)
+    yield EpochDone(epoch, seconds, losses, run.weights_file(epoch))
+    yield LatentsReady(epoch, table)

@@ -1,0 +1,123 @@
+"""The linear decoder: a map is the mean plus a weighted sum of components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.linear_em import LinearModel
+from napari_tomodrgn.physics.fourier import (
+    gridding,
+    padded,
+    sample_transform,
+    transform_volume,
+    volume_from_transform,
+)
+
+# Padding of the maps before they are read between the voxels of their transform.
+_OVERSAMPLING = 2
+
+
+class LinearDecoder(nn.Module):
+    """``F(k, z) = F_0(k) + Σ_j z_j F_j(k)``, the interface of `learn.decode.FourierModel`.
+
+    Parameters
+    ----------
+    maps
+        ``(1 + component, n, n, n)`` real maps zyx over the field of view of the training box,
+        whose transforms have the amplitudes of the training images; the mean comes first.
+    radius_px
+        Fourier pixels up to which they hold signal; a soft edge of one pixel follows.
+    box_size_px
+        Of the training images.
+    """
+
+    maps: Tensor
+    limits: Tensor
+    transforms: Tensor
+
+    def __init__(self, maps: Tensor, radius_px: float, box_size_px: int) -> None:
+        super().__init__()
+        self.register_buffer("maps", maps.contiguous())
+        self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
+        dimming = gridding(maps.shape[-1], _OVERSAMPLING, maps.device)
+        wide = [transform_volume(padded(one / dimming, _OVERSAMPLING)) for one in maps]
+        self.register_buffer("transforms", torch.stack(wide), persistent=False)
+
+    @classmethod
+    def from_model(cls, model: LinearModel, box_size_px: int) -> LinearDecoder:
+        """The decoder of a fitted model."""
+        if model.ball.oversampling != 1:
+            raise ValueError("maps are read from grids of one voxel a Fourier pixel")
+        size = model.ball.sphere.shape[0]
+        # Reading between voxels has dimmed what the voxels say: take it as the samples saw it.
+        dimming = gridding(size, 1, model.basis.device)
+        grids = model.ball.on_grid(model.basis)
+        maps = torch.stack([volume_from_transform(grid) * dimming for grid in grids])
+        return cls(maps, model.ball.radius_px, box_size_px)
+
+    @classmethod
+    def read(cls, path: Path) -> LinearDecoder:
+        """The decoder in a checkpoint.
+
+        Raises
+        ------
+        BadInputError
+            If the file is absent, damaged or of another method.
+        """
+        try:
+            tensors = load_file(path)
+            radius, box = tensors["limits"].tolist()
+            return cls(tensors["maps"], radius, int(box))
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise BadInputError(
+                f"{path}: cannot be read as a basis of the linear method ({error}).",
+                code="bad-checkpoint",
+            ) from error
+
+    @property
+    def components(self) -> int:
+        """Length of a latent."""
+        return int(self.maps.shape[0]) - 1
+
+    def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+        """Amplitudes at ``(point, 3)`` frequencies in cycles per pixel, as `FourierModel`."""
+        radius, box = self.limits.unbind()
+        size = self.maps.shape[-1]
+        distance = frequencies.norm(dim=-1) * box
+        inside = distance < radius + 1
+        result = torch.zeros(len(frequencies), dtype=torch.complex64, device=z.device)
+        points = frequencies[inside] * (box / size)
+        weights = torch.cat([torch.ones_like(z[:, :1]), z], dim=1)[owner[inside]]
+        total = torch.zeros(len(points), dtype=torch.complex64, device=z.device)
+        for column, transform in enumerate(self.transforms):
+            values = sample_transform(transform, points, _OVERSAMPLING)
+            total = total + values * weights[:, column]
+        result[inside] = total * (radius + 1 - distance[inside]).clamp(0, 1)
+        return result
+
+    def basis_volumes(self, box_size_px: int) -> Tensor:
+        """``(1 + component, box, box, box)`` maps: any particle's map is their weighted sum.
+
+        Density per voxel of the training box, whatever ``box_size_px``, as
+        `learn.decode.VolumeDecoder` gives it for a scale of 1.
+        """
+        box = float(self.limits[1])
+        size = self.maps.shape[-1]
+        wide = max(size, box_size_px)
+        volumes = []
+        for one in self.maps:
+            spectrum = torch.fft.fftshift(transform_volume(one), dim=(0, 1))
+            grid = spectrum.new_zeros((wide, wide, wide // 2 + 1))
+            start = wide // 2 - size // 2
+            grid[start : start + size, start : start + size, : size // 2] = spectrum[..., :-1]
+            middle = wide // 2 - box_size_px // 2
+            keep = slice(middle, middle + box_size_px)
+            small = torch.fft.ifftshift(grid[keep, keep, : box_size_px // 2 + 1], dim=(0, 1))
+            volumes.append(volume_from_transform(small) * (box_size_px / box) ** 3)
+        return torch.stack(volumes)

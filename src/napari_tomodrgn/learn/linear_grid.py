@@ -1,0 +1,138 @@
+"""The unknowns of the linear engine: half a Fourier grid within a radius, and their support.
+
+A map that vanishes outside the window that the images were multiplied with has a smooth
+transform: neighbouring voxels are not free. Writing the basis as B = S u, with S "back to real
+space, times a sphere, to Fourier space again" and u free, leaves a third of the freedom and of
+the noise that comes with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """Voxels of half a Fourier grid within a radius.
+
+    Attributes
+    ----------
+    radius_px
+        Samples up to this distance from the origin, in Fourier pixels, are explained.
+    oversampling
+        Voxels per Fourier pixel.
+    places
+        ``(voxel, 3)`` int64 kx, ky, kz in voxels, kx ≥ 0.
+    shells
+        ``(voxel,)`` distance from the origin in Fourier pixels, rounded.
+    mirror
+        ``(voxel,)`` the voxel at minus the place for those with kx = 0, which hold conjugate
+        values; every other voxel its own mirror.
+    table
+        Number of a voxel by its place, ``(kz + m, ky + m, kx)`` flattened, −1 where there is none.
+    sphere
+        ``(n, n, n)`` real-space factor that S multiplies with, origin at the first entry.
+    """
+
+    radius_px: int
+    oversampling: int
+    places: Tensor
+    shells: Tensor
+    mirror: Tensor
+    table: Tensor
+    sphere: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of voxels."""
+        return int(self.places.shape[0])
+
+    @property
+    def on_plane(self) -> Tensor:
+        """``(voxel,)`` whether kx = 0: these voxels stand there twice, once as their mirror."""
+        return self.places[:, 0] == 0
+
+    def numbers(self, places: Tensor) -> Tensor:
+        """Numbers of the voxels at ``(…, 3)`` places."""
+        margin = _margin(self.radius_px, self.oversampling)
+        width = 2 * margin + 1
+        x, y, z = places.unbind(-1)
+        return self.table[((z + margin) * width + y + margin) * (margin + 1) + x]
+
+    def supported(self, free: Tensor) -> Tensor:
+        """S u of ``(voxel, 2, column)`` values; S is its own transpose."""
+        grid = self.on_grid(free)
+        maps = torch.fft.irfftn(grid, s=self.sphere.shape, dim=(1, 2, 3)) * self.sphere
+        spectrum = torch.fft.rfftn(maps, dim=(1, 2, 3)).flatten(1)
+        return torch.view_as_real(spectrum[:, self.flat_places()].T.contiguous()).movedim(-1, 1)
+
+    def on_grid(self, values: Tensor) -> Tensor:
+        """``(column, n, n, n // 2 + 1)`` complex arrays of ``(voxel, 2, column)`` values."""
+        size = self.sphere.shape[0]
+        grid = torch.zeros(
+            (values.shape[2], size * size * (size // 2 + 1)),
+            dtype=torch.complex64,
+            device=values.device,
+        )
+        grid[:, self.flat_places()] = torch.complex(values[:, 0], values[:, 1]).T
+        return grid.reshape(-1, size, size, size // 2 + 1)
+
+    def flat_places(self) -> Tensor:
+        """Where the voxels stand in a flattened half grid of the size of `sphere`."""
+        size = self.sphere.shape[0]
+        x, y, z = self.places.unbind(-1)
+        return ((z % size) * size + y % size) * (size // 2 + 1) + x
+
+
+def _margin(radius_px: int, oversampling: int) -> int:
+    return radius_px * oversampling + 2
+
+
+def make_ball(
+    radius_px: int,
+    oversampling: int = 1,
+    *,
+    support: float = 1.0,
+    device: torch.device | str = "cpu",
+) -> Ball:
+    """All voxels that trilinear interpolation within ``radius_px`` reads from.
+
+    Parameters
+    ----------
+    radius_px
+        In Fourier pixels of the images.
+    oversampling
+        Voxels per Fourier pixel.
+    support
+        Radius of the sphere outside which maps vanish, as a fraction of half the box.
+    device
+        Where to.
+    """
+    margin = _margin(radius_px, oversampling)
+    axis = torch.arange(-margin, margin + 1)
+    z, y, x = torch.meshgrid(axis, axis, torch.arange(margin + 1), indexing="ij")
+    radius = torch.sqrt((x.square() + y.square() + z.square()).double()).flatten()
+    keep = radius < radius_px * oversampling + 3**0.5
+    places = torch.stack([x, y, z], dim=-1).reshape(-1, 3)[keep]
+    table = torch.full((keep.numel(),), -1, dtype=torch.int64)
+    table[keep] = torch.arange(len(places))
+    shells = torch.round(radius[keep] / oversampling).to(torch.int64)
+    mirror = torch.arange(len(places))
+    sphere = _sphere(2 * (margin + 1), support / oversampling, oversampling)
+    ball = Ball(radius_px, oversampling, places, shells, mirror, table, sphere)
+    plane = torch.nonzero(ball.on_plane)[:, 0]
+    ball.mirror[plane] = ball.numbers(-places[plane])
+    parts = (ball.places, ball.shells, ball.mirror, ball.table, ball.sphere)
+    return Ball(radius_px, oversampling, *(part.to(device) for part in parts))
+
+
+def _sphere(size: int, radius: float, oversampling: int) -> Tensor:
+    """Ones within ``radius`` (of half the edge), a cosine edge of a tenth of the box beyond."""
+    axis = torch.fft.fftfreq(size) * 2
+    distance = torch.sqrt(
+        axis[:, None, None].square() + axis[None, :, None].square() + axis.square()
+    )
+    edge = ((distance - radius) * oversampling / 0.1).clamp(0, 1)
+    return (1 + torch.cos(torch.pi * edge)) / 2

@@ -1,0 +1,222 @@
+"""What the linear engine needs of the images: matched samples, and where they lie in Fourier space.
+
+An image sample and the noise in it are (`napari_tomodrgn.synthetic`)
+
+    x = T F(k) + h n,    n ~ CN(0, σ²(|k|) / w)          T = h c d
+
+with the CTF c, the amplitude d that the dose leaves (Grant & Grigorieff, eLife 2015, eq. 3), the
+filter h that the export applied to signal and noise alike (1; c; or c d) and w the weight of the
+image (cosine of the tilt; 0 beyond the dose mask). All that a Gaussian likelihood of F needs is
+
+    matched  b = w T x / h²       strength  a = w T² / h²       energy  e = w |x|² / h²
+
+b and a have no division in them, as h divides T: nothing is blown up where the CTF is small.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.config import DataConfig, WeightConfig
+from napari_tomodrgn.data.dataset import TiltData, ctf_parameters
+from napari_tomodrgn.data.preprocess import soft_window
+from napari_tomodrgn.learn.linear_grid import Ball
+from napari_tomodrgn.physics.ctf import CtfParameters, ctf
+from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
+from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, slice_frequencies
+
+# Fourier samples in a block: what a pass makes of them should stay in a CPU's cache.
+_SAMPLES_IN_BLOCK = {"cpu": 1 << 16, "cuda": 1 << 22}
+# Where h² is less, noise from elsewhere (the window blurs) is most of what there is.
+_LEAST_FILTER = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Images of some particles, as one piece of the likelihood.
+
+    Attributes
+    ----------
+    particles
+        ``(particle,)`` rows of the particle set.
+    owner
+        ``(image,)`` which of ``particles`` each image shows.
+    matched
+        ``(image, point, 2)`` b, conjugated where the sample was mirrored into the half-space.
+    strength, energy
+        ``(image, point)`` a and e; e is NaN-free and 0 where h is small.
+    counted
+        ``(image, point)`` 1 where e counts, else 0.
+    forward, backward
+        Trilinear interpolation ``(image · point, voxel)`` and its transpose, sparse rows.
+    gather
+        ``(particle, image)`` sparse ones: sums over the images of a particle.
+    """
+
+    particles: Tensor
+    owner: Tensor
+    matched: Tensor
+    strength: Tensor
+    energy: Tensor
+    counted: Tensor
+    forward: Tensor
+    backward: Tensor
+    gather: Tensor
+
+
+class LinearSamples:
+    """All images of a set as matched samples within the largest radius that is to be explained.
+
+    Parameters
+    ----------
+    data
+        Images, lattice and which of them are held out.
+    weight, window
+        Which weights apply, and the window that the images were multiplied with.
+    radius_px
+        Largest radius that blocks can be asked for.
+    device
+        Where the blocks are made.
+    """
+
+    def __init__(
+        self,
+        data: TiltData,
+        weight: WeightConfig,
+        window: DataConfig,
+        *,
+        radius_px: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.data = data
+        self.device = torch.device(device)
+        box = data.lattice.box_size_px
+        arrays = data.particles.arrays()
+        self._weight = weight
+        distance = data.lattice.frequencies.cpu().norm(dim=-1) * box
+        self._distance = distance
+        self.radius_px = radius_px
+        self.owner = torch.from_numpy(arrays.particle.copy())
+        self._rotations = torch.from_numpy(arrays.rotations.astype(np.float32))
+        self._ctf: CtfParameters = ctf_parameters(data.particles)
+        self._dose = torch.from_numpy(arrays.dose_e_per_angstrom2.astype(np.float32))
+        self._tilt = torch.from_numpy(arrays.stage_tilt_deg.astype(np.float32))
+        # A window that keeps a share τ of the pixels leaves a share τ of independent samples, but
+        # a particle in the middle keeps all of its signal: its noise is 1/τ of what is measured.
+        disc = soft_window(box, window.window_inner, window.window_outer)
+        self.independent_share = float(disc.square().mean())
+
+    def points(self, radius_px: int) -> Tensor:
+        """Samples of an image within a radius."""
+        return torch.nonzero(self._distance <= radius_px)[:, 0]
+
+    def shells(self, radius_px: int) -> Tensor:
+        """Shell of each of `points`."""
+        return torch.round(self._distance[self.points(radius_px)]).to(torch.int64)
+
+    def blocks(self, ball: Ball, particles: Tensor, images: Tensor) -> Iterator[Block]:
+        """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""
+        points = self.points(ball.radius_px)
+        counts = torch.bincount(self.owner[images], minlength=self.data.particle_count)[particles]
+        most = _SAMPLES_IN_BLOCK.get(self.device.type, 1 << 20)
+        group = torch.div(counts.cumsum(0) * len(points), most, rounding_mode="floor")
+        for number in range(int(group[-1]) + 1 if len(group) else 0):
+            chosen = particles[group == number]
+            if len(chosen):
+                yield self._block(ball, chosen, images, points)
+
+    def _block(self, ball: Ball, particles: Tensor, images: Tensor, points: Tensor) -> Block:
+        place = torch.full((self.data.particle_count,), -1, dtype=torch.int64)
+        place[particles] = torch.arange(len(particles))
+        rows = torch.nonzero(images & (place[self.owner] >= 0))[:, 0]
+        owner = place[self.owner[rows]].to(self.device)
+        matched, strength, energy, counted = self._statistics(rows, points)
+        plane = self.data.lattice.frequencies.to(self.device)[points.to(self.device)]
+        where = slice_frequencies(plane, self._rotations[rows].to(self.device))
+        scale = self.data.lattice.box_size_px * ball.oversampling
+        inside, mirrored = into_half_space(where * scale)
+        matched = torch.view_as_real(conjugate_where(matched, mirrored).resolve_conj())
+        forward = _interpolation(inside.reshape(-1, 3), ball)
+        backward = _rows(forward.t().to_sparse_csr)
+        gather = _ones(owner, len(particles))
+        return Block(
+            particles, owner, matched, strength, energy, counted, forward, backward, gather
+        )
+
+    def _statistics(self, rows: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """b, a, e and where e counts, of some images."""
+        device, optics = self.device, self.data.optics
+        pick = points.to(device)
+        plane = self.data.lattice.frequencies.to(device)[pick]
+        s = plane.norm(dim=-1) / optics.pixel_size_angstrom
+        dose = self._dose[rows].to(device)
+        contrast = ctf(plane, self._ctf.take(rows).to(device))
+        left = torch.ones_like(contrast)
+        weight = torch.ones_like(contrast)
+        if self._weight.dose:
+            left = dose_weights(s, dose, optics.voltage_kv)
+        if self._weight.tilt:
+            weight = weight * tilt_weights(self._tilt[rows].to(device))[:, None]
+        if self._weight.dose_mask:
+            weight = weight * dose_mask(s, dose, optics.voltage_kv)
+        # T / h² and h.
+        filtered = torch.ones_like(contrast)
+        if optics.ctf_premultiplied:
+            filtered = contrast
+        ratio = left if optics.ctf_premultiplied else left * contrast
+        if optics.dose_weighted:
+            exposure = dose_weights(s, dose, optics.voltage_kv)
+            filtered = filtered * exposure
+            ratio = ratio / exposure
+        samples = self.data.images.take(rows)[:, points].to(device)
+        h2 = filtered.square()
+        counted = (h2 >= _LEAST_FILTER).to(weight.dtype) * (weight > 0)
+        energy = counted * weight * samples.abs().square() / h2.clamp(min=_LEAST_FILTER)
+        return samples * (weight * ratio), weight * (ratio * filtered).square(), energy, counted
+
+
+def _interpolation(points: Tensor, ball: Ball) -> Tensor:
+    """Sparse ``(point, voxel)`` matrix of trilinear weights; points are in Fourier pixels."""
+    low = torch.floor(points)
+    part = points - low
+    base = low.to(torch.int64)
+    columns, weights = [], []
+    for corner in product((0, 1), repeat=3):
+        offset = torch.tensor(corner, device=points.device)
+        shares = torch.where(offset.bool(), part, 1 - part)
+        columns.append(ball.numbers(base + offset))
+        weights.append(shares.prod(dim=-1))
+    rows = torch.arange(0, 8 * len(points) + 1, 8, device=points.device, dtype=torch.int32)
+    numbers = torch.stack(columns, dim=1).flatten().to(torch.int32)
+    values = torch.stack(weights, dim=1).flatten()
+    shape = (len(points), len(ball))
+    return _rows(
+        lambda: torch.sparse_csr_tensor(rows, numbers, values, shape, check_invariants=False)
+    )
+
+
+def _ones(owner: Tensor, particles: int) -> Tensor:
+    """Sparse ``(particle, image)`` ones; owners ascend."""
+    counts = torch.bincount(owner, minlength=particles)
+    rows = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
+    images = torch.arange(len(owner), device=owner.device, dtype=torch.int32)
+    values = torch.ones(len(owner), device=owner.device)
+    shape = (particles, len(owner))
+    return _rows(
+        lambda: torch.sparse_csr_tensor(rows, images, values, shape, check_invariants=False)
+    )
+
+
+def _rows(make: Callable[[], Tensor]) -> Tensor:
+    """A matrix in sparse rows, without the notice that torch still calls them new."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        warnings.filterwarnings("ignore", message="Sparse invariant checks")
+        return make()

@@ -1,0 +1,98 @@
+"""How many components, and to which radius: asked of particles that the components never saw.
+
+The set is halved. Components fitted to one half are handed to the other, where only the mean and
+the covariance C of z along them are fitted, a handful of numbers: an axis that followed noise
+has no variance there. Its eigenvalues, and the rise in log-likelihood that each axis brings, say
+what is real, with no label and no threshold on the maps themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.learn.linear_em import Blocks, LinearModel, sufficient
+
+# An axis counts that brings this many nats on unseen particles, and this share of all axes'.
+_LEAST_GAIN = 4.0
+_LEAST_SHARE = 0.05
+_TRANSFER_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Components of one half as the other half sees them.
+
+    Attributes
+    ----------
+    axes
+        ``(component, component)`` columns: directions in z, those that explain most first.
+    variance
+        ``(component,)`` of z along them.
+    gains
+        ``(component,)`` nats that each axis adds to the log-likelihood of the unseen particles.
+    """
+
+    axes: Tensor
+    variance: Tensor
+    gains: Tensor
+
+    def applied(self, model: LinearModel, components: int) -> LinearModel:
+        """The model of the first half along the first axes, of unit variance on the other."""
+        scale = self.variance[:components].clamp(min=1e-6).sqrt()
+        turn = (self.axes[:, :components] * scale).to(model.free.dtype)
+
+        def turned(values: Tensor) -> Tensor:
+            return torch.cat([values[..., :1], values[..., 1:] @ turn], dim=-1)
+
+        return replace(
+            model,
+            free=turned(model.free),
+            basis=turned(model.basis),
+            prior=model.prior[:, : 1 + components].contiguous(),
+        )
+
+
+def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> Transfer:
+    """Hand the components of a model to the particles of other blocks."""
+    quadratic, linear = sufficient(model, blocks, shells)
+    strength = 2 * quadratic[:, 1:, 1:]
+    right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
+    width = strength.shape[1]
+    eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
+    covariance, mean = eye.clone(), torch.zeros_like(right[0])
+    for _ in range(_TRANSFER_STEPS):
+        inverse = torch.linalg.inv(covariance + 1e-9 * eye)
+        spread = torch.linalg.inv(strength + inverse)
+        mu = (spread @ (right + inverse @ mean)[..., None])[..., 0]
+        mean = mu.mean(0)
+        covariance = (mu - mean).T @ (mu - mean) / len(mu) + spread.mean(0)
+    variance, axes = torch.linalg.eigh(covariance)
+    variance, axes = variance.flip(0), axes.flip(1)
+    shifted = right - strength @ mean
+    totals = [
+        _log_likelihood(strength, shifted, axes[:, :count] * variance[:count].sqrt())
+        for count in range(width + 1)
+    ]
+    return Transfer(axes, variance, torch.tensor(totals).diff())
+
+
+def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
+    """Σ ½ gᵀ Rᵀ (I + Rᵀ A R)⁻¹ R g − ½ log|I + Rᵀ A R| with covariance R Rᵀ of z."""
+    if root.shape[1] == 0:
+        return 0.0
+    pulled = right @ root
+    eye = torch.eye(root.shape[1], dtype=root.dtype, device=root.device)
+    precision = eye + root.T @ strength @ root
+    solved = torch.linalg.solve(precision, pulled[..., None])[..., 0]
+    return float(((pulled * solved).sum(-1) - torch.logdet(precision)).sum() / 2)
+
+
+def count_components(gains: Tensor) -> int:
+    """How many axes are real, from the nats that each brings on unseen particles."""
+    total = gains.clamp(min=0).sum()
+    real = (gains >= _LEAST_GAIN) & (gains >= _LEAST_SHARE * total)
+    # Axes come in order; those after the first that fails do not count.
+    return int(real.long().cumprod(0).sum())

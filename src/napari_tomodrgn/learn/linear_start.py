@@ -1,0 +1,132 @@
+"""Where expectation maximisation starts: the mean map, then the leading covariance directions.
+
+The slope of the likelihood with the covariance C of the particles' signals, at C = 0, is
+Σ_p (r_p r_p† − D_p) with r_p the back-projected residual of a particle against the mean and D_p
+its curvature: its leading directions are those in which the likelihood rises first. They are
+found from the particles' Gram matrix of r_p, weighed by the expected signal power, whose diagonal
+(where a particle's noise meets itself) is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.learn.linear_em import (
+    Blocks,
+    LinearModel,
+    expect,
+    maximise,
+    noise_of,
+)
+from napari_tomodrgn.learn.linear_grid import Ball
+from napari_tomodrgn.learn.linear_samples import Block
+
+_MEAN_STEPS = 6
+# Particles whose residuals are compared: a matrix of this many squared.
+_MOST_COMPARED = 2000
+
+
+def mean_model(ball: Ball, blocks: Blocks, shells: Tensor, share: float) -> LinearModel:
+    """Mean map and noise of a set, no components yet."""
+    count = int(max(ball.shells.max(), shells.max())) + 1
+    device = ball.shells.device
+    model = LinearModel(
+        ball,
+        torch.zeros((len(ball), 2, 1), device=device),
+        torch.zeros((len(ball), 2, 1), device=device),
+        torch.ones(count, device=device),
+        torch.full((count, 1), 1e-6, device=device),
+        share,
+    )
+    for _ in range(2):
+        found = expect(model, blocks, shells)
+        if not model.basis.any():
+            model = replace(model, noise=noise_of(found, shells, count))
+            found = expect(model, blocks, shells)
+            mean = found.curvature.mean()
+            model = replace(model, prior=torch.full_like(model.prior, float(mean) * 1e-2))
+        model = maximise(model, blocks, shells, found, _MEAN_STEPS)
+        found = expect(model, blocks, shells)
+        model = replace(model, noise=noise_of(found, shells, count))
+        model = replace(model, prior=signal_prior(model, found.curvature))
+    return model
+
+
+def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:
+    """Inverse power of the mean map's shells beyond what noise puts there."""
+    shells = model.ball.shells
+    count = len(model.prior)
+    number = torch.bincount(shells, minlength=count).clamp(min=1)[:, None]
+    square = model.free.square().sum(1)
+    noise = 1 / curvature.clamp(min=float(curvature.mean()) * 1e-3)[:, None]
+    square = torch.zeros_like(model.prior).index_add_(0, shells, square) / number
+    noise = torch.zeros_like(model.prior[:, :1]).index_add_(0, shells, noise) / number
+    power = torch.maximum(square - noise, square * 0.1)
+    return 1 / power.clamp(min=1e-20)
+
+
+def residual_maps(model: LinearModel, blocks: Blocks, shells: Tensor) -> Tensor:
+    """``(particle, voxel, 2)`` back-projected residual of each particle against the mean."""
+    precision = model.precision(shells)
+    found = [_of_block(model, block, precision) for block in blocks()]
+    return torch.cat(found)
+
+
+def _of_block(model: LinearModel, block: Block, precision: Tensor) -> Tensor:
+    points = len(precision)
+    mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
+    pulled = precision[:, None] * (block.matched - block.strength[..., None] * mean)
+    columns, weights = block.forward.col_indices(), block.forward.values()
+    count, voxels = len(block.particles), len(model.ball)
+    place = block.owner.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
+    spread = pulled.reshape(-1, 1, 2) * weights.reshape(-1, 8, 1)
+    total = pulled.new_zeros((count * voxels, 2))
+    total.index_add_(0, place, spread.reshape(-1, 2))
+    total = total.reshape(count, voxels, 2)
+    mirrored = total[:, model.ball.mirror] * total.new_tensor([1.0, -1.0])
+    return torch.where(model.ball.on_plane[:, None], total + mirrored, total)
+
+
+def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
+    """Latents ``(particle, component)`` of unit variance along the leading directions.
+
+    Parameters
+    ----------
+    maps
+        ``(particle, voxel, 2)`` residuals.
+    power
+        ``(voxel,)`` expected signal power, any scale.
+    components
+        How many directions.
+    """
+    weighted = (maps * power.sqrt()[:, None]).flatten(1).double()
+    gram = weighted @ weighted.T
+    gram.fill_diagonal_(0)
+    _, vectors = torch.linalg.eigh(gram)
+    leading = vectors[:, -components:].flip(1)
+    largest = leading.abs().argmax(0)
+    leading = leading * torch.sign(leading[largest, torch.arange(components)])
+    centred = leading - leading.mean(0)
+    scaled: Tensor = centred / centred.square().mean(0).sqrt()
+    return scaled
+
+
+def with_components(
+    model: LinearModel, blocks: Blocks, shells: Tensor, latents: Tensor
+) -> LinearModel:
+    """The mean model with components fitted to given latents, which are taken for uncertain."""
+    width = latents.shape[1]
+    room = model.basis.new_zeros((*model.basis.shape[:2], width))
+    # Stronger than on the mean: particles differ by less than what they share.
+    prior = torch.cat([model.prior, (10 * model.prior[:, :1]).expand(-1, width)], dim=1)
+    started = replace(
+        model,
+        free=torch.cat([model.free, room], dim=2),
+        basis=torch.cat([model.basis, room], dim=2),
+        prior=prior.contiguous(),
+    )
+    found = expect(started, blocks, shells, given=latents)
+    return maximise(started, blocks, shells, found, 4)
