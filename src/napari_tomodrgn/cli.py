@@ -171,6 +171,34 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _cluster_numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be numbers such as 1,4, got {text}") from error
+
+
+def _select(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--clusters",
+        metavar="1,4",
+        type=_cluster_numbers,
+        help="particles of these clusters (analysis/clusters.csv of the run)",
+    )
+    which.add_argument(
+        "--selection", metavar="NAME", help="named selection (analysis/selections of the run)"
+    )
+    which.add_argument(
+        "--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line"
+    )
+    add = parser.add_argument
+    add("--out", metavar="FILE.star", type=Path, required=True, help="star file to write")
+    add("--invert", action="store_true", help="all other particles instead")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+
+
 def _simulate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder to make")
@@ -199,6 +227,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "embed": ("latents of particles, by a trained run", _embed),
     "decode": ("maps of particles or latents, by a trained run", _decode),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
+    "select": ("write some particles of a run back as the star file they came from", _select),
     "simulate": ("write a data set with known states", _simulate),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
+from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
 from napari_tomodrgn.cli import YES_NO
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import Problem, inspect_particles, summary
-from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -211,14 +212,27 @@ def _chosen(particles: ParticleSet, file: Path | None) -> ParticleSet:
     """The particles whose ids stand in a text file, one a line; all without a file."""
     if file is None:
         return particles
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{file}: cannot be read as a list of particles ({error}).") from error
-    ids = [line.strip() for line in lines if line.strip()]
-    if not ids:
-        raise BadInputError(f"{file}: holds no particle ids.")
-    return particles.select(ids)
+    return particles.select(read_ids(file))
+
+
+def select(options: Namespace) -> int:
+    """Write some particles of a run as a star file, all else untouched."""
+    if options.out.suffix != ".star":
+        raise BadInputError(f"{options.out}: the file to write must end in .star.")
+    run = Run.open(options.run)
+    if options.selection is not None:
+        ids = list(load_selection(run.path, options.selection).particles)
+    elif options.clusters is not None:
+        ids = ids_of_clusters(run.path, options.clusters)
+    else:
+        ids = read_ids(options.particles)
+    particles = run.particles(options.images)
+    chosen = particles.select(ids)
+    if options.invert:
+        chosen = particles.take(~particles.particles.index.isin(chosen.ids))
+    written = write_subset(chosen, options.out)
+    say(f"{len(chosen)} of {len(particles)} particles → {written}")
+    return 0
 
 
 def simulate(options: Namespace) -> int:

@@ -1,0 +1,142 @@
+"""Named sets of particles of a run: JSON files in ``RUN/analysis/selections``, and lists of ids.
+
+A selection is ``{"name": ..., "particles": [identities], "color": "#rrggbb"}``, in a file called
+after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import write_text
+
+# What may stand in a file name everywhere; no dot first, so that nothing is hidden or above.
+_NAME = re.compile(r"[\w+-][\w .+-]{0,99}")
+
+
+class Selection(BaseModel):
+    """A named set of particles.
+
+    Attributes
+    ----------
+    name
+        Letters, digits, spaces and ``_ . + -``.
+    particles
+        Identities ``"<tomogram>/<particle>"``, in order.
+    color
+        ``#rrggbb``, or empty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    particles: tuple[str, ...]
+    color: str = ""
+
+
+def selection_names(run: str | Path) -> list[str]:
+    """Names of the selections of a run directory, sorted."""
+    return sorted(path.stem for path in _folder(run).glob("*.json"))
+
+
+def save_selection(run: str | Path, selection: Selection) -> Path:
+    """Write a selection, replacing one of the same name; the file is returned."""
+    path = _file(run, selection.name)
+    write_text(path, selection.model_dump_json(indent=2) + "\n")
+    return path
+
+
+def load_selection(run: str | Path, name: str) -> Selection:
+    """Read a selection by its name.
+
+    Raises
+    ------
+    BadInputError
+        If there is none of that name, or its file is damaged.
+    """
+    path = _file(run, name)
+    try:
+        return Selection.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(selection_names(run)) or "none"
+        raise BadInputError(
+            f"{run}: no selection is called {name!r}; there are: {known}.", code="no-selection"
+        ) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"{path}: not a selection (JSON with name, particles, color).", code="bad-selection"
+        ) from error
+
+
+def delete_selection(run: str | Path, name: str) -> None:
+    """Remove a selection; one that is not there is no error."""
+    _file(run, name).unlink(missing_ok=True)
+
+
+def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
+    """Particles of some clusters, from ``RUN/analysis/clusters.csv`` (particle_id, cluster).
+
+    Raises
+    ------
+    BadInputError
+        If the run has no such table, or not all of these clusters.
+    """
+    path = Path(run) / "analysis" / "clusters.csv"
+    try:
+        table = pd.read_csv(path, dtype={"particle_id": str})
+        ids, numbers = table["particle_id"], table["cluster"].astype(int)
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"{run}: has no clusters yet ({path.name}).",
+            remedy="Cluster the latents first, or name the particles with --particles.",
+            code="no-clusters",
+        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInputError(
+            f"{path}: not a table with the columns particle_id and cluster.", code="bad-clusters"
+        ) from error
+    wanted = set(clusters)
+    if missing := sorted(wanted - set(numbers)):
+        known = ", ".join(map(str, sorted(set(numbers))))
+        raise BadInputError(
+            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
+        )
+    return [str(name) for name in ids[numbers.isin(wanted)]]
+
+
+def read_ids(path: str | Path) -> list[str]:
+    """Identities of particles from a text file, one a line.
+
+    Raises
+    ------
+    BadInputError
+        If the file cannot be read or holds none.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: cannot be read as a list of particles ({error}).") from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise BadInputError(f"{path}: holds no particle ids.")
+    return ids
+
+
+def _folder(run: str | Path) -> Path:
+    return Path(run) / "analysis" / "selections"
+
+
+def _file(run: str | Path, name: str) -> Path:
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise BadInputError(
+            f"A selection cannot be called {name!r}.",
+            remedy="Use letters, digits, spaces and _ . + - only.",
+            code="bad-name",
+        )
+    return _folder(run) / f"{name}.json"
