@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.physics.shells import shell_correlation
 
 FloatArray = NDArray[np.float64]
 
@@ -52,14 +54,6 @@ def shell_radii(box_size_px: int) -> FloatArray:
     return np.asarray(np.sqrt(squared))
 
 
-def _half_weights(box_size_px: int) -> FloatArray:
-    """How often each column of ``rfftn`` stands in the full transform."""
-    weights = np.full(box_size_px // 2 + 1, 2.0)
-    weights[0] = 1.0
-    weights[-1] = 1.0
-    return weights
-
-
 def fsc(first: Volume, second: Volume, mask: FloatArray | None = None) -> FscCurve:
     """Fourier shell correlation of two maps of the same box.
 
@@ -73,19 +67,9 @@ def fsc(first: Volume, second: Volume, mask: FloatArray | None = None) -> FscCur
     if first.data.shape != second.data.shape:
         raise ValueError(f"maps of {first.data.shape} and {second.data.shape} do not compare")
     factor = 1.0 if mask is None else mask
-    a = np.fft.rfftn(first.data.astype(np.float64) * factor)
-    b = np.fft.rfftn(second.data.astype(np.float64) * factor)
+    one, two = (torch.from_numpy(volume.data * factor).double() for volume in (first, second))
+    correlation = shell_correlation(one, two).numpy()
     box = first.box_size_px
-    shells = np.rint(shell_radii(box)).astype(int).ravel()
-    weights = np.broadcast_to(_half_weights(box), a.shape)
-
-    def by_shell(values: FloatArray) -> FloatArray:
-        total = np.bincount(shells, weights=(values * weights).ravel())
-        return np.asarray(total[: box // 2 + 1])
-
-    cross = by_shell((a * b.conj()).real)
-    power = np.sqrt(by_shell(np.abs(a) ** 2) * by_shell(np.abs(b) ** 2))
-    correlation = np.divide(cross, power, out=np.zeros_like(cross), where=power > 0)
     frequency = np.arange(box // 2 + 1) / (box * first.voxel_size_angstrom)
     return FscCurve(correlation, frequency)
 

@@ -28,6 +28,7 @@ from napari_tomodrgn.learn.backproject import BackProjection, back_project
 from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
 from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.physics.shells import figure_of_merit
 
 # Particles read at a time: images are never all in memory.
 _BLOCK = 256
@@ -154,10 +155,10 @@ def _block_sums(
     tilts = TiltData(particles, images, lattice, weight)
     sums = run_to_end(back_project(tilts, torch.arange(len(particles))))
     # Each block has a scale and a mean weight of its own: undo both, so that blocks add up.
-    weight_mean = tilts.mean_weight
+    factor = tilts.mean_weight * tilts.mean_power
     return BackProjection(
-        sums.numerator * (images.scale * weight_mean),
-        sums.denominator * weight_mean,
+        sums.numerator * (images.scale * factor),
+        sums.denominator * factor,
         sums.box_size_px,
     )
 
@@ -172,24 +173,9 @@ def _finish(one: BackProjection, two: BackProjection, particles: ParticleSet) ->
     curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
     return Reconstruction(
         map=whole,
-        filtered=filter_shells(whole, figure_of_merit(curve)),
+        filtered=filter_shells(whole, figure_of_merit(torch.from_numpy(curve.correlation)).numpy()),
         half1=half1,
         half2=half2,
         fsc=curve,
         particles=len(particles),
     )
-
-
-def figure_of_merit(curve: FscCurve, threshold: float = 0.143) -> np.ndarray:
-    """√(2 FSC / (1 + FSC)) by shell, 0 from where the FSC first falls below ``threshold``.
-
-    The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
-    J. Mol. Biol. 2003).
-    """
-    correlation = np.clip(curve.correlation, 0, 1)
-    factors = np.sqrt(2 * correlation / (1 + correlation))
-    below = np.flatnonzero(curve.correlation[1:] < threshold)
-    if len(below):
-        factors[below[0] + 1 :] = 0
-    factors[0] = 1.0
-    return np.asarray(factors)

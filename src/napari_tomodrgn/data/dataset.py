@@ -16,8 +16,11 @@ from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
 from napari_tomodrgn.physics.lattice import HalfPlane
 
-# The mean weight is taken over this many images, spread evenly over the set.
-_WEIGHT_IMAGES = 2000
+# Means over the set are taken over this many images, spread evenly over it.
+_MEAN_IMAGES = 1000
+# Floor of the noise power of a filtered image, as a share of that of an unfiltered one: where the
+# filter is smaller, what stands in the file is interpolation and rounding rather than its noise.
+_NOISE_FLOOR = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,10 @@ class TiltBatch:
         ``(image, point)`` sign that undoes the CTF's phase flips; 1 for pre-multiplied images.
     weights
         ``(image, point)`` how much a sample counts; 0 where it does not; mean 1 over the set.
+    precision
+        ``(image, point)`` inverse noise power. An image that was multiplied by its CTF, and by a
+        dose filter, has its noise multiplied too; 1 / filter² makes the noise white again.
+        Scaled so that whitened samples have a mean square of 1.
     rotations
         ``(image, 3, 3)`` reference → image.
     training
@@ -54,6 +61,7 @@ class TiltBatch:
     transfer: Tensor
     phase: Tensor
     weights: Tensor
+    precision: Tensor
     rotations: Tensor
     training: Tensor
 
@@ -102,9 +110,13 @@ class TiltData:
         self._weight = weight
         self._s = lattice.frequencies.cpu().norm(dim=-1) / self.optics.pixel_size_angstrom
         self.training = torch.ones(self.image_count, dtype=torch.bool)
+        spread = np.linspace(0, self.image_count - 1, min(self.image_count, _MEAN_IMAGES))
+        rows = torch.from_numpy(spread.astype(np.int64))
         self.mean_weight = 1.0
-        spread = np.linspace(0, self.image_count - 1, min(self.image_count, _WEIGHT_IMAGES))
-        self.mean_weight = float(self._weights(torch.from_numpy(spread.astype(np.int64))).mean())
+        self.mean_weight = float(self._weights(rows).mean())
+        self.mean_power = 1.0
+        _, _, precision = self._transfer(rows)
+        self.mean_power = float((precision * images.take(rows).abs().square()).mean())
 
     @property
     def tilts(self) -> int:
@@ -139,7 +151,7 @@ class TiltData:
             counts.cumsum(0) - counts, counts
         )
         rows = starts[owner] + offset
-        transfer, phase = self._transfer(rows, device)
+        transfer, phase, precision = self._transfer(rows, device)
         return TiltBatch(
             particles=particles.to(device),
             owner=owner.to(device),
@@ -148,19 +160,27 @@ class TiltData:
             transfer=transfer,
             phase=phase,
             weights=self._weights(rows, device),
+            precision=precision,
             rotations=self._rotations[rows].to(device),
             training=self.training[rows].to(device),
         )
 
-    def _transfer(self, rows: Tensor, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    def _transfer(
+        self, rows: Tensor, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Transfer, phase and precision of some images."""
         contrast = ctf(self.lattice.frequencies.to(device), self._ctf.take(rows).to(device))
-        transfer = contrast.square() if self.optics.ctf_premultiplied else contrast
-        phase = torch.ones_like(contrast) if self.optics.ctf_premultiplied else contrast.sign()
+        ones = torch.ones_like(contrast)
+        transfer, phase, applied = contrast, contrast.sign(), ones
+        if self.optics.ctf_premultiplied:
+            transfer, phase, applied = contrast.square(), ones, contrast
         if self.optics.dose_weighted:
-            transfer = transfer * dose_weights(
+            dose = dose_weights(
                 self._s.to(device), self._dose[rows].to(device), self.optics.voltage_kv
             )
-        return transfer, phase
+            transfer, applied = transfer * dose, applied * dose
+        precision = (1 + _NOISE_FLOOR) / (applied.square() + _NOISE_FLOOR) / self.mean_power
+        return transfer, phase, precision
 
     def _weights(self, rows: Tensor, device: torch.device | str = "cpu") -> Tensor:
         s, dose = self._s.to(device), self._dose[rows].to(device)

@@ -1,8 +1,9 @@
-"""Weighted Fourier back-projection: density = Σ w T x / Σ w T², voxel by voxel.
+"""Weighted Fourier back-projection: density = Σ w p T x / Σ w p T², voxel by voxel.
 
-T is what the density was multiplied with in the image: the CTF. Pre-multiplied images are T' x
-already, so their sums are Σ w x and Σ w T'², with T' the CTF. Every sample adds to the eight
-voxels around it; colliding samples add up.
+T is what the density was multiplied with in the image, p the inverse power of the image's noise:
+for images as recorded T is the CTF and p is 1; for pre-multiplied ones T is CTF² and p is 1 / CTF²,
+so that x counts as it is. Every sample adds to the eight voxels around it; colliding samples add
+up.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from napari_tomodrgn.physics.fourier import (
     FourierAccumulator,
     cropped,
     gridding,
-    shell_indices,
     volume_from_transform,
 )
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane, slice_frequencies
+from napari_tomodrgn.physics.shells import shell_indices
 
 # Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
 OVERSAMPLING = 2
@@ -77,23 +78,26 @@ class BackProjection:
 
 
 def back_project(
-    data: TiltData, particles: Tensor, device: torch.device | str = "cpu"
+    data: TiltData,
+    particles: Tensor,
+    device: torch.device | str = "cpu",
+    *,
+    training_only: bool = False,
 ) -> Generator[int, None, BackProjection]:
-    """Sums over some particles of a set (rows), yielding how many are done."""
+    """Sums over some particles of a set (rows), yielding how many are done.
+
+    ``training_only`` leaves out images that are held out.
+    """
     box = data.lattice.box_size_px
     accumulator = FourierAccumulator(box * OVERSAMPLING, device)
     lattice = data.lattice.to(device)
     for start in range(0, len(particles), _PARTICLES_AT_A_TIME):
         batch = data.batch(particles[start : start + _PARTICLES_AT_A_TIME], device)
         frequencies = slice_frequencies(lattice.frequencies, batch.rotations)
-        # transfer is T, or T'² where the images are T' x already.
-        premultiplied = data.optics.ctf_premultiplied
-        factor = torch.ones_like(batch.transfer) if premultiplied else batch.transfer
-        accumulator.add(
-            frequencies,
-            batch.samples * (batch.weights * factor),
-            batch.weights * batch.transfer * factor,
-        )
+        factor = batch.weights * batch.precision * batch.transfer
+        if training_only:
+            factor = factor * batch.training[:, None]
+        accumulator.add(frequencies, batch.samples * factor, batch.transfer * factor)
         yield min(start + _PARTICLES_AT_A_TIME, len(particles))
     return BackProjection(*accumulator.sums(), box)
 

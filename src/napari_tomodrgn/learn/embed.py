@@ -26,7 +26,7 @@ _PARTICLES_IN_MEMORY = 128
 
 def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -> Posterior:
     """Posterior of each particle of a batch, from all images or from those not held out."""
-    samples = batch.samples * batch.phase
+    samples = batch.samples * (batch.phase * batch.precision.sqrt())
     if not training_only:
         return encoder(samples, batch.owner, batch.slot, batch.size)  # type: ignore[no-any-return]
     used = batch.training

@@ -1,6 +1,6 @@
 """What training minimises: weighted squared error per Fourier sample, and the KL divergence.
 
-reconstruction = mean w |x − T F(k, z)|²        over training images, w of mean 1
+reconstruction = mean w p |x − T F(k, z)|²      w: weights of mean 1, p: inverse noise power
 kl             = mean −½ Σ (1 + logvar − μ² − exp logvar)
 total          = reconstruction + β kl / M       M: Fourier samples of one particle
 controlled:      reconstruction + γ (β − kl)² / M
@@ -69,7 +69,8 @@ def squared_errors(batch: TiltBatch, points: Points, amplitudes: Tensor) -> Tens
     """Weighted squared error at each point; ``amplitudes`` are F(k, z) there."""
     at = (points.image, points.sample)
     residual = batch.samples[at] - batch.transfer[at] * amplitudes
-    return batch.weights[at] * torch.view_as_real(residual).square().sum(-1)
+    weights = batch.weights[at] * batch.precision[at]
+    return weights * torch.view_as_real(residual).square().sum(-1)
 
 
 def point_frequencies(batch: TiltBatch, points: Points, frequencies: Tensor) -> Tensor:

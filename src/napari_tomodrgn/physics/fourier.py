@@ -176,11 +176,3 @@ class FourierAccumulator:
 def _mirrored_plane(plane: Tensor) -> Tensor:
     """The plane with both axes negated: value at (-z, -y)."""
     return torch.roll(torch.flip(plane, dims=(0, 1)), shifts=(1, 1), dims=(0, 1))
-
-
-def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tensor:
-    """Rounded distance from the origin, in Fourier pixels, of each voxel of a half-space grid."""
-    axis = torch.fft.fftfreq(box_size_px, 1 / box_size_px, device=device)
-    half = torch.arange(box_size_px // 2 + 1, device=device, dtype=axis.dtype)
-    radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
-    return torch.round(torch.sqrt(radius2)).to(torch.int64)

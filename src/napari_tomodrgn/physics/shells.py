@@ -1,0 +1,46 @@
+"""Shells of Fourier space: where voxels lie, and how two maps agree in each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tensor:
+    """Rounded distance from the origin, in Fourier pixels, of each voxel of a half-space grid."""
+    axis = torch.fft.fftfreq(box_size_px, 1 / box_size_px, device=device)
+    half = torch.arange(box_size_px // 2 + 1, device=device, dtype=axis.dtype)
+    radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
+    return torch.round(torch.sqrt(radius2)).to(torch.int64)
+
+
+def shell_correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Fourier shell correlation of two real volumes ``(n, n, n)``, shells 0 … n/2."""
+    box = first.shape[0]
+    a, b = torch.fft.rfftn(first), torch.fft.rfftn(second)
+    # Columns between the first and the last stand for two halves of the full transform.
+    twice = torch.full((box // 2 + 1,), 2.0, dtype=first.dtype, device=first.device)
+    twice[0] = twice[-1] = 1.0
+    shells = shell_indices(box, first.device).flatten()
+
+    def by_shell(values: Tensor) -> Tensor:
+        return torch.bincount(shells, weights=(values * twice).flatten())[: box // 2 + 1]
+
+    cross = by_shell((a * b.conj()).real)
+    power = (by_shell(a.abs().square()) * by_shell(b.abs().square())).sqrt()
+    return torch.where(power > 0, cross / power.clamp(min=1e-300), 0.0)
+
+
+def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
+    """√(2 FSC / (1 + FSC)) by shell, 0 from where the FSC first falls below ``threshold``.
+
+    The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
+    J. Mol. Biol. 2003).
+    """
+    clipped = correlation.clamp(0, 1)
+    factors = torch.sqrt(2 * clipped / (1 + clipped))
+    below = torch.nonzero(correlation[1:] < threshold)
+    if len(below):
+        factors[int(below[0]) + 1 :] = 0
+    factors[0] = 1.0
+    return factors
