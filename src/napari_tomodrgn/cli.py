@@ -76,6 +76,18 @@ def _source(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument(
         "--dialect", metavar="NAME", help="which program wrote the star file (default: recognised)"
     )
+    parser.add_argument(
+        "--pixel-size",
+        metavar="A",
+        type=_positive,
+        help="pixel size of the images in Å, instead of the star file's",
+    )
+    parser.add_argument(
+        "--hand",
+        type=int,
+        choices=[-1, 1],
+        help="whether defocus grows (-1) or shrinks (1) with height, instead of rlnTomoHand",
+    )
 
 
 def _count(text: str) -> int:

@@ -16,7 +16,7 @@ from napari_tomodrgn.cli import YES_NO
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import Problem, inspect_particles, summary
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import Overrides, ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
@@ -35,9 +35,19 @@ DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0
 DEMO_EPOCHS = 25
 
 
+def _read(options: Namespace) -> ParticleSet:
+    """The particles that a command line names; what a run to resume overrode stays so."""
+    overrides = Overrides(options.pixel_size, options.hand)
+    if getattr(options, "resume", False) and overrides == Overrides():
+        overrides = Overrides(**Run.open(options.out).info.overrides)
+    return read_particles(
+        options.source, images=options.images, dialect=options.dialect, overrides=overrides
+    )
+
+
 def inspect(options: Namespace) -> int:
     """Say what a star file holds and what is wrong with it."""
-    particles = read_particles(options.source, images=options.images, dialect=options.dialect)
+    particles = _read(options)
     problems = inspect_particles(particles)
     broken = any(problem.severity == "error" for problem in problems)
     report = summary(particles, problems)
@@ -69,7 +79,7 @@ def _print_report(report: dict[str, object], problems: list[Problem]) -> None:
 
 def train(options: Namespace) -> int:
     """Train a run, or go on with one."""
-    particles = read_particles(options.source, images=options.images, dialect=options.dialect)
+    particles = _read(options)
     particles = _chosen(particles, options.particles)
     config = _config_of(options)
     with stop_on_interrupt() as asked:
@@ -122,7 +132,7 @@ def embed(options: Namespace) -> int:
     particles = (
         run.particles(options.images)
         if options.source is None
-        else read_particles(options.source, images=options.images, dialect=options.dialect)
+        else _read(options)
     )
     table = watch(embed_set(run, particles, options.epoch), "Embedding").reset_index()
     with written_atomically(options.out) as temporary:
@@ -196,7 +206,7 @@ def safe_name(particle_id: str) -> str:
 
 def reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
-    particles = read_particles(options.source, images=options.images, dialect=options.dialect)
+    particles = _read(options)
     particles = _chosen(particles, options.particles)
     steps = reconstruct_steps(particles, data=DataConfig(contrast=options.contrast))
     result = watch(steps, "Reconstructing")

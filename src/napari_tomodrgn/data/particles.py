@@ -69,6 +69,22 @@ class Optics:
 
 
 @dataclass(frozen=True)
+class Overrides:
+    """What the user knows better than the star file; None: as the file says.
+
+    Attributes
+    ----------
+    pixel_size_angstrom
+        Of the images. Places in the tomogram stay where the file has them.
+    hand
+        ``rlnTomoHand`` of all tomograms: −1 or 1.
+    """
+
+    pixel_size_angstrom: float | None = None
+    hand: float | None = None
+
+
+@dataclass(frozen=True)
 class TomogramGeometry:
     """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand.
 
@@ -217,6 +233,8 @@ class StarSource:
         Column of the particles' loop that names the image files; empty where none does.
     optimisation_set
         Entries of the optimisation set, where the user named one.
+    overrides
+        What was read otherwise than the files say; it is not written back.
     """
 
     path: Path
@@ -229,3 +247,4 @@ class StarSource:
     tomograms_path: Path | None = None
     image_column: str = "rlnImageName"
     optimisation_set: dict[str, str] = field(default_factory=dict)
+    overrides: Overrides = Overrides()

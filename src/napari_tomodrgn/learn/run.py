@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.particles import Optics, Overrides, ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.checkpoint import load_weights
@@ -57,6 +57,7 @@ class RunInfo(BaseModel):
     points: int
     slots: int
     optics: dict[str, Any]
+    overrides: dict[str, float | None] = {}
     versions: dict[str, str]
     device: str
     command: list[str]
@@ -212,7 +213,12 @@ class Run:
 
     def particles(self, images: str | Path | None = None) -> ParticleSet:
         """The particles as trained, optics with what the configuration overrides."""
-        particles = read_particles(self.particles_star, images=images, dialect=self.info.dialect)
+        particles = read_particles(
+            self.particles_star,
+            images=images,
+            dialect=self.info.dialect,
+            overrides=Overrides(**self.info.overrides),
+        )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
             dose_weighted=self.info.to_optics().dose_weighted,
@@ -309,6 +315,7 @@ def describe(
         points=len(data.lattice),
         slots=data.tilts,
         optics=vars(particles.optics),
+        overrides=vars(particles.source.overrides),
         versions={
             "napari-tomodrgn": metadata.version("napari-tomodrgn"),
             "torch": torch.__version__,

@@ -32,7 +32,7 @@ from napari_tomodrgn.data.dialects.relion import (
 )
 from napari_tomodrgn.data.dialects.subset import write_subset
 from napari_tomodrgn.data.dialects.warptools import PARTICLE_COLUMNS, read_warptools
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import Overrides, ParticleSet
 from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.errors import BadInputError
 
@@ -64,7 +64,11 @@ DIALECTS: dict[str, Dialect] = {
 
 
 def read_particles(
-    source: str | Path, *, images: str | Path | None = None, dialect: str | None = None
+    source: str | Path,
+    *,
+    images: str | Path | None = None,
+    dialect: str | None = None,
+    overrides: Overrides | None = None,
 ) -> ParticleSet:
     """Read particles and their tilt images from a star file.
 
@@ -77,6 +81,8 @@ def read_particles(
         then around it. For a cisTEM star that does not name its stack, the stack itself is welcome.
     dialect
         Name in `DIALECTS`; by default recognised by the columns.
+    overrides
+        What you know better than the star file: pixel size, hand.
 
     Raises
     ------
@@ -89,7 +95,12 @@ def read_particles(
             f"No dialect is called {dialect!r}; known are {', '.join(DIALECTS)}.",
             code="unknown-dialect",
         )
-    named = StarInput(path, read_star(path), Path(images) if images else None)
+    named = StarInput(
+        path,
+        read_star(path),
+        Path(images) if images else None,
+        overrides=overrides or Overrides(),
+    )
     particles = followed(named)
     return DIALECTS[dialect or _recognised(particles)].read(particles)
 

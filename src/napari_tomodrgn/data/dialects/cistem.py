@@ -22,6 +22,8 @@ from napari_tomodrgn.data.dialects.common import (
     image_table,
     joined_names,
     particle_table,
+    refuse_hand,
+    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
@@ -52,10 +54,11 @@ def read_cistem(source: StarInput) -> ParticleSet:
     """Read a cisTEM star whose particle groups are the tilt images of one particle each."""
     table = source.particle_loop()
     table.require(CISTEM_COLUMNS)
+    refuse_hand(source)
     files, stack = _stacks(source, table)
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
-    optics = _optics(table, read_header(files[0]).box_size_px)
+    optics = with_pixel_size(_optics(table, read_header(files[0]).box_size_px), source.overrides)
     images = image_table(
         ids,
         particle,
@@ -83,6 +86,7 @@ def read_cistem(source: StarInput) -> ParticleSet:
         source.blocks,
         table.block,
         rows_are_images=True,
+        overrides=source.overrides,
         image_column=STACK_COLUMN if STACK_COLUMN in table else "",
     )
     return ParticleSet(images, particles, optics, star)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS
+from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS, Optics, Overrides
 from napari_tomodrgn.data.star import StarBlocks
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings
 from napari_tomodrgn.errors import BadInputError
@@ -30,6 +30,8 @@ class StarInput:
         Folder (for cisTEM also the stack) that the user gave.
     named, entries
         The optimisation set that led here, if one did, and what it says.
+    overrides
+        What the user knows better.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class StarInput:
     images: Path | None
     named: Path | None = None
     entries: dict[str, str] = field(default_factory=dict)
+    overrides: Overrides = field(default_factory=Overrides)
 
     def loop(self, names: Sequence[str]) -> StarTable | None:
         """The first of these blocks that is there as a loop."""
@@ -79,6 +82,26 @@ class StarInput:
             raise particles.problem("rlnOpticsGroup", row, found)
         rows = pc.is_in(known, used).to_numpy(zero_copy_only=False)
         return StarTable(self.path, "optics", optics.frame[rows])
+
+
+def with_pixel_size(optics: Optics, overrides: Overrides) -> Optics:
+    """The optics with the pixel size that the user gave, if so."""
+    pixel_size = overrides.pixel_size_angstrom
+    if pixel_size is None:
+        return optics
+    if not 0.0 < pixel_size < np.inf:
+        raise BadInputError(f"The pixel size must be above 0, got {pixel_size}.")
+    return replace(optics, pixel_size_angstrom=pixel_size)
+
+
+def refuse_hand(source: StarInput) -> None:
+    """Raise `BadInputError` if a hand was given for files that have each image's own defocus."""
+    if source.overrides.hand is not None:
+        raise BadInputError(
+            f"{source.path}: has the defocus of each image, so that a hand changes nothing.",
+            remedy="Leave --hand out.",
+            code="unused-override",
+        )
 
 
 def factorize(texts: pa.Array) -> tuple[NDArray[np.int64], list[str]]:

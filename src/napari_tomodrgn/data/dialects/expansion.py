@@ -29,6 +29,7 @@ from napari_tomodrgn.data.dialects.common import (
     particle_table,
     refuse_duplicates,
     text_or_none,
+    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
@@ -119,6 +120,7 @@ def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
         blocks=source.blocks,
         particle_block=expansion.table.block,
         rows_are_images=False,
+        overrides=source.overrides,
         tomogram_blocks=expansion.tomogram_blocks,
         tomograms=tuple(expansion.geometry),
         tomograms_path=tomograms_path,
@@ -138,6 +140,8 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
     tomogram, names = factorize(table.texts("rlnTomoName"))
     blocks = read_star(tomograms_path)
     tilts, geometry, series_pixel = read_tomograms(tomograms_path, blocks, names)
+    if source.overrides.hand is not None:
+        geometry = [replace(known, hand=float(source.overrides.hand)) for known in geometry]
     per_particle = tilts.count[tomogram]
     particle = np.repeat(np.arange(len(table)), per_particle)
     begins = np.cumsum(per_particle) - per_particle
@@ -170,7 +174,7 @@ def _particle_set(
     refuse_duplicates(table, ids)
     poses = _particle_poses(table)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
-    optics = _with_box(expansion.optics, files)
+    optics = with_pixel_size(_with_box(expansion.optics, files), source.overrides)
     depth = _depth(expansion, layout, positions)
     row = expansion.tilt_row
     images = image_table(

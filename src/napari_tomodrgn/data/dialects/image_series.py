@@ -23,6 +23,8 @@ from napari_tomodrgn.data.dialects.common import (
     image_table,
     joined_names,
     particle_table,
+    refuse_hand,
+    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
@@ -94,9 +96,11 @@ def _read(
     source: StarInput, table: StarTable, identity: tuple[pa.Array, pa.Array], dialect: str
 ) -> ParticleSet:
     tomograms, names = identity
+    refuse_hand(source)
     particle, ids = factorize(joined_names(tomograms, names))
     files, stack, stack_index = _image_files(source, table)
-    optics = _optics(source, table, read_header(files[0]).box_size_px)
+    stated = _optics(source, table, read_header(files[0]).box_size_px)
+    optics = with_pixel_size(stated, source.overrides)
     images = image_table(
         ids,
         particle,
@@ -116,10 +120,17 @@ def _read(
             "tomogram": tomograms.take(first).to_pylist(),
             "particle": names.take(first).to_pylist(),
             "tilts": np.bincount(particle),
-            **_positions(table, first, optics.pixel_size_angstrom),
+            **_positions(table, first, stated.pixel_size_angstrom),
         },
     )
-    star = StarSource(source.path, dialect, source.blocks, table.block, rows_are_images=True)
+    star = StarSource(
+        source.path,
+        dialect,
+        source.blocks,
+        table.block,
+        rows_are_images=True,
+        overrides=source.overrides,
+    )
     return ParticleSet(images, particles, optics, star)
 
 
