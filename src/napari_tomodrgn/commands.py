@@ -129,11 +129,7 @@ def embed(options: Namespace) -> int:
     run = Run.open(options.run)
     if options.out.suffix not in (".parquet", ".csv"):
         raise BadInputError(f"{options.out}: the table must end in .parquet or .csv.")
-    particles = (
-        run.particles(options.images)
-        if options.source is None
-        else _read(options)
-    )
+    particles = run.particles(options.images) if options.source is None else _read(options)
     table = watch(embed_set(run, particles, options.epoch), "Embedding").reset_index()
     with written_atomically(options.out) as temporary:
         if options.out.suffix == ".csv":
