@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,14 +30,53 @@ _STAGE_TILT_DEG = 80.0
 _FEW_TILTS = 5
 
 
+Severity = Literal["error", "warning", "info"]
+Verdict = Literal["ok", "info", "warning", "error"]
+
+
 @dataclass(frozen=True)
 class Problem:
     """One finding: how bad, a short stable code, what was found, and what to do about it."""
 
-    severity: Literal["error", "warning", "info"]
+    severity: Severity
     code: str
     message: str
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question that was asked of the data, and the answer, also where all is well.
+
+    Attributes
+    ----------
+    code
+        Short and stable; that of the problem where there is one.
+    verdict
+        ``ok``, or how bad it is. What so little data cannot decide is ``info``, never an alarm.
+    message
+        What was found, a sentence.
+    number
+        The figure behind the verdict, where there is one.
+    why
+        What goes wrong if this is wrong.
+    remedy
+        What to do about it.
+    """
+
+    code: str
+    verdict: Verdict
+    message: str
+    number: float | None = None
+    why: str = ""
+    remedy: str = ""
+
+    @property
+    def problem(self) -> Problem | None:
+        """The check as a problem; None if all is well."""
+        if self.verdict == "ok":
+            return None
+        return Problem(self.verdict, self.code, self.message, self.remedy)
 
 
 def check_stacks(particles: ParticleSet) -> None:
@@ -59,7 +98,26 @@ def check_stacks(particles: ParticleSet) -> None:
 
 def inspect_particles(particles: ParticleSet) -> list[Problem]:
     """All that the files and the numbers of a set give to say, worst first."""
-    problems = [problem for check in _CHECKS for problem in check(particles)]
+    return problems_of(file_checks(particles))
+
+
+def file_checks(particles: ParticleSet) -> list[Check]:
+    """Every question about the files and the numbers with its answer, in the order asked."""
+    done = []
+    for question in _CHECKS:
+        problems = list(question.ask(particles))
+        done += [
+            Check(each.code, each.severity, each.message, None, question.why, each.remedy)
+            for each in problems
+        ]
+        if not problems:
+            done.append(Check(question.code, "ok", question.passed, None, question.why))
+    return done
+
+
+def problems_of(checks: Iterable[Check]) -> list[Problem]:
+    """What of the checks is not well, worst first."""
+    problems = [check.problem for check in checks if check.problem is not None]
     order = {"error": 0, "warning": 1, "info": 2}
     return sorted(problems, key=lambda problem: order[problem.severity])
 
@@ -342,17 +400,79 @@ def _trajectories(particles: ParticleSet) -> Iterator[Problem]:
         )
 
 
-_CHECKS: tuple[Callable[[ParticleSet], Iterator[Problem]], ...] = (
-    _files,
-    _box,
-    _finite,
-    _optics,
-    _defocus,
-    _dose,
-    _tilts,
-    _hidden,
-    _poses,
-    _positions,
-    _repeats,
-    _trajectories,
+@dataclass(frozen=True)
+class _Question:
+    """A check, its code and words if all is well, and why it is asked."""
+
+    ask: Callable[[ParticleSet], Iterator[Problem]]
+    code: str
+    passed: str
+    why: str
+
+
+_CHECKS: tuple[_Question, ...] = (
+    _Question(
+        _files,
+        "files",
+        "All image files are there, whole and of the right box.",
+        "A missing or cut file stops a run, or gives particles the images of others.",
+    ),
+    _Question(_box, "box", "The box is even.", "The centre of an odd box lies elsewhere."),
+    _Question(
+        _finite, "numbers", "All values are numbers.", "One value that is none spoils all results."
+    ),
+    _Question(
+        _optics,
+        "optics",
+        "Voltage, aberration, amplitude contrast and pixel size are plausible.",
+        "They set where the CTF changes sign.",
+    ),
+    _Question(
+        _defocus,
+        "defocus",
+        "All defoci are plausible.",
+        "A wrong defocus turns the contrast of whole shells of frequency around.",
+    ),
+    _Question(
+        _dose,
+        "dose",
+        "Each tilt has a dose of its own, in a plausible range.",
+        "Images are weighted by what the dose has left of them.",
+    ),
+    _Question(
+        _tilts,
+        "tilts",
+        "All particles have as many tilts, at plausible angles.",
+        "Few tilts leave a particle's structure undetermined.",
+    ),
+    _Question(
+        _hidden,
+        "visible-frames",
+        "Every particle has visible frames.",
+        "A particle without frames cannot be embedded.",
+    ),
+    _Question(
+        _poses,
+        "angles-and-shifts",
+        "The particles are aligned, and their shifts stay in the box.",
+        "Without poses there is no structure to compare.",
+    ),
+    _Question(
+        _positions,
+        "positions",
+        "Positions lie inside their tomograms and are different ones.",
+        "Duplicates are taken for independent particles; a wrong unit for another defocus.",
+    ),
+    _Question(
+        _repeats,
+        "images",
+        "Every image belongs to one particle.",
+        "An image used twice makes halves of the data agree that are not independent.",
+    ),
+    _Question(
+        _trajectories,
+        "motion",
+        "There are no motion trajectories that would have to be applied.",
+        "Particles that moved during the series are blurred otherwise.",
+    ),
 )

@@ -1,0 +1,107 @@
+"""What a quick map looks like, in words with the figures behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.analysis.fsc import filter_shells
+from napari_tomodrgn.analysis.preflight_maps import Halves
+from napari_tomodrgn.data.volume import Volume
+
+FloatArray = NDArray[np.float64]
+Word = Literal["particle", "featureless ball", "hollow", "noise"]
+# A map whose variation with direction is less than this share of all its density is a ball.
+_BALL = 0.05
+_HOLLOW = 0.3  # density at the centre over that of the densest shell
+_CORRELATED = 0.3  # mean FSC of shells 2 to 4, below which the halves show different things
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The word for a map and its figures.
+
+    Attributes
+    ----------
+    word
+        What it looks like.
+    structure
+        Share of the density's variance that varies with direction at a radius, of that and what
+        varies with the radius alone, taken between the half maps so that noise adds nothing.
+    centre
+        Mean density near the centre over that of the densest radius, both above the surroundings.
+    agreement
+        Mean FSC of shells 2 to 4.
+    """
+
+    word: Word
+    structure: float
+    centre: float
+    agreement: float
+
+
+def kind_of(halves: Halves, sign: int) -> Kind:
+    """Name what half maps show; ``sign`` makes density positive."""
+    first, second = (_denoised(half, halves) * sign for half in (halves.first, halves.second))
+    radius = radii(first.shape[0])
+    shells = np.minimum(np.rint(radius).astype(int), first.shape[0]).ravel()
+    count = np.bincount(shells)
+    edge = int(0.8 * first.shape[0] / 2)
+
+    def by_radius(values: FloatArray) -> FloatArray:
+        return np.asarray((np.bincount(shells, weights=values.ravel()) / count)[: edge + 1])
+
+    one, two = by_radius(first), by_radius(second)
+    around = (one[-2:].mean() + two[-2:].mean()) / 2
+    profile = (one + two) / 2 - around
+    size = count[: edge + 1]
+    varying = float((size * (by_radius(first * second) - one * two)).sum())
+    radial = float((size * profile**2).sum())
+    structure = max(varying, 0.0) / max(max(varying, 0.0) + radial, 1e-30)
+    inner = max(2, edge // 6)
+    middle = float((size * profile)[:inner].sum() / size[:inner].sum())
+    centre = middle / max(float(profile.max()), 1e-30)
+    agreement = float(halves.fsc.correlation[2:5].mean())
+    return Kind(_word(structure, centre, agreement), structure, centre, agreement)
+
+
+def _word(structure: float, centre: float, agreement: float) -> Word:
+    if agreement < _CORRELATED:
+        return "noise"
+    if structure < _BALL:
+        return "featureless ball"
+    return "hollow" if centre < _HOLLOW else "particle"
+
+
+def _denoised(half: Volume, halves: Halves) -> FloatArray:
+    """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
+    correlation = np.clip(halves.fsc.correlation, 0.0, 1.0)
+    below = np.flatnonzero(correlation[1:] < 0.143)
+    if len(below):
+        correlation[below[0] + 1 :] = 0.0
+    correlation[0] = 1.0
+    return filter_shells(half, correlation).data.astype(np.float64)
+
+
+def radii(box_size_px: int) -> FloatArray:
+    """Distance of each voxel from the centre of a cube, in voxels."""
+    axis = np.arange(box_size_px) - box_size_px // 2
+    squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
+    return np.asarray(np.sqrt(squared))
+
+
+def contrasts(halves: Halves) -> tuple[float, float]:
+    """Density within 0.45 of half the box less that around, over the map's SD, of each half map.
+
+    Positive where particles are denser than what is around them, as they should be.
+    """
+    found = []
+    for half in (halves.first, halves.second):
+        data = _denoised(half, halves)
+        part = radii(len(data)) / (len(data) / 2)
+        inside, around = part < 0.45, (part > 0.7) & (part < 0.95)
+        found.append(float((data[inside].mean() - data[around].mean()) / max(data.std(), 1e-30)))
+    return found[0], found[1]
