@@ -22,12 +22,15 @@ from napari_tomodrgn.learn.events import Losses
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run import Run
 
 # Columns with at most this many different values are coloured by category.
 MAX_CATEGORIES = 20
+# Name of the colour column that shows the named selections.
+SELECTIONS = "selections"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +117,8 @@ class Session:
         Name of the column that colours particles everywhere; empty for none.
     selection
         Identities of the selected particles.
+    selections
+        Named selections of the run, sorted by name.
     focused
         Identity of the particle that is shown as a volume.
     hovered
@@ -140,6 +145,7 @@ class Session:
     axes: tuple[str, str] = ("PC 1", "PC 2")
     colour: str = ""
     selection: frozenset[str] = frozenset()
+    selections: tuple[Selection, ...] = ()
     focused: str | None = None
     hovered: str | None = None
     decoded: Decoded | None = None
@@ -161,6 +167,7 @@ class Session:
         self.decoded = None
         self.focused = self.hovered = None
         self.selection = frozenset()
+        self.selections = ()
         self.latents = None
         self.run = None
         self.epoch = 0
@@ -180,6 +187,7 @@ class Column:
     name: str
     values: NDArray[Any]
     categories: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()  # of the categories, where they have colours of their own
 
     @property
     def categorical(self) -> bool:
@@ -263,6 +271,31 @@ def axis_label(latents: pd.DataFrame, name: str) -> str:
         return name
     _, share = principal_components(latent_matrix(latents))
     return f"{name} ({share[int(name[3:]) - 1]:.0%})"
+
+
+def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:
+    """To which named selection each particle belongs; of several, to the last."""
+    chosen = list(selections)
+    codes = np.full(len(latents), -1, np.int64)
+    for number, selection in enumerate(chosen):
+        codes[mask_of(latents, selection.particles)] = number
+    names = tuple(selection.name for selection in chosen)
+    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in chosen))
+
+
+def colour_column(session: Session) -> Column | None:
+    """What colours the particles of a session now, None for one colour."""
+    table = session.latents
+    if table is None or not session.colour:
+        return None
+    if session.colour == SELECTIONS:
+        return selections_column(table, session.selections) if session.selections else None
+    return column(table, session.particles, session.colour)
+
+
+def combined(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
+    """A selection after ``more`` was lassoed: ``replace``, ``add`` or ``subtract``."""
+    return {"replace": more, "add": now | more, "subtract": now - more}[how]
 
 
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:

@@ -131,3 +131,35 @@ def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPat
     for _ in train(read_particles(tiny_star), tiny_config, folder):
         pass
     return folder
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    """A viewer as large as a small laptop's."""
+    viewer = make_napari_viewer(show=True, strict_qt="raise")
+    viewer.window.resize(1100, 720)
+    return viewer
+
+
+@pytest.fixture
+def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
+    """The dock, as the plugin menu opens it."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
+    qtbot.waitUntil(lambda: widget.latent.isVisible())
+    yield widget
+    widget.controller.close()  # the rest goes with the viewer, which its fixture closes
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
+
+
+@pytest.fixture
+def opened(widget: Any, qtbot: Any) -> Callable[[Path], Any]:
+    """Opens a path in the dock, waits until all is shown, gives the session."""
+
+    def opened(path: Path) -> Any:
+        widget.open(path)
+        qtbot.waitUntil(lambda: widget.session.source is not None, timeout=60_000)
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
+        qtbot.wait(50)  # the redraw at the end of the burst of changes
+        return widget.session
+
+    return opened

@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.scatter import LatentView
 
 POINTS = np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [1.0, -1.0]])
 LEFT = Qt.MouseButton.LeftButton
+PLAIN = Qt.KeyboardModifier.NoModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
@@ -117,7 +118,13 @@ def test_a_lasso_selects_what_it_encloses(view: LatentView, qtbot: Any) -> None:
     corners = [QPoint(left, top), QPoint(right, top), QPoint(right, bottom), QPoint(left, bottom)]
     with qtbot.waitSignal(view.lassoed) as heard, qtbot.assertNotEmitted(view.clicked):
         _drag(view, corners, SHIFT)
-    assert heard.args[0].tolist() == [False, False, True, True]
+    assert heard.args[0].mask.tolist() == [False, False, True, True]
+    assert heard.args[0].how == "add"
+    for held, how in ((Qt.KeyboardModifier.AltModifier, "subtract"), (PLAIN, "replace")):
+        view.lasso_tool = True
+        with qtbot.waitSignal(view.lassoed) as heard:
+            _drag(view, corners, held)
+        assert heard.args[0].how == how
 
 
 def test_points_axes_ring_and_fading_are_painted(view: LatentView) -> None:

@@ -15,25 +15,10 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_tomodrgn.gui.controller import controller_of
 from napari_tomodrgn.gui.layers import LAYER_NAME
+from napari_tomodrgn.gui.scatter import Lassoed
 from napari_tomodrgn.session import mask_of
 
 LONG = 60_000
-
-
-@pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
-    viewer = make_napari_viewer(show=True, strict_qt="raise")
-    viewer.window.resize(1100, 720)
-    return viewer
-
-
-@pytest.fixture
-def widget(viewer: Any, qtbot: Any) -> Any:
-    _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
-    qtbot.waitUntil(lambda: widget.latent.isVisible())
-    yield widget
-    widget.controller.close()  # the rest goes with the viewer, which its fixture closes
-    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
 
 
 def _open(widget: Any, qtbot: Any, path: Path) -> None:
@@ -103,7 +88,7 @@ def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> No
     _open(widget, qtbot, tiny_run)
     mask = np.zeros(24, bool)
     mask[[3, 8]] = True
-    widget.latent.view.lassoed.emit(mask)
+    widget.latent.view.lassoed.emit(Lassoed(mask, "replace"))
     names = widget.session.latents.index
     assert widget.session.selection == {names[3], names[8]}
     assert "2 selected" in widget.latent.status.text()

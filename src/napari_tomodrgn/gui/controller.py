@@ -20,9 +20,10 @@ from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.layers import VolumeLayers
 from napari_tomodrgn.gui.loading import Opened, open_path, sentence
 from napari_tomodrgn.gui.palette import colours_of, hexadecimal
+from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
 from napari_tomodrgn.learn.events import EpochDone, Finished, Preparing, Progress, Started
-from napari_tomodrgn.session import Decoded, Session, TrainingStatus, column, latent_matrix
+from napari_tomodrgn.session import Decoded, Session, TrainingStatus, colour_column, latent_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,7 @@ class Controller(QObject):
         self.opening.failed.connect(self._opening_failed)
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
+        self.selecting = Selecting(self.session, self)
         self.training = Job(
             "tomoDRGN training (it is saved when it is stopped)", self, computes=True
         )
@@ -67,6 +69,7 @@ class Controller(QObject):
         events.sigma.connect(self._decode_focused)
         events.decoded.connect(self._show_decoded)
         events.colour.connect(self._show_decoded)
+        events.selections.connect(self._show_decoded)
 
     # -- verbs --------------------------------------------------------------------------------
 
@@ -104,8 +107,8 @@ class Controller(QObject):
     @property
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
-        decoding = self.decoding.queue.is_busy
-        return not (self.opening.is_busy or decoding or self.training.running)
+        queues = (self.opening, self.decoding.queue, self.selecting.files)
+        return not (self.training.running or any(queue.is_busy for queue in queues))
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
@@ -126,6 +129,7 @@ class Controller(QObject):
         session.problems = opened.problems
         session.particles = opened.particles
         session.run = opened.run
+        session.selections = opened.selections
         if opened.latents is not None:
             self._show_latents(opened.latents, opened.epoch)
         if opened.note:
@@ -153,10 +157,10 @@ class Controller(QObject):
 
     def _colour_of(self, decoded: Decoded) -> str | None:
         session = self.session
-        if not session.colour or session.latents is None or decoded.particle_id is None:
+        values = colour_column(session)
+        if values is None or session.latents is None or decoded.particle_id is None:
             return None
         row = session.latents.index.get_loc(decoded.particle_id)
-        values = column(session.latents, session.particles, session.colour)
         return hexadecimal(colours_of(values, len(session.latents))[row])
 
     def _take_event(self, event: Any) -> None:

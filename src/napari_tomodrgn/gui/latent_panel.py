@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from qtpy import QtGui
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -13,13 +13,17 @@ from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.legend import Legend
 from napari_tomodrgn.gui.palette import colours_of
 from napari_tomodrgn.gui.qt import Signal, make_label
-from napari_tomodrgn.gui.scatter import Click, LatentView
+from napari_tomodrgn.gui.scatter import Click, Lassoed, LatentView
+from napari_tomodrgn.gui.selection_tools import SelectionTools
 from napari_tomodrgn.session import (
+    SELECTIONS,
     Session,
     axis_label,
     axis_names,
+    colour_column,
     colour_names,
     column,
+    combined,
     mask_of,
     resolve_axes,
 )
@@ -42,6 +46,7 @@ class LatentPanel(QWidget):
         self.legend = Legend()
         self.x_axis, self.y_axis, self.colour = QComboBox(), QComboBox(), QComboBox()
         self.status = make_label()
+        self.tools = SelectionTools()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.view, 1)
@@ -82,7 +87,7 @@ class LatentPanel(QWidget):
         axes = resolve_axes(session.axes, names)
         self._fill(names, axes)
         xy = np.stack([column(table, session.particles, name).values for name in axes], axis=1)
-        shade = column(table, session.particles, session.colour) if session.colour else None
+        shade = colour_column(session)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, axes)
         keep = shown == self._shown_run and self._zoomed
@@ -111,6 +116,7 @@ class LatentPanel(QWidget):
         layout = QVBoxLayout(side)
         layout.setContentsMargins(6, 0, 0, 0)
         layout.addLayout(form)
+        layout.addWidget(self.tools)
         layout.addWidget(self.legend, 1)
         layout.addWidget(self.status)
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
@@ -121,11 +127,16 @@ class LatentPanel(QWidget):
         self.view.hovered.connect(self._on_hover)
         self.view.lassoed.connect(self._on_lasso)
         self.view.view_changed.connect(self._on_view_changed)
+        self.tools.lasso_toggled.connect(self._use_lasso)
+        for keys, verb in self.tools.shortcuts():
+            shortcut = _shortcut(keys, self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(verb)
         self.x_axis.activated.connect(self._choose_axes)
         self.y_axis.activated.connect(self._choose_axes)
         self.colour.activated.connect(self._choose_colour)
         events = self._session.events
-        for name in ("latents", "axes", "colour", "particles"):
+        for name in ("latents", "axes", "colour", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
         events.focused.connect(self._mark)
         events.selection.connect(self._mark)
@@ -143,7 +154,8 @@ class LatentPanel(QWidget):
 
     def _fill(self, names: list[str], axes: tuple[str, str]) -> None:
         assert self._session.latents is not None
-        colours = [_ONE_COLOUR, *colour_names(self._session.latents, self._session.particles)]
+        colours = [_ONE_COLOUR, *([SELECTIONS] if self._session.selections else [])]
+        colours += colour_names(self._session.latents, self._session.particles)
         for box, words, chosen in (
             (self.x_axis, names, axes[0]),
             (self.y_axis, names, axes[1]),
@@ -195,10 +207,14 @@ class LatentPanel(QWidget):
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)
 
-    def _on_lasso(self, mask: NDArray[np.bool_]) -> None:
+    def _on_lasso(self, lasso: Lassoed) -> None:
         table = self._session.latents
-        if table is not None and len(mask) == len(table):
-            self._session.selection = frozenset(str(name) for name in table.index[mask])
+        if table is not None and len(lasso.mask) == len(table):
+            names = frozenset(str(name) for name in table.index[lasso.mask])
+            self._session.selection = combined(self._session.selection, names, lasso.how)
+
+    def _use_lasso(self, on: bool) -> None:
+        self.view.lasso_tool = on
 
     def _on_view_changed(self, _view: object) -> None:
         self._zoomed = not self.view.shows_all
@@ -209,3 +225,8 @@ class LatentPanel(QWidget):
     def _choose_colour(self, _row: int) -> None:
         chosen = self.colour.currentText()
         self._session.colour = "" if chosen == _ONE_COLOUR else chosen
+
+
+def _shortcut(keys: Any, owner: QWidget) -> Any:
+    gui: Any = QtGui  # qtpy's stubs leave QShortcut out
+    return gui.QShortcut(keys, owner)

@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QLinearGradient, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.palette import CATEGORIES, gradient
+from napari_tomodrgn.gui.palette import colours_of_categories, gradient
 from napari_tomodrgn.session import Column
 
 
@@ -51,7 +51,7 @@ class Legend(QWidget):
         line = metrics.height() + 3
         room = max(1, self.height() // line)
         counts = np.bincount(column.values[column.values >= 0], minlength=len(column.categories))
-        names = list(zip(column.categories, counts, CATEGORIES, strict=False))
+        names = list(zip(column.categories, counts, colours_of_categories(column), strict=False))
         shown = names if len(names) <= room else names[: room - 1]
         for row, (name, count, colour) in enumerate(shown):
             y = row * line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from napari_tomodrgn.errors import BadInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run import Run
 
@@ -31,6 +32,7 @@ class Opened:
     latents: pd.DataFrame | None = None
     epoch: int = 0
     note: str = ""
+    selections: tuple[Selection, ...] = ()
 
 
 def run_folder(path: str | Path) -> Path | None:
@@ -79,17 +81,34 @@ def _open_run(folder: Path) -> Opened:
     epochs = run.epochs()
     epoch = epochs[-1] if epochs else 0
     latents = run.latents(epoch) if epochs else None
-    note = (
-        "" if epochs else f"{folder.name}: no epoch is finished yet, so there is nothing to show."
-    )
+    selections, note = _selections(folder)
+    if not epochs:
+        note = f"{folder.name}: no epoch is finished yet, so there is nothing to show."
+    found = Opened(folder, run=run, latents=latents, epoch=epoch, note=note, selections=selections)
     try:
         opened = _open_particles(run.particles_star, None)
     except BadInputError as error:
         # Exploring needs no images: a run that was moved away from them can still be looked at.
-        return Opened(folder, run=run, latents=latents, epoch=epoch, note=note or str(error))
-    return Opened(
-        folder, opened.particles, opened.problems, opened.summary, run, latents, epoch, note
+        return replace(found, note=note or str(error))
+    return replace(
+        found,
+        particles=opened.particles,
+        problems=opened.problems,
+        summary=opened.summary,
     )
+
+
+def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:
+    """The named selections of a run; a damaged one is told of, and left where it is."""
+    from napari_tomodrgn.analysis.selections import load_selection, selection_names
+
+    found, note = [], ""
+    for name in selection_names(folder):
+        try:
+            found.append(load_selection(folder, name))
+        except BadInputError as error:
+            note = str(error)
+    return tuple(found), note
 
 
 def sentence(error: Exception, doing: str) -> str:

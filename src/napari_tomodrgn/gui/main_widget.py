@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.qt import make_button
+from napari_tomodrgn.gui.selections_panel import SelectionsPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
 
 _RIGHT_WIDTH = 330
@@ -44,9 +45,11 @@ class MainWidget(QWidget):
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
+        self.selections = SelectionsPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.particles, "Particles")
         self.tabs.addTab(self.training, "Training")
+        self.tabs.addTab(self.selections, "Selections")
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
@@ -101,10 +104,30 @@ class MainWidget(QWidget):
         self.particles.open_requested.connect(self.controller.open)
         self.training.train_requested.connect(self.controller.train)
         self.training.stop_requested.connect(self.controller.stop_training)
+        self._connect_selections()
         self._viewer.events.theme.connect(self._take_theme)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
+
+    def _connect_selections(self) -> None:
+        selecting, panel, tools = self.controller.selecting, self.selections, self.latent.tools
+        panel.save_requested.connect(selecting.save)
+        panel.show_requested.connect(selecting.show)
+        panel.delete_requested.connect(selecting.delete)
+        panel.export_requested.connect(selecting.export)
+        tools.invert_requested.connect(selecting.invert)
+        tools.undo_requested.connect(selecting.undo)
+        tools.redo_requested.connect(selecting.redo)
+        tools.clear_requested.connect(selecting.clear)
+        for name in ("selection", "particles"):
+            getattr(self.session.events, name).connect(self._show_possible)
+        self._show_possible()
+
+    def _show_possible(self, *_: Any) -> None:
+        selecting = self.controller.selecting
+        some = bool(self.session.selection)
+        self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
 
     def _dock_latent_space(self) -> None:
         self._viewer.window.add_dock_widget(self.latent, name=_LATENT_NAME, area="bottom")

@@ -41,14 +41,20 @@ def gradient(name: str = "viridis", steps: int = 256) -> ByteArray:
     return np.round(ensure_colormap(name).map(values)[:, :3] * 255).astype(np.uint8)
 
 
+def colours_of_categories(column: Column) -> list[str]:
+    """Colours of a column's categories, as far as there are some."""
+    own = [colour or PLAIN for colour in column.colours]
+    return own or CATEGORIES[:MAX_CATEGORIES]
+
+
 def colours_of(column: Column | None, count: int) -> ByteArray:
     """One colour (3 bytes) a particle; grey where there is no value."""
     if column is None:
         return np.tile(np.array(rgb(PLAIN), np.uint8), (count, 1))
     missing = np.array(rgb(MISSING), np.uint8)
     if column.categorical:
-        table = np.array([rgb(colour) for colour in CATEGORIES], np.uint8)
-        known = (column.values >= 0) & (column.values < MAX_CATEGORIES)
+        table = np.array([rgb(colour) for colour in colours_of_categories(column)], np.uint8)
+        known = (column.values >= 0) & (column.values < len(table))
         colours = table[np.clip(column.values, 0, len(table) - 1)]
         return np.where(known[:, None], colours, missing)
     low, high = column.limits

@@ -2,7 +2,9 @@
 
 A plain widget that paints a picture made by a `PointRenderer`; axes, ring, lasso and labels are
 painted over it. Left-drag moves, the wheel zooms at the pointer, a double click shows all, a click
-picks, Shift-drag draws a lasso.
+picks. Shift-drag draws a lasso that adds to the selection, Alt- or Ctrl-drag one that takes away
+(many Linux desktops keep Alt-drag to themselves); with the lasso tool on a plain drag draws one
+that replaces it.
 """
 
 from __future__ import annotations
@@ -51,12 +53,20 @@ class Click:
     free: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Lassoed:
+    """Points that a lasso encloses, and what is to be done: ``replace``, ``add``, ``subtract``."""
+
+    mask: NDArray[np.bool_]
+    how: str
+
+
 class LatentView(QWidget):
     """Scatter of points; see the module."""
 
     clicked = Signal(object)  # Click
     hovered = Signal(int)  # index, or -1
-    lassoed = Signal(object)  # boolean mask over the points
+    lassoed = Signal(object)  # Lassoed
     view_changed = Signal(object)  # View
 
     def __init__(
@@ -77,6 +87,8 @@ class LatentView(QWidget):
         self._pressed: QPointF | None = None
         self._dragged: View | None = None
         self._lasso: list[tuple[float, float]] | None = None
+        self._how = ""
+        self.lasso_tool = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(220, 150)
@@ -236,7 +248,8 @@ class LatentView(QWidget):
         if event.button() != Qt.MouseButton.LeftButton:
             return
         self._pressed, self._dragged = event.position(), self._view
-        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        self._how = self._lasso_means(event.modifiers())
+        if self._how:
             self._lasso = [(self._pressed.x(), self._pressed.y())]
 
     def mouseMoveEvent(self, event: Any) -> None:
@@ -265,7 +278,8 @@ class LatentView(QWidget):
             self._tell_clicked(event)
         elif lasso is not None:
             size = (self.width(), self.height())
-            self.lassoed.emit(inside_polygon(self._pixels(self._xy), lasso, size))
+            mask = inside_polygon(self._pixels(self._xy), lasso, size)
+            self.lassoed.emit(Lassoed(mask, self._how))
         self.update()
 
     def mouseDoubleClickEvent(self, event: Any) -> None:
@@ -282,6 +296,13 @@ class LatentView(QWidget):
         notches = event.angleDelta().y() / 120
         self._set_view(self._view.zoomed(_ZOOM_PER_NOTCH**notches, self._plane(event.position())))
         event.accept()
+
+    def _lasso_means(self, held: Any) -> str:
+        if held & Qt.KeyboardModifier.ShiftModifier:
+            return "add"
+        if held & (Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ControlModifier):
+            return "subtract"
+        return "replace" if self.lasso_tool else ""
 
     def _tell_clicked(self, event: Any) -> None:
         x, y = self._plane(event.position())

@@ -1,0 +1,205 @@
+"""Selections of a window: combining, undo, names that are kept in the run, export to a star file.
+
+Files are written in a thread: a run may lie on a slow disk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.palette import CATEGORIES
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import Session, combined
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.selections import Selection
+
+_REMEMBERED = 200  # steps of undo
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A named selection was written to the run, or removed from it (None)."""
+
+    words: str
+    run: Path
+    name: str
+    selection: Selection | None
+
+
+class Selecting(QObject):
+    """Verbs on the selection of a session."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        # Requests that wait replace each other, so the work itself is in a list of its own.
+        self.files = LatestWins(self)
+        self.files.item.connect(self._take_results)
+        self._pending: deque[Callable[[], Kept | str]] = deque()
+        self._results: deque[Kept | str | Exception] = deque()
+        self._promised: dict[str, str] = {}
+        self._past: list[frozenset[str]] = []
+        self._future: list[frozenset[str]] = []
+        self._travelling = False
+        session.events.selection.connect(self._remember)
+        session.events.particles.connect(self._forget)
+
+    # -- the selection at hand ----------------------------------------------------------------
+
+    def combine(self, identities: frozenset[str], how: str) -> None:
+        """Replace the selection, add to it or subtract from it."""
+        self.session.selection = combined(self.session.selection, identities, how)
+
+    def invert(self) -> None:
+        """Select what is not selected."""
+        table = self.session.latents
+        if table is not None:
+            self.session.selection = frozenset(map(str, table.index)) - self.session.selection
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self.session.selection = frozenset()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an earlier selection."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether something was undone."""
+        return bool(self._future)
+
+    def undo(self) -> None:
+        """Go back to the selection before."""
+        self._travel(self._past, self._future)
+
+    def redo(self) -> None:
+        """Undo the undoing."""
+        self._travel(self._future, self._past)
+
+    def _travel(self, source: list[frozenset[str]], target: list[frozenset[str]]) -> None:
+        if not source:
+            return
+        target.append(self.session.selection)
+        self._travelling = True
+        try:
+            self.session.selection = source.pop()
+        finally:
+            self._travelling = False
+
+    def _remember(self, _new: object, old: frozenset[str]) -> None:
+        if not self._travelling:
+            self._past = [*self._past, old][-_REMEMBERED:]
+            self._future.clear()
+
+    def _forget(self, *_: Any) -> None:
+        self._past.clear()
+        self._future.clear()
+        self._promised.clear()
+
+    # -- named selections ---------------------------------------------------------------------
+
+    def save(self, name: str) -> None:
+        """Keep the selection under a name in the run."""
+        from napari_tomodrgn.analysis.selections import Selection, save_selection
+
+        session, name = self.session, name.strip()
+        run = session.run
+        if run is None or not session.selection or not name:
+            session.say("Open a run, select some particles and give them a name.", "warning")
+            return
+        known = {one.name: one.color for one in session.selections}
+        # Those that are still being written count, too.
+        colour = _colour_for(name, {**self._promised, **known})
+        self._promised[name] = colour
+        new = Selection(name=name, particles=tuple(sorted(session.selection)), color=colour)
+
+        def work() -> Kept:
+            save_selection(run.path, new)
+            words = f"{len(new.particles):,} particles kept as {new.name!r} in {run.path.name}."
+            return Kept(words, run.path, name, new)
+
+        self._write(work)
+
+    def show(self, name: str) -> None:
+        """Make a named selection the selection at hand."""
+        found = next((one for one in self.session.selections if one.name == name), None)
+        if found is not None:
+            self.session.selection = frozenset(found.particles)
+
+    def delete(self, name: str) -> None:
+        """Forget a named selection, its file as well; the particles stay."""
+        from napari_tomodrgn.analysis.selections import delete_selection
+
+        run = self.session.run
+        if run is None:
+            return
+
+        def work() -> Kept:
+            delete_selection(run.path, name)
+            return Kept(f"Selection {name!r} deleted.", run.path, name, None)
+
+        self._write(work)
+
+    def export(self, path: str | Path) -> None:
+        """Write the selected particles as a star file that the same programs read."""
+        from napari_tomodrgn.data.dialects import write_subset
+
+        particles, chosen = self.session.particles, self.session.selection
+        if particles is None or not chosen:
+            self.session.say("Select some particles first.", "warning")
+            return
+
+        def work() -> str:
+            written = write_subset(particles.select(sorted(chosen)), path)
+            return f"{len(chosen):,} particles written to {written}."
+
+        self._write(work)
+
+    def _write(self, work: Callable[[], Kept | str]) -> None:
+        self._pending.append(work)
+        self.files.request(self._work_off)
+
+    def _work_off(self) -> Iterator[bool]:
+        """Do all that waits. Items of a replaced request are dropped, so results are listed."""
+        while self._pending:
+            try:
+                self._results.append(self._pending.popleft()())
+            except Exception as error:  # noqa: BLE001 the next piece of work must still be done
+                self._results.append(error)
+        yield True
+
+    def _take_results(self, *_: Any) -> None:
+        session = self.session
+        while self._results:
+            result = self._results.popleft()
+            if isinstance(result, Exception):
+                session.say(sentence(result, "writing a selection"), "error")
+            elif isinstance(result, str):
+                session.say(result)
+            else:
+                self._take_kept(result)
+
+    def _take_kept(self, kept: Kept) -> None:
+        session = self.session
+        if session.run is None or session.run.path != kept.run:
+            return
+        others = [one for one in session.selections if one.name != kept.name]
+        now = others if kept.selection is None else [*others, kept.selection]
+        session.selections = tuple(sorted(now, key=lambda one: one.name))
+        session.say(kept.words)
+
+
+def _colour_for(name: str, known: dict[str, str]) -> str:
+    """The colour that the name has already, else one that no other has."""
+    free = (colour for colour in CATEGORIES if colour not in known.values())
+    return known.get(name) or next(free, CATEGORIES[0])

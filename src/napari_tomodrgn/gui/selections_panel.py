@@ -1,0 +1,141 @@
+"""Named selections: what is selected, what it is called, where it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.palette import PLAIN
+from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.session import SELECTIONS, Session
+
+_HINT = (
+    "Nothing is selected. Hold Shift and draw a line around points of the latent space, or switch "
+    "the lasso on there."
+)
+
+
+class SelectionsPanel(QWidget):
+    """Count, name, list of the named ones, export."""
+
+    save_requested = Signal(str)
+    show_requested = Signal(str)
+    delete_requested = Signal(str)
+    export_requested = Signal(str)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.count = make_label()
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("Name, such as 60S only")
+        self.name.setToolTip("Letters, digits, spaces and _ . + -")
+        self.name.returnPressed.connect(self._save)
+        self.name.textChanged.connect(self._enable)
+        self.keep = make_button("Keep", "Keep the selection in the run, by this name", self._save)
+        self.list = QListWidget()
+        self.list.setToolTip("A click selects these particles again")
+        self.list.itemClicked.connect(lambda item: self._show(item))
+        self.list.currentItemChanged.connect(self._enable)
+        self.delete = make_button("Delete", "Forget this selection, not its particles", self._drop)
+        self.colour = make_button(
+            "Colour by selection", "Each point in the colour of its selection", self._colour
+        )
+        self.export = make_button(
+            "Export star file…",
+            "Write the selected particles in the dialect they came in",
+            self._export,
+        )
+        self._lay_out()
+        for name in ("selection", "selections", "latents", "run", "particles"):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session = self._session
+        table, selected = session.latents, len(session.selection)
+        share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
+        self.count.setText(share if selected else _HINT)
+        self._fill()
+        self._enable()
+
+    def _fill(self) -> None:
+        chosen = self._chosen()
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            for selection in self._session.selections:
+                words = f"{selection.name}   {len(selection.particles):,}"
+                item = QListWidgetItem(_chip(selection.color or PLAIN), words)
+                item.setData(Qt.ItemDataRole.UserRole, selection.name)
+                self.list.addItem(item)
+                if selection.name == chosen:
+                    self.list.setCurrentItem(item)
+
+    def _enable(self, *_: Any) -> None:
+        session, some = self._session, bool(self._session.selection)
+        self.keep.setEnabled(some and session.run is not None and bool(self.name.text().strip()))
+        self.export.setEnabled(some and session.particles is not None)
+        self.delete.setEnabled(bool(self._chosen()))
+        self.colour.setEnabled(bool(session.selections))
+
+    def _lay_out(self) -> None:
+        naming = QHBoxLayout()
+        naming.addWidget(self.name, 1)
+        naming.addWidget(self.keep)
+        buttons = QGridLayout()
+        buttons.addWidget(self.colour, 0, 0)
+        buttons.addWidget(self.delete, 0, 1)
+        buttons.addWidget(self.export, 1, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.count)
+        layout.addLayout(naming)
+        layout.addWidget(self.list, 1)
+        layout.addLayout(buttons)
+        self.list.setMinimumHeight(70)
+
+    def _chosen(self) -> str:
+        item = self.list.currentItem()
+        return str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else ""
+
+    def _save(self) -> None:
+        self.save_requested.emit(self.name.text())
+        self.name.clear()
+
+    def _show(self, item: QListWidgetItem) -> None:
+        self.show_requested.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+
+    def _drop(self) -> None:
+        if name := self._chosen():
+            self.delete_requested.emit(name)
+
+    def _colour(self) -> None:
+        self._session.colour = SELECTIONS
+
+    def _export(self) -> None:
+        source = self._session.source
+        folder = str(source.parent if source else "")
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Export particles", folder, "Star files (*.star)"
+        )
+        if name:
+            self.export_requested.emit(name if name.endswith(".star") else f"{name}.star")
+
+
+def _chip(colour: str) -> QIcon:
+    picture = QPixmap(12, 12)
+    picture.fill(QColor(colour))
+    return QIcon(picture)

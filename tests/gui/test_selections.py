@@ -1,0 +1,115 @@
+"""Selections in a real window: lasso, undo, names that outlive it, export."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.gui.scatter import Lassoed
+
+LONG = 60_000
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write selections into."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def _lasso(widget: Any, rows: list[int], how: str = "replace") -> None:
+    mask = np.zeros(len(widget.session.latents), bool)
+    mask[rows] = True
+    widget.latent.view.lassoed.emit(Lassoed(mask, how))
+
+
+def _rows(widget: Any) -> list[int]:
+    index = widget.session.latents.index
+    return sorted(int(index.get_loc(name)) for name in widget.session.selection)
+
+
+def test_lassos_add_and_subtract_and_all_of_it_can_be_undone(
+    widget: Any, opened: Callable[[Path], Any], run: Path
+) -> None:
+    opened(run)
+    tools = widget.latent.tools
+    assert not tools.undo.isEnabled()
+    _lasso(widget, [1, 2, 3])
+    _lasso(widget, [7], "add")
+    _lasso(widget, [2], "subtract")
+    assert _rows(widget) == [1, 3, 7]
+    QTest.mouseClick(tools.invert, LEFT)
+    assert len(_rows(widget)) == 21
+    for expected in ([1, 3, 7], [1, 2, 3, 7], [1, 2, 3], []):
+        QTest.mouseClick(tools.undo, LEFT)
+        assert _rows(widget) == expected
+    assert not tools.undo.isEnabled()
+    QTest.mouseClick(tools.redo, LEFT)
+    assert _rows(widget) == [1, 2, 3]
+    QTest.mouseClick(tools.clear, LEFT)
+    assert _rows(widget) == []
+    assert not tools.redo.isEnabled()
+
+
+def test_a_name_outlives_the_window_and_colours_the_points(
+    widget: Any, opened: Callable[[Path], Any], run: Path, tiny_star: Path, qtbot: Any
+) -> None:
+    session, panel = opened(run), widget.selections
+    for name, rows in (("60S only", [4, 5]), ("whole", [9, 10, 11])):
+        _lasso(widget, rows)
+        panel.name.setText(name)
+        QTest.mouseClick(panel.keep, LEFT)
+    qtbot.waitUntil(lambda: len(session.selections) == 2, timeout=LONG)
+    assert "whole" in widget.banner.text
+    opened(tiny_star)
+    assert panel.list.count() == 0
+    session = opened(run)
+    assert [panel.list.item(row).text() for row in (0, 1)] == ["60S only   2", "whole   3"]
+    panel.list.itemClicked.emit(panel.list.item(1))
+    assert _rows(widget) == [9, 10, 11]
+    widget.latent.tools.clear_requested.emit()
+    QTest.mouseClick(panel.colour, LEFT)
+    qtbot.wait(50)
+    assert widget.latent.colour.currentText() == "selections"
+    colours = widget.latent.view._colours
+    assert len({tuple(colours[row]) for row in (4, 9, 0)}) == 3
+    panel.list.setCurrentRow(0)
+    QTest.mouseClick(panel.delete, LEFT)
+    qtbot.waitUntil(lambda: len(session.selections) == 1, timeout=LONG)
+    assert not (run / "analysis" / "selections" / "60S only.json").exists()
+
+
+def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    opened(run)
+    _lasso(widget, [1])
+    widget.controller.selecting.save("../x")
+    qtbot.waitUntil(lambda: "cannot be called" in widget.banner.text, timeout=LONG)
+    assert not widget.session.selections
+    (run / "analysis" / "selections").mkdir(parents=True, exist_ok=True)
+    (run / "analysis" / "selections" / "torn.json").write_text("{")
+    session = opened(run)
+    qtbot.waitUntil(lambda: "torn.json" in widget.banner.text, timeout=LONG)
+    assert session.latents is not None
+
+
+def test_the_selected_particles_are_exported(
+    widget: Any, opened: Callable[[Path], Any], run: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    from napari_tomodrgn.data.dialects import read_particles
+
+    opened(run)
+    _lasso(widget, [2, 20])
+    assert widget.selections.export.isEnabled()
+    widget.selections.export_requested.emit(str(tmp_path / "some.star"))
+    qtbot.waitUntil(lambda: "2 particles written" in widget.banner.text, timeout=LONG)
+    written = Path(widget.banner.text.split(" to ")[1].rstrip("."))
+    assert set(read_particles(written).ids) == widget.session.selection
