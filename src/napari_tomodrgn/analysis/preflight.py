@@ -51,7 +51,7 @@ class _Thresholds:
     fits: float = 0.3  # μ from which a CTF shows in power spectra at all
     gain: float = 0.1  # how much better another description has to foresee, poses
     gain_ctf: float = 0.5  # the same, CTFs over the shells that tell them apart
-    information: float = 0.2  # poses that add surely less than this are of no use
+    information: float = 0.3  # poses that add surely less than this are of no use
     contrast: float = 0.3  # density of the middle over its surroundings, in SD of the map
     spread_angstrom: float = 100.0  # of heights, below which their sign cannot matter
     odd: float = 0.02  # share of odd images that deserves a look
@@ -419,7 +419,7 @@ def _poses(state: _State) -> Iterator[Check]:
             f"(z = {found.z:.1f})."
         )
         yield Check("poses", "ok", message, number, why)
-    elif shuffled.z >= _LIMIT.sure and number + 3 * found.error < _LIMIT.information:
+    elif shuffled.z >= _LIMIT.sure and number + 2 * found.error < _LIMIT.information:
         message = (
             "Poses carry no information: poses shuffled between particles foresee the images as "
             f"well ({number:+.0%}, z = {found.z:.1f})."
@@ -461,7 +461,8 @@ def _dose_order(state: _State) -> Iterator[Check]:
     shells on which half maps agree) against the rank of the dose; z of the slopes over particles.
     """
     why = "Images are weighted by dose: a wrong order keeps the damaged and loses the best."
-    found = agreement(state.sample, weighted=False)
+    plain = state.sample.particles.with_optics(dose_weighted=False)  # nor may the filter weigh
+    found = agreement(state.sample.over(plain), weighted=False)
     good = np.flatnonzero(found.halves.fsc.correlation < 0.3)
     last = int(good[0]) if len(good) else found.numerator.shape[1]
     signal = found.numerator[:, max(2, last // 2) : max(4, last)].sum(axis=1)

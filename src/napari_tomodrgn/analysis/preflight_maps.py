@@ -5,9 +5,9 @@ one half of the particles, each shell shrunk by the FSC of the half maps, forese
 of a particle of the other half as ``T V`` at its pose. With white noise of variance σ² the gain in
 log-likelihood over "there is nothing" is, in units of σ²/2,
 
-    G = Σ_shell 2 α N − α² D,   N = Re Σ w m x* V,   D = Σ w m T |V|²,   α = ΣN / ΣD
+    G = Σ_shell 2 α N − α² D,   N = Re Σ w p T x* V,   D = Σ w p T² |V|²,   α = ΣN / ΣD
 
-where ``m`` is the CTF, or 1 for pre-multiplied images. One factor α for each shell takes up what
+where ``p`` makes the noise of filtered images white again (`TiltBatch.precision`). One factor α for each shell takes up what
 is the same for all images there (the filter of the map, the envelope of the microscope), so that
 only what differs from image to image decides. Every particle gives one G under each
 description, and the mean of the differences over its standard error, a paired ``z``, says which
@@ -175,10 +175,7 @@ def _products(data: TiltData, transform: Tensor, rows: Tensor) -> tuple[FloatArr
         batch = data.batch(rows[start : start + _PARTICLES_AT_A_TIME])
         frequencies = slice_frequencies(data.lattice.frequencies, batch.rotations)
         slices = sample_transform(transform, frequencies)
-        factor = torch.ones_like(batch.transfer)
-        if not data.optics.ctf_premultiplied:
-            factor = batch.transfer
-        weights = batch.weights * factor
+        weights = batch.weights * batch.precision * batch.transfer
         numerator.append((weights * (batch.samples.conj() * slices).real) @ shells)
         denominator.append((weights * batch.transfer * slices.abs().square()) @ shells)
     return torch.cat(numerator).double().numpy(), torch.cat(denominator).double().numpy()
