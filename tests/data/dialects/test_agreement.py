@@ -125,8 +125,8 @@ def test_reconstructions_of_the_same_images_are_the_same(maps: dict[str, Reconst
 def test_reconstructions_of_both_kinds_of_images_agree(maps: dict[str, Reconstruction]) -> None:
     """FSC above 0.99 at every shell with signal: where both pairs of half maps are above 0.9.
 
-    Beyond, in the last two shells, 24 particles leave gaps, and the two are different estimates of it: images
-    as recorded, and multiplied by CTF and dose weight.
+    Beyond, in the last two shells, 24 particles leave gaps, and the two are different estimates of
+    it: images as recorded, and multiplied by CTF and dose weight.
     """
     for name, made in maps.items():
         for other, reference in maps.items():

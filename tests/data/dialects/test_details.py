@@ -119,6 +119,13 @@ def test_positions_in_a_stack_count_from_one(exported, tmp_path: Path) -> None:
         read_particles(star)
 
 
+def test_single_particle_set_of_cistem_is_refused(exported, tmp_path: Path) -> None:
+    star = copied(exported("cistem"), tmp_path)
+    rewrite(star, cisTEMParticleGroup=0, cisTEMPreExposure=0.0)
+    with pytest.raises(BadInputError, match="tilts of one particle"):
+        read_particles(star)
+
+
 @pytest.mark.parametrize("name", ["nextpyp", "cistem", "relion5"])
 def test_columns_in_another_order_and_more_of_them(exported, tmp_path: Path, name: str) -> None:
     written = exported(name)

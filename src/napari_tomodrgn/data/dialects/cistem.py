@@ -55,6 +55,7 @@ def read_cistem(source: StarInput) -> ParticleSet:
     table = source.particle_loop()
     table.require(CISTEM_COLUMNS)
     refuse_hand(source)
+    _refuse_single_images(table)
     files, stack = _stacks(source, table)
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
@@ -90,6 +91,19 @@ def read_cistem(source: StarInput) -> ParticleSet:
         image_column=STACK_COLUMN if STACK_COLUMN in table else "",
     )
     return ParticleSet(images, particles, optics, star)
+
+
+def _refuse_single_images(table: StarTable) -> None:
+    """Raise `BadInputError` where the groups say nothing, as in single-particle sets."""
+    groups = table.texts("cisTEMParticleGroup")
+    exposures = table.numbers("cisTEMPreExposure")
+    if len(table) > 1 and len(groups.unique()) == 1 and not np.ptp(exposures):
+        raise BadInputError(
+            f"{table.path}: all {len(table)} rows have one cisTEMParticleGroup and one exposure, "
+            "so nothing says which images are tilts of one particle.",
+            remedy="Give each particle a group of its own.",
+            code="no-particle-groups",
+        )
 
 
 def _image_columns(

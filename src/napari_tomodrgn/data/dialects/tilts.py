@@ -125,6 +125,10 @@ def _own_file(table: StarTable, row: int) -> StarTable:
 
 
 def _tilts(table: StarTable) -> Tilts:
+    if not len(table):
+        raise BadInputError(
+            f"{table.path}: block data_{table.block} has no tilts.", code="missing-tomogram"
+        )
     has_matrices = all(name in table for name in _PROJECTION_ROWS)
     by_angles = not has_matrices and _ANGLES[1] in table
     table.require(_ANGLES[1:] if by_angles else _PROJECTION_ROWS)
