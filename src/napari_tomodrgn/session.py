@@ -54,6 +54,27 @@ class Decoded:
     complete: bool  # False while only the small preview box is there
 
 
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Back-projection of a selection: filtered map, its contour, FSC of its halves."""
+
+    name: str
+    particles: int
+    resolution_angstrom: float
+    frequency: NDArray[np.float64]  # 1/Å
+    correlation: NDArray[np.float64]
+    volume: Volume
+    mesh: Mesh
+
+
+@dataclass(frozen=True)
+class ValidationStatus:
+    """Whether a reconstruction is under way, and how far, 0…1."""
+
+    busy: bool = False
+    fraction: float = 0.0
+
+
 @dataclass(frozen=True)
 class Message:
     """One sentence for the banner; ``severity`` is ``error``, ``warning`` or ``info``."""
@@ -85,7 +106,8 @@ class TrainingStatus:
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
-        ("particles", "problems", "summary", "run", "latents", "decoded"), operator.is_
+        ("particles", "problems", "summary", "run", "latents", "decoded", "validation"),
+        operator.is_,
     ),
     "message": lambda _old, _new: False,  # the same sentence twice is shown twice
 }
@@ -127,6 +149,10 @@ class Session:
         The volume on show.
     sigma
         Contour level of volumes in standard deviations above solvent.
+    validation
+        Reconstruction of a selection, the last one made.
+    validating
+        Whether one is being made.
     training
         What the training thread is doing.
     message
@@ -150,6 +176,8 @@ class Session:
     hovered: str | None = None
     decoded: Decoded | None = None
     sigma: float = 3.0
+    validation: Validation | None = None
+    validating: ValidationStatus = ValidationStatus()
     training: TrainingStatus = TrainingStatus()
     message: Message | None = None
 

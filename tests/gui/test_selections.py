@@ -113,3 +113,26 @@ def test_the_selected_particles_are_exported(
     qtbot.waitUntil(lambda: "2 particles written" in widget.banner.text, timeout=LONG)
     written = Path(widget.banner.text.split(" to ")[1].rstrip("."))
     assert set(read_particles(written).ids) == widget.session.selection
+
+
+def test_a_selection_is_reconstructed_beside_the_decoded_map(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    from napari_tomodrgn.gui.controller import RECONSTRUCTION
+
+    session = opened(run)
+    assert not widget.validation.button.isEnabled()
+    _lasso(widget, list(range(12)))
+    widget.validation.button.click()
+    assert session.validating.busy
+    qtbot.waitUntil(lambda: session.validation is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert session.validation.particles == 12
+    assert "12 particles" in widget.validation.result.text()
+    assert len(widget.validation.plot.curves) == 1
+    layer = viewer.layers[RECONSTRUCTION]
+    box = session.validation.volume.box_size_px * session.validation.volume.voxel_size_angstrom
+    assert layer.translate[2] == pytest.approx(0.8 * box)
+    assert (run / "analysis" / "reconstructions" / "selection" / "fsc.csv").is_file()
+    opened(run)
+    assert RECONSTRUCTION not in viewer.layers, "it says nothing about the next set"

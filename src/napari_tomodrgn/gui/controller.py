@@ -21,6 +21,7 @@ from napari_tomodrgn.gui.layers import VolumeLayers
 from napari_tomodrgn.gui.loading import Opened, open_path, sentence
 from napari_tomodrgn.gui.palette import colours_of, hexadecimal
 from napari_tomodrgn.gui.selecting import Selecting
+from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
 from napari_tomodrgn.learn.events import EpochDone, Finished, Preparing, Progress, Started
 from napari_tomodrgn.session import Decoded, Session, TrainingStatus, colour_column, latent_matrix
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run import Run
+
+
+RECONSTRUCTION = "reconstruction of the selection"
+_VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class Controller(QObject):
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
         self.selecting = Selecting(self.session, self)
+        self.validating = Validating(self.session, self)
         self.training = Job(
             "tomoDRGN training (it is saved when it is stopped)", self, computes=True
         )
@@ -70,6 +76,7 @@ class Controller(QObject):
         events.decoded.connect(self._show_decoded)
         events.colour.connect(self._show_decoded)
         events.selections.connect(self._show_decoded)
+        events.validation.connect(self._show_validation)
 
     # -- verbs --------------------------------------------------------------------------------
 
@@ -108,12 +115,14 @@ class Controller(QObject):
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
         queues = (self.opening, self.decoding.queue, self.selecting.files)
-        return not (self.training.running or any(queue.is_busy for queue in queues))
+        jobs = (self.training, self.validating.job)
+        return not any(one.running for one in jobs) and not any(one.is_busy for one in queues)
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
         self.opening.cancel()
         self.decoding.cancel()
+        self.validating.stop()
         self.training.stop()
         self.session.silence()
         for key in [key for key, one in _controllers.items() if one is self]:
@@ -154,6 +163,13 @@ class Controller(QObject):
             volume = decoded.volume
             box = volume.box_size_px * volume.voxel_size_angstrom
             self.volumes.show_mesh(decoded.mesh, box, _caption(decoded), self._colour_of(decoded))
+
+    def _show_validation(self, *_: Any) -> None:
+        found = self.session.validation
+        if found is None:
+            self.volumes.remove_beside(RECONSTRUCTION)
+        else:
+            self.volumes.show_beside(RECONSTRUCTION, found.mesh, _VALIDATED_COLOUR)
 
     def _colour_of(self, decoded: Decoded) -> str | None:
         session = self.session

@@ -29,6 +29,10 @@ _SCALE = (1.0, -1.0, 1.0)
 _NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
 
 
+# Distance of neighbours in boxes: particles rarely fill theirs.
+_PITCH = 0.8
+
+
 class VolumeLayers:
     """The decoded volume in a viewer.
 
@@ -41,6 +45,9 @@ class VolumeLayers:
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
         self._layer: Any = None
+        self._beside: dict[str, Any] = {}
+        self._arranged = 0
+        self._box = 0.0
 
     @property
     def layer(self) -> Any:
@@ -65,30 +72,78 @@ class VolumeLayers:
         colour
             Of the surface, as ``#rrggbb``.
         """
-        vertices = mesh.vertices * np.array(_SCALE, np.float32)
-        data = (vertices, mesh.faces) if len(mesh.faces) else _NOTHING
+        data, self._box = _drawable(mesh), box_angstrom
         layer = self.layer
         if layer is None:
             layer = self._make_layer(data, box_angstrom)
         else:
             layer.data = data
-        colour = colour or _COLOUR
-        if layer.colormap.name != _name(colour):
-            layer.colormap = surface_colours(colour)
+        _paint(layer, colour or _COLOUR)
         self._caption(caption)
 
-    def _make_layer(self, data: Any, box_angstrom: float) -> Any:
-        viewer = self.viewer
-        alone = not any(layer.visible for layer in viewer.layers)
-        self._layer = viewer.add_surface(
+    def show_beside(self, name: str, mesh: Mesh, colour: str | None = None) -> Any:
+        """Show another contoured map beside the decoded one, or replace the one of this name."""
+        self._prune()
+        layer = self._beside.get(name)
+        if layer is None:
+            layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
+        else:
+            layer.data = _drawable(mesh)
+        _paint(layer, colour or _COLOUR)
+        self._arrange()
+        return layer
+
+    def remove_beside(self, name: str) -> None:
+        """Take a map away that stands beside the decoded one."""
+        self._prune()
+        layer = self._beside.pop(name, None)
+        if layer is not None:
+            self.viewer.layers.remove(layer)
+        self._arrange()
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """Layers beside the decoded one, by name, without those that the user removed."""
+        self._prune()
+        return dict(self._beside)
+
+    def _prune(self) -> None:
+        there = self.viewer.layers
+        self._beside = {name: layer for name, layer in self._beside.items() if layer in there}
+
+    def _arrange(self) -> None:
+        """Lay all maps out in a grid in reading order, the decoded one first."""
+        layers = list(self._beside.values())
+        count = len(layers) + 1
+        columns = int(np.ceil(np.sqrt(count)))
+        rows = -(-count // columns)
+        step = _PITCH * self._box
+        for place, layer in enumerate(layers, start=1):
+            row, col = divmod(place, columns)
+            layer.translate = (0.0, -row * step, col * step)
+        if count == self._arranged:
+            return  # the camera is the user's
+        self._arranged = count
+        camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
+        camera.center = (0.0, -(rows - 1) / 2 * step, (columns - 1) / 2 * step)
+        room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
+        camera.zoom = 1.2 * room / max(self._box, 1.0)
+
+    def _add_surface(self, data: Any, name: str) -> Any:
+        return self.viewer.add_surface(
             data,
-            name=LAYER_NAME,
+            name=name,
             colormap=surface_colours(_COLOUR),
             contrast_limits=(0.0, 1.0),
             shading="smooth",
             scale=_SCALE,
             units=("angstrom",) * 3,
         )
+
+    def _make_layer(self, data: Any, box_angstrom: float) -> Any:
+        viewer = self.viewer
+        alone = not any(layer.visible for layer in viewer.layers)
+        self._layer = self._add_surface(data, LAYER_NAME)
         viewer.dims.ndisplay = 3
         camera, overlays = viewer.scene.camera, viewer.canvas.overlays
         camera.orientation = ORIENTATION
@@ -109,6 +164,16 @@ class VolumeLayers:
         text = self.viewer.canvas.overlays.text
         text.text = words
         text.visible = bool(words)
+
+
+def _drawable(mesh: Mesh) -> Any:
+    vertices = mesh.vertices * np.array(_SCALE, np.float32)
+    return (vertices, mesh.faces) if len(mesh.faces) else _NOTHING
+
+
+def _paint(layer: Any, colour: str) -> None:
+    if layer.colormap.name != _name(colour):
+        layer.colormap = surface_colours(colour)
 
 
 def surface_colours(colour: str) -> Any:

@@ -19,6 +19,7 @@ from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.qt import make_button
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
+from napari_tomodrgn.gui.validation_panel import ValidationPanel
 
 _RIGHT_WIDTH = 330
 _BOTTOM_HEIGHT = 300
@@ -46,10 +47,11 @@ class MainWidget(QWidget):
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
         self.selections = SelectionsPanel(self.session)
+        self.validation = ValidationPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.particles, "Particles")
         self.tabs.addTab(self.training, "Training")
-        self.tabs.addTab(self.selections, "Selections")
+        self.tabs.addTab(_stacked(self.selections, self.validation), "Selections")
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
@@ -105,6 +107,8 @@ class MainWidget(QWidget):
         self.training.train_requested.connect(self.controller.train)
         self.training.stop_requested.connect(self.controller.stop_training)
         self._connect_selections()
+        self.validation.start_requested.connect(self.controller.validating.start)
+        self.validation.stop_requested.connect(self.controller.validating.stop)
         self._viewer.events.theme.connect(self._take_theme)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
@@ -154,12 +158,20 @@ class MainWidget(QWidget):
 
     def _take_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
-        self.latent.set_theme(
-            ChartColours(
-                background=theme.canvas.as_hex(format="long"),
-                text=theme.text.as_hex(format="long"),
-                line=theme.secondary.as_hex(format="long"),
-                grid=theme.foreground.as_hex(format="long"),
-                accent=theme.warning.as_hex(format="long"),
-            )
+        colours = ChartColours(
+            background=theme.canvas.as_hex(format="long"),
+            text=theme.text.as_hex(format="long"),
+            line=theme.secondary.as_hex(format="long"),
+            grid=theme.foreground.as_hex(format="long"),
+            accent=theme.warning.as_hex(format="long"),
         )
+        for panel in (self.latent, self.validation):
+            panel.set_theme(colours)
+
+
+def _stacked(*panels: QWidget) -> QWidget:
+    page = QWidget()
+    layout = QVBoxLayout(page)
+    for panel in panels:
+        layout.addWidget(panel)
+    return page

@@ -1,0 +1,115 @@
+"""A small plot of curves: losses while training, Fourier shell correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QPointF, QRect, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_tomodrgn.gui import chart
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.points import View
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Points of a line, its name in the legend and its colour; NaN is a gap."""
+
+    name: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    colour: str
+
+
+class CurvePlot(QWidget):
+    """Curves with axes; hidden by its owner while there are none."""
+
+    def __init__(self, x_name: str, y_name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names = (x_name, y_name)
+        self._curves: list[Curve] = []
+        self._limits: tuple[float, float] | None = None
+        self._level: float | None = None
+        self._theme = ChartColours()
+        self.setMinimumHeight(150)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setAccessibleName(f"{y_name} against {x_name}")
+
+    def sizeHint(self) -> QSize:
+        """Wide and low."""
+        return QSize(300, 180)
+
+    def set_curves(
+        self,
+        curves: Sequence[Curve],
+        limits: tuple[float, float] | None = None,
+        level: float | None = None,
+    ) -> None:
+        """Show these curves; ``limits`` of y where they are known, a dashed line at ``level``."""
+        self._curves = [curve for curve in curves if np.isfinite(curve.y).any()]
+        self._limits, self._level = limits, level
+        self.update()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self._theme = theme
+        self.update()
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The curves on show."""
+        return self._curves
+
+    def paintEvent(self, event: Any) -> None:
+        """Draw axes, curves and legend."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(self._theme.background))
+        if not self._curves:
+            return
+        rect = chart.plot_rect(self.width(), self.height(), self.fontMetrics())
+        view = self._view()
+        chart.paint_axes(painter, rect, view, self._names, self._theme)
+        painter.setClipRect(rect)
+        if self._level is not None:
+            ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
+            pen = QPen(QColor(self._theme.text), 1.0, Qt.PenStyle.DashLine)
+            self._paint_line(painter, rect, view.to_pixels(ends, rect.width(), rect.height()), pen)
+        for curve in self._curves:
+            xy = np.stack([curve.x, curve.y], axis=1)
+            pixels = view.to_pixels(xy[np.isfinite(xy).all(axis=1)], rect.width(), rect.height())
+            self._paint_line(painter, rect, pixels, QPen(QColor(curve.colour), 2.0))
+        self._paint_legend(painter, rect)
+
+    def _view(self) -> View:
+        xy = np.concatenate([np.stack([one.x, one.y], axis=1) for one in self._curves])
+        around = View.around(xy, margin=0.04)
+        x = xy[np.isfinite(xy).all(axis=1), 0]
+        x_min, x_max = (float(x.min()), float(x.max())) if len(x) else (0.0, 1.0)
+        low, high = self._limits or (around.y_min, around.y_max)
+        return View(x_min, x_max if x_max > x_min else x_min + 1.0, low, high)
+
+    @staticmethod
+    def _paint_line(painter: QPainter, rect: QRect, pixels: NDArray[Any], pen: QPen) -> None:
+        corner = np.array([rect.left(), rect.top()])
+        places = [QPointF(float(x), float(y)) for x, y in pixels + corner]
+        painter.setPen(pen)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPolyline(QPolygonF(places))
+        if len(places) == 1:  # a first epoch is a point, not yet a line
+            painter.setBrush(pen.color())
+            painter.drawEllipse(places[0], 2.5, 2.5)
+
+    def _paint_legend(self, painter: QPainter, rect: QRect) -> None:
+        line = painter.fontMetrics().height()
+        for row, curve in enumerate(self._curves):
+            if curve.name:
+                painter.setPen(QColor(curve.colour))
+                box = QRectF(rect.left(), rect.top() + 3 + row * line, rect.width() - 6, line)
+                painter.drawText(box, Qt.AlignmentFlag.AlignRight, curve.name)

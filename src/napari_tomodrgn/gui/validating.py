@@ -1,0 +1,126 @@
+"""Validation of a selection: its particles alone, back-projected, beside the decoded map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.gui.workers import Job, Stop
+from napari_tomodrgn.learn.events import Preparing
+from napari_tomodrgn.session import Session, Validation, ValidationStatus
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run import Run
+
+
+class Validating(QObject):
+    """Reconstructs the selected particles in a thread and puts the result into the session."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.job = Job("tomoDRGN reconstruction", self, computes=True)
+        self.job.item.connect(self._take)
+        self.job.failed.connect(self._failed)
+        self.job.ended.connect(self._ended)
+        session.events.particles.connect(self._forget)
+
+    def start(self) -> None:
+        """Reconstruct the selection."""
+        session = self.session
+        if self.job.running:
+            return
+        if session.particles is None:
+            session.say("The particles of this run cannot be read, so not reconstructed.", "error")
+            return
+        if len(session.selection) < 2:
+            session.say("Select at least two particles: the halves need one each.", "warning")
+            return
+        session.message = None
+        name = name_of(session)
+        ids, run, particles = sorted(session.selection), session.run, session.particles
+        session.validating = ValidationStatus(True)
+        sigma = session.sigma
+        self.job.start(lambda stop: _steps(particles, run, (name, ids), sigma, stop))
+
+    def stop(self) -> None:
+        """Give the reconstruction up."""
+        self.job.stop()
+
+    def _take(self, item: Any) -> None:
+        if isinstance(item, Validation):
+            # A slow one may end after something else was opened.
+            if self.session.particles is not None:
+                self.session.validation = item
+        elif isinstance(item, Preparing):
+            self.session.validating = ValidationStatus(True, item.done / max(1, item.total))
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "reconstructing"), "error")
+
+    def _ended(self) -> None:
+        self.session.validating = ValidationStatus()
+
+    def _forget(self, *_: Any) -> None:
+        self.job.stop()
+        self.session.validation = None
+
+
+def name_of(session: Session) -> str:
+    """The name under which the selection is kept, else ``selection``."""
+    now = session.selection
+    same = (one.name for one in session.selections if frozenset(one.particles) == now)
+    return next(same, "selection")
+
+
+def _steps(
+    particles: ParticleSet,
+    run: Run | None,
+    wanted: tuple[str, list[str]],
+    sigma: float,
+    stop: Stop,
+) -> Iterator[Any]:
+    from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
+    from napari_tomodrgn.config import RunConfig
+
+    name, ids = wanted
+    # As trained: with the overrides of the run's configuration.
+    chosen = (particles if run is None else run.particles()).select(ids)
+    config = RunConfig() if run is None else run.config
+    steps = reconstruct_steps(chosen, data=config.data, weight=config.weight)
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as finished:
+            result = finished.value
+            break
+        yield event
+        if stop():
+            return
+    yield Validation(
+        name=name,
+        particles=result.particles,
+        resolution_angstrom=result.resolution_angstrom,
+        frequency=np.asarray(result.fsc.frequency_per_angstrom, np.float64),
+        correlation=np.asarray(result.fsc.correlation, np.float64),
+        volume=result.filtered,
+        mesh=contour(result.filtered, sigma),
+    )
+    if run is not None:
+        folder = run.path / "analysis" / "reconstructions" / name
+        _save(result, folder)
+
+
+def _save(result: Any, folder: Path) -> None:
+    try:
+        result.save(folder)
+    except OSError as error:
+        raise BadInputError(f"{folder}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,80 @@
+"""Reconstruction of the selected particles: button, progress, resolution, FSC."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.curves import Curve, CurvePlot
+from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.session import Session, Validation
+
+_EXPLAINED = (
+    "Back-projects the images of exactly the selected particles, without the network: what the "
+    "decoder shows should be seen in this map, too"
+)
+
+
+class ValidationPanel(QWidget):
+    """What the selection looks like from the images alone."""
+
+    start_requested = Signal()
+    stop_requested = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.button = make_button("Reconstruct selection", _EXPLAINED, self._press)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(10)
+        self.result = make_label(tip="Where the half maps' correlation falls below 0.143")
+        self.plot = CurvePlot("Resolution, 1/Å", "FSC")
+        self.plot.setToolTip("Fourier shell correlation of two halves of the selected particles")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.button, self.bar, self.result, self.plot):
+            layout.addWidget(widget)
+        for name in ("selection", "particles", "validation", "validating"):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self.plot.set_theme(theme)
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session, found = self._session, self._session.validation
+        busy = session.validating.busy
+        possible = session.particles is not None and len(session.selection) > 1
+        self.button.setEnabled(busy or possible)
+        self.button.setText("Stop reconstruction" if busy else "Reconstruct selection")
+        self.bar.setVisible(busy)
+        self.bar.setValue(round(1000 * session.validating.fraction))
+        self.result.setVisible(found is not None)
+        self.plot.setVisible(found is not None)
+        if found is not None:
+            self.result.setText(result_words(found))
+            line = Curve("", found.frequency[1:], found.correlation[1:], "#56b4e9")
+            low = min(-0.05, float(np.nanmin(found.correlation)))
+            self.plot.set_curves([line], limits=(low, 1.05), level=0.143)
+
+    def _press(self) -> None:
+        if self._session.validating.busy:
+            self.stop_requested.emit()
+        else:
+            self.start_requested.emit()
+
+
+def result_words(found: Validation) -> str:
+    """Resolution and number of particles, for a person."""
+    who = f"{found.name}: {found.particles:,} particles"
+    if not math.isfinite(found.resolution_angstrom):
+        return f"{who}. The half maps do not agree: too few particles, or poses that are off."
+    return f"{who}, {found.resolution_angstrom:.1f} Å (FSC 0.143)."
