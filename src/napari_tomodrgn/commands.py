@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import re
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
 from napari_tomodrgn.cli import YES_NO
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
-from napari_tomodrgn.data.checks import Problem, inspect_particles, summary
+from napari_tomodrgn.data.checks import Check, file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import Overrides, ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.forecast import forecast
@@ -48,22 +49,59 @@ def _read(options: Namespace) -> ParticleSet:
 def inspect(options: Namespace) -> int:
     """Say what a star file holds and what is wrong with it."""
     particles = _read(options)
-    problems = inspect_particles(particles)
-    broken = any(problem.severity == "error" for problem in problems)
-    report = summary(particles, problems)
+    config = _data_config_of(options)
+    checks = file_checks(particles)
+    found = None
+    broken = any(check.verdict == "error" for check in checks)
+    if not broken and not vars(options).get("quick"):
+        found = _preflight(particles, config)
+        checks += found.checks
+    problems = problems_of(checks)
+    report = summary(particles, problems, config.contrast)
+    report["checks"] = [asdict(check) for check in checks]
+    if found:
+        report["contrast"] = found.contrast or config.contrast
     if not broken:
-        report["contrast"] = "keep" if decide_sign(particles, DataConfig()) > 0 else "invert"
         report["forecast"] = forecast(particles, RunConfig())
     if options.json:
         print(json.dumps(report, indent=2))
     else:
-        _print_report(report, problems)
-    return 2 if broken else 0
+        _print_report(report, checks)
+    return 2 if any(check.verdict == "error" for check in checks) else 0
 
 
-def _print_report(report: dict[str, object], problems: list[Problem]) -> None:
+def _data_config_of(options: Namespace) -> DataConfig:
+    """What the command line says of the images, where it says something."""
+    given = vars(options)
+    said = {
+        "contrast": given.get("contrast"),
+        "ctf_premultiplied": YES_NO.get(given.get("ctf_premultiplied") or ""),
+        "dose_weighted": YES_NO.get(given.get("dose_weighted") or ""),
+    }
+    return DataConfig(**{name: value for name, value in said.items() if value is not None})
+
+
+def _preflight(particles: ParticleSet, config: DataConfig) -> PreflightDone:
+    """The physics of a set, with a bar."""
+    bar = Bar("Checking the physics", "check")
+    steps = preflight(particles, config)
+    try:
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as end:
+                found: PreflightDone = end.value
+                return found
+            if isinstance(event, PreflightProgress):
+                bar.show(event.done, event.total)
+    finally:
+        bar.close()
+
+
+def _print_report(report: dict[str, object], checks: list[Check]) -> None:
+    """What was understood, then every check: verdict, number, code, what was found, what to do."""
     for name, value in report.items():
-        if name == "problems":
+        if name in ("problems", "checks"):
             continue
         if isinstance(value, dict):
             value = "  ".join(f"{key} {number}" for key, number in value.items())
@@ -71,10 +109,14 @@ def _print_report(report: dict[str, object], problems: list[Problem]) -> None:
             shown = ", ".join(map(str, value[:6]))
             value = f"{len(value)}: {shown}{', …' if len(value) > 6 else ''}"
         print(f"{name.replace('_', ' '):>32}  {value}")
-    for problem in problems:
-        print(f"{problem.severity:>32}  {problem.message} {problem.remedy}".rstrip())
-    if not problems:
-        print(f"{'problems':>32}  none found")
+    print()
+    for check in checks:
+        number = "" if check.number is None else f"{check.number:.4g}"
+        print(f"{check.verdict:>8}  {number:>8}  {check.code:<20}  {check.message}")
+        if check.verdict in ("warning", "error") and check.why:
+            print(f"{'why':>40}  {check.why}")
+        if check.remedy:
+            print(f"{'remedy':>40}  {check.remedy}")
 
 
 def train(options: Namespace) -> int:
@@ -291,8 +333,8 @@ def demo(options: Namespace) -> int:
         _write_simulation(options.out / "simulated", DEMO)
     say("2. Checking them")
     particles = read_particles(source)
-    problems = inspect_particles(particles)
-    _print_report(summary(particles, problems), problems)
+    checks = file_checks(particles)
+    _print_report(summary(particles, problems_of(checks)), checks)
     say("3. Training")
     config = RunConfig.model_validate({"train": {"epochs": DEMO_EPOCHS}})
     run_path = options.out / "run"

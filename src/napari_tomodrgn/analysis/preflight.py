@@ -46,6 +46,7 @@ Contrast = Literal["keep", "invert"]
 
 @dataclass(frozen=True)
 class _Thresholds:
+    particles: int = 6  # fewer have no halves and no errors to speak of
     sure: float = 4.0  # z from which a difference between particles is taken for real
     multiplied: float = 0.7  # μ from which noise is taken to carry the CTF
     fits: float = 0.3  # μ from which a CTF shows in power spectra at all
@@ -156,11 +157,17 @@ def preflight(
             break
         yield PreflightProgress("Reading a sample of the images", 0, total)
     checks: list[Check] = []
-    for done, (stage, ask) in enumerate(_STAGES, start=1):
+    enough = len(state.sample.particles) >= _LIMIT.particles
+    stages = _STAGES if enough else _STAGES[:1]
+    for done, (stage, ask) in enumerate(stages, start=1):
         yield PreflightProgress(stage, done, total)
         for check in ask(state):
             checks.append(check)
             yield CheckDone(check)
+    if not enough:
+        message = f"Undecided: {len(state.sample.particles)} particles are too few for the physics."
+        checks.append(Check("sample", "info", message, float(len(state.sample.particles))))
+        yield CheckDone(checks[-1])
     last = PreflightDone(tuple(checks), state.contrast, tuple(state.odd))
     yield last
     return last
@@ -312,6 +319,23 @@ def _heights(state: _State) -> Iterator[Check]:
         message = f"Defocus follows the particles' heights with the right sign (z = {-z:.1f})."
         check = replace(check, verdict="ok", message=message, number=-z)
     yield check
+
+
+def _pixels(state: _State) -> Iterator[Check]:
+    """Are all pixels numbers?"""
+    why = "One pixel that is no number makes every weight of the network one."
+    broken = state.sample.broken
+    if not len(broken):
+        message = "All pixels of the sample are numbers."
+        yield Check("pixels", "ok", message, 0.0, why)
+        return
+    row = state.sample.particles.images.iloc[int(broken[0])]
+    message = (
+        f"{len(broken)} of {len(state.sample.owner)} images hold pixels that are no numbers, "
+        f"first {row['particle_id']}, tilt {row['tilt_index']}."
+    )
+    remedy = "Extract these images again, or leave their particles out."
+    yield Check("pixels", "error", message, float(len(broken)), why, remedy)
 
 
 def _odd(state: _State) -> Iterator[Check]:
@@ -492,6 +516,7 @@ def _slope(dose: np.ndarray, signal: np.ndarray) -> float:
 
 
 _STAGES: tuple[tuple[str, Callable[[_State], Iterator[Check]]], ...] = (
+    ("Looking for pixels that are no numbers", _pixels),
     ("Comparing power spectra with the CTF", _pixel_and_multiplied),
     ("Comparing images with each other", _odd),
     ("Reconstructing half maps", _maps),

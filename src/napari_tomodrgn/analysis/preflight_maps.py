@@ -7,11 +7,11 @@ log-likelihood over "there is nothing" is, in units of σ²/2,
 
     G = Σ_shell 2 α N − α² D,   N = Re Σ w p T x* V,   D = Σ w p T² |V|²,   α = ΣN / ΣD
 
-where ``p`` makes the noise of filtered images white again (`TiltBatch.precision`). One factor α for each shell takes up what
-is the same for all images there (the filter of the map, the envelope of the microscope), so that
-only what differs from image to image decides. Every particle gives one G under each
-description, and the mean of the differences over its standard error, a paired ``z``, says which
-description the particles prefer and how sure that is.
+where ``p`` makes the noise of filtered images white again (`TiltBatch.precision`). One factor α
+for each shell takes up what is the same for all images there (the filter of the map, the envelope
+of the microscope), so that only what differs from image to image decides. Every particle gives one
+G under each description, and the mean of the differences over its standard error, a paired ``z``,
+says which description the particles prefer and how sure that is.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages, ImageReader, prepare
+from napari_tomodrgn.data.preprocess import FourierImages, ImageReader
 from napari_tomodrgn.geometry import euler_to_matrix, matrix_to_euler
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
 
@@ -22,6 +22,7 @@ MOST_PARTICLES = 150
 MOST_IMAGES = 3500
 # Images are cropped to this box in Fourier space: signs, poses and zeros of the CTF show there.
 MOST_BOX_PX = 48
+_CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,15 @@ class Sample:
         Which samples these are.
     first_half
         ``(particle,)`` a fixed random half of the particles.
+    broken
+        Rows of images that hold values that are no numbers; blank here.
     """
 
     particles: ParticleSet
     images: FourierImages
     lattice: HalfPlane
     first_half: NDArray[np.bool_]
+    broken: NDArray[np.int64]
 
     def data(self, *, weighted: bool = True) -> TiltData:
         """The images with their poses and CTFs, weighted by dose and tilt or not."""
@@ -76,10 +80,29 @@ def read_sample(particles: ParticleSet, config: DataConfig) -> Generator[int, No
     # The samples of both lattices stand in the same order, ky before kx.
     lattice = half_plane(small, include_dc=True)
     wide = half_plane(box, include_dc=True, radius_px=small / 2 - 1e-6)
-    images = yield from prepare(ImageReader(few, wide, config), len(wide), np.inf, None)
+    images, broken = yield from _read(ImageReader(few, wide, config), len(wide))
     half = np.zeros(len(few), dtype=bool)
     half[np.random.default_rng(0).permutation(len(few))[: len(few) // 2]] = True
-    return Sample(_cropped(few, small), images, lattice, half)
+    return Sample(_cropped(few, small), images, lattice, half, broken)
+
+
+def _read(
+    reader: ImageReader, points: int
+) -> Generator[int, None, tuple[FourierImages, NDArray[np.int64]]]:
+    """All samples, their mean square 1, and the rows of images with pixels that are no numbers.
+
+    Such images are blank in what is returned: one of them would spoil every map.
+    """
+    samples = torch.empty((len(reader), points), dtype=torch.complex64)
+    for rows in np.array_split(np.arange(len(reader)), -(-len(reader) // _CHUNK)):
+        samples[torch.from_numpy(rows)] = reader.read(rows)
+        yield int(rows[-1]) + 1
+    power = samples.abs().square().mean(dim=1)
+    broken = ~torch.isfinite(power)
+    samples[broken] = 0
+    scale = float(power[~broken].double().mean().sqrt()) if bool((~broken).any()) else 1.0
+    scale = scale or 1.0
+    return FourierImages(samples / scale, scale), torch.nonzero(broken)[:, 0].numpy()
 
 
 def _cropped(particles: ParticleSet, box_size_px: int) -> ParticleSet:
