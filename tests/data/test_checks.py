@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.data.checks import check_stacks, inspect_particles, summary
+from napari_tomodrgn.data.checks import (
+    Check,
+    Problem,
+    check_stacks,
+    file_checks,
+    inspect_particles,
+    problems_of,
+    summary,
+)
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
@@ -167,6 +175,21 @@ def test_worst_first(good: ParticleSet) -> None:
     worse = with_images(good.with_optics(voltage_kv=3e5), shift_x_px=40.0)
     order = [problem.severity for problem in inspect_particles(worse)]
     assert order == sorted(order, key=["error", "warning", "info"].index)
+
+
+def test_checks_that_passed_are_listed_too(good: ParticleSet) -> None:
+    checks = file_checks(good)
+    verdicts = {check.code: check.verdict for check in checks}
+    assert {code for code, verdict in verdicts.items() if verdict != "ok"} == set(EXPECTED_OF_GOOD)
+    assert {"files", "box", "numbers", "optics", "defocus", "dose"} <= verdicts.keys()
+    assert all(check.message.endswith(".") and check.why.endswith(".") for check in checks)
+    assert problems_of(checks) == inspect_particles(good)
+    assert Check("a", "ok", "Fine.").problem is None
+    assert Check("a", "error", "Bad.", 3.0, "Why.", "Do.").problem == Problem(
+        "error", "a", "Bad.", "Do."
+    )
+    broken = {check.code: check for check in file_checks(good.with_optics(voltage_kv=3e5))}
+    assert broken["voltage"].verdict == "error" and "optics" not in broken
 
 
 def test_summary_is_plain_json_with_the_agreed_keys(good: ParticleSet) -> None:

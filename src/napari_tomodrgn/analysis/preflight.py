@@ -305,7 +305,7 @@ def _heights(state: _State) -> Iterator[Check]:
     flipped = state.spectra().fit(other)
     if max(fit.share, flipped.share) >= _LIMIT.fits:
         z = paired_z(flipped.likelihood - fit.likelihood)
-        better = z >= _LIMIT.sure and flipped.share > fit.share
+        better = z >= _LIMIT.sure and flipped.share >= fit.share
     elif particles.optics.ctf_premultiplied:
         z, better = 0.0, False
     else:

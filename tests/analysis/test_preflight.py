@@ -1,0 +1,282 @@
+"""Each physics check: a data set that triggers it, and one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+
+from napari_tomodrgn.analysis.fsc import fsc
+from napari_tomodrgn.analysis.preflight import (
+    CheckDone,
+    PreflightDone,
+    PreflightProgress,
+    preflight,
+)
+from napari_tomodrgn.analysis.preflight_kind import contrasts, kind_of
+from napari_tomodrgn.analysis.preflight_maps import Halves
+from napari_tomodrgn.analysis.preflight_power import odd_images
+from napari_tomodrgn.analysis.preflight_sample import (
+    Sample,
+    flipped_heights,
+    flipped_tilts,
+    read_sample,
+    scaled_pixels,
+    shuffled_poses,
+    split_rotations,
+)
+from napari_tomodrgn.config import DataConfig
+from napari_tomodrgn.data.checks import Check
+from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifty particles of one structure in two tomograms: enough for each decision."""
+    out = tmp_path_factory.mktemp("preflight")
+    config = SimulationConfig(
+        particles=50,
+        tilts=15,
+        box_size_px=32,
+        states=1,
+        snr=0.3,
+        tomograms=2,
+        defocus_min_um=2.0,
+        defocus_max_um=6.0,
+        dose_per_tilt=6.0,
+        seed=2,
+    )
+    for _ in simulate(out, config):
+        pass
+    return out
+
+
+@pytest.fixture(scope="module")
+def multiplied(scene: Path) -> ParticleSet:
+    """The WarpTools export: pre-multiplied, dose-weighted, light."""
+    return read_particles(scene / "warptools" / "particles_optimisation_set.star")
+
+
+@pytest.fixture(scope="module")
+def recorded(scene: Path) -> ParticleSet:
+    """The Warp export: as recorded, dark (light in the file's own sign is inverted)."""
+    return read_particles(scene / "warp" / "particles.star")
+
+
+def found(particles: ParticleSet, config: DataConfig | None = None) -> dict[str, Check]:
+    """The checks by code; every one is worded as people need it."""
+    done = run_to_end(preflight(particles, config))
+    for check in done.checks:
+        assert check.message.endswith(".")
+        assert check.why.endswith(".")
+        assert check.verdict in ("ok", "info") or check.remedy.endswith(".")
+    return {check.code: check for check in done.checks}
+
+
+def warned(checks: dict[str, Check]) -> set[str]:
+    return {code for code, check in checks.items() if check.verdict in ("warning", "error")}
+
+
+def test_good_sets_pass_every_check(multiplied: ParticleSet, recorded: ParticleSet) -> None:
+    checks = found(multiplied)
+    assert {check.verdict for check in checks.values()} == {"ok"}, checks
+    assert checks["contrast"].number > 1
+    checks = found(recorded)
+    assert not warned(checks)
+    decided = {code for code, check in checks.items() if check.verdict == "ok"}
+    assert decided >= {"contrast", "poses", "tilt-hand", "ctf-premultiplied", "half-maps"}
+    assert checks["contrast"].number < -1
+
+
+def wrong_multiplied(particles: ParticleSet) -> ParticleSet:
+    return particles.with_optics(ctf_premultiplied=not particles.optics.ctf_premultiplied)
+
+
+def wrong_pixels(particles: ParticleSet) -> ParticleSet:
+    size = particles.optics.pixel_size_angstrom
+    return particles.with_optics(pixel_size_angstrom=size * 1.5)
+
+
+def wrong_doses(particles: ParticleSet) -> ParticleSet:
+    dose = particles.images["dose_e_per_angstrom2"]
+    return replace(
+        particles, images=particles.images.assign(dose_e_per_angstrom2=dose.max() - dose)
+    )
+
+
+FAULTS = [
+    (wrong_multiplied, {"ctf-premultiplied"}),
+    (wrong_pixels, {"pixel-size-ctf"}),
+    (shuffled_poses, {"poses", "map-kind"}),
+    (flipped_tilts, {"tilt-hand"}),
+    (flipped_heights, {"defocus-hand"}),
+    (wrong_doses, {"dose-decay"}),
+]
+
+
+@pytest.mark.parametrize(("fault", "expected"), FAULTS, ids=[each.__name__ for each, _ in FAULTS])
+def test_planted_faults_are_named(
+    multiplied: ParticleSet, fault: Callable[[ParticleSet], ParticleSet], expected: set[str]
+) -> None:
+    assert warned(found(fault(multiplied))) == expected
+
+
+def test_planted_faults_of_recorded_images(recorded: ParticleSet) -> None:
+    assert warned(found(wrong_multiplied(recorded))) == {"ctf-premultiplied"}
+    assert warned(found(shuffled_poses(recorded))) == {"poses", "map-kind"}
+    checks = found(wrong_pixels(recorded))
+    assert warned(checks) == {"pixel-size-ctf"}
+    assert checks["pixel-size-ctf"].number == pytest.approx(2 / 3)
+
+
+def test_contrast_against_the_setting(multiplied: ParticleSet) -> None:
+    assert warned(found(multiplied, DataConfig(contrast="invert"))) == {"contrast"}
+    assert warned(found(multiplied, DataConfig(contrast="keep"))) == set()
+
+
+def test_noise_alarms_nobody(multiplied: ParticleSet, tmp_path: Path) -> None:
+    """Of noise alone, nothing about particles is decided, and little sets get no warning."""
+    few = multiplied.take(np.arange(len(multiplied)) < 12)
+    box = few.optics.box_size_px
+    with mrcfile.new(tmp_path / "noise.mrcs") as stack:
+        shape = (len(few.images), box, box)
+        stack.set_data(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    noise = replace(few, images=rows_of(few, tmp_path / "noise.mrcs"))
+    checks = found(noise.with_optics(ctf_premultiplied=False, dose_weighted=False))
+    assert not warned(checks)
+    for code in ("half-maps", "map-kind", "contrast", "poses", "tilt-hand", "dose-decay"):
+        assert checks[code].verdict == "info", code
+
+
+def rows_of(particles: ParticleSet, stack: Path) -> object:
+    """The image table with its images one after the other in one stack."""
+    table = particles.images.assign(stack=str(stack), stack_index=np.arange(len(particles.images)))
+    return table.astype({"stack": "category"})
+
+
+def test_odd_and_broken_images(multiplied: ParticleSet, tmp_path: Path) -> None:
+    few = multiplied.take(np.arange(len(multiplied)) < 24)
+    sample = run_to_end(read_sample(few, DataConfig()))
+    assert not len(odd_images(sample)[0])
+    images = np.concatenate(
+        [
+            mrcfile.read(name)[rows["stack_index"]]
+            for name, rows in few.images.groupby("stack", observed=True, sort=False)
+        ]
+    ).astype(np.float32)
+    images[7] = 0
+    images[100] += 30 * np.random.default_rng(0).normal(size=images[0].shape)
+    with mrcfile.new(tmp_path / "odd.mrcs") as stack:
+        stack.set_data(images)
+        stack.data[200, 10, 10] = np.nan
+    bad = replace(few, images=rows_of(few, tmp_path / "odd.mrcs"))
+    done = run_to_end(preflight(bad))
+    checks = {check.code: check for check in done.checks}
+    assert checks["odd-images"].verdict == "info"
+    assert checks["pixels"].verdict == "error" and checks["pixels"].number == 1
+    table = bad.images.iloc[[7, 100, 200]]
+    names = {
+        f"{name}, tilt {tilt}"
+        for name, tilt in zip(table.particle_id, table.tilt_index, strict=True)
+    }
+    assert set(done.odd_images) == names
+
+
+def test_events(multiplied: ParticleSet) -> None:
+    few = multiplied.take(np.arange(len(multiplied)) < 4)
+    events = list(preflight(few))
+    assert isinstance(events[0], PreflightProgress) and isinstance(events[-1], PreflightDone)
+    checks = tuple(event.check for event in events if isinstance(event, CheckDone))
+    assert checks == events[-1].checks
+    assert checks[-1].code == "sample" and checks[-1].verdict == "info"
+    assert list(preflight(few)) == events
+
+
+def halves(density: np.ndarray) -> Halves:
+    rng = np.random.default_rng(0)
+    pair = [
+        Volume((density + 0.01 * rng.normal(size=density.shape)).astype(np.float32), 10.0)
+        for _ in range(2)
+    ]
+    return Halves(pair[0], pair[1], fsc(pair[0], pair[1]))
+
+
+def test_kinds_of_maps() -> None:
+    axis = np.arange(32) - 16
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    ball = np.exp(-((radius / 7) ** 4))
+    assert kind_of(halves(ball), 1).word == "featureless ball"
+    lobes = np.exp(-(((x - 5) ** 2 + y**2 + z**2) / 20)) + np.exp(
+        -((x + 4) ** 2 + y**2 + (z - 5) ** 2) / 12
+    )
+    assert kind_of(halves(lobes), 1).word == "particle"
+    assert kind_of(halves(-lobes), -1).word == "particle"
+    dented = np.exp(-(((radius - 9) / 2) ** 2)) * (1 + 0.9 * np.sign(x * y * z))
+    assert kind_of(halves(dented), 1).word == "hollow"
+    assert kind_of(halves(0 * ball), 1).word == "noise"
+    assert min(contrasts(halves(ball))) > 1
+    assert max(contrasts(halves(-ball))) < -1
+
+
+def test_hypotheses_undo_themselves(multiplied: ParticleSet, recorded: ParticleSet) -> None:
+    for particles in (multiplied, recorded):
+        rotations = particles.arrays().rotations
+        again = flipped_tilts(flipped_tilts(particles)).arrays().rotations
+        np.testing.assert_allclose(again, rotations, atol=1e-4)
+        whole, tilts = split_rotations(particles)
+        np.testing.assert_allclose(tilts @ whole[particles.arrays().particle], rotations, atol=1e-9)
+        back = flipped_heights(flipped_heights(particles)).images["defocus_u_angstrom"]
+        np.testing.assert_allclose(back, particles.images["defocus_u_angstrom"])
+    larger = scaled_pixels(multiplied, 2.0)
+    assert larger.optics.pixel_size_angstrom == multiplied.optics.pixel_size_angstrom
+    four = multiplied.images["defocus_u_angstrom"] / 4
+    np.testing.assert_allclose(larger.images["defocus_u_angstrom"], four)
+
+
+def test_large_boxes_are_cropped(tmp_path: Path, multiplied: ParticleSet) -> None:
+    few = multiplied.take(np.arange(len(multiplied)) < 3)
+    small = run_to_end(read_sample(few, DataConfig()))
+    wide = np.zeros((len(few.images), 64, 64), np.float32)
+    wide[:, 16:48, 16:48] = np.random.default_rng(0).normal(size=(len(few.images), 32, 32))
+    with mrcfile.new(tmp_path / "wide.mrcs") as stack:
+        stack.set_data(wide)
+    large = replace(few, images=rows_of(few, tmp_path / "wide.mrcs")).with_optics(box_size_px=64)
+    sample: Sample = run_to_end(read_sample(large, DataConfig()))
+    optics, before = sample.particles.optics, multiplied.optics.pixel_size_angstrom
+    assert optics.box_size_px == 48
+    assert optics.pixel_size_angstrom == pytest.approx(before * 64 / 48)
+    assert len(sample.lattice) == sample.images.samples.shape[1] > len(small.lattice)
+    shift = sample.particles.images["shift_x_px"] / few.images["shift_x_px"]
+    np.testing.assert_allclose(shift, 0.75)
+
+
+@pytest.mark.parametrize(
+    "star",
+    [
+        "warptools/warptools_test_4-tomos_10-ptcls_box-32_angpix-12_optimisation_set.star",
+        "cryosrpnt/10076_classD_32_sim.star",
+    ],
+)
+def test_real_sets_have_no_false_alarm(real_data: Path, star: str) -> None:
+    checks = found(read_particles(real_data / star))
+    assert not warned(checks)
+    assert {checks[code].verdict for code in ("contrast", "poses", "tilt-hand")} == {"ok"}
