@@ -60,18 +60,13 @@ def read_cistem(source: StarInput) -> ParticleSet:
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
     optics = with_pixel_size(_optics(table, read_header(files[0]).box_size_px), source.overrides)
-    images = image_table(
-        ids,
-        particle,
-        files,
-        stack,
-        {
-            "stack_index": _stack_index(table),
-            "tilt_index": pd.Series(particle).groupby(particle).cumcount().to_numpy(),
-            "source_row": np.arange(len(table)),
-            **_image_columns(table, particle, optics.pixel_size_angstrom),
-        },
-    )
+    columns = {
+        "stack_index": _stack_index(table),
+        "tilt_index": pd.Series(particle).groupby(particle).cumcount().to_numpy(),
+        "source_row": np.arange(len(table)),
+        **_image_columns(table, particle, optics.pixel_size_angstrom),
+    }
+    images = image_table(ids, particle, files, stack, columns)
     first = np.unique(particle, return_index=True)[1]
     particles = particle_table(
         ids,

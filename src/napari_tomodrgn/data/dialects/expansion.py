@@ -167,7 +167,7 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
 def _particle_set(
     source: StarInput, expansion: Expansion, layout: Layout, star: StarSource
 ) -> ParticleSet:
-    table, tilts = expansion.table, expansion.tilts
+    table = expansion.table
     files, stack = _image_files(source, table)
     names = _particle_names(table)
     ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
@@ -175,8 +175,6 @@ def _particle_set(
     poses = _particle_poses(table)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
     optics = with_pixel_size(_with_box(expansion.optics, files), source.overrides)
-    depth = _depth(expansion, layout, positions)
-    row = expansion.tilt_row
     images = image_table(
         ids,
         expansion.particle,
@@ -187,12 +185,7 @@ def _particle_set(
             "stack_index": _stack_index(expansion, files, stack),
             "source_row": expansion.particle,
             **_image_poses(expansion, poses, optics.pixel_size_angstrom),
-            "defocus_u_angstrom": tilts.defocus_u_angstrom[row] + depth,
-            "defocus_v_angstrom": tilts.defocus_v_angstrom[row] + depth,
-            "defocus_angle_deg": tilts.defocus_angle_deg[row],
-            "phase_shift_deg": tilts.phase_shift_deg[row],
-            "dose_e_per_angstrom2": tilts.dose_e_per_angstrom2[row],
-            "stage_tilt_deg": tilts.stage_tilt_deg[row],
+            **_contrast(expansion, _depth(expansion, layout, positions)),
         },
     )
     counts = np.bincount(expansion.particle, minlength=len(ids))
@@ -248,6 +241,19 @@ def _image_poses(
         "psi_deg": psi,
         "shift_x_px": shifts[:, 0],
         "shift_y_px": shifts[:, 1],
+    }
+
+
+def _contrast(expansion: Expansion, depth: FloatArray) -> dict[str, FloatArray]:
+    """Defocus, phase, dose and stage tilt of each image; ``depth`` in Å adds to the defocus."""
+    tilts, row = expansion.tilts, expansion.tilt_row
+    return {
+        "defocus_u_angstrom": tilts.defocus_u_angstrom[row] + depth,
+        "defocus_v_angstrom": tilts.defocus_v_angstrom[row] + depth,
+        "defocus_angle_deg": tilts.defocus_angle_deg[row],
+        "phase_shift_deg": tilts.phase_shift_deg[row],
+        "dose_e_per_angstrom2": tilts.dose_e_per_angstrom2[row],
+        "stage_tilt_deg": tilts.stage_tilt_deg[row],
     }
 
 
