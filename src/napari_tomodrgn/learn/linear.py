@@ -10,15 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -39,7 +42,7 @@ from napari_tomodrgn.learn.linear_em import (
     posteriors,
     principal,
 )
-from napari_tomodrgn.learn.linear_grid import Ball, make_ball
+from napari_tomodrgn.learn.linear_grid import Ball, around_density, make_ball, sphere
 from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.linear_select import count_components, transfer
 from napari_tomodrgn.learn.linear_start import (
@@ -51,16 +54,21 @@ from napari_tomodrgn.learn.linear_start import (
 from napari_tomodrgn.learn.loss import draw_points, point_frequencies, squared_errors
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
-from napari_tomodrgn.learn.run import Run, metrics_row
+from napari_tomodrgn.learn.run import Run, latent_table, metrics_row
 
 _MOST_COMPONENTS = 6
+# At later radii so many more are tried than were confirmed before.
+_MORE_COMPONENTS = 1
 _FIRST_RADIUS = 6
 _RADIUS_STEP = 2
-_HALF_ITERATIONS = 10
+_HALF_ITERATIONS = 8
 _FULL_ITERATIONS = 8
-# A larger radius has to raise the likelihood of unseen particles by this factor.
-_WORTH_IT = 1.03
+# A larger radius is kept that does not lower the gain on unseen particles by more than chance
+# does, and a still larger one is tried where it has raised it by so much.
+_KEPT, WORTH_IT = 0.95, 1.15
 _HELD_OUT_POINTS = 256
+# Latent dimensions up to which their covariances are stored.
+_MOST_COVARIANCES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +102,7 @@ class LinearEngine:
     samples: LinearSamples
     config: RunConfig
     stop: Stop
+    support: NDArray[np.float64]
 
     @classmethod
     def of(cls, data: TiltData, config: RunConfig, stop: Stop) -> LinearEngine:
@@ -101,7 +110,10 @@ class LinearEngine:
         device = data.lattice.frequencies.device
         radius = data.lattice.box_size_px // 2 - 1
         samples = LinearSamples(data, config.weight, config.data, radius_px=radius, device=device)
-        return cls(data, samples, config, stop)
+        window = config.data
+        window_radius = min((window.window_inner + window.window_outer) / 2, 1.0)
+        engine = cls(data, samples, config, stop, sphere(window_radius))
+        return replace(engine, support=engine.particle_support())
 
     def radii(self) -> list[int]:
         """Radii in Fourier pixels, coarse to fine."""
@@ -113,9 +125,18 @@ class LinearEngine:
 
     def ball(self, radius_px: int) -> Ball:
         """The unknowns at a radius."""
-        window = self.config.data
-        support = (window.window_inner + window.window_outer) / 2
-        return make_ball(radius_px, support=min(support, 1.0), device=self.samples.device)
+        return make_ball(radius_px, support=self.support, device=self.samples.device)
+
+    def particle_support(self) -> NDArray[np.float64]:
+        """A soft mask around the mean map of the whole set at the first radius."""
+        radius = self.radii()[0]
+        ball = self.ball(radius)
+        shells = self.samples.shells(radius).to(self.samples.device)
+        blocks = self.blocks(ball, torch.arange(self.data.particle_count))
+        model = mean_model(ball, blocks, shells, self.samples.independent_share)
+        decoder = LinearDecoder.from_model(model, self.data.lattice.box_size_px)
+        density = decoder.basis_volumes(len(self.support))[0].double().cpu().numpy()
+        return around_density(density, self.support)
 
     def blocks(self, ball: Ball, particles: Tensor, *, all_images: bool = False) -> Blocks:
         """Blocks of particles, kept, with their training images or with all."""
@@ -131,12 +152,25 @@ class LinearEngine:
         first, second = np.sort(order[:middle]), np.sort(order[middle:])
         return torch.from_numpy(first), torch.from_numpy(second)
 
-    def fit(self, radius_px: int) -> Fit:
-        """Halves, judgement, and the whole set at one radius."""
+    def fits(self) -> Iterator[Fit]:
+        """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""
+        best, width = 0.0, _MOST_COMPONENTS
+        for radius in self.radii():
+            fit = self.fit(radius, width)
+            gain = float(fit.gains.sum())
+            if best and gain < best * _KEPT:
+                return
+            yield fit
+            if best and gain < best * WORTH_IT:
+                return
+            best, width = gain, fit.model.components + _MORE_COMPONENTS
+
+    def fit(self, radius_px: int, width: int = _MOST_COMPONENTS) -> Fit:
+        """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
         sides = [self.blocks(ball, rows) for rows in self.halves()]
-        models = [self._start(ball, blocks, shells) for blocks in sides]
+        models = [self._start(ball, blocks, shells, width) for blocks in sides]
         models = [
             self._iterate(model, blocks, shells, _HALF_ITERATIONS)
             for model, blocks in zip(models, sides, strict=True)
@@ -146,25 +180,30 @@ class LinearEngine:
         count = self.config.linear.components or max(1, count_components(gains))
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
-        model = self._whole(ball, shells, judged[better].applied(models[better], count))
-        return self._embedded(model, shells, gains[:count])
+        accepted = judged[better].applied(models[better], count)
+        return self._whole(ball, shells, accepted, gains[:count])
 
-    def _start(self, ball: Ball, blocks: Blocks, shells: Tensor) -> LinearModel:
-        width = max(_MOST_COMPONENTS, self.config.linear.components or 0)
+    def _start(self, ball: Ball, blocks: Blocks, shells: Tensor, width: int) -> LinearModel:
+        """Mean and leading components of some particles."""
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         maps = residual_maps(model, blocks, shells)
         power = (1 / model.prior[:, 0])[ball.shells]
-        width = min(width, len(maps) - 1)
+        width = min(max(width, self.config.linear.components or 0), len(maps) - 1)
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
-    def _whole(self, ball: Ball, shells: Tensor, accepted: LinearModel) -> LinearModel:
+    def _whole(self, ball: Ball, shells: Tensor, accepted: LinearModel, gains: Tensor) -> Fit:
+        """All particles, along axes that were fitted to one half and accepted by the other."""
         everything = torch.arange(self.data.particle_count)
         blocks = self.blocks(ball, everything)
         latents = posteriors(accepted, blocks, shells)[0]
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
         spread = latents.std(0, correction=0).clamp(min=1e-9)
         model = with_components(mean, blocks, shells, (latents - latents.mean(0)) / spread)
-        return self._iterate(model, blocks, shells, _FULL_ITERATIONS)
+        model = self._iterate(model, blocks, shells, _FULL_ITERATIONS)
+        training = posteriors(model, blocks, shells)[0]
+        blocks = self.blocks(ball, everything, all_images=True)
+        mu, covariance, _ = posteriors(model, blocks, shells)
+        return Fit(model, mu, covariance, training, gains)
 
     def _iterate(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
@@ -177,13 +216,6 @@ class LinearEngine:
             model = replace(maximise(model, blocks, shells, found), noise=noise)
             model, _, _ = principal(model, found)
         return model
-
-    def _embedded(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
-        everything = torch.arange(self.data.particle_count)
-        training = posteriors(model, self.blocks(model.ball, everything), shells)[0]
-        blocks = self.blocks(model.ball, everything, all_images=True)
-        mu, covariance, _ = posteriors(model, blocks, shells)
-        return Fit(model, mu, covariance, training, gains)
 
     def losses(self, fit: Fit, decoder: LinearDecoder) -> Losses:
         """The losses of the autoencoder for the same images, so that both compare."""
@@ -213,6 +245,16 @@ class LinearEngine:
         return total / max(drawn, 1)
 
 
+def covariances(covariance: Tensor) -> dict[str, NDArray[np.float32]]:
+    """Posterior covariances as columns ``cov_i_j``, i ≤ j; none where they would be too many."""
+    width = covariance.shape[1]
+    if width > _MOST_COVARIANCES:
+        return {}
+    values = covariance.cpu().numpy().astype(np.float32)
+    pairs = combinations_with_replacement(range(width), 2)
+    return {f"cov_{i}_{j}": values[:, i, j] for i, j in pairs}
+
+
 def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:
     """Divergence of each posterior from the unit Gaussian in nats, ``(particle,)``."""
     trace = torch.diagonal(covariance, dim1=1, dim2=2).sum(-1)
@@ -238,22 +280,17 @@ def train_linear(
         yield Started(
             run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
         )
-        last = yield from _radii(run, engine, radii)
+        last = yield from _radii(run, engine)
     except StoppedError:
         yield Finished("stopped", 0)
         return
     yield Finished("completed", last)
 
 
-def _radii(run: Run, engine: LinearEngine, radii: list[int]) -> Generator[Event, None, int]:
+def _radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
     """Radius by radius until one brings nothing; the last epoch that was kept."""
-    best, epoch, started = -np.inf, 0, time.perf_counter()
-    for radius in radii:
-        fit = engine.fit(radius)
-        gain = float(fit.gains.sum())
-        if epoch and gain < best * _WORTH_IT:
-            break
-        best, epoch = gain, epoch + 1
+    epoch, started = 0, time.perf_counter()
+    for epoch, fit in enumerate(engine.fits(), start=1):
         yield from _save(run, engine, fit, epoch, time.perf_counter() - started)
     return epoch
 
@@ -267,9 +304,11 @@ def _save(
     run.append_metrics(metrics_row(epoch, seconds, losses, 1.0, 0.0))
     save_weights(run.weights_file(epoch), decoder)
     variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)
-    posterior = Posterior(fit.mu, variance.log())
-    table = run.save_latents(epoch, engine.data.particles, posterior)
+    table = latent_table(engine.data.particles, Posterior(fit.mu, variance.log()))
+    with written_atomically(run.latents_file(epoch)) as temporary:
+        rows = table.assign(**covariances(fit.covariance)).reset_index()
+        rows.to_parquet(temporary, index=False)
     count = engine.data.particle_count
     yield Progress(epoch, count, count, losses)
     yield EpochDone(epoch, seconds, losses, run.weights_file(epoch))
-    yield LatentsReady(epoch, table)
+    yield LatentsReady(epoch, run.latents_file(epoch))

@@ -54,7 +54,7 @@ class LinearDecoder(nn.Module):
         """The decoder of a fitted model."""
         if model.ball.oversampling != 1:
             raise ValueError("maps are read from grids of one voxel a Fourier pixel")
-        size = model.ball.sphere.shape[0]
+        size = model.ball.support.shape[0]
         # Reading between voxels has dimmed what the voxels say: take it as the samples saw it.
         dimming = gridding(size, 1, model.basis.device)
         grids = model.ball.on_grid(model.basis)

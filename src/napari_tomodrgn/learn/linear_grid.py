@@ -1,17 +1,24 @@
 """The unknowns of the linear engine: half a Fourier grid within a radius, and their support.
 
-A map that vanishes outside the window that the images were multiplied with has a smooth
-transform: neighbouring voxels are not free. Writing the basis as B = S u, with S "back to real
-space, times a sphere, to Fourier space again" and u free, leaves a third of the freedom and of
-the noise that comes with it.
+A map that vanishes outside the particle has a smooth transform: neighbouring voxels are not free.
+Writing the basis as B = S u, with S "back to real space, times a soft mask, to Fourier space
+again" and u free, leaves a fraction of the freedom and of the noise that comes with it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
+
+# Density of this share of the mean map's high values belongs to the particle, and so does what is
+# within this share of the box around it.
+_DENSE = 0.15
+_GROWN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +40,7 @@ class Ball:
         values; every other voxel its own mirror.
     table
         Number of a voxel by its place, ``(kz + m, ky + m, kx)`` flattened, −1 where there is none.
-    sphere
+    support
         ``(n, n, n)`` real-space factor that S multiplies with, origin at the first entry.
     """
 
@@ -43,7 +50,7 @@ class Ball:
     shells: Tensor
     mirror: Tensor
     table: Tensor
-    sphere: Tensor
+    support: Tensor
 
     def __len__(self) -> int:
         """Return the number of voxels."""
@@ -64,13 +71,13 @@ class Ball:
     def supported(self, free: Tensor) -> Tensor:
         """S u of ``(voxel, 2, column)`` values; S is its own transpose."""
         grid = self.on_grid(free)
-        maps = torch.fft.irfftn(grid, s=self.sphere.shape, dim=(1, 2, 3)) * self.sphere
+        maps = torch.fft.irfftn(grid, s=self.support.shape, dim=(1, 2, 3)) * self.support
         spectrum = torch.fft.rfftn(maps, dim=(1, 2, 3)).flatten(1)
         return torch.view_as_real(spectrum[:, self.flat_places()].T.contiguous()).movedim(-1, 1)
 
     def on_grid(self, values: Tensor) -> Tensor:
         """``(column, n, n, n // 2 + 1)`` complex arrays of ``(voxel, 2, column)`` values."""
-        size = self.sphere.shape[0]
+        size = self.support.shape[0]
         grid = torch.zeros(
             (values.shape[2], size * size * (size // 2 + 1)),
             dtype=torch.complex64,
@@ -80,8 +87,8 @@ class Ball:
         return grid.reshape(-1, size, size, size // 2 + 1)
 
     def flat_places(self) -> Tensor:
-        """Where the voxels stand in a flattened half grid of the size of `sphere`."""
-        size = self.sphere.shape[0]
+        """Where the voxels stand in a flattened half grid of the size of `support`."""
+        size = self.support.shape[0]
         x, y, z = self.places.unbind(-1)
         return ((z % size) * size + y % size) * (size // 2 + 1) + x
 
@@ -94,7 +101,7 @@ def make_ball(
     radius_px: int,
     oversampling: int = 1,
     *,
-    support: float = 1.0,
+    support: NDArray[np.float64],
     device: torch.device | str = "cpu",
 ) -> Ball:
     """All voxels that trilinear interpolation within ``radius_px`` reads from.
@@ -106,7 +113,8 @@ def make_ball(
     oversampling
         Voxels per Fourier pixel.
     support
-        Radius of the sphere outside which maps vanish, as a fraction of half the box.
+        ``(m, m, m)`` factor over the box, at any sampling, origin at ``m // 2``; 0 where maps
+        vanish.
     device
         Where to.
     """
@@ -120,19 +128,43 @@ def make_ball(
     table[keep] = torch.arange(len(places))
     shells = torch.round(radius[keep] / oversampling).to(torch.int64)
     mirror = torch.arange(len(places))
-    sphere = _sphere(2 * (margin + 1), support / oversampling, oversampling)
-    ball = Ball(radius_px, oversampling, places, shells, mirror, table, sphere)
+    factor = _resampled(support, 2 * (margin + 1), oversampling)
+    ball = Ball(radius_px, oversampling, places, shells, mirror, table, factor)
     plane = torch.nonzero(ball.on_plane)[:, 0]
     ball.mirror[plane] = ball.numbers(-places[plane])
-    parts = (ball.places, ball.shells, ball.mirror, ball.table, ball.sphere)
+    parts = (ball.places, ball.shells, ball.mirror, ball.table, ball.support)
     return Ball(radius_px, oversampling, *(part.to(device) for part in parts))
 
 
-def _sphere(size: int, radius: float, oversampling: int) -> Tensor:
-    """Ones within ``radius`` (of half the edge), a cosine edge of a tenth of the box beyond."""
-    axis = torch.fft.fftfreq(size) * 2
-    distance = torch.sqrt(
-        axis[:, None, None].square() + axis[None, :, None].square() + axis.square()
-    )
-    edge = ((distance - radius) * oversampling / 0.1).clamp(0, 1)
-    return (1 + torch.cos(torch.pi * edge)) / 2
+def _resampled(support: NDArray[np.float64], size: int, oversampling: int) -> Tensor:
+    """The factor on a grid of ``size`` over ``oversampling`` boxes, origin at the first entry."""
+    axis = np.fft.fftfreq(size) * oversampling * support.shape[0] + support.shape[0] // 2
+    where = np.meshgrid(axis, axis, axis, indexing="ij")
+    values = ndimage.map_coordinates(support, where, order=1, mode="constant")
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def sphere(radius: float, size: int = 48) -> NDArray[np.float64]:
+    """Ones within ``radius`` (of half the box), a cosine edge of a tenth of the box around it."""
+    axis = (np.arange(size) - size // 2) / (size / 2)
+    distance = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
+    return _soft((distance - radius) / 0.2)
+
+
+def around_density(density: NDArray[np.float64], limit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A soft mask around a mean map, as wide as parts that few particles have may need.
+
+    Parameters
+    ----------
+    density
+        ``(m, m, m)`` mean map at low resolution, origin at ``m // 2``.
+    limit
+        The largest mask that is allowed.
+    """
+    dense = density * limit > _DENSE * np.quantile(density[limit > 0.5], 0.99)
+    distance = ndimage.distance_transform_edt(~dense) / len(density)
+    return _soft((distance - _GROWN) / 0.1) * limit
+
+
+def _soft(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((1 + np.cos(np.pi * np.clip(steps, 0, 1))) / 2)

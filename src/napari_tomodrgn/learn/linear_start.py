@@ -120,8 +120,10 @@ def with_components(
     """The mean model with components fitted to given latents, which are taken for uncertain."""
     width = latents.shape[1]
     room = model.basis.new_zeros((*model.basis.shape[:2], width))
-    # Stronger than on the mean: particles differ by less than what they share.
-    prior = torch.cat([model.prior, (10 * model.prior[:, :1]).expand(-1, width)], dim=1)
+    # u fills the whole box in the prior but only the support in the fitted mean, so the same
+    # number is a prior stronger by the share of the box that the support is: enough, as particles
+    # differ by less than what they share.
+    prior = model.prior[:, :1].expand(-1, 1 + width)
     started = replace(
         model,
         free=torch.cat([model.free, room], dim=2),
