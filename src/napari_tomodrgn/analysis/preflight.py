@@ -310,7 +310,7 @@ def _heights(state: _State) -> Iterator[Check]:
         z, better = 0.0, False
     else:
         found = _prefers_ctf(state, other)
-        z, better = found.z, found.z >= _LIMIT.sure and found.relative >= _LIMIT.gain_ctf
+        z, better = found.z, found.z >= _LIMIT.sure and found.relative >= _LIMIT.gain
     if better:
         message = f"The opposite sign of the particles' heights fits better (z = {z:.1f})."
         remedy = "Check rlnTomoHand and the order of the z coordinates."
