@@ -211,6 +211,22 @@ def _select(parser: argparse.ArgumentParser) -> None:
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
 
 
+def _place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add("--tomogram", metavar="NAME", required=True, help="tomogram, as inspect names it")
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for script, maps and mesh")
+    add("--by-cluster", action="store_true", help="one map a cluster, of its mean latent")
+    add("--color", metavar="COLUMN", help="colour by mu_0 …, cluster or a column of the particles")
+    add("--sigma", metavar="S", type=_positive, default=3.0, help="contour, in sigma (3)")
+    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
+    add("--box", metavar="N", type=_count, help="edge of the maps in voxels, even (as trained)")
+    add("--lowpass", metavar="A", type=_positive, help="resolution to cut the maps at, in Å")
+    add("--epoch", metavar="N", type=_count, help="epoch to use (last)")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+
+
 def _simulate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder to make")
@@ -240,6 +256,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "decode": ("maps of particles or latents, by a trained run", _decode),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
     "select": ("write some particles of a run back as the star file they came from", _select),
+    "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
     "simulate": ("write a data set with known states", _simulate),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

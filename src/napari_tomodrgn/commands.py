@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from napari_tomodrgn.analysis import chimerax
+from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
@@ -185,8 +187,7 @@ def embed(options: Namespace) -> int:
 def decode(options: Namespace) -> int:
     """Write the maps of particles or latents, by a trained run."""
     run = Run.open(options.run)
-    if options.box is not None and (options.box % 2 or options.box < 4):
-        raise BadInputError(f"--box must be even and at least 4, got {options.box}.")
+    _refuse_odd_box(options.box)
     names, latents = _latents_of(run, options)
     decoder = run.decoder(options.epoch, pick_device(options.device))
     if latents.shape[1] != decoder.latent_dim:
@@ -202,6 +203,11 @@ def decode(options: Namespace) -> int:
     bar.close()
     say(f"{len(names)} maps → {options.out}")
     return 0
+
+
+def _refuse_odd_box(box: int | None) -> None:
+    if box is not None and (box % 2 or box < 4):
+        raise BadInputError(f"--box must be even and at least 4, got {box}.")
 
 
 def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
@@ -280,6 +286,24 @@ def select(options: Namespace) -> int:
         chosen = particles.take(~particles.particles.index.isin(chosen.ids))
     written = write_subset(chosen, options.out)
     say(f"{len(chosen)} of {len(particles)} particles → {written}")
+    return 0
+
+
+def place(options: Namespace) -> int:
+    """Write the decoded maps of a tomogram's particles at their poses."""
+    _refuse_odd_box(options.box)
+    run = Run.open(options.run)
+    particles = _chosen(run.particles(options.images), options.particles)
+    placed = placements(particles, tomogram=options.tomogram)
+    table = chimerax.run_table(run, particles.select(p.particle_id for p in placed), options.epoch)
+    color = options.color and chimerax.column_of(table, options.color)
+    groups = chimerax.column_of(table, "cluster") if options.by_cluster else None
+    decoder = run.decoder(options.epoch, pick_device(options.device))
+    bar = Bar("Decoding", "map")
+    maps = chimerax.decoded_maps(decoder, table, groups, (options.box, options.lowpass), bar.show)
+    scene = chimerax.write_scene(options.out, maps, placed, color, options.sigma)
+    bar.close()
+    say(f"{len(placed)} particles, {len(scene.maps)} maps → {scene.script}, {scene.mesh.name}")
     return 0
 
 
