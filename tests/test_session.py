@@ -132,21 +132,3 @@ def test_clearing_forgets_everything_of_the_particles(latents: pd.DataFrame) -> 
     assert session.focused is None
     assert not session.selection
     assert session.epoch == 0
-
-
-def test_named_selections_are_a_column_with_colours(latents: pd.DataFrame) -> None:
-    kept = [
-        SimpleNamespace(name="a", particles=("TS/1", "TS/2"), color="#112233"),
-        SimpleNamespace(name="b", particles=("TS/2", "gone/1"), color="#445566"),
-    ]
-    found = module.selections_column(latents, kept)  # type: ignore[arg-type]
-    assert found.values[:4].tolist() == [-1, 0, 1, -1]
-    assert found.categories == ("a", "b")
-    assert found.colours == ("#112233", "#445566")
-
-
-def test_a_lasso_replaces_adds_or_subtracts() -> None:
-    now, more = frozenset("ab"), frozenset("bc")
-    assert module.combined(now, more, "replace") == more
-    assert module.combined(now, more, "add") == frozenset("abc")
-    assert module.combined(now, more, "subtract") == frozenset("a")

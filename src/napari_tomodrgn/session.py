@@ -52,6 +52,30 @@ class Decoded:
     particle_id: str | None
     epoch: int
     complete: bool  # False while only the small preview box is there
+    point: LatentPoint | None = None  # the free point, where it is none of a particle's
+    lowpass: float = 0.0  # Å, of the mesh and of ``filtered``; 0 is none
+    filtered: Volume | None = None
+
+    @property
+    def shown(self) -> Volume:
+        """The map with the low-pass filter that is set."""
+        return self.volume if self.filtered is None else self.filtered
+
+
+@dataclass(frozen=True)
+class LatentPoint:
+    """A place in latent space and how many particles are near (ten is typical)."""
+
+    z: tuple[float, ...]
+    near: int
+
+
+@dataclass(frozen=True)
+class LatentPath:
+    """Frames of a trajectory."""
+
+    name: str
+    points: tuple[LatentPoint, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +130,7 @@ class TrainingStatus:
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
-        ("particles", "problems", "summary", "run", "latents", "decoded", "validation"),
+        ("particles", "problems", "summary", "run", "latents", "decoded", "validation", "metrics"),
         operator.is_,
     ),
     "message": lambda _old, _new: False,  # the same sentence twice is shown twice
@@ -147,12 +171,26 @@ class Session:
         Identity of the particle under the pointer.
     decoded
         The volume on show.
+    point
+        Free point of the latent space that is shown instead of ``focused``, or None.
+    path
+        Trajectory, or None; ``frame`` is the one that is shown.
+    pinned
+        Identities of particles whose volumes are shown beside.
     sigma
         Contour level of volumes in standard deviations above solvent.
+    lowpass
+        Resolution in Å beyond which volumes are cut; 0 is none.
+    style
+        ``surface``, or ``projection`` (maximum intensity).
     validation
         Reconstruction of a selection, the last one made.
     validating
         Whether one is being made.
+    metrics
+        One row an epoch of the run: losses, as ``Run.metrics`` gives them; or None.
+    forecast
+        What training as the form says would take: ``seconds``, ``ram_gb``, ``gpu_gb``.
     training
         What the training thread is doing.
     message
@@ -175,9 +213,17 @@ class Session:
     focused: str | None = None
     hovered: str | None = None
     decoded: Decoded | None = None
+    point: LatentPoint | None = None
+    path: LatentPath | None = None
+    frame: int = 0
+    pinned: tuple[str, ...] = ()
     sigma: float = 3.0
+    lowpass: float = 0.0
+    style: str = "surface"
     validation: Validation | None = None
     validating: ValidationStatus = ValidationStatus()
+    metrics: pd.DataFrame | None = None
+    forecast: dict[str, float] = field(default_factory=dict)
     training: TrainingStatus = TrainingStatus()
     message: Message | None = None
 
@@ -193,10 +239,12 @@ class Session:
     def clear_particles(self) -> None:
         """Forget everything that hangs on particles, before others are opened."""
         self.decoded = None
+        self.point = self.path = None
+        self.pinned = ()
         self.focused = self.hovered = None
         self.selection = frozenset()
         self.selections = ()
-        self.latents = None
+        self.latents = self.metrics = None
         self.run = None
         self.epoch = 0
         self.problems = []
@@ -242,15 +290,24 @@ def principal_components(
     Components are sorted by variance; the largest loading of each is positive, so that the picture
     does not flip from one call to the next.
     """
-    centred = points - points.mean(axis=0)
-    variances, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
+    mean, vectors = mean_and_components(points)
+    scores = (points - mean) @ vectors
+    variances = scores.var(axis=0)
+    total = variances.sum()
+    return scores, variances / total if total > 0 else np.zeros_like(variances)
+
+
+def mean_and_components(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and unit vectors (dimension, component) of the principal components."""
+    mean = points.mean(axis=0)
+    centred = points - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
     vectors = vectors[:, ::-1]
-    variances = np.clip(variances[::-1], 0.0, None)
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
-    total = variances.sum()
-    share = variances / total if total > 0 else np.zeros_like(variances)
-    return centred @ (vectors * signs), share
+    return mean, vectors * signs
 
 
 def axis_names(latents: pd.DataFrame, particles: ParticleSet | None = None) -> list[str]:
@@ -299,31 +356,6 @@ def axis_label(latents: pd.DataFrame, name: str) -> str:
         return name
     _, share = principal_components(latent_matrix(latents))
     return f"{name} ({share[int(name[3:]) - 1]:.0%})"
-
-
-def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:
-    """To which named selection each particle belongs; of several, to the last."""
-    chosen = list(selections)
-    codes = np.full(len(latents), -1, np.int64)
-    for number, selection in enumerate(chosen):
-        codes[mask_of(latents, selection.particles)] = number
-    names = tuple(selection.name for selection in chosen)
-    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in chosen))
-
-
-def colour_column(session: Session) -> Column | None:
-    """What colours the particles of a session now, None for one colour."""
-    table = session.latents
-    if table is None or not session.colour:
-        return None
-    if session.colour == SELECTIONS:
-        return selections_column(table, session.selections) if session.selections else None
-    return column(table, session.particles, session.colour)
-
-
-def combined(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
-    """A selection after ``more`` was lassoed: ``replace``, ``add`` or ``subtract``."""
-    return {"replace": more, "add": now | more, "subtract": now - more}[how]
 
 
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:

@@ -160,6 +160,8 @@ def opened(widget: Any, qtbot: Any) -> Callable[[Path], Any]:
         qtbot.waitUntil(lambda: widget.session.source is not None, timeout=60_000)
         qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
         qtbot.wait(50)  # the redraw at the end of the burst of changes
+        message = widget.session.message
+        assert message is None or message.severity != "error", message.text
         return widget.session
 
     return opened

@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_tomodrgn.gui.palette import selections_column
 from napari_tomodrgn.gui.scatter import Lassoed
+from napari_tomodrgn.gui.selecting import combined
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -136,3 +140,22 @@ def test_a_selection_is_reconstructed_beside_the_decoded_map(
     assert (run / "analysis" / "reconstructions" / "selection" / "fsc.csv").is_file()
     opened(run)
     assert RECONSTRUCTION not in viewer.layers, "it says nothing about the next set"
+
+
+def test_named_selections_are_a_column_with_colours() -> None:
+    table = pd.DataFrame(index=[f"TS/{row}" for row in range(50)])
+    kept = [
+        SimpleNamespace(name="a", particles=("TS/1", "TS/2"), color="#112233"),
+        SimpleNamespace(name="b", particles=("TS/2", "gone/1"), color="#445566"),
+    ]
+    found = selections_column(table, kept)  # type: ignore[arg-type]
+    assert found.values[:4].tolist() == [-1, 0, 1, -1]
+    assert found.categories == ("a", "b")
+    assert found.colours == ("#112233", "#445566")
+
+
+def test_a_lasso_replaces_adds_or_subtracts() -> None:
+    now, more = frozenset("ab"), frozenset("bc")
+    assert combined(now, more, "replace") == more
+    assert combined(now, more, "add") == frozenset("abc")
+    assert combined(now, more, "subtract") == frozenset("a")

@@ -121,7 +121,7 @@ def test_training_moves_the_scatter_and_stops_with_a_checkpoint(
     seen: list[int] = []
     widget.session.events.latents.connect(lambda table: seen.append(widget.session.epoch))
     widget.controller.train(config, tmp_path / "run")
-    assert widget.training.button.text() == "Stop and save"
+    assert widget.training.button.text() == "Pause"
     qtbot.waitUntil(lambda: widget.session.epoch >= 3, timeout=LONG)
     assert widget.session.training.phase == "training"
     assert "of 5000" in widget.training.status.text()
@@ -134,6 +134,34 @@ def test_training_moves_the_scatter_and_stops_with_a_checkpoint(
     assert len(run.epochs()) >= 3
     assert run.resume_file.is_file()
     assert len(seen) >= 3
+    _resumes_where_it_stopped(widget, qtbot)
+
+
+def _resumes_where_it_stopped(widget: Any, qtbot: Any) -> None:
+    panel, session = widget.training, widget.session
+    assert [curve.name for curve in panel.plot.curves] == ["training", "held out"]
+    stopped = session.epoch
+    assert not panel.resume.isHidden()
+    panel.resume.click()
+    qtbot.waitUntil(lambda: session.epoch > stopped, timeout=LONG)
+    assert session.training.first_epoch >= stopped
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
+        panel.button.click()
+
+
+def test_presets_and_forecast(widget: Any, qtbot: Any, tiny_star: Path) -> None:
+    _open(widget, qtbot, tiny_star)
+    panel, session = widget.training, widget.session
+    qtbot.waitUntil(lambda: "memory" in panel.forecast.text(), timeout=LONG)
+    assert "about" in panel.forecast.text()
+    panel.preset.setCurrentText("First look")
+    panel.preset.activated.emit(panel.preset.currentIndex())
+    assert panel.config().method == "linear"
+    qtbot.waitUntil(lambda: "seconds" not in session.forecast, timeout=LONG)
+    panel.preset.setCurrentText("Thorough")
+    panel.preset.activated.emit(panel.preset.currentIndex())
+    assert panel.config().method == "vae"
+    assert panel.config().train.epochs > type(panel.config())().train.epochs
 
 
 def test_training_into_a_folder_with_a_run_is_one_sentence(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRect, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 
@@ -93,6 +95,27 @@ def paint_ring(painter: QPainter, at: QPointF, radius: float, colour: str) -> No
     for pen in (QPen(QColor(0, 0, 0, 170), 4.0), QPen(QColor(colour), 2.0)):
         painter.setPen(pen)
         painter.drawEllipse(at, radius, radius)
+
+
+def paint_line(painter: QPainter, pixels: NDArray[Any], colour: str) -> None:
+    """A line through places (place, 2), with a dot at each."""
+    places = [QPointF(float(x), float(y)) for x, y in pixels]
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen in (QPen(QColor(0, 0, 0, 170), 3.5), QPen(QColor(colour), 1.5)):
+        painter.setPen(pen)
+        painter.drawPolyline(QPolygonF(places))
+    painter.setBrush(QColor(colour))
+    for place in places:
+        painter.drawEllipse(place, 2.0, 2.0)
+
+
+def paint_cross(painter: QPainter, at: NDArray[Any], colour: str) -> None:
+    """A cross with a dark halo at a place that is no particle's."""
+    x, y, reach = float(at[0]), float(at[1]), 7.0
+    for pen in (QPen(QColor(0, 0, 0, 170), 5.0), QPen(QColor(colour), 2.5)):
+        painter.setPen(pen)
+        painter.drawLine(QPointF(x - reach, y), QPointF(x + reach, y))
+        painter.drawLine(QPointF(x, y - reach), QPointF(x, y + reach))
 
 
 def paint_lasso(painter: QPainter, corners: list[tuple[float, float]], colour: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.qt import Signal
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -29,6 +30,8 @@ class ConfigForm(QWidget):
         Names of the fields to show, dotted: ``"train.epochs"``.
     """
 
+    changed = Signal()
+
     def __init__(
         self, config: BaseModel, fields: tuple[str, ...], parent: QWidget | None = None
     ) -> None:
@@ -43,6 +46,7 @@ class ConfigForm(QWidget):
             field, value = _field(config, path)
             editor = _editor(path, field, value)
             self._editors[path] = editor
+            editor.changed.connect(lambda _value=None: self.changed.emit())
             label = QLabel(field.title or path)
             label.setToolTip(field.description or "")
             editor.native.setToolTip(field.description or field.title or "")
@@ -70,6 +74,12 @@ class ConfigForm(QWidget):
             first = error.errors()[0]
             field, _ = _field(self._config, ".".join(str(part) for part in first["loc"]))
             raise BadInputError(f"{field.title}: {first['msg']}.", code="bad-config") from error
+
+    def set_config(self, config: BaseModel) -> None:
+        """Show the values of another configuration of the same type."""
+        self._config = config
+        for path in self._editors:
+            self.set_value(path, _field(config, path)[1])
 
     def set_value(self, path: str, value: Any) -> None:
         """Put a value into the form."""

@@ -17,14 +17,17 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.gui.decoding import Decoding
-from napari_tomodrgn.gui.layers import VolumeLayers
-from napari_tomodrgn.gui.loading import Opened, open_path, sentence
-from napari_tomodrgn.gui.palette import colours_of, hexadecimal
+from napari_tomodrgn.gui.exploring import Exploring
+from napari_tomodrgn.gui.forecasting import Forecasting
+from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.gui.loading import Opened, metrics_of, open_path, sentence
+from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
+from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
 from napari_tomodrgn.learn.events import EpochDone, Finished, Preparing, Progress, Started
-from napari_tomodrgn.session import Decoded, Session, TrainingStatus, colour_column, latent_matrix
+from napari_tomodrgn.session import Decoded, Session, TrainingStatus, latent_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +47,7 @@ class LatentsRead:
     run: Run
     table: pd.DataFrame
     epoch: int
+    metrics: pd.DataFrame | None = None
 
 
 class Controller(QObject):
@@ -58,6 +62,9 @@ class Controller(QObject):
         self.opening.failed.connect(self._opening_failed)
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
+        self.pinning = Pinning(self.session, self.volumes, self)
+        self.forecasting = Forecasting(self.session, self)
+        self.exploring = Exploring(self.session, self)
         self.selecting = Selecting(self.session, self)
         self.validating = Validating(self.session, self)
         self.training = Job(
@@ -71,8 +78,10 @@ class Controller(QObject):
 
     def _connect(self) -> None:
         events = self.session.events
-        events.focused.connect(self._decode_focused)
-        events.sigma.connect(self._decode_focused)
+        events.focused.connect(self._leave_point)
+        for name in ("point", "sigma", "lowpass"):
+            getattr(events, name).connect(self._decode_focused)
+        events.style.connect(self._show_decoded)
         events.decoded.connect(self._show_decoded)
         events.colour.connect(self._show_decoded)
         events.selections.connect(self._show_decoded)
@@ -105,6 +114,12 @@ class Controller(QObject):
         folder = Path(out).expanduser()
         self.training.start(lambda stop: _train(particles, config, folder, resume, stop))
 
+    def resume(self, config: RunConfig) -> None:
+        """Go on with the run that is open, up to the epochs of the configuration."""
+        run = self.session.run
+        if run is not None:
+            self.train(config, run.path, resume=True)
+
     def stop_training(self) -> None:
         """Ask the training to save and stop."""
         if self.training.running:
@@ -114,7 +129,14 @@ class Controller(QObject):
     @property
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
-        queues = (self.opening, self.decoding.queue, self.selecting.files)
+        queues = (
+            self.opening,
+            self.decoding.queue,
+            self.pinning.queue,
+            self.exploring.queue,
+            self.forecasting.queue,
+            self.selecting.files,
+        )
         jobs = (self.training, self.validating.job)
         return not any(one.running for one in jobs) and not any(one.is_busy for one in queues)
 
@@ -122,6 +144,9 @@ class Controller(QObject):
         """Stop everything; nothing touches the viewer any more."""
         self.opening.cancel()
         self.decoding.cancel()
+        self.pinning.queue.cancel()
+        self.exploring.queue.cancel()
+        self.forecasting.queue.cancel()
         self.validating.stop()
         self.training.stop()
         self.session.silence()
@@ -139,6 +164,7 @@ class Controller(QObject):
         session.particles = opened.particles
         session.run = opened.run
         session.selections = opened.selections
+        session.metrics = opened.metrics
         if opened.latents is not None:
             self._show_latents(opened.latents, opened.epoch)
         if opened.note:
@@ -146,30 +172,48 @@ class Controller(QObject):
 
     def _show_latents(self, table: pd.DataFrame, epoch: int) -> None:
         session = self.session
+        # Another epoch is another space: what was a place in the old one is none in this.
+        session.point = session.path = None
         session.epoch = epoch
         session.latents = table
+        self.pinning.refresh()
         if session.focused is None:
             session.focused = typical_particle(table)
         else:
             self._decode_focused()
 
     def _decode_focused(self, *_: Any) -> None:
-        if self.session.focused is not None:
-            self.decoding.request(self.session.focused)
+        session = self.session
+        if session.point is not None:
+            self.decoding.request_point(session.point)
+        elif session.focused is not None:
+            self.decoding.request(session.focused)
+
+    def _leave_point(self, *_: Any) -> None:
+        """A particle that is chosen takes the place of a free point."""
+        if self.session.point is not None:
+            self.session.point = None  # which decodes what is focused
+        else:
+            self._decode_focused()
 
     def _show_decoded(self, *_: Any) -> None:
         decoded = self.session.decoded
         if decoded is not None:
-            volume = decoded.volume
-            box = volume.box_size_px * volume.voxel_size_angstrom
+            box = box_angstrom(decoded.volume)
             self.volumes.show_mesh(decoded.mesh, box, _caption(decoded), self._colour_of(decoded))
+            if self.session.style == "projection":
+                self.volumes.show_projection(decoded.shown)
+            else:
+                self.volumes.hide_projection()
 
     def _show_validation(self, *_: Any) -> None:
         found = self.session.validation
         if found is None:
             self.volumes.remove_beside(RECONSTRUCTION)
         else:
-            self.volumes.show_beside(RECONSTRUCTION, found.mesh, _VALIDATED_COLOUR)
+            self.volumes.show_beside(
+                RECONSTRUCTION, found.mesh, box_angstrom(found.volume), _VALIDATED_COLOUR
+            )
 
     def _colour_of(self, decoded: Decoded) -> str | None:
         session = self.session
@@ -184,6 +228,7 @@ class Controller(QObject):
         stopping = session.training.phase == "stopping"
         if isinstance(event, LatentsRead):
             session.run = event.run
+            session.metrics = event.metrics
             self._show_latents(event.table, event.epoch)
         elif isinstance(event, Started):
             self._began = time.monotonic()
@@ -192,7 +237,8 @@ class Controller(QObject):
             )
             if session.run is None or session.run.path != event.run:
                 # Latents of another run say nothing about this one.
-                session.latents = session.focused = session.decoded = None
+                session.latents = session.metrics = session.focused = session.decoded = None
+                session.run, session.selections = None, ()
         elif isinstance(event, Finished):
             where = "" if session.run is None else f" in {session.run.path.name}"
             session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
@@ -256,15 +302,19 @@ def _train(
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
             run = Run.open(out)
-            yield LatentsRead(run, run.latents(event.epoch), event.epoch)
+            yield LatentsRead(run, run.latents(event.epoch), event.epoch, metrics_of(run))
         else:
             yield event
 
 
 def _caption(decoded: Decoded) -> str:
     """Who is on show: identity, epoch, voxel size."""
-    words = [decoded.particle_id or "between particles", f"epoch {decoded.epoch}"]
-    words.append(f"contour {decoded.mesh.sigma:g} σ")
+    who = decoded.particle_id or "between particles"
+    if decoded.point is not None:
+        who = f"{who}, {decoded.point.near} near"
+    words = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
+    if decoded.lowpass:
+        words.append(f"low-pass {decoded.lowpass:g} Å")
     if not decoded.complete:
         words.append("preview …")
     return "  ·  ".join(words)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.gui.surfaces import contour, lowpassed
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import Decoded, Session, latent_matrix
+from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,28 @@ if TYPE_CHECKING:
 _KEPT_BYTES = 256 * 2**20
 
 Key = tuple[str, int, str]
+
+
+class Decoders:
+    """The decoder of the run and epoch asked for last; for one thread only."""
+
+    def __init__(self) -> None:
+        self._held: tuple[tuple[str, int], Any] | None = None
+
+    def of(self, run: Run, epoch: int) -> Any:
+        """The decoder after an epoch."""
+        wanted = (str(run.path), epoch)
+        if self._held is None or self._held[0] != wanted:
+            self._held = (wanted, run.decoder(epoch))
+        return self._held[1]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How volumes are to be seen: contour in σ, low-pass in Å (0: none)."""
+
+    sigma: float
+    lowpass: float
 
 
 class Decoding(QObject):
@@ -39,56 +62,61 @@ class Decoding(QObject):
         self.queue = LatestWins(self, computes=True)
         self.queue.item.connect(self._show)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
-        # Read and written by the one decoding thread only.
-        self._decoder: tuple[tuple[str, int], Any] | None = None
+        self._decoders = Decoders()
 
     def request(self, identity: str) -> None:
         """Show this particle, contoured at the session's level, as soon as possible."""
-        session = self.session
-        if session.run is None or session.latents is None or identity not in session.latents.index:
-            return
-        key, sigma, run = (
-            (str(session.run.path), session.epoch, identity),
-            session.sigma,
-            session.run,
-        )
-        finished = self._finished.get(key)
-        if finished is not None and finished.mesh.sigma == sigma:
-            self.queue.cancel()
-            self._finished.move_to_end(key)
-            session.decoded = finished
-        elif finished is not None:
-            self.queue.request(lambda: iter([_contoured(finished, sigma)]))
-        else:
-            z = latent_of(session.latents, identity)
-            self.queue.request(lambda: self._steps(run, key, z, sigma))
+        latents = self.session.latents
+        if latents is not None and identity in latents.index:
+            self._request(identity, latent_of(latents, identity), None)
+
+    def request_point(self, point: LatentPoint) -> None:
+        """Show a place that is no particle's."""
+        self._request(_key_of(point), np.array(point.z, np.float32), point)
 
     def cancel(self) -> None:
         """Drop whatever is still to come."""
         self.queue.cancel()
 
+    def _request(self, name: str, z: NDArray[np.float32], point: LatentPoint | None) -> None:
+        session, run = self.session, self.session.run
+        if run is None:
+            return
+        key = (str(run.path), session.epoch, name)
+        look = Look(session.sigma, session.lowpass)
+        finished = self._finished.get(key)
+        if finished is None:
+            blank = partial(_fresh, None if point else name, session.epoch, point)
+            epoch = session.epoch
+            self.queue.request(lambda: self._steps((run, epoch), z, blank, look))
+        elif (finished.mesh.sigma, finished.lowpass) == (look.sigma, look.lowpass):
+            self.queue.cancel()
+            self._finished.move_to_end(key)
+            session.decoded = finished
+        else:
+            self.queue.request(lambda: iter([dressed(finished, look)]))
+
     def _steps(
-        self, run: Run, key: Key, z: NDArray[np.float32], sigma: float
+        self,
+        at: tuple[Run, int],
+        z: NDArray[np.float32],
+        blank: Callable[..., Decoded],
+        look: Look,
     ) -> Iterator[Decoded | None]:
-        decoder = self._decoder_for(run, key[1])
+        decoder = self._decoders.of(*at)
         yield None
         for volume in decoder.progressive(z):
             if volume is None:
                 yield None
                 continue
             complete = volume.box_size_px >= decoder.box_size_px
-            yield Decoded(volume, contour(volume, sigma), key[2], key[1], complete)
-
-    def _decoder_for(self, run: Run, epoch: int) -> Any:
-        wanted = (str(run.path), epoch)
-        if self._decoder is None or self._decoder[0] != wanted:
-            self._decoder = (wanted, run.decoder(epoch))
-        return self._decoder[1]
+            yield dressed(blank(volume, complete=complete), look)
 
     def _show(self, decoded: Decoded) -> None:
         run = self.session.run
-        if run is not None and decoded.complete and decoded.particle_id is not None:
-            self._keep((str(run.path), decoded.epoch, decoded.particle_id), decoded)
+        if run is not None and decoded.complete:
+            name = decoded.particle_id or (_key_of(decoded.point) if decoded.point else "")
+            self._keep((str(run.path), decoded.epoch, name), decoded)
         self.session.decoded = decoded
 
     def _keep(self, key: Key, decoded: Decoded) -> None:
@@ -106,10 +134,25 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     return latent_matrix(latents)[row].astype(np.float32)
 
 
-def _contoured(decoded: Decoded, sigma: float) -> Decoded:
-    return replace(decoded, mesh=contour(decoded.volume, sigma))
+def dressed(decoded: Decoded, look: Look) -> Decoded:
+    """The same map, filtered and contoured as it is to be seen."""
+    filtered = lowpassed(decoded.volume, look.lowpass)
+    mesh = contour(filtered, look.sigma)
+    return replace(decoded, mesh=mesh, lowpass=look.lowpass, filtered=filtered)
+
+
+def _fresh(
+    identity: str | None, epoch: int, point: LatentPoint | None, volume: Any, *, complete: bool
+) -> Decoded:
+    nothing: Any = None  # `dressed` makes the mesh
+    return Decoded(volume, nothing, identity, epoch, complete, point)
+
+
+def _key_of(point: LatentPoint) -> str:
+    return "point " + " ".join(f"{part:.6g}" for part in point.z)
 
 
 def _bytes(decoded: Decoded) -> int:
     mesh = decoded.mesh
-    return decoded.volume.data.nbytes + mesh.vertices.nbytes + mesh.faces.nbytes
+    volumes = decoded.volume.data.nbytes + decoded.shown.data.nbytes
+    return volumes + mesh.vertices.nbytes + mesh.faces.nbytes

@@ -10,20 +10,22 @@ from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
-from napari_tomodrgn.gui.palette import colours_of
+from napari_tomodrgn.gui.palette import colour_column, colours_of
+from napari_tomodrgn.gui.path_controls import PathControls
 from napari_tomodrgn.gui.qt import Signal, make_label
 from napari_tomodrgn.gui.scatter import Click, Lassoed, LatentView
+from napari_tomodrgn.gui.selecting import combined
 from napari_tomodrgn.gui.selection_tools import SelectionTools
+from napari_tomodrgn.gui.volume_controls import VolumeControls
 from napari_tomodrgn.session import (
     SELECTIONS,
     Session,
     axis_label,
     axis_names,
-    colour_column,
     colour_names,
     column,
-    combined,
     mask_of,
     resolve_axes,
 )
@@ -37,6 +39,8 @@ class LatentPanel(QWidget):
     """Scatter of two columns; a click focuses a particle, a lasso selects some."""
 
     removed = Signal()  # taken out of its dock
+    pin_requested = Signal(str)
+    place_requested = Signal(object, object)  # positions of the points, the place (x, y)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,7 +53,14 @@ class LatentPanel(QWidget):
         self.tools = SelectionTools()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(self.view, 1)
+        self.volumes = VolumeControls(session)
+        self.path = PathControls(session)
+        middle = QVBoxLayout()
+        middle.setSpacing(3)
+        middle.addWidget(self.view, 1)
+        for row in (self.volumes, self.path):
+            middle.addWidget(row)
+        layout.addLayout(middle, 1)
         layout.addWidget(self._side())
         self._shown_run: Any = None
         self._zoomed = False
@@ -138,6 +149,8 @@ class LatentPanel(QWidget):
         events = self._session.events
         for name in ("latents", "axes", "colour", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
+        for name in ("pinned", "point", "path"):
+            getattr(events, name).connect(self._mark_places)
         events.focused.connect(self._mark)
         events.selection.connect(self._mark)
         events.hovered.connect(self._mark_hovered)
@@ -173,7 +186,21 @@ class LatentPanel(QWidget):
             return
         self.view.set_focused(self._index_of(self._session.focused))
         self.view.set_selected(mask_of(table, self._session.selection))
+        self._mark_places()
         self._tell_counts()
+
+    def _mark_places(self, *_: Any) -> None:
+        """Rings of pinned particles, the trajectory, the free point on show."""
+        session, table = self._session, self._session.latents
+        if table is None:
+            return
+        self.view.set_pinned([self._index_of(name) for name in session.pinned])
+        axes = resolve_axes(session.axes, axis_names(table, session.particles))
+        path = session.path.points if session.path is not None else ()
+        ends = [np.array([one.z for one in path]) if path else None]
+        ends.append(np.array([session.point.z]) if session.point is not None else None)
+        line, place = (None if z is None else projected(table, axes, z) for z in ends)
+        self.view.set_path(line, place)
 
     def _mark_hovered(self, *_: Any) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
@@ -201,8 +228,14 @@ class LatentPanel(QWidget):
 
     def _on_click(self, click: Click) -> None:
         identity = self._identity(click.index)
-        if identity is not None:
+        if click.free:
+            self.place_requested.emit(self.view.points, (click.x, click.y))
+        elif identity is not None and click.add:
+            self.pin_requested.emit(identity)
+        elif identity is not None:
+            self._session.path = None
             self._session.focused = identity
+            self._session.point = None
 
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from napari.utils.colormaps import Colormap
 
+from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.palette import rgb
 from napari_tomodrgn.session import Mesh
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
+PROJECTION_NAME = "decoded, projection"
 _COLOUR = "#9fc3e6"
 _SCALE = (1.0, -1.0, 1.0)
 # A surface without a face cannot be drawn: this one has no extent.
@@ -46,7 +48,8 @@ class VolumeLayers:
         self.viewer = viewer
         self._layer: Any = None
         self._beside: dict[str, Any] = {}
-        self._arranged = 0
+        self._projection: Any = None
+        self._arranged = 1  # maps that the camera was last set for
         self._box = 0.0
 
     @property
@@ -81,12 +84,49 @@ class VolumeLayers:
         _paint(layer, colour or _COLOUR)
         self._caption(caption)
 
-    def show_beside(self, name: str, mesh: Mesh, colour: str | None = None) -> Any:
+    def show_projection(self, volume: Volume) -> None:
+        """Show the map itself, as its maximum intensity along the line of sight."""
+        voxel = volume.voxel_size_angstrom
+        half = -voxel * (volume.box_size_px // 2)
+        limits = (0.0, max(float(volume.data.max()), 1e-6))
+        layer = self._projection
+        if layer is None or layer not in self.viewer.layers:
+            layer = self._projection = self.viewer.add_image(
+                volume.data,
+                name=PROJECTION_NAME,
+                rendering="mip",
+                colormap="gray",
+                contrast_limits=limits,
+                units=("angstrom",) * 3,
+            )
+        else:
+            layer.data = volume.data
+            layer.contrast_limits_range = layer.contrast_limits = limits
+        layer.scale, layer.translate = (voxel,) * 3, (half,) * 3
+        layer.visible = True
+        if self.layer is not None:
+            self.layer.visible = False
+
+    def hide_projection(self) -> None:
+        """Back to the surface."""
+        if self._projection is not None and self._projection in self.viewer.layers:
+            self.viewer.layers.remove(self._projection)
+            if self.layer is not None:
+                self.layer.visible = True
+        self._projection = None
+
+    def show_beside(
+        self, name: str, mesh: Mesh, box_angstrom: float, colour: str | None = None
+    ) -> Any:
         """Show another contoured map beside the decoded one, or replace the one of this name."""
         self._prune()
+        self._box = self._box or box_angstrom
         layer = self._beside.get(name)
         if layer is None:
+            alone = not any(layer.visible for layer in self.viewer.layers)
             layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
+            if self.layer is None:
+                self._set_up_view(self._box, alone=alone)
         else:
             layer.data = _drawable(mesh)
         _paint(layer, colour or _COLOUR)
@@ -144,6 +184,12 @@ class VolumeLayers:
         viewer = self.viewer
         alone = not any(layer.visible for layer in viewer.layers)
         self._layer = self._add_surface(data, LAYER_NAME)
+        self._set_up_view(box_angstrom, alone=alone)
+        return self._layer
+
+    def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
+        """Three dimensions, the right hand, a scale bar; the zoom if nothing else is on show."""
+        viewer = self.viewer
         viewer.dims.ndisplay = 3
         camera, overlays = viewer.scene.camera, viewer.canvas.overlays
         camera.orientation = ORIENTATION
@@ -158,12 +204,16 @@ class VolumeLayers:
         angles = camera.angles
         camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
         camera.angles = angles
-        return self._layer
 
     def _caption(self, words: str) -> None:
         text = self.viewer.canvas.overlays.text
         text.text = words
         text.visible = bool(words)
+
+
+def box_angstrom(volume: Volume) -> float:
+    """Edge of a map's box."""
+    return volume.box_size_px * volume.voxel_size_angstrom
 
 
 def _drawable(mesh: Mesh) -> Any:

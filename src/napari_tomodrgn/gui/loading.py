@@ -33,6 +33,7 @@ class Opened:
     epoch: int = 0
     note: str = ""
     selections: tuple[Selection, ...] = ()
+    metrics: pd.DataFrame | None = None
 
 
 def run_folder(path: str | Path) -> Path | None:
@@ -85,6 +86,7 @@ def _open_run(folder: Path) -> Opened:
     if not epochs:
         note = f"{folder.name}: no epoch is finished yet, so there is nothing to show."
     found = Opened(folder, run=run, latents=latents, epoch=epoch, note=note, selections=selections)
+    found = replace(found, metrics=metrics_of(run))
     try:
         opened = _open_particles(run.particles_star, None)
     except BadInputError as error:
@@ -96,6 +98,14 @@ def _open_run(folder: Path) -> Opened:
         problems=opened.problems,
         summary=opened.summary,
     )
+
+
+def metrics_of(run: Run) -> pd.DataFrame | None:
+    """The losses of a run; None where the table is damaged, which hinders nothing else."""
+    try:
+        return run.metrics()
+    except (OSError, ValueError):
+        return None
 
 
 def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:

@@ -22,7 +22,7 @@ from napari_tomodrgn.gui.training_panel import TrainingPanel
 from napari_tomodrgn.gui.validation_panel import ValidationPanel
 
 _RIGHT_WIDTH = 330
-_BOTTOM_HEIGHT = 300
+_BOTTOM_HEIGHT = 330
 _LATENT_NAME = "Latent space"
 
 
@@ -106,7 +106,10 @@ class MainWidget(QWidget):
         self.particles.open_requested.connect(self.controller.open)
         self.training.train_requested.connect(self.controller.train)
         self.training.stop_requested.connect(self.controller.stop_training)
+        self.training.forecast_requested.connect(self.controller.forecasting.request)
+        self.training.resume_requested.connect(self.controller.resume)
         self._connect_selections()
+        self._connect_exploring()
         self.validation.start_requested.connect(self.controller.validating.start)
         self.validation.stop_requested.connect(self.controller.validating.stop)
         self._viewer.events.theme.connect(self._take_theme)
@@ -127,6 +130,15 @@ class MainWidget(QWidget):
         for name in ("selection", "particles"):
             getattr(self.session.events, name).connect(self._show_possible)
         self._show_possible()
+
+    def _connect_exploring(self) -> None:
+        exploring, latent = self.controller.exploring, self.latent
+        latent.pin_requested.connect(self.controller.pinning.toggle)
+        latent.place_requested.connect(exploring.show_place)
+        latent.path.along_requested.connect(exploring.along)
+        latent.path.between_requested.connect(exploring.between_pinned)
+        latent.path.forget_requested.connect(exploring.forget_path)
+        latent.path.frame_requested.connect(exploring.show_frame)
 
     def _show_possible(self, *_: Any) -> None:
         selecting = self.controller.selecting
@@ -165,7 +177,7 @@ class MainWidget(QWidget):
             grid=theme.foreground.as_hex(format="long"),
             accent=theme.warning.as_hex(format="long"),
         )
-        for panel in (self.latent, self.validation):
+        for panel in (self.latent, self.training, self.validation):
             panel.set_theme(colours)
 
 

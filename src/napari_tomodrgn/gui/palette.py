@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.session import MAX_CATEGORIES, Column
+from napari_tomodrgn.session import (
+    MAX_CATEGORIES,
+    SELECTIONS,
+    Column,
+    Session,
+    column,
+    mask_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from napari_tomodrgn.analysis.selections import Selection
 
 ByteArray = NDArray[np.uint8]
 
@@ -63,3 +77,23 @@ def colours_of(column: Column | None, count: int) -> ByteArray:
     known = np.isfinite(share)
     steps = np.round(np.where(known, share, 0.0) * (len(table) - 1)).astype(int)
     return np.where(known[:, None], table[steps], missing)
+
+
+def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:
+    """To which named selection each particle belongs; of several, to the last."""
+    chosen = list(selections)
+    codes = np.full(len(latents), -1, np.int64)
+    for number, selection in enumerate(chosen):
+        codes[mask_of(latents, selection.particles)] = number
+    names = tuple(selection.name for selection in chosen)
+    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in chosen))
+
+
+def colour_column(session: Session) -> Column | None:
+    """What colours the particles of a session now, None for one colour."""
+    table = session.latents
+    if table is None or not session.colour:
+        return None
+    if session.colour == SELECTIONS:
+        return selections_column(table, session.selections) if session.selections else None
+    return column(table, session.particles, session.colour)

@@ -88,6 +88,9 @@ class LatentView(QWidget):
         self._dragged: View | None = None
         self._lasso: list[tuple[float, float]] | None = None
         self._how = ""
+        self._pinned: list[int] = []
+        self._line: NDArray[Any] | None = None
+        self._place: NDArray[Any] | None = None
         self.lasso_tool = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -145,6 +148,16 @@ class LatentView(QWidget):
         self._focused = index
         self.update()
 
+    def set_pinned(self, indices: list[int]) -> None:
+        """Ring these points as well (-1 is left out)."""
+        self._pinned = [index for index in indices if index >= 0]
+        self.update()
+
+    def set_path(self, line: NDArray[Any] | None, place: NDArray[Any] | None) -> None:
+        """Draw a line through places (place, 2) and a cross at one place (1, 2)."""
+        self._line, self._place = line, place
+        self.update()
+
     def set_hovered(self, index: int, tag: str = "") -> None:
         """Mark this point with a thin ring and a label (-1: none)."""
         self._hovered, self._tag = index, tag
@@ -195,7 +208,14 @@ class LatentView(QWidget):
 
     def _paint_marks(self, painter: QPainter, rect: QRect) -> None:
         radius = radius_px(len(self._xy))
-        if self._focused >= 0:
+        for index in self._pinned:
+            if index < len(self._xy):
+                chart.paint_ring(painter, self.position_of(index), radius + 4, self._theme.text)
+        if self._line is not None:
+            chart.paint_line(painter, self._pixels(self._line), self._theme.accent)
+        if self._place is not None:
+            chart.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
+        elif self._focused >= 0:
             at = self.position_of(self._focused)
             chart.paint_ring(painter, at, radius + 5, self._theme.accent)
         if 0 <= self._hovered < len(self._xy):

@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import CATEGORIES
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import Session, combined
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
@@ -203,3 +203,8 @@ def _colour_for(name: str, known: dict[str, str]) -> str:
     """The colour that the name has already, else one that no other has."""
     free = (colour for colour in CATEGORIES if colour not in known.values())
     return known.get(name) or next(free, CATEGORIES[0])
+
+
+def combined(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
+    """A selection after ``more`` was lassoed: ``replace``, ``add`` or ``subtract``."""
+    return {"replace": more, "add": now | more, "subtract": now - more}[how]

@@ -22,6 +22,13 @@ def contour_level(volume: Volume, sigma: float) -> float:
     return min(level, 0.8 * highest) if highest > 0 else 1.0
 
 
+def lowpassed(volume: Volume, lowpass: float) -> Volume:
+    """The map up to a resolution in Å; 0 leaves it as it is, as does what it cannot resolve."""
+    from napari_tomodrgn.analysis.fsc import low_pass
+
+    return low_pass(volume, lowpass) if lowpass > 2 * volume.voxel_size_angstrom else volume
+
+
 def contour(volume: Volume, sigma: float = 3.0) -> Mesh:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 

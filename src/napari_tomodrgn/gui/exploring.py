@@ -1,0 +1,89 @@
+"""Free points and trajectories: worked out in a thread, because who is near is asked of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.latent_points import along_component, between, clicked_point
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import LatentPath, LatentPoint, Session, axis_names, resolve_axes
+
+_NO_DIRECTION = (
+    "Between particles there is a volume only where both axes are principal components or latent "
+    "dimensions: choose such axes."
+)
+
+
+class Exploring(QObject):
+    """Verbs on places of the latent space that are no particle's."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.queue = LatestWins(self)
+        self.queue.item.connect(self._take)
+        self.queue.failed.connect(self._failed)
+
+    def show_place(self, xy: Any, at: tuple[float, float]) -> None:
+        """Decode the clicked place of the chart whose points are ``xy``."""
+        session, table = self.session, self.session.latents
+        if table is None:
+            return
+        axes = resolve_axes(session.axes, axis_names(table, session.particles))
+        places = np.asarray(xy, np.float64)
+        self._ask(lambda: clicked_point(table, axes, places, at) or _NO_DIRECTION)
+
+    def along(self, number: int) -> None:
+        """Make a trajectory along a principal component."""
+        table = self.session.latents
+        if table is not None:
+            self._ask(lambda: along_component(table, number))
+
+    def between_pinned(self) -> None:
+        """Make a trajectory from the first pinned particle to the last, or to the one on show."""
+        session, table = self.session, self.session.latents
+        ends = list(session.pinned)
+        if len(ends) == 1 and session.focused not in (None, *ends):
+            ends.append(str(session.focused))
+        if table is None or len(ends) < 2:
+            session.say("Shift-click two particles first: the path goes from one to the other.")
+            return
+        self._ask(lambda: between(table, ends[0], ends[-1]))
+
+    def forget_path(self) -> None:
+        """Take the trajectory away; the particle in focus is shown again."""
+        self.session.path = self.session.point = None
+
+    def show_frame(self, frame: int) -> None:
+        """Show a frame of the trajectory."""
+        path = self.session.path
+        if path is not None and 0 <= frame < len(path.points):
+            self.session.frame = frame
+            self.session.point = path.points[frame]
+
+    def _ask(self, work: Callable[[], Any]) -> None:
+        def steps() -> Iterator[Any]:
+            yield work()
+
+        self.queue.request(steps)
+
+    def _take(self, found: Any) -> None:
+        session = self.session
+        if session.latents is None:
+            return
+        if isinstance(found, str):
+            session.say(found, "warning")
+        elif isinstance(found, LatentPoint):
+            session.path = None
+            session.point = found
+        elif isinstance(found, LatentPath):
+            session.path = found
+            self.show_frame(0)
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "looking for near particles"), "error")

@@ -1,0 +1,46 @@
+"""What a training will take, worked out in a thread for whatever stands in the form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.workers import LatestWins
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.config import RunConfig
+    from napari_tomodrgn.session import Session
+
+
+class Forecasting(QObject):
+    """Asks `learn.forecast` and puts the answer into the session."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.queue = LatestWins(self, computes=True)
+        self.queue.item.connect(self._take)
+
+    def request(self, config: RunConfig) -> None:
+        """Forecast this configuration on the particles that are open."""
+        particles = self.session.particles
+        if particles is None or self.session.training.busy:
+            return  # while it trains, a timing here would be wrong and in the way
+
+        def steps() -> Iterator[dict[str, float]]:
+            from napari_tomodrgn.learn.forecast import forecast
+
+            found = forecast(particles, config)
+            if config.method == "linear":
+                # What is timed is the network's decoder, which the linear model has not.
+                found.pop("seconds_per_epoch", None)
+            else:
+                found["seconds"] = found["seconds_per_epoch"] * config.train.epochs
+            yield found
+
+        self.queue.request(steps)
+
+    def _take(self, found: dict[str, Any]) -> None:
+        self.session.forecast = found

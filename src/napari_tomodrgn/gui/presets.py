@@ -1,0 +1,24 @@
+"""Named starting points for a training; what differs from them stays in the form."""
+
+from __future__ import annotations
+
+from napari_tomodrgn.config import RunConfig
+
+EXPLAINED = {
+    "First look": "A linear model: no network to train. Says whether there is variation at all",
+    "Standard": "The autoencoder with the settings that suit most sets",
+    "Thorough": "Twice the epochs and a wider decoder, for a set that is worth the wait",
+}
+
+
+def preset(name: str) -> RunConfig:
+    """The configuration of a preset."""
+    standard = RunConfig()
+    if name == "First look":
+        return RunConfig(method="linear")
+    if name == "Thorough":
+        model = {"decoder_dim": 2 * standard.model.decoder_dim}
+        return RunConfig.model_validate(
+            {"train": {"epochs": 2 * standard.train.epochs}, "model": model}
+        )
+    return standard

@@ -1,0 +1,132 @@
+"""Volumes and places: contour, low-pass, projection, pins, free points, trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.gui import latent_points
+from napari_tomodrgn.gui.layers import LAYER_NAME, PROJECTION_NAME
+from napari_tomodrgn.session import latent_matrix, principal_components
+
+LONG = 60_000
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    mu = rng.normal(size=(200, 3)) * [5.0, 1.0, 0.2] + [1.0, 2.0, 3.0]
+    names = [f"TS/{row}" for row in range(200)]
+    return pd.DataFrame({f"mu_{axis}": mu[:, axis] for axis in range(3)}, index=names)
+
+
+def test_a_clicked_place_is_that_place_of_the_chart(table: pd.DataFrame) -> None:
+    scores, _ = principal_components(latent_matrix(table))
+    for axes, xy in ((("PC 1", "PC 2"), scores[:, :2]), (("z 2", "PC 1"), None)):
+        if xy is None:
+            xy = np.stack([table["mu_2"], scores[:, 0]], axis=1)
+        at = tuple(xy.mean(axis=0) + 0.1)
+        point = latent_points.clicked_point(table, axes, xy, at)
+        assert point is not None
+        found = latent_points.projected(table, axes, np.array([point.z]))
+        np.testing.assert_allclose(found, [at], atol=1e-9)
+        assert point.near > 0
+    assert latent_points.clicked_point(table, ("PC 1", "tilts"), scores[:, :2], (0, 0)) is None
+
+
+def test_far_away_nobody_is_near(table: pd.DataFrame) -> None:
+    scores, _ = principal_components(latent_matrix(table))
+    point = latent_points.clicked_point(table, ("PC 1", "PC 2"), scores[:, :2], (90.0, 0.0))
+    assert point is not None
+    assert point.near == 0
+
+
+def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
+    path = latent_points.between(table, "TS/3", "TS/8")
+    points = latent_matrix(table)
+    np.testing.assert_allclose(path.points[0].z, points[3])
+    np.testing.assert_allclose(path.points[-1].z, points[8])
+    scores, _ = principal_components(points)
+    along = latent_points.along_component(table, 1)
+    line = latent_points.projected(table, ("PC 1", "PC 2"), np.array([p.z for p in along.points]))
+    assert line is not None
+    ends = np.percentile(scores[:, 0], [2, 98])
+    np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
+
+
+def _idle(widget: Any, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def test_sliders_change_the_volume_on_show(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, controls = opened(tiny_run), widget.latent.volumes
+    whole = session.decoded
+    controls.sigma.setValue(15)
+    qtbot.waitUntil(lambda: session.decoded.mesh.sigma == 1.5, timeout=LONG)
+    assert session.decoded.volume is whole.volume, "the map is contoured again, not decoded"
+    controls.lowpass.setValue(60)
+    qtbot.waitUntil(lambda: session.decoded.lowpass == 60.0, timeout=LONG)
+    assert session.decoded.shown.data.std() < whole.volume.data.std()
+    assert "low-pass 60 Å" in viewer.canvas.overlays.text.text
+    controls.projection.click()
+    layer = viewer.layers[PROJECTION_NAME]
+    assert not viewer.layers[LAYER_NAME].visible
+    voxel = whole.volume.voxel_size_angstrom
+    assert tuple(layer.scale) == pytest.approx((voxel,) * 3)
+    np.testing.assert_array_equal(layer.data, session.decoded.shown.data)
+    controls.projection.click()
+    assert PROJECTION_NAME not in viewer.layers
+    assert viewer.layers[LAYER_NAME].visible
+
+
+def test_pins_stand_beside_and_a_path_goes_between_them(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = opened(tiny_run)
+    names = [str(name) for name in session.latents.index]
+    for name in names[:3]:
+        widget.latent.pin_requested.emit(name)
+    _idle(widget, qtbot)
+    places = [tuple(viewer.layers[f"pinned {name}"].translate) for name in names[:3]]
+    assert len(set(places)) == 3
+    widget.latent.pin_requested.emit(names[1])
+    assert f"pinned {names[1]}" not in viewer.layers
+    widget.latent.path.between_requested.emit()
+    qtbot.waitUntil(lambda: session.path is not None, timeout=LONG)
+    _idle(widget, qtbot)
+    assert session.path.name == f"{names[0]} → {names[2]}"
+    assert session.decoded.point == session.path.points[0]
+    assert " near" in viewer.canvas.overlays.text.text
+    widget.latent.path.play.setChecked(True)
+    qtbot.waitUntil(lambda: session.frame >= 2, timeout=LONG)
+    widget.latent.path.play.setChecked(False)
+    _idle(widget, qtbot)
+    widget.latent.path.stop.click()
+    _idle(widget, qtbot)
+    assert session.decoded.particle_id == session.focused
+
+
+def test_alt_click_decodes_the_place_itself(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, view = opened(tiny_run), widget.latent.view
+    at = QPoint(view.width() // 2, view.height() // 2)
+    QTest.mouseClick(view, LEFT, Qt.KeyboardModifier.AltModifier, at)
+    qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
+    _idle(widget, qtbot)
+    assert session.decoded.point == session.point
+    assert "between particles" in viewer.canvas.overlays.text.text
+    QTest.mouseClick(view, LEFT, pos=view.position_of(0).toPoint())
+    _idle(widget, qtbot)
+    assert session.point is None
+    assert session.decoded.particle_id is not None
