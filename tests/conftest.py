@@ -57,7 +57,12 @@ def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
     config = RunConfig.model_validate(
         {
-            "model": {"latent_dim": 2, "decoder_dim": 64, "image_encoder_dim": 64},
+            "model": {
+                "latent_dim": 2,
+                "decoder_dim": 64,
+                "image_encoder_dim": 64,
+                "linear_start": False,
+            },
             "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
         }
     )

@@ -23,6 +23,7 @@ SMALL = """
 latent_dim = 2
 decoder_dim = 64
 image_encoder_dim = 64
+linear_start = false
 [train]
 points_per_particle = 256
 """

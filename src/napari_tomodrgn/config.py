@@ -129,6 +129,17 @@ class ModelConfig(_Settings):
         title="Encoding bandwidth",
         description="Standard deviation of the random frequencies, in units of half the box.",
     )
+    mean_map: bool = Field(
+        True,
+        title="Start from the mean map",
+        description="The decoder learns what differs from the back-projection of all particles.",
+    )
+    linear_start: bool = Field(
+        True,
+        title="Start from the linear engine",
+        description="Components and latents found in closed form, in seconds, are where the "
+        "autoencoder starts; up to 5,000 particles, and only with the mean map.",
+    )
     activation: Literal["relu", "leaky_relu", "silu"] = Field("relu", title="Activation")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
@@ -23,7 +24,12 @@ from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train
 
 SMALL = {
-    "model": {"latent_dim": 2, "decoder_dim": 64, "image_encoder_dim": 64},
+    "model": {
+        "latent_dim": 2,
+        "decoder_dim": 64,
+        "image_encoder_dim": 64,
+        "linear_start": False,
+    },
     "train": {"epochs": 3, "points_per_particle": 256, "batch_size": 4, "device": "cpu"},
 }
 
@@ -57,11 +63,17 @@ def test_events_tell_of_what_is_on_disk(particles: ParticleSet, tmp_path: Path) 
 
 
 def test_loss_falls_and_held_out_images_agree(particles: ParticleSet, tmp_path: Path) -> None:
-    for _ in train(particles, config(train={"epochs": 12}), tmp_path / "run"):
+    bare = config(train={"epochs": 12}, model={"mean_map": False})
+    for _ in train(particles, bare, tmp_path / "bare"):
         pass
-    metrics = Run.open(tmp_path / "run").metrics()
+    metrics = Run.open(tmp_path / "bare").metrics()
     assert metrics["reconstruction"].iloc[-1] < 0.9 * metrics["reconstruction"].iloc[0]
     assert metrics["held_out"].iloc[-1] < metrics["held_out"].iloc[0]
+    for _ in train(particles, config(train={"epochs": 1}), tmp_path / "from-mean"):
+        pass
+    # What the network needs twelve epochs for, the mean map gives before the first is over.
+    from_mean = Run.open(tmp_path / "from-mean").metrics()
+    assert from_mean["held_out"].iloc[0] < metrics["held_out"].iloc[-1]
 
 
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
@@ -88,6 +100,29 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
         pd.testing.assert_frame_equal(
             one.metrics()[losses], other.metrics()[losses], check_exact=True
         )
+
+
+def test_the_linear_start_is_there_from_the_first_epoch_and_resumes(
+    particles: ParticleSet, tmp_path: Path
+) -> None:
+    """Two compositions apart after one epoch; a resumed run equals an uninterrupted one."""
+    settings = config(train={"epochs": 2}, model={"linear_start": True})
+    for _ in train(particles, settings, tmp_path / "whole"):
+        pass
+    run = Run.open(tmp_path / "whole")
+    assert run.linear_file.exists() and run.linear_latents_file.exists()
+    truth = pd.read_csv(particles.source.path.parents[1] / "truth.csv").set_index("particle_id")
+    table = run.latents(1)
+    states = truth.loc[table.index, "state"].to_numpy()
+    found = k_means(table.filter(like="mu_").to_numpy(), 2)
+    assert agreement(found, states) > 0.8
+    for _ in train(
+        particles, config(train={"epochs": 1}, model={"linear_start": True}), tmp_path / "two"
+    ):
+        pass
+    for _ in train(particles, settings, tmp_path / "two", resume=True):
+        pass
+    assert weights(tmp_path / "two", 2) == weights(tmp_path / "whole", 2)
 
 
 def test_stop_is_heeded_within_a_second(particles: ParticleSet, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_tomodrgn.config import ModelConfig
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.mean_map import MeanMap
 from napari_tomodrgn.physics.lattice import into_half_space
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU}
@@ -185,11 +187,13 @@ def encoding_matrix(config: ModelConfig, box_size_px: int, generator: torch.Gene
 class Decoder(nn.Module):
     """``F(k, z)``: complex Fourier amplitude of particle ``z`` at frequency ``k``.
 
-    The latent enters the first layer as a product of its own, made once per particle, not once per
-    point.
+    The mean map of all particles and the components of the linear engine, which are fixed, plus
+    what the network adds; the network begins with next to nothing. The latent enters the first
+    layer as a product of its own, made once per particle, not once per point.
     """
 
     encoding: Tensor | None
+    _components: tuple[LinearDecoder | None]
 
     def __init__(self, config: ModelConfig, box_size_px: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -204,6 +208,13 @@ class Decoder(nn.Module):
             (inputs, config.decoder_dim, 2), config.decoder_layers, config.activation
         )
         self.latent = nn.Linear(config.latent_dim, config.decoder_dim, bias=False)
+        self.mean = MeanMap(box_size_px) if config.mean_map else None
+        self.start_from(None)
+        if self.mean is not None:
+            # Next to nothing at first, but not so little that z has no say.
+            with torch.no_grad():
+                self.network.last.weight *= 0.1
+                self.network.last.bias.zero_()
 
     def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
         """Amplitudes at points.
@@ -223,7 +234,23 @@ class Decoder(nn.Module):
             inside = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
         hidden = self.network.first(inside) + self.latent(z)[owner]
         real, imaginary = self.network.after_first(hidden).float().unbind(-1)
-        return torch.complex(real, torch.where(mirrored, -imaginary, imaginary))
+        added = torch.complex(real, torch.where(mirrored, -imaginary, imaginary))
+        if self.mean is not None:
+            added = added + self.mean(frequencies)
+        if self.components is not None:
+            known = self.components.components
+            added = added + self.components(frequencies, z[:, :known].float(), owner)
+        return added
+
+    @property
+    def components(self) -> LinearDecoder | None:
+        """Linear components (their mean is 0) that the first latents weigh."""
+        return self._components[0]
+
+    def start_from(self, components: LinearDecoder | None) -> None:
+        """Take the components to start from, on the device of the model."""
+        # In a tuple, so that torch does not count them among what is saved every epoch.
+        self._components = (components,)
 
 
 class Vae(nn.Module):

@@ -155,6 +155,16 @@ class Run:
         """State of model and optimiser to go on from."""
         return self.path / "checkpoints" / "resume.safetensors"
 
+    @property
+    def linear_file(self) -> Path:
+        """Components of the linear engine that the autoencoder starts from."""
+        return self.path / "checkpoints" / "linear.safetensors"
+
+    @property
+    def linear_latents_file(self) -> Path:
+        """Latents of the linear engine, along those components."""
+        return self.path / "latents" / "linear.parquet"
+
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch."""
         return self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
@@ -230,6 +240,7 @@ class Run:
         box = info.to_optics().box_size_px
         model = Vae(info.config.model, box, info.points, info.slots)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
+        model.decoder.start_from(self.linear_components(device))
         return model.to(device).eval().requires_grad_(requires_grad=False)
 
     def decoder(
@@ -253,12 +264,25 @@ class Run:
             device=device,
         )
 
+    def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
+        """The components that the autoencoder starts from, without their mean; None without."""
+        if self.config.method == "linear" or not self.linear_file.exists():
+            return None
+        whole = LinearDecoder.read(self.linear_file)
+        count = 1 + min(whole.components, self.config.model.latent_dim)
+        maps = whole.maps[:count].clone()
+        maps[0] = 0
+        radius, box = whole.limits.tolist()
+        return LinearDecoder(maps, radius, int(box)).to(device)
+
     def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
         """Write the latents of an epoch; rows are the particles of the set, by identity."""
-        table = latent_table(particles, posterior)
-        with written_atomically(self.latents_file(epoch)) as temporary:
-            table.reset_index().to_parquet(temporary, index=False)
+        _write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
+
+    def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
+        """Write the latents of the linear engine that the autoencoder starts from."""
+        _write_latents(self.linear_latents_file, particles, posterior)
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
@@ -268,6 +292,12 @@ class Run:
         earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
         lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
         write_text(file, "\n".join(lines) + "\n")
+
+
+def _write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> None:
+    table = latent_table(particles, posterior)
+    with written_atomically(file) as temporary:
+        table.reset_index().to_parquet(temporary, index=False)
 
 
 def metrics_row(

@@ -42,6 +42,7 @@ from napari_tomodrgn.learn.loss import (
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
 from napari_tomodrgn.learn.run import Run, metrics_row
+from napari_tomodrgn.learn.start import start
 
 # Points decoded at a time: bounds memory, and how long a stop waits.
 _POINTS_AT_A_TIME = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
@@ -117,11 +118,11 @@ class Trainer:
         if bool(self.data.training.all()):
             return float("nan")
         total, drawn = 0.0, 0
-        for start in range(0, self.data.particle_count, self.config.train.batch_size):
+        for first in range(0, self.data.particle_count, self.config.train.batch_size):
             self._heed_stop()
-            stop = min(start + self.config.train.batch_size, self.data.particle_count)
-            batch = self.data.batch(torch.arange(start, stop), self.device)
-            points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, start), held_out=True)
+            last = min(first + self.config.train.batch_size, self.data.particle_count)
+            batch = self.data.batch(torch.arange(first, last), self.device)
+            points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, first), held_out=True)
             with torch.no_grad(), autocast(self.config.train.precision, self.device):
                 latent = encode(self.model.encoder, batch, training_only=True).mu
                 for part in self._pieces(points):
@@ -265,7 +266,10 @@ def _begin(
     )
     position = Position(epoch=1, step=0)
     if resume and run.resume_file.exists():
+        model.decoder.start_from(run.linear_components(device))
         position = load_state(run.resume_file, model, optimiser)
+    else:
+        yield from start(run, data, model, stop)
     return run, Trainer(config, data, model, optimiser, device, stop), position
 
 

@@ -1,0 +1,74 @@
+"""The mean of all particles by back-projection: where the decoder starts from.
+
+A network that begins with noise spends most of a run on finding out what all particles have in
+common, which back-projection gives in seconds. It is made of training images only, so that
+held-out images stay unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import torch
+from torch import Tensor, nn
+
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.learn.backproject import OVERSAMPLING, back_project
+from napari_tomodrgn.physics.fourier import (
+    gridding,
+    padded,
+    sample_transform,
+    transform_volume,
+    volume_from_transform,
+)
+from napari_tomodrgn.physics.shells import figure_of_merit, shell_correlation, shell_indices
+
+
+class MeanMap(nn.Module):
+    """Amplitudes of a fixed map at any frequency; saved with the weights.
+
+    Parameters
+    ----------
+    box_size_px
+        Box of the map and of the training images.
+    """
+
+    map: Tensor
+
+    def __init__(self, box_size_px: int) -> None:
+        super().__init__()
+        self.register_buffer("map", torch.zeros((box_size_px,) * 3))
+        self._transform: Tensor | None = None
+
+    def fill(self, volume: Tensor) -> None:
+        """Take a map, ``(box, box, box)`` zyx in scaled units."""
+        self.map.copy_(volume)
+        self._transform = None
+
+    def forward(self, frequencies: Tensor) -> Tensor:
+        """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
+        if self._transform is None or self._transform.device != frequencies.device:
+            dimmed = self.map / gridding(self.map.shape[0], OVERSAMPLING, self.map.device)
+            self._transform = transform_volume(padded(dimmed, OVERSAMPLING))
+        return sample_transform(self._transform, frequencies)
+
+
+def mean_map(data: TiltData) -> Generator[int, None, Tensor]:
+    """Back-projection of all training images, each shell weighted by what half maps agree on.
+
+    Yields how many particles are done, of ``data.particle_count``; returns ``(box, box, box)``.
+    """
+    device = data.lattice.frequencies.device
+    rows = torch.arange(data.particle_count)
+    one = yield from back_project(data, rows[0::2], device, training_only=True)
+    two = yield from back_project(data, rows[1::2], device, training_only=True)
+    agreement = shell_correlation(one.volume(), two.volume())
+    # The mean of fluctuating shells is taken until they say nothing at all: the network removes
+    # what is too much, but would have to find what is missing.
+    factors = figure_of_merit(agreement, threshold=0.0)
+    factors[0] = 0.0
+    volume = (one + two).volume()
+    shells = shell_indices(volume.shape[0], device)
+    beyond = torch.zeros(int(shells.max()) + 1, device=device)
+    beyond[: len(factors)] = factors
+    return volume_from_transform(transform_volume(volume) * beyond[shells])

@@ -1,0 +1,115 @@
+"""Where the autoencoder starts: the mean map, the linear engine's components, and its latents.
+
+An autoencoder that begins with noise has to find what all particles share, then what tells them
+apart, and whether it finds the latter depends on luck. Both are known in seconds in closed form
+(`learn.linear`): the decoder begins as mean plus components, the encoder is fitted to the posterior
+means that belong to them, and training goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.learn.checkpoint import save_weights
+from napari_tomodrgn.learn.embed import encode
+from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.linear import WORTH_IT, Fit, LinearEngine
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.mean_map import mean_map
+from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
+from napari_tomodrgn.learn.open_run import Stop, StoppedError
+from napari_tomodrgn.learn.run import Run
+
+_FIT_STEPS = 200
+_FIT_PARTICLES = 16
+_FIT_RATE = 1e-3
+# Beyond this many particles the first look costs minutes on a CPU, and the autoencoder, with so
+# many steps in an epoch, needs it less.
+MOST_PARTICLES = 5000
+T = TypeVar("T")
+
+
+def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, None, None]:
+    """Fill a new model from the data; what it was given is kept in the run directory."""
+    if model.decoder.mean is None:
+        return
+    model.decoder.mean.fill((yield from _heeding(mean_map(data), data, stop)))
+    if not run.config.model.linear_start or data.particle_count > MOST_PARTICLES:
+        return
+    fit = yield from _linear_fit(data, run, stop)
+    count = min(fit.mu.shape[1], run.config.model.latent_dim)
+    decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
+    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)[:, :count]
+    target = Posterior(fit.mu[:, :count].float(), variance.log().float())
+    save_weights(run.linear_file, decoder)
+    run.save_linear_latents(data.particles, target)
+    # Read back, as a resumed run will: the same numbers to the bit.
+    model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
+    yield from _heeding(fit_encoder(model.encoder, data, target, run.config.seed), data, stop)
+
+
+def _linear_fit(data: TiltData, run: Run, stop: Stop) -> Generator[Event, None, Fit]:
+    """The fit of the largest radius that brings something to particles not fitted."""
+    yield Preparing(data.image_count, data.image_count)
+    engine = LinearEngine.of(data, run.config, stop)
+    first, *larger = engine.radii()
+    best = engine.fit(first)
+    for radius in larger:
+        yield Preparing(data.image_count, data.image_count)
+        fit = engine.fit(radius)
+        if float(fit.gains.sum()) < WORTH_IT * float(best.gains.sum()):
+            break
+        best = fit
+    return best
+
+
+def fit_encoder(
+    encoder: Encoder, data: TiltData, target: Posterior, seed: int
+) -> Generator[int, None, None]:
+    """Teach the encoder posteriors of the first latents; of the others, the prior.
+
+    Each step sees particles drawn by (seed, step), their held-out images left out.
+    """
+    device = data.lattice.frequencies.device
+    optimiser = torch.optim.Adam(encoder.parameters(), lr=_FIT_RATE)
+    for step in range(_FIT_STEPS):
+        rng = np.random.default_rng([seed, 0xF17, step])
+        size = min(_FIT_PARTICLES, data.particle_count)
+        rows = torch.from_numpy(rng.choice(data.particle_count, size, replace=False))
+        found = encode(encoder, data.batch(rows, device), training_only=True)
+        loss = _distance(found, target.mu[rows].to(device), target.logvar[rows].to(device))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        yield step
+
+
+def _distance(found: Posterior, mu: Tensor, logvar: Tensor) -> Tensor:
+    known = mu.shape[1]
+    wanted = torch.zeros_like(found.mu)
+    wanted[:, :known] = mu
+    spread = torch.zeros_like(found.logvar)
+    spread[:, :known] = logvar
+    # Means in units of their own uncertainty, as the likelihood sees them.
+    means = (found.mu - wanted).square() * torch.exp(-spread)
+    return (means.clamp(max=1e4) + (found.logvar - spread).square()).mean()
+
+
+def _heeding(
+    steps: Generator[int, None, T], data: TiltData, stop: Stop
+) -> Generator[Event, None, T]:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        yield Preparing(data.image_count, data.image_count)
+        if stop():
+            raise StoppedError
