@@ -67,6 +67,10 @@ _FULL_ITERATIONS = 8
 # does, and a still larger one is tried where it has raised it by so much.
 _KEPT, WORTH_IT = 0.95, 1.15
 _HELD_OUT_POINTS = 256
+# What a kept sample takes: both directions of interpolation, its statistics, a pass over it.
+_BYTES_PER_SAMPLE = 200
+# Particles in each half that judge the other's components; more add time and no certainty.
+_MOST_IN_HALF = 300
 # Latent dimensions up to which their covariances are stored.
 _MOST_COVARIANCES = 16
 
@@ -132,25 +136,36 @@ class LinearEngine:
         radius = self.radii()[0]
         ball = self.ball(radius)
         shells = self.samples.shells(radius).to(self.samples.device)
-        blocks = self.blocks(ball, torch.arange(self.data.particle_count))
+        blocks = self.blocks(ball, self.learners(radius))
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         decoder = LinearDecoder.from_model(model, self.data.lattice.box_size_px)
         density = decoder.basis_volumes(len(self.support))[0].double().cpu().numpy()
         return around_density(density, self.support)
 
-    def blocks(self, ball: Ball, particles: Tensor, *, all_images: bool = False) -> Blocks:
-        """Blocks of particles, kept, with their training images or with all."""
-        images = torch.ones_like(self.data.training) if all_images else self.data.training
-        kept = list(self.samples.blocks(ball, particles, images))
+    def blocks(self, ball: Ball, particles: Tensor) -> Blocks:
+        """Blocks of particles, kept, with their training images."""
+        kept = list(self.samples.blocks(ball, particles, self.data.training))
         return lambda: kept
 
-    def halves(self) -> tuple[Tensor, Tensor]:
-        """Rows of two disjoint halves of the set, drawn with the seed."""
+    def learners(self, radius_px: int) -> Tensor:
+        """Rows of the particles that are learnt from: all, or as many as fit into memory, drawn
+        with the seed. Latents are found for all, in a stream.
+        """
+        samples = self.data.image_count / self.data.particle_count
+        samples *= len(self.samples.points(radius_px))
+        room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
+        return self._order()[: max(room, 4)].sort().values
+
+    def halves(self, learners: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of two disjoint halves of the particles, or of as many as can judge well."""
+        order = self._order()
+        order = order[torch.isin(order, learners)][: 2 * _MOST_IN_HALF]
+        first, second = order.chunk(2)
+        return first.sort().values, second.sort().values
+
+    def _order(self) -> Tensor:
         rng = np.random.default_rng([self.config.seed, 0x11A1F])
-        order = rng.permutation(self.data.particle_count)
-        middle = -(-len(order) // 2)
-        first, second = np.sort(order[:middle]), np.sort(order[middle:])
-        return torch.from_numpy(first), torch.from_numpy(second)
+        return torch.from_numpy(rng.permutation(self.data.particle_count))
 
     def fits(self) -> Iterator[Fit]:
         """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""
@@ -169,7 +184,8 @@ class LinearEngine:
         """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
-        sides = [self.blocks(ball, rows) for rows in self.halves()]
+        learners = self.learners(radius_px)
+        sides = [self.blocks(ball, rows) for rows in self.halves(learners)]
         models = [self._start(ball, blocks, shells, width) for blocks in sides]
         models = [
             self._iterate(model, blocks, shells, _HALF_ITERATIONS)
@@ -181,7 +197,8 @@ class LinearEngine:
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
         accepted = judged[better].applied(models[better], count)
-        return self._whole(ball, shells, accepted, gains[:count])
+        model = self._whole(accepted, learners, shells)
+        return self._embedded(model, shells, gains[:count])
 
     def _start(self, ball: Ball, blocks: Blocks, shells: Tensor, width: int) -> LinearModel:
         """Mean and leading components of some particles."""
@@ -191,19 +208,30 @@ class LinearEngine:
         width = min(max(width, self.config.linear.components or 0), len(maps) - 1)
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
-    def _whole(self, ball: Ball, shells: Tensor, accepted: LinearModel, gains: Tensor) -> Fit:
-        """All particles, along axes that were fitted to one half and accepted by the other."""
-        everything = torch.arange(self.data.particle_count)
-        blocks = self.blocks(ball, everything)
+    def _whole(self, accepted: LinearModel, learners: Tensor, shells: Tensor) -> LinearModel:
+        """All learners, along axes that were fitted to one half and accepted by the other."""
+        ball = accepted.ball
+        blocks = self.blocks(ball, learners)
         latents = posteriors(accepted, blocks, shells)[0]
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
         spread = latents.std(0, correction=0).clamp(min=1e-9)
         model = with_components(mean, blocks, shells, (latents - latents.mean(0)) / spread)
-        model = self._iterate(model, blocks, shells, _FULL_ITERATIONS)
-        training = posteriors(model, blocks, shells)[0]
-        blocks = self.blocks(ball, everything, all_images=True)
-        mu, covariance, _ = posteriors(model, blocks, shells)
-        return Fit(model, mu, covariance, training, gains)
+        return self._iterate(model, blocks, shells, _FULL_ITERATIONS)
+
+    def _embedded(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
+        """Posteriors of all particles, in a stream."""
+        everything = torch.arange(self.data.particle_count)
+        training, every = self.data.training, torch.ones_like(self.data.training)
+        training_mu, covariance, _ = posteriors(
+            model, self._stream(model, everything, training), shells
+        )
+        mu = training_mu
+        if not bool(training.all()):
+            mu, covariance, _ = posteriors(model, self._stream(model, everything, every), shells)
+        return Fit(model, mu, covariance, training_mu, gains)
+
+    def _stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
+        return lambda: self.samples.blocks(model.ball, particles, images)
 
     def _iterate(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
