@@ -117,6 +117,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 def _inspect(parser: argparse.ArgumentParser) -> None:
     _source(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
 
 
 def _train(parser: argparse.ArgumentParser) -> None:

@@ -108,15 +108,16 @@ def tiny_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_config() -> Any:
     """A configuration that trains an epoch of the tiny set in a fraction of a second."""
-    from napari_tomodrgn.config import ModelConfig, RunConfig
+    from napari_tomodrgn.config import RunConfig
 
     # What a real training starts from takes longer than these tests may.
-    quick = {"linear_start": False} if "linear_start" in ModelConfig.model_fields else {}
+    quick = {"linear_start": False}
     layers = {"image_encoder_layers": 1, "particle_encoder_layers": 1, "decoder_layers": 1}
     widths = {"image_encoder_dim": 32, "particle_encoder_dim": 32, "decoder_dim": 32}
     return RunConfig.model_validate(
         {
-            "data": {"contrast": "keep"},
+            # A tenth of five images would be none.
+            "data": {"contrast": "keep", "held_out_fraction": 0.3},
             "model": {"latent_dim": 3, "image_features": 16, **layers, **widths, **quick},
             "train": {"epochs": 3, "points_per_particle": 256, "device": "cpu"},
         }
