@@ -23,6 +23,7 @@ from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.checkpoint import save_weights
+from napari_tomodrgn.learn.decode import solvent_at_zero
 from napari_tomodrgn.learn.events import (
     EpochDone,
     Event,
@@ -139,8 +140,8 @@ class LinearEngine:
         blocks = self.blocks(ball, self.learners(radius))
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         decoder = LinearDecoder.from_model(model, self.data.lattice.box_size_px)
-        density = decoder.basis_volumes(len(self.support))[0].double().cpu().numpy()
-        return around_density(density, self.support)
+        density = solvent_at_zero(decoder.basis_volumes(len(self.support))[0].cpu().numpy())
+        return around_density(density.astype(np.float64), self.support)
 
     def blocks(self, ball: Ball, particles: Tensor) -> Blocks:
         """Blocks of particles, kept, with their training images."""

@@ -107,17 +107,23 @@ class LinearDecoder(nn.Module):
         Density per voxel of the training box, whatever ``box_size_px``, as
         `learn.decode.VolumeDecoder` gives it for a scale of 1.
         """
-        box = float(self.limits[1])
+        radius, box = self.limits.tolist()
         size = self.maps.shape[-1]
         wide = max(size, box_size_px)
+        axis = torch.fft.fftfreq(size, 1 / size, device=self.maps.device)
+        half = torch.arange(size // 2 + 1, device=axis.device)
+        distance = torch.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half**2)
+        # What `learn.decode.VolumeDecoder` asks for, and nothing beyond.
+        seen = (distance > 0) & (distance < min(box_size_px, box) / 2)
+        factor = (radius + 1 - distance).clamp(0, 1) * seen
+        middle = wide // 2 - box_size_px // 2
+        keep = slice(middle, middle + box_size_px)
+        start = wide // 2 - size // 2
         volumes = []
         for one in self.maps:
-            spectrum = torch.fft.fftshift(transform_volume(one), dim=(0, 1))
+            spectrum = torch.fft.fftshift(transform_volume(one) * factor, dim=(0, 1))
             grid = spectrum.new_zeros((wide, wide, wide // 2 + 1))
-            start = wide // 2 - size // 2
             grid[start : start + size, start : start + size, : size // 2] = spectrum[..., :-1]
-            middle = wide // 2 - box_size_px // 2
-            keep = slice(middle, middle + box_size_px)
             small = torch.fft.ifftshift(grid[keep, keep, : box_size_px // 2 + 1], dim=(0, 1))
             volumes.append(volume_from_transform(small) * (box_size_px / box) ** 3)
         return torch.stack(volumes)

@@ -1,0 +1,295 @@
+"""The linear engine: statistics of its EM, what it finds, what it leaves on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from napari_tomodrgn.analysis.clusters import agreement, k_means
+from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
+from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.backproject import load_all
+from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Started
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear_em import (
+    Blocks,
+    LinearModel,
+    expect,
+    maximise,
+    noise_of,
+    posteriors,
+    principal,
+)
+from napari_tomodrgn.learn.linear_grid import make_ball, sphere
+from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.linear_select import transfer
+from napari_tomodrgn.learn.linear_start import (
+    leading_latents,
+    mean_model,
+    residual_maps,
+    with_components,
+)
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+RADIUS = 6
+
+
+@pytest.fixture(scope="module")
+def two_states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two like states (maps correlate 0.92), same dose and noise for both."""
+    out = tmp_path_factory.mktemp("two_states")
+    settings = SimulationConfig(
+        particles=96,
+        tilts=10,
+        box_size_px=32,
+        snr=0.05,
+        structures=("motion_00.0_deg", "motion_16.0_deg"),
+    )
+    for _ in simulate(out, settings):
+        pass
+    return out
+
+
+def samples_of(folder: Path, dialect: str = "warptools") -> LinearSamples:
+    name = {"warptools": "particles_optimisation_set.star", "warp": "particles.star"}[dialect]
+    particles = read_particles(folder / dialect / name)
+    lattice = half_plane(particles.optics.box_size_px)
+    sign = 1 if dialect == "warptools" else -1
+    data = load_all(particles, DataConfig(), WeightConfig(), sign=sign, lattice=lattice)
+    return LinearSamples(data, WeightConfig(), DataConfig(), radius_px=8)
+
+
+@pytest.fixture(scope="module")
+def fitted(two_states: Path) -> tuple[LinearModel, Blocks, torch.Tensor]:
+    samples = samples_of(two_states)
+    ball = make_ball(RADIUS, support=sphere(0.85))
+    rows = torch.arange(samples.data.particle_count)
+    kept = list(samples.blocks(ball, rows, torch.ones_like(samples.data.training)))
+
+    def blocks() -> list:
+        return kept
+
+    shells = samples.shells(RADIUS)
+    model = mean_model(ball, blocks, shells, samples.independent_share)
+    maps = residual_maps(model, blocks, shells)
+    latents = leading_latents(maps, (1 / model.prior[:, 0])[ball.shells], 2)
+    return with_components(model, blocks, shells, latents), blocks, shells
+
+
+def objective(model: LinearModel, gain: torch.Tensor) -> float:
+    half = torch.where(model.ball.on_plane, 0.5, 1.0)[:, None, None]
+    penalty = model.prior[model.ball.shells][:, None, :] * model.free.square() * half
+    return float(gain.sum() - penalty.double().sum())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_em_never_lowers_the_penalised_likelihood(fitted: tuple, steps: int) -> None:
+    model, blocks, shells = fitted
+    seen = []
+    for _ in range(8):
+        found = expect(model, blocks, shells)
+        seen.append(objective(model, found.gain))
+        model = maximise(model, blocks, shells, found, steps)
+    rises = np.diff(seen)
+    assert (rises > -1e-6 * abs(seen[0])).all(), rises
+    assert seen[-1] > seen[0] + 10
+
+
+def test_principal_axes_change_no_likelihood_when_not_rescaled(fitted: tuple) -> None:
+    model, blocks, shells = fitted
+    found = expect(model, blocks, shells)
+    turned, matrix, centre = principal(model, found, rescale=False)
+    again = expect(turned, blocks, shells)
+    assert torch.allclose(again.gain, found.gain, rtol=1e-4, atol=1e-2)
+    assert torch.allclose(again.mu, (found.mu - centre) @ matrix.T, atol=1e-3)
+
+
+def test_posteriors_are_as_wide_as_they_say(fitted: tuple) -> None:
+    """Data drawn from the model: (z − μ)ᵀ Λ (z − μ) has the mean J, and noise is found again."""
+    model, blocks, shells = fitted
+    model = replace(model, share=1.0)
+    generator = torch.Generator().manual_seed(1)
+    drawn, latents = [], []
+    for block in blocks():
+        z = torch.randn((len(block.particles), model.components), generator=generator)
+        extended = torch.cat([torch.ones_like(z[:, :1]), z], dim=1)[block.owner]
+        shape = block.strength.shape
+        values = (block.forward @ model.basis.flatten(1)).reshape(*shape, 2, -1)
+        clean = (values * extended[:, None, None, :]).sum(-1)
+        noise = (
+            torch.randn(clean.shape, generator=generator)
+            * (model.noise[shells] / 2).sqrt()[:, None]
+        )
+        strength = block.strength[..., None]
+        matched = strength * clean + strength.sqrt() * noise
+        drawn.append(replace(block, matched=matched))
+        latents.append(z)
+    mu, covariance, _ = posteriors(model, lambda: drawn, shells)
+    error = torch.cat(latents).double() - mu
+    scores = (error[:, None] @ torch.linalg.inv(covariance) @ error[..., None]).flatten()
+    count = len(scores) * model.components
+    assert abs(float(scores.sum()) / count - 1) < 4 * np.sqrt(2 / count)
+
+
+def test_noise_is_that_of_the_simulation(two_states: Path) -> None:
+    """Both exports hold the same noise: white in Warp's, filtered in that of WarpTools."""
+    for dialect in ("warp", "warptools"):
+        samples = samples_of(two_states, dialect)
+        ball = make_ball(RADIUS, support=sphere(0.85))
+        rows = torch.arange(samples.data.particle_count)
+        kept = list(samples.blocks(ball, rows, torch.ones_like(samples.data.training)))
+        shells = samples.shells(RADIUS)
+        model = mean_model(ball, lambda kept=kept: kept, shells, samples.independent_share)
+        found = expect(model, lambda kept=kept: kept, shells)
+        noise = noise_of(found, shells, len(model.prior)) * samples.data.images.scale**2
+        box = samples.data.lattice.box_size_px
+        # White noise of variance 1 in each pixel, as far as the window leaves it.
+        expected = box**2 * samples.independent_share
+        assert np.allclose(noise[4 : RADIUS + 1] / expected, 1, atol=0.25), dialect
+
+
+def test_an_axis_of_noise_has_no_variance_in_particles_not_fitted(fitted: tuple) -> None:
+    model, blocks, shells = fitted
+    generator = torch.Generator().manual_seed(2)
+    noise = torch.randn(model.free.shape[:2], generator=generator)
+    free = torch.stack([model.free[..., 0], noise * model.free[..., 1].std()], dim=-1)
+    judged = transfer(model.first(1).with_free(free), blocks, shells)
+    assert float(judged.gains[0]) < 4
+
+
+def events_of(folder: Path, out: Path, **settings: object) -> list:
+    particles = read_particles(folder / "warptools" / "particles_optimisation_set.star")
+    given = {"method": "linear", "train": {"device": "cpu"}, **settings}
+    return list(train(particles, RunConfig.model_validate(given), out))
+
+
+@pytest.fixture(scope="module")
+def run(two_states: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list]:
+    out = tmp_path_factory.mktemp("linear") / "run"
+    events = events_of(two_states, out, linear={"radius_px": 10})
+    return Run.open(out), events
+
+
+def latents_of(run: Run) -> np.ndarray:
+    table = run.latents()
+    return table[[name for name in table if name.startswith("mu_")]].to_numpy()
+
+
+def test_two_like_states_come_apart_and_need_one_axis(run: tuple, two_states: Path) -> None:
+    table = run[0].latents()
+    truth = pd.read_csv(two_states / "truth.csv").set_index("particle_id").loc[table.index]
+    latents = latents_of(run[0])
+    assert latents.shape[1] == 1
+    assert agreement(k_means(latents, 2), truth["state"]) >= 0.9
+
+
+def test_events_and_files_are_those_of_any_run(run: tuple) -> None:
+    opened, events = run
+    kinds = [type(event) for event in events]
+    assert Started in kinds
+    assert kinds.count(EpochDone) == kinds.count(LatentsReady) == len(opened.epochs())
+    assert events[-1] == Finished("completed", opened.epochs()[-1])
+    metrics = opened.metrics()
+    assert list(metrics["epoch"]) == opened.epochs()
+    assert metrics[["reconstruction", "kl", "held_out"]].notna().all(axis=None)
+    assert metrics["held_out"].is_monotonic_decreasing
+    table = opened.latents()
+    assert np.allclose(np.exp(table["logvar_0"]), table["cov_0_0"], rtol=1e-5)
+
+
+def test_decoded_difference_is_that_of_the_states(run: tuple, two_states: Path) -> None:
+    from napari_tomodrgn.data.volume import read_volume
+
+    table = run[0].latents()
+    truth = pd.read_csv(two_states / "truth.csv").set_index("particle_id").loc[table.index]
+    latents, decoder = latents_of(run[0]), run[0].decoder()
+    assert decoder.latent_dim == latents.shape[1]
+    ends = [latents[(truth["state"] == state).to_numpy()].mean(0) for state in (0, 1)]
+    first, second = (decoder.decode(end).data for end in ends)
+    names = ("motion_00.0_deg", "motion_16.0_deg")
+    maps = [read_volume(two_states / "truth_maps" / f"{name}.mrc").data for name in names]
+    assert np.corrcoef(first.ravel(), maps[0].ravel())[0, 1] > 0.85
+    difference = np.corrcoef((second - first).ravel(), (maps[1] - maps[0]).ravel())[0, 1]
+    assert difference > 0.5
+
+
+def test_a_map_is_the_weighted_sum_of_the_basis(run: tuple) -> None:
+    opened = run[0]
+    decoder = LinearDecoder.read(opened.weights_file(opened.last_epoch()))
+    z = np.full(decoder.components, 0.7, dtype=np.float32)
+    for box in (16, 32, 48):
+        basis = decoder.basis_volumes(box).numpy() * opened.info.scale
+        summed = basis[0] + np.tensordot(z, basis[1:], 1)
+        decoded = opened.decoder().decode(z, box).data
+        summed, decoded = summed - summed.mean(), decoded - decoded.mean()
+        assert np.linalg.norm(summed - decoded) < 0.05 * np.linalg.norm(decoded)
+
+
+def test_the_decoder_says_what_the_samples_were_fitted_with(fitted: tuple) -> None:
+    model = fitted[0]
+    decoder = LinearDecoder.from_model(model, 32)
+    generator = torch.Generator().manual_seed(3)
+    points = torch.nn.functional.normalize(torch.randn((500, 3), generator=generator), dim=1)
+    points = points * (0.5 + (RADIUS - 1) * torch.rand((500, 1), generator=generator))
+    points[:, 0] = points[:, 0].abs()
+    z = torch.tensor([[0.5, -1.0]])
+    low = torch.floor(points)
+    fitted_values = torch.zeros(500, dtype=torch.complex64)
+    basis = torch.view_as_complex(model.basis.movedim(1, -1).contiguous())
+    weights = torch.cat([torch.ones((1, 1)), z], dim=1)[0].to(basis.dtype)
+    for corner in np.ndindex(2, 2, 2):
+        offset = torch.tensor(corner)
+        part = points - low
+        share = torch.where(offset.bool(), part, 1 - part).prod(dim=-1)
+        numbers = model.ball.numbers(low.to(torch.int64) + offset)
+        fitted_values += share * (basis[numbers] @ weights)
+    owner = torch.zeros(500, dtype=torch.int64)
+    decoded = decoder(points / 32, z, owner)
+    scale = fitted_values.abs().square().mean().sqrt()
+    assert (decoded - fitted_values).abs().square().mean().sqrt() < 0.15 * scale
+    mirrored = decoder(-points / 32, z, owner)
+    assert torch.allclose(mirrored, decoded.conj(), atol=1e-3 * float(scale))
+
+
+def test_same_seed_same_latents(two_states: Path, run: tuple, tmp_path: Path) -> None:
+    events_of(two_states, tmp_path / "again", linear={"radius_px": 10})
+    again = Run.open(tmp_path / "again").latents()
+    pd.testing.assert_frame_equal(again, run[0].latents(), check_exact=True)
+
+
+def test_components_may_be_set(two_states: Path, tmp_path: Path) -> None:
+    settings = {"linear": {"components": 3, "radius_px": 6}, "data": {"held_out_fraction": 0.0}}
+    events_of(two_states, tmp_path / "run", **settings)
+    table = Run.open(tmp_path / "run").latents()
+    assert {"mu_2", "logvar_2", "cov_0_2", "cov_1_2"} <= set(table.columns)
+
+
+def test_stops_when_asked(two_states: Path, tmp_path: Path) -> None:
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    calls: list[int] = []
+
+    def asked() -> bool:
+        calls.append(1)
+        return len(calls) > 12
+
+    config = RunConfig.model_validate({"method": "linear", "train": {"device": "cpu"}})
+    stop: Callable[[], bool] = asked
+    events = list(train(particles, config, tmp_path / "run", stop=stop))
+    assert events[-1] == Finished("stopped", 0)
+
+
+def test_another_file_is_no_basis(tmp_path: Path) -> None:
+    file = tmp_path / "epoch-0001.safetensors"
+    file.write_bytes(b"nothing of use")
+    with pytest.raises(BadInputError, match="cannot be read"):
+        LinearDecoder.read(file)
