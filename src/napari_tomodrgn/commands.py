@@ -85,7 +85,7 @@ def _data_config_of(options: Namespace) -> DataConfig:
 
 def _preflight(particles: ParticleSet, config: DataConfig) -> PreflightDone:
     """The physics of a set, with a bar."""
-    bar = Bar("Checking the physics", "check")
+    bar = Bar("Checking the physics", "checks")
     steps = preflight(particles, config)
     try:
         while True:
@@ -195,7 +195,7 @@ def decode(options: Namespace) -> int:
             f"{options.latents}: rows have {latents.shape[1]} numbers, "
             f"the run has {decoder.latent_dim} latent dimensions."
         )
-    bar = Bar("Decoding", "map")
+    bar = Bar("Decoding", "maps")
     volumes = decoder.decode_many(latents, options.box, options.lowpass)
     for done, (name, volume) in enumerate(zip(names, volumes, strict=True), start=1):
         write_volume(options.out / f"{name}.mrc", volume)
@@ -299,7 +299,7 @@ def place(options: Namespace) -> int:
     color = options.color and chimerax.column_of(table, options.color)
     groups = chimerax.column_of(table, "cluster") if options.by_cluster else None
     decoder = run.decoder(options.epoch, pick_device(options.device))
-    bar = Bar("Decoding", "map")
+    bar = Bar("Decoding", "maps")
     maps = chimerax.decoded_maps(decoder, table, groups, (options.box, options.lowpass), bar.show)
     scene = chimerax.write_scene(options.out, maps, placed, color, options.sigma)
     bar.close()
@@ -339,7 +339,7 @@ def _first_line_of(error: ValueError) -> str:
 
 
 def _write_simulation(out: Path, config: SimulationConfig) -> None:
-    bar = Bar("Simulating", "image")
+    bar = Bar("Simulating", "images")
     for event in simulate_events(out, config):
         if isinstance(event, SimulationProgress):
             bar.show(event.done, event.total)

@@ -57,25 +57,28 @@ class Bar:
     """A bar with an ETA on a terminal; a line every ten seconds elsewhere."""
 
     def __init__(self, text: str, unit: str) -> None:
-        self._text = text
+        self.text = text
         self._unit = unit
         self._bar: tqdm[object] | None = None
-        self._started = time.monotonic()
-        self._said = self._started
+        self._first: tuple[float, int] | None = None  # when, and how many were done by then
+        self._said = time.monotonic()
 
     def show(self, done: int, total: int, note: str = "") -> None:
         """Show that ``done`` of ``total`` are over."""
+        now = time.monotonic()
+        self._first = self._first or (now, done)
         if sys.stderr.isatty():
             if self._bar is None:
-                self._bar = tqdm(total=total, desc=self._text, unit=self._unit, leave=False)
+                self._bar = tqdm(total=total, desc=self.text, unit=self._unit, leave=False)
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self._bar.n)
             return
-        now = time.monotonic()
-        if now - self._said >= _SECONDS_BETWEEN_LINES and done:
+        begun, before = self._first
+        if now - self._said >= _SECONDS_BETWEEN_LINES and done > before:
             self._said = now
-            left = (now - self._started) / done * (total - done)
-            say(f"{self._text}: {done}/{total} {self._unit}s, {left:.0f} s left {note}".rstrip())
+            left = (now - begun) / (done - before) * (total - done)
+            words = f"{done}/{total} {self._unit}".rstrip()
+            say(f"{self.text}: {words}, {left:.0f} s left {note}".rstrip())
 
     def close(self) -> None:
         """Take the bar away."""
@@ -86,7 +89,7 @@ class Bar:
 
 def watch(steps: Generator[Preparing, None, T], text: str) -> T:
     """Run a generator of `Preparing` events to its end with a bar; its result is returned."""
-    bar = Bar(text, "image")
+    bar = Bar(text, "images")
     try:
         while True:
             try:
@@ -101,11 +104,12 @@ def watch(steps: Generator[Preparing, None, T], text: str) -> T:
 
 def tell(events: Iterator[Event]) -> Finished | None:
     """Show the events of a run; the last one is returned."""
-    preparing, training = Bar("Reading images", "image"), Bar("Training", "particle")
+    preparing, training = Bar("", ""), Bar("Training", "particles")
     finished, epochs, particles = None, 0, 0
     try:
         for event in events:
             if isinstance(event, Preparing):
+                preparing = _bar_of(event, preparing)
                 preparing.show(event.done, event.total)
             elif isinstance(event, Started):
                 preparing.close()
@@ -125,6 +129,14 @@ def tell(events: Iterator[Event]) -> Finished | None:
         preparing.close()
         training.close()
     return finished
+
+
+def _bar_of(event: Preparing, bar: Bar) -> Bar:
+    """The bar for this kind of work: a new one where another kind begins."""
+    if bar.text == event.what:
+        return bar
+    bar.close()
+    return Bar(event.what, "")
 
 
 def _epoch_line(event: EpochDone, epochs: int) -> str:

@@ -22,10 +22,11 @@ class Losses:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Images are being read and transformed; ``done`` of ``total`` images are ready."""
+    """Work before the first epoch: ``done`` of ``total`` pieces of ``what`` are ready."""
 
     done: int
     total: int
+    what: str = "Reading images"
 
 
 @dataclass(frozen=True)

@@ -39,29 +39,37 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     """Fill a new model from the data; what it was given is kept in the run directory."""
     if model.decoder.mean is None:
         return
-    model.decoder.mean.fill((yield from _heeding(mean_map(data), data, stop)))
+    count = data.particle_count
+    mean = yield from _heeding(mean_map(data), count, "Averaging particles", stop)
+    model.decoder.mean.fill(mean)
     if not run.config.model.linear_start or data.particle_count > MOST_PARTICLES:
         return
     fit = yield from _linear_fit(data, run, stop)
-    count = min(fit.mu.shape[1], run.config.model.latent_dim)
+    known = min(fit.mu.shape[1], run.config.model.latent_dim)
     decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
-    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)[:, :count]
-    target = Posterior(fit.mu[:, :count].float(), variance.log().float())
+    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)[:, :known]
+    target = Posterior(fit.mu[:, :known].float(), variance.log().float())
     save_weights(run.linear_file, decoder)
     run.save_linear_latents(data.particles, target)
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
-    yield from _heeding(fit_encoder(model.encoder, data, target, run.config.seed), data, stop)
+    teaching = fit_encoder(model.encoder, data, target, run.config.seed)
+    yield from _heeding(teaching, _FIT_STEPS, "Teaching the encoder", stop)
 
 
 def _linear_fit(data: TiltData, run: Run, stop: Stop) -> Generator[Event, None, Fit]:
-    """The fit of the largest radius that brings something to particles not fitted."""
-    yield Preparing(data.image_count, data.image_count)
+    """The fit of the larger of two coarse radii, if it helps particles that were not fitted.
+
+    Coarse, as it is a start: what is finer the network learns, and a fit costs the cube of its
+    radius.
+    """
+    what = "Finding components"
+    yield Preparing(0, 2, what)
     engine = LinearEngine.of(data, run.config, stop)
-    first, *larger = engine.radii()
+    first, *larger = engine.radii()[:2]
     best = engine.fit(first)
     for radius in larger:
-        yield Preparing(data.image_count, data.image_count)
+        yield Preparing(1, 2, what)
         fit = engine.fit(radius)
         if float(fit.gains.sum()) < WORTH_IT * float(best.gains.sum()):
             break
@@ -102,14 +110,14 @@ def _distance(found: Posterior, mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def _heeding(
-    steps: Generator[int, None, T], data: TiltData, stop: Stop
+    steps: Generator[int, None, T], total: int, what: str, stop: Stop
 ) -> Generator[Event, None, T]:
     while True:
         try:
-            next(steps)
-        except StopIteration as done:
-            value: T = done.value
+            done = next(steps)
+        except StopIteration as finished:
+            value: T = finished.value
             return value
-        yield Preparing(data.image_count, data.image_count)
+        yield Preparing(min(done, total), total, what)
         if stop():
             raise StoppedError
