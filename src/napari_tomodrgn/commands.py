@@ -35,7 +35,7 @@ from napari_tomodrgn.terminal import Bar, say, stop_on_interrupt, tell, watch
 
 # The demo: large states that differ by a subunit, small images, a quarter of a minute to write.
 DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0.1, tomograms=2)
-DEMO_EPOCHS = 25
+DEMO_EPOCHS = 12
 
 
 def _read(options: Namespace) -> ParticleSet:
