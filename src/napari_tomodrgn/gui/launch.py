@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.workers import finish_threads
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def view(paths: Sequence[str | Path] = (), screenshot: str | Path | None = None)
             _save_picture(viewer, widget, Path(screenshot))
         finally:
             widget.close_down()
+            finish_threads()
             viewer.close()
 
 
@@ -131,6 +133,7 @@ def _run_loop() -> None:
     import napari
 
     napari.run()
+    finish_threads()
 
 
 def _save_picture(viewer: Any, widget: Any, picture: Path) -> None:

@@ -11,13 +11,14 @@ import functools
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from qtpy.QtCore import QObject, QThreadPool
+from qtpy.QtCore import QCoreApplication, QObject, QThreadPool
 
 from napari_tomodrgn.gui.qt import Signal
 
@@ -83,6 +84,21 @@ def _start(worker: GeneratorWorker) -> None:
     pool: Any = QThreadPool.globalInstance()
     pool.setMaxThreadCount(max(pool.maxThreadCount(), _MIN_THREADS))
     worker.start()
+
+
+def finish_threads(seconds: float = 30.0) -> bool:
+    """Wait for all work to end, so that Python does not leave while a thread still reports.
+
+    Events are delivered meanwhile: work hands over its last items through them. Returns whether
+    all of it ended in time.
+    """
+    pool: Any = QThreadPool.globalInstance()
+    end = time.monotonic() + seconds
+    while pool.activeThreadCount() and time.monotonic() < end:
+        QCoreApplication.processEvents()
+        pool.waitForDone(10)
+    QCoreApplication.processEvents()
+    return not pool.activeThreadCount()
 
 
 class Job(QObject):
