@@ -188,8 +188,8 @@ def train(
     particles
         The set.
     config
-        Everything that decides the result; defaults if None. Ignored by a resumed run, except for
-        the number of epochs, which may be raised to extend it.
+        Everything that decides the result; defaults if None. Of a resumed run only the number of
+        epochs, to extend it.
     out
         Run directory: a new one, or the one to resume.
     resume
@@ -200,8 +200,7 @@ def train(
 
     Yields
     ------
-    Event
-        Frozen events (`learn.events`). What an event tells of is on disk before it is yielded.
+    Frozen events (`learn.events`). What an event tells of is on disk before it is yielded.
 
     Raises
     ------
