@@ -84,6 +84,40 @@ def test_categories(latents: pd.DataFrame) -> None:
     assert np.bincount(tomogram.values).tolist() == [20, 30]
 
 
+def test_extras_are_axes_colours_and_categories(latents: pd.DataFrame, particles: Any) -> None:
+    rows = latents.index[:40][::-1]  # another order, and ten particles without a value
+    number = np.array([int(name.split("/")[1]) for name in rows])
+    extras = pd.DataFrame(
+        {"UMAP 1": number / 2, "side": ["in", "out"] * 20, "tilts": 7}, index=rows
+    )
+    assert "UMAP 1" in module.axis_names(latents, particles, extras)
+    assert "side" not in module.axis_names(latents, particles, extras)
+    colours = module.colour_names(latents, particles, extras)
+    assert {"UMAP 1", "side", "state"} <= set(colours)
+    assert len(colours) == len(set(colours))
+    found = module.column(latents, particles, "UMAP 1", extras)
+    np.testing.assert_array_equal(found.values[:40], np.arange(40) / 2)
+    assert np.isnan(found.values[40:]).all()
+    side = module.column(latents, particles, "side", extras)
+    assert side.categories == ("in", "out")
+    np.testing.assert_array_equal(side.values[40:], -1)
+    # Of two columns of one name the one that was joined later is meant.
+    assert module.column(latents, particles, "tilts", extras).values[0] == 7
+
+
+def test_columns_are_added_by_identity(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents)
+    session.add_extras(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["TS/1", "TS/2"]))
+    session.add_extras(pd.DataFrame({"b": [5.0, 6.0]}, index=["TS/2", "TS/3"]))
+    table = session.extras
+    assert table is not None
+    assert table.loc["TS/2"].to_dict() == {"a": 2.0, "b": 5.0}
+    assert table.loc["TS/1"].isna().to_dict() == {"a": False, "b": True}
+    assert table.loc["TS/3", "b"] == 6.0
+    session.clear_particles()
+    assert session.extras is None
+
+
 def test_unknown_column(latents: pd.DataFrame) -> None:
     with pytest.raises(KeyError, match="nonsense"):
         module.column(latents, None, "nonsense")

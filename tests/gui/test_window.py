@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -109,6 +110,30 @@ def test_axes_and_colour(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -
     latent.colour.activated.emit(latent.colour.currentIndex())
     assert session.colour == "tomogram"
     assert viewer.layers[LAYER_NAME].colormap.name != plain, "the volume takes the point's colour"
+
+
+def test_more_columns_are_kept_in_the_run(
+    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    _open(widget, qtbot, run)
+    session = widget.session
+    values = np.arange(24.0)
+    names = session.latents.index[::-1]
+    session.add_extras(pd.DataFrame({"nearest_angstrom": values}, index=names))
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert "nearest_angstrom" in [
+        widget.latent.colour.itemText(row) for row in range(widget.latent.colour.count())
+    ]
+    session.axes = ("nearest_angstrom", "PC 1")
+    qtbot.waitUntil(
+        lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]), timeout=2000
+    )
+    session.clear_particles()
+    _open(widget, qtbot, run)
+    assert session.extras is not None
+    assert session.extras.loc[names, "nearest_angstrom"].to_list() == list(values)
 
 
 def test_training_moves_the_scatter_and_stops_with_a_checkpoint(

@@ -18,6 +18,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
+from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, metrics_of, open_path, sentence
@@ -66,6 +67,7 @@ class Controller(QObject):
         self.forecasting = Forecasting(self.session, self)
         self.exploring = Exploring(self.session, self)
         self.selecting = Selecting(self.session, self)
+        self.extras = ExtrasKeeper(self.session, self)
         self.validating = Validating(self.session, self)
         self.training = Job(
             "tomoDRGN training (it is saved when it is stopped)", self, computes=True
@@ -136,6 +138,7 @@ class Controller(QObject):
             self.exploring.queue,
             self.forecasting.queue,
             self.selecting.files,
+            self.extras.files,
         )
         jobs = (self.training, self.validating.job)
         return not any(one.running for one in jobs) and not any(one.is_busy for one in queues)
@@ -163,6 +166,7 @@ class Controller(QObject):
         session.problems = opened.problems
         session.particles = opened.particles
         session.run = opened.run
+        self.extras.show(opened.extras)
         session.selections = opened.selections
         session.metrics = opened.metrics
         if opened.latents is not None:

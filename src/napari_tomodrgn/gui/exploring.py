@@ -34,7 +34,7 @@ class Exploring(QObject):
         session, table = self.session, self.session.latents
         if table is None:
             return
-        axes = resolve_axes(session.axes, axis_names(table, session.particles))
+        axes = resolve_axes(session.axes, axis_names(table, session.particles, session.extras))
         places = np.asarray(xy, np.float64)
         self._ask(lambda: clicked_point(table, axes, places, at) or _NO_DIRECTION)
 

@@ -94,10 +94,11 @@ class LatentPanel(QWidget):
             self._shown_run = None
             self._tell_counts()
             return
-        names = axis_names(table, session.particles)
+        names = axis_names(table, session.particles, session.extras)
         axes = resolve_axes(session.axes, names)
         self._fill(names, axes)
-        xy = np.stack([column(table, session.particles, name).values for name in axes], axis=1)
+        values = [column(table, session.particles, name, session.extras).values for name in axes]
+        xy = np.stack(values, axis=1)
         shade = colour_column(session)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, axes)
@@ -147,7 +148,7 @@ class LatentPanel(QWidget):
         self.y_axis.activated.connect(self._choose_axes)
         self.colour.activated.connect(self._choose_colour)
         events = self._session.events
-        for name in ("latents", "axes", "colour", "particles", "selections"):
+        for name in ("latents", "extras", "axes", "colour", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
         for name in ("pinned", "point", "path"):
             getattr(events, name).connect(self._mark_places)
@@ -168,7 +169,8 @@ class LatentPanel(QWidget):
     def _fill(self, names: list[str], axes: tuple[str, str]) -> None:
         assert self._session.latents is not None
         colours = [_ONE_COLOUR, *([SELECTIONS] if self._session.selections else [])]
-        colours += colour_names(self._session.latents, self._session.particles)
+        session = self._session
+        colours += colour_names(self._session.latents, session.particles, session.extras)
         for box, words, chosen in (
             (self.x_axis, names, axes[0]),
             (self.y_axis, names, axes[1]),
@@ -195,7 +197,7 @@ class LatentPanel(QWidget):
         if table is None:
             return
         self.view.set_pinned([self._index_of(name) for name in session.pinned])
-        axes = resolve_axes(session.axes, axis_names(table, session.particles))
+        axes = resolve_axes(session.axes, axis_names(table, session.particles, session.extras))
         path = session.path.points if session.path is not None else ()
         ends = [np.array([one.z for one in path]) if path else None]
         ends.append(np.array([session.point.z]) if session.point is not None else None)

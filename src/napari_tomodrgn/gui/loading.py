@@ -34,6 +34,7 @@ class Opened:
     note: str = ""
     selections: tuple[Selection, ...] = ()
     metrics: pd.DataFrame | None = None
+    extras: pd.DataFrame | None = None
 
 
 def run_folder(path: str | Path) -> Path | None:
@@ -86,12 +87,13 @@ def _open_run(folder: Path) -> Opened:
     if not epochs:
         note = f"{folder.name}: no epoch is finished yet, so there is nothing to show."
     found = Opened(folder, run=run, latents=latents, epoch=epoch, note=note, selections=selections)
-    found = replace(found, metrics=metrics_of(run))
+    extras, damaged = _extras(run)
+    found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
     try:
         opened = _open_particles(run.particles_star, None)
     except BadInputError as error:
         # Exploring needs no images: a run that was moved away from them can still be looked at.
-        return replace(found, note=note or str(error))
+        return replace(found, note=found.note or str(error))
     return replace(
         found,
         particles=opened.particles,
@@ -106,6 +108,14 @@ def metrics_of(run: Run) -> pd.DataFrame | None:
         return run.metrics()
     except (OSError, ValueError):
         return None
+
+
+def _extras(run: Run) -> tuple[pd.DataFrame | None, str]:
+    """More columns of the particles; damaged ones are told of, and left where they are."""
+    try:
+        return run.extras(), ""
+    except BadInputError as error:
+        return None, str(error)
 
 
 def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:

@@ -96,4 +96,4 @@ def colour_column(session: Session) -> Column | None:
         return None
     if session.colour == SELECTIONS:
         return selections_column(table, session.selections) if session.selections else None
-    return column(table, session.particles, session.colour)
+    return column(table, session.particles, session.colour, session.extras)

@@ -2,7 +2,7 @@
 
     RUN/run.json  particles.star  metrics.csv
         checkpoints/epoch-0010.safetensors  checkpoints/resume.safetensors
-        latents/epoch-0010.parquet  analysis/  cache/
+        latents/epoch-0010.parquet  analysis/columns.parquet  cache/
 
 Everything is written atomically, so a run on a shared disk can be followed while it grows.
 """
@@ -165,6 +165,11 @@ class Run:
         """Latents of the linear engine, along those components."""
         return self.path / "latents" / "linear.parquet"
 
+    @property
+    def columns_file(self) -> Path:
+        """More columns of the particles: surroundings, UMAP, tables that were joined."""
+        return self.path / "analysis" / "columns.parquet"
+
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch."""
         return self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
@@ -213,6 +218,24 @@ class Run:
             return pd.read_parquet(file).set_index("particle_id")
         except (OSError, ValueError, KeyError) as error:
             raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+
+    def extras(self) -> pd.DataFrame | None:
+        """More columns of the particles, index ``particle_id``; None where none were kept."""
+        if not self.columns_file.exists():
+            return None
+        try:
+            return pd.read_parquet(self.columns_file).set_index("particle_id")
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInputError(
+                f"{self.columns_file}: damaged ({error}).",
+                remedy="Delete it, and compute the columns anew.",
+                code="bad-columns",
+            ) from error
+
+    def save_extras(self, table: pd.DataFrame) -> None:
+        """Write more columns of the particles, instead of those that were kept."""
+        with written_atomically(self.columns_file) as temporary:
+            table.rename_axis("particle_id").reset_index().to_parquet(temporary, index=False)
 
     def metrics(self) -> pd.DataFrame:
         """One row an epoch: losses, seconds, beta, learning rate."""

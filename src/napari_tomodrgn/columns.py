@@ -1,0 +1,196 @@
+"""One value per particle: latents, components, columns of the star file, and what was added.
+
+Pure functions of the three tables, all indexed by identity ``"<tomogram>/<particle>"``: ``latents``
+(one row a particle of the run), the particles of the star file, and ``extras`` (columns that were
+worked out or joined later: surroundings, UMAP, a user's own table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.data.particles import ParticleSet
+
+# Columns with at most this many different values are coloured by category.
+MAX_CATEGORIES = 20
+# Name of the colour column that shows the named selections.
+SELECTIONS = "selections"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One value per particle, in the order of the latent table.
+
+    For categories ``values`` are codes into ``categories`` (-1 where there is none).
+    """
+
+    name: str
+    values: NDArray[Any]
+    categories: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()  # of the categories, where they have colours of their own
+
+    @property
+    def categorical(self) -> bool:
+        """Whether the values are codes of categories."""
+        return bool(self.categories)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest finite value, (0, 1) where there is none."""
+        finite = self.values[np.isfinite(self.values)]
+        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
+    """The means ``mu_0…`` as an array (particle, dimension)."""
+    return latents[_mean_columns(latents)].to_numpy(np.float64)
+
+
+def principal_components(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (particle, component) and the share of the variance that each component explains.
+
+    Components are sorted by variance; the largest loading of each is positive, so that the picture
+    does not flip from one call to the next.
+    """
+    mean, vectors = mean_and_components(points)
+    scores = (points - mean) @ vectors
+    variances = scores.var(axis=0)
+    total = variances.sum()
+    return scores, variances / total if total > 0 else np.zeros_like(variances)
+
+
+def mean_and_components(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and unit vectors (dimension, component) of the principal components."""
+    mean = points.mean(axis=0)
+    centred = points - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
+    vectors = vectors[:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return mean, vectors * signs
+
+
+def axis_names(
+    latents: pd.DataFrame,
+    particles: ParticleSet | None = None,
+    extras: pd.DataFrame | None = None,
+) -> list[str]:
+    """Columns that can be an axis: components, latent dimensions, numbers of extras and star."""
+    dimensions = len(_mean_columns(latents))
+    names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
+    names += [f"z {number}" for number in range(dimensions)]
+    more = _names(extras, numeric=True) + _names(_star_table(particles), numeric=True)
+    return list(dict.fromkeys(names + more))
+
+
+def colour_names(
+    latents: pd.DataFrame,
+    particles: ParticleSet | None = None,
+    extras: pd.DataFrame | None = None,
+) -> list[str]:
+    """Columns that can colour the particles: the tomogram, categories, then every axis."""
+    words = _names(extras, numeric=False) + _names(_star_table(particles), numeric=False)
+    return list(dict.fromkeys(["tomogram", *words, *axis_names(latents, particles, extras)]))
+
+
+def with_columns(extras: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame:
+    """Extras with the columns of a table added, those of the same names replaced.
+
+    Rows are joined by identity; where one of the tables has no row the value is missing.
+    """
+    if extras is None:
+        return table.rename_axis("particle_id")
+    kept = extras.drop(columns=[name for name in table.columns if name in extras])
+    return kept.join(table, how="outer").rename_axis("particle_id")
+
+
+def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
+    """The wanted axes where they exist, else the first names that do."""
+    if wanted[0] in names and wanted[1] in names:
+        return wanted
+    return names[0], names[min(1, len(names) - 1)]
+
+
+def column(
+    latents: pd.DataFrame,
+    particles: ParticleSet | None,
+    name: str,
+    extras: pd.DataFrame | None = None,
+) -> Column:
+    """The values of a column by its name, one per row of ``latents``.
+
+    The names of the latent table come first, then extras, then the star file.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    """
+    if name.startswith("PC "):
+        scores, _ = principal_components(latent_matrix(latents))
+        return Column(name, scores[:, int(name[3:]) - 1])
+    if name.startswith("z "):
+        return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
+    tables = (latents, extras, _star_table(particles))
+    table = next((one for one in tables if one is not None and name in one), None)
+    if table is None:
+        raise KeyError(name)
+    series = table[name] if table is latents else table[name].reindex(latents.index)
+    if series.dtype.kind in "fiu" and (name != "tomogram"):
+        return Column(name, series.to_numpy(np.float64))
+    return _as_categories(name, series)
+
+
+def axis_label(latents: pd.DataFrame, name: str) -> str:
+    """The name as it stands on the axis, with the explained variance for components."""
+    if not name.startswith("PC "):
+        return name
+    _, share = principal_components(latent_matrix(latents))
+    return f"{name} ({share[int(name[3:]) - 1]:.0%})"
+
+
+def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:
+    """True for the rows of ``latents`` that bear one of these identities."""
+    return np.asarray(latents.index.isin(list(identities)))
+
+
+def _mean_columns(latents: pd.DataFrame) -> list[str]:
+    names = [name for name in latents.columns if str(name).startswith("mu_")]
+    return sorted(names, key=lambda name: int(name[3:]))
+
+
+def _star_table(particles: ParticleSet | None) -> pd.DataFrame | None:
+    return None if particles is None else particles.particles
+
+
+def _names(table: pd.DataFrame | None, *, numeric: bool) -> list[str]:
+    if table is None:
+        return []
+    names = []
+    for name, series in table.items():
+        if numeric and series.dtype.kind in "fiu" and series.notna().any():
+            names.append(str(name))
+        elif not numeric and series.dtype.kind not in "fiu":
+            # A name of its own for every particle is no category.
+            names += [str(name)] if 1 <= series.nunique() <= MAX_CATEGORIES else []
+    return names
+
+
+def _as_categories(name: str, series: pd.Series[Any]) -> Column:
+    known = series.notna().to_numpy(bool)
+    codes = np.full(len(series), -1, np.int64)
+    words = np.array([str(value) for value in series[known]], str)
+    categories, codes[known] = np.unique(words, return_inverse=True)
+    return Column(name, codes, tuple(str(word) for word in categories))
