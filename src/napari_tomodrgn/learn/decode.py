@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits.
 _CHUNK = 1 << 15
-# Box of the first, coarse answer of `VolumeDecoder.progressive`.
-_PREVIEW_BOX = 32
+# Box of coarse answers: the first one of `VolumeDecoder.progressive`, and `learn.preview`.
+PREVIEW_BOX = 32
 
 
 class FourierModel(Protocol):
@@ -60,6 +61,11 @@ class VolumeDecoder:
         self._model = model
         self._scale = scale
         self._device = torch.device(device)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether a map is a mean plus a weighted sum, with z as the weights."""
+        return isinstance(self._model, LinearDecoder)
 
     def decode(
         self,
@@ -119,8 +125,8 @@ class VolumeDecoder:
         self, z: ArrayLike, lowpass_angstrom: float | None = None
     ) -> Iterator[Volume | None]:
         """A coarse map at once, then the full one; None in between, where a caller may stop."""
-        if self.box_size_px > _PREVIEW_BOX:
-            yield from self.decode_steps(z, _PREVIEW_BOX, lowpass_angstrom)
+        if self.box_size_px > PREVIEW_BOX:
+            yield from self.decode_steps(z, PREVIEW_BOX, lowpass_angstrom)
         yield from self.decode_steps(z, None, lowpass_angstrom)
 
     def _latent(self, z: ArrayLike) -> Tensor:
