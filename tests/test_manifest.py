@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import tarfile
@@ -40,10 +41,19 @@ def test_every_contribution_names_a_declared_command() -> None:
     declared = {command.id for command in contributions.commands}
     used = {
         entry.command
-        for kind in ("widgets", "readers", "sample_data")
+        for kind in ("widgets", "readers", "writers", "sample_data")
         for entry in getattr(contributions, kind) or []
     }
-    assert used <= declared
+    assert used == declared
+
+
+def test_every_command_is_there_to_be_called() -> None:
+    npe2 = pytest.importorskip("npe2", reason="npe2 comes with the test extra")
+    pytest.importorskip("qtpy", reason="the window's commands need Qt")
+    commands = npe2.PluginManifest.from_file(IN_PACKAGE).contributions.commands
+    for command in commands:
+        module, name = command.python_name.split(":")
+        assert callable(getattr(importlib.import_module(module), name)), command.id
 
 
 @pytest.mark.slow

@@ -73,6 +73,33 @@ def test_the_command_line_opens_no_window_until_asked() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_napari_starts_at_most_50_ms_later_with_the_plugin() -> None:
+    """What napari does at its start: find the manifest, read it, register what it offers."""
+    pytest.importorskip("npe2", reason="npe2 comes with the test extra")
+    code = """
+import sys, time
+import npe2
+from npe2.manifest.contributions import ContributionPoints  # what any plugin costs
+before = set(sys.modules)
+seconds = []
+for _ in range(5):
+    began = time.perf_counter()
+    manifest = npe2.PluginManifest.from_distribution("napari-tomodrgn")
+    manager = npe2.PluginManager()
+    manager.register(manifest)
+    seconds.append(time.perf_counter() - began)
+new = set(sys.modules) - before
+print(min(seconds), [name for name in ("torch", "qtpy", "numpy", "pandas") if name in new])
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    seconds, heavy = result.stdout.strip().split(" ", 1)
+    print(f"manifest found, read and registered in {1e3 * float(seconds):.1f} ms")
+    assert heavy == "[]"
+    assert float(seconds) < 0.05
+
+
 @pytest.mark.parametrize("name", napari_tomodrgn.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(napari_tomodrgn)

@@ -1,28 +1,18 @@
-"""Stacks of 2-D images in MRC files, read a few images at a time.
-
-Headers are read and judged here, by the size of the file and the fields that matter, because the
-field's own programs write files without a MAP stamp and because a lenient reader turns a cut-off
-file into "no data" with a warning. Only the header's layout and its number types are ``mrcfile``'s.
-"""
+"""Stacks of 2-D images in MRC files, read a few images at a time."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mrcfile.dtypes
-import mrcfile.utils
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.mrc import read_mrc_header
 from napari_tomodrgn.errors import BadInputError
-
-_HEADER_BYTES = 1024
-_READABLE_MODES = (0, 1, 2, 6, 12)  # int8, int16, float32, uint16, float16
 
 
 @dataclass(frozen=True)
@@ -50,43 +40,16 @@ def read_header(path: str | Path) -> StackHeader:
     BadInputError
         If the file is absent, not MRC, of an unreadable number type, not square or cut off.
     """
-    path = Path(path)
-    try:
-        with open(path, "rb", buffering=0) as stream:
-            raw = stream.read(_HEADER_BYTES)
-            size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise BadInputError(
-            f"{path}: cannot be read ({error.strerror or error}).",
-            remedy="Check that the file is there and may be read.",
-            code="unreadable-stack",
-        ) from error
-    if len(raw) < _HEADER_BYTES:
-        raise _unreadable(path, f"only {len(raw)} bytes, shorter than an MRC header")
-    header = _in_byte_order(raw)
-    if header is None:
-        raise _unreadable(path, "not an MRC file")
-    nx, ny, nz = (int(header[name]) for name in ("nx", "ny", "nz"))
-    mode, extended = int(header["mode"]), int(header["nsymbt"])
-    if mode not in _READABLE_MODES:
-        raise _unreadable(path, f"MRC mode {mode} is not one of {_READABLE_MODES}")
+    header = read_mrc_header(path, "an image stack")
+    count, ny, nx = header.shape_zyx
     if nx != ny:
         raise BadInputError(
             f"{path}: images must be square, found {nx} x {ny} px.",
             remedy="Extract all images with one square box.",
             code="wrong-box",
         )
-    dtype = mrcfile.utils.dtype_from_mode(mode).newbyteorder(header.dtype["nx"].byteorder)
-    needed = _HEADER_BYTES + extended + nx * ny * nz * dtype.itemsize
-    if size < needed:
-        raise BadInputError(
-            f"{path}: the file is cut off: {nz} images need {needed} bytes, it has {size}.",
-            remedy="Copy or extract it again.",
-            code="truncated-stack",
-        )
-    cell = float(header["cella"]["x"])
-    pixel = cell / int(header["mx"]) if int(header["mx"]) > 0 and np.isfinite(cell) else 0.0
-    return StackHeader(path, nx, nz, pixel, dtype, _HEADER_BYTES + extended)
+    pixel = header.voxel_size_zyx_angstrom[2]
+    return StackHeader(header.path, nx, count, pixel, header.dtype, header.offset_bytes)
 
 
 class ImageStacks:
@@ -188,25 +151,4 @@ def wrong_box(header: StackHeader, expected_px: int) -> BadInputError:
         f"{header.path}: images of {header.box_size_px} px, but the set has {expected_px} px.",
         remedy="Extract all images with one box size.",
         code="wrong-box",
-    )
-
-
-def _in_byte_order(raw: bytes) -> np.void | None:
-    """The header in the byte order in which it makes sense, whatever its machine stamp says."""
-    for order in ("<", ">"):
-        header = np.frombuffer(raw, mrcfile.dtypes.HEADER_DTYPE.newbyteorder(order))[0]
-        sizes = [int(header[name]) for name in ("nx", "ny", "nz")]
-        # Read in the wrong order, a small positive number is huge or negative.
-        plausible = all(0 < size < 1 << 24 for size in sizes) and 0 <= int(header["mode"]) < 1024
-        if plausible and int(header["nsymbt"]) >= 0:
-            found: np.void = header
-            return found
-    return None
-
-
-def _unreadable(path: Path, found: str) -> BadInputError:
-    return BadInputError(
-        f"{path}: cannot be read as an image stack ({found}).",
-        remedy="Copy or extract it again.",
-        code="unreadable-stack",
     )

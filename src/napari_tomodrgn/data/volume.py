@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.mrc import mapped, read_mrc_header, write_mrc
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import written_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +45,16 @@ def read_volume(path: str | Path) -> Volume:
     BadInputError
         If the file is absent, not an MRC map, truncated or not three-dimensional.
     """
-    path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # permissive mode warns of what is checked below
-            with mrcfile.open(path, permissive=True) as mrc:
-                data = None if mrc.data is None else np.array(mrc.data, dtype=np.float32)
-                voxel = float(mrc.voxel_size.x)
-    except (OSError, ValueError) as error:
+    header = read_mrc_header(path)
+    voxel = header.voxel_size_zyx_angstrom[2]
+    if header.is_stack or header.shape_zyx[0] == 1:
         raise BadInputError(
-            f"{path}: cannot be read as an MRC map ({error}).", code="unreadable-map"
-        ) from error
-    if data is None or data.ndim != 3:
-        found = "no complete data block" if data is None else f"{data.ndim} dimensions"
-        raise BadInputError(f"{path}: expected a 3-D map, found {found}.", code="unreadable-map")
-    return Volume(data, voxel if voxel > 0 else 1.0)
+            f"{path}: expected a 3-D map, found {header.shape_zyx[0]} image(s).",
+            code="unreadable-map",
+        )
+    return Volume(np.array(mapped(header), dtype=np.float32), voxel if voxel > 0 else 1.0)
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write a map as MRC2014 float32 with its voxel size, atomically."""
-    with written_atomically(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
-        mrc.set_data(np.ascontiguousarray(volume.data, dtype=np.float32))
-        mrc.voxel_size = volume.voxel_size_angstrom
+    write_mrc(path, volume.data, (volume.voxel_size_angstrom,) * 3)

@@ -1,4 +1,4 @@
-"""napari's door: particle star files and run directories, dropped or opened from the menu."""
+"""napari's door: particle star files, run directories and MRC files, dropped or from the menu."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ LayerData = tuple[Any, ...]
 
 PLUGIN = "napari-tomodrgn"
 WIDGET = "tomoDRGN"
+_MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
 _LOOK_AT_BYTES = 1 << 16
 # Words of the star files that list particles, one a line of loop header or key.
 _PARTICLE_WORDS = (
@@ -28,10 +29,13 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
     Only the head of a star file is looked at: many other things are stored as star files.
     """
     if isinstance(path, list):
-        return open_in_window if path and all(get_reader(one) for one in path) else None
+        found = {get_reader(one) for one in path}
+        return found.pop() if len(found) == 1 else None
     path = Path(path)
     if path.is_dir():
         return open_in_window if (path / "run.json").is_file() else None
+    if path.suffix.lower() in _MRC_SUFFIXES:
+        return read_maps
     return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None
 
 
@@ -55,8 +59,50 @@ def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
     return [(None,)]  # napari's way of saying: read, and nothing to add
 
 
+def read_maps(path: PathLike | list[PathLike]) -> list[LayerData]:
+    """An image layer for each MRC file, memory-mapped, at its true size in Å.
+
+    Stacks of images are a series of 2-D images: their first axis is the number of the image.
+
+    Raises
+    ------
+    BadInputError
+        If a file is no MRC file, or cut off.
+    """
+    return [image_layer(Path(one)) for one in (path if isinstance(path, list) else [path])]
+
+
+def image_layer(path: Path) -> LayerData:
+    """The layer of one MRC file; where its header gives no voxel size, in voxels."""
+    from napari_tomodrgn.data.mrc import mapped, read_mrc_header
+
+    header = read_mrc_header(path)
+    data = mapped(header)
+    if not data.dtype.isnative:  # which the graphics card cannot take
+        data = data.astype(data.dtype.newbyteorder("="))
+    sizes = header.voxel_size_zyx_angstrom
+    scale = [size if size > 0 else 1.0 for size in sizes]
+    # One unit for all axes, images of a stack too: napari mixes no units in one scene.
+    unit = "angstrom" if sizes[-1] > 0 else "pixel"
+    if header.is_stack:
+        scale[0] = 1.0  # so that the slider counts images
+    if len(data) == 1:
+        data, scale = data[0], scale[1:]
+    kwargs = {"name": path.stem, "scale": tuple(scale), "units": (unit,) * data.ndim}
+    return (data, kwargs, "image")
+
+
 def open_dock(viewer: Any) -> Any:
-    """The `MainWidget` of a viewer, opened where it is not open yet."""
+    """The `MainWidget` of a viewer, opened where it is not open yet.
+
+    napari calls the dock one thing when its menu opens it and another when a program does, so it
+    is looked for by what it is.
+    """
+    from napari_tomodrgn.gui.main_widget import MainWidget
+
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, MainWidget):
+            return widget
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     return widget
 

@@ -1,0 +1,71 @@
+"""The entries of the plugin menu that lead to one part of the window.
+
+napari's plugin menu takes widgets only, and docks each that it is given. All parts share one state,
+so there is one window of ours in a viewer: these widgets open it, turn to their part and leave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_tomodrgn.gui.reader import open_dock
+
+
+def turn_to(widget: Any, part: str) -> None:
+    """Bring a part of the window to the front: the latent space, or the tab that begins so."""
+    dock = widget.latent.parentWidget()
+    if part == "Latent space":
+        if dock is None:
+            widget.reopen.click()
+        else:
+            dock.show()
+            dock.raise_()
+        return
+    tabs = widget.tabs
+    titles = [tabs.tabText(row) for row in range(tabs.count())]
+    tabs.setCurrentIndex(next(row for row, title in enumerate(titles) if title.startswith(part)))
+
+
+class _Part(QWidget):
+    """Opens the window at ``part``, then takes itself out again."""
+
+    part = ""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.setMaximumSize(0, 0)  # for the one turn of the event loop that it is there
+        QTimer.singleShot(0, self._go)
+
+    def _go(self) -> None:
+        turn_to(open_dock(self._viewer), self.part)
+        if self.parent() is not None:
+            self._viewer.window.remove_dock_widget(self)
+        self.deleteLater()
+
+
+class Particles(_Part):
+    """Star file, what was understood, checks."""
+
+    part = "Particles"
+
+
+class Training(_Part):
+    """Settings, progress, curves."""
+
+    part = "Training"
+
+
+class LatentSpace(_Part):
+    """Scatter of the particles' latents."""
+
+    part = "Latent space"
+
+
+class Selections(_Part):
+    """Named sets of particles, their reconstruction and FSC."""
+
+    part = "Selections"
