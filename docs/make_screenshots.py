@@ -67,7 +67,7 @@ class Stations:
         self.widget.training.button.click()
         self.wait(lambda: self.session.epoch >= 3 and self.session.decoded is not None)
         self.take("training", "training")
-        self.controller.stop_training()
+        self.controller.training.stop()
         self.wait()
 
     def explored(self) -> None:

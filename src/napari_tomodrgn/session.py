@@ -28,7 +28,7 @@ from napari_tomodrgn.columns import mean_and_components as mean_and_components
 from napari_tomodrgn.columns import principal_components as principal_components
 from napari_tomodrgn.columns import resolve_axes as resolve_axes
 from napari_tomodrgn.columns import with_columns
-from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.status import TrainingStatus, WorkStatus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,39 +100,11 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class ValidationStatus:
-    """Whether a reconstruction is under way, and how far, 0…1."""
-
-    busy: bool = False
-    fraction: float = 0.0
-
-
-@dataclass(frozen=True)
 class Message:
     """One sentence for the banner; ``severity`` is ``error``, ``warning`` or ``info``."""
 
     text: str
     severity: str = "info"
-
-
-@dataclass(frozen=True)
-class TrainingStatus:
-    """What the training thread is doing; ``phase`` is one of `PHASES`."""
-
-    PHASES: ClassVar[tuple[str, ...]] = ("idle", "preparing", "training", "stopping")
-
-    phase: str = "idle"
-    epoch: int = 0
-    epochs: int = 0
-    first_epoch: int = 1
-    fraction: float = 0.0  # of the phase, 0…1
-    losses: Losses | None = None
-    seconds_left: float | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a training thread is alive."""
-        return self.phase != "idle"
 
 
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
@@ -201,10 +173,13 @@ class Session:
         Reconstruction of a selection, the last one made.
     validating
         Whether one is being made.
+    checking
+        Whether the physics of the particles is being checked.
     metrics
         One row an epoch of the run: losses, as ``Run.metrics`` gives them; or None.
     forecast
-        What training as the form says would take: ``seconds``, ``ram_gb``, ``gpu_gb``.
+        What training as the form says would take: ``seconds``, ``ram_gb``, ``gpu_gb``, ``device``;
+        or ``problem``, a sentence.
     training
         What the training thread is doing.
     message
@@ -236,10 +211,11 @@ class Session:
     lowpass: float = 0.0
     style: str = "surface"
     validation: Validation | None = None
-    validating: ValidationStatus = ValidationStatus()
+    validating: WorkStatus = field(default_factory=WorkStatus)
+    checking: WorkStatus = field(default_factory=WorkStatus)
     metrics: pd.DataFrame | None = None
-    forecast: dict[str, float] = field(default_factory=dict)
-    training: TrainingStatus = TrainingStatus()
+    forecast: dict[str, Any] = field(default_factory=dict)
+    training: TrainingStatus = field(default_factory=TrainingStatus)
     message: Message | None = None
 
     def say(self, text: str, severity: str = "info") -> None:

@@ -54,4 +54,4 @@ def test_fields_are_explained(qtbot: Any) -> None:
     form = ConfigForm(RunConfig(), ("train.batch_size",))
     qtbot.addWidget(form)
     tips = {child.toolTip() for child in form.findChildren(type(form).__mro__[1])}
-    assert "Particles per step." in tips
+    assert "Particles per step. (at least 1, at most 4,096)" in tips

@@ -107,9 +107,7 @@ def test_stacks_are_images_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_bytes_of_imod_are_unsigned_and_other_machines_are_read(
-    tmp_path: Path, order: str
-) -> None:
+def test_bytes_of_imod_are_unsigned_and_other_machines_are_read(tmp_path: Path, order: str) -> None:
     data = np.array([[[0, 127], [128, 255]]], np.uint8).repeat(2, axis=0)
     path = tmp_path / "a.mrc"
     with mrcfile.new(path) as written:

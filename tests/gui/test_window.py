@@ -136,69 +136,6 @@ def test_more_columns_are_kept_in_the_run(
     assert session.extras.loc[names, "nearest_angstrom"].to_list() == list(values)
 
 
-def test_training_moves_the_scatter_and_stops_with_a_checkpoint(
-    widget: Any, qtbot: Any, tiny_star: Path, tiny_config: Any, tmp_path: Path
-) -> None:
-    _open(widget, qtbot, tiny_star)
-    config = tiny_config.model_copy(
-        update={"train": tiny_config.train.model_copy(update={"epochs": 5000})}
-    )
-    seen: list[int] = []
-    widget.session.events.latents.connect(lambda table: seen.append(widget.session.epoch))
-    widget.controller.train(config, tmp_path / "run")
-    assert widget.training.button.text() == "Pause"
-    qtbot.waitUntil(lambda: widget.session.epoch >= 3, timeout=LONG)
-    assert widget.session.training.phase == "training"
-    assert "of 5000" in widget.training.status.text()
-    qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=LONG)
-    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
-        QTest.mouseClick(widget.training.button, Qt.MouseButton.LeftButton)
-    assert not widget.session.training.busy
-    assert "stopped" in widget.banner.text
-    run = type(widget.session.run).open(tmp_path / "run")
-    assert len(run.epochs()) >= 3
-    assert run.resume_file.is_file()
-    assert len(seen) >= 3
-    _resumes_where_it_stopped(widget, qtbot)
-
-
-def _resumes_where_it_stopped(widget: Any, qtbot: Any) -> None:
-    panel, session = widget.training, widget.session
-    assert [curve.name for curve in panel.plot.curves] == ["training", "held out"]
-    stopped = session.epoch
-    assert not panel.resume.isHidden()
-    panel.resume.click()
-    qtbot.waitUntil(lambda: session.epoch > stopped, timeout=LONG)
-    assert session.training.first_epoch >= stopped
-    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
-        panel.button.click()
-
-
-def test_presets_and_forecast(widget: Any, qtbot: Any, tiny_star: Path) -> None:
-    _open(widget, qtbot, tiny_star)
-    panel, session = widget.training, widget.session
-    qtbot.waitUntil(lambda: "memory" in panel.forecast.text(), timeout=LONG)
-    assert "about" in panel.forecast.text()
-    panel.preset.setCurrentText("First look")
-    panel.preset.activated.emit(panel.preset.currentIndex())
-    assert panel.config().method == "linear"
-    qtbot.waitUntil(lambda: "seconds" not in session.forecast, timeout=LONG)
-    panel.preset.setCurrentText("Thorough")
-    panel.preset.activated.emit(panel.preset.currentIndex())
-    assert panel.config().method == "vae"
-    assert panel.config().train.epochs > type(panel.config())().train.epochs
-
-
-def test_training_into_a_folder_with_a_run_is_one_sentence(
-    widget: Any, qtbot: Any, tiny_star: Path, tiny_run: Path, tiny_config: Any
-) -> None:
-    _open(widget, qtbot, tiny_star)
-    widget.controller.train(tiny_config, tiny_run)
-    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
-    assert "holds a run already" in widget.banner.text
-    qtbot.waitUntil(lambda: widget.training.button.text() == "Train", timeout=LONG)
-
-
 @pytest.mark.parametrize("kind", ["absent", "folder", "binary", "no particles"])
 def test_bad_input_is_one_sentence_and_the_window_lives(
     widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path, kind: str
@@ -299,19 +236,3 @@ def test_colours_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run
     qtbot.wait(50)
     picture = QImg2array(widget.latent.view.grab().toImage())
     assert np.median(picture[..., :3]) > 200
-
-
-def test_closing_the_viewer_while_training_saves(
-    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, tiny_config: Any, tmp_path: Path
-) -> None:
-    from napari_tomodrgn.learn.run import Run
-
-    _open(widget, qtbot, tiny_star)
-    config = tiny_config.model_copy(
-        update={"train": tiny_config.train.model_copy(update={"epochs": 5000})}
-    )
-    widget.controller.train(config, tmp_path / "run")
-    qtbot.waitUntil(lambda: widget.session.epoch >= 1, timeout=LONG)
-    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
-        viewer.close()
-    assert Run.open(tmp_path / "run").resume_file.is_file()

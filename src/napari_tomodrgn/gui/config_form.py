@@ -48,8 +48,8 @@ class ConfigForm(QWidget):
             self._editors[path] = editor
             editor.changed.connect(lambda _value=None: self.changed.emit())
             label = QLabel(field.title or path)
-            label.setToolTip(field.description or "")
-            editor.native.setToolTip(field.description or field.title or "")
+            for widget in (label, editor.native):
+                widget.setToolTip(explanation(field))
             editor.native.setAccessibleName(field.title or path)
             layout.addRow(label, editor.native)
 
@@ -81,10 +81,26 @@ class ConfigForm(QWidget):
         for path in self._editors:
             self.set_value(path, _field(config, path)[1])
 
+    def value(self, path: str) -> Any:
+        """What stands in the form, as it was typed."""
+        return _value(self._editors[path])
+
     def set_value(self, path: str, value: Any) -> None:
         """Put a value into the form."""
         editor = self._editors[path]
         editor.value = _shown(value) if editor.widget_type == "LineEdit" else value
+
+
+def explanation(field: FieldInfo) -> str:
+    """What a field means, and within which bounds."""
+    words = field.description or f"{field.title}."
+    parts = [
+        f"{sign} {getattr(bound, name):,g}"
+        for bound in field.metadata
+        for name, sign in (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+        if getattr(bound, name, None) is not None
+    ]
+    return f"{words} ({', '.join(parts)})" if parts else words
 
 
 def _field(config: BaseModel, path: str) -> tuple[FieldInfo, Any]:

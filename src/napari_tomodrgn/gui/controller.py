@@ -5,50 +5,35 @@ Panels write wishes into the session or call a verb here; results come back thro
 
 from __future__ import annotations
 
-import time
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.gui.loading import Opened, metrics_of, open_path, sentence
+from napari_tomodrgn.gui.loading import Opened, open_path, sentence
 from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.selecting import Selecting
+from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
-from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
-from napari_tomodrgn.learn.events import EpochDone, Finished, Preparing, Progress, Started
-from napari_tomodrgn.session import Decoded, Session, TrainingStatus, latent_matrix
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import Decoded, Session, latent_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.learn.run import Run
-
 
 RECONSTRUCTION = "reconstruction of the selection"
 _VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
-
-
-@dataclass(frozen=True, eq=False)
-class LatentsRead:
-    """Latents of an epoch, already read from disk, of the run that is being trained."""
-
-    run: Run
-    table: pd.DataFrame
-    epoch: int
-    metrics: pd.DataFrame | None = None
 
 
 class Controller(QObject):
@@ -69,13 +54,9 @@ class Controller(QObject):
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
         self.validating = Validating(self.session, self)
-        self.training = Job(
-            "tomoDRGN training (it is saved when it is stopped)", self, computes=True
-        )
-        self.training.item.connect(self._take_event)
-        self.training.failed.connect(self._training_failed)
-        self.training.ended.connect(self._training_ended)
-        self._began = 0.0
+        self.training = Training(self.session, self)
+        self.training.latents_read.connect(self._take_latents)
+        self.activity = Activity(self.session, self)
         self._connect()
 
     def _connect(self) -> None:
@@ -103,31 +84,6 @@ class Controller(QObject):
         self.session.message = None
         self.opening.request(lambda: open_path(prepare(), images))
 
-    def train(self, config: RunConfig, out: str | Path, *, resume: bool = False) -> None:
-        """Train on the particles that are open, into the folder ``out``."""
-        particles = self.session.particles
-        if particles is None:
-            self.session.say("Open a star file first: there is nothing to train on.", "warning")
-            return
-        if self.training.running:
-            return
-        self.session.message = None
-        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs)
-        folder = Path(out).expanduser()
-        self.training.start(lambda stop: _train(particles, config, folder, resume, stop))
-
-    def resume(self, config: RunConfig) -> None:
-        """Go on with the run that is open, up to the epochs of the configuration."""
-        run = self.session.run
-        if run is not None:
-            self.train(config, run.path, resume=True)
-
-    def stop_training(self) -> None:
-        """Ask the training to save and stop."""
-        if self.training.running:
-            self.session.training = replace(self.session.training, phase="stopping")
-            self.training.stop()
-
     @property
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
@@ -140,7 +96,7 @@ class Controller(QObject):
             self.selecting.files,
             self.extras.files,
         )
-        jobs = (self.training, self.validating.job)
+        jobs = (self.training.job, self.validating.job)
         return not any(one.running for one in jobs) and not any(one.is_busy for one in queues)
 
     def close(self) -> None:
@@ -151,8 +107,9 @@ class Controller(QObject):
         self.exploring.queue.cancel()
         self.forecasting.queue.cancel()
         self.validating.stop()
-        self.training.stop()
+        self.training.job.stop()
         self.session.silence()
+        self.activity.close()
         for key in [key for key, one in _controllers.items() if one is self]:
             del _controllers[key]
 
@@ -173,6 +130,9 @@ class Controller(QObject):
             self._show_latents(opened.latents, opened.epoch)
         if opened.note:
             session.say(opened.note, "warning")
+
+    def _take_latents(self, read: LatentsRead) -> None:
+        self._show_latents(read.table, read.epoch)
 
     def _show_latents(self, table: pd.DataFrame, epoch: int) -> None:
         session = self.session
@@ -227,65 +187,14 @@ class Controller(QObject):
         row = session.latents.index.get_loc(decoded.particle_id)
         return hexadecimal(colours_of(values, len(session.latents))[row])
 
-    def _take_event(self, event: Any) -> None:
-        session = self.session
-        stopping = session.training.phase == "stopping"
-        if isinstance(event, LatentsRead):
-            session.run = event.run
-            session.metrics = event.metrics
-            self._show_latents(event.table, event.epoch)
-        elif isinstance(event, Started):
-            self._began = time.monotonic()
-            session.training = TrainingStatus(
-                "training", event.first_epoch, event.epochs, first_epoch=event.first_epoch
-            )
-            if session.run is None or session.run.path != event.run:
-                # Latents of another run say nothing about this one.
-                session.latents = session.metrics = session.focused = session.decoded = None
-                session.run, session.selections = None, ()
-        elif isinstance(event, Finished):
-            where = "" if session.run is None else f" in {session.run.path.name}"
-            session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
-        elif not stopping:
-            session.training = advanced(session.training, event, time.monotonic() - self._began)
-
     def _opening_failed(self, error: Exception) -> None:
         self._fail(error, "opening a file")
 
     def _decoding_failed(self, error: Exception) -> None:
         self._fail(error, "decoding a volume")
 
-    def _training_failed(self, error: Exception) -> None:
-        self._fail(error, "training")
-
-    def _training_ended(self) -> None:
-        self.session.training = TrainingStatus()
-
     def _fail(self, error: Exception, doing: str) -> None:
         self.session.say(sentence(error, doing), "error")
-
-
-def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
-    """The status after an event; ``elapsed`` seconds since training began."""
-    if isinstance(event, Preparing):
-        share = event.done / max(1, event.total)
-        return replace(status, phase="preparing", fraction=share)
-    if isinstance(event, Progress):
-        epochs_done = event.epoch - 1 + event.seen / max(1, event.total)
-    elif isinstance(event, EpochDone):
-        epochs_done = float(event.epoch)
-    else:
-        return status
-    trained = epochs_done - (status.first_epoch - 1)
-    left = elapsed / trained * (status.epochs - epochs_done) if trained > 0 else None
-    return replace(
-        status,
-        phase="training",
-        epoch=event.epoch,
-        fraction=min(1.0, epochs_done / max(1, status.epochs)),
-        losses=event.losses,
-        seconds_left=left,
-    )
 
 
 def typical_particle(table: pd.DataFrame) -> str:
@@ -293,22 +202,6 @@ def typical_particle(table: pd.DataFrame) -> str:
     latents = latent_matrix(table)
     distances = np.linalg.norm(latents - np.median(latents, axis=0), axis=1)
     return str(table.index[int(np.nanargmin(distances))])
-
-
-def _train(
-    particles: ParticleSet, config: RunConfig, out: Path, resume: bool, stop: Stop
-) -> Iterator[Any]:
-    """The events of a training, latents read from disk here so that the window need not wait."""
-    from napari_tomodrgn.learn.events import LatentsReady
-    from napari_tomodrgn.learn.run import Run
-    from napari_tomodrgn.learn.train import train
-
-    for event in train(particles, config, out, resume=resume, stop=stop):
-        if isinstance(event, LatentsReady):
-            run = Run.open(out)
-            yield LatentsRead(run, run.latents(event.epoch), event.epoch, metrics_of(run))
-        else:
-            yield event
 
 
 def _caption(decoded: Decoded) -> str:

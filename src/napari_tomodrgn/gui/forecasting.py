@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.workers import LatestWins
 
 if TYPE_CHECKING:
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.session import Session
+
+
+_NAMES = {"cpu": "the processor", "cuda": "the graphics card", "mps": "the graphics chip"}
 
 
 class Forecasting(QObject):
@@ -22,6 +26,7 @@ class Forecasting(QObject):
         self.session = session
         self.queue = LatestWins(self, computes=True)
         self.queue.item.connect(self._take)
+        self.queue.failed.connect(self._failed)
 
     def request(self, config: RunConfig) -> None:
         """Forecast this configuration on the particles that are open."""
@@ -29,10 +34,12 @@ class Forecasting(QObject):
         if particles is None or self.session.training.busy:
             return  # while it trains, a timing here would be wrong and in the way
 
-        def steps() -> Iterator[dict[str, float]]:
+        def steps() -> Iterator[dict[str, Any]]:
+            from napari_tomodrgn.learn.device import pick_device
             from napari_tomodrgn.learn.forecast import forecast
 
-            found = forecast(particles, config)
+            device = pick_device(config.train.device).type
+            found: dict[str, Any] = {**forecast(particles, config), "device": _NAMES[device]}
             if config.method == "linear":
                 # What is timed is the network's decoder, which the linear model has not.
                 found.pop("seconds_per_epoch", None)
@@ -44,3 +51,6 @@ class Forecasting(QObject):
 
     def _take(self, found: dict[str, Any]) -> None:
         self.session.forecast = found
+
+    def _failed(self, error: Exception) -> None:
+        self.session.forecast = {"problem": sentence(error, "estimating time and memory")}

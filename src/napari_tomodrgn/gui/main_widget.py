@@ -104,10 +104,13 @@ class MainWidget(QWidget):
 
     def _connect(self) -> None:
         self.particles.open_requested.connect(self.controller.open)
-        self.training.train_requested.connect(self.controller.train)
-        self.training.stop_requested.connect(self.controller.stop_training)
+        training = self.controller.training
+        self.training.train_requested.connect(training.start)
+        self.training.resume_requested.connect(training.resume)
+        self.training.pause_requested.connect(training.pause)
+        self.training.go_on_requested.connect(training.go_on)
+        self.training.stop_requested.connect(training.stop)
         self.training.forecast_requested.connect(self.controller.forecasting.request)
-        self.training.resume_requested.connect(self.controller.resume)
         self._connect_selections()
         self._connect_exploring()
         self.validation.start_requested.connect(self.controller.validating.start)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QLabel, QLayout, QPushButton, QToolButton
+from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QToolButton, QWidget
 
 __all__ = [
     "Signal",
@@ -18,6 +18,7 @@ __all__ = [
     "make_button",
     "make_label",
     "make_tool_button",
+    "scrolled",
     "to_image",
 ]
 
@@ -47,6 +48,16 @@ def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolB
     button.setAccessibleName(tip)
     button.clicked.connect(lambda _checked=False: pressed())
     return button
+
+
+def scrolled(page: QWidget) -> QScrollArea:
+    """A page that scrolls up and down where it is higher than its place."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area
 
 
 def clear_layout(layout: QLayout) -> None:

@@ -14,7 +14,8 @@ from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.surfaces import contour
 from napari_tomodrgn.gui.workers import Job, Stop
 from napari_tomodrgn.learn.events import Preparing
-from napari_tomodrgn.session import Session, Validation, ValidationStatus
+from napari_tomodrgn.session import Session, Validation
+from napari_tomodrgn.status import WorkStatus
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
@@ -47,7 +48,7 @@ class Validating(QObject):
         session.message = None
         name = name_of(session)
         ids, run, particles = sorted(session.selection), session.run, session.particles
-        session.validating = ValidationStatus(True)
+        session.validating = WorkStatus(True)
         sigma = session.sigma
         self.job.start(lambda stop: _steps(particles, run, (name, ids), sigma, stop))
 
@@ -61,13 +62,13 @@ class Validating(QObject):
             if self.session.particles is not None:
                 self.session.validation = item
         elif isinstance(item, Preparing):
-            self.session.validating = ValidationStatus(True, item.done / max(1, item.total))
+            self.session.validating = WorkStatus(True, item.done / max(1, item.total))
 
     def _failed(self, error: Exception) -> None:
         self.session.say(sentence(error, "reconstructing"), "error")
 
     def _ended(self) -> None:
-        self.session.validating = ValidationStatus()
+        self.session.validating = WorkStatus()
 
     def _forget(self, *_: Any) -> None:
         self.job.stop()

@@ -1,0 +1,85 @@
+"""Long work of a session as bars in napari's activity dock, beside those of the panels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.status import TrainingStatus, WorkStatus
+
+_STEPS = 1000
+_MILLISECONDS = 150
+
+
+class Activity(QObject):
+    """One bar for the training and one for each other piece of work, while it is under way.
+
+    napari's bars deliver all events that wait while they are moved. They are therefore moved from
+    the event loop, never within a change of the session, whose listeners may be gone afterwards.
+    """
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._bars: dict[str, Any] = {}
+        self._closed = False
+        self._wanted: dict[str, tuple[str, float] | None] = {}
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_MILLISECONDS)
+        self._later.timeout.connect(self._move)
+        events = session.events
+        events.training.connect(self._take_training)
+        events.checking.connect(self._take_checking)
+        events.validating.connect(self._take_validating)
+
+    def close(self) -> None:
+        """Take all bars away, for good."""
+        self._closed = True
+        self._later.stop()
+        while self._bars:
+            self._bars.popitem()[1].close()
+
+    def _take_training(self, status: TrainingStatus, _old: Any = None) -> None:
+        if status.phase == "preparing":
+            self._want("training", (status.what or "preparing", status.fraction))
+        elif status.phase == "idle":
+            self._want("training", None)
+        else:
+            words = f"{status.phase}, epoch {status.epoch} of {status.epochs}"
+            self._want("training", (words, status.fraction))
+
+    def _take_checking(self, status: WorkStatus, _old: Any = None) -> None:
+        self._want("checks", ("checks", status.fraction) if status.busy else None)
+
+    def _take_validating(self, status: WorkStatus, _old: Any = None) -> None:
+        self._want("maps", ("reconstruction", status.fraction) if status.busy else None)
+
+    def _want(self, name: str, bar: tuple[str, float] | None) -> None:
+        self._wanted[name] = bar
+        if not self._later.isActive():
+            self._later.start()
+
+    def _move(self) -> None:
+        while self._wanted:
+            name, wanted = self._wanted.popitem()
+            if wanted is not None:
+                self._show(name, *wanted)
+            elif name in self._bars:
+                self._bars.pop(name).close()
+
+    def _show(self, name: str, words: str, fraction: float) -> None:
+        from napari.utils import progress
+
+        words, done = f"tomoDRGN: {words}", round(_STEPS * fraction)
+        bar = self._bars.get(name)
+        if bar is None:
+            bar = self._bars[name] = progress(total=_STEPS, desc=words)
+        if self._closed:  # by an event that the bar delivered
+            self.close()
+            return
+        if bar.desc.removesuffix(": ") != words:
+            bar.set_description(words)
+        if done != bar.n:
+            bar.update(done - bar.n)

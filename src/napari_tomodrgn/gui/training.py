@@ -1,0 +1,217 @@
+"""Training in a thread: start, pause, stop, go on; what it tells goes into the session."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.gui.loading import metrics_of, sentence
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.workers import Job, Stop
+from napari_tomodrgn.learn.events import (
+    EpochDone,
+    Finished,
+    LatentsReady,
+    Preparing,
+    Progress,
+    Started,
+)
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.status import TrainingStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run import Run
+
+# Epochs of small sets take less than the eye needs; the last is always shown.
+_SECONDS_BETWEEN_LATENTS = 0.4
+_SECONDS_BETWEEN_LOOKS = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class LatentsRead:
+    """Latents of an epoch and the losses so far, already read from disk."""
+
+    run: Run
+    table: pd.DataFrame
+    epoch: int
+    metrics: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MetricsRead:
+    """The losses so far, after an epoch that left no latents."""
+
+    table: pd.DataFrame | None
+
+
+class Training(QObject):
+    """The training of a window, one at a time."""
+
+    latents_read = Signal(object)  # LatentsRead
+    ended = Signal()
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.job = Job("tomoDRGN training (it is saved when it is stopped)", self, computes=True)
+        self.job.item.connect(self._take)
+        self.job.failed.connect(self._failed)
+        self.job.ended.connect(self._ended)
+        self._held = threading.Event()
+        self._began = self._paused = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether a training thread is alive, be it paused."""
+        return self.job.running
+
+    def start(self, config: RunConfig, out: str | Path, *, resume: bool = False) -> None:
+        """Train on the particles that are open, into the folder ``out``."""
+        particles = self.session.particles
+        if particles is None:
+            self.session.say("Open a star file first: there is nothing to train on.", "warning")
+            return
+        if self.running:
+            return
+        self.session.message = None
+        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs)
+        self._held.clear()
+        folder, held = Path(out).expanduser(), self._held.is_set
+        self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
+
+    def resume(self, config: RunConfig) -> None:
+        """Go on with the run that is open, up to the epochs of the configuration."""
+        run = self.session.run
+        if run is not None:
+            self.start(config, run.path, resume=True)
+
+    def pause(self) -> None:
+        """Hold the training where it is, its images kept in memory."""
+        status = self.session.training
+        if self.running and status.phase in ("preparing", "training"):
+            self._held.set()
+            self._paused = time.monotonic()
+            self.session.training = replace(status, phase="paused", seconds_left=None)
+
+    def go_on(self) -> None:
+        """End the pause."""
+        if self._held.is_set() and self.session.training.phase == "paused":
+            self._began += time.monotonic() - self._paused
+            self.session.training = replace(self.session.training, phase="training")
+            self._held.clear()
+
+    def stop(self) -> None:
+        """Ask the training to save and stop, also while it is paused."""
+        if self.running:
+            self.session.training = replace(self.session.training, phase="stopping")
+            self.job.stop()
+
+    def _take(self, event: Any) -> None:
+        session = self.session
+        if isinstance(event, LatentsRead):
+            session.run = event.run
+            session.metrics = event.metrics
+            self.latents_read.emit(event)
+        elif isinstance(event, MetricsRead):
+            session.metrics = event.table
+        elif isinstance(event, Started):
+            self._start_over(event)
+        elif isinstance(event, Finished):
+            where = "" if session.run is None else f" in {session.run.path.name}"
+            session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
+        elif session.training.phase not in ("stopping", "paused"):
+            session.training = advanced(session.training, event, time.monotonic() - self._began)
+
+    def _start_over(self, event: Started) -> None:
+        session = self.session
+        self._began = time.monotonic()
+        phase = session.training.phase
+        phase = phase if phase in ("stopping", "paused") else "training"
+        session.training = TrainingStatus(
+            phase, event.first_epoch, event.epochs, first_epoch=event.first_epoch
+        )
+        if session.run is None or session.run.path != event.run:
+            # Latents of another run say nothing about this one.
+            session.latents = session.metrics = session.focused = session.decoded = None
+            session.run, session.selections = None, ()
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "training"), "error")
+
+    def _ended(self) -> None:
+        self.session.training = TrainingStatus()
+        self.ended.emit()
+
+
+def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
+    """The status after an event; ``elapsed`` seconds since training began."""
+    if isinstance(event, Preparing):
+        share = event.done / max(1, event.total)
+        return replace(status, phase="preparing", fraction=share, what=event.what)
+    if isinstance(event, Progress):
+        epochs_done = event.epoch - 1 + event.seen / max(1, event.total)
+    elif isinstance(event, EpochDone):
+        epochs_done = float(event.epoch)
+    else:
+        return status
+    trained = epochs_done - (status.first_epoch - 1)
+    left = elapsed / trained * (status.epochs - epochs_done) if trained > 0 else None
+    return replace(
+        status,
+        phase="training",
+        epoch=event.epoch,
+        fraction=min(1.0, epochs_done / max(1, status.epochs)),
+        losses=event.losses,
+        seconds_left=left,
+    )
+
+
+def _steps(
+    particles: ParticleSet,
+    config: RunConfig,
+    where: tuple[Path, bool],
+    stop: Stop,
+    held: Callable[[], bool],
+) -> Iterator[Any]:
+    """The events of a training, latents read from disk here so that the window need not wait."""
+    from napari_tomodrgn.learn.train import train
+
+    out, resume = where
+    pending, shown = 0, 0.0
+    for event in train(particles, config, out, resume=resume, stop=stop):
+        if isinstance(event, LatentsReady):
+            pending = event.epoch
+            if time.monotonic() - shown > _SECONDS_BETWEEN_LATENTS:
+                yield _latents_of(out, pending)
+                pending, shown = 0, time.monotonic()
+            continue
+        if isinstance(event, Finished) and pending:
+            yield _latents_of(out, pending)
+        yield event
+        if isinstance(event, EpochDone) and event.checkpoint is None:
+            yield _metrics_of(out)
+        while held() and not stop():
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _latents_of(out: Path, epoch: int) -> LatentsRead:
+    from napari_tomodrgn.learn.run import Run
+
+    run = Run.open(out)
+    return LatentsRead(run, run.latents(epoch), epoch, metrics_of(run))
+
+
+def _metrics_of(out: Path) -> MetricsRead:
+    from napari_tomodrgn.learn.run import Run
+
+    return MetricsRead(metrics_of(Run.open(out)))

@@ -1,0 +1,127 @@
+"""How far a training is and how its losses fall."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.curves import Curve, CurvePlot
+from napari_tomodrgn.gui.qt import make_label
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.status import TrainingStatus
+
+_TRAINED, _HELD_OUT, _KL = "#56b4e9", "#e69f00", "#2fb894"
+_KL_TIP = (
+    "Kullback-Leibler divergence of a particle's latent from the prior, in nats: how much the "
+    "network says about a particle. Near 0 it has learnt to say nothing."
+)
+
+
+class TrainingProgress(QWidget):
+    """Bar with the time left, the last losses, curves over the epochs."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(10)
+        self.status = make_label()
+        self.losses = make_label(tip="Of the last report, averaged over the particles seen")
+        self.plot = CurvePlot("Epoch", "Loss")
+        self.plot.setToolTip(
+            "Weighted squared error per Fourier sample. Held-out images are never trained on: when "
+            "their curve rises while the other falls, the network learns noise."
+        )
+        self.divergence = CurvePlot("Epoch", "KL, nats")
+        self.divergence.setToolTip(_KL_TIP)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.bar, self.status, self.losses, self.plot, self.divergence):
+            layout.addWidget(widget)
+        events = session.events
+        for name in ("training", "particles"):
+            getattr(events, name).connect(self.refresh)
+        events.metrics.connect(self._draw)
+        self.refresh()
+        self._draw()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self.plot.set_theme(theme)
+        self.divergence.set_theme(theme)
+
+    def refresh(self, *_: Any) -> None:
+        """Show how far the training is."""
+        status = self._session.training
+        ready = self._session.particles is not None
+        self.bar.setVisible(status.phase != "idle")
+        self.bar.setValue(round(1000 * status.fraction))
+        for label, words in (
+            (self.status, status_words(status, ready=ready)),
+            (self.losses, loss_words(status)),
+        ):
+            label.setText(words)
+            label.setVisible(bool(words))
+
+    def _draw(self, *_: Any) -> None:
+        table = self._session.metrics
+        some = table is not None and len(table) > 0
+        self.plot.setVisible(some)
+        self.divergence.setVisible(some)
+        if table is None or not some:
+            return
+        columns = {
+            name: table[name].to_numpy(np.float64)
+            for name in ("epoch", "reconstruction", "held_out", "kl")
+        }
+        epochs = columns["epoch"]
+        self.plot.set_curves(
+            [
+                Curve("training", epochs, columns["reconstruction"], _TRAINED),
+                Curve("held out", epochs, columns["held_out"], _HELD_OUT),
+            ]
+        )
+        self.divergence.set_curves([Curve("KL", epochs, columns["kl"], _KL)])
+
+
+def status_words(status: TrainingStatus, *, ready: bool) -> str:
+    """Where the training is, for a person."""
+    if status.phase == "preparing":
+        return f"{status.what or 'Reading images'} … {status.fraction:.0%}"
+    if status.phase == "paused":
+        return (
+            f"Paused at epoch {status.epoch} of {status.epochs}; the images stay in memory. "
+            "Stop saves a checkpoint and lets go of them."
+        )
+    if status.phase == "stopping":
+        return "Stopping: a checkpoint is being saved …"
+    if status.phase == "idle":
+        return "" if ready else "Open a star file first (tab Particles)."
+    left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
+    where = f"poch {status.epoch} of {status.epochs}{left}"
+    if status.phase == "following":
+        return f"Following {status.what}: e{where}"
+    return f"E{where}"
+
+
+def loss_words(status: TrainingStatus) -> str:
+    """The losses of the last report."""
+    losses = status.losses
+    if losses is None:
+        return ""
+    words = f"Reconstruction {losses.reconstruction:.4g}   KL {losses.kl:.3g} nats"
+    return words if math.isnan(losses.held_out) else f"{words}   held out {losses.held_out:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,276 @@
+"""The training dock: start, pause, stop, resume, extend; what moves meanwhile; how it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils import progress
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.gui.config_form import ConfigForm
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.status import TrainingStatus
+
+LONG = 60_000
+
+
+@pytest.fixture
+def endless(tiny_config: Any) -> Any:
+    """The quick configuration, with more epochs than anyone waits for."""
+    train = tiny_config.train.model_copy(update={"epochs": 5000})
+    return tiny_config.model_copy(update={"train": train})
+
+
+@pytest.fixture
+def started(
+    widget: Any, qtbot: Any, opened: Callable[[Path], Any], tiny_star: Path, tmp_path: Path
+) -> Callable[[Any], Any]:
+    """Starts a training, waits for its third epoch, gives the session."""
+
+    def started(config: Any) -> Any:
+        session = opened(tiny_star)
+        widget.controller.training.start(config, tmp_path / "run")
+        qtbot.waitUntil(lambda: session.epoch >= 3 and session.decoded is not None, timeout=LONG)
+        return session
+
+    return started
+
+
+def _stop(widget: Any, qtbot: Any) -> None:
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
+        QTest.mouseClick(widget.training.stop, Qt.MouseButton.LeftButton)
+
+
+def test_stop_saves_resume_goes_on(
+    widget: Any, qtbot: Any, started: Callable[[Any], Any], endless: Any, tmp_path: Path
+) -> None:
+    session, panel = started(endless), widget.training
+    assert session.training.phase == "training"
+    assert "of 5000" in panel.progress.status.text()
+    began = time.monotonic()
+    _stop(widget, qtbot)
+    assert time.monotonic() - began < 1.0
+    assert not session.training.busy
+    assert "stopped" in widget.banner.text
+    run = Run.open(tmp_path / "run")
+    assert len(run.epochs()) >= 3
+    assert run.resume_file.is_file()
+    assert [curve.name for curve in panel.progress.plot.curves] == ["training", "held out"]
+    kl = panel.progress.divergence.curves[0]
+    np.testing.assert_allclose(kl.y, run.metrics()["kl"].to_numpy()[: len(kl.y)])
+    stopped = session.epoch
+    assert panel.resume.text() == f"Resume after epoch {stopped}"
+    panel.resume.click()
+    qtbot.waitUntil(lambda: session.epoch > stopped, timeout=LONG)
+    assert session.training.first_epoch >= stopped
+    _stop(widget, qtbot)
+
+
+def test_a_pause_holds_the_epoch_and_continue_goes_on(
+    widget: Any, qtbot: Any, started: Callable[[Any], Any], endless: Any
+) -> None:
+    session, panel = started(endless), widget.training
+    QTest.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    assert session.training.phase == "paused"
+    assert panel.button.text() == "Continue"
+    qtbot.wait(300)  # what was on its way has arrived
+    file = session.run.path / "metrics.csv"
+    before = file.read_text()
+    qtbot.wait(500)  # ten epochs' worth
+    assert file.read_text() == before
+    assert session.training.phase == "paused"
+    QTest.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: file.read_text() != before, timeout=LONG)
+    qtbot.waitUntil(lambda: session.training.phase == "training", timeout=LONG)
+    panel.button.click()
+    _stop(widget, qtbot)  # a paused training can be stopped as well
+    assert session.run.resume_file.is_file()
+
+
+def test_a_finished_run_is_extended(
+    widget: Any,
+    qtbot: Any,
+    opened: Callable[[Path], Any],
+    tiny_star: Path,
+    tiny_config: Any,
+    tmp_path: Path,
+) -> None:
+    session, panel = opened(tiny_star), widget.training
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
+        widget.controller.training.start(tiny_config, tmp_path / "run")
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert (panel.resume.text(), panel.resume.isEnabled()) == ("Extend", False)
+    panel.form.set_value("train.epochs", 5)
+    assert (panel.resume.text(), panel.resume.isEnabled()) == ("Extend to 5 epochs", True)
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
+        panel.resume.click()
+    assert session.epoch == 5
+    assert Run.open(tmp_path / "run").config.train.epochs == 5
+
+
+def _wait_for_a_later_epoch(widget: Any, qtbot: Any, clicked: str) -> None:
+    """Until what was clicked and what is pinned show an epoch later than now."""
+    session, pins, epoch = widget.session, widget.controller.pinning, widget.session.epoch
+
+    def later() -> bool:
+        shown = session.decoded
+        return (
+            shown.particle_id == clicked
+            and shown.epoch > epoch
+            and any(key[1] > epoch for key in pins._maps)
+        )
+
+    qtbot.waitUntil(later, timeout=LONG)
+
+
+def test_a_click_and_a_pin_follow_the_epochs(
+    widget: Any, qtbot: Any, started: Callable[[Any], Any], endless: Any
+) -> None:
+    session = started(endless)
+    pinned, clicked = (str(name) for name in session.latents.index[[2, 7]])
+    widget.controller.pinning.toggle(pinned)
+    session.focused = clicked
+    for _ in range(2):
+        _wait_for_a_later_epoch(widget, qtbot, clicked)
+    assert session.training.phase == "training"
+    epoch = session.decoded.epoch
+    z = session.run.latents(epoch).loc[clicked, ["mu_0", "mu_1", "mu_2"]].to_numpy(np.float32)
+    truth = session.run.decoder(epoch).decode(z.copy())
+    _stop(widget, qtbot)
+    if session.decoded.epoch == epoch and session.decoded.complete:
+        np.testing.assert_allclose(session.decoded.volume.data, truth.data, atol=1e-5)
+
+
+def test_napari_shows_the_progress_too(
+    widget: Any, qtbot: Any, started: Callable[[Any], Any], endless: Any
+) -> None:
+    started(endless)
+
+    def told() -> bool:
+        return [bar.desc.startswith("tomoDRGN: training, epoch") for bar in bars] == [True]
+
+    bars = progress._all_instances
+    qtbot.waitUntil(told, timeout=LONG)
+    _stop(widget, qtbot)
+    qtbot.waitUntil(lambda: not bars, timeout=LONG)
+
+
+@pytest.mark.parametrize("answer", ["cancel", "close"])
+def test_closing_the_viewer_while_training_asks_then_saves(
+    viewer: Any,
+    widget: Any,
+    qtbot: Any,
+    started: Callable[[Any], Any],
+    endless: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    answer: str,
+) -> None:
+    from napari._qt import qt_main_window
+    from qtpy.QtGui import QCloseEvent
+    from qtpy.QtWidgets import QDialog
+
+    started(endless)
+    asked: list[str] = []
+
+    class Dialog:
+        def __init__(self, *_: Any, extra_info: str = "", **__: Any) -> None:
+            asked.append(extra_info)
+
+        def exec_(self) -> Any:
+            code = QDialog.DialogCode
+            return code.Rejected if answer == "cancel" else code.Accepted
+
+    monkeypatch.setattr(qt_main_window, "ConfirmCloseDialog", Dialog)
+    monkeypatch.setattr(QCloseEvent, "spontaneous", lambda _self: True)
+    window = viewer.window._qt_window
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # the fixture deletes it
+    if answer == "cancel":
+        window.close()
+        assert widget.controller.training.running
+        assert window.isVisible()
+        _stop(widget, qtbot)
+    else:
+        with qtbot.waitSignal(widget.controller.training.ended, timeout=5000):
+            window.close()
+        assert Run.open(tmp_path / "run").resume_file.is_file()
+    assert "training (it is saved" in asked[0]
+
+
+def test_presets_and_forecast(
+    widget: Any, qtbot: Any, opened: Callable[[Path], Any], tiny_star: Path
+) -> None:
+    session, panel = opened(tiny_star), widget.training
+    qtbot.waitUntil(lambda: "memory" in panel.forecast.text(), timeout=LONG)
+    assert "about" in panel.forecast.text()
+    for name, method in (("First look", "linear"), ("Thorough", "vae")):
+        panel.preset.setCurrentText(name)
+        panel.preset.activated.emit(panel.preset.currentIndex())
+        assert panel.config().method == method
+        if method == "linear":
+            qtbot.waitUntil(lambda: "seconds" not in session.forecast, timeout=LONG)
+    assert panel.config().train.epochs > type(panel.config())().train.epochs
+    panel.form.set_value("train.device", "mps")  # no Linux machine has one
+    qtbot.waitUntil(lambda: "No mps device" in panel.forecast.text(), timeout=LONG)
+
+
+def test_a_small_learning_rate_survives_form_run_and_form(
+    widget: Any,
+    qtbot: Any,
+    opened: Callable[[Path], Any],
+    tiny_star: Path,
+    tmp_path: Path,
+    tiny_config: Any,
+) -> None:
+    opened(tiny_star)
+    panel = widget.training
+    panel._show(tiny_config)
+    panel.form.set_value("train.epochs", 1)
+    panel.more.set_value("train.learning_rate", "1e-4")
+    panel.folder.setText(str(tmp_path / "run"))
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
+        panel.button.click()
+    assert Run.open(tmp_path / "run").config.train.learning_rate == 1e-4
+    assert panel.more.value("train.learning_rate") == "0.0001"
+    assert panel.config().train.learning_rate == 1e-4
+
+
+def test_training_into_a_folder_with_a_run_is_one_sentence(
+    widget: Any,
+    qtbot: Any,
+    opened: Callable[[Path], Any],
+    tiny_star: Path,
+    tiny_run: Path,
+    tiny_config: Any,
+) -> None:
+    opened(tiny_star)
+    widget.controller.training.start(tiny_config, tiny_run)
+    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
+    assert "holds a run already" in widget.banner.text
+    qtbot.waitUntil(lambda: widget.training.button.text() == "Train", timeout=LONG)
+
+
+def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
+    from napari_tomodrgn.config import RunConfig
+
+    form = ConfigForm(RunConfig(), ("train.learning_rate", "train.epochs"))
+    qtbot.addWidget(form)
+    tips = {child.toolTip() for child in form.findChildren(type(form).__mro__[1])}
+    assert "Learning rate. (above 0, at most 1)" in tips
+    assert "Epochs. (at least 1, at most 100,000)" in tips
+
+
+def test_time_left_is_that_of_the_epochs_trained_here() -> None:
+    from napari_tomodrgn.gui.training import advanced
+    from napari_tomodrgn.learn.events import Losses, Progress
+
+    status = TrainingStatus("training", 5, 10, first_epoch=5)
+    status = advanced(status, Progress(6, 50, 100, Losses(1, 1, 1)), elapsed=30.0)
+    assert status.seconds_left == pytest.approx(30.0 / 1.5 * 4.5)
+    assert status.fraction == pytest.approx(0.55)
