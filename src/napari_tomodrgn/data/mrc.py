@@ -64,8 +64,8 @@ def read_mrc_header(path: str | Path, kind: str = "a map") -> MrcHeader:
     if header is None:
         raise _unreadable(path, kind, "not an MRC file")
     if int(header["mode"]) not in _READABLE_MODES:
-        found = f"MRC mode {int(header['mode'])} is not one of {_READABLE_MODES}"
-        raise _unreadable(path, kind, found)
+        words = f"MRC mode {int(header['mode'])} is not one of {_READABLE_MODES}"
+        raise _unreadable(path, kind, words)
     found = _described(path, header)
     needed = found.offset_bytes + int(np.prod(found.shape_zyx)) * found.dtype.itemsize
     if size < needed:
