@@ -76,17 +76,66 @@ def _source(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument(
         "--dialect", metavar="NAME", help="which program wrote the star file (default: recognised)"
     )
-    parser.add_argument(
+    _overrides(parser)
+
+
+def _overrides(parser: argparse.ArgumentParser) -> None:
+    """What the user knows better than the star file; a run remembers it."""
+    add = parser.add_argument
+    add(
         "--pixel-size",
         metavar="A",
         type=_positive,
         help="pixel size of the images in Å, instead of the star file's",
     )
-    parser.add_argument(
+    add(
         "--hand",
         type=int,
         choices=[-1, 1],
-        help="whether defocus grows (-1) or shrinks (1) with height, instead of rlnTomoHand",
+        help="instead of rlnTomoHand: the other one turns the sign of what a particle's height in "
+        "its tomogram adds to the defocus",
+    )
+    add(
+        "--dose-per-tilt",
+        metavar="E",
+        type=_positive,
+        help="dose of one tilt image in e/Å²; doses are built up anew, in the order of those in "
+        "the file, where it has none of rlnTomoTiltMovieIndex, else of its rows",
+    )
+    add(
+        "--column",
+        metavar="NAME=COLUMN",
+        type=_meaning,
+        action="append",
+        help="read a column instead of the one of this name, for example "
+        "rlnDefocusU=myDefocus; may be given several times",
+    )
+
+
+def _meaning(text: str) -> tuple[str, str]:
+    name, equals, column = text.partition("=")
+    if not (name and equals and column):
+        raise argparse.ArgumentTypeError(f"must be of the form NAME=COLUMN, got {text}")
+    return name, column
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    """What was done to the images before; a run remembers it."""
+    add = parser.add_argument
+    add(
+        "--contrast",
+        choices=["auto", "keep", "invert"],
+        help="sign of the images; auto, the default, decides by a quick reconstruction",
+    )
+    add(
+        "--ctf-premultiplied",
+        choices=list(YES_NO),
+        help="whether the images were multiplied by their CTF; else as the star file says",
+    )
+    add(
+        "--dose-weighted",
+        choices=list(YES_NO),
+        help="whether the images were filtered by dose; else as the star file says",
     )
 
 
@@ -116,6 +165,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
     _source(parser)
+    _filters(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
 
@@ -131,13 +181,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", metavar="N", type=_count, help="particles in a step (4)")
     add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)")
-    add(
-        "--contrast",
-        choices=["auto", "keep", "invert"],
-        help="sign of the images; auto decides by a quick reconstruction",
-    )
-    add("--ctf-premultiplied", choices=list(YES_NO), help="else as the star file says")
-    add("--dose-weighted", choices=list(YES_NO), help="else as the star file says")
+    _filters(parser)
     add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
     add("--resume", action="store_true", help="go on with the run in --out")
 
@@ -176,12 +220,7 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
     add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
-    add(
-        "--contrast",
-        choices=["auto", "keep", "invert"],
-        default="auto",
-        help="sign of the images; auto decides by a quick reconstruction",
-    )
+    _filters(parser)
 
 
 def _cluster_numbers(text: str) -> list[int]:

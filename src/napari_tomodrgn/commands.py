@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import Namespace
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,19 @@ import pandas as pd
 
 from napari_tomodrgn.analysis import chimerax
 from napari_tomodrgn.analysis.placement import placements
-from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
-from napari_tomodrgn.cli import YES_NO
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
-from napari_tomodrgn.data.checks import Check, file_checks, problems_of, summary
+from napari_tomodrgn.data.checks import file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import Overrides, ParticleSet
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.inspecting import inspect as inspect
+from napari_tomodrgn.inspecting import print_report, read_named, said_of_images
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.embed import embed_set
-from napari_tomodrgn.learn.forecast import forecast
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train as train_events
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
@@ -38,92 +35,9 @@ DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0
 DEMO_EPOCHS = 12
 
 
-def _read(options: Namespace) -> ParticleSet:
-    """The particles that a command line names; what a run to resume overrode stays so."""
-    overrides = Overrides(options.pixel_size, options.hand)
-    if getattr(options, "resume", False) and overrides == Overrides():
-        overrides = Overrides(**Run.open(options.out).info.overrides)
-    return read_particles(
-        options.source, images=options.images, dialect=options.dialect, overrides=overrides
-    )
-
-
-def inspect(options: Namespace) -> int:
-    """Say what a star file holds and what is wrong with it."""
-    particles = _read(options)
-    config = _data_config_of(options)
-    checks = file_checks(particles)
-    found = None
-    broken = any(check.verdict == "error" for check in checks)
-    if not broken and not vars(options).get("quick"):
-        found = _preflight(particles, config)
-        checks += found.checks
-    problems = problems_of(checks)
-    report = summary(particles, problems, config.contrast)
-    report["checks"] = [asdict(check) for check in checks]
-    if found:
-        report["contrast"] = found.contrast or config.contrast
-    if not broken:
-        report["forecast"] = forecast(particles, RunConfig())
-    if options.json:
-        print(json.dumps(report, indent=2))
-    else:
-        _print_report(report, checks)
-    return 2 if any(check.verdict == "error" for check in checks) else 0
-
-
-def _data_config_of(options: Namespace) -> DataConfig:
-    """What the command line says of the images, where it says something."""
-    given = vars(options)
-    said = {
-        "contrast": given.get("contrast"),
-        "ctf_premultiplied": YES_NO.get(given.get("ctf_premultiplied") or ""),
-        "dose_weighted": YES_NO.get(given.get("dose_weighted") or ""),
-    }
-    return DataConfig(**{name: value for name, value in said.items() if value is not None})
-
-
-def _preflight(particles: ParticleSet, config: DataConfig) -> PreflightDone:
-    """The physics of a set, with a bar."""
-    bar = Bar("Checking the physics", "checks")
-    steps = preflight(particles, config)
-    try:
-        while True:
-            try:
-                event = next(steps)
-            except StopIteration as end:
-                found: PreflightDone = end.value
-                return found
-            if isinstance(event, PreflightProgress):
-                bar.show(event.done, event.total)
-    finally:
-        bar.close()
-
-
-def _print_report(report: dict[str, object], checks: list[Check]) -> None:
-    """What was understood, then every check: verdict, number, code, what was found, what to do."""
-    for name, value in report.items():
-        if name in ("problems", "checks"):
-            continue
-        if isinstance(value, dict):
-            value = "  ".join(f"{key} {number}" for key, number in value.items())
-        elif isinstance(value, list):
-            shown = ", ".join(map(str, value[:6]))
-            value = f"{len(value)}: {shown}{', …' if len(value) > 6 else ''}"
-        print(f"{name.replace('_', ' '):>32}  {value}")
-    print()
-    for check in checks:
-        number = "" if check.number is None else f"{check.number:.4g}"
-        print(f"{check.verdict:>8}  {number:>8}  {check.code:<20}  {check.message}")
-        if check.verdict in ("warning", "error") and check.why:
-            print(f"{'why':>40}  {check.why}")
-        if check.remedy:
-            print(f"{'remedy':>40}  {check.remedy}")
-
-
 def train(options: Namespace) -> int:
     """Train a run, or go on with one."""
-    particles = _read(options)
+    particles = read_named(options)
     particles = _chosen(particles, options.particles)
     config = _config_of(options)
     with stop_on_interrupt() as asked:
@@ -144,11 +58,7 @@ def _config_of(options: Namespace) -> RunConfig:
     if options.resume and not options.config and options.epochs is None:
         config = Run.open(options.out).config
     given = {
-        "data": {
-            "contrast": options.contrast,
-            "ctf_premultiplied": YES_NO.get(options.ctf_premultiplied),
-            "dose_weighted": YES_NO.get(options.dose_weighted),
-        },
+        "data": said_of_images(options),
         "model": {"latent_dim": options.latent_dim},
         "linear": {"components": options.latent_dim},
         "train": {
@@ -173,7 +83,7 @@ def embed(options: Namespace) -> int:
     run = Run.open(options.run)
     if options.out.suffix not in (".parquet", ".csv"):
         raise BadInputError(f"{options.out}: the table must end in .parquet or .csv.")
-    particles = run.particles(options.images) if options.source is None else _read(options)
+    particles = run.particles(options.images) if options.source is None else read_named(options)
     table = watch(embed_set(run, particles, options.epoch), "Embedding").reset_index()
     with written_atomically(options.out) as temporary:
         if options.out.suffix == ".csv":
@@ -250,9 +160,10 @@ def safe_name(particle_id: str) -> str:
 
 def reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
-    particles = _read(options)
+    particles = read_named(options)
     particles = _chosen(particles, options.particles)
-    steps = reconstruct_steps(particles, data=DataConfig(contrast=options.contrast))
+    data = DataConfig.model_validate(said_of_images(options))
+    steps = reconstruct_steps(particles, data=data)
     result = watch(steps, "Reconstructing")
     result.save(options.out)
     say(
@@ -358,7 +269,7 @@ def demo(options: Namespace) -> int:
     say("2. Checking them")
     particles = read_particles(source)
     checks = file_checks(particles)
-    _print_report(summary(particles, problems_of(checks)), checks)
+    print_report(summary(particles, problems_of(checks)), checks)
     say("3. Training")
     config = RunConfig.model_validate({"train": {"epochs": DEMO_EPOCHS}})
     run_path = options.out / "run"

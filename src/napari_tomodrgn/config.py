@@ -10,13 +10,58 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_tomodrgn.errors import BadInputError
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Overrides(_Settings):
+    """What the user knows better than the star file; empty: as the file says."""
+
+    pixel_size_angstrom: float | None = Field(
+        None,
+        gt=0.0,
+        allow_inf_nan=False,
+        title="Pixel size (Å)",
+        description="Of the images. Places in the tomogram stay where the file has them.",
+    )
+    hand: Literal[-1, 1] | None = Field(
+        None,
+        title="Hand",
+        description="rlnTomoHand of all tomograms: the other one turns the sign of what a "
+        "particle's height in its tomogram adds to the defocus.",
+    )
+    dose_per_tilt_e_per_angstrom2: float | None = Field(
+        None,
+        gt=0.0,
+        allow_inf_nan=False,
+        title="Dose per tilt (e/Å²)",
+        description="Doses are built up anew, this much for each image that was taken before: in "
+        "the order of the doses in the file; where it has none, of rlnTomoTiltMovieIndex; else "
+        "of its rows.",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        title="Columns",
+        description="Which column to read instead of the one of this name, for example "
+        "rlnDefocusU = myDefocus.",
+    )
+
+    @field_validator("hand", mode="before")
+    @classmethod
+    def _whole(cls, hand: object) -> object:
+        """A hand of 1.0, as it may stand in a file, is 1."""
+        return int(hand) if isinstance(hand, float) and hand.is_integer() else hand
+
+    @field_validator("columns")
+    @classmethod
+    def _without_underscore(cls, columns: dict[str, str]) -> dict[str, str]:
+        """Names as they stand in a star file have a leading underscore, tables have none."""
+        return {name.lstrip("_"): column.lstrip("_") for name, column in columns.items()}
 
 
 class DataConfig(_Settings):

@@ -199,8 +199,8 @@ def test_stack_that_fits_neither_count(warptools_set, mrc) -> None:
         read_particles(warptools_set.star)
 
 
-def test_the_other_hand_mirrors_the_tilt(warptools_set) -> None:
-    """With hand +1 the stage tilts the other way: depth = x sin t + z cos t."""
+def test_the_other_hand_turns_the_sign_of_the_height(warptools_set) -> None:
+    """With hand +1 defocus = that of the tilt − height; height = z cos t − x sin t."""
     warptools_set.change("-1.0", "1.0", warptools_set.tomograms)
     particles = read_particles(warptools_set.star)
     blocks = starfile.read(warptools_set.tomograms, always_dict=True)
@@ -210,7 +210,7 @@ def test_the_other_hand_mirrors_the_tilt(warptools_set) -> None:
         x = particle["position_x_angstrom"] - 1000.0
         z = particle["position_z_angstrom"] - 300.0
         table = blocks[particle["tomogram"]].iloc[row["tilt_index"]]
-        expected = float(table["rlnDefocusU"]) + x * np.sin(tilt) + z * np.cos(tilt)
+        expected = float(table["rlnDefocusU"]) + x * np.sin(tilt) - z * np.cos(tilt)
         assert row["defocus_u_angstrom"] == pytest.approx(expected, abs=1e-3)
 
 

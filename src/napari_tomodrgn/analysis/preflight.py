@@ -142,9 +142,7 @@ def preflight(
         If the images cannot be read.
     """
     config = config or DataConfig()
-    said = {"ctf_premultiplied": config.ctf_premultiplied, "dose_weighted": config.dose_weighted}
-    changes = {name: value for name, value in said.items() if value is not None}
-    particles = particles.with_optics(**changes) if changes else particles
+    particles = particles.as_said(config)
     check_stacks(particles)
     total = len(_STAGES) + 1
     yield PreflightProgress("Reading a sample of the images", 0, total)

@@ -126,6 +126,7 @@ def reconstruct_steps(
         )
     check_stacks(particles)
     data, weight = data or DataConfig(), weight or WeightConfig()
+    particles = particles.as_said(data)
     sign = decide_sign(particles, data)
     first = np.zeros(len(particles), dtype=bool)
     first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True

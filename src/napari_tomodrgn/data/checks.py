@@ -19,7 +19,7 @@ from scipy.spatial import KDTree
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
-from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.data.star_table import StarTable, meant
 from napari_tomodrgn.errors import BadInputError
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.
@@ -334,7 +334,8 @@ def _hidden(particles: ParticleSet) -> Iterator[Problem]:
     source = particles.source
     if source.rows_are_images:
         return
-    table = StarTable(source.path, source.particle_block, source.blocks[source.particle_block])
+    frame = meant(source.blocks[source.particle_block], source.overrides.columns)
+    table = StarTable(source.path, source.particle_block, frame)
     hidden = hidden_rows(table)
     if hidden:
         message = f"{hidden} particles have no visible frame and are left out."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.config import DataConfig, Overrides
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
 
@@ -66,22 +67,6 @@ class Optics:
     box_size_px: int
     ctf_premultiplied: bool
     dose_weighted: bool
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the user knows better than the star file; None: as the file says.
-
-    Attributes
-    ----------
-    pixel_size_angstrom
-        Of the images. Places in the tomogram stay where the file has them.
-    hand
-        ``rlnTomoHand`` of all tomograms: −1 or 1.
-    """
-
-    pixel_size_angstrom: float | None = None
-    hand: float | None = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +178,12 @@ class ParticleSet:
         """The same set with some fields of the optics replaced."""
         return replace(self, optics=replace(self.optics, **changes))
 
+    def as_said(self, data: DataConfig) -> ParticleSet:
+        """The same set, its images filtered as the settings say where they say something."""
+        said = {"ctf_premultiplied": data.ctf_premultiplied, "dose_weighted": data.dose_weighted}
+        changes = {name: value for name, value in said.items() if value is not None}
+        return self.with_optics(**changes) if changes else self
+
     def arrays(self) -> ImageArrays:
         """The image columns as arrays, taken out once, in one place."""
         table = self.images
@@ -247,4 +238,4 @@ class StarSource:
     tomograms_path: Path | None = None
     image_column: str = "rlnImageName"
     optimisation_set: dict[str, str] = field(default_factory=dict)
-    overrides: Overrides = Overrides()
+    overrides: Overrides = field(default_factory=Overrides)

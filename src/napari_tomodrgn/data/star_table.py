@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +119,15 @@ class StarTable:
             remedy="Repair or remove that row.",
             code="bad-value",
         )
+
+
+def meant(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The table with those of its columns under other names that the user says have the meaning.
+
+    ``columns`` maps a name to the column to read instead, where the table has that one.
+    """
+    found = {name: frame[column] for name, column in columns.items() if column in frame}
+    return frame.assign(**found) if found else frame
 
 
 def arrow_strings(values: pd.Series) -> pa.Array:

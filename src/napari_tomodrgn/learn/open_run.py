@@ -40,7 +40,7 @@ def open_run(
         config = run.config.model_copy(update={"train": longer})
         run = replace(run, info=run.info.model_copy(update={"config": config}))
         particles = _in_order_of(run, particles)
-    particles = _with_overrides(particles, config)
+    particles = particles.as_said(config.data)
     device = pick_device(config.train.device)
     sign = run.info.sign if run else decide_sign(particles, config.data)
     lattice = half_plane(particles.optics.box_size_px)
@@ -69,15 +69,6 @@ def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
             code="other-particles",
         )
     return trained
-
-
-def _with_overrides(particles: ParticleSet, config: RunConfig) -> ParticleSet:
-    given = {
-        "ctf_premultiplied": config.data.ctf_premultiplied,
-        "dose_weighted": config.data.dose_weighted,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    return particles.with_optics(**changes) if changes else particles
 
 
 def _prepare(

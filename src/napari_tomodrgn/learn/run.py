@@ -57,7 +57,7 @@ class RunInfo(BaseModel):
     points: int
     slots: int
     optics: dict[str, Any]
-    overrides: dict[str, float | None] = {}
+    overrides: Overrides = Overrides()
     versions: dict[str, str]
     device: str
     command: list[str]
@@ -250,7 +250,7 @@ class Run:
             self.particles_star,
             images=images,
             dialect=self.info.dialect,
-            overrides=Overrides(**self.info.overrides),
+            overrides=self.info.overrides,
         )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
@@ -368,7 +368,7 @@ def describe(
         points=len(data.lattice),
         slots=data.tilts,
         optics=vars(particles.optics),
-        overrides=vars(particles.source.overrides),
+        overrides=particles.source.overrides,
         versions={
             "napari-tomodrgn": metadata.version("napari-tomodrgn"),
             "torch": torch.__version__,

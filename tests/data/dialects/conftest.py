@@ -141,7 +141,7 @@ def relion_optics(world: World) -> Columns:
     }
 
 
-def relion_overview(world: World, hand: float = -1.0) -> Columns:
+def relion_overview(world: World, hand: float = 1.0) -> Columns:
     extents = np.array([series.extent_xyz_angstrom for series in world.scene.series])
     return {
         "rlnTomoName": [series.name for series in world.scene.series],

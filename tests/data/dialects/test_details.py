@@ -44,9 +44,10 @@ def test_x_tilt_turns_before_y_tilt(world, exported, tmp_path: Path) -> None:
     np.testing.assert_allclose(after.arrays().rotations[first], expected, atol=1e-6)
 
 
-def test_hand_of_relion_reverses_the_depth(world, exported, tmp_path: Path) -> None:
+def test_hand_is_the_sign_of_the_projected_height(world, exported, tmp_path: Path) -> None:
+    """RELION adds hand times the height along the beam, at every tilt."""
     star = copied(exported("relion5"), tmp_path)
-    rewrite(star.parent / "Tilts" / "job7" / "tomograms.star", rlnTomoHand=1.0)
+    rewrite(star.parent / "Tilts" / "job7" / "tomograms.star", rlnTomoHand=-1.0)
     images = read_particles(star).images
     for particle in (0, 20):
         series = world.scene.series[world.scene.crowd.series[particle]]
@@ -54,6 +55,27 @@ def test_hand_of_relion_reverses_the_depth(world, exported, tmp_path: Path) -> N
         rows = images["particle_id"].cat.codes == particle
         expected = series.defocus_u_angstrom[series.visible] - depth
         np.testing.assert_allclose(images["defocus_u_angstrom"][rows], expected, atol=2e-3)
+
+
+def test_the_mirrored_specimen_with_the_other_hand_is_the_same(exported, tmp_path: Path) -> None:
+    """Mirrored in z and tilted the other way, a specimen projects to the same images.
+
+    So the files may describe either; heights differ in sign, and the hand makes up for it.
+    """
+    star = copied(exported("relion5"), tmp_path)
+    path = star.parent / "particles.star"
+    rewrite(path, rlnOriginXAngst=0.0, rlnOriginYAngst=0.0, rlnOriginZAngst=0.0)
+    before = read_particles(star)
+    folder = star.parent / "Tilts" / "job7"
+    rewrite(folder / "tomograms.star", rlnTomoHand=-1.0)
+    z = starfile.read(path)["particles"]["rlnCenteredCoordinateZAngst"]
+    rewrite(path, rlnCenteredCoordinateZAngst=-z)
+    for series in (folder / "tilt_series").iterdir():
+        rewrite(series, rlnTomoYTilt=-starfile.read(series)["rlnTomoYTilt"])
+    after = read_particles(star)
+    np.testing.assert_allclose(
+        after.images["defocus_u_angstrom"], before.images["defocus_u_angstrom"], atol=2e-3
+    )
 
 
 def test_relion5_coordinates_in_pixels_of_the_series(exported, tmp_path: Path) -> None:

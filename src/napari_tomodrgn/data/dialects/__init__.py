@@ -82,7 +82,7 @@ def read_particles(
     dialect
         Name in `DIALECTS`; by default recognised by the columns.
     overrides
-        What you know better than the star file: pixel size, hand.
+        What you know better than the star file: pixel size, hand, dose, meaning of columns.
 
     Raises
     ------
@@ -101,8 +101,21 @@ def read_particles(
         Path(images) if images else None,
         overrides=overrides or Overrides(),
     )
-    particles = followed(named)
-    return DIALECTS[dialect or _recognised(particles)].read(particles)
+    listing = followed(named)
+    particles = DIALECTS[dialect or _recognised(listing)].read(listing)
+    _refuse_unused_columns(listing)
+    return particles
+
+
+def _refuse_unused_columns(source: StarInput) -> None:
+    """Raise `BadInputError` if a column that the user gave a meaning is in none of the tables."""
+    for name, column in source.overrides.columns.items():
+        if column not in source.used:
+            raise BadInputError(
+                f"{source.path}: no table has a column {column}, to be read as {name}.",
+                remedy="Leave it out, or look for its name in the star file.",
+                code="unused-override",
+            )
 
 
 def recognise(path: Path, blocks: StarBlocks) -> str:

@@ -25,6 +25,7 @@ from napari_tomodrgn.data.dialects.common import (
     refuse_hand,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.image_series import position_in_particle, rebuilt_dose
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
@@ -62,10 +63,14 @@ def read_cistem(source: StarInput) -> ParticleSet:
     optics = with_pixel_size(_optics(table, read_header(files[0]).box_size_px), source.overrides)
     columns = {
         "stack_index": _stack_index(table),
-        "tilt_index": pd.Series(particle).groupby(particle).cumcount().to_numpy(),
+        "tilt_index": position_in_particle(particle),
         "source_row": np.arange(len(table)),
-        **_image_columns(table, particle, optics.pixel_size_angstrom),
+        **_image_columns(table, optics.pixel_size_angstrom),
+        **rebuilt_dose(source, tomograms, particle, table.numbers("cisTEMPreExposure")),
     }
+    columns["stage_tilt_deg"] = tilt_from_first_exposed(
+        _angles(table), columns["dose_e_per_angstrom2"], particle
+    )
     images = image_table(ids, particle, files, stack, columns)
     first = np.unique(particle, return_index=True)[1]
     particles = particle_table(
@@ -83,7 +88,7 @@ def read_cistem(source: StarInput) -> ParticleSet:
         table.block,
         rows_are_images=True,
         overrides=source.overrides,
-        image_column=STACK_COLUMN if STACK_COLUMN in table else "",
+        image_column=source.column(STACK_COLUMN) if STACK_COLUMN in table else "",
     )
     return ParticleSet(images, particles, optics, star)
 
@@ -101,11 +106,12 @@ def _refuse_single_images(table: StarTable) -> None:
         )
 
 
-def _image_columns(
-    table: StarTable, particle: NDArray[np.int64], pixel_size: float
-) -> dict[str, FloatArray]:
-    angles = np.stack([table.numbers(name) for name in _ANGLES], axis=1)
-    dose = table.numbers("cisTEMPreExposure")
+def _angles(table: StarTable) -> FloatArray:
+    return np.stack([table.numbers(name) for name in _ANGLES], axis=1)
+
+
+def _image_columns(table: StarTable, pixel_size: float) -> dict[str, FloatArray]:
+    angles = _angles(table)
     return {
         "rot_deg": angles[:, 0],
         "tilt_deg": angles[:, 1],
@@ -117,8 +123,6 @@ def _image_columns(
         "defocus_v_angstrom": table.numbers("cisTEMDefocus2"),
         "defocus_angle_deg": table.numbers("cisTEMDefocusAngle"),
         "phase_shift_deg": np.rad2deg(table.numbers("cisTEMPhaseShift", 0.0)),
-        "dose_e_per_angstrom2": dose,
-        "stage_tilt_deg": tilt_from_first_exposed(angles, dose, particle),
     }
 
 

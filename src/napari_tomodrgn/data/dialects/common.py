@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS, Optics, Overrides
 from napari_tomodrgn.data.star import StarBlocks
-from napari_tomodrgn.data.star_table import StarTable, arrow_strings
+from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
 
 
@@ -32,6 +32,8 @@ class StarInput:
         The optimisation set that led here, if one did, and what it says.
     overrides
         What the user knows better.
+    used
+        Columns that the user gave a meaning and that some table had.
     """
 
     path: Path
@@ -40,12 +42,24 @@ class StarInput:
     named: Path | None = None
     entries: dict[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    used: set[str] = field(default_factory=set)
+
+    def table(self, path: Path, block: str, frame: pd.DataFrame) -> StarTable:
+        """A loop of any of the set's files, its columns meaning what the user says."""
+        columns = self.overrides.columns
+        self.used.update(column for column in columns.values() if column in frame)
+        return StarTable(path, block, meant(frame, columns))
+
+    def column(self, name: str) -> str:
+        """The column of the particles' file that has the meaning ``name``."""
+        column = self.overrides.columns.get(name, name)
+        return column if column in self.used else name
 
     def loop(self, names: Sequence[str]) -> StarTable | None:
         """The first of these blocks that is there as a loop."""
         for name in names:
             if isinstance(block := self.blocks.get(name), pd.DataFrame):
-                return StarTable(self.path, name, block)
+                return self.table(self.path, name, block)
         return None
 
     def particle_loop(self) -> StarTable:
@@ -87,11 +101,7 @@ class StarInput:
 def with_pixel_size(optics: Optics, overrides: Overrides) -> Optics:
     """The optics with the pixel size that the user gave, if so."""
     pixel_size = overrides.pixel_size_angstrom
-    if pixel_size is None:
-        return optics
-    if not 0.0 < pixel_size < np.inf:
-        raise BadInputError(f"The pixel size must be above 0, got {pixel_size}.")
-    return replace(optics, pixel_size_angstrom=pixel_size)
+    return replace(optics, pixel_size_angstrom=pixel_size) if pixel_size else optics
 
 
 def refuse_hand(source: StarInput) -> None:

@@ -8,6 +8,11 @@ subtomogram after its own (``rlnTomoSubtomogramRot`` ...; none counts as no rota
     R_image     = P_tilt · A_subtomogram · A_particle
     shift_image = (P_tilt · A_subtomogram · origin)[x, y] / pixel size
     position    = centre of the box − A_subtomogram · origin
+
+The height of a particle along the beam, ``(P_tilt · (position − middle))[z]``, is known up to its
+sign: projections are the same for the specimen and for its mirror image in z tilted the other way,
+and the height of the one is minus that of the other. ``rlnTomoHand`` says which of them the files
+describe, so it is a factor of the whole height. WarpTools and RELION count it the other way.
 """
 
 from __future__ import annotations
@@ -58,14 +63,14 @@ class Layout:
     box_centres
         Places in Å from the tomogram's corner, xyz, that the boxes were cut out around.
     depth_sign
-        From the hand of each tomogram (``rlnTomoHand``): the factors of z before, and of the depth
-        after, the particle is tilted.
+        What ``rlnTomoHand`` is multiplied with to give the factor of a particle's projected
+        height in its defocus.
     """
 
     name: str
     columns: tuple[str, ...]
     box_centres: Callable[[Expansion], FloatArray]
-    depth_sign: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+    depth_sign: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,7 @@ def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
         tomograms=tuple(expansion.geometry),
         tomograms_path=tomograms_path,
         optimisation_set=source.entries,
+        image_column=source.column("rlnImageName"),
     )
     return _particle_set(source, expansion, layout, star)
 
@@ -139,7 +145,7 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
     _refuse_volumes(source)
     tomogram, names = factorize(table.texts("rlnTomoName"))
     blocks = read_star(tomograms_path)
-    tilts, geometry, series_pixel = read_tomograms(tomograms_path, blocks, names)
+    tilts, geometry, series_pixel = read_tomograms(source, tomograms_path, blocks, names)
     if source.overrides.hand is not None:
         geometry = [replace(known, hand=float(source.overrides.hand)) for known in geometry]
     per_particle = tilts.count[tomogram]
@@ -259,12 +265,10 @@ def _contrast(expansion: Expansion, depth: FloatArray) -> dict[str, FloatArray]:
 
 def _depth(expansion: Expansion, layout: Layout, positions: FloatArray) -> FloatArray:
     """What the height of each image's particle in its tilted tomogram adds to the defocus, in Å."""
-    before, after = layout.depth_sign(expansion.hands)
     centred = positions - expansion.extents_angstrom / 2.0
-    centred[:, 2] *= before
     axis = expansion.tilts.projections[expansion.tilt_row, 2]
     tilted = np.einsum("nj,nj->n", axis, centred[expansion.particle])
-    return np.asarray(tilted * after[expansion.particle])
+    return np.asarray(tilted * layout.depth_sign * expansion.hands[expansion.particle])
 
 
 def _stack_index(

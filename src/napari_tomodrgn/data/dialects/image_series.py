@@ -26,6 +26,7 @@ from napari_tomodrgn.data.dialects.common import (
     refuse_hand,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
@@ -108,9 +109,10 @@ def _read(
         stack,
         {
             "stack_index": stack_index,
-            "tilt_index": _position_in_particle(particle),
+            "tilt_index": position_in_particle(particle),
             "source_row": np.arange(len(table)),
             **_image_columns(table, optics.pixel_size_angstrom),
+            **rebuilt_dose(source, tomograms, particle, _dose(table)),
         },
     )
     first = np.unique(particle, return_index=True)[1]
@@ -130,6 +132,7 @@ def _read(
         table.block,
         rows_are_images=True,
         overrides=source.overrides,
+        image_column=source.column("rlnImageName"),
     )
     return ParticleSet(images, particles, optics, star)
 
@@ -145,7 +148,6 @@ def _image_columns(table: StarTable, pixel_size: float) -> dict[str, NDArray[np.
         "defocus_v_angstrom": table.numbers("rlnDefocusV"),
         "defocus_angle_deg": table.numbers("rlnDefocusAngle"),
         "phase_shift_deg": table.numbers("rlnPhaseShift", 0.0),
-        "dose_e_per_angstrom2": _dose(table),
         "stage_tilt_deg": _stage_tilt(table),
     }
 
@@ -171,7 +173,27 @@ def _shift(table: StarTable, column: str, pixel_size: float) -> NDArray[np.float
     return table.numbers(column, 0.0)
 
 
-def _position_in_particle(particle: NDArray[np.int64]) -> NDArray[np.int64]:
+def rebuilt_dose(
+    source: StarInput,
+    tomograms: pa.Array,
+    particle: NDArray[np.int64],
+    stated: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """The column of doses: as stated, or anew from the dose of one tilt if the user gave it.
+
+    Tilts are told by the stated doses of all particles of the tomogram, so that a tilt which a
+    particle lacks still counts; where there are none, by the place of an image in its particle.
+    """
+    per_tilt = source.overrides.dose_per_tilt_e_per_angstrom2
+    if per_tilt is None:
+        return {"dose_e_per_angstrom2": stated}
+    series, _ = factorize(tomograms)
+    places = position_in_particle(particle).astype(np.float64)
+    return {"dose_e_per_angstrom2": accumulated_dose(per_tilt, series, stated, places)}
+
+
+def position_in_particle(particle: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many images of the same particle stand before each image."""
     return np.asarray(pd.Series(particle).groupby(particle).cumcount(), dtype=np.int64)
 
 

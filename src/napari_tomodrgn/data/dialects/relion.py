@@ -1,8 +1,7 @@
 """RELION's own tomography sets with 2-D stacks: those of RELION 5, and coordinates of RELION 4.
 
 RELION 5 gives places in Å from the middle of the tomogram, RELION 4 in pixels of the tilt series
-from its corner. In both, ``rlnTomoHand`` says whether the focus increases or decreases with depth,
-the projected z: with hand −1 a particle that is higher after tilting is further from focus.
+from its corner. In both, ``rlnTomoHand`` times the projected z adds to the defocus.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ RELION4_COLUMNS = (
 
 def read_relion5(source: StarInput) -> ParticleSet:
     """Read particles of RELION 5 with its tomograms star and one star file per tilt series."""
-    return read_expanded(source, Layout("relion5", RELION5_COLUMNS, _from_middle, _by_depth))
+    return read_expanded(source, Layout("relion5", RELION5_COLUMNS, _from_middle, depth_sign=1.0))
 
 
 def read_relion4(source: StarInput) -> ParticleSet:
     """Read particles whose coordinates count pixels of the tilt series."""
     # Asked for by name, a set without subtomogram angles is read as well.
     columns = RELION4_COLUMNS[: -len(SUBTOMOGRAM_COLUMNS)]
-    return read_expanded(source, Layout("relion4", columns, _from_corner, _by_depth))
+    return read_expanded(source, Layout("relion4", columns, _from_corner, depth_sign=1.0))
 
 
 def _from_middle(expansion: Expansion) -> FloatArray:
@@ -50,7 +49,3 @@ def _from_middle(expansion: Expansion) -> FloatArray:
 def _from_corner(expansion: Expansion) -> FloatArray:
     counted = counted_coordinates(expansion.table)
     return np.asarray(counted * expansion.pixel_sizes_angstrom[:, None])
-
-
-def _by_depth(hands: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return np.ones_like(hands), -hands

@@ -18,7 +18,7 @@ from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
 from napari_tomodrgn.data.particles import ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star import StarBlock, StarBlocks, write_star
-from napari_tomodrgn.data.star_table import StarTable, arrow_strings
+from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
 
 _VISIBLE = "rlnTomoVisibleFrames"
@@ -112,24 +112,33 @@ def _with_visible_frames(
     changed = np.flatnonzero(kept.size().to_numpy() != visible)
     if not changed.size:
         return frame
-    lists = [*frame[_VISIBLE]] if _VISIBLE in frame else [_flags(range(n), n) for n in tilts]
+    column = _column(particles.source, frame, _VISIBLE)
+    lists = [*frame[column]] if column in frame else [_flags(range(n), n) for n in tilts]
     for row in changed.tolist():
         _refuse_short_stack(Path(stacks[row]), int(tilts[row]))
         lists[row] = _flags(kept.get_group(row), int(tilts[row]))
-    return frame.assign(**{_VISIBLE: pd.Series(lists, index=frame.index, dtype="str")})
+    return frame.assign(**{column: pd.Series(lists, index=frame.index, dtype="str")})
 
 
 def _tilt_counts(particles: ParticleSet, frame: pd.DataFrame) -> NDArray[np.int64]:
     tilts = {known.name: known.tilts for known in particles.source.tomograms}
-    return np.array([tilts[name] for name in frame["rlnTomoName"]], dtype=np.int64)
+    names = frame[_column(particles.source, frame, "rlnTomoName")]
+    return np.array([tilts[name] for name in names], dtype=np.int64)
+
+
+def _column(source: StarSource, frame: pd.DataFrame, name: str) -> str:
+    """The column of the file that has this meaning."""
+    column = source.overrides.columns.get(name, name)
+    return column if column in frame else name
 
 
 def _visible_counts(
     particles: ParticleSet, frame: pd.DataFrame, tilts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    if _VISIBLE not in frame:
+    source = particles.source
+    table = StarTable(source.path, source.particle_block, meant(frame, source.overrides.columns))
+    if _VISIBLE not in table:
         return tilts
-    table = StarTable(particles.source.path, particles.source.particle_block, frame)
     flags, lengths = number_lists(table, _VISIBLE)
     return np.add.reduceat(flags != 0, np.cumsum(lengths) - lengths, dtype=np.int64)
 

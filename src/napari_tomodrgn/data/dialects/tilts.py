@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.data.dialects.common import number_lists
+from napari_tomodrgn.data.dialects.common import StarInput, number_lists
+from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.particles import TomogramGeometry
 from napari_tomodrgn.data.star import StarBlocks, read_star
@@ -27,6 +28,7 @@ from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
+_ORDER_COLUMN = "rlnTomoTiltMovieIndex"  # RELION's chronological index of a tilt's movie
 _PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
 _ANGLES = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
 
@@ -55,16 +57,18 @@ class Tilts:
 
 
 def read_tomograms(
-    path: Path, blocks: StarBlocks, names: Sequence[str]
+    source: StarInput, path: Path, blocks: StarBlocks, names: Sequence[str]
 ) -> tuple[Tilts, list[TomogramGeometry], NDArray[np.float64]]:
     """Tilts, geometry and tilt-series pixel size (Å) of the tomograms ``names``, in that order.
+
+    ``path`` and ``blocks`` are those of the tomograms star that belongs to ``source``.
 
     Raises
     ------
     BadInputError
         If a tomogram or a column is missing.
     """
-    table = _global_table(path, blocks)
+    table = _global_table(source, path, blocks)
     known = {name: row for row, name in enumerate(table.texts("rlnTomoName").to_pylist())}
     own_files = SERIES_FILE in table
     unknown = [name for name in names if name not in known or not (own_files or name in blocks)]
@@ -80,7 +84,7 @@ def read_tomograms(
     size = np.stack([table.numbers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=1)
     hand = table.numbers("rlnTomoHand", -1.0)
     series = [
-        _own_file(table, row) if own_files else _own_block(path, blocks, name)
+        _own_file(source, table, row) if own_files else _own_block(source, path, blocks, name)
         for name, row in zip(names, rows, strict=True)
     ]
     geometry = [
@@ -89,29 +93,30 @@ def read_tomograms(
         )
         for name, row, tilts in zip(names, rows, series, strict=True)
     ]
-    return _concatenated([_tilts(tilts) for tilts in series]), geometry, pixel[rows]
+    per_tilt = source.overrides.dose_per_tilt_e_per_angstrom2
+    return _concatenated([_tilts(tilts, per_tilt) for tilts in series]), geometry, pixel[rows]
 
 
-def _global_table(path: Path, blocks: StarBlocks) -> StarTable:
+def _global_table(source: StarInput, path: Path, blocks: StarBlocks) -> StarTable:
     frame = blocks.get("global")
     if not isinstance(frame, pd.DataFrame):
         raise BadInputError(
             f"{path}: no block data_global with a loop; not a tomograms star.", code="missing-block"
         )
-    table = StarTable(path, "global", frame)
+    table = source.table(path, "global", frame)
     table.require(["rlnTomoName", "rlnTomoTiltSeriesPixelSize"])
     return table
 
 
-def _own_block(path: Path, blocks: StarBlocks, name: str) -> StarTable:
+def _own_block(source: StarInput, path: Path, blocks: StarBlocks, name: str) -> StarTable:
     """The block of the tomograms star that is called like the tomogram."""
     frame = blocks[name]
     if not isinstance(frame, pd.DataFrame):
         raise BadInputError(f"{path}: block data_{name} is not a loop of tilts.", code="bad-star")
-    return StarTable(path, name, frame)
+    return source.table(path, name, frame)
 
 
-def _own_file(table: StarTable, row: int) -> StarTable:
+def _own_file(source: StarInput, table: StarTable, row: int) -> StarTable:
     """The loop of the star file that a row of the tomograms star points to."""
     name = table.texts(SERIES_FILE)[row].as_py()
     path = locate_star(name, table.path)
@@ -120,11 +125,11 @@ def _own_file(table: StarTable, row: int) -> StarTable:
         raise table.problem(SERIES_FILE, row, found)
     for block, frame in read_star(path).items():
         if isinstance(frame, pd.DataFrame):
-            return StarTable(path, block, frame)
+            return source.table(path, block, frame)
     raise BadInputError(f"{path}: has no loop of tilts.", code="bad-star")
 
 
-def _tilts(table: StarTable) -> Tilts:
+def _tilts(table: StarTable, dose_per_tilt: float | None) -> Tilts:
     if not len(table):
         raise BadInputError(
             f"{table.path}: block data_{table.block} has no tilts.", code="missing-tomogram"
@@ -132,17 +137,27 @@ def _tilts(table: StarTable) -> Tilts:
     has_matrices = all(name in table for name in _PROJECTION_ROWS)
     by_angles = not has_matrices and _ANGLES[1] in table
     table.require(_ANGLES[1:] if by_angles else _PROJECTION_ROWS)
-    table.require(["rlnDefocusU", "rlnMicrographPreExposure"])
+    table.require(["rlnDefocusU"])
     return Tilts(
         projections=_by_angles(table) if by_angles else _projections(table),
         defocus_u_angstrom=table.numbers("rlnDefocusU"),
         defocus_v_angstrom=table.numbers("rlnDefocusV"),
         defocus_angle_deg=table.numbers("rlnDefocusAngle"),
         phase_shift_deg=table.numbers("rlnPhaseShift", 0.0),
-        dose_e_per_angstrom2=table.numbers("rlnMicrographPreExposure"),
+        dose_e_per_angstrom2=_dose(table, dose_per_tilt),
         first=np.zeros(1, np.int64),
         count=np.array([len(table)]),
     )
+
+
+def _dose(table: StarTable, per_tilt: float | None) -> NDArray[np.float64]:
+    """Exposure before each tilt, as the file says or anew from the order of acquisition."""
+    if per_tilt is None:
+        return table.numbers("rlnMicrographPreExposure")
+    one_series = np.zeros(len(table), np.int64)
+    stated = table.numbers("rlnMicrographPreExposure", 0.0)
+    order = table.numbers(_ORDER_COLUMN, 0.0)
+    return accumulated_dose(per_tilt, one_series, stated, order, np.arange(len(table), dtype=float))
 
 
 def _by_angles(table: StarTable) -> NDArray[np.float64]:

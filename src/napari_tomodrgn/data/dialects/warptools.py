@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from napari_tomodrgn.data.dialects.common import StarInput
 from napari_tomodrgn.data.dialects.expansion import (
     POSE_COLUMNS,
@@ -21,9 +19,8 @@ PARTICLE_COLUMNS = (*POSE_COLUMNS, "rlnCoordinateX", "rlnCoordinateY", "rlnCoord
 
 def read_warptools(source: StarInput) -> ParticleSet:
     """Read a particles star with its tomograms star."""
-    return read_expanded(
-        source, Layout("warptools", PARTICLE_COLUMNS, _box_centres, _tilted_the_other_way)
-    )
+    # A rotation of WarpTools is the mirror image of RELION's: hand −1 adds the projected height.
+    return read_expanded(source, Layout("warptools", PARTICLE_COLUMNS, _box_centres, -1.0))
 
 
 def _box_centres(expansion: Expansion) -> FloatArray:
@@ -39,9 +36,3 @@ def _box_centres(expansion: Expansion) -> FloatArray:
     outside = (extracted > expansion.extents_angstrom).any(axis=1)
     # A particle at the edge must not decide for all.
     return series if SERIES_FILE in overview or outside.mean() > 0.5 else extracted
-
-
-def _tilted_the_other_way(hands: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The other hand is a stage that tilts the other way: z and the tilted z are both reversed."""
-    sign = np.where(hands == -1.0, 1.0, -1.0)
-    return sign, sign
