@@ -24,9 +24,9 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import Optics, Overrides, ParticleSet
+from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.checkpoint import load_weights

@@ -11,8 +11,8 @@ import pytest
 import starfile
 
 from napari_tomodrgn.cli import main
+from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import Overrides
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run import Run
 

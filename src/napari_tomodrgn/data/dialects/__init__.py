@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.cistem import CISTEM_COLUMNS, read_cistem
 from napari_tomodrgn.data.dialects.common import StarInput
 from napari_tomodrgn.data.dialects.image_series import (
@@ -32,7 +33,7 @@ from napari_tomodrgn.data.dialects.relion import (
 )
 from napari_tomodrgn.data.dialects.subset import write_subset
 from napari_tomodrgn.data.dialects.warptools import PARTICLE_COLUMNS, read_warptools
-from napari_tomodrgn.data.particles import Overrides, ParticleSet
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.errors import BadInputError
 

@@ -61,16 +61,15 @@ def read_cistem(source: StarInput) -> ParticleSet:
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
     optics = with_pixel_size(_optics(table, read_header(files[0]).box_size_px), source.overrides)
+    dose = rebuilt_dose(source, tomograms, particle, table.numbers("cisTEMPreExposure"))
     columns = {
         "stack_index": _stack_index(table),
         "tilt_index": position_in_particle(particle),
         "source_row": np.arange(len(table)),
         **_image_columns(table, optics.pixel_size_angstrom),
-        **rebuilt_dose(source, tomograms, particle, table.numbers("cisTEMPreExposure")),
+        "dose_e_per_angstrom2": dose,
+        "stage_tilt_deg": tilt_from_first_exposed(_angles(table), dose, particle),
     }
-    columns["stage_tilt_deg"] = tilt_from_first_exposed(
-        _angles(table), columns["dose_e_per_angstrom2"], particle
-    )
     images = image_table(ids, particle, files, stack, columns)
     first = np.unique(particle, return_index=True)[1]
     particles = particle_table(

@@ -112,7 +112,7 @@ def _read(
             "tilt_index": position_in_particle(particle),
             "source_row": np.arange(len(table)),
             **_image_columns(table, optics.pixel_size_angstrom),
-            **rebuilt_dose(source, tomograms, particle, _dose(table)),
+            "dose_e_per_angstrom2": rebuilt_dose(source, tomograms, particle, _dose(table)),
         },
     )
     first = np.unique(particle, return_index=True)[1]
@@ -178,18 +178,18 @@ def rebuilt_dose(
     tomograms: pa.Array,
     particle: NDArray[np.int64],
     stated: NDArray[np.float64],
-) -> dict[str, NDArray[np.float64]]:
-    """The column of doses: as stated, or anew from the dose of one tilt if the user gave it.
+) -> NDArray[np.float64]:
+    """Dose of each image: as stated, or anew from the dose of one tilt if the user gave it.
 
     Tilts are told by the stated doses of all particles of the tomogram, so that a tilt which a
     particle lacks still counts; where there are none, by the place of an image in its particle.
     """
     per_tilt = source.overrides.dose_per_tilt_e_per_angstrom2
     if per_tilt is None:
-        return {"dose_e_per_angstrom2": stated}
+        return stated
     series, _ = factorize(tomograms)
     places = position_in_particle(particle).astype(np.float64)
-    return {"dose_e_per_angstrom2": accumulated_dose(per_tilt, series, stated, places)}
+    return accumulated_dose(per_tilt, series, stated, places)
 
 
 def position_in_particle(particle: NDArray[np.int64]) -> NDArray[np.int64]:
