@@ -16,6 +16,8 @@ from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
+from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Started
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.linear_em import (
@@ -259,6 +261,20 @@ def test_the_decoder_says_what_the_samples_were_fitted_with(fitted: tuple) -> No
     assert (decoded - fitted_values).abs().square().mean().sqrt() < 0.15 * scale
     mirrored = decoder(-points / 32, z, owner)
     assert torch.allclose(mirrored, decoded.conj(), atol=1e-3 * float(scale))
+
+
+def test_a_run_embeds_any_particles_as_it_embedded_its_own(
+    run: tuple, two_states: Path, tmp_path: Path
+) -> None:
+    opened = run[0]
+    stored = opened.latents()
+    again = run_to_end(embed_set(opened, opened.particles()))
+    columns = [name for name in stored if name.startswith(("mu_", "logvar_", "cov_"))]
+    assert columns == [name for name in again if name.startswith(("mu_", "logvar_", "cov_"))]
+    assert np.allclose(again[columns], stored[columns], rtol=1e-3, atol=1e-4)
+    few = opened.particles().select(stored.index[[40, 3]])
+    alone = run_to_end(embed_set(opened, few))
+    assert np.allclose(alone[columns], stored.loc[alone.index, columns], rtol=1e-3, atol=1e-4)
 
 
 def test_same_seed_same_latents(two_states: Path, run: tuple, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.data.particles import ParticleSet
@@ -15,13 +17,16 @@ from napari_tomodrgn.data.preprocess import FourierImages, ImageReader
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import Preparing
+from napari_tomodrgn.learn.linear_decode import read_fitted
+from napari_tomodrgn.learn.linear_em import LinearModel, posteriors
+from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.model import Encoder, Posterior
 from napari_tomodrgn.learn.run import Run, latent_table
 from napari_tomodrgn.physics.lattice import half_plane
 
 _PARTICLES_AT_A_TIME = 32
-# Particles whose images are in memory at once when a set is embedded that is not trained on.
-_PARTICLES_IN_MEMORY = 128
+# Of images that are in memory at once when a set is embedded that is not trained on.
+_BYTES_IN_MEMORY = 5e8
 
 
 def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -> Posterior:
@@ -53,7 +58,7 @@ def embed(
 def embed_set(
     run: Run, particles: ParticleSet, epoch: int | None = None
 ) -> Generator[Preparing, None, pd.DataFrame]:
-    """Latents of any particles by the encoder of a run, as `Run.latents` gives them.
+    """Latents of any particles by a run of either method, as `Run.latents` gives them.
 
     The particles may be others than those trained on, if box and pixel size are the same.
 
@@ -63,10 +68,10 @@ def embed_set(
         If they are not.
     """
     trained = run.info.to_optics()
-    given = particles.optics
-    if given.box_size_px != trained.box_size_px:
+    box = particles.optics.box_size_px
+    if box != trained.box_size_px:
         raise BadInputError(
-            f"{particles.source.path}: images of {given.box_size_px} px, "
+            f"{particles.source.path}: images of {box} px, "
             f"the run was trained on {trained.box_size_px} px.",
             code="wrong-box",
         )
@@ -74,17 +79,45 @@ def embed_set(
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
     )
-    model = run.model(epoch)
-    lattice = half_plane(given.box_size_px)
+    posterior_of = _posterior_of(run, epoch)
+    lattice = half_plane(box)
     tables = []
-    for start in range(0, len(particles), _PARTICLES_IN_MEMORY):
+    at_a_time = _particles_at_a_time(particles, len(lattice))
+    for start in range(0, len(particles), at_a_time):
         rows = np.zeros(len(particles), dtype=bool)
-        rows[start : start + _PARTICLES_IN_MEMORY] = True
+        rows[start : start + at_a_time] = True
         part = particles.take(rows)
         reader = ImageReader(part, lattice, run.config.data, run.info.sign)
         samples = reader.read(np.arange(len(reader))) / run.info.scale
         data = TiltData(part, FourierImages(samples, run.info.scale), lattice, run.config.weight)
-        posterior = run_to_end(embed(model.encoder, data))
-        tables.append(latent_table(part, posterior))
-        yield Preparing(min(start + _PARTICLES_IN_MEMORY, len(particles)), len(particles))
+        # As in training: a latent must not depend on who else is embedded.
+        data.mean_power = run.info.mean_power or data.mean_power
+        tables.append(latent_table(part, posterior_of(data)))
+        yield Preparing(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)
+
+
+def _particles_at_a_time(particles: ParticleSet, points: int) -> int:
+    """So many that their images take half a gigabyte, and a bar still moves."""
+    images = len(particles.images) / max(len(particles), 1)
+    return max(1, min(int(_BYTES_IN_MEMORY / (images * points * 8)), -(-len(particles) // 10)))
+
+
+def _posterior_of(run: Run, epoch: int | None) -> Callable[[TiltData], Posterior]:
+    """Data → posteriors from all their images, by the run's method."""
+    if run.config.method == "linear":
+        model = read_fitted(run.weights_file(run.last_epoch(epoch)))
+        return partial(linear_posterior, model, run.config)
+    encoder = run.model(epoch).encoder
+    return lambda data: run_to_end(embed(encoder, data))
+
+
+def linear_posterior(model: LinearModel, config: RunConfig, data: TiltData) -> Posterior:
+    """Posteriors in closed form of all particles of a set, by a fitted linear model."""
+    radius = model.ball.radius_px
+    samples = LinearSamples(data, config.weight, config.data, radius_px=radius)
+    rows, images = torch.arange(data.particle_count), torch.ones_like(data.training)
+    mu, covariance, _ = posteriors(
+        model, lambda: samples.blocks(model.ball, rows, images), samples.shells(radius)
+    )
+    return Posterior.of(mu, covariance)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,6 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.decode import solvent_at_zero
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -33,7 +30,7 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_em import (
     Blocks,
     LinearModel,
@@ -55,7 +52,7 @@ from napari_tomodrgn.learn.linear_start import (
 from napari_tomodrgn.learn.loss import draw_points, point_frequencies, squared_errors
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
-from napari_tomodrgn.learn.run import Run, latent_table, metrics_row
+from napari_tomodrgn.learn.run import Run, metrics_row
 
 _MOST_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
@@ -72,8 +69,6 @@ _HELD_OUT_POINTS = 256
 _BYTES_PER_SAMPLE = 200
 # Particles in each half that judge the other's components; more add time and no certainty.
 _MOST_IN_HALF = 300
-# Latent dimensions up to which their covariances are stored.
-_MOST_COVARIANCES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +92,11 @@ class Fit:
     covariance: Tensor
     training_mu: Tensor
     gains: Tensor
+
+    @property
+    def posterior(self) -> Posterior:
+        """Of all particles from all their images."""
+        return Posterior.of(self.mu, self.covariance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,16 +274,6 @@ class LinearEngine:
         return total / max(drawn, 1)
 
 
-def covariances(covariance: Tensor) -> dict[str, NDArray[np.float32]]:
-    """Posterior covariances as columns ``cov_i_j``, i ≤ j; none where they would be too many."""
-    width = covariance.shape[1]
-    if width > _MOST_COVARIANCES:
-        return {}
-    values = covariance.cpu().numpy().astype(np.float32)
-    pairs = combinations_with_replacement(range(width), 2)
-    return {f"cov_{i}_{j}": values[:, i, j] for i, j in pairs}
-
-
 def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:
     """Divergence of each posterior from the unit Gaussian in nats, ``(particle,)``."""
     trace = torch.diagonal(covariance, dim1=1, dim2=2).sum(-1)
@@ -331,12 +321,8 @@ def _save(
     decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
     losses = engine.losses(fit, decoder)
     run.append_metrics(metrics_row(epoch, seconds, losses, 1.0, 0.0))
-    save_weights(run.weights_file(epoch), decoder)
-    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)
-    table = latent_table(engine.data.particles, Posterior(fit.mu, variance.log()))
-    with written_atomically(run.latents_file(epoch)) as temporary:
-        rows = table.assign(**covariances(fit.covariance)).reset_index()
-        rows.to_parquet(temporary, index=False)
+    save_fitted(run.weights_file(epoch), fit.model, decoder)
+    run.save_latents(epoch, engine.data.particles, fit.posterior)
     count = engine.data.particle_count
     yield Progress(epoch, count, count, losses)
     yield EpochDone(epoch, seconds, losses, run.weights_file(epoch))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.linear_em import LinearModel
+from napari_tomodrgn.learn.linear_grid import make_ball, sphere
 from napari_tomodrgn.physics.fourier import (
     gridding,
     padded,
@@ -127,3 +129,40 @@ class LinearDecoder(nn.Module):
             small = torch.fft.ifftshift(grid[keep, keep, : box_size_px // 2 + 1], dim=(0, 1))
             volumes.append(volume_from_transform(small) * (box_size_px / box) ** 3)
         return torch.stack(volumes)
+
+
+def save_fitted(path: Path, model: LinearModel, decoder: LinearDecoder) -> None:
+    """Write a checkpoint of the linear method: maps to decode from, and what posteriors need."""
+    tensors = {
+        **decoder.state_dict(),
+        "basis": model.basis,
+        "noise": model.noise,
+        "share": torch.tensor([model.share], dtype=torch.float64),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with written_atomically(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def read_fitted(path: Path, device: torch.device | str = "cpu") -> LinearModel:
+    """The model of such a checkpoint, for posteriors: its prior is not kept.
+
+    Raises
+    ------
+    BadInputError
+        If the file is absent, damaged, or of a version that did not store it.
+    """
+    try:
+        tensors = load_file(path)
+        radius = int(tensors["limits"][0])
+        basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
+        share = float(tensors["share"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise BadInputError(
+            f"{path}: holds no fit of the linear method ({error}).",
+            remedy="Train the run again with this version.",
+            code="bad-checkpoint",
+        ) from error
+    ball = make_ball(radius, support=sphere(1.0), device=device)
+    prior = torch.ones((len(noise), basis.shape[2]), device=noise.device)
+    return LinearModel(ball, basis, basis, noise, prior, share)

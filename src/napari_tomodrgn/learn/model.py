@@ -25,10 +25,24 @@ _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU}
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Gaussian over latents: ``mu`` and ``logvar``, each ``(particle, latent)``."""
+    """Gaussian over latents.
+
+    Attributes
+    ----------
+    mu, logvar
+        ``(particle, latent)`` means and log-variances.
+    covariance
+        ``(particle, latent, latent)`` where it is known; ``logvar`` is the log of its diagonal.
+    """
 
     mu: Tensor
     logvar: Tensor
+    covariance: Tensor | None = None
+
+    @classmethod
+    def of(cls, mu: Tensor, covariance: Tensor) -> Posterior:
+        """With all of its covariance."""
+        return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One draw per particle."""

@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.dataset import TiltData
 
 FORMAT = 1
+# Latent dimensions up to which covariances are stored.
+_MOST_COVARIANCES = 16
 METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
 
 
@@ -54,6 +57,7 @@ class RunInfo(BaseModel):
     dialect: str
     sign: int
     scale: float
+    mean_power: float | None = None
     points: int
     slots: int
     optics: dict[str, Any]
@@ -213,11 +217,21 @@ class Run:
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
-        file = self.latents_file(self.last_epoch(epoch))
-        try:
-            return pd.read_parquet(file).set_index("particle_id")
-        except (OSError, ValueError, KeyError) as error:
-            raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+        return _read_latents(self.latents_file(self.last_epoch(epoch)))
+
+    def linear_latents(self) -> pd.DataFrame:
+        """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
+
+        Raises
+        ------
+        BadInputError
+            If the run did not start from the linear engine.
+        """
+        if not self.linear_latents_file.exists():
+            raise BadInputError(
+                f"{self.path}: did not start from the linear engine.", code="no-linear-start"
+            )
+        return _read_latents(self.linear_latents_file)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -317,6 +331,13 @@ class Run:
         write_text(file, "\n".join(lines) + "\n")
 
 
+def _read_latents(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file).set_index("particle_id")
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+
+
 def _write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> None:
     table = latent_table(particles, posterior)
     with written_atomically(file) as temporary:
@@ -340,7 +361,10 @@ def metrics_row(
 
 
 def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
-    """Posterior means and log-variances as columns, one row a particle, indexed by identity."""
+    """Posterior means and log-variances as columns, one row a particle, indexed by identity.
+
+    Covariances, where they are known and not too many, are columns ``cov_i_j``, i ≤ j.
+    """
     mu = posterior.mu.cpu().numpy().astype(np.float32)
     logvar = posterior.logvar.cpu().numpy().astype(np.float32)
     columns: dict[str, Any] = {
@@ -349,6 +373,10 @@ def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
     }
     columns |= {f"mu_{axis}": mu[:, axis] for axis in range(mu.shape[1])}
     columns |= {f"logvar_{axis}": logvar[:, axis] for axis in range(logvar.shape[1])}
+    if posterior.covariance is not None and mu.shape[1] <= _MOST_COVARIANCES:
+        covariance = posterior.covariance.cpu().numpy().astype(np.float32)
+        pairs = combinations_with_replacement(range(mu.shape[1]), 2)
+        columns |= {f"cov_{i}_{j}": covariance[:, i, j] for i, j in pairs}
     index = pd.Index(particles.ids, name="particle_id", dtype=object)
     return pd.DataFrame(columns, index=index)
 
@@ -365,6 +393,7 @@ def describe(
         dialect=particles.source.dialect,
         sign=sign,
         scale=data.images.scale,
+        mean_power=data.mean_power,
         points=len(data.lattice),
         slots=data.tilts,
         optics=vars(particles.optics),

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
-from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.embed import encode
 from napari_tomodrgn.learn.events import Event, Preparing
 from napari_tomodrgn.learn.linear import WORTH_IT, Fit, LinearEngine
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.mean_map import mean_map
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.open_run import Stop, StoppedError
@@ -47,10 +46,9 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     fit = yield from _linear_fit(data, run, stop)
     known = min(fit.mu.shape[1], run.config.model.latent_dim)
     decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
-    variance = torch.diagonal(fit.covariance, dim1=1, dim2=2)[:, :known]
-    target = Posterior(fit.mu[:, :known].float(), variance.log().float())
-    save_weights(run.linear_file, decoder)
-    run.save_linear_latents(data.particles, target)
+    save_fitted(run.linear_file, fit.model, decoder)
+    run.save_linear_latents(data.particles, fit.posterior)
+    target = Posterior(fit.mu[:, :known].float(), fit.posterior.logvar[:, :known].float())
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, target, run.config.seed)
