@@ -18,10 +18,10 @@ from napari_tomodrgn.analysis.preflight import (
     PreflightProgress,
     preflight,
 )
-from napari_tomodrgn.analysis.preflight_kind import contrasts, kind_of
-from napari_tomodrgn.analysis.preflight_maps import Halves
-from napari_tomodrgn.analysis.preflight_power import odd_images
-from napari_tomodrgn.analysis.preflight_sample import (
+from napari_tomodrgn.analysis.preflight.foresight import Halves
+from napari_tomodrgn.analysis.preflight.kind import contrasts, kind_of
+from napari_tomodrgn.analysis.preflight.power import odd_images
+from napari_tomodrgn.analysis.preflight.sample import (
     Sample,
     flipped_heights,
     flipped_tilts,

@@ -84,7 +84,7 @@ def test_optics(good: ParticleSet, change: dict[str, float], code: str, severity
 COLUMNS = [
     ({"dose_e_per_angstrom2": 0.0}, "no-dose", "warning"),
     ({"dose_e_per_angstrom2": -4.0}, "dose-range", "error"),
-    ({"dose_e_per_angstrom2": 5.0}, "dose-order", "warning"),
+    ({"dose_e_per_angstrom2": 5.0}, "dose-repeated", "warning"),
     ({"dose_e_per_angstrom2": np.arange(12) * 1000.0}, "dose-range", "warning"),
     ({"stage_tilt_deg": 0.0}, "no-tilts", "warning"),
     ({"stage_tilt_deg": 88.0}, "tilt-range", "warning"),

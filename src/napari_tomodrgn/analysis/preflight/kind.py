@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.fsc import filter_shells
-from napari_tomodrgn.analysis.preflight_maps import Halves
+from napari_tomodrgn.analysis.preflight.foresight import Halves
 from napari_tomodrgn.data.volume import Volume
 
 FloatArray = NDArray[np.float64]

@@ -1,0 +1,68 @@
+"""What the checks of a preflight share: thresholds, and what was found so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from napari_tomodrgn.analysis.preflight.events import Contrast
+from napari_tomodrgn.analysis.preflight.foresight import (
+    NO_PREFERENCE,
+    Agreement,
+    Preference,
+    agreement,
+    preference,
+    split_shells,
+)
+from napari_tomodrgn.analysis.preflight.kind import Kind
+from napari_tomodrgn.analysis.preflight.power import PowerModel
+from napari_tomodrgn.analysis.preflight.sample import Sample
+from napari_tomodrgn.config import DataConfig
+from napari_tomodrgn.data.particles import ParticleSet
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    particles: int = 6  # fewer have no halves and no errors to speak of
+    sure: float = 4.0  # z from which a difference between particles is taken for real
+    multiplied: float = 0.7  # μ from which noise is taken to carry the CTF
+    fits: float = 0.3  # μ from which a CTF shows in power spectra at all
+    gain: float = 0.1  # how much better another description has to foresee, poses
+    gain_ctf: float = 0.5  # the same, CTFs over the shells that tell them apart
+    information: float = 0.3  # poses that add surely less than this are of no use
+    contrast: float = 0.3  # density of the middle over its surroundings, in SD of the map
+    spread_angstrom: float = 100.0  # of heights, below which their sign cannot matter
+    odd: float = 0.02  # share of odd images that deserves a look
+
+
+LIMIT = Thresholds()
+
+
+@dataclass
+class State:
+    """What the checks have found so far and the next ones build on."""
+
+    sample: Sample  # as corrected so far
+    config: DataConfig
+    power: PowerModel | None = None
+    given: Agreement | None = None
+    kind: Kind | None = None
+    contrast: Contrast | None = None
+    odd: list[str] = field(default_factory=list)
+
+    def spectra(self) -> PowerModel:
+        if self.power is None:
+            self.power = PowerModel(self.sample)
+        return self.power
+
+    def maps(self) -> Agreement:
+        if self.given is None:
+            self.given = agreement(self.sample)
+        return self.given
+
+    def prefers_ctf(self, other: ParticleSet) -> Preference:
+        """How much better other CTFs foresee images, over the shells that tell them apart."""
+        sample = self.sample.over(other)
+        shells = split_shells(self.sample, sample)
+        if not shells[2:].any():
+            return NO_PREFERENCE
+        return preference(self.maps(), agreement(sample), shells)

@@ -1,0 +1,81 @@
+"""The steps of a preflight, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+from napari_tomodrgn.analysis.preflight.ctf import ctf_checks, height_checks
+from napari_tomodrgn.analysis.preflight.dose import dose_checks
+from napari_tomodrgn.analysis.preflight.events import (
+    CheckDone,
+    PreflightDone,
+    PreflightEvent,
+    PreflightProgress,
+)
+from napari_tomodrgn.analysis.preflight.images import odd_image_checks, pixel_value_checks
+from napari_tomodrgn.analysis.preflight.maps import map_checks
+from napari_tomodrgn.analysis.preflight.poses import pose_checks, tilt_hand_checks
+from napari_tomodrgn.analysis.preflight.sample import read_sample
+from napari_tomodrgn.analysis.preflight.state import LIMIT, State
+from napari_tomodrgn.config import DataConfig
+from napari_tomodrgn.data.checks import Check, check_stacks
+from napari_tomodrgn.data.particles import ParticleSet
+
+
+def preflight(
+    particles: ParticleSet, config: DataConfig | None = None
+) -> Generator[PreflightEvent, None, PreflightDone]:
+    """Ask the physics of a set, yielding progress and each check; the last event is also returned.
+
+    Parameters
+    ----------
+    particles
+        The set; at most 150 of its particles are read.
+    config
+        Window, contrast and overrides of what the star file says; the defaults if None.
+
+    Raises
+    ------
+    BadInputError
+        If the images cannot be read.
+    """
+    config = config or DataConfig()
+    particles = particles.as_said(config)
+    check_stacks(particles)
+    total = len(_STAGES) + 1
+    yield PreflightProgress("Reading a sample of the images", 0, total)
+    reading = read_sample(particles, config)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            state = State(end.value, config)
+            break
+        yield PreflightProgress("Reading a sample of the images", 0, total)
+    checks: list[Check] = []
+    enough = len(state.sample.particles) >= LIMIT.particles
+    stages = _STAGES if enough else _STAGES[:1]
+    for done, (stage, ask) in enumerate(stages, start=1):
+        yield PreflightProgress(stage, done, total)
+        for check in ask(state):
+            checks.append(check)
+            yield CheckDone(check)
+    if not enough:
+        message = f"Undecided: {len(state.sample.particles)} particles are too few for the physics."
+        checks.append(Check("sample", "info", message, float(len(state.sample.particles))))
+        yield CheckDone(checks[-1])
+    last = PreflightDone(tuple(checks), state.contrast, tuple(state.odd))
+    yield last
+    return last
+
+
+_STAGES: tuple[tuple[str, Callable[[State], Iterator[Check]]], ...] = (
+    ("Looking for pixels that are no numbers", pixel_value_checks),
+    ("Comparing power spectra with the CTF", ctf_checks),
+    ("Comparing images with each other", odd_image_checks),
+    ("Reconstructing half maps", map_checks),
+    ("Shuffling poses", pose_checks),
+    ("Tilting the other way", tilt_hand_checks),
+    ("Turning heights around", height_checks),
+    ("Comparing tilts by dose", dose_checks),
+)

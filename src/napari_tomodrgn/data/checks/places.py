@@ -1,0 +1,90 @@
+"""Are the particles aligned, inside their boxes and tomograms, and different from each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from napari_tomodrgn.data.checks.verdicts import Finding, Question
+from napari_tomodrgn.data.particles import ParticleSet
+
+
+def _poses(particles: ParticleSet) -> Iterator[Finding]:
+    whole = particles.particles[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
+    if np.isnan(whole).all():
+        whole = particles.images[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
+    if not np.any(whole):
+        message = "All angles are 0: the particles have not been aligned."
+        remedy = "Refine them before looking for differences."
+        yield Finding("error", "no-poses", message, remedy, 0.0)
+    far = int((_shifts(particles) > particles.optics.box_size_px / 2).sum())
+    if far:
+        yield Finding(
+            "warning",
+            "large-shifts",
+            f"The shift of {far} images is larger than half the box.",
+            "Check the unit of the origins, or extract the particles again at their new centres.",
+            far,
+        )
+
+
+def _shifts(particles: ParticleSet) -> np.ndarray:
+    shifts = particles.images[["shift_x_px", "shift_y_px"]].to_numpy(np.float64)
+    return np.asarray(np.abs(shifts).max(axis=1))
+
+
+def _positions(particles: ParticleSet) -> Iterator[Finding]:
+    columns = [f"position_{axis}_angstrom" for axis in "xyz"]
+    extents = {known.name: known.extent_xyz_angstrom for known in particles.source.tomograms}
+    outside = near = 0
+    for name, rows in particles.particles.groupby("tomogram", sort=False):
+        at = rows[columns].to_numpy(np.float64)
+        at = at[np.isfinite(at).all(axis=1)]
+        extent = extents.get(str(name))
+        if extent is not None:
+            outside += int(((at < 0) | (at > np.array(extent))).any(axis=1).sum())
+        near += len(KDTree(at).query_pairs(particles.optics.pixel_size_angstrom)) if len(at) else 0
+    if outside:
+        message = f"{outside} particles lie outside their tomogram."
+        remedy = "Check the unit of the coordinates."
+        yield Finding("warning", "outside-tomogram", message, remedy, outside)
+    if near:
+        message = f"{near} pairs of particles lie within one pixel of each other."
+        remedy = "Remove duplicates before training."
+        yield Finding("warning", "duplicate-positions", message, remedy, near)
+
+
+def _trajectories(particles: ParticleSet) -> Iterator[Finding]:
+    name = particles.source.optimisation_set.get("rlnTomoTrajectoriesFile", "")
+    if name and Path(name).name != "None":
+        message = f"The motion trajectories ({Path(name).name}) are not applied."
+        remedy = "Extract 2-D stacks after motion refinement."
+        yield Finding("info", "trajectories", message, remedy)
+
+
+PLACE_QUESTIONS = (
+    Question(
+        _poses,
+        "angles-and-shifts",
+        "The particles are aligned, and their shifts stay in the box.",
+        lambda particles: float(_shifts(particles).max()),
+        "Without poses there is no structure to compare.",
+    ),
+    Question(
+        _positions,
+        "positions",
+        "Positions lie inside their tomograms and are different ones.",
+        lambda particles: float(len(particles)),
+        "Duplicates are taken for independent particles; a wrong unit for another defocus.",
+    ),
+    Question(
+        _trajectories,
+        "motion",
+        "There are no motion trajectories that would have to be applied.",
+        lambda particles: 0.0,
+        "Particles that moved during the series are blurred otherwise.",
+    ),
+)

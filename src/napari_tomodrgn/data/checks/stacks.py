@@ -1,0 +1,140 @@
+"""Are the image files there, whole, of one box, and each image used once? Reads headers only."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from napari_tomodrgn.data.checks.verdicts import Finding, Question
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
+from napari_tomodrgn.errors import BadInputError
+
+
+def check_stacks(particles: ParticleSet) -> None:
+    """Raise what must stop any work on the images; reads headers only.
+
+    Raises
+    ------
+    BadInputError
+        If a stack is missing, unreadable, cut off, shorter than the star file says or of another
+        box, or the box is odd.
+    """
+    box = particles.optics.box_size_px
+    if box % 2 or box < 2:
+        raise _odd_box(particles)
+    for _, error in _headers(particles):
+        if error is not None:
+            raise error
+
+
+def _headers(
+    particles: ParticleSet,
+) -> Iterator[tuple[StackHeader | None, BadInputError | None]]:
+    """Header of each stack that is in use, and what is wrong with it."""
+    images = particles.images
+    codes = images["stack"].cat.codes.to_numpy(np.int64)
+    files = images["stack"].cat.categories.to_list()
+    needed = np.zeros(len(files), np.int64)
+    np.maximum.at(needed, codes, images["stack_index"].to_numpy(np.int64) + 1)
+    for file, count in zip(files, needed.tolist(), strict=True):
+        if count:
+            try:
+                header = read_header(file)
+            except BadInputError as error:
+                yield None, error
+            else:
+                yield header, _mismatch(header, particles.optics.box_size_px, count)
+
+
+def _mismatch(header: StackHeader, box_size_px: int, needed: int) -> BadInputError | None:
+    if header.box_size_px != box_size_px:
+        return wrong_box(header, box_size_px)
+    return too_short(header.path, header.count, needed) if header.count < needed else None
+
+
+def _files(particles: ParticleSet) -> Iterator[Finding]:
+    errors: dict[str, list[BadInputError]] = defaultdict(list)
+    other_pixel: list[StackHeader] = []
+    star = particles.optics.pixel_size_angstrom
+    for header, error in _headers(particles):
+        if error is not None:
+            errors[error.code].append(error)
+        # 0 and 1 stand where a program did not care.
+        elif header and header.pixel_size_angstrom not in (0.0, 1.0):
+            if not math.isclose(header.pixel_size_angstrom, star, rel_tol=0.01):
+                other_pixel.append(header)
+    for found in errors.values():
+        more = f" ({len(found)} such files)" if len(found) > 1 else ""
+        yield Finding.of_error(found[0], len(found), more)
+    if other_pixel:
+        first = other_pixel[0]
+        yield Finding(
+            "warning",
+            "pixel-size-header",
+            f"The header of {first.path.name} gives {first.pixel_size_angstrom:.3f} Å/px, the star "
+            f"file {star:.3f} Å/px ({len(other_pixel)} files).",
+            "The star file is used; if it is wrong, override it with --pixel-size.",
+            first.pixel_size_angstrom,
+        )
+
+
+def _box(particles: ParticleSet) -> Iterator[Finding]:
+    if particles.optics.box_size_px % 2:
+        yield Finding.of_error(_odd_box(particles), particles.optics.box_size_px)
+
+
+def _odd_box(particles: ParticleSet) -> BadInputError:
+    return BadInputError(
+        f"{particles.source.path}: the box is {particles.optics.box_size_px} px; "
+        "it has to be an even number.",
+        remedy="Extract the images with an even box.",
+        code="odd-box",
+    )
+
+
+def _repeats(particles: ParticleSet) -> Iterator[Finding]:
+    images = particles.images
+    stack = images["stack"].cat.codes.to_numpy(np.int64)
+    index = images["stack_index"].to_numpy(np.int64)
+    repeated = len(index) - len(np.unique(stack * (int(index.max()) + 1) + index))
+    if repeated:
+        yield Finding(
+            "warning",
+            "duplicate-images",
+            f"{repeated} rows refer to an image that another row refers to as well.",
+            "Each image should belong to one particle.",
+            repeated,
+        )
+
+
+def _files_in_use(particles: ParticleSet) -> float:
+    return float(particles.images["stack"].nunique())
+
+
+STACK_QUESTIONS = (
+    Question(
+        _files,
+        "files",
+        "All image files are there, whole and of the right box.",
+        _files_in_use,
+        "A missing or cut file stops a run, or gives particles the images of others.",
+    ),
+    Question(
+        _box,
+        "box",
+        "The box is even.",
+        lambda particles: float(particles.optics.box_size_px),
+        "The centre of an odd box lies elsewhere.",
+    ),
+    Question(
+        _repeats,
+        "images",
+        "Every image belongs to one particle.",
+        lambda particles: float(len(particles.images)),
+        "An image used twice makes halves of the data agree that are not independent.",
+    ),
+)
