@@ -221,6 +221,12 @@ class TrainConfig(_Settings):
     checkpoint_every: int = Field(
         1, ge=1, title="Checkpoint interval", description="Epochs between checkpoints."
     )
+    save_seconds: float = Field(
+        120.0,
+        gt=0.0,
+        title="Saving interval (s)",
+        description="Time between saved states: as much work is lost if the run is killed.",
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", title="Precision", description="auto: bfloat16 where the GPU has it, else float32."
     )

@@ -24,7 +24,7 @@ from napari_tomodrgn.learn.model import Encoder, Posterior
 from napari_tomodrgn.learn.run import Run, latent_table
 from napari_tomodrgn.physics.lattice import half_plane
 
-_PARTICLES_AT_A_TIME = 32
+EMBEDDED_AT_A_TIME = 32
 # Of images that are in memory at once when a set is embedded that is not trained on.
 _BYTES_IN_MEMORY = 5e8
 
@@ -41,12 +41,16 @@ def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -
 
 
 def embed(
-    encoder: Encoder, data: TiltData, device: torch.device | str = "cpu"
+    encoder: Encoder,
+    data: TiltData,
+    device: torch.device | str = "cpu",
+    rows: slice = slice(None),
 ) -> Generator[int, None, Posterior]:
-    """Posteriors of all particles of a set, yielding how many are done."""
+    """Posteriors of particles of a set, all or those in ``rows``, yielding how many are done."""
     mu, logvar = [], []
-    for start in range(0, data.particle_count, _PARTICLES_AT_A_TIME):
-        stop = min(start + _PARTICLES_AT_A_TIME, data.particle_count)
+    first, last, _ = rows.indices(data.particle_count)
+    for start in range(first, last, EMBEDDED_AT_A_TIME):
+        stop = min(start + EMBEDDED_AT_A_TIME, last)
         with torch.inference_mode():
             posterior = encode(encoder, data.batch(torch.arange(start, stop), device))
         mu.append(posterior.mu.cpu())

@@ -70,6 +70,13 @@ class LatentsReady:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something the user should know, in one sentence; the run goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run is over: ``reason`` is ``completed`` or ``stopped``; everything is saved."""
 
@@ -77,4 +84,4 @@ class Finished:
     epoch: int
 
 
-Event = Preparing | Started | Progress | EpochDone | LatentsReady | Finished
+Event = Preparing | Started | Progress | EpochDone | LatentsReady | Notice | Finished

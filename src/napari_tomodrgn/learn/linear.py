@@ -51,7 +51,8 @@ from napari_tomodrgn.learn.linear_start import (
 )
 from napari_tomodrgn.learn.loss import draw_points, point_frequencies, squared_errors
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
+from napari_tomodrgn.learn.open_run import Stop, open_run
+from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run, metrics_row
 
 _MOST_COMPONENTS = 6

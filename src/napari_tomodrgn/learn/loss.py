@@ -41,28 +41,48 @@ def draw_points(
 ) -> Points:
     """Samples of a batch: all that count, or ``per_particle`` drawn at random from each particle.
 
+    The generator is on the CPU, whatever the device, so that runs compare.
+    """
+    return choose_points(batch, uniforms(batch.size, per_particle, generator), held_out=held_out)
+
+
+def uniforms(particles: int, per_particle: int, generator: torch.Generator) -> Tensor:
+    """The random numbers that choose samples, ``(particle, per_particle)`` in [0, 1)."""
+    return torch.rand((particles, per_particle), generator=generator, dtype=torch.float64)
+
+
+def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) -> Points:
+    """The samples that random numbers choose; all that count if there are no numbers.
+
     Drawn with replacement, every sample of a particle alike, so that the mean of w |·|² over
     ``drawn`` points is an unbiased estimate of its mean over all; those of weight 0 are not
-    evaluated. The generator is on the CPU, whatever the device, so that runs compare.
+    evaluated. A particle's samples depend on its own row of ``uniform`` alone, so that a step may
+    be divided by particle.
     """
     chosen = batch.training != held_out
     width = batch.samples.shape[1]
-    if per_particle == 0:
-        image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
-        drawn = int(chosen.sum()) * width
-        return Points(image, sample, batch.owner[image], drawn)
+    per_particle = uniform.shape[1]
     rows = torch.nonzero(chosen)[:, 0]
     counts = torch.bincount(batch.owner[rows], minlength=batch.size)
+    drawn = points_drawn(counts, width, per_particle)
+    if per_particle == 0:
+        image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
+        return Points(image, sample, batch.owner[image], drawn)
     first = counts.cumsum(0) - counts
-    device = batch.samples.device
-    uniform = torch.rand((batch.size, per_particle), generator=generator, dtype=torch.float64)
-    flat = (uniform.to(device) * (counts * width)[:, None]).to(torch.int64)
+    flat = (uniform.to(batch.samples.device) * (counts * width)[:, None]).to(torch.int64)
     filled = (counts > 0)[:, None].expand_as(flat)
     row = (first[:, None] + flat // width)[filled]
     image, sample = rows[row], (flat % width)[filled]
     counted = batch.weights[image, sample] > 0
     image, sample = image[counted], sample[counted]
-    return Points(image, sample, batch.owner[image], int(filled.sum()))
+    return Points(image, sample, batch.owner[image], drawn)
+
+
+def points_drawn(images: Tensor, width: int, per_particle: int) -> int:
+    """How many samples are drawn from particles with so many images of ``width`` samples."""
+    if per_particle == 0:
+        return int(images.sum()) * width
+    return int((images > 0).sum()) * per_particle
 
 
 def squared_errors(batch: TiltBatch, points: Points, amplitudes: Tensor) -> Tensor:
@@ -80,11 +100,11 @@ def point_frequencies(batch: TiltBatch, points: Points, frequencies: Tensor) -> 
     return k[:, 0, None] * rotations[:, 0] + k[:, 1, None] * rotations[:, 1]
 
 
-def kl_term(kl: Tensor, beta: float, config: RunConfig, points_per_particle: float) -> Tensor:
+def kl_term(mean_kl: Tensor, beta: float, config: RunConfig, points_per_particle: float) -> Tensor:
     """The part of the loss that holds latents near the unit Gaussian."""
     if config.train.capacity is not None:
-        return config.train.capacity * (beta - kl.mean()).square() / points_per_particle
-    return beta * kl.mean() / points_per_particle
+        return config.train.capacity * (beta - mean_kl).square() / points_per_particle
+    return beta * mean_kl / points_per_particle
 
 
 def beta_at(config: RunConfig, progress: float) -> float:

@@ -44,10 +44,9 @@ class Posterior:
         """With all of its covariance."""
         return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
 
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw per particle."""
-        noise = torch.randn(self.mu.shape, generator=generator).to(self.mu)
-        return self.mu + torch.exp(self.logvar / 2) * noise
+    def sample(self, noise: Tensor) -> Tensor:
+        """One draw per particle, by unit Gaussian noise ``(particle, latent)``."""
+        return self.mu + torch.exp(self.logvar / 2) * noise.to(self.mu)
 
     def kl(self) -> Tensor:
         """Divergence from the unit Gaussian in nats, ``(particle,)``."""

@@ -15,23 +15,27 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 from napari_tomodrgn.learn.run import Run, describe
 from napari_tomodrgn.physics.lattice import half_plane
 
 Stop = Callable[[], bool]
 
 
-class StoppedError(Exception):
-    """Someone asked to stop; raised and caught within the generators that train."""
-
-
 def open_run(
-    particles: ParticleSet, config: RunConfig, out: Path, *, resume: bool, stop: Stop
+    particles: ParticleSet,
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool,
+    stop: Stop,
+    ranks: Ranks | None = None,
 ) -> Generator[Event, None, tuple[Run, TiltData]]:
     """Read and transform the images, make or reopen the run.
 
     The configuration that holds is the one of the run that is returned.
     """
+    ranks = ranks or Ranks()
     check_stacks(particles)
     run = Run.open(out) if resume else None
     if run is not None:
@@ -41,7 +45,7 @@ def open_run(
         run = replace(run, info=run.info.model_copy(update={"config": config}))
         particles = _in_order_of(run, particles)
     particles = particles.as_said(config.data)
-    device = pick_device(config.train.device)
+    device = ranks.device or pick_device(config.train.device)
     sign = run.info.sign if run else decide_sign(particles, config.data)
     lattice = half_plane(particles.optics.box_size_px)
     reader = ImageReader(particles, lattice, config.data, sign)
@@ -51,7 +55,7 @@ def open_run(
     data.hold_out(config.data.held_out_fraction, config.seed)
     if run is None:
         run = Run.create(out, describe(particles, data, config, sign, device), particles)
-    else:
+    elif ranks.first:
         run.save_info()
     return run, data
 

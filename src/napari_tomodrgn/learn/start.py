@@ -22,7 +22,8 @@ from napari_tomodrgn.learn.linear import WORTH_IT, Fit, LinearEngine
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.mean_map import mean_map
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop, StoppedError
+from napari_tomodrgn.learn.open_run import Stop
+from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run
 
 _FIT_STEPS = 200

@@ -11,6 +11,7 @@ import torch
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position, load_state, save_state, save_weights
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import (
@@ -19,18 +20,20 @@ from napari_tomodrgn.learn.events import (
     Finished,
     LatentsReady,
     Losses,
+    Notice,
     Progress,
     Started,
 )
 from napari_tomodrgn.learn.linear import train_linear
+from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.model import Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop, StoppedError, open_run
+from napari_tomodrgn.learn.open_run import Stop, open_run
+from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
 from napari_tomodrgn.learn.run import Run, metrics_row
 from napari_tomodrgn.learn.start import start
 from napari_tomodrgn.learn.trainer import Trainer
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
-_SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
 def train(
@@ -65,15 +68,27 @@ def train(
     Raises
     ------
     BadInputError
-        If the images cannot be used, or ``out`` is not what ``resume`` needs.
+        If the images cannot be used, ``out`` is not what ``resume`` needs, memory is not enough, or
+        the loss is no longer finite (code ``diverged``); the state saved last can be resumed.
     """
-    asked = stop or _never
-    config = config or RunConfig()
+    steps = _train(particles, config or RunConfig(), Path(out), resume=resume, stop=stop or _never)
+    yield from said_plainly(steps)
+
+
+def _train(
+    particles: ParticleSet, config: RunConfig, out: Path, *, resume: bool, stop: Stop
+) -> Iterator[Event]:
     if config.method == "linear":
-        yield from train_linear(particles, config, out, resume=resume, stop=asked)
+        if launch().size > 1:
+            raise BadInputError(
+                "The linear method runs in one process.",
+                remedy="Start it without torchrun or srun.",
+                code="bad-launch",
+            )
+        yield from train_linear(particles, config, out, resume=resume, stop=stop)
         return
     try:
-        run, trainer, position = yield from _begin(particles, config, Path(out), resume, asked)
+        run, trainer, position = yield from _begin(particles, config, out, resume, stop)
     except StoppedError:
         yield Finished("stopped", 0)
         return
@@ -86,9 +101,10 @@ def train(
         epochs=config.train.epochs,
         device=run.info.device,
     )
+    told = _Every(_SECONDS_BETWEEN_PROGRESS)
     while position.epoch <= config.train.epochs:
         try:
-            position = yield from _epoch(run, trainer, position)
+            position = yield from _epoch(run, trainer, position, told)
         except StoppedError:
             yield Finished("stopped", position.epoch)
             return
@@ -111,8 +127,43 @@ def _never() -> bool:
 def _begin(
     particles: ParticleSet, config: RunConfig, out: Path, resume: bool, stop: Stop
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
+    """Everything up to the first step; with several processes, the first one prepares the run.
+
+    The others then join it as if they went on with it, from the files that the first one left.
+    """
+    ranks = Ranks.join(config.train.device)
+    if not ranks.first:
+        ranks.follow(stop)
+        resume = True
+    steps = _prepare(particles, config, out, resume, stop, ranks)
+    run, trainer, position = yield from ranks.lead(steps, stop)
+    if run.config.train.batch_size < ranks.size:
+        raise BadInputError(
+            f"{ranks.size} processes cannot share a batch of {run.config.train.batch_size}.",
+            remedy=f"Give --batch-size {ranks.size} or more.",
+            code="bad-launch",
+        )
+    weights = sum(float(value.double().sum()) for value in trainer.model.state_dict().values())
+    here = [len(particles), trainer.data.image_count, position.epoch, position.step, weights]
+    if not ranks.agree(here):
+        raise BadInputError(
+            f"{run.path}: the processes that train together see different files.",
+            remedy="Put the particles and the run directory on a disk that all nodes share.",
+            code="bad-launch",
+        )
+    return run, trainer, position
+
+
+def _prepare(
+    particles: ParticleSet,
+    config: RunConfig,
+    out: Path,
+    resume: bool,
+    stop: Stop,
+    ranks: Ranks,
+) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
     """Read and transform the images, make or reopen the run, build the model."""
-    run, data = yield from open_run(particles, config, out, resume=resume, stop=stop)
+    run, data = yield from open_run(particles, config, out, resume=resume, stop=stop, ranks=ranks)
     config, lattice = run.config, data.lattice
     device = lattice.frequencies.device
     model = Vae(config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed).to(
@@ -123,36 +174,56 @@ def _begin(
         lr=config.train.learning_rate,
         weight_decay=config.train.weight_decay,
     )
-    position = Position(epoch=1, step=0)
-    if resume and run.resume_file.exists():
+    trainer = Trainer(config, data, model, optimiser, device, stop, ranks)
+    if resume and (run.resume_file.exists() or not ranks.first):
         model.decoder.start_from(run.linear_components(device))
-        position = load_state(run.resume_file, model, optimiser)
-    else:
-        yield from start(run, data, model, stop)
-    return run, Trainer(config, data, model, optimiser, device, stop), position
+        return run, trainer, load_state(run.resume_file, model, optimiser)
+    yield from start(run, data, model, stop)
+    position = Position(epoch=1, step=0)
+    _save(run, trainer, position)
+    return run, trainer, position
 
 
-def _epoch(run: Run, trainer: Trainer, position: Position) -> Generator[Event, None, Position]:
+class _Every:
+    """Says when so many seconds have gone by since it last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._last = time.perf_counter()
+
+    def due(self, share: float = 1.0) -> bool:
+        """Whether they have, or a share of them."""
+        now = time.perf_counter()
+        if now - self._last <= self.seconds * share:
+            return False
+        self._last = now
+        return True
+
+
+def _epoch(
+    run: Run, trainer: Trainer, position: Position, told: _Every
+) -> Generator[Event, None, Position]:
     """The rest of an epoch, its losses and its latents; the position of the next one."""
     started, before = time.perf_counter(), position.seconds
-    told = saved = started
+    saved = _Every(trainer.config.train.save_seconds)
     order = trainer.order(position.epoch)
     try:
         while position.step < trainer.steps:
             position = trainer.step(position, order)
-            now = time.perf_counter()
-            position = replace(position, seconds=before + now - started)
-            if now - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                save_state(run.resume_file, trainer.model, trainer.optimiser, position)
-                saved = now
-            if now - told > _SECONDS_BETWEEN_PROGRESS:
-                told = now
+            position = replace(position, seconds=before + time.perf_counter() - started)
+            if saved.due():
+                _save(run, trainer, position)
+            if told.due():
                 yield _progress(trainer, position)
+            yield from _notices(trainer)
+        if saved.due(0.1):
+            # What follows takes long for large sets, too.
+            _save(run, trainer, position)
         losses = replace(_losses(position), held_out=trainer.held_out())
         posterior = trainer.embed()
     except (StoppedError, GeneratorExit):
         # A step that was cut short has not touched the weights: `position` is still true of them.
-        save_state(run.resume_file, trainer.model, trainer.optimiser, position)
+        _save(run, trainer, position)
         raise
     return (yield from _close_epoch(run, trainer, position, losses, posterior))
 
@@ -162,6 +233,9 @@ def _close_epoch(
 ) -> Generator[Event, None, Position]:
     """Write what an epoch leaves, then tell of it."""
     epoch, train_config = position.epoch, trainer.config.train
+    following = Position(epoch=epoch + 1, step=0)
+    if not trainer.ranks.first:
+        return following
     kept = epoch % train_config.checkpoint_every == 0 or epoch == train_config.epochs
     learning_rate = trainer.optimiser.param_groups[0]["lr"]
     row = metrics_row(epoch, position.seconds, losses, trainer.beta(position), learning_rate)
@@ -169,12 +243,24 @@ def _close_epoch(
     if kept:
         save_weights(run.weights_file(epoch), trainer.model)
         table = run.save_latents(epoch, trainer.data.particles, posterior)
-    following = Position(epoch=epoch + 1, step=0)
-    save_state(run.resume_file, trainer.model, trainer.optimiser, following)
+    _save(run, trainer, following)
     yield EpochDone(epoch, position.seconds, losses, run.weights_file(epoch) if kept else None)
     if kept:
         yield LatentsReady(epoch, table)
     return following
+
+
+def _save(run: Run, trainer: Trainer, position: Position) -> None:
+    """Write what resuming needs; one process does it for all."""
+    if trainer.ranks.first:
+        save_state(run.resume_file, trainer.model, trainer.optimiser, position)
+
+
+def _notices(trainer: Trainer) -> Iterator[Notice]:
+    """What has happened to memory since it was last asked."""
+    said = trainer.at_a_time.said
+    while said:
+        yield Notice(said.pop(0))
 
 
 def _losses(position: Position) -> Losses:

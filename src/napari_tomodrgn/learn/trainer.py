@@ -1,37 +1,65 @@
 """What a step of training does: model, data and optimiser, one method a verb of the loop.
 
 Whatever random is drawn in a step comes from a generator seeded by (seed, epoch, step). A resumed
-run therefore needs no random state, and draws what the uninterrupted one would have drawn.
+run therefore needs no random state, and draws what the uninterrupted one would have drawn. Where
+several processes train (`learn.ranks`), each draws the numbers of the whole step and takes those of
+its own particles; what it adds up is divided by the counts of the whole step. So the sums over all
+processes are what one process would have found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
-from napari_tomodrgn.learn.embed import embed, encode
+from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed, encode
 from napari_tomodrgn.learn.loss import (
     Points,
     beta_at,
+    choose_points,
     draw_points,
     kl_term,
     point_frequencies,
+    points_drawn,
     squared_errors,
+    uniforms,
 )
+from napari_tomodrgn.learn.memory import AtATime, whose_memory
 from napari_tomodrgn.learn.model import Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop, StoppedError
+from napari_tomodrgn.learn.open_run import Stop
+from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 
-# Points decoded at a time: bounds memory, and how long a stop waits.
-_POINTS_AT_A_TIME = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
 # Samples per particle on which held-out images are measured.
 _HELD_OUT_POINTS = 256
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What a step is about: its particles, and the random numbers of all of them."""
+
+    position: Position
+    rows: Tensor
+    noise: Tensor
+    uniform: Tensor
+    drawn: int
+    mean_kl: Tensor | None = None
+
+    def parts(self, share: slice, size: int) -> Iterator[slice]:
+        """The share in pieces of at most ``size`` particles."""
+        for first in range(share.start, share.stop, size):
+            yield slice(first, min(first + size, share.stop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +72,17 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     device: torch.device
     stop: Stop
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def steps(self) -> int:
         """Steps in an epoch."""
         return -(-self.data.particle_count // self.config.train.batch_size)
+
+    @cached_property
+    def at_a_time(self) -> AtATime:
+        """How much is computed at a time; less once memory has run out."""
+        return AtATime.on(self.device, self.config.train.batch_size)
 
     def beta(self, position: Position) -> float:
         """Beta at a position of the run."""
@@ -60,96 +94,219 @@ class Trainer:
         seed = np.random.SeedSequence([self.config.seed, epoch, step])
         return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
 
-    def order(self, epoch: int) -> torch.Tensor:
+    def order(self, epoch: int) -> Tensor:
         """Order of the particles in an epoch."""
         return torch.randperm(self.data.particle_count, generator=self.generator(epoch, 0))
 
-    def step(self, position: Position, order: torch.Tensor) -> Position:
-        """One step of the optimiser, on the next particles of ``order``; the position after it."""
-        size = self.config.train.batch_size
-        rows = order[position.step * size : (position.step + 1) * size]
-        batch = self.data.batch(rows, self.device)
-        generator = self.generator(position.epoch, position.step + 1)
-        self.optimiser.zero_grad(set_to_none=True)
-        with autocast(self.config.train.precision, self.device):
-            posterior = encode(self.model.encoder, batch, training_only=True)
-        z = posterior.sample(generator)
-        points = draw_points(batch, self.config.train.points_per_particle, generator)
-        # The decoder's share is run in pieces against a cut-off copy of z, then z's gradient is
-        # handed on to the encoder: one piece's activations in memory, not the whole step's.
-        latent = z.detach().requires_grad_()
-        reconstruction = sum(self._piece(batch, part, latent) for part in self._pieces(points))
-        kl = posterior.kl()
-        penalty = kl_term(kl, self.beta(position), self.config, self.data.points_per_particle)
-        pulled = torch.zeros_like(z) if latent.grad is None else latent.grad
-        torch.autograd.backward([z, penalty * self._loss_scale], [pulled, None])
-        self._unscale()
+    def step(self, position: Position, order: Tensor) -> Position:
+        """One step of the optimiser, on the next particles of ``order``; the position after it.
+
+        Raises
+        ------
+        StoppedError
+            If someone asked to stop; the weights are then those of ``position``.
+        BadInputError
+            If loss or gradient are not finite; likewise.
+        """
+        work = self._work(position, order)
+        if self.config.train.capacity is not None:
+            # The penalty is not linear in the mean, so that the mean must be known before.
+            kl = self._sparing(lambda: self._kl_alone(work))
+            work = replace(work, mean_kl=self.ranks.total(kl) / len(work.rows))
+        sums = self._agreed(self._sparing(lambda: self._gradients(work)), position)
         self.optimiser.step()
-        count = len(rows)
+        count = len(work.rows)
+        kl = sums[1] / count
+        penalty = kl_term(kl, self.beta(position), self.config, self.data.points_per_particle)
+        reconstruction = float(sums[0]) / max(work.drawn, 1)
         return replace(
             position,
             step=position.step + 1,
             particles=position.particles + count,
             reconstruction=position.reconstruction + reconstruction * count,
-            kl=position.kl + float(kl.detach().mean()) * count,
-            total=position.total + (reconstruction + float(penalty.detach())) * count,
+            kl=position.kl + float(kl) * count,
+            total=position.total + (reconstruction + float(penalty)) * count,
         )
 
     def held_out(self) -> float:
         """Reconstruction loss of images that the model has not been trained on, NaN if none."""
         if bool(self.data.training.all()):
             return float("nan")
-        total, drawn = 0.0, 0
-        for first in range(0, self.data.particle_count, self.config.train.batch_size):
-            self._heed_stop()
-            last = min(first + self.config.train.batch_size, self.data.particle_count)
-            batch = self.data.batch(torch.arange(first, last), self.device)
-            points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, first), held_out=True)
-            with torch.no_grad(), autocast(self.config.train.precision, self.device):
-                latent = encode(self.model.encoder, batch, training_only=True).mu
-                for part in self._pieces(points):
-                    total += float(self._errors(batch, part, latent).double().sum())
-            drawn += points.drawn
-        return total / max(drawn, 1)
+        sums = torch.zeros(2, dtype=torch.float64)
+        size = self.config.train.batch_size
+        for first in self._rounds(size):
+            last = min(first + size, self.data.particle_count)
+            sums += self._sparing(lambda first=first, last=last: self._unseen(first, last))  # type: ignore[misc]
+        total, drawn = self.ranks.total(sums).tolist()
+        return float(total / max(drawn, 1))
 
     def embed(self) -> Posterior:
         """Posteriors of all particles, from all their images."""
-        steps = embed(self.model.encoder, self.data, self.device)
+        count, latent = self.data.particle_count, self.config.model.latent_dim
+        found = torch.zeros((2, count, latent))
+        for first in self._rounds(EMBEDDED_AT_A_TIME):
+            rows = slice(first, min(first + EMBEDDED_AT_A_TIME, count))
+            posterior = self._sparing(lambda rows=rows: self._embedded(rows))  # type: ignore[misc]
+            found[0, rows], found[1, rows] = posterior.mu, posterior.logvar
+        return Posterior(*self.ranks.total(found))
+
+    def _rounds(self, size: int) -> Iterator[int]:
+        """First rows of this process's blocks of ``size`` particles, in step with the others."""
+        block = size * self.ranks.size
+        for start in range(0, self.data.particle_count, block):
+            self._heed_stop(together=True)
+            first = start + size * self.ranks.launch.rank
+            if first < self.data.particle_count:
+                yield first
+
+    def _embedded(self, rows: slice) -> Posterior:
+        steps = embed(self.model.encoder, self.data, self.device, rows)
         while True:
             try:
                 next(steps)
             except StopIteration as done:
                 posterior: Posterior = done.value
                 return posterior
-            self._heed_stop()
+
+    def _unseen(self, first: int, last: int) -> Tensor:
+        """Squared errors of held-out images of some particles, and how many samples they are."""
+        batch = self.data.batch(torch.arange(first, last), self.device)
+        points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, first), held_out=True)
+        total = 0.0
+        with torch.no_grad(), autocast(self.config.train.precision, self.device):
+            latent = encode(self.model.encoder, batch, training_only=True).mu
+            for part in self._pieces(points):
+                total += float(self._errors(batch, part, latent).double().sum())
+        return torch.tensor([total, points.drawn], dtype=torch.float64)
+
+    def _work(self, position: Position, order: Tensor) -> _Step:
+        size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle
+        rows = order[position.step * size : (position.step + 1) * size]
+        generator = self.generator(position.epoch, position.step + 1)
+        noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
+        uniform = uniforms(len(rows), per_particle, generator)
+        drawn = points_drawn(self._training_images[rows], len(self.data.lattice), per_particle)
+        return _Step(position, rows, noise, uniform, drawn)
+
+    @cached_property
+    def _training_images(self) -> Tensor:
+        owner = torch.from_numpy(self.data.particles.arrays().particle)
+        return torch.bincount(owner[self.data.training], minlength=self.data.particle_count)
+
+    def _kl_alone(self, work: _Step) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for part in work.parts(self.ranks.share(len(work.rows)), self.at_a_time.particles):
+            batch = self.data.batch(work.rows[part], self.device)
+            with torch.no_grad(), autocast(self.config.train.precision, self.device):
+                total += encode(self.model.encoder, batch, training_only=True).kl().double().sum()
+        return total
+
+    def _gradients(self, work: _Step) -> Tensor:
+        """Add this process's share of the gradient; sums of squared error and KL divergence."""
+        self.optimiser.zero_grad(set_to_none=True)
+        sums = torch.zeros(2, dtype=torch.float64)
+        for part in work.parts(self.ranks.share(len(work.rows)), self.at_a_time.particles):
+            sums += self._part(work, part)
+        return sums
+
+    def _part(self, work: _Step, part: slice) -> Tensor:
+        batch = self.data.batch(work.rows[part], self.device)
+        with autocast(self.config.train.precision, self.device):
+            posterior = encode(self.model.encoder, batch, training_only=True)
+        z = posterior.sample(work.noise[part])
+        points = choose_points(batch, work.uniform[part])
+        # The decoder's share is run in pieces against a cut-off copy of z, then z's gradient is
+        # handed on to the encoder: one piece's activations in memory, not the whole step's.
+        latent = z.detach().requires_grad_()
+        errors = sum(
+            self._piece(batch, piece, latent, work.drawn) for piece in self._pieces(points)
+        )
+        kl = posterior.kl().sum()
+        mean = kl / len(work.rows)
+        if work.mean_kl is not None:
+            mean = mean + (work.mean_kl.to(mean) - mean).detach()
+        beta = self.beta(work.position)
+        penalty = kl_term(mean, beta, self.config, self.data.points_per_particle)
+        pulled = torch.zeros_like(z) if latent.grad is None else latent.grad
+        torch.autograd.backward([z, penalty * self._loss_scale], [pulled, None])
+        return torch.tensor([errors, float(kl.detach())], dtype=torch.float64)
+
+    def _agreed(self, sums: Tensor, position: Position) -> Tensor:
+        """Sum gradients and ``sums`` over all processes; nobody goes on with what is not finite."""
+        if self.ranks.size > 1:
+            sums = self._summed(sums)
+        found = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if self._loss_scale != 1.0:
+            torch._foreach_div_(found, self._loss_scale)
+        lost = not bool(sums.isfinite().all())
+        if lost or not bool(torch.stack(torch._foreach_norm(found)).isfinite().all()):
+            self.optimiser.zero_grad(set_to_none=True)
+            raise _diverged(position, "loss" if lost else "gradient")
+        return sums
+
+    def _summed(self, sums: Tensor) -> Tensor:
+        stopping = torch.tensor([float(self.stop())], dtype=torch.float64)
+        together = self.ranks.total(torch.cat([sums, stopping]))
+        if together[-1] > 0:
+            raise StoppedError
+        parameters = list(self.model.parameters())
+        flat = torch.cat([_gradient(parameter).flatten() for parameter in parameters])
+        parts = self.ranks.total(flat).split([parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        return together[:-1]
+
+    def _sparing(self, work: Callable[[], T]) -> T:
+        """Do it; once memory runs out, with half as much at a time."""
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not whose_memory(error):
+                    raise
+                problem = error
+            # Outside the handler: the traceback holds on to what is to be freed.
+            self.at_a_time.halve(problem)
+            del problem
 
     def _pieces(self, points: Points) -> Iterator[Points]:
-        for part in points.chunks(_POINTS_AT_A_TIME[self.device.type]):
+        for part in points.chunks(self.at_a_time.points):
             self._heed_stop()
             yield part
 
-    def _piece(self, batch: TiltBatch, points: Points, latent: torch.Tensor) -> float:
-        loss = self._errors(batch, points, latent).sum() / max(points.drawn, 1)
-        (loss * self._loss_scale).backward()
-        return float(loss.detach())
+    def _piece(self, batch: TiltBatch, points: Points, latent: Tensor, drawn: int) -> float:
+        errors = self._errors(batch, points, latent).sum()
+        (errors * (self._loss_scale / max(drawn, 1))).backward()
+        return float(errors.detach())
 
     @property
     def _loss_scale(self) -> float:
         # float16 holds nothing below 6e-8: gradients are carried a thousand times larger.
         return 1024.0 if self.config.train.precision == "float16" else 1.0
 
-    def _unscale(self) -> None:
-        if self._loss_scale != 1.0:
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    parameter.grad /= self._loss_scale
-
-    def _errors(self, batch: TiltBatch, points: Points, latent: torch.Tensor) -> torch.Tensor:
+    def _errors(self, batch: TiltBatch, points: Points, latent: Tensor) -> Tensor:
         frequencies = point_frequencies(batch, points, self.data.lattice.frequencies)
         with autocast(self.config.train.precision, self.device):
             amplitudes = self.model.decoder(frequencies, latent, points.owner)
         return squared_errors(batch, points, amplitudes)
 
-    def _heed_stop(self) -> None:
-        if self.stop():
+    def _heed_stop(self, *, together: bool = False) -> None:
+        """Stop if asked to; where several processes train, only where all of them can."""
+        if self.ranks.size > 1:
+            if together and self.ranks.any(self.stop()):
+                raise StoppedError
+        elif self.stop():
             raise StoppedError
+
+
+def _gradient(parameter: torch.nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _diverged(position: Position, what: str) -> BadInputError:
+    return BadInputError(
+        f"Training diverged: the {what} is not finite in epoch {position.epoch}, "
+        f"step {position.step + 1}; the run keeps the state that was saved before.",
+        remedy="Train anew with a smaller learning rate, or in float32.",
+        code="diverged",
+    )

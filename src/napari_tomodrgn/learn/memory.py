@@ -1,0 +1,93 @@
+"""Running out of memory: less at a time, and a sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+
+from napari_tomodrgn.errors import BadInputError
+
+# Points decoded at a time: bounds memory, and how long a stop waits.
+_POINTS = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
+_FEWEST_POINTS = 1 << 11
+T = TypeVar("T")
+
+
+@dataclass
+class AtATime:
+    """How many points are decoded, and how many particles of a step computed, at a time.
+
+    Neither changes what a step computes, but for rounding: pieces are added up.
+
+    Attributes
+    ----------
+    points, particles
+        At a time.
+    said
+        What is to be told of it, in sentences.
+    """
+
+    points: int
+    particles: int
+    said: list[str] = field(default_factory=list)
+
+    @classmethod
+    def on(cls, device: torch.device, batch_size: int) -> AtATime:
+        """What a device of this kind usually holds."""
+        return cls(_POINTS[device.type], batch_size)
+
+    def halve(self, error: BaseException) -> None:
+        """Half of both from now on.
+
+        Raises
+        ------
+        BadInputError
+            If it cannot be less, or the memory is the computer's own.
+        """
+        least = self.points <= _FEWEST_POINTS and self.particles == 1
+        if least or whose_memory(error) != "GPU":
+            raise too_much(error) from error
+        self.points = max(self.points // 2, _FEWEST_POINTS)
+        self.particles = max(self.particles // 2, 1)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        self.said.append(
+            f"Out of GPU memory: from now on at most {self.points:,} Fourier samples and "
+            f"{self.particles} particles of a step are computed at a time; the result is the same."
+        )
+
+
+def whose_memory(error: BaseException) -> str:
+    """Whose memory has run out, ``GPU`` or ``computer``; empty if it is another error."""
+    text = str(error).lower()
+    if isinstance(error, torch.OutOfMemoryError) or "mps backend out of memory" in text:
+        return "GPU"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return "computer"
+    return ""
+
+
+def too_much(error: BaseException) -> BadInputError:
+    """The sentence for it."""
+    asked = re.search(r"allocate ([\d.,]+ ?(?:bytes|[KMGT]i?B))", str(error))
+    amount = f" ({asked[1]} more were asked for)" if asked else ""
+    return BadInputError(
+        f"The memory of this {whose_memory(error)} is not enough{amount}.",
+        remedy="Lower the batch size, or the memory for images (data.memory_gb), "
+        "so that they are kept in a file.",
+        code="out-of-memory",
+    )
+
+
+def said_plainly(events: Iterator[T]) -> Iterator[T]:
+    """The same events; that memory has run out is said in a sentence."""
+    try:
+        yield from events
+    except (RuntimeError, MemoryError) as error:
+        if not whose_memory(error):
+            raise
+        raise too_much(error) from error

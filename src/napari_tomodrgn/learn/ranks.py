@@ -1,0 +1,290 @@
+"""The processes that train one model together; a single one, if nobody started more.
+
+`torchrun` and SLURM's `srun` start the same program several times and say in the environment which
+is which. Lightning Fabric reads that and connects them; it is imported only then. Each process
+(*rank*) computes a share of the particles of every step. What they exchange are sums, and a sum is
+the same on every rank, so all of them take the same decisions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_tomodrgn.errors import BadInputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from napari_tomodrgn.learn.events import Event
+
+# How long a rank waits for the others: reading images may take that long between two signs of life.
+_PATIENCE = timedelta(hours=1)
+_GOING, _READY, _FAILED = 0, 1, 2
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """Someone asked to stop; raised and caught within the generators that train."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the environment says of the processes of a run."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+    by: str = ""
+
+
+def launch(environment: Mapping[str, str] | None = None) -> Launch:
+    """Who this process is: by `torchrun`, by SLURM, or alone.
+
+    Raises
+    ------
+    BadInputError
+        If the environment contradicts itself.
+    """
+    given = os.environ if environment is None else environment
+    if "RANK" in given and "WORLD_SIZE" in given:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        found = _numbers(given, names, "torchrun")
+    elif "SLURM_STEP_NUM_TASKS" in given and given.get("SLURM_PROCID") is not None:
+        # Of a step (srun), not of the job: inside sbatch without srun there is one process.
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE")
+        found = _numbers(given, names, "srun")
+    else:
+        return Launch()
+    return found if found.size == 1 else _checked(found, given)
+
+
+def _numbers(given: Mapping[str, str], names: tuple[str, ...], by: str) -> Launch:
+    rank, size, local_rank, local_size = names
+    if int(given.get(size, "1")) == 1:
+        return Launch()
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise BadInputError(
+            f"Started by {by} with {size}={given[size]}, but {missing[0]} is not set.",
+            remedy=_HOW[by],
+            code="bad-launch",
+        )
+    try:
+        return Launch(
+            int(given[rank]), int(given[size]), int(given[local_rank]), int(given[local_size]), by
+        )
+    except ValueError as error:
+        raise BadInputError(
+            f"Started by {by}, but {', '.join(names)} are not all numbers ({error}).",
+            remedy=_HOW[by],
+            code="bad-launch",
+        ) from error
+
+
+_HOW = {
+    "torchrun": "Start with torchrun --nproc-per-node N.",
+    "srun": "Start with srun --nodes N --ntasks-per-node M, or write a script with --slurm.",
+}
+
+
+def _checked(found: Launch, given: Mapping[str, str]) -> Launch:
+    whole = found.size % found.local_size == 0
+    if not (0 <= found.rank < found.size and 0 <= found.local_rank < found.local_size and whole):
+        raise BadInputError(
+            f"Process {found.rank} of {found.size}, {found.local_rank} of {found.local_size} on "
+            "its node: these numbers contradict each other.",
+            remedy=_HOW[found.by] + " Every node needs as many processes.",
+            code="bad-launch",
+        )
+    if found.by == "torchrun" and not {"MASTER_ADDR", "MASTER_PORT"} <= given.keys():
+        raise BadInputError(
+            "Several processes, but MASTER_ADDR or MASTER_PORT is not set.",
+            remedy=_HOW["torchrun"],
+            code="bad-launch",
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train together; one primitive, the sum over all."""
+
+    launch: Launch = field(default_factory=Launch)
+    fabric: Any = None
+
+    @classmethod
+    def join(cls, device: str = "auto") -> Ranks:
+        """Meet the other processes of the environment; at once, if there are none.
+
+        Raises
+        ------
+        BadInputError
+            If the environment contradicts itself, Fabric is absent, or there are too few GPUs.
+        """
+        found = launch()
+        if found.size == 1:
+            return cls()
+        return cls(found, _connected(found, device))
+
+    @property
+    def size(self) -> int:
+        """Number of processes."""
+        return self.launch.size
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that prepares, writes and speaks."""
+        return self.launch.rank == 0
+
+    @property
+    def device(self) -> torch.device | None:
+        """The device of this process; None if alone, as then nothing is prescribed."""
+        device: torch.device | None = None if self.fabric is None else self.fabric.device
+        return device
+
+    def share(self, count: int) -> slice:
+        """Which of ``count`` things are this process's: a run of them, sizes as even as can be."""
+        rank, size = self.launch.rank, self.launch.size
+        return slice(count * rank // size, count * (rank + 1) // size)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over all processes, the same to the bit on each; ``values`` if alone.
+
+        Raises
+        ------
+        BadInputError
+            If another process is gone.
+        """
+        if self.fabric is None:
+            return values
+        try:
+            home = values.device
+            summed: Tensor = self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum")
+            return summed.to(home)
+        except RuntimeError as error:
+            raise BadInputError(
+                f"Another process of this run is gone ({str(error).splitlines()[0]}).",
+                remedy="Its own message says why; go on with --resume.",
+                code="process-gone",
+            ) from error
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so on any process."""
+        import torch
+
+        return bool(self.total(torch.tensor([float(here)]))[0] > 0)
+
+    def agree(self, values: list[float]) -> bool:
+        """Whether all processes have the same numbers."""
+        import torch
+
+        here = torch.tensor(values, dtype=torch.float64)
+        of_first = self.total(here.clone() if self.first else torch.zeros_like(here))
+        return not self.any(not bool((of_first == here).all()))
+
+    def lead(
+        self, steps: Generator[Event, None, T], stop: Callable[[], bool]
+    ) -> Generator[Event, None, T]:
+        """Run what the first process does alone, the others waiting in `follow`.
+
+        With each event the others learn that it goes on, and may ask it to stop.
+        """
+        if self.size == 1 or not self.first:
+            return (yield from steps)
+        while True:
+            try:
+                event = next(steps)
+            except StopIteration as done:
+                value: T = done.value
+                self._beat(_READY, stop=False)
+                return value
+            except BaseException as error:
+                stopped = isinstance(error, StoppedError)
+                self._beat(_GOING if stopped else _FAILED, stop=stopped, heeded=True)
+                raise
+            self._beat(_GOING, stop=stop())
+            try:
+                yield event
+            except BaseException:
+                self._beat(_FAILED, stop=False)
+                raise
+
+    def follow(self, stop: Callable[[], bool]) -> None:
+        """Wait until the first process has done what it does alone.
+
+        Raises
+        ------
+        BadInputError
+            If it failed.
+        """
+        while True:
+            state = self._beat(_GOING, stop=stop())
+            if state == _READY:
+                return
+            if state == _FAILED:
+                raise BadInputError(
+                    "The first process of this run could not prepare it.",
+                    remedy="Its own message says why.",
+                    code="process-gone",
+                )
+
+    def _beat(self, state: int, *, stop: bool, heeded: bool = False) -> int:
+        """Tell the others a state, which only the first may change; all stop if one has to."""
+        import torch
+
+        said = self.total(torch.tensor([float(state), float(stop)]))
+        if said[1] > 0 and not heeded:
+            raise StoppedError
+        return int(said[0])
+
+
+def _connected(found: Launch, device: str) -> Any:
+    """A Fabric of all processes, one device each."""
+    try:
+        import lightning_fabric
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
+    except ImportError as error:
+        raise BadInputError(
+            f"{found.size} processes were started, but Lightning Fabric is not installed.",
+            remedy='Install it: pip install "napari-tomodrgn[cluster]".',
+            code="no-fabric",
+        ) from error
+    import logging
+
+    import torch
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    there = torch.cuda.device_count() if device == "cuda" else found.local_size
+    if there < found.local_size or device not in ("cpu", "cuda"):
+        raise BadInputError(
+            f"{found.local_size} processes on this node, but {there} {device} devices to share.",
+            remedy="Start one process a GPU, each seeing all GPUs of its node, or --device cpu.",
+            code="bad-launch",
+        )
+    environment = TorchElasticEnvironment() if found.by == "torchrun" else SLURMEnvironment()
+    try:
+        fabric = lightning_fabric.Fabric(
+            accelerator=device,
+            devices=found.local_size,
+            num_nodes=found.size // found.local_size,
+            strategy=DDPStrategy(timeout=_PATIENCE),
+            plugins=[environment],
+        )
+        fabric.launch()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise BadInputError(
+            f"{found.size} processes cannot be connected ({str(error).splitlines()[0]}).",
+            remedy=_HOW[found.by],
+            code="bad-launch",
+        ) from error
+    return fabric
