@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ["reading", "star_parse", "simulate", "training", "decoding", "linear"]
+NAMES = ["reading", "star_parse", "simulate", "training", "decoding", "linear", "scatter"]
 
 
 def main() -> int:

@@ -7,8 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui import chart
-from napari_tomodrgn.gui.picking import inside_polygon, nearest
-from napari_tomodrgn.gui.points import RasterPoints, View, VispyPoints, choose_renderer
+from napari_tomodrgn.gui.density import DensityPoints
+from napari_tomodrgn.gui.palette import gradient
+from napari_tomodrgn.gui.picking import inside_polygon, nearest, neighbour
+from napari_tomodrgn.gui.points import Cloud, PointRenderer, RasterPoints, View, radius_px
+from napari_tomodrgn.gui.points_vispy import VispyPoints, is_hardware, make_renderer
 
 SIZE = (320, 240)
 VIEW = View(-1.0, 1.0, -1.0, 1.0)
@@ -18,10 +21,21 @@ def _colours(count: int) -> NDArray[np.uint8]:
     return np.tile(np.array([[255, 160, 20]], np.uint8), (count, 1))
 
 
+def _drawn(
+    renderer: PointRenderer,
+    xy: NDArray[np.float64],
+    colours: NDArray[np.uint8] | None = None,
+    view: View = VIEW,
+) -> NDArray[np.uint8]:
+    renderer.set_points(Cloud.of(xy), _colours(len(xy)) if colours is None else colours)
+    try:
+        return renderer.render(view, SIZE, 1.0)
+    finally:
+        renderer.close()
+
+
 def _raster(xy: NDArray[np.float64], colours: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    renderer = RasterPoints()
-    renderer.set_points(xy, _colours(len(xy)) if colours is None else colours)
-    return renderer.render(VIEW, SIZE, 1.0)
+    return _drawn(RasterPoints(), xy, colours)
 
 
 def test_a_point_is_drawn_where_it_is() -> None:
@@ -52,19 +66,67 @@ def test_colours_are_premultiplied() -> None:
     assert (picture[..., :3].max(axis=-1) <= picture[..., 3]).all()
 
 
-def test_both_renderers_light_the_same_pixels(gl_is_real: str) -> None:
-    xy = np.random.default_rng(1).normal(scale=0.35, size=(12_000, 2))
-    renderer = VispyPoints()
-    renderer.set_points(xy, _colours(len(xy)))
-    picture = renderer.render(VIEW, SIZE, 1.0)
-    renderer.close()
-    one, other = _raster(xy)[..., 3] > 127, picture[..., 3] > 127
+@pytest.mark.parametrize("count", [12_000, 60_000])
+def test_both_renderers_light_the_same_pixels(gl_is_real: str, count: int) -> None:
+    xy = np.random.default_rng(1).normal(scale=0.35, size=(count, 2))
+    xy[::50] = np.nan
+    view = View(-0.9, 0.7, -0.4, 1.2)
+    picture = _drawn(VispyPoints(), xy, view=view)
+    one, other = _drawn(RasterPoints(), xy, view=view)[..., 3] > 127, picture[..., 3] > 127
     assert (one & other).sum() / (one | other).sum() > 0.85
 
 
-def test_the_raster_is_chosen_unless_many_points_meet_a_gpu() -> None:
-    assert isinstance(choose_renderer(10**6, gpu=False), RasterPoints)
-    assert isinstance(choose_renderer(1000, gpu=True), RasterPoints)
+def test_every_disc_is_a_disc_and_the_last_one_wins() -> None:
+    """The running maximum draws what stamping one disc after the other would draw."""
+    count = 30_000  # beyond the smooth ones
+    rng = np.random.default_rng(2)
+    xy, colours = rng.uniform(-1, 1, (count, 2)), rng.integers(0, 255, (count, 3)).astype(np.uint8)
+    picture = _raster(xy, colours)
+    radius = radius_px(count)
+    pixels = np.floor(VIEW.to_pixels(xy, *SIZE)).astype(int)
+    expected = np.zeros((SIZE[1] + 20, SIZE[0] + 20, 3), np.uint8)
+    reach = range(-int(radius), int(radius) + 1)
+    disc = [(dx, dy) for dx in reach for dy in reach if dx * dx + dy * dy <= radius**2]
+    for (column, row), colour in zip(pixels, colours, strict=True):
+        for dx, dy in disc:
+            expected[row + dy + 10, column + dx + 10] = colour
+    differ = (picture[..., :3] != expected[10:-10, 10:-10]).any(axis=-1)
+    assert differ.mean() < 0.002, "but for float32 at the edge of a pixel"
+
+
+def test_far_from_zero_a_point_is_still_where_it_is() -> None:
+    """Å coordinates of a tomogram, zoomed in to a tenth of an Å."""
+    xy = np.array([[61234.04, 5.0], [61234.06, 5.0], [61334.0, 6.0]])
+    view = View(61234.0, 61234.1, 4.0, 6.0)
+    cloud = Cloud.of(xy)
+    a, b, _, _ = cloud.transform(view, *SIZE)
+    np.testing.assert_allclose(cloud.x[:2] * a + b, [128, 192], atol=1.0)
+
+
+def test_density_counts_every_point_in_view_once() -> None:
+    """One cell holds 99 points, one holds one: the table's two ends, and nothing else is lit."""
+    xy = np.array([[0.5, 0.5]] * 99 + [[-0.5, -0.5], [5.0, 0.0], [np.nan, 0.0]])
+    picture = _drawn(DensityPoints(), xy)
+    assert picture[60, 240, :3].tolist() == gradient()[-1].tolist()
+    step = round(np.log(2) / np.log(100) * (len(gradient()) - 1))
+    assert picture[180, 80, :3].tolist() == gradient()[step].tolist()
+    assert (picture[..., 3] > 0).sum() == 2 * 2 * 2, "two cells of two pixels square"
+
+
+def test_density_of_coloured_points_is_their_mean_colour() -> None:
+    colours = np.array([[200, 0, 0], [0, 100, 0]], np.uint8)
+    picture = _drawn(DensityPoints(), np.full((2, 2), 0.5), colours)
+    assert picture[60, 240].tolist() == [100, 50, 0, 255]
+
+
+def test_the_raster_is_chosen_where_opengl_is_software(gl_is_real: str) -> None:
+    assert not is_hardware("llvmpipe (LLVM 15.0.6, 256 bits)")
+    assert is_hardware("NVIDIA H100 PCIe/PCIe/SSE2")
+    assert isinstance(make_renderer(1000, density=False), RasterPoints)
+    assert isinstance(make_renderer(1000, density=True), DensityPoints)
+    large = make_renderer(10**6, density=False)
+    assert isinstance(large, VispyPoints if is_hardware(gl_is_real) else RasterPoints)
+    large.close()
 
 
 def test_view_of_a_cloud_without_extent() -> None:
@@ -85,11 +147,34 @@ def test_to_plane_undoes_to_pixels() -> None:
     assert VIEW.to_plane(pixel[0], pixel[1], 300, 200) == pytest.approx((0.3, 0.7))
 
 
+def _in_pixels(pixels: NDArray[np.float64]) -> tuple[Cloud, tuple[float, ...]]:
+    """The cloud, and the transform that takes it to these pixels."""
+    cloud = Cloud.of(pixels * [1, -1])
+    return cloud, cloud.transform(View(0.0, 320.0, -240.0, 0.0), *SIZE)
+
+
 def test_nearest_takes_the_topmost_within_reach() -> None:
-    pixels = np.array([[10.0, 10.0], [30.0, 10.0], [30.0, 10.0], [np.nan, 0.0]])
-    assert nearest(pixels, (28, 11), 10) == 2
-    assert nearest(pixels, (200, 200), 10) == -1
-    assert nearest(np.zeros((0, 2)), (0, 0), 10) == -1
+    cloud, transform = _in_pixels(np.array([[10.0, 10], [30, 10], [30, 10], [np.nan, 0]]))
+    assert nearest(cloud, transform, (28, 11), 10) == 2
+    assert nearest(cloud, transform, (200, 200), 10) == -1
+    assert nearest(*_in_pixels(np.zeros((0, 2))), (0, 0), 10) == -1
+
+
+def test_nearest_is_the_nearest_of_many() -> None:
+    pixels = np.random.default_rng(4).uniform(0, 240, (100_000, 2))
+    cloud, transform = _in_pixels(pixels)
+    for at in ((33.3, 120.0), (239.0, 1.0), (120.25, 77.75)):
+        found = nearest(cloud, transform, at, 10)
+        distances = np.linalg.norm(pixels - at, axis=1)
+        assert distances[found] == pytest.approx(distances.min(), abs=1e-3)
+
+
+def test_the_next_point_lies_in_that_direction() -> None:
+    pixels = np.array([[100.0, 100], [120, 105], [110, 130], [60, 100], [np.nan, 5], [104, 97]])
+    cloud, transform = _in_pixels(pixels)
+    found = [neighbour(cloud, transform, 0, step) for step in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    assert found == [5, 3, 2, -1]
+    assert neighbour(cloud, transform, 3, (-1, 0)) == -1
 
 
 def test_lasso_is_exact() -> None:
@@ -98,13 +183,14 @@ def test_lasso_is_exact() -> None:
     angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     radius = 70 + 30 * np.sin(5 * angles)
     corners = list(zip(160 + radius * np.cos(angles), 120 + radius * np.sin(angles), strict=True))
-    found = inside_polygon(pixels, corners, SIZE)
+    cloud, transform = _in_pixels(pixels)
+    found = inside_polygon(cloud, transform, corners, SIZE)
     path = pytest.importorskip("skimage.measure").points_in_poly(pixels, corners)
     np.testing.assert_array_equal(found, path)
 
 
 def test_a_line_encloses_nothing() -> None:
-    assert not inside_polygon(np.ones((3, 2)), [(0, 0), (5, 5)], SIZE).any()
+    assert not inside_polygon(*_in_pixels(np.ones((3, 2))), [(0, 0), (5, 5)], SIZE).any()
 
 
 @pytest.mark.parametrize(

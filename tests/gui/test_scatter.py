@@ -121,10 +121,73 @@ def test_a_lasso_selects_what_it_encloses(view: LatentView, qtbot: Any) -> None:
     assert heard.args[0].mask.tolist() == [False, False, True, True]
     assert heard.args[0].how == "add"
     for held, how in ((Qt.KeyboardModifier.AltModifier, "subtract"), (PLAIN, "replace")):
-        view.lasso_tool = True
+        view.set_tool("lasso")
         with qtbot.waitSignal(view.lassoed) as heard:
             _drag(view, corners, held)
         assert heard.args[0].how == how
+
+
+def _around(view: LatentView, *indices: int, margin: int = 9) -> list[QPoint]:
+    """The corners of a box around points, in a way that a pointer might go."""
+    places = [view.position_of(index) for index in indices]
+    x = [place.x() for place in places]
+    y = [place.y() for place in places]
+    left, right = round(min(x)) - margin, round(max(x)) + margin
+    top, bottom = round(min(y)) - margin, round(max(y)) + margin
+    return [QPoint(left, top), QPoint(right, top), QPoint(right, bottom), QPoint(left, bottom)]
+
+
+def test_a_rectangle_is_drawn_from_corner_to_corner(view: LatentView, qtbot: Any) -> None:
+    view.set_tool("rectangle")
+    corners = _around(view, 1, 2)
+    with qtbot.waitSignal(view.lassoed) as heard, qtbot.assertNotEmitted(view.view_changed):
+        _drag(view, [corners[0], corners[2]], SHIFT | Qt.KeyboardModifier.ControlModifier)
+    assert heard.args[0].mask.tolist() == [False, True, True, False]
+    assert heard.args[0].how == "intersect"
+
+
+def test_a_polygon_is_clicked_and_closed(view: LatentView, qtbot: Any) -> None:
+    view.set_tool("polygon")
+    view.how = "add"
+    corners = _around(view, 0, 3)
+    astray = QPoint(corners[0].x(), corners[0].y() - 60)
+    with qtbot.assertNotEmitted(view.lassoed):
+        for corner in (*corners, astray):
+            QTest.mouseClick(view, LEFT, pos=corner)
+            QTest.mouseMove(view, corner)
+        QTest.keyClick(view, Qt.Key.Key_Backspace)
+    with qtbot.waitSignal(view.lassoed) as heard:
+        QTest.keyClick(view, Qt.Key.Key_Return)
+    assert heard.args[0].mask.tolist() == [True, False, False, True]
+    assert heard.args[0].how == "add"
+    with qtbot.assertNotEmitted(view.lassoed):
+        QTest.mouseClick(view, LEFT, pos=corners[0])
+        QTest.keyClick(view, Qt.Key.Key_Escape)
+        QTest.keyClick(view, Qt.Key.Key_Return)
+
+
+def test_a_drawn_path_is_told_in_units_of_the_axes(view: LatentView, qtbot: Any) -> None:
+    view.set_tool("path")
+    way = [view.position_of(index).toPoint() for index in (0, 1, 2)]
+    with qtbot.waitSignal(view.path_drawn) as heard:
+        _drag(view, way)
+    drawn = heard.args[0]
+    np.testing.assert_allclose(drawn[[0, -1]], POINTS[[0, 2]], atol=0.02)
+    np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], atol=0.02)
+
+
+def test_arrow_keys_tell_a_step_and_home_shows_all(view: LatentView, qtbot: Any) -> None:
+    with qtbot.waitSignal(view.stepped) as heard:
+        QTest.keyClick(view, Qt.Key.Key_Up)
+    assert heard.args == [0, -1, False]
+    assert view.next_to(3, 0, -1) == 2
+    assert view.next_to(2, 0, -1) == -1
+    QTest.keyClick(view, Qt.Key.Key_Plus)
+    assert not view.shows_all
+    view.reveal(2)
+    assert view.view.x_max >= 1 and view.view.y_max >= 1
+    QTest.keyClick(view, Qt.Key.Key_Home)
+    assert view.shows_all
 
 
 def test_points_axes_ring_and_fading_are_painted(view: LatentView) -> None:

@@ -49,9 +49,11 @@ def test_lassos_add_and_subtract_and_all_of_it_can_be_undone(
     _lasso(widget, [7], "add")
     _lasso(widget, [2], "subtract")
     assert _rows(widget) == [1, 3, 7]
+    _lasso(widget, [3, 7, 9], "intersect")
+    assert _rows(widget) == [3, 7]
     QTest.mouseClick(tools.invert, LEFT)
-    assert len(_rows(widget)) == 21
-    for expected in ([1, 3, 7], [1, 2, 3, 7], [1, 2, 3], []):
+    assert len(_rows(widget)) == 22
+    for expected in ([3, 7], [1, 3, 7], [1, 2, 3, 7], [1, 2, 3], []):
         QTest.mouseClick(tools.undo, LEFT)
         assert _rows(widget) == expected
     assert not tools.undo.isEnabled()

@@ -25,6 +25,7 @@ class ChartColours:
     line: str = "#6a6f7a"
     grid: str = "#2b3038"
     accent: str = "#ffb000"
+    highlight: str = "#4a5fb4"  # behind what is switched on
 
 
 def ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -97,16 +98,24 @@ def paint_ring(painter: QPainter, at: QPointF, radius: float, colour: str) -> No
         painter.drawEllipse(at, radius, radius)
 
 
-def paint_line(painter: QPainter, pixels: NDArray[Any], colour: str) -> None:
-    """A line through places (place, 2), with a dot at each."""
+def paint_line(
+    painter: QPainter,
+    pixels: NDArray[Any],
+    colour: str,
+    weak: NDArray[np.bool_] | None = None,
+    weak_colour: str = "",
+) -> None:
+    """A line through places (place, 2), with a dot at each, of another colour at the weak ones."""
     places = [QPointF(float(x), float(y)) for x, y in pixels]
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for pen in (QPen(QColor(0, 0, 0, 170), 3.5), QPen(QColor(colour), 1.5)):
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(places))
-    painter.setBrush(QColor(colour))
-    for place in places:
-        painter.drawEllipse(place, 2.0, 2.0)
+    for row, place in enumerate(places):
+        faint = weak is not None and bool(weak[row])
+        painter.setPen(QPen(QColor(colour), 1.0))
+        painter.setBrush(QColor(weak_colour if faint else colour))
+        painter.drawEllipse(place, 2.5, 2.5)
 
 
 def paint_cross(painter: QPainter, at: NDArray[Any], colour: str) -> None:
@@ -118,13 +127,20 @@ def paint_cross(painter: QPainter, at: NDArray[Any], colour: str) -> None:
         painter.drawLine(QPointF(x, y - reach), QPointF(x, y + reach))
 
 
-def paint_lasso(painter: QPainter, corners: list[tuple[float, float]], colour: str) -> None:
-    """The line being drawn, with a faint fill."""
+def paint_outline(
+    painter: QPainter, corners: list[tuple[float, float]], colour: str, *, closed: bool = True
+) -> None:
+    """The line being drawn, with a faint fill where it is a closed one."""
     fill = QColor(colour)
     fill.setAlpha(40)
     painter.setPen(QPen(QColor(colour), 1.5, Qt.PenStyle.DashLine))
-    painter.setBrush(fill)
-    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]))
+    line = QPolygonF([QPointF(x, y) for x, y in corners])
+    if closed:
+        painter.setBrush(fill)
+        painter.drawPolygon(line)
+    else:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPolyline(line)
 
 
 def paint_tag(

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy import QtGui
-from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.axis_controls import AxisControls
 from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.folding import FoldingRow
 from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
 from napari_tomodrgn.gui.palette import colour_column, colours_of
 from napari_tomodrgn.gui.path_controls import PathControls
+from napari_tomodrgn.gui.points_vispy import MANY, make_renderer
 from napari_tomodrgn.gui.qt import Signal, make_label
 from napari_tomodrgn.gui.scatter import Click, Lassoed, LatentView
 from napari_tomodrgn.gui.selecting import combined
-from napari_tomodrgn.gui.selection_tools import SelectionTools
+from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.volume_controls import VolumeControls
 from napari_tomodrgn.session import (
     SELECTIONS,
@@ -33,6 +35,9 @@ from napari_tomodrgn.session import (
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
 _ONE_COLOUR = "one colour"
+_SIDE_WIDTH = 200
+# Share of the view that Alt and an arrow key go.
+_STEP = 0.025
 
 
 class LatentPanel(QWidget):
@@ -48,21 +53,24 @@ class LatentPanel(QWidget):
         self.view = LatentView()
         self.view.set_hint(_HINT)
         self.legend = Legend()
-        self.x_axis, self.y_axis, self.colour = QComboBox(), QComboBox(), QComboBox()
+        self.axes = AxisControls()
+        self.x_axis, self.y_axis, self.colour = self.axes.x_box, self.axes.y_box, self.axes.colour
         self.status = make_label()
         self.tools = SelectionTools()
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
         self.volumes = VolumeControls(session)
         self.path = PathControls(session)
-        middle = QVBoxLayout()
-        middle.setSpacing(3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 4)
+        layout.setSpacing(3)
+        layout.addWidget(FoldingRow(self.axes, self.tools))
+        middle = QHBoxLayout()
         middle.addWidget(self.view, 1)
-        for row in (self.volumes, self.path):
-            middle.addWidget(row)
+        middle.addWidget(self._side())
         layout.addLayout(middle, 1)
-        layout.addWidget(self._side())
+        layout.addWidget(FoldingRow(self.path, self.volumes))
+        self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
         self._shown_run: Any = None
+        self._sized_for: Any = None  # the run whose size chose points or density
         self._zoomed = False
         # Several fields change together when a run is opened: they are drawn once, together.
         self._redraw = QTimer(self)
@@ -75,6 +83,8 @@ class LatentPanel(QWidget):
         """Take the colours of the theme."""
         self.view.set_theme(theme)
         self.legend.set_theme(theme)
+        self.axes.set_theme(theme.text, theme.highlight)
+        self.tools.set_theme(theme.text, theme.highlight)
 
     def event(self, event: Any) -> bool:
         """Tell when napari takes the panel out of its dock, which deletes the dock."""
@@ -107,28 +117,18 @@ class LatentPanel(QWidget):
         self.view.set_labels(*(axis_label(table, name) for name in axes))
         self.view.set_points(xy, colours_of(shade, len(table)), keep_view=keep)
         self._zoomed = keep
+        if shown[0] != self._sized_for:
+            self._sized_for = shown[0]
+            self.axes.density.setChecked(len(table) > MANY)
+        self._choose_renderer(self.axes.density.isChecked())
         self.legend.set_column(shade)
         self._mark()
 
     def _side(self) -> QWidget:
         side = QWidget()
-        side.setFixedWidth(210)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        for label, box, tip in (
-            ("x", self.x_axis, "What the horizontal axis shows"),
-            ("y", self.y_axis, "What the vertical axis shows"),
-            ("Colour", self.colour, "What colours the points, and the volume on show"),
-        ):
-            box.setToolTip(tip)
-            box.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            form.addRow(label, box)
+        side.setFixedWidth(_SIDE_WIDTH)
         layout = QVBoxLayout(side)
-        layout.setContentsMargins(6, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addWidget(self.tools)
+        layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
         layout.addWidget(self.status)
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
@@ -139,20 +139,21 @@ class LatentPanel(QWidget):
         self.view.hovered.connect(self._on_hover)
         self.view.lassoed.connect(self._on_lasso)
         self.view.view_changed.connect(self._on_view_changed)
-        self.tools.lasso_toggled.connect(self._use_lasso)
+        self.view.stepped.connect(self._on_step)
+        self.tools.tool_chosen.connect(self.view.set_tool)
+        self.tools.how_chosen.connect(self._on_how)
         for keys, verb in self.tools.shortcuts():
-            shortcut = _shortcut(keys, self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(verb)
-        self.x_axis.activated.connect(self._choose_axes)
-        self.y_axis.activated.connect(self._choose_axes)
-        self.colour.activated.connect(self._choose_colour)
+            add_shortcut(keys, self, verb)
+        self.axes.axes_chosen.connect(self._choose_axes)
+        self.axes.colour_chosen.connect(self._choose_colour)
+        self.axes.density_toggled.connect(self._choose_renderer)
+        self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
         for name in ("latents", "extras", "axes", "colour", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
         for name in ("pinned", "point", "path"):
             getattr(events, name).connect(self._mark_places)
-        events.focused.connect(self._mark)
+        events.focused.connect(self._mark_focused)
         events.selection.connect(self._mark)
         events.hovered.connect(self._mark_hovered)
         events.training.connect(self._training_changed)
@@ -171,25 +172,19 @@ class LatentPanel(QWidget):
         colours = [_ONE_COLOUR, *([SELECTIONS] if self._session.selections else [])]
         session = self._session
         colours += colour_names(self._session.latents, session.particles, session.extras)
-        for box, words, chosen in (
-            (self.x_axis, names, axes[0]),
-            (self.y_axis, names, axes[1]),
-            (self.colour, colours, self._session.colour or _ONE_COLOUR),
-        ):
-            with QSignalBlocker(box):
-                if [box.itemText(row) for row in range(box.count())] != words:
-                    box.clear()
-                    box.addItems(words)
-                box.setCurrentText(chosen)
+        self.axes.fill(names, axes, colours, session.colour or _ONE_COLOUR)
 
     def _mark(self, *_: Any) -> None:
         table = self._session.latents
         if table is None or len(self.view.points) != len(table):
             return
-        self.view.set_focused(self._index_of(self._session.focused))
+        self._mark_focused()
         self.view.set_selected(mask_of(table, self._session.selection))
         self._mark_places()
         self._tell_counts()
+
+    def _mark_focused(self, *_: Any) -> None:
+        self.view.set_focused(self._index_of(self._session.focused))
 
     def _mark_places(self, *_: Any) -> None:
         """Rings of pinned particles, the trajectory, the free point on show."""
@@ -248,20 +243,46 @@ class LatentPanel(QWidget):
             names = frozenset(str(name) for name in table.index[lasso.mask])
             self._session.selection = combined(self._session.selection, names, lasso.how)
 
-    def _use_lasso(self, on: bool) -> None:
-        self.view.lasso_tool = on
+    def _on_how(self, how: str) -> None:
+        self.view.how = how
+
+    def _on_step(self, right: int, down: int, along: bool) -> None:
+        """An arrow key: the next particle in that direction; along the axis, the place beside."""
+        session, view = self._session, self.view
+        here = self._index_of(session.focused)
+        if along:
+            x, y = self._shown_place(here)
+            shown = view.view
+            x += right * _STEP * (shown.x_max - shown.x_min)
+            y -= down * _STEP * (shown.y_max - shown.y_min)
+            self.place_requested.emit(view.points, (x, y))
+            return
+        found = view.next_to(here, right, down)
+        if found >= 0:
+            view.reveal(found)
+            session.path = None
+            session.focused = self._identity(found)
+            session.point = None
+
+    def _shown_place(self, focused: int) -> tuple[float, float]:
+        """Where the volume on show is in the chart."""
+        place = self.view.place
+        if place is None:
+            place = self.view.points[focused] if focused >= 0 else np.zeros(2)
+        return float(place[0]), float(place[1])
+
+    def _choose_renderer(self, density: bool) -> None:
+        wanted = (density, len(self.view.points) > MANY)
+        if wanted != self._drawn_as:
+            self._drawn_as = wanted
+            self.view.set_renderer(make_renderer(len(self.view.points), density=density))
 
     def _on_view_changed(self, _view: object) -> None:
         self._zoomed = not self.view.shows_all
 
-    def _choose_axes(self, _row: int) -> None:
-        self._session.axes = (self.x_axis.currentText(), self.y_axis.currentText())
+    def _choose_axes(self) -> None:
+        self._session.axes = self.axes.axes
 
-    def _choose_colour(self, _row: int) -> None:
+    def _choose_colour(self) -> None:
         chosen = self.colour.currentText()
         self._session.colour = "" if chosen == _ONE_COLOUR else chosen
-
-
-def _shortcut(keys: Any, owner: QWidget) -> Any:
-    gui: Any = QtGui  # qtpy's stubs leave QShortcut out
-    return gui.QShortcut(keys, owner)

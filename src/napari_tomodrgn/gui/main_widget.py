@@ -179,6 +179,7 @@ class MainWidget(QWidget):
             line=theme.secondary.as_hex(format="long"),
             grid=theme.foreground.as_hex(format="long"),
             accent=theme.warning.as_hex(format="long"),
+            highlight=theme.current.as_hex(format="long"),
         )
         for panel in (self.latent, self.training, self.validation):
             panel.set_theme(colours)

@@ -1,13 +1,14 @@
 """Points in, picture out: the renderers behind the scatter.
 
 The scatter is a plain widget that blits such a picture, because a GL canvas inside a dock loses
-its context when the dock floats. `RasterPoints` needs numpy only and is quick up to about a million
-points; `VispyPoints` draws in a hidden canvas that is never moved to another window.
+its context when the dock floats. `RasterPoints` needs numpy only and draws a million points in some
+tens of milliseconds; `density.DensityPoints` counts them instead; `points_vispy.VispyPoints` draws
+in a hidden canvas that is never moved to another window.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,8 @@ ByteArray = NDArray[np.uint8]
 
 # Up to this many points each is a smooth disc with a rim; beyond it, a few plain pixels.
 _SMOOTH_LIMIT = 8_000
-_VISPY_FROM = 200_000
+# Points that are asked for the extent of a cloud.
+_SAMPLE = 10_000
 # Brightness of the rim of a point, which sets touching points apart.
 _RIM = 0.45
 
@@ -76,11 +78,79 @@ class View:
         return cls(float(low[0]), float(high[0]), float(low[1]), float(high[1]))
 
 
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Positions as they are drawn and picked: float32, near 0, infinite where there is none.
+
+    A coordinate of 60,000 Å has too few digits left in float32 to zoom into; measured from the
+    middle of the cloud in units of its extent it has them.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    middle: tuple[float, float]
+    extent: tuple[float, float]
+
+    @classmethod
+    def of(cls, xy: FloatArray) -> Cloud:
+        """The cloud of positions (point, 2)."""
+        columns, middle, extent = [], [], []
+        for values in (xy[:, 0], xy[:, 1]):
+            finite = np.isfinite(values)
+            some = values[finite][:: max(1, len(values) // _SAMPLE)]
+            # Percentiles: a single value of 1e30 must not take the digits of all others.
+            low, high = np.percentile(some, [10, 90]) if len(some) else (0.0, 0.0)
+            if high <= low and len(some):
+                low, high = float(some.min()), float(some.max())
+            middle.append(float(low + high) / 2)
+            extent.append(float(high - low) or 1.0)
+            with np.errstate(over="ignore"):
+                scaled = ((values - middle[-1]) / extent[-1]).astype(np.float32)
+            scaled[~finite] = np.inf
+            columns.append(scaled)
+        return cls(columns[0], columns[1], (middle[0], middle[1]), (extent[0], extent[1]))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def taken(self, order: NDArray[np.integer]) -> Cloud:
+        """The same points in another order, or some of them."""
+        return replace(self, x=self.x[order], y=self.y[order])
+
+    def transform(self, view: View, width: float, height: float) -> tuple[float, ...]:
+        """Numbers ``a, b, c, d``: a point is ``a x + b`` from the left, ``c y + d`` from above."""
+        per_x = width / (view.x_max - view.x_min)
+        per_y = height / (view.y_max - view.y_min)
+        return (
+            per_x * self.extent[0],
+            per_x * (self.middle[0] - view.x_min),
+            -per_y * self.extent[1],
+            per_y * (view.y_max - self.middle[1]),
+        )
+
+    def cells(self, transform: tuple[float, ...], size: tuple[int, int]) -> NDArray[np.intp]:
+        """Flat indices into an image of ``size`` (width, height), its outermost ring for the rest.
+
+        Points outside, and those without a position, fall into the ring, so that none has to be
+        looked for and left out.
+        """
+        a, b, c, d = (np.float32(part) for part in transform)
+        width, height = size
+        column, row = self.x * a, self.y * c
+        for values, offset, edge in ((column, b, width), (row, d, height)):
+            values += offset
+            np.clip(values, 0, edge - 1, out=values)
+        flat = row.astype(np.intp)
+        flat *= width
+        flat += column.astype(np.int32)
+        return flat
+
+
 class PointRenderer(Protocol):
     """Draws points into an image."""
 
-    def set_points(self, xy: FloatArray, colours: ByteArray) -> None:
-        """Take positions (point, 2) and colours (point, 3), 0…255; later points lie on top."""
+    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
+        """Take positions and colours (point, 3), 0…255; later points lie on top."""
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give an RGBA image, premultiplied, of ``size`` (width, height) device pixels."""
@@ -91,158 +161,83 @@ class PointRenderer(Protocol):
 
 def radius_px(count: int) -> float:
     """Radius of a point in logical pixels: small sets get large points."""
-    return float(np.interp(np.log10(max(count, 1)), [2.0, 3.0, 4.0, 5.0], [5.0, 4.0, 2.6, 1.5]))
+    return float(
+        np.interp(np.log10(max(count, 1)), [2.0, 3.0, 4.0, 5.0, 6.0], [5.0, 4.0, 2.6, 1.5, 1.0])
+    )
 
 
 class RasterPoints:
-    """Discs drawn by indexing into an image: numpy only, the same on every machine."""
+    """Discs drawn by indexing into an image: numpy only, the same on every machine.
+
+    Each point writes its number at its centre, later ones over earlier ones; then the numbers are
+    spread to discs by a running maximum over the image, which costs the same for any number of
+    points and leaves the last point on top wherever two meet.
+    """
 
     def __init__(self) -> None:
-        self.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
+        self.set_points(Cloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
-    def set_points(self, xy: FloatArray, colours: ByteArray) -> None:
+    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
         """Take positions and colours."""
-        self._xy = np.ascontiguousarray(xy, np.float32)
-        opaque = np.full((len(colours), 1), 255, np.uint8)
-        self._packed = np.hstack([colours[:, :3], opaque]).view(np.uint32).ravel()
-        self._colours = colours[:, :3].astype(np.float32)
+        self._cloud = cloud
+        self._numbers = np.arange(len(cloud), dtype=np.int32)
+        # One row more: what no point covers has the number -1.
+        self._packed = np.zeros(len(cloud) + 1, np.uint32)
+        bytes_of = self._packed[:-1].view(np.uint8).reshape(-1, 4)
+        bytes_of[:, :3], bytes_of[:, 3] = colours[:, :3], 255
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""
+        smooth = len(self._cloud) <= _SMOOTH_LIMIT
+        radius = radius_px(len(self._cloud)) * pixel_ratio
+        reach = radius + 0.6 if smooth else radius
+        pad = int(np.ceil(reach)) + 2  # so wide that a disc in the outermost ring is not seen
         width, height = size
-        radius = radius_px(len(self._xy)) * pixel_ratio
-        pixels = view.to_pixels(self._xy, width, height)
-        low, high = -radius - 1, np.array([width, height]) + radius
-        # NaN compares false, so points without a value are left out here.
-        inside = ((pixels > low) & (pixels < high)).all(axis=1)
-        if len(self._xy) <= _SMOOTH_LIMIT:
-            return self._smooth(pixels[inside], self._colours[inside], size, radius)
-        return self._plain(pixels[inside], self._packed[inside], size, radius)
+        a, b, c, d = self._cloud.transform(view, width, height)
+        page = (width + 2 * pad, height + 2 * pad)
+        owner = np.full(page[0] * page[1], -1, np.int32)
+        owner[self._cloud.cells((a, b + pad, c, d + pad), page)] = self._numbers
+        spread = _spread(owner.reshape(page[1], page[0]), reach)
+        owner = np.ascontiguousarray(spread[pad : pad + height, pad : pad + width])
+        if smooth:
+            return self._smooth(owner, (a, b, c, d), radius)
+        return self._packed[owner].view(np.uint8).reshape(height, width, 4)
 
     def close(self) -> None:
         """Nothing is held."""
 
-    @staticmethod
-    def _plain(
-        pixels: FloatArray, packed: NDArray[np.uint32], size: tuple[int, int], radius: float
-    ) -> ByteArray:
-        page = _Page(size, radius)
-        flat = np.zeros(page.area, np.uint32)
-        start = page.cells(pixels)
-        for dy, dx in _disc(radius):
-            flat[start + (dy * page.width + dx)] = packed
-        return page.cropped(flat)
-
-    @staticmethod
     def _smooth(
-        pixels: FloatArray, colours: FloatArray, size: tuple[int, int], radius: float
+        self, owner: NDArray[np.int32], transform: tuple[float, ...], radius: float
     ) -> ByteArray:
-        """Anti-aliased discs with a dark rim, the later point on top wherever two meet."""
-        page = _Page(size, radius + 1.0)
-        owner = np.full(page.area, -1, np.int32)
-        start, number = page.cells(pixels), np.arange(len(pixels), dtype=np.int32)
-        for dy, dx in _disc(radius + 1.0):
-            target = start + (dy * page.width + dx)
-            # Repeated targets keep the last, that is the greatest, number.
-            owner[target] = np.maximum(owner[target], number)
-        lit = np.flatnonzero(owner >= 0).astype(np.int32)
-        points = owner[lit]
-        centres = pixels[points] + (page.pad - 0.5)
-        away = np.stack([lit % page.width, lit // page.width], axis=1) - centres
-        distance = np.hypot(away[:, 0], away[:, 1])
+        """Anti-aliased discs with a dark rim."""
+        height, width = owner.shape
+        lit = np.flatnonzero(owner.ravel() >= 0).astype(np.int32)
+        points = owner.ravel()[lit]
+        a, b, c, d = (np.float32(part) for part in transform)
+        dx = lit % width - (self._cloud.x[points] * a + b - np.float32(0.5))
+        dy = lit // width - (self._cloud.y[points] * c + d - np.float32(0.5))
+        distance = np.hypot(dx, dy)
         alpha = np.clip(radius + 0.5 - distance, 0.0, 1.0)
         core = np.clip(radius - 0.7 - distance, 0.0, 1.0)
         shade = (_RIM + (1.0 - _RIM) * core) * alpha
-        rgba = np.empty((len(lit), 4), np.uint8)
-        rgba[:, :3] = colours[points] * shade[:, None]
+        rgba = self._packed[points].view(np.uint8).reshape(-1, 4) * shade[:, None]
         rgba[:, 3] = 255 * alpha
-        flat = np.zeros(page.area, np.uint32)
-        flat[lit] = rgba.view(np.uint32).ravel()
-        return page.cropped(flat)
+        picture = np.zeros((height * width, 4), np.uint8)
+        picture[lit] = rgba
+        return picture.reshape(height, width, 4)
 
 
-class _Page:
-    """An image with a border as wide as a disc, so that no disc has to be clipped."""
-
-    def __init__(self, size: tuple[int, int], radius: float) -> None:
-        self.size = size
-        self.pad = 2 * int(np.ceil(radius)) + 2
-        self.width = size[0] + 2 * self.pad
-        self.area = self.width * (size[1] + 2 * self.pad)
-
-    def cells(self, pixels: FloatArray) -> NDArray[np.int32]:
-        """Flat indices of the pixels that the positions fall into."""
-        whole = np.floor(pixels).astype(np.int32) + self.pad
-        return whole[:, 1] * np.int32(self.width) + whole[:, 0]
-
-    def cropped(self, flat: NDArray[np.uint32]) -> ByteArray:
-        """The image without its border, as RGBA bytes."""
-        pad, (width, height) = self.pad, self.size
-        inner = flat.reshape(-1, self.width)[pad : pad + height, pad : pad + width]
-        return np.ascontiguousarray(inner).view(np.uint8).reshape(height, width, 4)
-
-
-def _disc(radius: float) -> list[tuple[int, int]]:
-    reach = int(np.ceil(radius))
-    span = range(-reach, reach + 1)
-    return [(dy, dx) for dy in span for dx in span if dx * dx + dy * dy <= radius * radius]
-
-
-class VispyPoints:
-    """Markers in a hidden OpenGL canvas, for large sets where there is a real GPU."""
-
-    def __init__(self) -> None:
-        from vispy import scene
-
-        self._canvas: Any = scene.SceneCanvas(size=(8, 8), show=False, bgcolor=(0, 0, 0, 0))
-        # Makes the context valid although the canvas is never shown.
-        self._canvas.native.grabFramebuffer()
-        self._size = (8, 8)
-        self._box = self._canvas.central_widget.add_view()
-        self._box.camera = scene.PanZoomCamera()
-        self._markers: Any = scene.visuals.Markers(parent=self._box.scene, antialias=0)
-        self.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
-
-    def set_points(self, xy: FloatArray, colours: ByteArray) -> None:
-        """Take positions and colours."""
-        keep = np.isfinite(xy).all(axis=1)
-        self._xy = np.ascontiguousarray(xy[keep], np.float32)
-        self._colours = colours[keep, :3].astype(np.float32) / 255
-        self._radius = radius_px(len(xy))
-        self._drawn_size = 0.0
-
-    def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
-        """Give the RGBA image."""
-        self._hand_over(2 * self._radius * pixel_ratio + 1)
-        self._resize(size)
-        width, height = view.x_max - view.x_min, view.y_max - view.y_min
-        self._box.camera.rect = (view.x_min, view.y_min, width, height)
-        image = np.asarray(self._canvas.render(size=size, alpha=True), np.uint8)
-        return np.ascontiguousarray(image)
-
-    def _resize(self, size: tuple[int, int]) -> None:
-        if size != self._size:
-            self._size = size
-            self._canvas.size = size
-            # A hidden widget gets no resize event of its own; without the size in pixels vispy
-            # would go on drawing into the few that it began with.
-            self._canvas.native._vispy_set_physical_size(*size)
-            self._canvas.events.resize(size=size, physical_size=size)
-
-    def _hand_over(self, diameter: float) -> None:
-        """Give points to OpenGL where they, or their size on this screen, have changed."""
-        self._markers.visible = len(self._xy) > 0
-        if len(self._xy) and diameter != self._drawn_size:
-            self._drawn_size = diameter
-            self._markers.set_data(
-                pos=self._xy, face_color=self._colours, edge_width=0, size=diameter
-            )
-
-    def close(self) -> None:
-        """Close the hidden canvas."""
-        self._canvas.close()
-
-
-def choose_renderer(count: int, *, gpu: bool) -> PointRenderer:
-    """The renderer for so many points; ``gpu`` says whether OpenGL is drawn by hardware."""
-    return VispyPoints() if gpu and count > _VISPY_FROM else RasterPoints()
+def _spread(owner: NDArray[np.int32], radius: float) -> NDArray[np.int32]:
+    """The largest number within ``radius`` pixels of each pixel (image edges excepted)."""
+    reach = int(radius)
+    half_width = {dy: int(np.sqrt(radius**2 - dy**2)) for dy in range(-reach, reach + 1)}
+    result, wide = owner.copy(), owner.copy()
+    for width in range(reach + 1):
+        if width:
+            np.maximum(wide[:, width:], owner[:, :-width], out=wide[:, width:])
+            np.maximum(wide[:, :-width], owner[:, width:], out=wide[:, :-width])
+        for dy in (dy for dy, half in half_width.items() if half == width):
+            to = slice(max(dy, 0), owner.shape[0] + min(dy, 0))
+            of = slice(max(-dy, 0), owner.shape[0] + min(-dy, 0))
+            np.maximum(result[to], wide[of], out=result[to])
+    return result

@@ -206,5 +206,7 @@ def _colour_for(name: str, known: dict[str, str]) -> str:
 
 
 def combined(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
-    """A selection after ``more`` was lassoed: ``replace``, ``add`` or ``subtract``."""
+    """A selection after ``more`` was enclosed, as `drawing.combination` says."""
+    if how == "intersect":
+        return now & more
     return {"replace": more, "add": now | more, "subtract": now - more}[how]

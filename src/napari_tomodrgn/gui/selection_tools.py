@@ -1,19 +1,58 @@
-"""A row of small buttons: lasso, invert, undo, redo, clear."""
+"""A row of small buttons: what a drag over the scatter does, and verbs on the selection."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from qtpy import QtGui
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
-from napari_tomodrgn.gui.qt import Signal, make_tool_button
+from napari_tomodrgn.gui import icons
+from napari_tomodrgn.gui.drawing import LASSO, MOVE, PATH, POLYGON, RECTANGLE
+from napari_tomodrgn.gui.folding import tight_row
+from napari_tomodrgn.gui.qt import Signal
+
+_KEYS_HELD = (
+    "With a key held: Shift adds to the selection, Alt or Ctrl takes away from it, "
+    "Shift and Alt keep what is in both."
+)
+_TOOLS = {
+    MOVE: ("M", "Dragging moves the view (M). With a key held it draws a lasso."),
+    LASSO: ("L", f"Dragging draws a line around particles (L).\n{_KEYS_HELD}"),
+    RECTANGLE: ("R", f"Dragging draws a box around particles (R).\n{_KEYS_HELD}"),
+    POLYGON: (
+        "P",
+        "Clicks set the corners of a line around particles (P); a double click or Enter closes it, "
+        f"Backspace takes a corner back, Escape all.\n{_KEYS_HELD}",
+    ),
+    PATH: (
+        "D",
+        "Dragging draws a path: a series of volumes along it (D). Each is decoded where you drew; "
+        "beyond the two axes it is what the nearest particles have.",
+    ),
+}
+_COMBINATIONS = {
+    "replace": "A new line makes a new selection",
+    "add": "A new line adds to the selection (Shift)",
+    "subtract": "A new line takes away from the selection (Alt or Ctrl)",
+    "intersect": "A new line keeps what is in both (Shift and Alt or Ctrl)",
+}
+_VERBS = {
+    "invert": ("Ctrl+I", "Select all other particles (Ctrl+I)"),
+    "undo": ("Ctrl+Z", "Back to the selection before (Ctrl+Z)"),
+    "redo": ("Ctrl+Shift+Z", "Forward again (Ctrl+Shift+Z)"),
+    "clear": ("", "Select nothing"),
+}
 
 
 class SelectionTools(QWidget):
     """Verbs on the selection, as signals."""
 
-    lasso_toggled = Signal(bool)
+    tool_chosen = Signal(str)
+    how_chosen = Signal(str)
     invert_requested = Signal()
     undo_requested = Signal()
     redo_requested = Signal()
@@ -21,28 +60,45 @@ class SelectionTools(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.lasso = QToolButton()
-        self.lasso.setText("Lasso")
-        self.lasso.setCheckable(True)
-        self.lasso.setToolTip(
-            "Dragging draws a line around particles instead of moving the view.\n"
-            "Shift adds to the selection, Alt or Ctrl takes away from it, "
-            "with the lasso off as well."
-        )
-        self.lasso.toggled.connect(self.lasso_toggled)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 2, 0, 2)
-        row.setSpacing(3)
-        row.addWidget(self.lasso)
-        self.invert = self._add(
-            row, "◐", "Select all other particles (Ctrl+I)", self.invert_requested
-        )
-        self.undo = self._add(
-            row, "↶", "Back to the selection before (Ctrl+Z)", self.undo_requested
-        )
-        self.redo = self._add(row, "↷", "Forward again (Ctrl+Shift+Z)", self.redo_requested)
-        self.clear = self._add(row, "✕", "Select nothing", self.clear_requested)
+        self._named: dict[str, QToolButton] = {}
+        self._how, self._colour = "replace", "#808080"
+        self._combinations = QMenu(self)
+        row = tight_row(self, spacing=1)
+        group = QButtonGroup(self)
+        for name, (_key, tip) in _TOOLS.items():
+            button = self._add(name, tip)
+            button.setCheckable(True)
+            group.addButton(button)
+            button.toggled.connect(
+                lambda on, name=name: self.tool_chosen.emit(name) if on else None
+            )
+            row.addWidget(button)
+        self._named[MOVE].setChecked(True)
+        row.addSpacing(6)
+        self.how = self._make_combinations()
+        row.addWidget(self.how)
+        self._verbs = {
+            "invert": self.invert_requested,
+            "undo": self.undo_requested,
+            "redo": self.redo_requested,
+            "clear": self.clear_requested,
+        }
+        for name, (_key, tip) in _VERBS.items():
+            button = self._add(name, tip)
+            button.clicked.connect(lambda _checked=False, name=name: self._verbs[name].emit())
+            row.addWidget(button)
+        self.invert, self.undo, self.redo, self.clear = (self._named[name] for name in _VERBS)
         row.addStretch(1)
+
+    def set_theme(self, colour: str, chosen: str) -> None:
+        """Draw the icons in this colour, the tool in the hand on the other one."""
+        self.setStyleSheet(f"QToolButton:checked {{ background: {chosen}; }}")
+        for name, button in self._named.items():
+            button.setIcon(icons.icon(name, colour))
+        for action in self._combinations.actions():
+            action.setIcon(icons.icon(str(action.data()), colour))
+        self.how.setIcon(icons.icon(self._how, colour))
+        self._colour = colour
 
     def set_possible(self, *, some: bool, undo: bool, redo: bool) -> None:
         """Enable what can be done now."""
@@ -50,16 +106,52 @@ class SelectionTools(QWidget):
         self.undo.setEnabled(undo)
         self.redo.setEnabled(redo)
 
-    def shortcuts(self) -> list[tuple[QKeySequence, Any]]:
-        """Keys of the verbs; napari has some of them too, so they need the scatter's focus."""
-        return [
-            (QKeySequence("Ctrl+I"), self.invert_requested),
-            (QKeySequence("Ctrl+Z"), self.undo_requested),
-            (QKeySequence("Ctrl+Shift+Z"), self.redo_requested),
-        ]
+    def choose(self, tool: str) -> None:
+        """Take a tool into the hand."""
+        self._named[tool].setChecked(True)
 
-    @staticmethod
-    def _add(row: QHBoxLayout, mark: str, tip: str, verb: Any) -> QToolButton:
-        button = make_tool_button(mark, tip, verb.emit)
-        row.addWidget(button)
+    def shortcuts(self) -> list[tuple[QKeySequence, Callable[[], None]]]:
+        """Keys of the verbs; napari has some of them too, so they need the scatter's focus."""
+        found: list[tuple[QKeySequence, Callable[[], None]]] = []
+        for name, (key, _tip) in _TOOLS.items():
+            found.append((QKeySequence(key), partial(self.choose, name)))
+        for name, (key, _tip) in _VERBS.items():
+            if key:
+                found.append((QKeySequence(key), self._named[name].click))
+        return found
+
+    def _add(self, name: str, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(icons.SIZE)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        self._named[name] = button
         return button
+
+    def _make_combinations(self) -> QToolButton:
+        for name, words in _COMBINATIONS.items():
+            action: Any = self._combinations.addAction(words)
+            action.setData(name)
+            action.triggered.connect(lambda _checked=False, name=name: self._choose_how(name))
+        button = QToolButton()
+        button.setIconSize(icons.SIZE)
+        button.setMenu(self._combinations)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setToolTip("What a new line does to the selection, with no key held")
+        button.setAccessibleName("How lines combine")
+        return button
+
+    def _choose_how(self, name: str) -> None:
+        self._how = name
+        self.how.setIcon(icons.icon(name, self._colour))
+        self.how_chosen.emit(name)
+
+
+def add_shortcut(keys: Any, owner: QWidget, verb: Callable[[], None]) -> None:
+    """A key that works while the focus is in a widget."""
+    from qtpy.QtCore import Qt
+
+    gui: Any = QtGui  # qtpy's stubs leave QShortcut out
+    shortcut = gui.QShortcut(keys, owner)
+    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    shortcut.activated.connect(verb)

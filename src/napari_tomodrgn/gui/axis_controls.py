@@ -1,0 +1,87 @@
+"""What the axes of the scatter show, what colours it, how it is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
+
+from napari_tomodrgn.gui import icons
+from napari_tomodrgn.gui.folding import tight_row
+from napari_tomodrgn.gui.qt import Signal
+
+_SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+
+
+class AxisControls(QWidget):
+    """Three boxes of column names and two buttons."""
+
+    axes_chosen = Signal()
+    colour_chosen = Signal()
+    density_toggled = Signal(bool)
+    fit_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.x_box, self.y_box, self.colour = QComboBox(), QComboBox(), QComboBox()
+        row = tight_row(self)
+        for words, box, tip in (
+            ("x", self.x_box, "What the horizontal axis shows"),
+            ("y", self.y_box, "What the vertical axis shows"),
+            ("Colour", self.colour, "What colours the points, and the volume on show"),
+        ):
+            box.setToolTip(tip)
+            box.setAccessibleName(tip)
+            box.setSizeAdjustPolicy(_SETTLING)
+            box.setMinimumContentsLength(6)
+            listed: Any = box.view()
+            listed.setMinimumWidth(190)  # names of star columns are longer than the box
+            row.addWidget(QLabel(words))
+            row.addWidget(box, 1)
+        self.density = self._button(
+            "How many particles are where, instead of a point for each; their mean colour if they "
+            "have colours. On by itself for very large sets."
+        )
+        self.density.setCheckable(True)
+        self.density.toggled.connect(self.density_toggled)
+        self.fit = self._button("Show all particles (Home, or a double click)")
+        self.fit.clicked.connect(lambda _checked=False: self.fit_requested.emit())
+        for button in (self.density, self.fit):
+            row.addWidget(button)
+        for box in (self.x_box, self.y_box):
+            box.activated.connect(lambda _row: self.axes_chosen.emit())
+        self.colour.activated.connect(lambda _row: self.colour_chosen.emit())
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Names in the two boxes."""
+        return self.x_box.currentText(), self.y_box.currentText()
+
+    def set_theme(self, colour: str, chosen: str) -> None:
+        """Draw the icons in this colour, what is on upon the other one."""
+        self.setStyleSheet(f"QToolButton:checked {{ background: {chosen}; }}")
+        self.density.setIcon(icons.icon("density", colour))
+        self.fit.setIcon(icons.icon("fit", colour))
+
+    def fill(
+        self, names: list[str], axes: tuple[str, str], colours: list[str], colour: str
+    ) -> None:
+        """Offer these columns; show which are chosen."""
+        for box, words, chosen in (
+            (self.x_box, names, axes[0]),
+            (self.y_box, names, axes[1]),
+            (self.colour, colours, colour),
+        ):
+            with QSignalBlocker(box):
+                if [box.itemText(row) for row in range(box.count())] != words:
+                    box.clear()
+                    box.addItems(words)
+                box.setCurrentText(chosen)
+
+    def _button(self, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(icons.SIZE)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        return button

@@ -1,0 +1,86 @@
+"""The line that is being drawn over a chart, and what its tool and the held keys make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from qtpy.QtCore import Qt
+
+Place = tuple[float, float]
+
+MOVE, LASSO, RECTANGLE, POLYGON, PATH = "move", "lasso", "rectangle", "polygon", "path"
+TOOLS = (MOVE, LASSO, RECTANGLE, POLYGON, PATH)
+# A click this near to the first corner closes a polygon.
+_CLOSES_PX = 8.0
+
+
+def combination(held: Any, otherwise: str = "replace") -> str:
+    """What is done with a selection: Shift adds, Alt or Ctrl subtracts, both keep what is in both.
+
+    Many Linux desktops keep Alt-drag to themselves, hence Ctrl.
+    """
+    add = bool(held & Qt.KeyboardModifier.ShiftModifier)
+    alt, ctrl = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ControlModifier
+    if held & (alt | ctrl):
+        return "intersect" if add else "subtract"
+    return "add" if add else otherwise
+
+
+@dataclass
+class Drawing:
+    """Corners in widget pixels; empty when nothing is being drawn.
+
+    Attributes
+    ----------
+    tool
+        One of `TOOLS`, of the line that is being drawn.
+    how
+        What is to become of the selection: ``replace``, ``add``, ``subtract``, ``intersect``.
+    """
+
+    tool: str = MOVE
+    how: str = "replace"
+    corners: list[Place] = field(default_factory=list)
+
+    def begin(self, tool: str, how: str, at: Place) -> None:
+        """Start a line; of a polygon, its first corner and the one that follows the pointer."""
+        self.tool, self.how = tool, how
+        self.corners = [at, at] if tool in (RECTANGLE, POLYGON) else [at]
+
+    def follow(self, at: Place) -> None:
+        """The pointer is here now."""
+        if self.tool in (RECTANGLE, POLYGON):
+            self.corners[-1] = at
+        else:
+            self.corners.append(at)
+
+    def add_corner(self, at: Place) -> bool:
+        """Fix a corner of a polygon; whether that closed it."""
+        first = self.corners[0]
+        near = abs(at[0] - first[0]) + abs(at[1] - first[1]) <= _CLOSES_PX
+        if near and len(self.corners) > 3:
+            self.corners.pop()
+            return True
+        self.corners[-1] = at
+        self.corners.append(at)
+        return False
+
+    def take_corner_back(self) -> None:
+        """Forget the corner that was fixed last."""
+        if len(self.corners) > 2:
+            del self.corners[-2]
+        else:
+            self.corners.clear()
+
+    def outline(self) -> list[Place]:
+        """The closed line, of a rectangle its four corners."""
+        if self.tool == RECTANGLE and len(self.corners) == 2:
+            (x0, y0), (x1, y1) = self.corners
+            return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        return list(self.corners)
+
+    def take(self) -> list[Place]:
+        """The outline; nothing is being drawn any more."""
+        outline, self.corners = self.outline(), []
+        return outline

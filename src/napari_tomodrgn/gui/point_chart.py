@@ -1,0 +1,265 @@
+"""`PointChart`: a picture of points with axes, rings, lines and labels painted over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QPointF, QRect, QRectF, QSize
+from qtpy.QtGui import QColor, QImage, QPainter
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_tomodrgn.gui import chart
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.drawing import PATH, Drawing
+from napari_tomodrgn.gui.picking import neighbour
+from napari_tomodrgn.gui.points import Cloud, PointRenderer, RasterPoints, View, radius_px
+from napari_tomodrgn.gui.qt import Signal, to_image
+
+# Unselected points are mixed with the background by this much while a selection stands.
+_FADE = 0.72
+
+
+class PointChart(QWidget):
+    """A plain widget that shows what its setters were given, drawn by a `PointRenderer`."""
+
+    view_changed = Signal(object)  # View
+
+    def __init__(
+        self, renderer: PointRenderer | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._renderer = renderer or RasterPoints()
+        self._xy: NDArray[Any] = np.zeros((0, 2))
+        self._cloud = Cloud.of(self._xy)
+        self._colours = np.zeros((0, 3), np.uint8)
+        self._selected: NDArray[np.bool_] | None = None
+        self._labels = ("", "")
+        self._hint = ""
+        self._tag = ""
+        self._theme = ChartColours()
+        self._view = View(-1.0, 1.0, -1.0, 1.0)
+        self._focused = self._hovered = -1
+        self._picture: QImage | None = None
+        self._drawing = Drawing()
+        self._pinned: list[int] = []
+        self._line: NDArray[Any] | None = None
+        self._weak: NDArray[np.bool_] | None = None
+        self._place: NDArray[Any] | None = None
+        self.setMinimumSize(220, 150)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:
+        """A modest size, so that the dock leaves room for the canvas."""
+        return QSize(460, 280)
+
+    # -- setters ------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The part of the plane that is shown."""
+        return self._view
+
+    @property
+    def points(self) -> NDArray[Any]:
+        """The positions that were set."""
+        return self._xy
+
+    @property
+    def renderer(self) -> PointRenderer:
+        """What draws the points."""
+        return self._renderer
+
+    @property
+    def place(self) -> NDArray[Any] | None:
+        """The place (2,) that is marked with a cross, or None."""
+        return None if self._place is None else self._place[0]
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether the view is the one that `show_all` gives."""
+        return self._view == View.around(self._xy)
+
+    def set_points(
+        self, xy: NDArray[Any], colours: NDArray[np.uint8], *, keep_view: bool = False
+    ) -> None:
+        """Take positions (point, 2) and colours (point, 3); NaN points are not drawn."""
+        self._xy, self._colours = np.asarray(xy), np.asarray(colours, np.uint8)
+        self._cloud = Cloud.of(self._xy)
+        self._hovered = -1
+        if self._focused >= len(self._xy):
+            self._focused = -1
+        if self._selected is not None and len(self._selected) != len(self._xy):
+            self._selected = None
+        if not keep_view:
+            self._view = View.around(self._xy)
+        self._hand_over()
+
+    def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
+        """Fade all points outside the mask; None or nothing selected: fade none."""
+        self._selected = mask if mask is not None and mask.any() else None
+        self._hand_over()
+
+    def set_labels(self, x: str, y: str) -> None:
+        """Name the axes."""
+        self._labels = (x, y)
+        self.update()
+
+    def set_focused(self, index: int) -> None:
+        """Ring this point (-1: none)."""
+        self._focused = index
+        self.update()
+
+    def set_pinned(self, indices: list[int]) -> None:
+        """Ring these points as well (-1 is left out)."""
+        self._pinned = [index for index in indices if index >= 0]
+        self.update()
+
+    def set_path(
+        self,
+        line: NDArray[Any] | None,
+        place: NDArray[Any] | None,
+        weak: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Draw a line through places (place, 2), grey at the weak ones, and a cross at (1, 2)."""
+        self._line, self._weak, self._place = line, weak, place
+        self.update()
+
+    def set_hovered(self, index: int, tag: str = "") -> None:
+        """Mark this point with a thin ring and a label (-1: none)."""
+        self._hovered, self._tag = index, tag
+        self.update()
+
+    def set_hint(self, words: str) -> None:
+        """Sentence shown while there are no points."""
+        self._hint = words
+        self.update()
+
+    def set_theme(self, colours: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self._theme = colours
+        self._hand_over()
+
+    def set_renderer(self, renderer: PointRenderer) -> None:
+        """Draw with another renderer; the old one is closed."""
+        self._renderer.close()
+        self._renderer = renderer
+        self._hand_over()
+
+    def show_all(self) -> None:
+        """Zoom to all points."""
+        self._set_view(View.around(self._xy))
+
+    def position_of(self, index: int) -> QPointF:
+        """Where a point is on the widget, in logical pixels."""
+        pixel = self._pixels(self._xy[index : index + 1])[0]
+        return QPointF(float(pixel[0]), float(pixel[1]))
+
+    def next_to(self, index: int, right: int, down: int) -> int:
+        """The next point in a direction of the screen, -1 if there is none."""
+        if not 0 <= index < len(self._xy):
+            return -1
+        return neighbour(self._cloud, self._transform(), index, (right, down))
+
+    def reveal(self, index: int) -> None:
+        """Move the view so far that this point is in it."""
+        x, y = (float(part) for part in self._xy[index])
+        view = self._view
+        dx = min(0.0, x - view.x_min) + max(0.0, x - view.x_max)
+        dy = min(0.0, y - view.y_min) + max(0.0, y - view.y_max)
+        if dx or dy:
+            self._set_view(view.moved(dx * 1.1, dy * 1.1))
+
+    # -- painting -----------------------------------------------------------------------------
+
+    def paintEvent(self, event: Any) -> None:
+        """Blit the points and paint everything else over them."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(self._theme.background))
+        rect = self._rect()
+        if not len(self._xy):
+            chart.paint_hint(painter, self.rect(), self._hint, self._theme)
+            return
+        chart.paint_axes(painter, rect, self._view, self._labels, self._theme)
+        if self._picture is None:
+            self._picture = self._draw(rect)
+        painter.drawImage(QRectF(rect), self._picture)
+        painter.setClipRect(rect)
+        self._paint_marks(painter, rect)
+
+    def _paint_marks(self, painter: QPainter, rect: QRect) -> None:
+        radius = radius_px(len(self._xy))
+        for index in self._pinned:
+            if index < len(self._xy):
+                chart.paint_ring(painter, self.position_of(index), radius + 4, self._theme.text)
+        if self._line is not None:
+            grey = self._theme.line
+            chart.paint_line(
+                painter, self._pixels(self._line), self._theme.accent, self._weak, grey
+            )
+        if self._place is not None:
+            chart.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
+        elif self._focused >= 0:
+            at = self.position_of(self._focused)
+            chart.paint_ring(painter, at, radius + 5, self._theme.accent)
+        if 0 <= self._hovered < len(self._xy):
+            at = self.position_of(self._hovered)
+            chart.paint_ring(painter, at, radius + 2.5, self._theme.text)
+            if self._tag:
+                chart.paint_tag(painter, at, self._tag, rect, self._theme)
+        if self._drawing.corners:
+            closed = self._drawing.tool != PATH
+            chart.paint_outline(painter, self._drawing.outline(), self._theme.accent, closed=closed)
+
+    def _draw(self, rect: QRect) -> QImage:
+        ratio = self.devicePixelRatioF()
+        size = (max(1, round(rect.width() * ratio)), max(1, round(rect.height() * ratio)))
+        return to_image(self._renderer.render(self._view, size, ratio))
+
+    def _hand_over(self) -> None:
+        cloud, colours = self._cloud, self._colours
+        if self._selected is not None:
+            back = np.array(QColor(self._theme.background).getRgb()[:3])
+            levels = np.arange(256)[:, None]
+            faded = (levels * (1 - _FADE) + back * _FADE).astype(np.uint8)
+            colours = colours.copy()
+            others = np.flatnonzero(~self._selected)
+            colours[others] = faded[colours[others], np.arange(3)]
+            # Selected points lie on top.
+            order = np.concatenate([others, np.flatnonzero(self._selected)])
+            cloud, colours = cloud.taken(order), colours[order]
+        self._renderer.set_points(cloud, colours)
+        self._picture = None
+        self.update()
+
+    def _rect(self) -> QRect:
+        return chart.plot_rect(self.width(), self.height(), self.fontMetrics())
+
+    def _pixels(self, xy: NDArray[Any]) -> NDArray[Any]:
+        rect = self._rect()
+        pixels = self._view.to_pixels(xy, rect.width(), rect.height())
+        return pixels + np.array([rect.left(), rect.top()], pixels.dtype)
+
+    def _transform(self) -> tuple[float, ...]:
+        """`Cloud.transform` to pixels of the widget."""
+        rect = self._rect()
+        a, b, c, d = self._cloud.transform(self._view, rect.width(), rect.height())
+        return a, b + rect.left(), c, d + rect.top()
+
+    def _set_view(self, view: View) -> None:
+        self._view = view
+        self._picture = None
+        self.update()
+        self.view_changed.emit(view)
+
+    def resizeEvent(self, event: Any) -> None:
+        """The picture no longer fits."""
+        self._picture = None
+
+    def event(self, event: Any) -> bool:
+        """Draw anew on a screen of other pixels."""
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._picture = None
+        return bool(super().event(event))

@@ -1,0 +1,132 @@
+"""The latent space's dock: keys, tools, density, floating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari._qt.utils import QImg2array
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QShortcut
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDockWidget
+
+from napari_tomodrgn.gui.density import DensityPoints
+from napari_tomodrgn.gui.folding import FoldingRow
+
+LEFT = Qt.MouseButton.LeftButton
+LONG = 60_000
+
+
+def _idle(widget: Any, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def _middle(picture: Any) -> tuple[float, float]:
+    """Row and column of the mean of what is lit."""
+    rows, columns = np.nonzero(picture[..., :3].max(axis=-1) > 60)
+    return float(rows.mean()), float(columns.mean())
+
+
+def _press(widget: Any, keys: str) -> None:
+    """What a shortcut does; that it is heard needs a window manager, which a test has not."""
+    shortcuts = {one.key().toString(): one for one in widget.latent.findChildren(QShortcut)}
+    shortcuts[keys].activated.emit()
+
+
+def test_arrow_keys_go_from_particle_to_particle_and_alt_along_the_axis(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, view = opened(tiny_run), widget.latent.view
+    leftmost = int(view.points[:, 0].argmin())
+    session.focused = str(session.latents.index[leftmost])
+    x = [view.points[leftmost, 0]]
+    for _ in range(2):
+        QTest.keyClick(view, Qt.Key.Key_Right)
+        x.append(view.points[session.latents.index.get_loc(session.focused), 0])
+    assert x == sorted(x) and x[2] > x[0]
+    _idle(widget, qtbot)
+    before = session.focused
+    QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
+    _idle(widget, qtbot)
+    place = view.place
+    width = view.view.x_max - view.view.x_min
+    np.testing.assert_allclose(place[0], x[2] + 0.025 * width, atol=1e-6 * width)
+    assert session.focused == before
+
+
+def test_keys_take_tools_and_a_menu_says_how_lines_combine(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path
+) -> None:
+    session, view, tools = opened(tiny_run), widget.latent.view, widget.latent.tools
+    _press(widget, "R")
+    session.selection = frozenset(map(str, session.latents.index[:3]))
+    next(one for one in tools.how.menu().actions() if "in both" in one.text()).trigger()
+    here, there = QPoint(2, 2), QPoint(view.width() - 2, view.height() - 2)
+    QTest.mousePress(view, LEFT, pos=here)
+    QTest.mouseMove(view, there)
+    QTest.mouseRelease(view, LEFT, pos=there)
+    assert len(session.selection) == 3, "the box encloses all, and all of the three are kept"
+    _press(widget, "M")
+    QTest.mousePress(view, LEFT, pos=QPoint(200, 80))
+    QTest.mouseMove(view, QPoint(240, 90))
+    QTest.mouseRelease(view, LEFT, pos=QPoint(240, 90))
+    assert not view.shows_all
+
+
+def test_density_is_a_button(widget: Any, opened: Callable[[Path], Any], tiny_run: Path) -> None:
+    opened(tiny_run)
+    view, button = widget.latent.view, widget.latent.axes.density
+    assert not button.isChecked(), "24 points are drawn as points"
+    points = view.grab().toImage()
+    button.click()
+    assert isinstance(view.renderer, DensityPoints)
+    assert view.grab().toImage() != points
+    button.click()
+    assert view.grab().toImage() == points
+
+
+def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
+    viewer: Any,
+    widget: Any,
+    opened: Callable[[Path], Any],
+    tiny_run: Path,
+    qtbot: Any,
+    lit: Callable[..., float],
+) -> None:
+    opened(tiny_run)
+    view, dock = widget.latent.view, widget.latent.parentWidget()
+    assert isinstance(dock, QDockWidget)
+    canvas, size = viewer.screenshot(flash=False), view.size()
+    for floats in (True, False) * 3:
+        dock.setFloating(floats)
+        qtbot.waitUntil(lambda floats=floats: dock.isFloating() == floats)
+        qtbot.wait(60)
+        picture = QImg2array(view.grab().toImage())
+        assert lit(picture, background=0, threshold=90) > 0.005, "points and axes are there"
+        if not floats:
+            assert abs(view.width() - size.width()) + abs(view.height() - size.height()) <= 6
+    after = viewer.screenshot(flash=False)
+    # What goes wrong with a GL canvas in a dock shifts napari's own into a corner.
+    assert _middle(after) == pytest.approx(_middle(canvas), abs=4)
+    assert lit(after) == pytest.approx(lit(canvas), rel=0.05)
+
+
+def test_rows_fold_where_there_is_no_room(qtbot: Any) -> None:
+    from qtpy.QtWidgets import QLabel
+
+    row = FoldingRow(QLabel("contour, low-pass, style"), QLabel("path, slider, play, loop"))
+    qtbot.addWidget(row)
+    row.resize(row.sizeHint().width() + 20, 40)
+    row.show()
+    assert not row.folded
+    flat = row.minimumSizeHint()
+    row.resize(flat.width() + 5, 80)
+    assert row.folded
+    assert row.minimumSizeHint().height() > 1.8 * flat.height()
+    row.resize(row.sizeHint().width() + 20, 40)
+    assert not row.folded
