@@ -251,6 +251,35 @@ class LinearConfig(_Settings):
     )
 
 
+class ReadingConfig(_Settings):
+    """How a star file is to be read where it is wrong, silent or has been moved."""
+
+    images: str | None = Field(
+        None,
+        title="Images folder",
+        description="Where the image stacks are; empty: where the star file says, and around it.",
+    )
+    dialect: (
+        Literal[
+            "relion5",
+            "relion4",
+            "warptools",
+            "tomodrgn",
+            "warp",
+            "cryosrpnt",
+            "nextpyp",
+            "cistem",
+        ]
+        | None
+    ) = Field(
+        None,
+        title="Written by",
+        description="Program whose conventions are followed; automatic: recognised by the columns.",
+    )
+    overrides: Overrides = Field(default_factory=Overrides)
+    data: DataConfig = Field(default_factory=DataConfig)
+
+
 class RunConfig(_Settings):
     """Everything that decides what a run computes."""
 

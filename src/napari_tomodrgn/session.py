@@ -28,6 +28,7 @@ from napari_tomodrgn.columns import mean_and_components as mean_and_components
 from napari_tomodrgn.columns import principal_components as principal_components
 from napari_tomodrgn.columns import resolve_axes as resolve_axes
 from napari_tomodrgn.columns import with_columns
+from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.status import TrainingStatus, WorkStatus
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run import Run
@@ -111,7 +113,7 @@ class Message:
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
         (
-            *("particles", "problems", "summary", "run", "latents", "extras"),
+            *("particles", "checks", "summary", "run", "latents", "extras"),
             *("decoded", "validation", "metrics"),
         ),
         operator.is_,
@@ -130,8 +132,12 @@ class Session:
         File or folder that was opened.
     particles
         Particles that are open, or None.
-    problems
-        What the preflight found in them (``Problem`` objects).
+    checks
+        What was asked of them with its answers; the physics come in one by one.
+    reading
+        How they were read otherwise than their star file says.
+    asked
+        Path that could not be opened, or None.
     summary
         What was understood of them, as ``data.checks.summary`` gives it.
     run
@@ -189,8 +195,10 @@ class Session:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators=_COMPARISONS)
 
     source: Path | None = None
+    asked: Path | None = None
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
     particles: ParticleSet | None = None
-    problems: list[Any] = field(default_factory=list)
+    checks: tuple[Check, ...] = ()
     summary: dict[str, Any] = field(default_factory=dict)
     run: Run | None = None
     latents: pd.DataFrame | None = None
@@ -242,7 +250,7 @@ class Session:
         self.latents = self.metrics = self.extras = None
         self.run = None
         self.epoch = 0
-        self.problems = []
+        self.checks = ()
         self.summary = {}
         self.particles = None
         self.source = None

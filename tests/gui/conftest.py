@@ -72,6 +72,14 @@ def _no_thread_outlives_its_test(qapp: Any) -> Iterator[None]:
     assert running == 0, f"{running} worker thread(s) still running after the test"
 
 
+@pytest.fixture(autouse=True)
+def _users_settings_are_left_alone(tmp_path: Path) -> None:
+    from qtpy.QtCore import QSettings
+
+    kind = QSettings.Format.IniFormat
+    QSettings.setPath(kind, QSettings.Scope.UserScope, str(tmp_path / "settings"))
+
+
 @pytest.fixture
 def lit() -> Callable[..., float]:
     """Fraction of pixels that differ from the background by more than a threshold."""

@@ -233,7 +233,7 @@ def test_a_small_learning_rate_survives_form_run_and_form(
     panel._show(tiny_config)
     panel.form.set_value("train.epochs", 1)
     panel.more.set_value("train.learning_rate", "1e-4")
-    panel.folder.setText(str(tmp_path / "run"))
+    panel.folder.set_folder(str(tmp_path / "run"))
     with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
         panel.button.click()
     assert Run.open(tmp_path / "run").config.train.learning_rate == 1e-4

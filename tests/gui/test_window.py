@@ -82,7 +82,7 @@ def test_a_star_file_tells_what_was_understood(widget: Any, qtbot: Any, tiny_sta
     for expected in ("24", "120", "48 px", "300 kV"):
         assert expected in words
     assert widget.training.button.isEnabled()
-    assert widget.training.folder.text().endswith("_run01")
+    assert widget.training.folder.folder.endswith("_run01")
 
 
 def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> None:

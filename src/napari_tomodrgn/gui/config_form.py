@@ -62,12 +62,12 @@ class ConfigForm(QWidget):
             If a value is out of bounds, or no number.
         """
         values = self._config.model_dump()
-        for path, editor in self._editors.items():
+        for path in self._editors:
             *parents, name = path.split(".")
             target = values
             for parent in parents:
                 target = target[parent]
-            target[name] = _value(editor)
+            target[name] = self.value(path)
         try:
             return type(self._config).model_validate(values)
         except ValidationError as error:
@@ -83,7 +83,10 @@ class ConfigForm(QWidget):
 
     def value(self, path: str) -> Any:
         """What stands in the form, as it was typed."""
-        return _value(self._editors[path])
+        words = _value(self._editors[path])
+        if get_origin(_field(self._config, path)[0].annotation) is dict:
+            return _pairs(words or "")
+        return words
 
     def set_value(self, path: str, value: Any) -> None:
         """Put a value into the form."""
@@ -113,8 +116,10 @@ def _field(config: BaseModel, path: str) -> tuple[FieldInfo, Any]:
 def _editor(path: str, field: FieldInfo, value: Any) -> Any:
     kind = field.annotation
     name = path.replace(".", "_")
-    if get_origin(kind) is Literal:
-        choices = [(str(word).replace("_", " "), word) for word in get_args(kind)]
+    words, optional = _choices(kind)
+    if words:
+        choices = [(str(word).replace("_", " "), word) for word in words]
+        choices = [(_AUTOMATIC, None), *choices] if optional else choices
         return create_widget(value, name=name, widget_type="ComboBox", options={"choices": choices})
     if get_origin(kind) in (Union, UnionType) and bool in get_args(kind):
         choices = [(_AUTOMATIC, None), ("yes", True), ("no", False)]
@@ -132,6 +137,16 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
     return editor
 
 
+def _choices(kind: Any) -> tuple[tuple[Any, ...], bool]:
+    """The words of a Literal, and whether None is one more of them; no words for other types."""
+    if get_origin(kind) is Literal:
+        return get_args(kind), False
+    for part in get_args(kind) if get_origin(kind) in (Union, UnionType) else ():
+        if get_origin(part) is Literal:
+            return get_args(part), NoneType in get_args(kind)
+    return (), False
+
+
 def _bounds(field: FieldInfo) -> tuple[int, int]:
     low, high = -_LARGEST, _LARGEST
     for bound in field.metadata:
@@ -141,6 +156,8 @@ def _bounds(field: FieldInfo) -> tuple[int, int]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {other}" for name, other in value.items())
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -150,3 +167,9 @@ def _value(editor: Any) -> Any:
         return value
     words = str(value).strip()
     return None if words in ("", _AUTOMATIC) else words
+
+
+def _pairs(words: str) -> dict[str, str]:
+    """``a = b, c = d`` as a table; what is no pair is a pair with nothing."""
+    parts = [part.partition("=") for part in words.split(",") if part.strip()]
+    return {name.strip(): other.strip() for name, _, other in parts}

@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.gui.loading import Opened, open_path, sentence
+from napari_tomodrgn.gui.loading import Opened, sentence
+from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
+from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, Session, latent_matrix
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ class Controller(QObject):
         super().__init__()
         self.session = session or Session()
         self.volumes = VolumeLayers(viewer)
-        self.opening = LatestWins(self)
-        self.opening.item.connect(self._take_opened)
-        self.opening.failed.connect(self._opening_failed)
+        self.opening = Opening(self.session, self)
+        self.opening.opened.connect(self._take_opened)
+        self.preflighting = Preflighting(self.session, self)
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
         self.pinning = Pinning(self.session, self.volumes, self)
@@ -72,23 +74,32 @@ class Controller(QObject):
 
     # -- verbs --------------------------------------------------------------------------------
 
-    def open(self, path: str | Path, images: str | Path | None = None) -> None:
+    def open(self, path: str | Path, reading: ReadingConfig | None = None) -> None:
         """Open a star file or a run directory."""
-        self.open_prepared(lambda: Path(path), images)
+        if self._may_open():
+            self.opening.request(Path(path), reading)
 
-    def open_prepared(self, prepare: Callable[[], Path], images: str | Path | None = None) -> None:
+    def open_prepared(self, prepare: Callable[[], Path]) -> None:
         """Open what ``prepare`` gives; it runs in the thread, so it may take its time."""
+        if self._may_open():
+            self.opening.request_prepared(prepare)
+
+    def read_again(self, reading: ReadingConfig) -> None:
+        """Read what is open, or could not be opened, otherwise."""
+        if self._may_open():
+            self.opening.again(reading)
+
+    def _may_open(self) -> bool:
         if self.training.running:
             self.session.say("Stop the training before you open something else.", "warning")
-            return
-        self.session.message = None
-        self.opening.request(lambda: open_path(prepare(), images))
+        return not self.training.running
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
         queues = (
-            self.opening,
+            self.opening.queue,
+            self.preflighting.queue,
             self.decoding.queue,
             self.pinning.queue,
             self.exploring.queue,
@@ -101,7 +112,8 @@ class Controller(QObject):
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
-        self.opening.cancel()
+        self.opening.queue.cancel()
+        self.preflighting.queue.cancel()
         self.decoding.cancel()
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
@@ -119,8 +131,9 @@ class Controller(QObject):
         session = self.session
         session.clear_particles()
         session.source = opened.path
+        session.reading = opened.reading
         session.summary = opened.summary
-        session.problems = opened.problems
+        session.checks = opened.checks
         session.particles = opened.particles
         session.run = opened.run
         self.extras.show(opened.extras)
@@ -130,6 +143,8 @@ class Controller(QObject):
             self._show_latents(opened.latents, opened.epoch)
         if opened.note:
             session.say(opened.note, "warning")
+        if opened.run is None:  # a run has been trained: its physics were asked before
+            self.preflighting.start()
 
     def _take_latents(self, read: LatentsRead) -> None:
         self._show_latents(read.table, read.epoch)
@@ -186,9 +201,6 @@ class Controller(QObject):
             return None
         row = session.latents.index.get_loc(decoded.particle_id)
         return hexadecimal(colours_of(values, len(session.latents))[row])
-
-    def _opening_failed(self, error: Exception) -> None:
-        self._fail(error, "opening a file")
 
     def _decoding_failed(self, error: Exception) -> None:
         self._fail(error, "decoding a volume")

@@ -27,12 +27,17 @@ class Forecasting(QObject):
         self.queue = LatestWins(self, computes=True)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
+        self._later: RunConfig | None = None
+        session.events.checking.connect(self._after_checks)
 
     def request(self, config: RunConfig) -> None:
         """Forecast this configuration on the particles that are open."""
         particles = self.session.particles
         if particles is None or self.session.training.busy:
             return  # while it trains, a timing here would be wrong and in the way
+        if self.session.checking.busy:  # the same holds
+            self._later = config
+            return
 
         def steps() -> Iterator[dict[str, Any]]:
             from napari_tomodrgn.learn.device import pick_device
@@ -48,6 +53,11 @@ class Forecasting(QObject):
             yield found
 
         self.queue.request(steps)
+
+    def _after_checks(self, *_: Any) -> None:
+        if self._later is not None and not self.session.checking.busy:
+            config, self._later = self._later, None
+            self.request(config)
 
     def _take(self, found: dict[str, Any]) -> None:
         self.session.forecast = found

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run import Run
 
@@ -25,8 +27,9 @@ class Opened:
     """What was found at a path; ``note`` is a sentence for the user where something is lacking."""
 
     path: Path
+    reading: ReadingConfig
     particles: ParticleSet | None = None
-    problems: list[Any] = field(default_factory=list)
+    checks: tuple[Check, ...] = ()
     summary: dict[str, Any] = field(default_factory=dict)
     run: Run | None = None
     latents: pd.DataFrame | None = None
@@ -45,7 +48,7 @@ def run_folder(path: str | Path) -> Path | None:
     return path if (path / "run.json").is_file() else None
 
 
-def open_path(path: str | Path, images: str | Path | None = None) -> Iterator[Opened]:
+def open_path(path: str | Path, reading: ReadingConfig) -> Iterator[Opened]:
     """Read a star file or a run directory.
 
     Raises
@@ -56,7 +59,7 @@ def open_path(path: str | Path, images: str | Path | None = None) -> Iterator[Op
     path = Path(path).expanduser()
     folder = run_folder(path)
     if folder is not None:
-        yield _open_run(folder)
+        yield _open_run(folder, reading)
     elif path.is_dir():
         raise BadInputError(
             f"{path}: not a run directory, it has no run.json.",
@@ -64,19 +67,36 @@ def open_path(path: str | Path, images: str | Path | None = None) -> Iterator[Op
             code="not-a-run",
         )
     else:
-        yield _open_particles(path, images)
+        yield _open_particles(path, reading)
 
 
-def _open_particles(path: Path, images: str | Path | None) -> Opened:
-    from napari_tomodrgn.data.checks import inspect_particles, summary
+def _open_particles(path: Path, reading: ReadingConfig) -> Opened:
     from napari_tomodrgn.data.dialects import read_particles
 
-    particles = read_particles(path, images=images)
-    problems = inspect_particles(particles)
-    return Opened(path, particles, problems, summary(particles, problems))
+    particles = read_particles(
+        path, images=reading.images, dialect=reading.dialect, overrides=reading.overrides
+    )
+    said = {
+        "ctf_premultiplied": reading.data.ctf_premultiplied,
+        "dose_weighted": reading.data.dose_weighted,
+    }
+    changes = {name: value for name, value in said.items() if value is not None}
+    particles = particles.with_optics(**changes) if changes else particles
+    return _understood(Opened(path, reading, particles), reading.data.contrast)
 
 
-def _open_run(folder: Path) -> Opened:
+def _understood(opened: Opened, contrast: str) -> Opened:
+    """What the files and the numbers of the particles give to say."""
+    from napari_tomodrgn.data.checks import file_checks, problems_of, summary
+
+    particles = opened.particles
+    assert particles is not None
+    checks = tuple(file_checks(particles))
+    told = summary(particles, problems_of(checks), contrast)
+    return replace(opened, checks=checks, summary=told)
+
+
+def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
     from napari_tomodrgn.learn.run import Run
 
     run = Run.open(folder)
@@ -86,20 +106,20 @@ def _open_run(folder: Path) -> Opened:
     selections, note = _selections(folder)
     if not epochs:
         note = f"{folder.name}: no epoch is finished yet, so there is nothing to show."
-    found = Opened(folder, run=run, latents=latents, epoch=epoch, note=note, selections=selections)
+    # Of a run only the place of its images can be another one: the rest is as it was trained.
+    trained = ReadingConfig(
+        images=reading.images, overrides=run.info.overrides, data=run.config.data
+    )
+    found = Opened(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
+    found = replace(found, selections=selections)
     extras, damaged = _extras(run)
     found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
     try:
-        opened = _open_particles(run.particles_star, None)
+        particles = run.particles(images=reading.images)
     except BadInputError as error:
         # Exploring needs no images: a run that was moved away from them can still be looked at.
-        return replace(found, note=found.note or str(error))
-    return replace(
-        found,
-        particles=opened.particles,
-        problems=opened.problems,
-        summary=opened.summary,
-    )
+        return replace(found, note=found.note or sentence(error, "looking for the images"))
+    return _understood(replace(found, particles=particles), run.config.data.contrast)
 
 
 def metrics_of(run: Run) -> pd.DataFrame | None:
@@ -131,10 +151,24 @@ def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:
     return tuple(found), note
 
 
+_WORDS = {
+    "with --images DIR": "as Images folder, under “Read it differently”",
+    "Use --device auto": "Choose the device auto",
+    "continue it with --resume": "open it and press Resume",
+}
+
+
+def in_the_window(words: str) -> str:
+    """A sentence for the terminal, in the terms of the window."""
+    for terminal, window in _WORDS.items():
+        words = words.replace(terminal, window)
+    return words
+
+
 def sentence(error: Exception, doing: str) -> str:
     """An exception as one sentence; what is no fault of the input goes to the log as well."""
     if isinstance(error, BadInputError):
-        return str(error)
+        return in_the_window(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or doing}: {error.strerror}."
     _log.error("Unexpected error while %s", doing, exc_info=error)

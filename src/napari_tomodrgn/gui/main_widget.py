@@ -103,7 +103,7 @@ class MainWidget(QWidget):
         self.deleteLater()
 
     def _connect(self) -> None:
-        self.particles.open_requested.connect(self.controller.open)
+        self._connect_particles()
         training = self.controller.training
         self.training.train_requested.connect(training.start)
         self.training.resume_requested.connect(training.resume)
@@ -119,6 +119,13 @@ class MainWidget(QWidget):
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
+
+    def _connect_particles(self) -> None:
+        panel, preflighting = self.particles, self.controller.preflighting
+        panel.open_requested.connect(self.controller.open)
+        panel.reading.read_requested.connect(self.controller.read_again)
+        panel.checks.check_requested.connect(preflighting.start)
+        panel.checks.cancel_requested.connect(preflighting.cancel)
 
     def _connect_selections(self) -> None:
         selecting, panel, tools = self.controller.selecting, self.selections, self.latent.tools

@@ -9,12 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QWidget,
+)
 
 __all__ = [
     "Signal",
     "clear_layout",
     "grey_levels",
+    "labelled",
     "make_button",
     "make_label",
     "make_tool_button",
@@ -48,6 +58,14 @@ def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolB
     button.setAccessibleName(tip)
     button.clicked.connect(lambda _checked=False: pressed())
     return button
+
+
+def labelled(*widgets: QWidget) -> QHBoxLayout:
+    """Widgets in a row, of which the second takes the room that is left."""
+    row = QHBoxLayout()
+    for place, widget in enumerate(widgets):
+        row.addWidget(widget, 1 if place == 1 else 0)
+    return row
 
 
 def scrolled(page: QWidget) -> QScrollArea:

@@ -7,27 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.config_form import ConfigForm
+from napari_tomodrgn.gui.folder_edit import FolderEdit
 from napari_tomodrgn.gui.presets import EXPLAINED, preset
 from napari_tomodrgn.gui.qt import (
     Signal,
+    labelled,
     make_button,
     make_label,
-    make_tool_button,
     scrolled,
 )
 from napari_tomodrgn.gui.training_progress import TrainingProgress, duration
@@ -73,9 +66,11 @@ class TrainingPanel(QWidget):
         self.more = ConfigForm(RunConfig(), _ADVANCED)
         self.fold = QCollapsible("More settings")
         self.fold.addWidget(self.more)
-        self.folder = QLineEdit()
-        self.folder.setToolTip("Everything of the run is written into this folder")
-        self.folder.setPlaceholderText("Folder for the run")
+        self.folder = FolderEdit(
+            "Everything of the run is written into this folder",
+            "a new folder",
+            "Folder for the run",
+        )
         self.button = make_button("Train", "", self._press)
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
@@ -98,13 +93,12 @@ class TrainingPanel(QWidget):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 6, 0)
-        layout.addLayout(_row(QLabel("Preset"), self.preset))
+        layout.addLayout(labelled(QLabel("Preset"), self.preset))
         layout.addWidget(self.explained)
         layout.addWidget(self.form)
         layout.addWidget(self.fold)
-        browse = make_tool_button("…", "Choose a folder", self._browse)
-        layout.addLayout(_row(QLabel("Save in"), self.folder, browse))
-        layout.addLayout(_row(self.button, self.forecast, self.stop))
+        layout.addLayout(labelled(QLabel("Save in"), self.folder))
+        layout.addLayout(labelled(self.button, self.forecast, self.stop))
         layout.addWidget(self.resume)
         layout.addWidget(self.progress)
         layout.addStretch(1)
@@ -117,6 +111,7 @@ class TrainingPanel(QWidget):
         events.forecast.connect(self._tell_forecast)
         events.run.connect(self._take_run)
         events.particles.connect(self._new_particles)
+        events.reading.connect(self._take_reading)
         self.preset.activated.connect(self._choose_preset)
         for form in (self.form, self.more):
             form.changed.connect(self._asked.start)
@@ -182,9 +177,16 @@ class TrainingPanel(QWidget):
     def _new_particles(self, *_: Any) -> None:
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
-            self.folder.setText(str(free_folder(source)))
+            self.folder.set_folder(str(free_folder(source)))
         self._asked.start()
         self.refresh()
+
+    def _take_reading(self, *_: Any) -> None:
+        """What was said of the images holds for the training, too."""
+        reading = self._session.reading.data
+        config = self._base.model_copy(update={"data": reading})
+        self._base = config
+        self.more.set_config(config)
 
     def _take_run(self, *_: Any) -> None:
         """The form shows how the open run is, or was, trained; more epochs extend it."""
@@ -196,7 +198,8 @@ class TrainingPanel(QWidget):
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
         self.explained.setText(EXPLAINED[name] + ".")
-        self._show(preset(name))
+        said = {"data": self._session.reading.data}  # of the images: no preset knows better
+        self._show(preset(name).model_copy(update=said))
 
     def _show(self, config: RunConfig) -> None:
         self._base = config
@@ -222,7 +225,7 @@ class TrainingPanel(QWidget):
         if self._session.training.busy:
             (self.go_on_requested if phase == "paused" else self.pause_requested).emit()
             return
-        folder = self.folder.text().strip()
+        folder = self.folder.folder
         if not folder:
             self._session.say("Choose a folder for the run.", "warning")
             return
@@ -233,11 +236,6 @@ class TrainingPanel(QWidget):
             ask(self.config())
         except BadInputError as error:
             self._session.say(str(error), "error")
-
-    def _browse(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder for the run", self.folder.text())
-        if name:
-            self.folder.setText(name)
 
 
 def forecast_words(found: dict[str, Any]) -> str:
@@ -261,10 +259,3 @@ def free_folder(source: Path) -> Path:
     while (folder := source.parent / f"{source.stem}_run{number:02d}").exists():
         number += 1
     return folder
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for place, widget in enumerate(widgets):
-        row.addWidget(widget, 1 if place == 1 else 0)
-    return row

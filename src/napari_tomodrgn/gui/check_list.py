@@ -1,0 +1,173 @@
+"""Checks as traffic lights: a summary, then a row each with its number, why and remedy."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.check_names import name_of, number_of, rank, tally
+from napari_tomodrgn.gui.loading import in_the_window
+from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, make_tool_button
+from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.checks import Check
+
+# Sign and ground: who cannot tell red from green reads the sign. Words for screen readers.
+_LIGHTS = {
+    "error": ("✕", "#c93c3c", "#ffffff", "Error: the result would be wrong"),
+    "warning": ("!", "#e0a83c", "#1b1b1b", "Warning: deserves a look"),
+    "info": ("i", "#3f7fb5", "#ffffff", "To note: not decided, or good to know"),
+    "ok": ("✓", "#2f8f5b", "#ffffff", "Passed"),
+}
+_LIGHT_PX = 18
+
+
+class CheckList(QWidget):
+    """What was asked of the particles; the physics come in while they are being asked."""
+
+    check_requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.summary = make_label()
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setFixedHeight(8)
+        self.bar.setTextVisible(False)
+        self.stage = make_label()
+        self.cancel = make_tool_button("✕", "Stop checking", self.cancel_requested.emit)
+        self.again = make_button(
+            "Check the physics",
+            "Looks at a sample of the images: pixel size, CTF, contrast, poses, direction of the "
+            "tilts, doses",
+            self.check_requested.emit,
+        )
+        self._running = QWidget()
+        running = QHBoxLayout(self._running)
+        running.setContentsMargins(0, 0, 0, 0)
+        running.addWidget(self.stage, 1)
+        running.addWidget(self.cancel)
+        self._rows = QVBoxLayout()
+        self._rows.setSpacing(2)
+        self._shown: list[Check] = []
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.summary, self._running, self.bar):
+            layout.addWidget(widget)
+        layout.addLayout(self._rows)
+        layout.addWidget(self.again)
+        session.events.checks.connect(self.refresh)
+        session.events.checking.connect(self._show_running)
+        self.refresh()
+
+    @property
+    def rows(self) -> list[CheckRow]:
+        """The rows on show, worst first."""
+        items: list[Any] = [self._rows.itemAt(place) for place in range(self._rows.count())]
+        return [item.widget() for item in items]
+
+    def refresh(self, *_: Any) -> None:
+        """Show the checks of the session; rows that stay are left as they are."""
+        checks = list(self._session.checks)
+        known = len(self._shown)
+        if checks[:known] != self._shown:
+            clear_layout(self._rows)
+            known = 0
+        for check in checks[known:]:
+            ranks = [rank(row.check) for row in self.rows]
+            self._rows.insertWidget(bisect_right(ranks, rank(check)), CheckRow(check))
+        self._shown = checks
+        worst = min(checks, key=rank, default=None)
+        self.summary.setVisible(worst is not None)
+        if worst is not None:
+            words = tally(checks)
+            colour = _LIGHTS[worst.verdict][1]
+            self.summary.setText(f"<b><span style='color:{colour}'>■</span> {words}</b>")
+            self.summary.setAccessibleName(words)
+        self._show_running()
+
+    def _show_running(self, *_: Any) -> None:
+        status = self._session.checking
+        for widget in (self._running, self.bar):
+            widget.setVisible(status.busy)
+        self.stage.setText(f"{status.what} …")
+        self.bar.setValue(round(1000 * status.fraction))
+        self.again.setVisible(bool(self._session.checks) and not status.busy)
+
+
+class CheckRow(QWidget):
+    """One check; a click shows why it is asked and what to do."""
+
+    def __init__(self, check: Check, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.check = check
+        sign, ground, ink, meaning = _LIGHTS[check.verdict]
+        light = QLabel(sign)
+        light.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        light.setFixedSize(_LIGHT_PX, _LIGHT_PX)
+        light.setStyleSheet(
+            f"background: {ground}; color: {ink}; border-radius: {_LIGHT_PX // 2}px;"
+            " font-weight: bold;"
+        )
+        light.setToolTip(meaning)
+        light.setAccessibleName(meaning)
+        name = QLabel(name_of(check.code))
+        name.setStyleSheet("font-weight: bold;" if check.verdict != "ok" else "")
+        number = QLabel(number_of(check))
+        self.more = make_tool_button("▸", "Why this is asked, and what to do", self.toggle)
+        self.more.setStyleSheet("border: none; background: transparent;")
+        head = QHBoxLayout()
+        head.addWidget(light)
+        head.addWidget(name, 1)
+        head.addWidget(number)
+        head.addWidget(self.more)
+        self.message = make_label(in_the_window(check.message))
+        self.details = make_label(_details(check))
+        self.details.setTextFormat(Qt.TextFormat.RichText)
+        for label in (self.message, self.details):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setContentsMargins(_LIGHT_PX + 6, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(head)
+        layout.addWidget(self.message)
+        layout.addWidget(self.details)
+        self.setToolTip("" if check.verdict != "ok" else check.message)
+        self._open = check.verdict == "error"
+        self._show_details()
+
+    def toggle(self) -> None:
+        """Show why and remedy, or hide them."""
+        self._open = not self._open
+        self._show_details()
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Anywhere in the row will do."""
+        self.toggle()
+        event.accept()
+
+    def _show_details(self) -> None:
+        self.more.setText("▾" if self._open else "▸")
+        # What is not well is told at once; what is, when it is asked for.
+        self.message.setVisible(self._open or self.check.verdict in ("error", "warning"))
+        self.details.setVisible(self._open and bool(self.details.text()))
+
+
+def _details(check: Check) -> str:
+    parts = []
+    if check.why:
+        parts.append(f"<b>Why:</b> {_escaped(check.why)}")
+    if check.remedy:
+        parts.append(f"<b>What to do:</b> {_escaped(in_the_window(check.remedy))}")
+    return "<br>".join(parts)
+
+
+def _escaped(words: str) -> str:
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

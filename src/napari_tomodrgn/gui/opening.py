@@ -1,0 +1,63 @@
+"""Opening a star file or a run in a thread, and reading it again otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.loading import Opened, open_path, sentence
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.remembered import recall, remember
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import Session
+
+
+class Opening(QObject):
+    """What is asked for last is opened; ``session.asked`` says what could not be."""
+
+    opened = Signal(object)  # Opened
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.queue = LatestWins(self)
+        self.queue.item.connect(self._take)
+        self.queue.failed.connect(self._failed)
+        self._asked: tuple[Path, ReadingConfig] | None = None
+
+    def request(self, path: Path, reading: ReadingConfig | None = None) -> None:
+        """Open a path; the images are looked for where they were found the last time."""
+        if reading is None:
+            reading = ReadingConfig(images=recall("images", path) or None)
+        self._ask(lambda: path, reading, path)
+
+    def request_prepared(self, prepare: Callable[[], Path]) -> None:
+        """Open what ``prepare`` gives; it runs in the thread, so it may take its time."""
+        self._ask(prepare, ReadingConfig(), None)
+
+    def again(self, reading: ReadingConfig) -> None:
+        """Read what is open, or could not be opened, once more, so."""
+        path = self.session.asked or self.session.source
+        if path is not None:
+            self.request(path, reading)
+
+    def _ask(self, prepare: Callable[[], Path], reading: ReadingConfig, path: Path | None) -> None:
+        self.session.message = None
+        self._asked = None if path is None else (path, reading)
+        self.queue.request(lambda: open_path(prepare(), reading))
+
+    def _take(self, found: Opened) -> None:
+        if self._asked is not None and found.particles is not None:
+            remember("images", self._asked[0], found.reading.images or "")
+        self.session.asked = None
+        self.opened.emit(found)
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "opening a file"), "error")
+        if self._asked is not None and isinstance(error, BadInputError):
+            path, self.session.reading = self._asked
+            self.session.asked = path

@@ -1,0 +1,33 @@
+"""What the window remembers from one day to the next, in a small file of the user's settings."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from qtpy.QtCore import QSettings
+
+_PLACE = ("napari-tomodrgn", "window")
+
+
+def remember(what: str, path: Path, value: str) -> None:
+    """Keep a word about a file; an empty one forgets it."""
+    settings, key = _settings(), _key(what, path)
+    if value:
+        settings.setValue(key, value)
+    elif settings.contains(key):
+        settings.remove(key)
+
+
+def recall(what: str, path: Path) -> str:
+    """The word that was kept about a file, empty where there is none."""
+    return str(_settings().value(_key(what, path), "") or "")
+
+
+def _settings() -> QSettings:
+    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, *_PLACE)
+
+
+def _key(what: str, path: Path) -> str:
+    # A path's slashes and colons mean something in the keys of such a file.
+    return f"{what}/{hashlib.sha1(str(path.absolute()).encode()).hexdigest()[:20]}"

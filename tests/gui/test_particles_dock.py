@@ -1,0 +1,176 @@
+"""The particles dock: what was understood, checks as lights, reading a file otherwise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel
+
+from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.data.checks import Check
+from napari_tomodrgn.gui.check_list import CheckList
+from napari_tomodrgn.gui.check_names import _NAMES, name_of, number_of, tally
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.status import WorkStatus
+
+LONG = 60_000
+
+
+def _check(code: str, verdict: Any, number: float | None = None) -> Check:
+    return Check(code, verdict, f"{code} message.", number, f"{code} why.", f"{code} remedy.")
+
+
+@pytest.fixture
+def checks(qtbot: Any) -> CheckList:
+    checks = CheckList(Session())
+    qtbot.addWidget(checks)
+    checks.show()
+    return checks
+
+
+def test_the_worst_stands_on_top_and_is_told_at_once(checks: CheckList) -> None:
+    session = checks._session
+    given = [("pixels", "ok"), ("half-maps", "info"), ("poses", "warning"), ("files", "ok")]
+    session.checks = tuple(_check(code, verdict) for code, verdict in given)
+    session.checks = (*session.checks, _check("voltage", "error"))
+    order = [row.check.code for row in checks.rows]
+    assert order == ["voltage", "poses", "half-maps", "pixels", "files"]
+    shown = [not row.message.isHidden() for row in checks.rows]
+    assert shown == [True, True, False, False, False]
+    assert "1 error, 1 warning, 1 to note, 2 checks passed" in checks.summary.text()
+
+
+def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
+    checks._session.checks = (_check("poses", "warning", 0.31),)
+    row = checks.rows[0]
+    assert row.details.isHidden()
+    QTest.mouseClick(row, Qt.MouseButton.LeftButton)
+    assert not row.details.isHidden()
+    assert "poses why." in row.details.text()
+    assert "poses remedy." in row.details.text()
+    words = {label.text() for label in row.findChildren(QLabel)}
+    assert {"!", "Poses carry information", "+31%"} <= words
+    row.more.click()
+    assert row.details.isHidden()
+
+
+def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:
+    session = checks._session
+    session.checks = (_check("poses", "ok"),)
+    row = checks.rows[0]
+    row.toggle()
+    session.checks = (*session.checks, _check("contrast", "warning"))
+    assert checks.rows[1] is row
+    assert not row.message.isHidden()
+
+
+def test_every_check_has_a_name_in_plain_words(tiny_star: Path) -> None:
+    from napari_tomodrgn.analysis.preflight import PreflightDone, preflight
+    from napari_tomodrgn.data.checks import file_checks
+    from napari_tomodrgn.data.dialects import read_particles
+
+    particles = read_particles(tiny_star)
+    *_, last = preflight(particles)
+    assert isinstance(last, PreflightDone)
+    found = [*file_checks(particles), *last.checks]
+    assert {check.code for check in found} <= set(_NAMES)
+    assert name_of("some-new-check") == "Some new check"
+    assert number_of(_check("half-maps", "ok", 33.46)) == "33.5 Å"
+    assert tally([_check("a", "warning"), _check("b", "warning")]) == "2 warnings"
+
+
+def test_the_form_knows_every_dialect() -> None:
+    from napari_tomodrgn.data.dialects import DIALECTS
+
+    words, _ = get_args(ReadingConfig.model_fields["dialect"].annotation)
+    assert set(get_args(words)) == set(DIALECTS)
+
+
+def test_physics_come_in_after_opening(
+    widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+) -> None:
+    seen: list[WorkStatus] = []
+    widget.session.events.checking.connect(lambda status: seen.append(status))
+    session = opened(tiny_star)
+    codes = {check.code for check in session.checks}
+    assert {"files", "dose", "pixels", "poses", "tilt-hand", "contrast"} <= codes
+    assert not session.checking.busy
+    assert {status.what for status in seen if status.busy} >= {"Reconstructing half maps"}
+    rows = widget.particles.checks.rows
+    assert len(rows) == len(session.checks)
+    assert widget.particles.checks.again.isVisibleTo(widget.particles)
+    widget.particles.checks.again.click()
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert len(session.checks) == len(rows), "asked again, not twice"
+
+
+def test_checks_of_a_file_that_was_left_never_arrive(
+    widget: Any, qtbot: Any, tiny_star: Path, tiny_run: Path
+) -> None:
+    session = widget.session
+    widget.open(tiny_star)
+    qtbot.waitUntil(lambda: session.checking.busy, timeout=LONG)
+    widget.open(tiny_run)
+    qtbot.waitUntil(lambda: session.run is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not session.checking.busy
+    assert "poses" not in {check.code for check in session.checks}
+
+
+def test_reading_otherwise_reads_and_checks_again(
+    widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+) -> None:
+    session, form = opened(tiny_star), widget.particles.reading
+    before = session.particles.optics
+    assert {check.code: check.verdict for check in session.checks}["ctf-premultiplied"] == "ok"
+    form.form.set_value("overrides.pixel_size_angstrom", 2 * before.pixel_size_angstrom)
+    form.form.set_value("overrides.dose_per_tilt_e_per_angstrom2", "5")
+    form.form.set_value("data.ctf_premultiplied", not before.ctf_premultiplied)
+    form.form.set_value("data.contrast", "invert")
+    form.button.click()
+    qtbot.waitUntil(lambda: session.particles.optics != before, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    after = session.particles.optics
+    assert after.pixel_size_angstrom == 2 * before.pixel_size_angstrom
+    assert after.ctf_premultiplied != before.ctf_premultiplied
+    assert session.particles.images["dose_e_per_angstrom2"].max() == 20.0  # before the fifth
+    assert {check.code: check.verdict for check in session.checks}["ctf-premultiplied"] != "ok"
+    config = widget.training.config()
+    assert config.data.contrast == "invert"
+    assert config.data.ctf_premultiplied is (not before.ctf_premultiplied)
+    form.form.set_value("overrides.pixel_size_angstrom", "-1")
+    form.button.click()
+    assert "Pixel size" in widget.banner.text
+
+
+def test_missing_images_can_be_pointed_to_and_are_remembered(
+    widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    apart = shutil.copytree(tiny_star.parent, tmp_path / "a" / "deep" / "set")
+    star = apart / tiny_star.name
+    stacks = sorted({path.parent for path in apart.rglob("*.mrcs")})
+    away = tmp_path / "b"
+    for folder in stacks:
+        shutil.move(folder, away / folder.name)
+    panel, session = widget.particles, widget.session
+    widget.open(star)
+    qtbot.waitUntil(lambda: session.asked is not None, timeout=LONG)
+    assert "was not found" in widget.banner.text
+    assert "--images" not in widget.banner.text
+    assert panel.title.text() == f"Not opened: {star.name}"
+    assert panel.fold.isExpanded()
+    panel.reading.images.set_folder(str(away))
+    panel.reading.button.click()
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert session.asked is None
+    assert panel.checks.isVisibleTo(panel)
+    session.clear_particles()
+    opened(star)  # without a word about the images
+    assert session.reading.images == str(away)
