@@ -8,8 +8,10 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from every_code import codes_documented, codes_told
 
 from napari_tomodrgn.analysis.fsc import fsc
 from napari_tomodrgn.analysis.preflight import (
@@ -37,6 +39,9 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+# Codes of errors that `data.checks` passes on from reading a stack.
+FILE_ERRORS = {"unreadable-stack", "truncated-stack", "short-stack", "wrong-box", "odd-box"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,6 +103,8 @@ def warned(checks: dict[str, Check]) -> set[str]:
 def test_good_sets_pass_every_check(multiplied: ParticleSet, recorded: ParticleSet) -> None:
     checks = found(multiplied)
     assert {check.verdict for check in checks.values()} == {"ok"}, checks
+    assert checks.keys() == FAULTS.keys()
+    assert not warned(found(multiplied, DataConfig(contrast="keep")))
     assert checks["contrast"].number > 1
     checks = found(recorded)
     assert not warned(checks)
@@ -122,21 +129,97 @@ def wrong_doses(particles: ParticleSet) -> ParticleSet:
     )
 
 
-FAULTS = [
-    (wrong_multiplied, {"ctf-premultiplied"}),
-    (wrong_pixels, {"pixel-size-ctf"}),
-    (shuffled_poses, {"poses", "map-kind"}),
-    (flipped_tilts, {"tilt-hand"}),
-    (flipped_heights, {"defocus-hand"}),
-    (wrong_doses, {"dose-decay"}),
-]
+def halves_of_noise(particles: ParticleSet, folder: Path) -> ParticleSet:
+    """A hundred particles of nothing: those of the set twice, under two names."""
+    box, count = particles.optics.box_size_px, len(particles.images)
+    with mrcfile.new(folder / "noise.mrcs") as stack:
+        shape = (2 * count, box, box)
+        stack.set_data(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    others = particles.particles.rename(index=lambda name: f"{name}b")
+    names = particles.images["particle_id"].astype(str)
+    table = pd.concat([particles.images, particles.images.assign(particle_id=names + "b")])
+    both = pd.concat([particles.particles, others])
+    table = table.assign(
+        stack=str(folder / "noise.mrcs"),
+        stack_index=np.arange(2 * count),
+        particle_id=pd.Categorical(table["particle_id"].astype(str), both.index),
+    ).reset_index(drop=True)
+    noise = replace(particles, particles=both, images=table.astype({"stack": "category"}))
+    return noise.with_optics(ctf_premultiplied=False, dose_weighted=False)
 
 
-@pytest.mark.parametrize(("fault", "expected"), FAULTS, ids=[each.__name__ for each, _ in FAULTS])
-def test_planted_faults_are_named(
-    multiplied: ParticleSet, fault: Callable[[ParticleSet], ParticleSet], expected: set[str]
-) -> None:
-    assert warned(found(fault(multiplied))) == expected
+def with_images_changed(
+    particles: ParticleSet, folder: Path, change: Callable[[np.ndarray], object]
+) -> ParticleSet:
+    """The set with pixels of its images changed."""
+    images = np.concatenate(
+        [
+            mrcfile.read(name)[rows["stack_index"]]
+            for name, rows in particles.images.groupby("stack", observed=True, sort=False)
+        ]
+    ).astype(np.float32)
+    with mrcfile.new(folder / "changed.mrcs") as stack:
+        stack.set_data(images)
+        change(stack.data)
+    return replace(particles, images=rows_of(particles, folder / "changed.mrcs"))
+
+
+def blank_some(images: np.ndarray) -> None:
+    images[::20] = 0
+
+
+def spoil_one(images: np.ndarray) -> None:
+    images[200, 10, 10] = np.nan
+
+
+# What is told, and how, of each fault; by the code that the fault is there for.
+FAULTS: dict[str, tuple[Callable[[ParticleSet, Path], ParticleSet], dict[str, str]]] = {
+    "ctf-premultiplied": (
+        lambda good, _: wrong_multiplied(good),
+        {"ctf-premultiplied": "warning"},
+    ),
+    "pixel-size-ctf": (lambda good, _: wrong_pixels(good), {"pixel-size-ctf": "warning"}),
+    "poses": (
+        lambda good, _: shuffled_poses(good),
+        {"poses": "warning", "map-kind": "warning"},
+    ),
+    "map-kind": (
+        lambda good, _: shuffled_poses(good),
+        {"poses": "warning", "map-kind": "warning"},
+    ),
+    "tilt-hand": (lambda good, _: flipped_tilts(good), {"tilt-hand": "warning"}),
+    "defocus-hand": (lambda good, _: flipped_heights(good), {"defocus-hand": "warning"}),
+    "dose-decay": (lambda good, _: wrong_doses(good), {"dose-decay": "warning"}),
+    "half-maps": (halves_of_noise, {"half-maps": "warning"}),
+    "odd-images": (
+        lambda good, folder: with_images_changed(good, folder, blank_some),
+        {"odd-images": "warning"},
+    ),
+    "pixels": (
+        lambda good, folder: with_images_changed(good, folder, spoil_one),
+        {"pixels": "error"},
+    ),
+    "contrast": (lambda good, _: good, {"contrast": "warning"}),
+}
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_a_set_that_triggers_the_check(multiplied: ParticleSet, tmp_path: Path, code: str) -> None:
+    """Each planted fault is told by its own name, and by no other."""
+    fault, expected = FAULTS[code]
+    config = DataConfig(contrast="invert") if code == "contrast" else None
+    checks = found(fault(multiplied, tmp_path), config)
+    bad = {name: check.verdict for name, check in checks.items()}
+    assert {name: v for name, v in bad.items() if v in ("warning", "error")} == expected
+
+
+def test_no_code_is_without_a_set(multiplied: ParticleSet) -> None:
+    """All codes of the source; the good set passes them all (`test_good_sets_pass_every_check`)."""
+    too_few = multiplied.take(np.arange(len(multiplied)) < 4)
+    assert found(too_few)["sample"].verdict == "info"
+    assert codes_told("analysis") == FAULTS.keys() | {"sample"}
+    assert codes_told("analysis") <= codes_documented()
+    assert codes_documented() == codes_told("analysis") | codes_told("data") | FILE_ERRORS
 
 
 def test_planted_faults_of_recorded_images(recorded: ParticleSet) -> None:
@@ -145,11 +228,6 @@ def test_planted_faults_of_recorded_images(recorded: ParticleSet) -> None:
     checks = found(wrong_pixels(recorded))
     assert warned(checks) == {"pixel-size-ctf"}
     assert checks["pixel-size-ctf"].number == pytest.approx(2 / 3)
-
-
-def test_contrast_against_the_setting(multiplied: ParticleSet) -> None:
-    assert warned(found(multiplied, DataConfig(contrast="invert"))) == {"contrast"}
-    assert warned(found(multiplied, DataConfig(contrast="keep"))) == set()
 
 
 def test_noise_alarms_nobody(multiplied: ParticleSet, tmp_path: Path) -> None:

@@ -61,12 +61,17 @@ def preflight(
             checks.append(check)
             yield CheckDone(check)
     if not enough:
-        message = f"Undecided: {len(state.sample.particles)} particles are too few for the physics."
-        checks.append(Check("sample", "info", message, float(len(state.sample.particles))))
+        checks.append(_too_few(len(state.sample.particles)))
         yield CheckDone(checks[-1])
     last = PreflightDone(tuple(checks), state.contrast, tuple(state.odd))
     yield last
     return last
+
+
+def _too_few(count: int) -> Check:
+    message = f"Undecided: {count} particles are too few for the physics."
+    why = "Halves of so few say nothing about each other."
+    return Check("sample", "info", message, float(count), why, "Ask again with more particles.")
 
 
 _STAGES: tuple[tuple[str, Callable[[State], Iterator[Check]]], ...] = (

@@ -167,14 +167,11 @@ def _order_of(series: pd.DataFrame) -> str:
     steepness = pd.Series(np.abs(tilt))
     if np.ptp(steepness) == 0.0:
         return ""
+    grows = float(steepness.rank().corr(pd.Series(np.arange(len(tilt), dtype=np.float64))))
+    if grows < -_BACKWARDS:
+        return "backwards"
     step = float(np.median(np.diff(np.unique(np.round(tilt, 1)))))
     jumps = float(np.median(np.abs(np.diff(tilt)))) > _STEPS_APART * step
-    grows = float(steepness.rank().corr(pd.Series(np.arange(len(tilt), dtype=np.float64))))
-    # A series from one side to 0° is steepest first and does not jump; without the sign of the
-    # tilt, one that alternates does not either.
-    signed = bool(tilt.min() < 0.0)
-    if grows < -_BACKWARDS and (jumps or not signed):
-        return "backwards"
     return "scrambled" if jumps and grows < _ORDERED else ""
 
 
