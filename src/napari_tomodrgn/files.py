@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,14 @@ def written_atomically(path: str | Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed. Nobody else may be writing there."""
+    for file in folder.glob(".*"):
+        match = re.fullmatch(r"\..+?(\.\w+)?\.[a-z0-9_]{8}(\.\w+)?", file.name)
+        if match and match[1] == match[2] and file.is_file():
+            file.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -5,6 +5,10 @@ One path for all uses.
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig
+from napari_tomodrgn.data.cache import SamplesWriter, StoredSamples
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.physics.fourier import shift_phases, transform_images
 from napari_tomodrgn.physics.lattice import HalfPlane
 
@@ -33,19 +39,18 @@ class FourierImages:
     Attributes
     ----------
     samples
-        ``(image, point)`` complex64, or ``(image, point, 2)`` float16 mapped from a file, scaled so
-        that their mean square is 1.
+        ``(image, point)`` complex64, in memory or read from a file when they are asked for, scaled
+        so that their mean square is 1.
     scale
         What they were divided by, in units of the images' transform.
     """
 
-    samples: Tensor
+    samples: Tensor | StoredSamples
     scale: float
 
     def take(self, rows: Tensor) -> Tensor:
         """Samples of some images, complex64 ``(row, point)``."""
-        chosen = self.samples[rows]
-        return chosen if chosen.is_complex() else torch.view_as_complex(chosen.to(torch.float32))
+        return self.samples[rows]
 
 
 def soft_window(box_size_px: int, inner: float, outer: float) -> Tensor:
@@ -78,7 +83,8 @@ class ImageReader:
         self, particles: ParticleSet, lattice: HalfPlane, config: DataConfig, sign: int = 1
     ) -> None:
         table = particles.images
-        self._stacks = ImageStacks([str(name) for name in table["stack"].cat.categories])
+        self._files = [str(name) for name in table["stack"].cat.categories]
+        self._stacks = ImageStacks(self._files)
         self._codes = table["stack"].cat.codes.to_numpy(np.int64)
         self._indices = table["stack_index"].to_numpy(np.int64)
         shifts = np.array(table[["shift_x_px", "shift_y_px"]], dtype=np.float32)
@@ -91,6 +97,23 @@ class ImageReader:
         """Return the number of images."""
         return len(self._codes)
 
+    def name(self, row: int) -> str:
+        """Which image a row is, in words."""
+        return f"{self._files[self._codes[row]]}: image {self._indices[row] + 1}"
+
+    def digest(self, points: int) -> str:
+        """Of everything that decides the samples: files and their dates, rows, shifts, window."""
+        found = hashlib.sha256(f"1 {points} {self._sign}".encode())
+        found.update(self._window.numpy().tobytes())
+        for name in self._files:
+            about = os.stat(name)
+            found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
+        for column in (self._codes, self._indices):
+            found.update(column.tobytes())
+        if self._shifts is not None:
+            found.update(self._shifts.numpy().tobytes())
+        return found.hexdigest()
+
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """Unscaled samples of these rows, complex64 ``(row, point)``."""
         images = torch.from_numpy(self._stacks.read(self._codes[rows], self._indices[rows]))
@@ -100,13 +123,78 @@ class ImageReader:
         return samples
 
 
+@dataclass(frozen=True)
+class Cache:
+    """A file for the samples of sets larger than memory, or that several processes read.
+
+    Attributes
+    ----------
+    file
+        Where it is.
+    shared
+        Whether it is needed whatever the size, as other processes read it.
+    writes
+        Whether this is the process that makes it.
+    save_seconds
+        As much reading is lost if the process is killed.
+    """
+
+    file: Path
+    shared: bool = False
+    writes: bool = True
+    save_seconds: float = 120.0
+
+
 def prepare(
-    reader: ImageReader, points: int, memory_gb: float, cache: Path | None
+    reader: ImageReader, points: int, memory_gb: float, cache: Cache | None
 ) -> Generator[int, None, FourierImages]:
     """Transform all images, yielding how many are done, and return them.
 
-    Sets larger than ``memory_gb`` go to a half-precision file ``cache`` and are mapped from there.
+    Sets larger than ``memory_gb`` go to a file, in half precision, and are read from there. Smaller
+    ones that several processes read go there in full, so that these see what one would see.
+
+    Raises
+    ------
+    BadInputError
+        If an image holds what is not a number, or the disk is too small.
     """
+    count = len(reader)
+    fits = cache is None or count * points * 8 <= memory_gb * 1e9
+    if cache is None or (fits and not cache.shared):
+        scale = yield from _scale(reader)
+        target = torch.empty((count, points), dtype=torch.complex64)
+        for start in range(0, count, _CHUNK):
+            stop = min(start + _CHUNK, count)
+            target[start:stop] = _scaled(reader, start, stop, scale)
+            yield stop
+        return FourierImages(target, scale)
+    return (yield from _to_file(reader, (count, points), cache, "float32" if fits else "float16"))
+
+
+def _to_file(
+    reader: ImageReader, shape: tuple[int, int], cache: Cache, dtype: str
+) -> Generator[int, None, FourierImages]:
+    """The samples in a file: as it is there from before, or made now, or the rest of it."""
+    writer = SamplesWriter(
+        cache.file, reader.digest(shape[1]), shape, np.dtype(dtype), writes=cache.writes
+    )
+    scale = writer.scale
+    if scale is None:
+        scale = yield from _scale(reader)
+    saved, before = time.monotonic(), writer.done
+    while writer.done < shape[0]:
+        writer.write(_scaled(reader, writer.done, min(writer.done + _CHUNK, shape[0]), scale))
+        if time.monotonic() - saved > cache.save_seconds:
+            writer.save(scale)
+            saved = time.monotonic()
+        yield writer.done
+    if writer.done > before:
+        writer.save(scale)
+    return FourierImages(StoredSamples.open(cache.file), scale)
+
+
+def _scale(reader: ImageReader) -> Generator[int, None, float]:
+    """Root mean square of the samples of some images, spread over the set."""
     count = len(reader)
     sample = np.unique(np.linspace(0, count - 1, min(count, _SCALE_IMAGES)).astype(np.int64))
     power, rows = 0.0, 0
@@ -114,25 +202,18 @@ def prepare(
         power += float(reader.read(chunk).abs().square().mean(dim=1).double().sum())
         rows += len(chunk)
         yield 0
-    scale = float(np.sqrt(power / rows)) or 1.0
-    in_memory = cache is None or count * points * 8 <= memory_gb * 1e9
-    target = torch.empty((count, points), dtype=torch.complex64) if in_memory else None
-    mapped = None if cache is None or in_memory else _new_map(cache, (count, points, 2))
-    for start in range(0, count, _CHUNK):
-        rows_here = np.arange(start, min(start + _CHUNK, count))
-        samples = reader.read(rows_here) / scale
-        if target is not None:
-            target[start : start + len(rows_here)] = samples
-        elif mapped is not None:
-            # Half precision holds ±65504; scaled samples beyond that would be a broken image.
-            halves = torch.view_as_real(samples).clamp(-6e4, 6e4).to(torch.float16)
-            mapped[start : start + len(rows_here)] = halves.numpy()
-        yield min(start + _CHUNK, count)
-    if target is not None:
-        return FourierImages(target, scale)
-    return FourierImages(torch.from_numpy(mapped), scale)
+    return math.sqrt(power / rows) if power > 0 else 1.0
 
 
-def _new_map(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float16]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+def _scaled(reader: ImageReader, start: int, stop: int, scale: float) -> Tensor:
+    samples = reader.read(np.arange(start, stop)) / scale
+    # The sum of squares is finite only if all are, and takes a tenth of the time of looking.
+    if not np.isfinite(float(torch.view_as_real(samples).square().sum())):
+        broken = ~torch.view_as_real(samples).isfinite().all(dim=(1, 2))
+        first = start + int(broken.nonzero()[0]) if bool(broken.any()) else start
+        raise BadInputError(
+            f"{reader.name(first)} holds values that are not numbers, or are beyond all bounds.",
+            remedy="Export that image anew, or leave its particle out (--particles).",
+            code="not-finite",
+        )
+    return samples

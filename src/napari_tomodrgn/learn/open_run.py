@@ -10,13 +10,13 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages, ImageReader, prepare
+from napari_tomodrgn.data.preprocess import Cache, FourierImages, ImageReader, prepare
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.events import Event, Preparing
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
-from napari_tomodrgn.learn.run import Run, describe
+from napari_tomodrgn.learn.run import Run, cache_file, clear_leftovers, describe
 from napari_tomodrgn.physics.lattice import half_plane
 
 Stop = Callable[[], bool]
@@ -38,6 +38,8 @@ def open_run(
     ranks = ranks or Ranks()
     check_stacks(particles)
     run = Run.open(out) if resume else None
+    if ranks.first:
+        clear_leftovers(out)
     if run is not None:
         epochs = max(config.train.epochs, run.config.train.epochs)
         longer = run.config.train.model_copy(update={"epochs": epochs})
@@ -49,7 +51,12 @@ def open_run(
     sign = run.info.sign if run else decide_sign(particles, config.data)
     lattice = half_plane(particles.optics.box_size_px)
     reader = ImageReader(particles, lattice, config.data, sign)
-    cache = Path(out) / "cache" / "samples.npy"
+    cache = Cache(
+        cache_file(out),
+        shared=ranks.size > 1,
+        writes=ranks.first,
+        save_seconds=config.train.save_seconds,
+    )
     images = yield from _prepare(reader, len(lattice), config.data.memory_gb, cache, stop)
     data = TiltData(particles, images, lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
@@ -76,7 +83,7 @@ def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
 
 
 def _prepare(
-    reader: ImageReader, points: int, memory_gb: float, cache: Path, stop: Stop
+    reader: ImageReader, points: int, memory_gb: float, cache: Cache, stop: Stop
 ) -> Generator[Event, None, FourierImages]:
     steps = prepare(reader, points, memory_gb, cache)
     while True:

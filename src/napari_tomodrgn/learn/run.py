@@ -29,7 +29,7 @@ from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import write_text, written_atomically
+from napari_tomodrgn.files import remove_leftovers, write_text, written_atomically
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
 from napari_tomodrgn.learn.events import Losses
@@ -148,11 +148,6 @@ class Run:
     def particles_star(self) -> Path:
         """Star file of the particles as trained."""
         return self.path / "particles.star"
-
-    @property
-    def cache(self) -> Path:
-        """File of Fourier samples, for sets larger than memory."""
-        return self.path / "cache" / "samples.npy"
 
     @property
     def resume_file(self) -> Path:
@@ -342,6 +337,17 @@ def _write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> 
     table = latent_table(particles, posterior)
     with written_atomically(file) as temporary:
         table.reset_index().to_parquet(temporary, index=False)
+
+
+def cache_file(path: Path) -> Path:
+    """File of Fourier samples in a run directory, which may be made before the run is."""
+    return path / "cache" / "samples.npy"
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what a killed training left half written in a run directory."""
+    for folder in (path, path / "checkpoints", path / "latents", path / "cache"):
+        remove_leftovers(folder)
 
 
 def metrics_row(
