@@ -85,6 +85,13 @@ def test_every_check_has_a_name_in_plain_words(tiny_star: Path) -> None:
     assert tally([_check("a", "warning"), _check("b", "warning")]) == "2 warnings"
 
 
+def test_remedies_name_fields_of_the_window() -> None:
+    from napari_tomodrgn.gui.loading import in_the_window
+
+    words = in_the_window("The star file is used; if it is wrong, override it with --pixel-size.")
+    assert words.endswith("override it with “Pixel size” under “Read it differently”.")
+
+
 def test_the_form_knows_every_dialect() -> None:
     from napari_tomodrgn.data.dialects import DIALECTS
 
@@ -164,7 +171,7 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     assert "was not found" in widget.banner.text
     assert "--images" not in widget.banner.text
     assert panel.title.text() == f"Not opened: {star.name}"
-    assert panel.fold.isExpanded()
+    assert panel.fold.is_open
     panel.reading.images.set_folder(str(away))
     panel.reading.button.click()
     qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.check_names import name_of, number_of, rank, tally
+from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.loading import in_the_window
 from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, make_tool_button
 from napari_tomodrgn.session import Session
@@ -53,14 +54,19 @@ class CheckList(QWidget):
         running.setContentsMargins(0, 0, 0, 0)
         running.addWidget(self.stage, 1)
         running.addWidget(self.cancel)
-        self._rows = QVBoxLayout()
-        self._rows.setSpacing(2)
+        self._rows, passed = QVBoxLayout(), QWidget()
+        self._passed = QVBoxLayout(passed)
+        for rows in (self._rows, self._passed):
+            rows.setSpacing(2)
+            rows.setContentsMargins(0, 0, 0, 0)
+        self.passed = Fold("", passed, "Checks with nothing to say against the particles")
         self._shown: list[Check] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.summary, self._running, self.bar):
             layout.addWidget(widget)
         layout.addLayout(self._rows)
+        layout.addWidget(self.passed)
         layout.addWidget(self.again)
         session.events.checks.connect(self.refresh)
         session.events.checking.connect(self._show_running)
@@ -69,8 +75,7 @@ class CheckList(QWidget):
     @property
     def rows(self) -> list[CheckRow]:
         """The rows on show, worst first."""
-        items: list[Any] = [self._rows.itemAt(place) for place in range(self._rows.count())]
-        return [item.widget() for item in items]
+        return [*_rows_of(self._rows), *_rows_of(self._passed)]
 
     def refresh(self, *_: Any) -> None:
         """Show the checks of the session; rows that stay are left as they are."""
@@ -78,11 +83,16 @@ class CheckList(QWidget):
         known = len(self._shown)
         if checks[:known] != self._shown:
             clear_layout(self._rows)
+            clear_layout(self._passed)
             known = 0
         for check in checks[known:]:
-            ranks = [rank(row.check) for row in self.rows]
-            self._rows.insertWidget(bisect_right(ranks, rank(check)), CheckRow(check))
+            rows = self._passed if check.verdict == "ok" else self._rows
+            ranks = [rank(row.check) for row in _rows_of(rows)]
+            rows.insertWidget(bisect_right(ranks, rank(check)), CheckRow(check))
         self._shown = checks
+        count = self._passed.count()
+        self.passed.setVisible(count > 0)
+        self.passed.set_title(f"✓ {count} passed")
         worst = min(checks, key=rank, default=None)
         self.summary.setVisible(worst is not None)
         if worst is not None:
@@ -98,7 +108,14 @@ class CheckList(QWidget):
             widget.setVisible(status.busy)
         self.stage.setText(f"{status.what} …")
         self.bar.setValue(round(1000 * status.fraction))
+        asked = "pixels" in {check.code for check in self._session.checks}
+        self.again.setText("Check the physics again" if asked else "Check the physics")
         self.again.setVisible(bool(self._session.checks) and not status.busy)
+
+
+def _rows_of(layout: QVBoxLayout) -> list[CheckRow]:
+    items: list[Any] = [layout.itemAt(place) for place in range(layout.count())]
+    return [item.widget() for item in items]
 
 
 class CheckRow(QWidget):

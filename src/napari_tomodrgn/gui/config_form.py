@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
 from pydantic import BaseModel, ValidationError
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.qt import Signal, make_label
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -41,13 +41,12 @@ class ConfigForm(QWidget):
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         for path in fields:
             field, value = _field(config, path)
             editor = _editor(path, field, value)
             self._editors[path] = editor
             editor.changed.connect(lambda _value=None: self.changed.emit())
-            label = QLabel(field.title or path)
+            label = make_label(field.title or path)
             for widget in (label, editor.native):
                 widget.setToolTip(explanation(field))
             editor.native.setAccessibleName(field.title or path)
@@ -118,12 +117,9 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
     name = path.replace(".", "_")
     words, optional = _choices(kind)
     if words:
-        choices = [(str(word).replace("_", " "), word) for word in words]
-        choices = [(_AUTOMATIC, None), *choices] if optional else choices
-        return create_widget(value, name=name, widget_type="ComboBox", options={"choices": choices})
+        return _combo(name, value, words, optional=optional)
     if get_origin(kind) in (Union, UnionType) and bool in get_args(kind):
-        choices = [(_AUTOMATIC, None), ("yes", True), ("no", False)]
-        return create_widget(value, name=name, widget_type="ComboBox", options={"choices": choices})
+        return _combo(name, value, (True, False), optional=True)
     if kind is bool:
         return create_widget(value, name=name, widget_type="CheckBox")
     if kind is int:
@@ -134,6 +130,21 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
     editor: Any = create_widget(_shown(value), name=name, widget_type="LineEdit")
     if NoneType in get_args(kind):
         editor.native.setPlaceholderText(_AUTOMATIC)
+    return editor
+
+
+def _combo(name: str, value: Any, words: tuple[Any, ...], *, optional: bool) -> Any:
+    texts = {True: "yes", False: "no"} if bool in map(type, words) else {}
+    choices = [(texts.get(word, str(word).replace("_", " ")), word) for word in words]
+    choices = [(_AUTOMATIC, None), *choices] if optional else choices
+    editor = create_widget(
+        value, name=name, widget_type="ComboBox", options={"choices": choices, "nullable": False}
+    )
+    box: Any = editor.native
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)  # a long word among many is no reason for a wide dock
+    if optional:  # magicgui has dashes of its own for None
+        box.setItemText(box.findText("-----"), _AUTOMATIC)
     return editor
 
 

@@ -107,9 +107,15 @@ class CurvePlot(QWidget):
             painter.drawEllipse(places[0], 2.5, 2.5)
 
     def _paint_legend(self, painter: QPainter, rect: QRect) -> None:
-        line = painter.fontMetrics().height()
+        metrics = painter.fontMetrics()
+        line = metrics.height()
+        ground = QColor(self._theme.background)
+        ground.setAlpha(200)  # a curve below does not cross the words out
         for row, curve in enumerate(self._curves):
             if curve.name:
+                width = metrics.horizontalAdvance(curve.name) + 8
+                top = rect.top() + 3 + row * line
+                box = QRectF(rect.right() - 2 - width, top, width, line)
+                painter.fillRect(box, ground)
                 painter.setPen(QColor(curve.colour))
-                box = QRectF(rect.left(), rect.top() + 3 + row * line, rect.width() - 6, line)
-                painter.drawText(box, Qt.AlignmentFlag.AlignRight, curve.name)
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, curve.name)

@@ -151,17 +151,24 @@ def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:
     return tuple(found), note
 
 
-_WORDS = {
-    "with --images DIR": "as Images folder, under “Read it differently”",
-    "Use --device auto": "Choose the device auto",
+# Options of the terminal and the fields that stand for them in the window.
+_HERE = "under “Read it differently”"
+_OPTIONS = {
+    "--images DIR": f"“Images folder” {_HERE}",
+    "--images FILE": f"“Images folder” {_HERE}",
+    "--pixel-size": f"“Pixel size” {_HERE}",
+    "--dose-per-tilt": f"“Dose per tilt” {_HERE}",
+    "--hand": f"“Hand” {_HERE}",
+    "--ctf-premultiplied": _HERE,
+    "--device ": "the device ",
     "continue it with --resume": "open it and press Resume",
 }
 
 
 def in_the_window(words: str) -> str:
-    """A sentence for the terminal, in the terms of the window."""
-    for terminal, window in _WORDS.items():
-        words = words.replace(terminal, window)
+    """A sentence that names options of the terminal, in the terms of the window."""
+    for option, field in _OPTIONS.items():
+        words = words.replace(option, field)
     return words
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
-from superqt import QCollapsible, QElidingLabel
+from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.check_list import CheckList
+from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, scrolled
 from napari_tomodrgn.gui.reading_form import ReadingForm
 from napari_tomodrgn.gui.understood import table_of, understood
@@ -36,23 +37,27 @@ class ParticlesPanel(QWidget):
             ("Open run…", "Folder that a training wrote", self._choose_run),
         ):
             buttons.addWidget(make_button(text, tip, pressed))
-        self.title = make_label()
+        self.title, self.path = QElidingLabel(""), QElidingLabel("")
+        for label in (self.title, self.path):
+            label.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.title.setStyleSheet("font-weight: bold;")
-        self.path = QElidingLabel("")
-        self.path.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.hint = make_label(_HINT)
         self.checks = CheckList(session)
         self.reading = ReadingForm(session)
-        self.fold = QCollapsible("Read it differently")
-        self.fold.setToolTip("Where the star file is wrong, silent, or its images were moved")
-        self.fold.addWidget(self.reading)
-        self._table = QVBoxLayout()
+        self.fold = Fold(
+            "Read it differently",
+            self.reading,
+            "Where the star file is wrong, silent, or its images were moved",
+        )
+        table = QWidget()
+        self._table = QVBoxLayout(table)
+        self._table.setContentsMargins(6, 0, 0, 0)
+        self.understood = Fold("What was understood", table, open=True)
         page = QWidget()
         inner = QVBoxLayout(page)
         inner.setContentsMargins(0, 0, 6, 0)
         inner.addWidget(self.hint)
-        inner.addLayout(self._table)
-        for widget in (self.checks, self.fold):
+        for widget in (self.understood, self.checks, self.fold):
             inner.addWidget(widget)
         inner.addStretch(1)
         layout = QVBoxLayout(self)
@@ -76,9 +81,11 @@ class ParticlesPanel(QWidget):
         self.hint.setVisible(session.asked is not None or not session.summary)
         self.hint.setText(_HINT if session.asked is None else _FAILED)
         if session.asked is not None:
-            self.fold.expand(animate=False)
+            self.fold.set_open(True)
         clear_layout(self._table)
-        if session.summary and session.asked is None:
+        known = bool(session.summary) and session.asked is None
+        self.understood.setVisible(known)
+        if known:
             self._table.addWidget(table_of(understood(session.summary)))
         self.checks.setVisible(session.asked is None and session.source is not None)
 

@@ -34,9 +34,7 @@ class ReadingForm(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.images = FolderEdit(
-            _IMAGES.description or "", "where the star file says", "Folder of the images"
-        )
+        self.images = FolderEdit(_IMAGES.description or "", "automatic", "Folder of the images")
         self.form = ConfigForm(ReadingConfig(), _FIELDS)
         self.button = make_button("Read again", "Reads and checks with what stands here", self.read)
         layout = QVBoxLayout(self)

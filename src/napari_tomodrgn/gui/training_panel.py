@@ -8,12 +8,12 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.config_form import ConfigForm
+from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.folder_edit import FolderEdit
 from napari_tomodrgn.gui.presets import EXPLAINED, preset
 from napari_tomodrgn.gui.qt import (
@@ -64,14 +64,14 @@ class TrainingPanel(QWidget):
         self._base = preset("Standard")
         self.form = ConfigForm(RunConfig(), _BASIC)
         self.more = ConfigForm(RunConfig(), _ADVANCED)
-        self.fold = QCollapsible("More settings")
-        self.fold.addWidget(self.more)
+        self.fold = Fold("More settings", self.more, "What rarely has to be changed")
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
             "a new folder",
             "Folder for the run",
         )
         self.button = make_button("Train", "", self._press)
+        self.button.setMinimumWidth(80)
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
         self.forecast = make_label(tip="Estimated by timing a short step on this machine")
