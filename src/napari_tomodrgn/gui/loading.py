@@ -167,8 +167,8 @@ _OPTIONS = {
 
 def in_the_window(words: str) -> str:
     """A sentence that names options of the terminal, in the terms of the window."""
-    for option, field in _OPTIONS.items():
-        words = words.replace(option, field)
+    for option, title in _OPTIONS.items():
+        words = words.replace(option, title)
     return words
 
 
