@@ -13,6 +13,8 @@ from pathlib import Path
 from napari_tomodrgn.errors import BadInputError
 
 YES_NO = {"yes": True, "no": False}
+# Of commands whose name no function can bear.
+_FUNCTIONS = {"import": "import_result"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Late, so that --help does not wait for torch.
     from napari_tomodrgn import commands
 
-    command: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
+    name = _FUNCTIONS.get(options.command, options.command)
+    command: Callable[[argparse.Namespace], int] = getattr(commands, name)
     try:
         return command(options)
     except BadInputError as error:
@@ -215,6 +218,22 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
 
+def _analyze(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add("--epoch", metavar="N", type=_count, help="epoch to analyse (last)")
+    add("--clusters", metavar="K", type=_count, default=8, help="number of clusters (8)")
+    add("--seed", metavar="N", type=int, default=0, help="of clusters and UMAP (0)")
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("result", metavar="RESULT_DIR", type=Path, help="folder that tomodrgn train_vae wrote")
+    add("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
+    add("--source", metavar="STAR", type=Path, help="star file of the particles, if it moved")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+
+
 def _reconstruct(parser: argparse.ArgumentParser) -> None:
     _source(parser)
     add = parser.add_argument
@@ -294,9 +313,11 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "train": ("learn what makes each particle different", _train),
     "embed": ("latents of particles, by a trained run", _embed),
     "decode": ("maps of particles or latents, by a trained run", _decode),
+    "analyze": ("components, UMAP, clusters, their maps, traversals, audit of a run", _analyze),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
     "select": ("write some particles of a run back as the star file they came from", _select),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
+    "import": ("make a run of a finished tomoDRGN result: its latents, not its network", _import),
     "simulate": ("write a data set with known states", _simulate),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

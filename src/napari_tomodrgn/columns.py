@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents import latent_matrix as latent_matrix
+from napari_tomodrgn.analysis.latents import mean_and_components as mean_and_components
+from napari_tomodrgn.analysis.latents import mean_columns
+from napari_tomodrgn.analysis.latents import principal_components as principal_components
+from napari_tomodrgn.analysis.latents import with_columns as with_columns
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -49,46 +55,13 @@ class Column:
         return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
-def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
-    """The means ``mu_0…`` as an array (particle, dimension)."""
-    return latents[_mean_columns(latents)].to_numpy(np.float64)
-
-
-def principal_components(
-    points: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (particle, component) and the share of the variance that each component explains.
-
-    Components are sorted by variance; the largest loading of each is positive, so that the picture
-    does not flip from one call to the next.
-    """
-    mean, vectors = mean_and_components(points)
-    scores = (points - mean) @ vectors
-    variances = scores.var(axis=0)
-    total = variances.sum()
-    return scores, variances / total if total > 0 else np.zeros_like(variances)
-
-
-def mean_and_components(
-    points: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and unit vectors (dimension, component) of the principal components."""
-    mean = points.mean(axis=0)
-    centred = points - mean
-    _, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
-    vectors = vectors[:, ::-1]
-    largest = np.abs(vectors).argmax(axis=0)
-    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
-    return mean, vectors * signs
-
-
 def axis_names(
     latents: pd.DataFrame,
     particles: ParticleSet | None = None,
     extras: pd.DataFrame | None = None,
 ) -> list[str]:
     """Columns that can be an axis: components, latent dimensions, numbers of extras and star."""
-    dimensions = len(_mean_columns(latents))
+    dimensions = len(mean_columns(latents))
     names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
     names += [f"z {number}" for number in range(dimensions)]
     more = _names(extras, numeric=True) + _names(_star_table(particles), numeric=True)
@@ -103,17 +76,6 @@ def colour_names(
     """Columns that can colour the particles: the tomogram, categories, then every axis."""
     words = _names(extras, numeric=False) + _names(_star_table(particles), numeric=False)
     return list(dict.fromkeys(["tomogram", *words, *axis_names(latents, particles, extras)]))
-
-
-def with_columns(extras: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame:
-    """Extras with the columns of a table added, those of the same names replaced.
-
-    Rows are joined by identity; where one of the tables has no row the value is missing.
-    """
-    if extras is None:
-        return table.rename_axis("particle_id")
-    kept = extras.drop(columns=[name for name in table.columns if name in extras])
-    return kept.join(table, how="outer").rename_axis("particle_id")
 
 
 def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
@@ -164,11 +126,6 @@ def axis_label(latents: pd.DataFrame, name: str) -> str:
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:
     """True for the rows of ``latents`` that bear one of these identities."""
     return np.asarray(latents.index.isin(list(identities)))
-
-
-def _mean_columns(latents: pd.DataFrame) -> list[str]:
-    names = [name for name in latents.columns if str(name).startswith("mu_")]
-    return sorted(names, key=lambda name: int(name[3:]))
 
 
 def _star_table(particles: ParticleSet | None) -> pd.DataFrame | None:

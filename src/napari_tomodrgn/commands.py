@@ -26,6 +26,9 @@ from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train as train_events
+from napari_tomodrgn.results import analysed, tell_analysis
+from napari_tomodrgn.results import analyze as analyze
+from napari_tomodrgn.results import import_result as import_result
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
 from napari_tomodrgn.terminal import Bar, say, stop_on_interrupt, tell, watch
@@ -260,7 +263,7 @@ def _write_simulation(out: Path, config: SimulationConfig) -> None:
 
 def demo(options: Namespace) -> int:
     """Simulate, check, train, analyse, then show."""
-    from napari_tomodrgn.analysis.clusters import agreement, k_means
+    from napari_tomodrgn.analysis.clusters import agreement
 
     source = options.out / "simulated" / "warptools" / "particles_optimisation_set.star"
     say("1. Simulating ribosomes of three compositions in two tomograms")
@@ -278,13 +281,14 @@ def demo(options: Namespace) -> int:
         finished = tell(train_events(particles, config, run_path, resume=resume, stop=asked.is_set))
     if finished is not None and finished.reason == "stopped":
         return 130
-    say("4. Do the latents tell the compositions apart?")
-    table = Run.open(run_path).latents()
+    say("4. Analysing: do the latents tell the compositions apart?")
+    run = Run.open(run_path)
+    found = analysed(run, None, DEMO.states)
+    tell_analysis(found)
     truth = pd.read_csv(options.out / "simulated" / "truth.csv")
-    states = truth.set_index("particle_id").loc[table.index, "state"].to_numpy()
-    mu = table[[name for name in table.columns if name.startswith("mu_")]].to_numpy()
-    labels = k_means(mu, DEMO.states)
-    say(f"   k-means of the latents against the truth: ARI {agreement(labels, states):.3f}")
+    states = truth.set_index("particle_id").loc[run.latents().index, "state"].to_numpy()
+    ari = agreement(found.clusters.labels, states)
+    say(f"   clusters of the latents against the truth: ARI {ari:.3f}")
     if options.no_view:
         return 0
     return _show([run_path], options.screenshot)

@@ -87,9 +87,12 @@ class Bar:
             self._bar = None
 
 
-def watch(steps: Generator[Preparing, None, T], text: str) -> T:
-    """Run a generator of `Preparing` events to its end with a bar; its result is returned."""
-    bar = Bar(text, "images")
+def watch(steps: Generator[Preparing, None, T], text: str = "") -> T:
+    """Run a generator of `Preparing` events to its end with a bar; its result is returned.
+
+    With ``text`` the events are of images and the bar bears it; without, the bar says what is done.
+    """
+    bar = Bar(text, "images" if text else "")
     try:
         while True:
             try:
@@ -97,6 +100,7 @@ def watch(steps: Generator[Preparing, None, T], text: str) -> T:
             except StopIteration as done:
                 value: T = done.value
                 return value
+            bar = bar if text else _bar_of(event, bar)
             bar.show(event.done, event.total)
     finally:
         bar.close()

@@ -1,9 +1,62 @@
-"""Clusters of latents. scikit-learn is imported when first needed: it takes seconds."""
+"""Clusters of latents. scikit-learn and scipy are imported when first needed: they take seconds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Particles in groups, numbered from 1 so that neighbours in number are neighbours in space.
+
+    Attributes
+    ----------
+    labels
+        Number of each particle's cluster.
+    centers
+        Row of the particle nearest to the mean of each cluster: of cluster 1, 2, …
+    """
+
+    labels: NDArray[np.int64]
+    centers: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Particles of each cluster."""
+        return np.bincount(self.labels, minlength=len(self.centers) + 1)[1:]
+
+
+def clusters_of(latents: ArrayLike, clusters: int, seed: int = 0) -> Clusters:
+    """k-means of ``(particle, latent)``, ordered, each centre a particle; the same for one seed.
+
+    There are never more clusters than different latents.
+    """
+    points = np.asarray(latents, dtype=np.float64)
+    labels = k_means(points, min(clusters, len(np.unique(points, axis=0))), seed)
+    means = np.array([points[labels == old].mean(axis=0) for old in range(labels.max() + 1)])
+    order = _order(means)
+    rank = np.argsort(order)
+    nearest = []
+    for old in order:
+        members = np.flatnonzero(labels == old)
+        distances = np.linalg.norm(points[members] - means[old], axis=1)
+        nearest.append(members[distances.argmin()])
+    return Clusters(rank[labels] + 1, np.array(nearest, dtype=np.int64))
+
+
+def _order(means: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Leaves of a tree of the means, turned so that neighbours are as near as can be."""
+    if len(means) < 3:
+        return np.argsort(means[:, 0], kind="stable")
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    order = leaves_list(linkage(means, method="average", optimal_ordering=True))
+    # A tree has no direction: the end with the smaller first latent comes first.
+    ends = means[order[[0, -1]], 0]
+    return np.asarray(order if ends[0] <= ends[1] else order[::-1], dtype=np.int64)
 
 
 def k_means(latents: ArrayLike, clusters: int, seed: int = 0) -> NDArray[np.int64]:

@@ -16,7 +16,8 @@ from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.events import Event, Preparing
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
-from napari_tomodrgn.learn.run import Run, cache_file, clear_leftovers, describe
+from napari_tomodrgn.learn.run import Run, cache_file, clear_leftovers
+from napari_tomodrgn.learn.run_info import describe
 from napari_tomodrgn.physics.lattice import half_plane
 
 Stop = Callable[[], bool]
@@ -41,6 +42,7 @@ def open_run(
     if ranks.first:
         clear_leftovers(out)
     if run is not None:
+        run.refuse_imported()
         epochs = max(config.train.epochs, run.config.train.epochs)
         longer = run.config.train.model_copy(update={"epochs": epochs})
         config = run.config.model_copy(update={"train": longer})

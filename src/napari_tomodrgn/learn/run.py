@@ -9,67 +9,35 @@ Everything is written atomically, so a run on a shared disk can be followed whil
 
 from __future__ import annotations
 
-import hashlib
-import platform
 import re
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import remove_leftovers, write_text, written_atomically
+from napari_tomodrgn.learn.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
 from napari_tomodrgn.learn.events import Losses
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
+from napari_tomodrgn.learn.run_info import FORMAT, RunInfo
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.data.dataset import TiltData
+    import torch
 
-FORMAT = 1
 # Latent dimensions up to which covariances are stored.
 _MOST_COVARIANCES = 16
 METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
-
-
-class RunInfo(BaseModel):
-    """What ``run.json`` holds: everything needed to repeat the run."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: int = FORMAT
-    config: RunConfig
-    source: str
-    source_sha256: str
-    dialect: str
-    sign: int
-    scale: float
-    mean_power: float | None = None
-    points: int
-    slots: int
-    optics: dict[str, Any]
-    overrides: Overrides = Overrides()
-    versions: dict[str, str]
-    device: str
-    command: list[str]
-    created: str
-
-    def to_optics(self) -> Optics:
-        """The optics that the images were taken to have."""
-        return Optics(**self.optics)
 
 
 @dataclass(frozen=True)
@@ -167,7 +135,12 @@ class Run:
     @property
     def columns_file(self) -> Path:
         """More columns of the particles: surroundings, UMAP, tables that were joined."""
-        return self.path / "analysis" / "columns.parquet"
+        return self.analysis.folder / "columns.parquet"
+
+    @property
+    def analysis(self) -> AnalysisFiles:
+        """What an analysis wrote, or is to write."""
+        return AnalysisFiles(self.path / "analysis")
 
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch."""
@@ -182,7 +155,7 @@ class Run:
         found = []
         for file in (self.path / "latents").glob("epoch-*.parquet"):
             match = re.fullmatch(r"epoch-(\d+)", file.stem)
-            if match and self.weights_file(int(match[1])).exists():
+            if match and (self.info.imported_from or self.weights_file(int(match[1])).exists()):
                 found.append(int(match[1]))
         return sorted(found)
 
@@ -266,8 +239,19 @@ class Run:
             dose_weighted=self.info.to_optics().dose_weighted,
         )
 
+    def refuse_imported(self) -> None:
+        """Raise where there is no network: the latents are another program's."""
+        if self.info.imported_from:
+            raise BadInputError(
+                f"{self.path}: holds latents of another program and no network of ours, "
+                "so nothing can be decoded, embedded or resumed.",
+                remedy="Train a run on its particles.star.",
+                code="imported",
+            )
+
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
+        self.refuse_imported()
         info = self.info
         box = info.to_optics().box_size_px
         model = Vae(info.config.model, box, info.points, info.slots)
@@ -279,6 +263,7 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
+        self.refuse_imported()
         optics = self.info.to_optics()
         decoder: LinearDecoder | Decoder
         latent_dim = self.config.model.latent_dim
@@ -385,39 +370,3 @@ def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
         columns |= {f"cov_{i}_{j}": covariance[:, i, j] for i, j in pairs}
     index = pd.Index(particles.ids, name="particle_id", dtype=object)
     return pd.DataFrame(columns, index=index)
-
-
-def describe(
-    particles: ParticleSet, data: TiltData, config: RunConfig, sign: int, device: torch.device
-) -> RunInfo:
-    """What ``run.json`` is to say of a run that starts now."""
-    source = particles.source.path
-    return RunInfo(
-        config=config,
-        source=str(source.resolve()),
-        source_sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
-        dialect=particles.source.dialect,
-        sign=sign,
-        scale=data.images.scale,
-        mean_power=data.mean_power,
-        points=len(data.lattice),
-        slots=data.tilts,
-        optics=vars(particles.optics),
-        overrides=particles.source.overrides,
-        versions={
-            "napari-tomodrgn": metadata.version("napari-tomodrgn"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        device=device_name(device),
-        command=sys.argv,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def device_name(device: torch.device) -> str:
-    """A device in words, as results on it are comparable only with itself."""
-    if device.type == "cuda":
-        return f"cuda: {torch.cuda.get_device_name(device)}"
-    return f"{device.type}: {platform.processor() or platform.machine()}"

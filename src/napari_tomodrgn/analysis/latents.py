@@ -1,0 +1,84 @@
+"""Tables of latents as arrays: principal components, and steps along them. numpy only.
+
+Tables are indexed by identity ``"<tomogram>/<particle>"``; their columns ``mu_0…`` are the latents.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
+    """The means ``mu_0…`` as an array (particle, dimension)."""
+    return latents[mean_columns(latents)].to_numpy(np.float64)
+
+
+def principal_components(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (particle, component) and the share of the variance that each component explains.
+
+    Components are sorted by variance; the largest loading of each is positive, so that the picture
+    does not flip from one call to the next.
+    """
+    mean, vectors = mean_and_components(points)
+    scores = (points - mean) @ vectors
+    variances = scores.var(axis=0)
+    total = variances.sum()
+    return scores, variances / total if total > 0 else np.zeros_like(variances)
+
+
+def mean_and_components(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and unit vectors (dimension, component) of the principal components."""
+    mean = points.mean(axis=0)
+    centred = points - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
+    vectors = vectors[:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return mean, vectors * signs
+
+
+def with_columns(extras: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame:
+    """Extras with the columns of a table added, those of the same names replaced.
+
+    Rows are joined by identity; where one of the tables has no row the value is missing.
+    """
+    if extras is None:
+        return table.rename_axis("particle_id")
+    kept = extras.drop(columns=[name for name in table.columns if name in extras])
+    return kept.join(table, how="outer").rename_axis("particle_id")
+
+
+def mean_columns(latents: pd.DataFrame) -> list[str]:
+    """Names of the columns ``mu_0…``, in order."""
+    names = [name for name in latents.columns if str(name).startswith("mu_")]
+    return sorted(names, key=lambda name: int(name[3:]))
+
+
+def traversal(
+    latents: NDArray[np.float64],
+    component: int,
+    frames: int = 10,
+    limits_percent: tuple[float, float] = (5.0, 95.0),
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps along one principal component (from 1), all others at their mean.
+
+    Returns
+    -------
+    Scores of the steps, from one percentile of the particles' scores to the other, and the latents
+    ``(frame, dimension)`` that belong to them.
+    """
+    mean, vectors = mean_and_components(latents)
+    vector = vectors[:, component - 1]
+    low, high = np.percentile((latents - mean) @ vector, limits_percent)
+    scores = np.linspace(low, high, frames)
+    return scores, mean + scores[:, None] * vector

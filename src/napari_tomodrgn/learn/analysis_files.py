@@ -1,0 +1,96 @@
+"""File names below ``RUN/analysis``; those of the run itself stand in `learn.run`.
+
+analysis.json  clusters.csv  cluster_centers.csv  components.csv  audit.csv  columns.parquet
+clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
+figures/umap.svg  selections/NAME.json
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_tomodrgn.files import write_text
+
+
+class AnalysisInfo(BaseModel):
+    """What ``analysis.json`` says: which latents were analysed, and how.
+
+    Attributes
+    ----------
+    epoch
+        Epoch of the latents.
+    particles
+        Their number.
+    clusters
+        Number of clusters.
+    seed
+        Of clusters and UMAP.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    epoch: int
+    particles: int
+    clusters: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AnalysisFiles:
+    """The names; ``folder`` is ``RUN/analysis``."""
+
+    folder: Path
+
+    @property
+    def clusters(self) -> Path:
+        """Cluster of each particle: ``particle_id, cluster``."""
+        return self.folder / "clusters.csv"
+
+    @property
+    def centers(self) -> Path:
+        """The particle at the centre of each cluster: ``cluster, particles, particle_id``."""
+        return self.folder / "cluster_centers.csv"
+
+    @property
+    def components(self) -> Path:
+        """Share of the variance that each principal component explains."""
+        return self.folder / "components.csv"
+
+    @property
+    def audit(self) -> Path:
+        """What the latents go with that is no structure."""
+        return self.folder / "audit.csv"
+
+    def cluster_map(self, cluster: int) -> Path:
+        """Map of the particle at the centre of a cluster."""
+        return self.folder / "clusters" / f"cluster-{cluster:02d}.mrc"
+
+    def traversal(self, component: int) -> Path:
+        """Latents along a principal component: ``frame, score, mu_0…``"""
+        return self.folder / "traversals" / f"pc-{component}.csv"
+
+    def traversal_map(self, component: int, frame: int) -> Path:
+        """Map of one of its frames (from 1)."""
+        return self.folder / "traversals" / f"pc-{component}" / f"frame-{frame:02d}.mrc"
+
+    def figure(self, name: str) -> Path:
+        """A figure."""
+        return self.folder / "figures" / f"{name}.svg"
+
+    def info(self) -> AnalysisInfo | None:
+        """What was analysed; None where nothing was, or nobody knows what."""
+        try:
+            return AnalysisInfo.model_validate_json(self._info.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError):
+            return None
+
+    def save_info(self, info: AnalysisInfo) -> None:
+        """Write ``analysis.json``."""
+        write_text(self._info, info.model_dump_json(indent=2) + "\n")
+
+    @property
+    def _info(self) -> Path:
+        return self.folder / "analysis.json"

@@ -1,0 +1,86 @@
+"""What ``run.json`` says of a run: everything that is needed to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from napari_tomodrgn.config import Overrides, RunConfig
+from napari_tomodrgn.data.particles import Optics, ParticleSet
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.dataset import TiltData
+
+FORMAT = 1
+
+
+class RunInfo(BaseModel):
+    """What ``run.json`` holds: everything needed to repeat the run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: int = FORMAT
+    config: RunConfig
+    source: str
+    source_sha256: str
+    dialect: str
+    sign: int
+    scale: float
+    mean_power: float | None = None
+    points: int
+    slots: int
+    optics: dict[str, Any]
+    overrides: Overrides = Overrides()
+    versions: dict[str, str]
+    device: str
+    command: list[str]
+    created: str
+    imported_from: str = ""  # folder of another program's result; its network is not ours
+
+    def to_optics(self) -> Optics:
+        """The optics that the images were taken to have."""
+        return Optics(**self.optics)
+
+
+def describe(
+    particles: ParticleSet, data: TiltData, config: RunConfig, sign: int, device: torch.device
+) -> RunInfo:
+    """What ``run.json`` is to say of a run that starts now."""
+    source = particles.source.path
+    return RunInfo(
+        config=config,
+        source=str(source.resolve()),
+        source_sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
+        dialect=particles.source.dialect,
+        sign=sign,
+        scale=data.images.scale,
+        mean_power=data.mean_power,
+        points=len(data.lattice),
+        slots=data.tilts,
+        optics=vars(particles.optics),
+        overrides=particles.source.overrides,
+        versions={
+            "napari-tomodrgn": metadata.version("napari-tomodrgn"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        device=device_name(device),
+        command=sys.argv,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """A device in words, as results on it are comparable only with itself."""
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"{device.type}: {platform.processor() or platform.machine()}"
