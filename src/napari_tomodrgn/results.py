@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import numpy as np
+
 from napari_tomodrgn.analysis.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.learn.run import Run
@@ -43,15 +45,12 @@ def tell_analysis(found: Analysis) -> None:
     print(f"particles in each cluster: {sizes}")
     if not found.audit.empty:
         print("What the latents go with that is no structure (share of their variance):")
-    for row in found.audit.itertuples():
-        inside = (
-            ""
-            if row.within_tomograms != row.within_tomograms
-            else (f", {row.within_tomograms:.1%} within tomograms")
-        )
+    for row in found.audit.to_dict("records"):
+        inside = float(row["within_tomograms"])
+        words = "" if np.isnan(inside) else f", {inside:.1%} within tomograms"
         print(
-            f"{row.nuisance:>28}  {row.effect:6.1%}{inside}; {row.component} "
-            f"{row.component_effect:.1%}; p {row.p_value:.2g}: {row.verdict}"
+            f"{row['nuisance']!s:>28}  {row['effect']:6.1%}{words}; {row['component']} "
+            f"{row['component_effect']:.1%}; p {row['p_value']:.2g}: {row['verdict']}"
         )
     for note in found.notes:
         say(note)

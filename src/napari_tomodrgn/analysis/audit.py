@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.particles import ParticleSet
 
-# Effects on one component: from here on it is said, and said to be strong.
+# Effects from here on are said, and said to be strong.
 SOME, STRONG = 0.05, 0.25
+# Components with less of the variance are what the prior left of unused dimensions.
+_USED = 0.01
 _SURE = 0.01
 _TINY = 1e-9
 
@@ -58,17 +60,18 @@ def audit(latents: pd.DataFrame, particles: ParticleSet) -> pd.DataFrame:
 
     Returns
     -------
-    One row a nuisance, the largest effect first: ``nuisance``, ``effect`` (share of the latents'
-    variance, 0 to 1), ``component`` (the principal component that goes with it most) and
-    ``component_effect`` (share of that one's variance), ``within_tomograms`` (the effect after
-    differences between tomograms are taken out of both), ``p_value``, ``q_value``, ``particles``,
-    ``verdict`` (strong, some, none seen).
+    Of components with at least 1 % of the variance, one row a nuisance, the largest effect first:
+    ``nuisance``, ``effect`` (share of the latents' variance, 0 to 1), ``component`` (the one that
+    goes with it most) and ``component_effect`` (share of that one's variance),
+    ``within_tomograms`` (the effect after differences between tomograms are taken out of both),
+    ``p_value``, ``q_value``, ``particles``, ``verdict`` (strong, some, none seen).
     """
     import pandas as pd
 
     shared = latents.index.intersection(particles.particles.index, sort=False)
     latents, particles = latents.loc[shared], particles.select(list(shared))
-    scores, _ = principal_components(latent_matrix(latents.loc[particles.ids]))
+    scores, explained = principal_components(latent_matrix(latents.loc[particles.ids]))
+    scores = scores[:, explained >= _USED]
     names = particles.particles["tomogram"].astype(str).to_numpy()
     rows = [_row(one, scores, _one_hot(names)) for one in nuisances(particles)]
     table = pd.DataFrame([row for row in rows if row])
@@ -98,13 +101,12 @@ def nuisances(particles: ParticleSet) -> Iterator[Nuisance]:
     yield from _poses(rows)
     by_particle = images.groupby("particle_id", observed=True)
     mean_defocus = (images["defocus_u_angstrom"] + images["defocus_v_angstrom"]) / 2
+    shifts = (images["shift_x_px"] ** 2 + images["shift_y_px"] ** 2) ** 0.5
     columns = {
         "defocus": mean_defocus.groupby(images["particle_id"], observed=True).mean(),
         "number of tilts": by_particle.size(),
         "total dose": by_particle["dose_e_per_angstrom2"].max(),
-        "size of shifts": np.hypot(images["shift_x_px"], images["shift_y_px"])
-        .groupby(images["particle_id"], observed=True)
-        .mean(),
+        "size of shifts": shifts.groupby(images["particle_id"], observed=True).mean(),
         "height in the tomogram": rows["position_z_angstrom"],
     }
     for name, column in columns.items():
@@ -131,9 +133,9 @@ def _row(nuisance: Nuisance, scores: FloatArray, tomograms: FloatArray) -> dict[
     known = np.isfinite(nuisance.numbers).all(axis=1)
     basis = _basis(nuisance.numbers[known])
     count, numbers = basis.shape
-    y = scores[known] - scores[known].mean(axis=0)
-    if numbers == 0 or count < numbers + y.shape[1] + 3:
+    if numbers == 0 or count < numbers + scores.shape[1] + 3:
         return None
+    y = scores[known] - scores[known].mean(axis=0)
     components = _adjusted(_explained(basis, y), count, numbers)
     strongest = int(components.argmax())
     return {
@@ -206,7 +208,7 @@ def _basis(numbers: FloatArray) -> FloatArray:
     return np.asarray(left[:, values > 1e-6 * values[0]])
 
 
-def _one_hot(names: NDArray[np.str_]) -> FloatArray:
+def _one_hot(names: NDArray[Any]) -> FloatArray:
     return np.asarray(names[:, None] == np.unique(names)[None, :], dtype=np.float64)
 
 

@@ -42,9 +42,10 @@ def scatter(
     Of very many points a random sample is drawn, and the title says so.
     """
     title, x_name, y_name = words
-    kept = np.arange(len(xy))
+    kept = list(range(len(xy)))
     if len(xy) > MOST_POINTS:
-        kept = np.sort(np.random.default_rng(0).choice(len(xy), MOST_POINTS, replace=False))
+        drawn = np.random.default_rng(0).choice(len(xy), MOST_POINTS, replace=False)
+        kept = [int(row) for row in np.sort(drawn)]
         title = f"{title} ({MOST_POINTS:,} of {len(xy):,} drawn)"
     low, high = xy.min(axis=0), xy.max(axis=0)
     edge = 0.04 * np.maximum(high - low, 1e-9)

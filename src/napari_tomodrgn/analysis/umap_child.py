@@ -31,7 +31,7 @@ _WAIT_S = 0.1
 def is_worth_it(latents: NDArray[np.floating]) -> bool:
     """Whether there is something that a map in two dimensions can add."""
     particles, dimensions = latents.shape
-    return dimensions >= FEWEST_DIMENSIONS and particles >= FEWEST_PARTICLES
+    return bool(dimensions >= FEWEST_DIMENSIONS and particles >= FEWEST_PARTICLES)
 
 
 def umap_steps(

@@ -63,9 +63,10 @@ def read_arrays(path: str | Path, count: int) -> list[np.ndarray]:
     def read(stream: BinaryIO) -> list[Any]:
         return [_Arrays(stream).load() for _ in range(count)]
 
-    found = _read(path, read)
+    found: list[Any] = _read(path, read)
     for one in found:
-        if not isinstance(one, np.ndarray) or one.dtype.kind not in "fiu":
+        kind = one.dtype.kind if isinstance(one, np.ndarray) else ""
+        if kind not in ("f", "i", "u"):
             raise _refused(path, f"found {type(one).__name__} where numbers should be")
     return found
 

@@ -50,8 +50,5 @@ def _voxel_size_zyx_angstrom(meta: dict[str, Any], dimensions: int) -> tuple[flo
 
 def _angstrom(unit: Any) -> float:
     """How many Å a unit is; 1 for what is no length."""
-    import pint
-
-    registry = pint.get_application_registry()
-    quantity = registry.Quantity(1.0, str(unit))
-    return float(quantity.to("angstrom").magnitude) if quantity.check("[length]") else 1.0
+    is_length = str(getattr(unit, "dimensionality", "")) == "[length]"  # napari's units are pint's
+    return float((1.0 * unit).to("angstrom").magnitude) if is_length else 1.0
