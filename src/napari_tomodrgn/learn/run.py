@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from napari_tomodrgn.config import Overrides, RunConfig
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import remove_leftovers, write_text, written_atomically
 from napari_tomodrgn.learn.analysis_files import AnalysisFiles
