@@ -68,6 +68,8 @@ _KEPT, WORTH_IT = 0.95, 1.15
 _HELD_OUT_POINTS = 256
 # What a kept sample takes: both directions of interpolation, its statistics, a pass over it.
 _BYTES_PER_SAMPLE = 200
+# So many particles fix the components; a finer radius is worth no fewer.
+_ENOUGH = 1000
 # Particles in each half that judge the other's components; more add time and no certainty.
 _MOST_IN_HALF = 300
 
@@ -158,6 +160,12 @@ class LinearEngine:
         room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
         return self._order()[: max(room, 4)].sort().values
 
+    def finest(self) -> int:
+        """The largest radius at which as many particles fit into memory as learn at the first."""
+        wanted = len(self.learners(self.radii()[0]))
+        radii = [r for r in self.radii() if len(self.learners(r)) >= min(wanted, _ENOUGH)]
+        return radii[-1]
+
     def halves(self, learners: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of two disjoint halves of the particles, or of as many as can judge well."""
         order = self._order()
@@ -169,10 +177,14 @@ class LinearEngine:
         rng = np.random.default_rng([self.config.seed, 0x11A1F])
         return torch.from_numpy(rng.permutation(self.data.particle_count))
 
-    def fits(self) -> Iterator[Fit]:
+    def work(self, radius_px: int) -> int:
+        """Samples of the whole set within a radius."""
+        return self.data.image_count * len(self.samples.points(radius_px))
+
+    def fits(self, radii: list[int] | None = None) -> Iterator[Fit]:
         """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""
         best, width = 0.0, _MOST_COMPONENTS
-        for radius in self.radii():
+        for radius in radii or self.radii():
             fit = self.fit(radius, width)
             gain = float(fit.gains.sum())
             if best and gain < best * _KEPT:
@@ -225,14 +237,15 @@ class LinearEngine:
         everything = torch.arange(self.data.particle_count)
         training, every = self.data.training, torch.ones_like(self.data.training)
         training_mu, covariance, _ = posteriors(
-            model, self._stream(model, everything, training), shells
+            model, self.stream(model, everything, training), shells
         )
         mu = training_mu
         if not bool(training.all()):
-            mu, covariance, _ = posteriors(model, self._stream(model, everything, every), shells)
+            mu, covariance, _ = posteriors(model, self.stream(model, everything, every), shells)
         return Fit(model, mu, covariance, training_mu, gains)
 
-    def _stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
+    def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
+        """Blocks of particles made anew at each pass, of the images where ``images`` is true."""
         return lambda: self.samples.blocks(model.ball, particles, images)
 
     def _iterate(

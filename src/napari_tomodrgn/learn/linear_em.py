@@ -302,14 +302,16 @@ def maximise(
 
 
 def noise_of(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
-    """σ² per shell from the expected squared errors; shells without samples as the last one."""
+    """σ² per shell from the expected squared errors; shells without samples as the nearest."""
     total = torch.zeros(count, dtype=torch.float64, device=shells.device)
     number = torch.zeros_like(total)
     for source, target in ((expectation.errors, total), (expectation.counts, number)):
         target += torch.bincount(shells, weights=source, minlength=count)[:count]
     known = number > 0
     noise = total / number.clamp(min=1)
-    noise = torch.where(known, noise, noise[known][-1])
+    shell = torch.arange(count, device=noise.device)
+    away = (shell[:, None] - shell).abs() + count * ~known
+    noise = noise[away.argmin(dim=1)]
     return noise.clamp(min=float(noise.max()) * 1e-6).float()
 
 

@@ -124,12 +124,22 @@ class Run:
 
     @property
     def linear_file(self) -> Path:
-        """Components of the linear engine that the autoencoder starts from."""
+        """What the linear engine fitted before an autoencoder started."""
         return self.path / "checkpoints" / "linear.safetensors"
 
     @property
+    def components_file(self) -> Path:
+        """Its components at full resolution, which the autoencoder's decoder adds to."""
+        return self.path / "checkpoints" / "components.safetensors"
+
+    @property
+    def refinement_file(self) -> Path:
+        """What latents are refined with after the encoder's guess."""
+        return self.path / "checkpoints" / "refinement.safetensors"
+
+    @property
     def linear_latents_file(self) -> Path:
-        """Latents of the linear engine, along those components."""
+        """Latents of the linear engine."""
         return self.path / "latents" / "linear.parquet"
 
     @property
@@ -283,9 +293,10 @@ class Run:
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
-        if self.config.method == "linear" or not self.linear_file.exists():
+        file = self.components_file if self.components_file.exists() else self.linear_file
+        if self.config.method == "linear" or not file.exists():
             return None
-        whole = LinearDecoder.read(self.linear_file)
+        whole = LinearDecoder.read(file)
         count = 1 + min(whole.components, self.config.model.latent_dim)
         maps = whole.maps[:count].clone()
         maps[0] = 0

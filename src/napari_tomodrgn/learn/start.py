@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.embed import encode
 from napari_tomodrgn.learn.events import Event, Preparing
-from napari_tomodrgn.learn.linear import WORTH_IT, Fit, LinearEngine
+from napari_tomodrgn.learn.linear import LinearEngine
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
+from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.open_run import Stop
@@ -29,6 +31,9 @@ from napari_tomodrgn.learn.run import Run
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16
 _FIT_RATE = 1e-3
+# Samples that the linear engine looks at in one pass over the set: beyond it, a radius takes
+# minutes on a CPU, and what is finer is left to the finished components and to the network.
+_MOST_WORK = 1e7
 # Beyond this many particles the first look costs minutes on a CPU, and the autoencoder, with so
 # many steps in an epoch, needs it less.
 MOST_PARTICLES = 5000
@@ -44,36 +49,34 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     model.decoder.mean.fill(mean)
     if not run.config.model.linear_start or data.particle_count > MOST_PARTICLES:
         return
-    fit = yield from _linear_fit(data, run, stop)
-    known = min(fit.mu.shape[1], run.config.model.latent_dim)
-    decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
-    save_fitted(run.linear_file, fit.model, decoder)
-    run.save_linear_latents(data.particles, fit.posterior)
-    target = Posterior(fit.mu[:, :known].float(), fit.posterior.logvar[:, :known].float())
+    finished = yield from _linear_engine(run, data, stop)
+    known = min(finished.mu.shape[1], run.config.model.latent_dim)
+    posterior = Posterior.of(finished.mu[:, :known], finished.covariance[:, :known, :known])
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
-    teaching = fit_encoder(model.encoder, data, target, run.config.seed)
+    teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
     yield from _heeding(teaching, _FIT_STEPS, "Teaching the encoder", stop)
 
 
-def _linear_fit(data: TiltData, run: Run, stop: Stop) -> Generator[Event, None, Fit]:
-    """The fit of the larger of two coarse radii, if it helps particles that were not fitted.
-
-    Coarse, as it is a start: what is finer the network learns, and a fit costs the cube of its
-    radius.
-    """
-    what = "Finding components"
-    yield Preparing(0, 2, what)
+def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, None, Finished]:
+    """The linear engine's fit, kept in the run, and its components brought to full resolution."""
     engine = LinearEngine.of(data, run.config, stop)
-    first, *larger = engine.radii()[:2]
-    best = engine.fit(first)
-    for radius in larger:
-        yield Preparing(1, 2, what)
-        fit = engine.fit(radius)
-        if float(fit.gains.sum()) < WORTH_IT * float(best.gains.sum()):
-            break
-        best = fit
-    return best
+    radii = [radius for radius in engine.radii() if engine.work(radius) <= _MOST_WORK]
+    total = len(radii) + 1
+    yield Preparing(0, total, "Finding components")
+    fit = None
+    for done, found in enumerate(engine.fits(radii or engine.radii()[:1]), start=1):
+        fit = found
+        yield Preparing(min(done, total - 1), total, "Finding components")
+    if fit is None:
+        raise RuntimeError("the linear engine gave no fit")
+    box = data.lattice.box_size_px
+    save_fitted(run.linear_file, fit.model, LinearDecoder.from_model(fit.model, box))
+    run.save_linear_latents(data.particles, fit.posterior)
+    finished = finish(engine, fit)
+    save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
+    yield Preparing(total, total, "Finding components")
+    return finished
 
 
 def fit_encoder(
@@ -90,7 +93,9 @@ def fit_encoder(
         size = min(_FIT_PARTICLES, data.particle_count)
         rows = torch.from_numpy(rng.choice(data.particle_count, size, replace=False))
         found = encode(encoder, data.batch(rows, device), training_only=True)
-        loss = _distance(found, target.mu[rows].to(device), target.logvar[rows].to(device))
+        loss = _distance(
+            found, target.mu[rows].float().to(device), target.logvar[rows].float().to(device)
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,0 +1,108 @@
+"""Components brought to full resolution, and kept where both halves of the particles show them.
+
+The linear engine stops at the radius beyond which latents gain nothing, and what it finds there
+is spread over the whole particle. Once latents are known, mean and components to the finest
+radius are a least-squares fit, and what is real in them shows in both halves of the set at the
+same place: local agreement c of half maps gives the weight 2c / (1 + c), as the Fourier shell
+correlation does for shells (Rosenthal & Henderson, J. Mol. Biol. 333 (2003) 721), but in real
+space, as states differ in places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from napari_tomodrgn.learn.linear import Fit, LinearEngine
+from napari_tomodrgn.learn.linear_em import LinearModel, expect, maximise, posteriors, principal
+from napari_tomodrgn.learn.linear_grid import Ball
+from napari_tomodrgn.learn.linear_start import mean_model, with_components
+
+# Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
+_REACH = 1.5
+# Agreement of this share of the places is that of noise: latents are shared by both
+# halves, and with them a little of the noise.
+_NOISE_SHARE = 0.5
+_MOST_NOISE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """Mean and components to the finest radius, and latents along them.
+
+    Attributes
+    ----------
+    model
+        Basis, noise and prior.
+    mu, covariance
+        Posteriors of all particles from the images that are not held out.
+    """
+
+    model: LinearModel
+    mu: Tensor
+    covariance: Tensor
+
+
+def finish(engine: LinearEngine, fit: Fit) -> Finished:
+    """Mean and components of a fit to the finest radius that memory allows, weighed by place."""
+    radius = max(engine.finest(), fit.model.ball.radius_px)
+    ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
+    learners = engine.learners(radius)
+    whole = _fitted(engine, ball, learners, fit.training_mu)
+    order = torch.randperm(len(learners), generator=torch.Generator().manual_seed(0))
+    halves = [
+        _fitted(engine, ball, learners[half.sort().values], fit.training_mu).basis
+        for half in order.chunk(2)
+    ]
+    one, two = (_maps(ball, basis[..., 1:]) for basis in halves)
+    weights = np.stack([local_weights(a, b) for a, b in zip(one, two, strict=True)])
+    model = _weighed(whole, weights)
+    blocks = engine.blocks(ball, learners)
+    model, _, _ = principal(model, expect(model, blocks, shells))
+    everything = torch.arange(engine.data.particle_count)
+    stream = engine.stream(model, everything, engine.data.training)
+    mu, covariance, _ = posteriors(model, stream, shells)
+    return Finished(model, mu, covariance)
+
+
+def _fitted(engine: LinearEngine, ball: Ball, rows: Tensor, latents: Tensor) -> LinearModel:
+    """Mean and components of some particles, from their latents."""
+    blocks = engine.blocks(ball, rows)
+    shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
+    mean = mean_model(ball, blocks, shells, engine.samples.independent_share)
+    known = latents[rows]
+    spread = known.std(0, correction=0).clamp(min=1e-9)
+    model = with_components(mean, blocks, shells, (known - known.mean(0)) / spread)
+    return maximise(model, blocks, shells, expect(model, blocks, shells))
+
+
+def _maps(ball: Ball, columns: Tensor) -> NDArray[np.float32]:
+    """Real maps ``(column, n, n, n)`` of basis columns, as they stand in the ball's grid."""
+    grid = ball.on_grid(columns)
+    maps = torch.fft.irfftn(grid, s=ball.support.shape, dim=(1, 2, 3))
+    return np.asarray(maps.cpu().numpy(), dtype=np.float32)
+
+
+def local_weights(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of a map to keep, place by place, from two maps of independent noise; 0 to 1."""
+    both = ndimage.gaussian_filter(one * two, _REACH, mode="wrap")
+    each = ndimage.gaussian_filter((one * one + two * two) / 2, _REACH, mode="wrap")
+    agreement = both / np.maximum(each, 1e-30)
+    inside = each > 1e-3 * each.max()
+    noise = float(np.clip(np.quantile(agreement[inside], _NOISE_SHARE), 0, _MOST_NOISE))
+    agreement = np.clip((agreement - noise) / (1 - noise), 0, 1)
+    return np.asarray(2 * agreement / (1 + agreement), dtype=np.float32)
+
+
+def _weighed(model: LinearModel, weights: NDArray[np.float32]) -> LinearModel:
+    """The model with the maps of its components multiplied by weights ``(component, n, n, n)``."""
+    ball = model.ball
+    maps = torch.from_numpy(_maps(ball, model.basis[..., 1:]) * weights).to(ball.support)
+    spectrum = torch.fft.rfftn(maps, dim=(1, 2, 3)).flatten(1)[:, ball.flat_places()]
+    columns = torch.view_as_real(spectrum.T.contiguous()).movedim(-1, 1)
+    return replace(model, basis=torch.cat([model.basis[..., :1], columns], dim=2))
