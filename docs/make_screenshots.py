@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_tomodrgn.gui.launch import WINDOW_SIZE, _settle, _wait, some_display
 
-_TAB = {"particles": 0, "training": 1, "selections": 2}
+_TAB = {"particles": 0, "training": 1, "tomogram": 2, "selections": 3}
 
 
 class Stations:

@@ -128,6 +128,13 @@ def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool
     return np.asarray(latents.index.isin(list(identities)))
 
 
+def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]:
+    """Rows of these identities in a table, in their order; −1 where there is none."""
+    import pandas as pd
+
+    return np.asarray(table.index.get_indexer(pd.Index(list(identities), dtype=object)))
+
+
 def _star_table(particles: ParticleSet | None) -> pd.DataFrame | None:
     return None if particles is None else particles.particles
 

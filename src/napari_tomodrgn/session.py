@@ -102,6 +102,49 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class InCell:
+    """How a tomogram and its particles are shown; lengths in Å.
+
+    Attributes
+    ----------
+    shape
+        ``auto`` (by the size on the screen), ``points``, ``class`` (one surface for all particles
+        of a category) or ``own`` (each particle's decoded map).
+    most_surfaces, most_own
+        Particles drawn as surfaces, and as their own map: those nearest to what is looked at.
+    only_selected, within
+        Draw only the selected, or those within a distance of the particle in focus (0: all).
+    at_slice
+        What the slice does to surfaces: ``show`` all, ``hide`` those behind it, or ``cut`` away
+        what is in front of it.
+    image
+        ``slice``, ``projection`` (maximum or minimum intensity) or ``none``.
+    depth
+        Place of the slice along z, 0…1.
+    thickness
+        Of the slice, averaged over.
+    percent
+        Of the voxels that may be black, and white.
+    reverse
+        Whether low values are bright.
+    """
+
+    SHAPES: ClassVar[tuple[str, ...]] = ("auto", "points", "class", "own")
+
+    shape: str = "auto"
+    most_surfaces: int = 1000
+    most_own: int = 300
+    only_selected: bool = False
+    within: float = 0.0
+    at_slice: str = "show"
+    image: str = "slice"
+    depth: float = 0.5
+    thickness: float = 100.0
+    percent: float = 1.0
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
 class Message:
     """One sentence for the banner; ``severity`` is ``error``, ``warning`` or ``info``."""
 
@@ -114,7 +157,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
         (
             *("particles", "checks", "summary", "run", "latents", "extras"),
-            *("decoded", "validation", "metrics"),
+            *("decoded", "validation", "metrics", "tomogram_files"),
         ),
         operator.is_,
     ),
@@ -175,6 +218,14 @@ class Session:
         Resolution in Å beyond which volumes are cut; 0 is none.
     style
         ``surface``, or ``projection`` (maximum intensity).
+    stage
+        What the canvas shows: ``particle`` (decoded volumes) or ``tomogram``.
+    tomogram
+        Name of the tomogram on show, empty for none.
+    tomogram_files
+        Files of the tomograms that were found, by name.
+    in_cell
+        How tomogram and particles are shown.
     validation
         Reconstruction of a selection, the last one made.
     validating
@@ -218,6 +269,10 @@ class Session:
     sigma: float = 3.0
     lowpass: float = 0.0
     style: str = "surface"
+    stage: str = "particle"
+    tomogram: str = ""
+    tomogram_files: dict[str, Path] = field(default_factory=dict)
+    in_cell: InCell = InCell()
     validation: Validation | None = None
     validating: WorkStatus = field(default_factory=WorkStatus)
     checking: WorkStatus = field(default_factory=WorkStatus)
@@ -244,6 +299,7 @@ class Session:
         self.decoded = None
         self.point = self.path = None
         self.pinned = ()
+        self.stage, self.tomogram, self.tomogram_files = "particle", "", {}
         self.focused = self.hovered = None
         self.selection = frozenset()
         self.selections = ()

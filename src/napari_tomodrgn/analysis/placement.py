@@ -63,6 +63,51 @@ class Placement:
         return points_zyx_angstrom @ self.rotation_zyx.T + self.position_zyx_angstrom
 
 
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The poses of a tomogram's particles as arrays, one row a particle that has a position.
+
+    Attributes
+    ----------
+    tomogram
+        Its name.
+    ids
+        Identities.
+    positions_zyx_angstrom
+        ``(particle, 3)``, from the corner of the tomogram.
+    rotations_xyz
+        ``(particle, 3, 3)``, map → tomogram; NaN where no orientation is known.
+    """
+
+    tomogram: str
+    ids: tuple[str, ...]
+    positions_zyx_angstrom: FloatArray
+    rotations_xyz: FloatArray
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> Placement:
+        """Return the pose of one particle."""
+        at, turn = self.positions_zyx_angstrom[row], self.rotations_xyz[row]
+        return Placement(self.tomogram, self.ids[row], at, turn)
+
+
+def poses_of(particles: ParticleSet, tomogram: str) -> Poses:
+    """The poses in one tomogram, of the particles that have a position there."""
+    table = particles.particles
+    table = table[table["tomogram"].astype(str) == tomogram]
+    table = table[np.isfinite(table[POSITION_COLUMNS].to_numpy(np.float64)).all(axis=1)]
+    angles = table[ANGLE_COLUMNS].to_numpy(np.float64)
+    rotations = np.full((len(table), 3, 3), np.nan)
+    known = np.isfinite(angles).all(axis=1)
+    if known.any():
+        rotations[known] = euler_to_matrix(angles[known])
+    positions = xyz_to_zyx(table[POSITION_COLUMNS].to_numpy(np.float64))
+    return Poses(tomogram, tuple(map(str, table.index)), positions, rotations)
+
+
 def centre_index(volume: Volume) -> FloatArray:
     """Voxel index zyx of the centre of a map: ``n // 2`` along each axis."""
     return np.array(volume.data.shape, dtype=np.float64) // 2

@@ -26,6 +26,7 @@ from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.selecting import Selecting
+from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.session import Decoded, Session, latent_matrix
@@ -55,6 +56,7 @@ class Controller(QObject):
         self.exploring = Exploring(self.session, self)
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
+        self.cell = TomogramScene(self.session, viewer, self.volumes, self)
         self.validating = Validating(self.session, self)
         self.training = Training(self.session, self)
         self.training.latents_read.connect(self._take_latents)
@@ -108,7 +110,8 @@ class Controller(QObject):
             self.extras.files,
         )
         jobs = (self.training.job, self.validating.job)
-        return not any(one.running for one in jobs) and not any(one.is_busy for one in queues)
+        busy = any(one.running for one in jobs) or any(one.is_busy for one in queues)
+        return not busy and not self.cell.is_busy
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
@@ -120,6 +123,7 @@ class Controller(QObject):
         self.forecasting.queue.cancel()
         self.validating.stop()
         self.training.job.stop()
+        self.cell.close()
         self.session.silence()
         self.activity.close()
         for key in [key for key, one in _controllers.items() if one is self]:

@@ -51,6 +51,9 @@ class VolumeLayers:
         self._projection: Any = None
         self._arranged = 1  # maps that the camera was last set for
         self._box = 0.0
+        self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
+        self._words = ""
+        self._needs_view = False
 
     @property
     def layer(self) -> Any:
@@ -58,6 +61,34 @@ class VolumeLayers:
         if self._layer is not None and self._layer not in self.viewer.layers:
             self._layer = None
         return self._layer
+
+    @property
+    def layers(self) -> list[Any]:
+        """All layers of decoded volumes that there are."""
+        ours = [self._layer, self._projection, *self._beside.values()]
+        return [one for one in ours if one is not None and one in self.viewer.layers]
+
+    def leave(self) -> None:
+        """Make way for something else: volumes are kept up to date, but out of sight."""
+        if self._hidden is None:
+            self._hidden = [layer for layer in self.layers if not layer.visible]
+            self._stay_hidden()
+
+    def come_back(self) -> None:
+        """Show the volumes again; the camera is the caller's, unless it was never set."""
+        hidden, self._hidden = self._hidden or [], None
+        for layer in self.layers:
+            layer.visible = layer not in hidden
+        if self._projection in self.layers and self.layer is not None:
+            self.layer.visible = False
+        self._caption(self._words)
+        if self._needs_view:
+            self._set_up_view(self._box, alone=True)
+
+    def _stay_hidden(self) -> None:
+        if self._hidden is not None:
+            for layer in self.layers:
+                layer.visible = False
 
     def show_mesh(
         self, mesh: Mesh, box_angstrom: float, caption: str = "", colour: str | None = None
@@ -83,6 +114,7 @@ class VolumeLayers:
             layer.data = data
         _paint(layer, colour or _COLOUR)
         self._caption(caption)
+        self._stay_hidden()
 
     def show_projection(self, volume: Volume) -> None:
         """Show the map itself, as its maximum intensity along the line of sight."""
@@ -106,6 +138,7 @@ class VolumeLayers:
         layer.visible = True
         if self.layer is not None:
             self.layer.visible = False
+        self._stay_hidden()
 
     def hide_projection(self) -> None:
         """Back to the surface."""
@@ -114,6 +147,7 @@ class VolumeLayers:
             if self.layer is not None:
                 self.layer.visible = True
         self._projection = None
+        self._stay_hidden()
 
     def show_beside(
         self, name: str, mesh: Mesh, box_angstrom: float, colour: str | None = None
@@ -131,6 +165,7 @@ class VolumeLayers:
             layer.data = _drawable(mesh)
         _paint(layer, colour or _COLOUR)
         self._arrange()
+        self._stay_hidden()
         return layer
 
     def remove_beside(self, name: str) -> None:
@@ -161,7 +196,7 @@ class VolumeLayers:
         for place, layer in enumerate(layers, start=1):
             row, col = divmod(place, columns)
             layer.translate = (0.0, -row * step, col * step)
-        if count == self._arranged:
+        if count == self._arranged or self._hidden is not None:
             return  # the camera is the user's
         self._arranged = count
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
@@ -190,6 +225,9 @@ class VolumeLayers:
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
         """Three dimensions, the right hand, a scale bar; the zoom if nothing else is on show."""
         viewer = self.viewer
+        self._needs_view = self._hidden is not None
+        if self._needs_view:
+            return
         viewer.dims.ndisplay = 3
         camera, overlays = viewer.scene.camera, viewer.canvas.overlays
         camera.orientation = ORIENTATION
@@ -206,6 +244,9 @@ class VolumeLayers:
         camera.angles = angles
 
     def _caption(self, words: str) -> None:
+        self._words = words
+        if self._hidden is not None:
+            return
         text = self.viewer.canvas.overlays.text
         text.text = words
         text.visible = bool(words)

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.qt import make_button
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
+from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
 from napari_tomodrgn.gui.validation_panel import ValidationPanel
 
@@ -46,11 +47,13 @@ class MainWidget(QWidget):
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
+        self.tomogram = TomogramPanel(self.session)
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.particles, "Particles")
         self.tabs.addTab(self.training, "Training")
+        self.tabs.addTab(self.tomogram, "Tomogram")
         self.tabs.addTab(_stacked(self.selections, self.validation), "Selections")
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
@@ -113,6 +116,7 @@ class MainWidget(QWidget):
         self.training.forecast_requested.connect(self.controller.forecasting.request)
         self._connect_selections()
         self._connect_exploring()
+        self._connect_tomogram()
         self.validation.start_requested.connect(self.controller.validating.start)
         self.validation.stop_requested.connect(self.controller.validating.stop)
         self._viewer.events.theme.connect(self._take_theme)
@@ -149,6 +153,14 @@ class MainWidget(QWidget):
         latent.path.between_requested.connect(exploring.between_pinned)
         latent.path.forget_requested.connect(exploring.forget_path)
         latent.path.frame_requested.connect(exploring.show_frame)
+
+    def _connect_tomogram(self) -> None:
+        cell, panel = self.controller.cell, self.tomogram
+        panel.find_requested.connect(cell.find)
+        panel.look.step_requested.connect(cell.step)
+        panel.look.jump_requested.connect(cell.jump)
+        panel.look.orbit_toggled.connect(cell.orbit)
+        cell.progress.connect(panel.tell)
 
     def _show_possible(self, *_: Any) -> None:
         selecting = self.controller.selecting

@@ -89,9 +89,16 @@ def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) ->
     return Column(SELECTIONS, codes, names, tuple(selection.color for selection in chosen))
 
 
+def particle_table(session: Session) -> pd.DataFrame | None:
+    """The table whose rows colours are of: the latents, or before there are any, the particles."""
+    if session.latents is not None:
+        return session.latents
+    return None if session.particles is None else session.particles.particles
+
+
 def colour_column(session: Session) -> Column | None:
     """What colours the particles of a session now, None for one colour."""
-    table = session.latents
+    table = particle_table(session)
     if table is None or not session.colour:
         return None
     if session.colour == SELECTIONS:

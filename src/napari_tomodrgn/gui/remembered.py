@@ -10,8 +10,8 @@ from qtpy.QtCore import QSettings
 _PLACE = ("napari-tomodrgn", "window")
 
 
-def remember(what: str, path: Path, value: str) -> None:
-    """Keep a word about a file; an empty one forgets it."""
+def remember(what: str, path: Path | None, value: str) -> None:
+    """Keep a word about a file, or (None) about none; an empty one forgets it."""
     settings, key = _settings(), _key(what, path)
     if value:
         settings.setValue(key, value)
@@ -19,8 +19,8 @@ def remember(what: str, path: Path, value: str) -> None:
         settings.remove(key)
 
 
-def recall(what: str, path: Path) -> str:
-    """The word that was kept about a file, empty where there is none."""
+def recall(what: str, path: Path | None) -> str:
+    """The word that was kept about a file, or about none; empty where there is none."""
     return str(_settings().value(_key(what, path), "") or "")
 
 
@@ -28,6 +28,8 @@ def _settings() -> QSettings:
     return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, *_PLACE)
 
 
-def _key(what: str, path: Path) -> str:
+def _key(what: str, path: Path | None) -> str:
+    if path is None:
+        return f"{what}/last"
     # A path's slashes and colons mean something in the keys of such a file.
     return f"{what}/{hashlib.sha1(str(path.absolute()).encode()).hexdigest()[:20]}"

@@ -1,0 +1,79 @@
+"""Which particles are drawn how: by their size on the screen, and by a budget, nearest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.columns import rows_of
+from napari_tomodrgn.gui.palette import colour_column
+from napari_tomodrgn.gui.tomogram_shapes import Wish
+from napari_tomodrgn.session import Session, latent_matrix
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.placement import Poses
+
+# Pixels on the screen that a particle has to span to be worth a surface, and a map of its own.
+SURFACE_PX, OWN_PX = 5.0, 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is looked at: a place zyx in Å, and how many pixels a particle spans there."""
+
+    place_zyx: NDArray[np.float64]
+    span_px: float
+
+
+def wish_of(session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen) -> Wish | None:
+    """The surfaces to make; None where there can be none, or none is asked for."""
+    table, look = session.latents, session.in_cell
+    if session.run is None or table is None or look.shape == "points":
+        return None
+    surfaces, own = budget(session, poses, shown, seen)
+    matrix = latent_matrix(table).astype(np.float32)
+    rows = rows_of(table, poses.ids)
+    latents = np.where((rows >= 0)[:, None], matrix[rows], np.float32(np.nan))
+    codes = np.full(len(table), -1, np.int64)
+    column = colour_column(session)
+    if column is not None and column.categorical:
+        codes = np.asarray(column.values, np.int64)
+    overall = matrix.mean(axis=0)
+    # A category that no particle of this table has is nobody's.
+    means = [
+        matrix[codes == code].mean(axis=0) if (codes == code).any() else overall
+        for code in range(codes.max() + 1)
+    ]
+    classes = np.where(rows >= 0, codes[rows], -1)
+    at = (session.run, session.epoch, poses, latents, classes, np.stack([*means, overall]))
+    return Wish(*at, surfaces, own, session.sigma)
+
+
+def budget(
+    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen
+) -> tuple[NDArray[np.int64], int]:
+    """Rows to draw as surfaces, and how many of them, from the first, with their own map.
+
+    Within each of the two groups rows ascend, so that the same particles are the same wish.
+    """
+    look = session.in_cell
+    posed = np.isfinite(poses.rotations_xyz).all(axis=(1, 2))
+    rows = np.flatnonzero(shown & posed)
+    away = np.linalg.norm(poses.positions_zyx_angstrom[rows] - seen.place_zyx, axis=1)
+    surfaces = rows[np.argsort(away, kind="stable")][: look.most_surfaces]
+    own = min(look.most_own, len(surfaces))
+    if look.shape == "class" or (look.shape == "auto" and seen.span_px < OWN_PX):
+        own = 0
+    if look.shape == "auto" and seen.span_px < SURFACE_PX:
+        surfaces = surfaces[:0]
+    return np.concatenate([np.sort(surfaces[:own]), np.sort(surfaces[own:])]), own
+
+
+def fingerprint(wish: Wish) -> tuple[Any, ...]:
+    """What makes two wishes the same."""
+    arrays = (wish.latents, wish.classes, wish.class_latents, wish.surfaces)
+    content = tuple(array.tobytes() for array in arrays)
+    return (str(wish.run.path), wish.epoch, wish.poses.tomogram, wish.own, wish.sigma, content)

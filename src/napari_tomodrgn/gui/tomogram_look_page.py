@@ -1,0 +1,280 @@
+"""How tomogram and particles are shown: the page *View* of the tab *Tomogram*."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.palette import particle_table
+from napari_tomodrgn.gui.qt import Signal, make_button
+from napari_tomodrgn.session import SELECTIONS, InCell, Session, colour_names
+
+_ONE_COLOUR = "one colour"
+_IMAGES = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
+_SHAPES = {
+    "auto": "By size on screen",
+    "points": "Points",
+    "class": "Mean map of the category",
+    "own": "Own map of each",
+}
+_AT_SLICE = {"show": "Show all", "hide": "Hide behind it", "cut": "Cut above it"}
+_STEPS = 1000
+_SETTLED_MS = 60
+
+
+class LookPage(QWidget):
+    """Writes ``session.in_cell``, ``colour`` and ``sigma``; asks for steps, jumps and orbits."""
+
+    step_requested = Signal(int)
+    jump_requested = Signal()
+    orbit_toggled = Signal(bool)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._make_controls()
+        page = QWidget()
+        form = QFormLayout(page)
+        form.setContentsMargins(4, 4, 4, 4)
+        form.setVerticalSpacing(4)
+        self._fill_form(form)
+        area = QScrollArea()
+        area.setWidget(page)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area, 1)
+        layout.addLayout(self._walk())
+        # A burst of slider steps is one wish.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLED_MS)
+        self._settled.timeout.connect(self._apply)
+        self._connect()
+        self.refresh()
+
+    def _make_controls(self) -> None:
+        self.image = _combo(_IMAGES, "The tomogram: one slice, a projection along z, or nothing")
+        self.place = _slider(_STEPS, "Place of the slice along z")
+        self.place_words = QLabel("50 %")
+        self.place_words.setMinimumWidth(36)
+        self.thickness = _spin(1, 5000, " Å", "Thickness of the slice, averaged over")
+        self.percent = _decimal(
+            0, 20, " %", "Voxels that may be black, and as many white: higher is more contrast"
+        )
+        self.reverse = QCheckBox("Reverse contrast")
+        self.reverse.setToolTip("Dark for bright: in most tomograms density is dark")
+        self.shape = _combo(
+            _SHAPES,
+            "Points, the mean map of the particle's category, or the map that was decoded from "
+            "the particle's own latent; by size on screen chooses among the three",
+        )
+        self.colour = QComboBox()
+        self.colour.setToolTip("What colours the particles, here and in the latent space")
+        self.colour.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.sigma = _slider(100, "Contour in standard deviations above solvent")
+        self.sigma.setMinimum(5)
+        self.sigma_words = QLabel()
+        self.sigma_words.setMinimumWidth(36)
+        self.most = _spin(
+            1, 20000, "", "Particles drawn as surfaces at most, the nearest; others are points"
+        )
+        self.own = _spin(
+            0, 20000, "", "Particles decoded from their own latent at most, the nearest"
+        )
+        self.only = QCheckBox("Only selected")
+        self.only.setToolTip("Draw the selected particles only")
+        self.at_slice = _combo(
+            _AT_SLICE,
+            "Whether the slice hides the surfaces behind it, or cuts away what is above it in z",
+        )
+        self.within = _spin(
+            0, 100_000, " Å", "Only particles this near to the one in focus; 0 shows all"
+        )
+        self.within.setSpecialValueText("all")
+        self.within.setSingleStep(100)
+
+    def _fill_form(self, form: QFormLayout) -> None:
+        form.addRow("Tomogram", self.image)
+        form.addRow("Depth", _row(self.place, self.place_words))
+        form.addRow("Thickness", self.thickness)
+        form.addRow("Saturated", self.percent)
+        form.addRow("Particles", self.shape)
+        form.addRow("Colour", self.colour)
+        form.addRow("Contour", _row(self.sigma, self.sigma_words))
+        form.addRow("Surfaces", self.most)
+        form.addRow("Own maps", self.own)
+        form.addRow("Within", self.within)
+        form.addRow("At the slice", self.at_slice)
+        form.addRow(_row(self.only, self.reverse))
+
+    def _walk(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.orbit = make_button("Orbit", "Turn around what is looked at", self._orbit)
+        self.orbit.setCheckable(True)
+        for button in (
+            make_button("◀", "Previous of the selection (or of all)", self._previous),
+            make_button("▶", "Next of the selection (or of all)", self._next),
+            make_button("Go to", "Go to the particle in focus", self.jump_requested.emit),
+            self.orbit,
+        ):
+            row.addWidget(button)
+        return row
+
+    def _connect(self) -> None:
+        for slider in (self.place, self.sigma):
+            slider.valueChanged.connect(self._moved)
+        for spin in (self.thickness, self.percent, self.most, self.own, self.within):
+            spin.valueChanged.connect(self._moved)
+        for box in (self.image, self.shape, self.at_slice):
+            box.activated.connect(self._moved)
+        for check in (self.reverse, self.only):
+            check.toggled.connect(self._moved)
+        self.colour.activated.connect(self._choose_colour)
+        events = self._session.events
+        for name in ("in_cell", "sigma", "stage", "colour", "latents", "extras", "selections"):
+            getattr(events, name).connect(self.refresh)
+        events.particles.connect(self.refresh)
+
+    # -- session to page ----------------------------------------------------------------------
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session, look = self._session, self._session.in_cell
+        self._fill_colours()
+        if self._settled.isActive():
+            return  # the user is moving something
+        values: tuple[tuple[Any, Any], ...] = (
+            (self.place, round(look.depth * _STEPS)),
+            (self.sigma, round(session.sigma * 10)),
+            (self.thickness, round(look.thickness)),
+            (self.percent, look.percent),
+            (self.most, look.most_surfaces),
+            (self.own, look.most_own),
+            (self.within, round(look.within)),
+        )
+        for control, value in values:
+            with QSignalBlocker(control):
+                control.setValue(value)
+        for check, on in ((self.reverse, look.reverse), (self.only, look.only_selected)):
+            with QSignalBlocker(check):
+                check.setChecked(on)
+        self.image.setCurrentText(_IMAGES[look.image])
+        self.shape.setCurrentText(_SHAPES[look.shape])
+        self.at_slice.setCurrentText(_AT_SLICE[look.at_slice])
+        if session.stage != "tomogram" and self.orbit.isChecked():
+            self.orbit.setChecked(False)
+        self._tell()
+
+    def _fill_colours(self) -> None:
+        session, table = self._session, particle_table(self._session)
+        words = [_ONE_COLOUR, *([SELECTIONS] if session.selections else [])]
+        if table is not None:
+            words += colour_names(table, session.particles, session.extras)
+        with QSignalBlocker(self.colour):
+            if [self.colour.itemText(row) for row in range(self.colour.count())] != words:
+                self.colour.clear()
+                self.colour.addItems(words)
+            self.colour.setCurrentText(session.colour or _ONE_COLOUR)
+
+    def _tell(self) -> None:
+        self.place_words.setText(f"{self.place.value() / _STEPS:.0%}")
+        self.sigma_words.setText(f"{self.sigma.value() / 10:.1f} σ")
+
+    # -- page to session ----------------------------------------------------------------------
+
+    def _moved(self, *_: Any) -> None:
+        self._tell()
+        self._settled.start()
+
+    def _apply(self) -> None:
+        wished = InCell(
+            shape=list(_SHAPES)[self.shape.currentIndex()],
+            most_surfaces=self.most.value(),
+            most_own=self.own.value(),
+            only_selected=self.only.isChecked(),
+            within=float(self.within.value()),
+            at_slice=list(_AT_SLICE)[self.at_slice.currentIndex()],
+            image=list(_IMAGES)[self.image.currentIndex()],
+            depth=self.place.value() / _STEPS,
+            thickness=float(self.thickness.value()),
+            percent=self.percent.value(),
+            reverse=self.reverse.isChecked(),
+        )
+        self._session.in_cell = replace(self._session.in_cell, **vars(wished))
+        self._session.sigma = self.sigma.value() / 10
+
+    def _choose_colour(self, _row: int) -> None:
+        chosen = self.colour.currentText()
+        self._session.colour = "" if chosen == _ONE_COLOUR else chosen
+
+    def _previous(self) -> None:
+        self.step_requested.emit(-1)
+
+    def _next(self) -> None:
+        self.step_requested.emit(1)
+
+    def _orbit(self) -> None:
+        self.orbit_toggled.emit(self.orbit.isChecked())
+
+
+def _combo(words: dict[str, str], tip: str) -> QComboBox:
+    box = QComboBox()
+    box.addItems(list(words.values()))
+    box.setToolTip(tip)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box
+
+
+def _slider(largest: int, tip: str) -> QSlider:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, largest)
+    slider.setToolTip(tip)
+    slider.setAccessibleName(tip)
+    return slider
+
+
+def _spin(lowest: int, highest: int, unit: str, tip: str) -> QSpinBox:
+    spin = QSpinBox()
+    spin.setRange(lowest, highest)
+    spin.setSuffix(unit)
+    spin.setToolTip(tip)
+    return spin
+
+
+def _decimal(lowest: float, highest: float, unit: str, tip: str) -> QDoubleSpinBox:
+    spin = QDoubleSpinBox()
+    spin.setRange(lowest, highest)
+    spin.setDecimals(1)
+    spin.setSingleStep(0.5)
+    spin.setSuffix(unit)
+    spin.setToolTip(tip)
+    return spin
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget, 1 if isinstance(widget, QSlider | QDoubleSpinBox) else 0)
+    return holder

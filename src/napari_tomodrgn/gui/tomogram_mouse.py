@@ -1,0 +1,117 @@
+"""The pointer in the tomogram: hover, click, brush. Rays out of napari's events, as signals.
+
+A click focuses a particle, a double click goes to it. With Shift held a click or a stroke adds
+particles to the selection, with Shift and Control (or Alt) it takes them away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.qt import Signal
+
+_CLICK_PX = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ray:
+    """A line of sight, zyx in Å in the world."""
+
+    origin: Any
+    direction: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke:
+    """A step of the brush; ``first`` of a new stroke."""
+
+    ray: Ray
+    subtract: bool
+    first: bool
+
+
+class CellMouse(QObject):
+    """Listens to a viewer while it is switched on."""
+
+    hovered = Signal(object)  # Ray
+    clicked = Signal(object)  # Ray
+    double_clicked = Signal(object)  # Ray
+    brushed = Signal(object)  # Stroke
+    released = Signal()
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._on = False
+
+    def set_on(self, on: bool) -> None:
+        """Listen, or stop listening."""
+        if on == self._on:
+            return
+        self._on = on
+        for callbacks, ours in (
+            (self._viewer.mouse_move_callbacks, self._moved),
+            (self._viewer.mouse_drag_callbacks, self._dragged),
+            (self._viewer.mouse_double_click_callbacks, self._double),
+        ):
+            if on:
+                callbacks.append(ours)
+            elif ours in callbacks:
+                callbacks.remove(ours)
+
+    def _moved(self, _viewer: Any, event: Any) -> None:
+        ray = ray_of(event)
+        if ray is not None:
+            self.hovered.emit(ray)
+
+    def _double(self, _viewer: Any, event: Any) -> None:
+        ray = ray_of(event)
+        if ray is not None:
+            self.double_clicked.emit(ray)
+
+    def _dragged(self, viewer: Any, event: Any) -> Iterator[None]:
+        ray, start = ray_of(event), np.asarray(event.pos, float)
+        if ray is None or event.button != 1:
+            return
+        names = {str(getattr(one, "name", one)) for one in event.modifiers}
+        if "Shift" in names:
+            subtract = bool(names & {"Control", "Alt", "Meta"})
+            yield from self._stroke(viewer, event, Stroke(ray, subtract, first=True))
+            return
+        yield
+        far = 0.0
+        while event.type == "mouse_move":
+            far = max(far, float(np.linalg.norm(np.asarray(event.pos, float) - start)))
+            yield
+        if far <= _CLICK_PX:
+            self.clicked.emit(ray)
+
+    def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
+        camera = viewer.scene.camera
+        before = camera.mouse_pan
+        camera.mouse_pan = False  # or the view would turn with the stroke
+        try:
+            self.brushed.emit(start)
+            yield
+            while event.type == "mouse_move":
+                ray = ray_of(event)
+                if ray is not None:
+                    self.brushed.emit(Stroke(ray, start.subtract, first=False))
+                yield
+        finally:
+            camera.mouse_pan = before
+            self.released.emit()
+
+
+def ray_of(event: Any) -> Ray | None:
+    """The line of sight through the pointer; None where the view is no three-dimensional one."""
+    if len(event.dims_displayed) != 3 or event.view_direction is None:
+        return None
+    shown = list(event.dims_displayed)
+    origin = np.asarray(event.position, float)[shown]
+    return Ray(origin, np.asarray(event.view_direction, float)[shown])

@@ -1,0 +1,217 @@
+"""The tab *Tomogram*: which tomogram, where its file is, and how particles are shown in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QButtonGroup,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QRadioButton,
+    QTabWidget,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.qt import Signal, make_label, make_tool_button
+from napari_tomodrgn.gui.remembered import recall, remember
+from napari_tomodrgn.gui.tomogram_look_page import LookPage
+from napari_tomodrgn.session import Session
+
+_EMPTY = "Open a star file or a run: its tomograms are listed here."
+_FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
+_ROWS = 6  # of the list that are seen at once
+_FOUND, _MISSING = "found", "not found"
+
+
+class TomogramPanel(QWidget):
+    """List of tomograms, and three pages: how to look, surroundings, export."""
+
+    find_requested = Signal(object, str)  # folder or None, pattern
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.particle, self.tomogram = QRadioButton("particle"), QRadioButton("tomogram")
+        self.folder, self.pattern = QLineEdit(), QLineEdit()
+        self.list = QTreeWidget()
+        self.status = make_label(_EMPTY)
+        self.look = LookPage(session)
+        self.pages = QTabWidget()
+        self.pages.addTab(self.look, "View")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addLayout(self._stage_row())
+        layout.addLayout(self._folder_row())
+        layout.addWidget(self.list)
+        layout.addWidget(self.status)
+        layout.addWidget(self.pages, 1)
+        self._set_up_list()
+        self._connect()
+        self.refresh()
+
+    def tell(self, words: str) -> None:
+        """One line on what is drawn."""
+        self.status.setText(words or self._advice())
+
+    def _stage_row(self) -> QHBoxLayout:
+        row, group = QHBoxLayout(), QButtonGroup(self)
+        row.addWidget(QLabel("Show:"))
+        for button, tip in (
+            (self.particle, "The decoded volume of the particle in focus"),
+            (self.tomogram, "The tomogram with its particles in place"),
+        ):
+            button.setToolTip(tip)
+            group.addButton(button)
+            row.addWidget(button)
+        row.addStretch(1)
+        return row
+
+    def _folder_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.folder.setPlaceholderText("folder of the tomograms")
+        self.folder.setToolTip("Folder with the reconstructed tomograms (MRC, OME-Zarr)")
+        self.pattern.setToolTip(
+            "File name of a tomogram: {name} stands for its name in the star file, * for anything"
+        )
+        self.pattern.setFixedWidth(92)
+        row.addWidget(self.folder, 1)
+        row.addWidget(make_tool_button("…", "Choose the folder", self._choose_folder))
+        row.addWidget(self.pattern)
+        return row
+
+    def _set_up_list(self) -> None:
+        self.list.setHeaderLabels(["Tomogram", "Particles", "File"])
+        self.list.setRootIsDecorated(False)
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.list.setToolTip("Click a tomogram to see it with its particles in place")
+        header: Any = self.list.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+
+    def _connect(self) -> None:
+        self.particle.clicked.connect(lambda: self._set_stage("particle"))
+        self.tomogram.clicked.connect(lambda: self._set_stage("tomogram"))
+        self.folder.editingFinished.connect(self._edited)
+        self.pattern.editingFinished.connect(self._edited)
+        self.list.itemClicked.connect(self._open)
+        events = self._session.events
+        for name in ("particles", "tomogram_files", "tomogram", "stage"):
+            getattr(events, name).connect(self.refresh)
+        events.particles.connect(self._recall)
+        self._recall()
+
+    # -- session to panel ---------------------------------------------------------------------
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session = self._session
+        self._fill_list()
+        for button, stage in ((self.particle, "particle"), (self.tomogram, "tomogram")):
+            with QSignalBlocker(button):
+                button.setChecked(session.stage == stage)
+        self.tomogram.setEnabled(bool(session.tomogram))
+        self.pages.setEnabled(session.particles is not None)
+        if not session.tomogram:
+            self.status.setText(self._advice())
+
+    def _advice(self) -> str:
+        if self._session.particles is None:
+            return _EMPTY
+        return "Click a tomogram. Without its file the particles are shown alone."
+
+    def _fill_list(self) -> None:
+        session = self._session
+        counts: dict[str, int] = {}
+        if session.particles is not None:
+            names = session.particles.particles["tomogram"].astype(str)
+            found = names.value_counts()
+            counts = {str(name): int(found[name]) for name in sorted(found.index)}
+        rows = []
+        for name, count in counts.items():
+            path = session.tomogram_files.get(name)
+            row = QTreeWidgetItem([name, f"{count:,}", _FOUND if path else _MISSING])
+            row.setData(0, Qt.ItemDataRole.UserRole, name)
+            row.setToolTip(0, name)
+            row.setToolTip(2, str(path) if path else "No such file in the folder above")
+            row.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
+            rows.append(row)
+        line = self.list.fontMetrics().height() + 4
+        self.list.setFixedHeight(line * (1 + min(max(len(rows), 1), _ROWS)) + 8)
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            self.list.addTopLevelItems(rows)
+            for row in rows:
+                if row.data(0, Qt.ItemDataRole.UserRole) == session.tomogram:
+                    self.list.setCurrentItem(row)
+
+    # -- panel to session ---------------------------------------------------------------------
+
+    def _set_stage(self, stage: str) -> None:
+        self._session.stage = stage
+
+    def _open(self, row: QTreeWidgetItem) -> None:
+        name = str(row.data(0, Qt.ItemDataRole.UserRole))
+        if name == self._session.tomogram:
+            self._session.stage = "tomogram"
+        else:
+            self._session.tomogram = name
+
+    def _choose_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(
+            self, "Folder of the tomograms", self.folder.text()
+        )
+        if chosen:
+            self.folder.setText(chosen)
+            self._edited()
+
+    def _edited(self) -> None:
+        for place in (None, self._star()):
+            remember(_FOLDER, place, self.folder.text().strip())
+            remember(_PATTERN, place, self.pattern.text().strip())
+        self._find()
+
+    def _find(self) -> None:
+        if self._session.particles is not None:
+            words = self.folder.text().strip()
+            folder = Path(words).expanduser() if words else self._beside_the_star()
+            self.find_requested.emit(folder, self.pattern.text().strip())
+
+    def _star(self) -> Path | None:
+        particles = self._session.particles
+        return None if particles is None else particles.source.path
+
+    def _beside_the_star(self) -> Path | None:
+        """Where tomograms often are, before a folder was chosen."""
+        star = self._star()
+        if star is None:
+            return None
+        base = star.parent
+        for folder in (base / "tomograms", base.parent / "tomograms", base):
+            if folder.is_dir():
+                return folder
+        return None
+
+    def _recall(self, *_: Any) -> None:
+        """What was chosen for this star file, else for the one before, else what is usual."""
+        from napari_tomodrgn.data.tomograms import DEFAULT_PATTERN
+
+        star = self._star()
+        for box, what, usual in (
+            (self.folder, _FOLDER, ""),
+            (self.pattern, _PATTERN, DEFAULT_PATTERN),
+        ):
+            box.setText(recall(what, star) or recall(what, None) or usual)
+        self._find()

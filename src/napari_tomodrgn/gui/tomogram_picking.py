@@ -1,0 +1,50 @@
+"""Which particles a ray from the eye meets: pure geometry, some tens of microseconds.
+
+napari's own answer asks every triangle of a surface, and takes some hundred times as long.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def picked(
+    positions_zyx: FloatArray, radius: float, origin: FloatArray, direction: FloatArray
+) -> int:
+    """Row of the first sphere that a ray meets, −1 for none.
+
+    Parameters
+    ----------
+    positions_zyx, radius
+        Centres ``(particle, 3)`` and the radius of all, in Å.
+    origin, direction
+        A point of the ray; where it goes. What lies behind the point counts as well: the point is
+        in the middle of the scene, not at the eye.
+    """
+    if not len(positions_zyx):
+        return -1
+    along, apart2 = _along_and_apart2(positions_zyx, origin, direction)
+    hit = apart2 <= radius**2
+    if not hit.any():
+        return -1
+    entry = np.where(hit, along - np.sqrt(np.maximum(radius**2 - apart2, 0.0)), np.inf)
+    return int(entry.argmin())
+
+
+def brushed(
+    positions_zyx: FloatArray, radius: float, origin: FloatArray, direction: FloatArray
+) -> NDArray[np.bool_]:
+    """Which centres are within a distance of a ray, at any depth."""
+    return np.asarray(_along_and_apart2(positions_zyx, origin, direction)[1] <= radius**2)
+
+
+def _along_and_apart2(
+    positions: FloatArray, origin: FloatArray, direction: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    unit = direction / np.linalg.norm(direction)
+    away = positions - origin
+    along = away @ unit
+    return along, np.einsum("pi,pi->p", away, away) - along**2

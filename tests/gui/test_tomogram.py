@@ -1,0 +1,259 @@
+"""The tomogram with its particles in place, as a user meets it: open, look, pick, brush, toggle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.colormaps import Colormap
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.analysis.meshes import contour
+from napari_tomodrgn.analysis.placement import placements
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.layers import LAYER_NAME
+from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
+from napari_tomodrgn.gui.tomogram_picking import brushed, picked
+from napari_tomodrgn.gui.tomogram_shapes import MapStore
+from napari_tomodrgn.session import InCell
+
+LONG = 60_000
+
+
+@pytest.fixture
+def shown(
+    widget: Any, qtbot: Any, tiny_run: Path, tiny_star: Path, opened: Callable[[Path], Any]
+) -> Any:
+    """A run whose first tomogram is on show, with its own maps."""
+    session = opened(tiny_run)
+    assert not session.tomogram_files, "they are not beside the run"
+    widget.tomogram.folder.setText(str(tiny_star.parent.parent / "tomograms"))
+    widget.tomogram.folder.editingFinished.emit()
+    qtbot.waitUntil(lambda: len(session.tomogram_files) == 2, timeout=LONG)
+    session.in_cell = InCell(shape="own")
+    widget.tomogram.list.itemClicked.emit(widget.tomogram.list.topLevelItem(0), 0)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    return session
+
+
+def canvas_px(viewer: Any, place_zyx: np.ndarray) -> QPoint:
+    """Where a place is on the canvas, seen from above (z towards, y up, x to the right)."""
+    camera, (height, width) = viewer.scene.camera, viewer.canvas.size
+    away = np.asarray(place_zyx) - np.asarray(camera.center)
+    return QPoint(
+        round(width / 2 + away[2] * camera.zoom), round(height / 2 - away[1] * camera.zoom)
+    )
+
+
+def native(viewer: Any) -> Any:
+    return viewer.window._qt_viewer.canvas.native
+
+
+def test_particles_stand_at_their_poses(viewer: Any, widget: Any, shown: Any) -> None:
+    assert widget.tomogram.list.topLevelItemCount() == 2
+    row = widget.tomogram.list.topLevelItem(0)
+    assert [row.text(column) for column in range(3)] == ["TS_001.tomostar", "12", "found"]
+    layers = viewer.layers
+    assert "tomogram TS_001" in layers
+    surface, cell = layers["particles in place"], widget.controller.cell
+    assert np.abs(layers["tomogram TS_001"].scale - 24.0).max() < 1e-4
+    placed = placements(shown.particles, tomogram=shown.tomogram)
+    decoder = shown.run.decoder()
+    for at in (0, 7):
+        row = cell.layers.surfaced[at]
+        pose = placed[row]
+        latent = shown.latents.loc[pose.particle_id, ["mu_0", "mu_1", "mu_2"]]
+        mesh = contour(decoder.decode(latent.to_numpy(np.float32).copy(), 32), shown.sigma)
+        ours = surface.vertices[surface.vertex_values == at]
+        world = ours * np.asarray(surface.scale)
+        expected = pose.place(mesh.vertices_zyx_angstrom.astype(float))
+        np.testing.assert_allclose(world, expected, atol=0.05)
+    assert "12 of 12 their own map" in widget.tomogram.status.text()
+
+
+def test_one_canvas_shows_one_or_the_other(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    def seen() -> set[str]:
+        return {layer.name for layer in viewer.layers if layer.visible}
+
+    assert LAYER_NAME not in seen()
+    assert viewer.layers.selection.active.name == "particles TS_001.tomostar"
+    viewer.scene.camera.angles = (5.0, 20.0, 0.0)
+    inside = np.array([viewer.scene.camera.zoom, *viewer.scene.camera.center])
+    QTest.mouseClick(widget.tomogram.particle, Qt.MouseButton.LeftButton)
+    assert seen() == {LAYER_NAME}
+    assert viewer.canvas.overlays.text.text.startswith(shown.focused)
+    np.testing.assert_allclose(viewer.scene.camera.center, 0.0)
+    QTest.mouseClick(widget.tomogram.tomogram, Qt.MouseButton.LeftButton)
+    assert {"tomogram TS_001", "particles in place"} <= seen()
+    assert LAYER_NAME not in seen()
+    again = np.array([viewer.scene.camera.zoom, *viewer.scene.camera.center])
+    np.testing.assert_allclose(again, inside, rtol=1e-6)
+    np.testing.assert_allclose(viewer.scene.camera.angles, (5.0, 20.0, 0.0), atol=1e-3)
+
+    # A volume that is decoded meanwhile stays out of sight.
+    shown.focused = shown.latents.index[-1]
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert shown.decoded.particle_id == shown.focused
+    assert not viewer.layers[LAYER_NAME].visible
+    assert not viewer.canvas.overlays.text.visible
+
+
+def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, shown: Any) -> None:
+    cell = widget.controller.cell
+    for row in (2, 9):
+        place = cell.poses.positions_zyx_angstrom[row]
+        above = np.flatnonzero(  # a particle that hides this one is what is meant
+            (np.linalg.norm((cell.poses.positions_zyx_angstrom - place)[:, 1:], axis=1) < 150)
+            & (cell.poses.positions_zyx_angstrom[:, 0] > place[0])
+        )
+        if len(above):
+            continue
+        at = canvas_px(viewer, place)
+        QTest.mouseMove(native(viewer), at)
+        qtbot.wait(30)
+        assert shown.hovered == cell.poses.ids[row]
+        QTest.mouseClick(native(viewer), Qt.MouseButton.LeftButton, pos=at)
+        assert shown.focused == cell.poses.ids[row]
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def test_a_stroke_with_shift_selects_in_both_views(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    cell = widget.controller.cell
+    first, last = cell.poses.positions_zyx_angstrom[[0, 1]]
+    camera = np.array([*viewer.scene.camera.center, *viewer.scene.camera.angles])
+    shift = Qt.KeyboardModifier.ShiftModifier
+    QTest.mousePress(native(viewer), Qt.MouseButton.LeftButton, shift, pos=canvas_px(viewer, first))
+    for share in np.linspace(0.1, 1.0, 10):
+        qtbot.wait(15)  # vispy drops faster moves
+        QTest.mouseMove(native(viewer), canvas_px(viewer, first + share * (last - first)))
+    qtbot.wait(15)
+    QTest.mouseRelease(
+        native(viewer), Qt.MouseButton.LeftButton, shift, pos=canvas_px(viewer, last)
+    )
+    assert {cell.poses.ids[0], cell.poses.ids[1]} <= shown.selection
+    after = np.array([*viewer.scene.camera.center, *viewer.scene.camera.angles])
+    np.testing.assert_allclose(after, camera, atol=1e-6)
+    assert f"{len(shown.selection)} selected" in widget.latent.status.text()
+    widget.controller.selecting.undo()
+    assert not shown.selection, "a stroke is one step"
+
+
+def test_selections_and_neighbours_in_the_tomogram(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    cell = widget.controller.cell
+    chosen = cell.poses.ids[3]
+    before = cell.colours()
+    shown.selection = frozenset({chosen})
+    surface = cell.layers.layers[1]
+    entry = cell.layers.surfaced.tolist().index(3)
+    palette = np.asarray(surface.colormap.colors)[:, :3] * 255
+    np.testing.assert_allclose(palette[entry], before[3], atol=1)
+    others = [at for at in range(12) if at != entry]
+    assert palette[others].max() < 0.3 * before.max()
+    shown.in_cell = replace(shown.in_cell, only_selected=True)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert cell.layers.surfaced.tolist() == [3]
+    assert "1 selected" in widget.tomogram.status.text()
+    shown.in_cell = replace(shown.in_cell, only_selected=False)
+    at = cell.poses.positions_zyx_angstrom
+    shown.focused = cell.poses.ids[5]
+    reach = float(np.sort(np.linalg.norm(at - at[5], axis=1))[3])
+    shown.in_cell = replace(shown.in_cell, within=reach + 1.0)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert len(cell.layers.surfaced) == 4
+    shown.in_cell = replace(shown.in_cell, within=0.0)
+    shown.selection = frozenset(cell.poses.ids[row] for row in (1, 4, 8))
+    visited = []
+    for _ in range(4):
+        widget.tomogram.look.step_requested.emit(1)
+        visited.append(cell.poses.ids.index(shown.focused))
+        np.testing.assert_allclose(cell._viewer.scene.camera.center, at[visited[-1]], atol=1e-3)
+    assert visited == [1, 4, 8, 1]
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    # From far away they are points.
+    shown.in_cell = replace(shown.in_cell, shape="auto")
+    viewer.scene.camera.zoom = 0.004
+    qtbot.wait(50)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not len(widget.controller.cell.layers.surfaced)
+    assert (viewer.layers["particles TS_001.tomostar"].size > 0).all()
+
+
+def test_a_star_file_without_a_run_shows_points(
+    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+) -> None:
+    session = opened(tiny_star)
+    session.tomogram = "TS_002.tomostar"
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert len(viewer.layers["particles TS_002.tomostar"].data) == 12
+    assert session.stage == "tomogram"
+
+
+def test_every_particle_of_a_full_surface_keeps_its_colour(viewer: Any, qtbot: Any) -> None:
+    """1,024 squares in one surface, each of a random colour: as they come back from the screen."""
+    edge = 32
+    row, col = np.divmod(np.arange(ENTRIES), edge)
+    corner = np.stack([np.zeros(ENTRIES), row * 10.0, col * 10.0], axis=1)
+    square = np.array([[0, 0, 0], [0, 9, 0], [0, 9, 9], [0, 0, 9]], float)
+    vertices = (corner[:, None] + square).reshape(-1, 3).astype(np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]]) + 4 * np.arange(ENTRIES)[:, None, None]
+    values = np.repeat(np.arange(ENTRIES), 4).astype(np.float32)
+    layers = CellLayers(viewer)
+    colours = np.random.default_rng(0).integers(0, 256, (ENTRIES, 3)).astype(np.uint8)
+    layers.paint(colours)
+    chunk = Chunk(np.arange(ENTRIES), vertices, faces.reshape(-1, 3).astype(np.int32), values)
+    layers.show_chunk(0, chunk, InCell())
+    surface = viewer.layers["particles in place"]
+    surface.shading = "none"
+    layers.look_at_all(np.array([0, -320.0, 0]), np.array([0, 0.0, 320.0]))
+    viewer.canvas.overlays.scale_bar.visible = False
+    picture = viewer.screenshot(flash=False)
+    ratio = picture.shape[0] / viewer.canvas.size[0]
+    centres = (corner + np.array([0, 4.5, 4.5])) * np.array([1, -1, 1])
+    found = []
+    for place in centres:
+        at = canvas_px(viewer, place)
+        found.append(picture[int(at.y() * ratio), int(at.x() * ratio), :3])
+    assert np.abs(np.array(found).astype(int) - colours).max() <= 2
+    assert isinstance(surface.colormap, Colormap)
+
+
+def test_rays_meet_the_first_sphere() -> None:
+    at = np.array([[0.0, 0, 0], [100.0, 0, 0], [0, 500.0, 0]])
+    down = np.array([-1.0, 0, 0])
+    assert picked(at, 50.0, np.array([0.0, 0, 10]), down) == 1, "from above the higher one"
+    assert picked(at, 50.0, np.array([0.0, 0, 10]), -down) == 0
+    assert picked(at, 50.0, np.array([0.0, 200, 0]), down) == -1
+    assert picked(np.zeros((0, 3)), 50.0, np.zeros(3), down) == -1
+    assert brushed(at, 60.0, np.array([7.0, 30, 30]), down).tolist() == [True, True, False]
+
+
+def test_kept_maps_stay_within_their_bytes() -> None:
+    axis = np.arange(16) - 8
+    ball = (axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2 < 20).astype(np.float32)
+    decoded = []
+
+    def decode() -> Volume:
+        decoded.append(1)
+        return Volume(ball, 2.0)
+
+    store = MapStore(limit_bytes=10 * (2 * ball.size + 20_000))
+    for number in range(40):
+        store.mesh(("run", 1, str(number)), (3.0, 1), decode)
+        assert store.bytes <= store.limit_bytes
+    kept = len(store)
+    assert 8 < kept < 30
+    store.mesh(("run", 1, "39"), (2.0, 1), decode)
+    assert len(decoded) == 40, "a kept map is contoured anew, not decoded"
+    store.mesh(("run", 1, "0"), (3.0, 1), decode)
+    assert len(decoded) == 41, "what was dropped is decoded again"
