@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel
 
 from napari_tomodrgn.gui.controller import controller_of
 from napari_tomodrgn.gui.layers import LAYER_NAME
@@ -76,9 +76,7 @@ def _volume_is_the_latents(widget: Any, chosen: str) -> None:
 
 def test_a_star_file_tells_what_was_understood(widget: Any, qtbot: Any, tiny_star: Path) -> None:
     _open(widget, qtbot, tiny_star)
-    words = " ".join(
-        child.text() for child in widget.particles.findChildren(type(widget.particles.title))
-    )
+    words = " ".join(child.text() for child in widget.particles.findChildren(QLabel))
     for expected in ("24", "120", "48 px", "300 kV"):
         assert expected in words
     assert widget.training.button.isEnabled()

@@ -47,7 +47,8 @@ class Activity(QObject):
         elif status.phase == "idle":
             self._want("training", None)
         else:
-            words = f"{status.phase}, epoch {status.epoch} of {status.epochs}"
+            total = f" of {status.epochs}" if status.epochs else ""
+            words = f"{status.phase}, epoch {status.epoch}{total}"
             self._want("training", (words, status.fraction))
 
     def _take_checking(self, status: WorkStatus, _old: Any = None) -> None:

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
+from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
@@ -59,7 +60,9 @@ class Controller(QObject):
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
         self.validating = Validating(self.session, self)
         self.training = Training(self.session, self)
-        self.training.latents_read.connect(self._take_latents)
+        self.following = Following(self.session, self)
+        for source in (self.training, self.following):
+            source.latents_read.connect(self._take_latents)
         self.activity = Activity(self.session, self)
         self._connect()
 
@@ -102,6 +105,7 @@ class Controller(QObject):
         queues = (
             self.opening.queue,
             self.preflighting.queue,
+            self.following.queue,
             self.decoding.queue,
             self.pinning.queue,
             self.exploring.queue,
@@ -117,6 +121,7 @@ class Controller(QObject):
         """Stop everything; nothing touches the viewer any more."""
         self.opening.queue.cancel()
         self.preflighting.queue.cancel()
+        self.following.stop()
         self.decoding.cancel()
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
@@ -133,6 +138,7 @@ class Controller(QObject):
 
     def _take_opened(self, opened: Opened) -> None:
         session = self.session
+        self.following.stop()
         session.clear_particles()
         session.source = opened.path
         session.reading = opened.reading
@@ -149,6 +155,7 @@ class Controller(QObject):
             session.say(opened.note, "warning")
         if opened.run is None:  # a run has been trained: its physics were asked before
             self.preflighting.start()
+        self.following.start()
 
     def _take_latents(self, read: LatentsRead) -> None:
         self._show_latents(read.table, read.epoch)

@@ -104,9 +104,10 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
     if status.phase == "idle":
         return "" if ready else "Open a star file first (tab Particles)."
     left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
-    where = f"poch {status.epoch} of {status.epochs}{left}"
+    total = f" of {status.epochs}" if status.epochs else ""
+    where = f"poch {status.epoch}{total}{left}"
     if status.phase == "following":
-        return f"Following {status.what}: e{where}"
+        return f"Following {status.what}, trained elsewhere: e{where}"
     return f"E{where}"
 
 

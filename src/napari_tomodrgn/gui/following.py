@@ -1,0 +1,185 @@
+"""A run that another process trains, seen through its folder: looked at every two seconds.
+
+Nothing tells that a training was killed. A run counts as being trained while its folder was
+written to of late: by the clock of the disk, or, where that goes wrong, because a change was seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_tomodrgn.gui.loading import metrics_of, sentence
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.training import LatentsRead
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.status import TrainingStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.learn.run import Run
+
+_MILLISECONDS = 2000
+# While it trains, something is saved every two minutes; short epochs say more.
+_LONGEST_SILENCE_S = 300.0
+_SHORTEST_SILENCE_S = 30.0
+_EPOCHS_FOR_ETA = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A run as it stood on the disk; ``latents`` are None where the epoch was known before."""
+
+    run: Run
+    epoch: int
+    latents: pd.DataFrame | None
+    metrics: pd.DataFrame | None
+    written: float  # seconds since 1970, of the last write
+
+
+class Following(QObject):
+    """Keeps the session in step with the run that is open, while it is unfinished."""
+
+    latents_read = Signal(object)  # LatentsRead
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.queue = LatestWins(self)
+        self.queue.item.connect(self._take)
+        self.queue.failed.connect(self._failed)
+        self.timer = QTimer(self)
+        self.timer.setInterval(_MILLISECONDS)
+        self.timer.timeout.connect(self._look)
+        self._written = 0.0
+        self._changed = float("-inf")  # when a change was seen, on the clock of this process
+        self._told = ""
+
+    def start(self) -> None:
+        """Follow the run that is open; nothing happens where there is none, or it is complete."""
+        self.stop()
+        run, metrics = self.session.run, self.session.metrics
+        if run is None or _complete(run, self.session.epoch, metrics):
+            return
+        self._written, self._changed, self._told = 0.0, float("-inf"), ""
+        self.timer.start()
+        self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self.timer.stop()
+        self.queue.cancel()
+        if self.session.training.phase == "following":
+            self.session.training = TrainingStatus()
+
+    def _look(self) -> None:
+        run = self.session.run
+        if run is None or self.session.training.busy:
+            self.stop()  # what is trained here needs no looking at
+        elif not self.queue.is_busy:
+            path, epoch = run.path, self.session.epoch
+            self.queue.request(lambda: _look_at(path, epoch))
+
+    def _take(self, seen: Seen) -> None:
+        session, run = self.session, self.session.run
+        if run is None or run.path != seen.run.path or session.training.busy:
+            return
+        if self._written and seen.written != self._written:
+            self._changed = time.monotonic()
+        self._written = seen.written
+        self._told = ""
+        if seen.latents is not None:
+            session.run = seen.run
+            self.latents_read.emit(LatentsRead(seen.run, seen.latents, seen.epoch, seen.metrics))
+        if not _same(session.metrics, seen.metrics):
+            session.metrics = seen.metrics
+        if _complete(seen.run, session.epoch, seen.metrics):
+            was = session.training.phase == "following"
+            self.stop()
+            if was:
+                session.say(f"Training of {run.path.name} is complete, epoch {session.epoch}.")
+        else:
+            self._tell(seen)
+
+    def _tell(self, seen: Seen) -> None:
+        """Say that it is being trained, or, after too long a silence, that it is not."""
+        silence = min(time.time() - seen.written, time.monotonic() - self._changed)
+        alive = silence < patience_s(seen.metrics)
+        status = status_of(seen) if alive else TrainingStatus()
+        if status != self.session.training:
+            self.session.training = status
+
+    def _failed(self, error: Exception) -> None:
+        words = sentence(error, "following a run")
+        if words != self._told:  # once, not every two seconds
+            self._told = words
+            self.session.say(words, "warning")
+
+
+def _look_at(folder: Path, known: int) -> Iterator[Seen]:
+    from napari_tomodrgn.learn.run import Run
+
+    run = Run.open(folder)
+    epochs = run.epochs()
+    epoch = epochs[-1] if epochs else 0
+    latents = run.latents(epoch) if epoch != known and epochs else None
+    yield Seen(run, epoch, latents, metrics_of(run), _written(run))
+
+
+def _written(run: Run) -> float:
+    """When the last file was put in place: renaming it there changes its folder."""
+    folders = (run.path, run.resume_file.parent, run.latents_file(0).parent)
+    return max(folder.stat().st_mtime for folder in folders)
+
+
+def patience_s(metrics: pd.DataFrame | None) -> float:
+    """How long a run may write nothing and still count as being trained."""
+    if metrics is None or not len(metrics):
+        return _LONGEST_SILENCE_S
+    seconds = 3 * float(metrics["seconds"].iloc[-1])
+    return min(max(seconds, _SHORTEST_SILENCE_S), _LONGEST_SILENCE_S)
+
+
+def status_of(seen: Seen) -> TrainingStatus:
+    """Epoch, losses and time left of a run that is being trained elsewhere."""
+    metrics, wanted = seen.metrics, _wanted(seen.run)
+    if metrics is None or not len(metrics):
+        return TrainingStatus("following", 0, wanted, what=seen.run.path.name)
+    last = metrics.iloc[-1]
+    done = int(last["epoch"])
+    pace = float(metrics["seconds"].tail(_EPOCHS_FOR_ETA).mean())
+    return TrainingStatus(
+        "following",
+        done,
+        wanted,
+        fraction=min(1.0, done / wanted) if wanted else 0.0,
+        losses=Losses(*(float(last[name]) for name in Losses.__dataclass_fields__)),
+        seconds_left=pace * (wanted - done) if wanted else None,
+        what=seen.run.path.name,
+    )
+
+
+def _wanted(run: Run) -> int:
+    """Epochs that the run is to have; 0 for the linear model, which decides that itself."""
+    return 0 if run.config.method == "linear" else run.config.train.epochs
+
+
+def _complete(run: Run, epoch: int, metrics: pd.DataFrame | None) -> bool:
+    """Whether the last epoch is there, and what it left has been read."""
+    done = 0 if metrics is None or not len(metrics) else int(metrics["epoch"].iloc[-1])
+    wanted = _wanted(run)
+    return 0 < wanted <= done and epoch >= done - run.config.train.checkpoint_every
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(one.equals(other))
