@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,8 +17,12 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
-# Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits.
-_CHUNK = 1 << 15
+# Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so few
+# that activations stay in its cache.
+_POINTS_AT_A_TIME = {"cpu": 1 << 13, "cuda": 1 << 18, "mps": 1 << 16}
+# What is kept between maps because it depends on no latent: boxes, and bytes of all of them.
+_KEPT_BOXES = 2
+_KEPT_BYTES = 256 * 2**20
 # Box of coarse answers: the first one of `VolumeDecoder.progressive`, and `learn.preview`.
 PREVIEW_BOX = 32
 
@@ -28,13 +35,36 @@ class FourierModel(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparedModel(Protocol):
+    """A `FourierModel` in two steps, the first of which depends on no latent."""
+
+    def prepare(self, frequencies: Tensor) -> Any:
+        """What to keep of ``(point, 3)`` frequencies."""
+        ...
+
+    def evaluate(self, prepared: Any, z: Tensor, owner: Tensor) -> Tensor:
+        """Complex ``(point,)`` amplitudes there."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Frequencies of a box, their places in its flat transform, and what is kept of each part."""
+
+    frequencies: Tensor
+    places: Tensor
+    prepared: dict[int, Any]
+
+
 class VolumeDecoder:
     """Turns latents into maps in Å, density positive, solvent at 0.
 
     Parameters
     ----------
     model
-        ``F(k, z)`` in scaled units, frequencies in cycles per pixel of the training box.
+        ``F(k, z)`` in scaled units, frequencies in cycles per pixel of the training box. Its weights
+        must not change any more.
     box_size_px, pixel_size_angstrom
         Of the training images.
     latent_dim
@@ -61,6 +91,7 @@ class VolumeDecoder:
         self._model = model
         self._scale = scale
         self._device = torch.device(device)
+        self._grids: OrderedDict[int, _Grid] = OrderedDict()
 
     @property
     def is_affine(self) -> bool:
@@ -99,17 +130,16 @@ class VolumeDecoder:
         box = box_size_px or self.box_size_px
         if box % 2 or box < 4:
             raise ValueError(f"box must be even and at least 4, got {box}")
-        frequencies, places = self._grid(box)
-        amplitudes = torch.empty(len(frequencies), dtype=torch.complex64, device=self._device)
-        for start in range(0, len(frequencies), _CHUNK):
-            part = frequencies[start : start + _CHUNK]
-            owner = torch.zeros(len(part), dtype=torch.int64, device=self._device)
+        grid = self._grid(box)
+        amplitudes = torch.empty(len(grid.places), dtype=torch.complex64, device=self._device)
+        size = _POINTS_AT_A_TIME[self._device.type]
+        for start in range(0, len(amplitudes), size):
             with torch.inference_mode():
-                amplitudes[start : start + _CHUNK] = self._model(part, latent, owner)
+                amplitudes[start : start + size] = self._evaluate(grid, start, size, latent)
             yield None
         if lowpass_angstrom is not None:
-            amplitudes *= self._lowpass(frequencies, lowpass_angstrom)
-        yield self._volume(amplitudes, places, box)
+            amplitudes *= self._lowpass(grid.frequencies, lowpass_angstrom)
+        yield self._volume(amplitudes, grid.places, box)
 
     def decode_many(
         self,
@@ -135,16 +165,38 @@ class VolumeDecoder:
             raise ValueError(f"a latent has {self.latent_dim} numbers, got {tuple(latent.shape)}")
         return latent[None]
 
-    def _grid(self, box: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    def _evaluate(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
+        """Amplitudes at a part of a grid."""
+        frequencies = grid.frequencies[start : start + size]
+        owner = torch.zeros(len(frequencies), dtype=torch.int64, device=self._device)
+        if not isinstance(self._model, PreparedModel):
+            return self._model(frequencies, latent, owner)
+        prepared = grid.prepared.get(start)
+        if prepared is None:
+            prepared = self._model.prepare(frequencies)
+            if self._kept_bytes() < _KEPT_BYTES:
+                grid.prepared[start] = prepared
+        return self._model.evaluate(prepared, latent, owner)
+
+    def _kept_bytes(self) -> int:
+        return sum(_bytes(part) for grid in self._grids.values() for part in grid.prepared.values())
+
+    def _grid(self, box: int) -> _Grid:
         """Frequencies of the half-space within Nyquist of both boxes, and where they stand."""
+        if box in self._grids:
+            self._grids.move_to_end(box)
+            return self._grids[box]
         axis = torch.fft.fftfreq(box, 1 / box, device=self._device)
         half = torch.arange(box // 2 + 1, device=self._device, dtype=axis.dtype)
         radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
         limit = min(box, self.box_size_px) / 2
-        places = torch.nonzero((radius2 < limit**2) & (radius2 > 0), as_tuple=True)
-        z, y, x = places
+        z, y, x = torch.nonzero((radius2 < limit**2) & (radius2 > 0), as_tuple=True)
         frequencies = torch.stack([half[x], axis[y], axis[z]], dim=-1) / self.box_size_px
-        return frequencies, (z, y, x)
+        grid = _Grid(frequencies, (z * box + y) * len(half) + x, {})
+        self._grids[box] = grid
+        if len(self._grids) > _KEPT_BOXES:
+            self._grids.popitem(last=False)
+        return grid
 
     def _lowpass(self, frequencies: Tensor, lowpass_angstrom: float) -> Tensor:
         cut = self.pixel_size_angstrom / lowpass_angstrom
@@ -152,17 +204,20 @@ class VolumeDecoder:
         radius: Tensor = frequencies.norm(dim=-1)
         return ((cut + edge / 2 - radius) / edge).clamp(0, 1)
 
-    def _volume(
-        self, amplitudes: Tensor, places: tuple[Tensor, Tensor, Tensor], box: int
-    ) -> Volume:
+    def _volume(self, amplitudes: Tensor, places: Tensor, box: int) -> Volume:
         shape = (box, box, box // 2 + 1)
         transform = torch.zeros(shape, dtype=torch.complex64, device=self._device)
-        transform[places] = amplitudes
+        transform.view(-1)[places] = amplitudes
         # Density per voxel of the training box, whatever the box of the map.
         factor = self._scale * (box / self.box_size_px) ** 3
         data = (volume_from_transform(transform) * factor).cpu().numpy()
         voxel = self.pixel_size_angstrom * self.box_size_px / box
         return Volume(solvent_at_zero(data), voxel)
+
+
+def _bytes(prepared: Any) -> int:
+    parts = [prepared] if isinstance(prepared, Tensor) else vars(prepared).values()
+    return sum(part.nbytes for part in parts if isinstance(part, Tensor))
 
 
 def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -171,7 +226,13 @@ def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
     The origin of Fourier space is not observed (images are normalised to a mean of 0), so the
     constant is free: this choice makes contour levels comparable between particles.
     """
-    axis = np.arange(data.shape[0]) - data.shape[0] // 2
+    return np.asarray(data - data[_solvent(data.shape[0])].mean(), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _solvent(box: int) -> NDArray[np.bool_]:
+    axis = np.arange(box) - box // 2
     radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
-    outside = radius2 > (0.45 * data.shape[0]) ** 2
-    return np.asarray(data - data[outside].mean(), dtype=np.float32)
+    outside: NDArray[np.bool_] = radius2 > (0.45 * box) ** 2
+    outside.flags.writeable = False  # shared by all callers
+    return outside

@@ -15,8 +15,8 @@ from napari_tomodrgn.learn.linear_em import LinearModel
 from napari_tomodrgn.learn.linear_grid import make_ball, sphere
 from napari_tomodrgn.physics.fourier import (
     gridding,
-    padded,
-    sample_transform,
+    sample_transforms,
+    transform_table,
     transform_volume,
     volume_from_transform,
 )
@@ -41,15 +41,14 @@ class LinearDecoder(nn.Module):
 
     maps: Tensor
     limits: Tensor
-    transforms: Tensor
+    table: Tensor
 
     def __init__(self, maps: Tensor, radius_px: float, box_size_px: int) -> None:
         super().__init__()
         self.register_buffer("maps", maps.contiguous())
         self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
-        dimming = gridding(maps.shape[-1], _OVERSAMPLING, maps.device)
-        wide = [transform_volume(padded(one / dimming, _OVERSAMPLING)) for one in maps]
-        self.register_buffer("transforms", torch.stack(wide), persistent=False)
+        table = transform_table(maps, _OVERSAMPLING)
+        self.register_buffer("table", table, persistent=False)
 
     @classmethod
     def from_model(cls, model: LinearModel, box_size_px: int) -> LinearDecoder:
@@ -89,19 +88,28 @@ class LinearDecoder(nn.Module):
 
     def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
         """Amplitudes at ``(point, 3)`` frequencies in cycles per pixel, as `FourierModel`."""
+        return self.evaluate(self.prepare(frequencies), z, owner)
+
+    def prepare(self, frequencies: Tensor) -> Tensor:
+        """Complex ``(point, 1 + component)``: the mean and the components at the points."""
         radius, box = self.limits.unbind()
         size = self.maps.shape[-1]
         distance = frequencies.norm(dim=-1) * box
         inside = distance < radius + 1
-        result = torch.zeros(len(frequencies), dtype=torch.complex64, device=z.device)
-        points = frequencies[inside] * (box / size)
-        weights = torch.cat([torch.ones_like(z[:, :1]), z], dim=1)[owner[inside]]
-        total = torch.zeros(len(points), dtype=torch.complex64, device=z.device)
-        for column, transform in enumerate(self.transforms):
-            values = sample_transform(transform, points, _OVERSAMPLING)
-            total = total + values * weights[:, column]
-        result[inside] = total * (radius + 1 - distance[inside]).clamp(0, 1)
+        found = sample_transforms(
+            self.table, _OVERSAMPLING * size, frequencies[inside] * (box / size)
+        )
+        result = found.new_zeros((len(frequencies), len(self.maps)))
+        result[inside] = found * (radius + 1 - distance[inside]).clamp(0, 1)[:, None]
         return result
+
+    def evaluate(self, prepared: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+        """Amplitudes at the points of `prepare`."""
+        if len(z) == 1:
+            weighted: Tensor = prepared[:, 1:] @ z[0].to(prepared.dtype)
+        else:
+            weighted = (prepared[:, 1:] * z[owner]).sum(-1)
+        return prepared[:, 0] + weighted
 
     def basis_volumes(self, box_size_px: int) -> Tensor:
         """``(1 + component, box, box, box)`` maps: any particle's map is their weighted sum.

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.backproject import OVERSAMPLING, back_project
 from napari_tomodrgn.physics.fourier import (
-    gridding,
-    padded,
-    sample_transform,
+    sample_transforms,
+    transform_table,
     transform_volume,
     volume_from_transform,
 )
@@ -38,19 +37,18 @@ class MeanMap(nn.Module):
     def __init__(self, box_size_px: int) -> None:
         super().__init__()
         self.register_buffer("map", torch.zeros((box_size_px,) * 3))
-        self._transform: Tensor | None = None
+        self._table: Tensor | None = None
 
     def fill(self, volume: Tensor) -> None:
         """Take a map, ``(box, box, box)`` zyx in scaled units."""
         self.map.copy_(volume)
-        self._transform = None
+        self._table = None
 
     def forward(self, frequencies: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
-        if self._transform is None or self._transform.device != frequencies.device:
-            dimmed = self.map / gridding(self.map.shape[0], OVERSAMPLING, self.map.device)
-            self._transform = transform_volume(padded(dimmed, OVERSAMPLING))
-        return sample_transform(self._transform, frequencies)
+        if self._table is None or self._table.device != frequencies.device:
+            self._table = transform_table(self.map[None], OVERSAMPLING)
+        return sample_transforms(self._table, OVERSAMPLING * len(self.map), frequencies)[:, 0]
 
 
 def mean_map(data: TiltData) -> Generator[int, None, Tensor]:

@@ -11,8 +11,9 @@ import torch
 
 from napari_tomodrgn.errors import BadInputError
 
-# Points decoded at a time: bounds memory, and how long a stop waits.
-_POINTS = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 18}
+# Points decoded at a time: bounds memory, and how long a stop waits; on a CPU so few that what the
+# layers leave for the gradient stays in its cache.
+_POINTS = {"cpu": 1 << 12, "cuda": 1 << 20, "mps": 1 << 18}
 _FEWEST_POINTS = 1 << 11
 T = TypeVar("T")
 

@@ -13,9 +13,11 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_tomodrgn.config import ModelConfig
+from napari_tomodrgn.learn.dense import as_pixels, as_rows, dense, padding_of, residual
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.mean_map import MeanMap
 from napari_tomodrgn.physics.lattice import into_half_space
@@ -67,17 +69,26 @@ class ResidualMlp(nn.Module):
         self._skip_first, self._skip_last = inputs == hidden, hidden == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(…, inputs)`` → ``(…, outputs)``."""
-        h = self.first(x)
-        return self.after_first(h + x if self._skip_first else h)
+        """``(row, inputs)`` → ``(row, outputs)``."""
+        values = as_pixels(x)
+        if self._skip_first:
+            return self.after_first(residual(values, self.first))
+        return self.after_first(dense(values, self.first.weight, self.first.bias))
 
-    def after_first(self, h: Tensor) -> Tensor:
-        """The rest of the network, from the output of its first layer."""
-        h = self.activation(h)
+    def after_first(self, values: Tensor) -> Tensor:
+        """The rest of the network, from the output of its first layer, which it may overwrite."""
+        values = as_pixels(self._activate(values))
         for layer in self.hidden:
-            h = self.activation(h + layer(h))
-        out: Tensor = self.last(h)
-        return out + h if self._skip_last else out
+            values = self._activate(residual(values, layer))
+        rows = as_rows(values)
+        out: Tensor = self.last(rows)
+        return out + rows if self._skip_last else out
+
+    def _activate(self, values: Tensor) -> Tensor:
+        if isinstance(self.activation, nn.ReLU):
+            return torch.relu_(values)
+        activated: Tensor = self.activation(values)
+        return activated
 
 
 class SetPooling(nn.Module):
@@ -197,6 +208,26 @@ def encoding_matrix(config: ModelConfig, box_size_px: int, generator: torch.Gene
     return torch.kron(torch.eye(3), series[:, None])
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedPoints:
+    """What `Decoder.prepare` finds at some points: all that does not depend on the latent.
+
+    Attributes
+    ----------
+    first
+        Output of the network's first layer, as `learn.dense.as_pixels` gives it, padded.
+    mirrored
+        ``(point,)``, true where the value is to be conjugated.
+    mean, components
+        Complex ``(point,)`` and ``(point, 1 + component)``; None without.
+    """
+
+    first: Tensor
+    mirrored: Tensor
+    mean: Tensor | None
+    components: Tensor | None
+
+
 class Decoder(nn.Module):
     """``F(k, z)``: complex Fourier amplitude of particle ``z`` at frequency ``k``.
 
@@ -241,19 +272,56 @@ class Decoder(nn.Module):
         owner
             ``(point,)`` which row of ``z`` each point belongs to.
         """
+        return self.evaluate(self.prepare(frequencies), z, owner)
+
+    def prepare(self, frequencies: Tensor) -> PreparedPoints:
+        """What is the same for all latents at ``(point, 3)`` frequencies."""
         inside, mirrored = into_half_space(frequencies)
-        if self.encoding is not None:
-            angles = inside @ self.encoding.T
-            inside = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
-        hidden = self.network.first(inside) + self.latent(z)[owner]
-        real, imaginary = self.network.after_first(hidden).float().unbind(-1)
-        added = torch.complex(real, torch.where(mirrored, -imaginary, imaginary))
-        if self.mean is not None:
-            added = added + self.mean(frequencies)
-        if self.components is not None:
-            known = self.components.components
-            added = added + self.components(frequencies, z[:, :known].float(), owner)
-        return added
+        added = padding_of(len(inside), inside.device)
+        features = as_pixels(self._encoded(functional.pad(inside, (0, 0, 0, added))))
+        return PreparedPoints(
+            first=dense(features, self.network.first.weight, self.network.first.bias),
+            mirrored=mirrored,
+            mean=None if self.mean is None else self.mean(frequencies),
+            components=None if self.components is None else self.components.prepare(frequencies),
+        )
+
+    def evaluate(self, prepared: PreparedPoints, z: Tensor, owner: Tensor) -> Tensor:
+        """Amplitudes at the points of `prepare`."""
+        count = len(prepared.mirrored)
+        hidden = self._with_latent(prepared.first, z, owner)
+        real, imaginary = self.network.after_first(hidden)[:count].float().unbind(-1)
+        total = torch.complex(real, torch.where(prepared.mirrored, -imaginary, imaginary))
+        if prepared.mean is not None:
+            total = total + prepared.mean
+        if self.components is not None and prepared.components is not None:
+            known = z[:, : self.components.components].float()
+            total = total + self.components.evaluate(prepared.components, known, owner)
+        return total
+
+    def _encoded(self, frequencies: Tensor) -> Tensor:
+        if self.encoding is None:
+            return frequencies
+        # Angles reach hundreds of radians: no half precision here.
+        with torch.autocast(frequencies.device.type, enabled=False):
+            angles = frequencies @ self.encoding.T
+        width = angles.shape[1]
+        features = angles.new_empty((len(angles), 2 * width))
+        torch.sin(angles, out=features[:, :width])
+        torch.cos(angles, out=features[:, width:])
+        return features
+
+    def _with_latent(self, first: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+        latent = self.latent(z)
+        if len(z) == 1:
+            return first + latent.view(1, -1, *[1] * (first.ndim - 2))
+        rows = as_rows(first)
+        if rows.device.type != "cpu":
+            return rows + latent[owner]
+        # A product, since the gradient of taking rows is summed row by row on a CPU.
+        owner = functional.pad(owner, (0, len(rows) - len(owner)))
+        chosen = (owner[:, None] == torch.arange(len(z))).to(rows.dtype)
+        return torch.addmm(rows, chosen, latent.to(rows.dtype))
 
     @property
     def components(self) -> LinearDecoder | None:

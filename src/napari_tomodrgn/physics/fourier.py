@@ -7,13 +7,15 @@ the central slice of a volume's transform is the transform of its projection (th
 from __future__ import annotations
 
 import math
-from itertools import product
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_tomodrgn.physics.lattice import HalfPlane, conjugate_where, into_half_space
+
+# Points interpolated at a time: what lies between stays in the processor's cache.
+_POINTS_AT_A_TIME = 1 << 14
 
 
 def transform_images(images: Tensor, lattice: HalfPlane) -> Tensor:
@@ -82,50 +84,76 @@ def gridding(box_size_px: int, oversampling: int, device: torch.device | str = "
     return sinc2[:, None, None] * sinc2[None, :, None] * sinc2[None, None, :]
 
 
-def _corners(points: Tensor, box: int) -> list[tuple[Tensor, Tensor]]:
+def _corners(points: Tensor, box: int) -> tuple[Tensor, Tensor]:
     """The eight voxels around each point of a half-space grid, and their trilinear weights.
 
-    ``points`` are kx, ky, kz in Fourier pixels with kx ≥ 0 and ``|k| < box / 2``. Returns pairs of
-    flat indices into an array ``(box, box, box // 2 + 1)`` and weights.
+    ``points`` are ``(point, 3)`` kx, ky, kz in Fourier pixels with kx ≥ 0 and ``|k| < box / 2``.
+    Returns ``(8, point)`` flat indices into an array ``(box, box, box // 2 + 1)``, and weights.
     """
     low = torch.floor(points)
-    part = points - low
-    base = low.to(torch.int64)
-    columns = box // 2 + 1
+    upper = points - low
+    x, y, z = torch.stack([low, low + 1]).to(torch.int64).unbind(-1)
+    weight_x, weight_y, weight_z = torch.stack([1 - upper, upper]).unbind(-1)
+    plane = (z % box)[None] * box + (y % box)[:, None]
+    index = plane[None] * (box // 2 + 1) + x[:, None, None]
+    weight = weight_x[:, None, None] * (weight_y[:, None] * weight_z[None])[None]
+    return index.flatten(0, 2), weight.flatten(0, 2)
+
+
+def transform_table(volumes: Tensor, oversampling: int) -> Tensor:
+    """What `sample_transforms` reads: ``(transform, n, n, n)`` maps, padded and corrected."""
+    dimming = gridding(volumes.shape[-1], oversampling, volumes.device)
+    wide = [transform_volume(padded(volume / dimming, oversampling)) for volume in volumes]
+    return torch.view_as_real(torch.stack(wide, dim=-1)).flatten(0, 2).flatten(1)
+
+
+def sample_transforms(table: Tensor, box: int, frequencies: Tensor) -> Tensor:
+    """Values of several transforms at the same frequencies, by trilinear interpolation.
+
+    Parameters
+    ----------
+    table
+        ``(voxel, 2 · transform)``: real and imaginary parts in turn, of the voxels of a flattened
+        ``(box, box, box // 2 + 1)``, so that what a point needs of all transforms lies together.
+        Of `transform_table`.
+    box
+        Edge of the (padded) transforms.
+    frequencies
+        ``(point, 3)`` as for `sample_transform`.
+
+    Returns
+    -------
+    Complex ``(point, transform)``.
+    """
     found = []
-    for dx, dy, dz in product((0, 1), repeat=3):
-        weight = (
-            (part[..., 0] if dx else 1 - part[..., 0])
-            * (part[..., 1] if dy else 1 - part[..., 1])
-            * (part[..., 2] if dz else 1 - part[..., 2])
+    for part in frequencies.split(_POINTS_AT_A_TIME):
+        inside, mirrored = into_half_space(part)
+        index, weight = _corners(inside * box, box)
+        values = functional.embedding_bag(
+            index.T.contiguous(),
+            table,
+            per_sample_weights=weight.T.contiguous().to(table.dtype),
+            mode="sum",
         )
-        x = base[..., 0] + dx
-        y = (base[..., 1] + dy) % box
-        z = (base[..., 2] + dz) % box
-        found.append(((z * box + y) * columns + x, weight))
-    return found
+        complex_values = torch.view_as_complex(values.unflatten(1, (-1, 2)))
+        found.append(conjugate_where(complex_values, mirrored[:, None]))
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
-def sample_transform(transform: Tensor, frequencies: Tensor, oversampling: int = 1) -> Tensor:
+def sample_transform(transform: Tensor, frequencies: Tensor) -> Tensor:
     """Values of a volume's transform at any frequencies, by trilinear interpolation.
 
     Parameters
     ----------
     transform
-        ``(n, n, n // 2 + 1)`` complex, of a volume padded ``oversampling`` times.
+        ``(n, n, n // 2 + 1)`` complex; of a padded volume, as interpolation errors fall with the
+        square of the padding.
     frequencies
         ``(…, 3)`` kx, ky, kz in cycles per voxel, ``|k| < 0.5``.
-    oversampling
-        How many times the volume was padded; interpolation errors fall with its square.
     """
-    box = transform.shape[0]
-    inside, mirrored = into_half_space(frequencies)
-    flat = transform.reshape(-1)
-    total = torch.zeros(frequencies.shape[:-1], dtype=flat.dtype, device=flat.device)
-    for index, weight in _corners(inside * box, box):
-        # index_select takes half the time of flat[index] on a CPU.
-        total += flat.index_select(0, index.reshape(-1)).reshape(index.shape) * weight
-    return conjugate_where(total, mirrored)
+    table = torch.view_as_real(transform).reshape(-1, 2)
+    values = sample_transforms(table, transform.shape[0], frequencies.reshape(-1, 3))
+    return values.reshape(frequencies.shape[:-1])
 
 
 class FourierAccumulator:
@@ -158,7 +186,8 @@ class FourierAccumulator:
         inside, mirrored = into_half_space(frequencies.reshape(-1, 3))
         parts = torch.view_as_real(conjugate_where(values.reshape(-1), mirrored).contiguous())
         flat_weights = weights.reshape(-1)
-        for index, weight in _corners(inside * self.box_size_px, self.box_size_px):
+        corners = _corners(inside * self.box_size_px, self.box_size_px)
+        for index, weight in zip(*corners, strict=True):
             self.numerator.index_add_(0, index, parts * weight[:, None])
             self.denominator.index_add_(0, index, flat_weights * weight)
 
