@@ -173,6 +173,7 @@ def _prepare(
         model.parameters(),
         lr=config.train.learning_rate,
         weight_decay=config.train.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
     )
     trainer = Trainer(config, data, model, optimiser, device, stop, ranks)
     if resume and (run.resume_file.exists() or not ranks.first):
