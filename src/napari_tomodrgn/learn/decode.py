@@ -17,8 +17,8 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
-# Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so few
-# that activations stay in its cache.
+# Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so
+# few that activations stay in its cache.
 _POINTS_AT_A_TIME = {"cpu": 1 << 13, "cuda": 1 << 18, "mps": 1 << 16}
 # What is kept between maps because it depends on no latent: boxes, and bytes of all of them.
 _KEPT_BOXES = 2
@@ -63,8 +63,8 @@ class VolumeDecoder:
     Parameters
     ----------
     model
-        ``F(k, z)`` in scaled units, frequencies in cycles per pixel of the training box. Its weights
-        must not change any more.
+        ``F(k, z)`` in scaled units, frequencies in cycles per pixel of the training box. Its
+        weights must not change any more.
     box_size_px, pixel_size_angstrom
         Of the training images.
     latent_dim
