@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
 # Images of one batch of the convolution: with one thread, PyTorch asks oneDNN only from 16 on.
 _IMAGES = 16
@@ -49,12 +49,12 @@ def dense(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return functional.conv2d(values, weight[:, :, None, None], bias)
 
 
-def residual(values: Tensor, layer: nn.Linear) -> Tensor:
+def residual(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``x + Linear(x)``; of pixels in one product, the identity added to the weights."""
     if values.ndim == 2:
-        return values + dense(values, layer.weight, layer.bias)
-    identity = torch.eye(layer.in_features, dtype=values.dtype, device=values.device)
-    return dense(values, layer.weight + identity, layer.bias)
+        return values + dense(values, weight, bias)
+    identity = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+    return dense(values, weight + identity, bias)
 
 
 def _by_convolution(device: torch.device) -> bool:

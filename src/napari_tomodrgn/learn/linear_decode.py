@@ -82,6 +82,13 @@ class LinearDecoder(nn.Module):
             ) from error
 
     @property
+    def transforms(self) -> Tensor:
+        """Complex ``(1 + component, 2 n, 2 n, n + 1)`` transforms of the maps, padded twice."""
+        size = _OVERSAMPLING * self.maps.shape[-1]
+        values = torch.view_as_complex(self.table.unflatten(1, (-1, 2)))
+        return values.T.reshape(-1, size, size, size // 2 + 1)
+
+    @property
     def components(self) -> int:
         """Length of a latent."""
         return int(self.maps.shape[0]) - 1

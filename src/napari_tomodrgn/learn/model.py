@@ -22,6 +22,8 @@ from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.mean_map import MeanMap
 from napari_tomodrgn.physics.lattice import into_half_space
 
+# Particles of a call up to which their latents are spread over points by a product.
+_FEW_PARTICLES = 32
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU}
 
 
@@ -72,14 +74,15 @@ class ResidualMlp(nn.Module):
         """``(row, inputs)`` → ``(row, outputs)``."""
         values = as_pixels(x)
         if self._skip_first:
-            return self.after_first(residual(values, self.first))
+            return self.after_first(residual(values, self.first.weight, self.first.bias))
         return self.after_first(dense(values, self.first.weight, self.first.bias))
 
     def after_first(self, values: Tensor) -> Tensor:
         """The rest of the network, from the output of its first layer, which it may overwrite."""
         values = as_pixels(self._activate(values))
         for layer in self.hidden:
-            values = self._activate(residual(values, layer))
+            assert isinstance(layer, nn.Linear)
+            values = self._activate(residual(values, layer.weight, layer.bias))
         rows = as_rows(values)
         out: Tensor = self.last(rows)
         return out + rows if self._skip_last else out
@@ -312,14 +315,14 @@ class Decoder(nn.Module):
         return features
 
     def _with_latent(self, first: Tensor, z: Tensor, owner: Tensor) -> Tensor:
-        latent = self.latent(z)
+        latent: Tensor = self.latent(z)
         if len(z) == 1:
             return first + latent.view(1, -1, *[1] * (first.ndim - 2))
         rows = as_rows(first)
-        if rows.device.type != "cpu":
+        owner = functional.pad(owner, (0, len(rows) - len(owner)))
+        if rows.device.type != "cpu" or len(z) > _FEW_PARTICLES:
             return rows + latent[owner]
         # A product, since the gradient of taking rows is summed row by row on a CPU.
-        owner = functional.pad(owner, (0, len(rows) - len(owner)))
         chosen = (owner[:, None] == torch.arange(len(z))).to(rows.dtype)
         return torch.addmm(rows, chosen, latent.to(rows.dtype))
 
