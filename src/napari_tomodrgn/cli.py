@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except BadInputError as error:
-        print(f"napari-tomodrgn: {error}", file=sys.stderr)
+        print(f"napari-tomodrgn{_which_process()}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("napari-tomodrgn: stopped.", file=sys.stderr)
@@ -44,6 +44,17 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _which_process() -> str:
+    """Which of several processes speaks; nothing if there is one."""
+    from napari_tomodrgn.learn.ranks import launch
+
+    try:
+        here = launch()
+    except BadInputError:
+        return ""
+    return "" if here.size == 1 else f" (process {here.rank + 1} of {here.size})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,6 +160,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {value}")
+    return value
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not value > 0:
@@ -187,6 +205,18 @@ def _train(parser: argparse.ArgumentParser) -> None:
     _filters(parser)
     add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
     add("--resume", action="store_true", help="go on with the run in --out")
+    slurm = parser.add_argument_group("on a cluster").add_argument
+    slurm(
+        "--slurm",
+        metavar="FILE.sh",
+        type=Path,
+        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+    )
+    slurm("--nodes", metavar="N", type=_count, default=1, help="nodes to ask for (1)")
+    slurm("--gpus", metavar="N", type=_natural, default=1, help="GPUs of each node (1; 0: CPUs)")
+    slurm(
+        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
+    )
 
 
 def _embed(parser: argparse.ArgumentParser) -> None:

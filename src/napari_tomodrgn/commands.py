@@ -24,14 +24,17 @@ from napari_tomodrgn.inspecting import inspect as inspect
 from napari_tomodrgn.inspecting import print_report, read_named, said_of_images
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.embed import embed_set
+from napari_tomodrgn.learn.events import Finished
+from napari_tomodrgn.learn.ranks import launch
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train as train_events
 from napari_tomodrgn.results import analysed, tell_analysis
 from napari_tomodrgn.results import analyze as analyze
 from napari_tomodrgn.results import import_result as import_result
+from napari_tomodrgn.slurm import write_script
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
-from napari_tomodrgn.terminal import Bar, say, stop_on_interrupt, tell, watch
+from napari_tomodrgn.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
 
 # The demo: large states that differ by a subunit, small images, a quarter of a minute to write.
 DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0.1, tomograms=2)
@@ -43,16 +46,29 @@ def train(options: Namespace) -> int:
     particles = read_named(options)
     particles = _chosen(particles, options.particles)
     config = _config_of(options)
-    with stop_on_interrupt() as asked:
+    if options.slurm is not None:
+        write_script(options, config.train.batch_size)
+        say(f"Submit with: sbatch {options.slurm}")
+        return 0
+    speaks = launch().rank == 0
+    with stop_on_interrupt(aloud=speaks) as asked:
         events = train_events(
             particles, config, options.out, resume=options.resume, stop=asked.is_set
         )
-        finished = tell(events)
-    if finished is not None and finished.reason == "stopped":
-        say(f"Stopped in epoch {finished.epoch}; go on with --resume.")
+        finished = tell(events) if speaks else last_of(events)
+    if isinstance(finished, Finished) and finished.reason == "stopped":
+        if speaks:
+            say(_where_stopped(finished, options.out))
         return 130
-    say(f"Run: {options.out}")
+    if speaks:
+        say(f"Run: {options.out}")
     return 0
+
+
+def _where_stopped(finished: Finished, out: Path) -> str:
+    if (out / "run.json").exists():
+        return f"Stopped in epoch {finished.epoch}; go on with --resume."
+    return "Stopped before the first epoch; start it again as before."
 
 
 def _config_of(options: Namespace) -> RunConfig:

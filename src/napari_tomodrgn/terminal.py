@@ -17,6 +17,7 @@ from napari_tomodrgn.learn.events import (
     EpochDone,
     Event,
     Finished,
+    Notice,
     Preparing,
     Progress,
     Started,
@@ -33,24 +34,33 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that work ends where it can be saved; a second one breaks."""
-    asked = threading.Event()
+def stop_on_interrupt(*, aloud: bool = True) -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, or SIGTERM, so that work ends where it can be saved.
+
+    A second Ctrl-C breaks; not one within a second of the first signal, as launchers pass on what
+    the terminal has sent already.
+    """
+    asked, first = threading.Event(), [0.0]
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if not asked.is_set():
+            asked.set()
+            first[0] = time.monotonic()
+            if aloud:
+                say("Stopping; everything is being saved …")
+        elif number == signal.SIGINT and time.monotonic() - first[0] > 1:
             raise KeyboardInterrupt
-        asked.set()
-        say("Stopping; everything is being saved …")
 
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = signal.signal(signal.SIGINT, handle)
+    # SIGTERM is how a cluster says that the time is up, and how launchers pass on Ctrl-C.
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Bar:
@@ -106,6 +116,14 @@ def watch(steps: Generator[Preparing, None, T], text: str = "") -> T:
         bar.close()
 
 
+def last_of(events: Iterator[Event]) -> Event | None:
+    """Run to the end without a word; the last event is returned."""
+    last = None
+    for event in events:
+        last = event
+    return last
+
+
 def tell(events: Iterator[Event]) -> Finished | None:
     """Show the events of a run; the last one is returned."""
     preparing, training = Bar("", ""), Bar("Training", "particles")
@@ -127,6 +145,8 @@ def tell(events: Iterator[Event]) -> Finished | None:
                 training.show(seen, epochs * particles, f"loss {event.losses.reconstruction:.4f}")
             elif isinstance(event, EpochDone):
                 say(_epoch_line(event, epochs))
+            elif isinstance(event, Notice):
+                say(event.text)
             elif isinstance(event, Finished):
                 finished = event
     finally:
