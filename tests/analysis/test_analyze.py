@@ -122,5 +122,5 @@ def test_a_stopped_umap_leaves_no_child() -> None:
 
 def test_a_failing_child_is_one_sentence() -> None:
     with pytest.raises(BadInputError, match="UMAP could not be computed"):
-        for _ in umap_steps(np.full((20, 3), np.nan, np.float32)):
+        for _ in umap_steps(np.full((40, 3), np.nan, np.float32)):
             pass

@@ -106,6 +106,8 @@ def analyze_steps(
     columns = cluster_and_umap(table, found, places)
     run.save_extras(with_columns(run.extras(), columns))
     run.analysis.save_info(info)
+    if places is not None:
+        run.analysis.save_umap(info)
     yield from _maps(state, found)
     audited = _audit(state)
     _draw(state, found, scores, explained, places, audited)
@@ -130,7 +132,8 @@ def cluster_and_umap(
 def umap_columns(run: Run, epoch: int, seed: int = 0) -> Iterator[pd.DataFrame | None]:
     """UMAP alone, for the window: None while the child computes, at last the columns.
 
-    They are not written into the run; nothing comes where UMAP has nothing to add.
+    They are not written into the run, only of what they are; nothing comes where UMAP has nothing
+    to add.
     """
     table = run.latents(epoch)
     points = latent_matrix(table)
@@ -141,6 +144,7 @@ def umap_columns(run: Run, epoch: int, seed: int = 0) -> Iterator[pd.DataFrame |
             try:
                 next(steps)
             except StopIteration as end:
+                run.analysis.save_umap(AnalysisInfo(epoch=epoch, particles=len(table), seed=seed))
                 yield cluster_and_umap(table, None, end.value)
                 return
             yield None

@@ -192,6 +192,8 @@ def _import_analysis(result: Path, run: Run, particles: ParticleSet, epoch: int)
         count = int(columns["cluster"].nunique()) if "cluster" in columns else 0
         info = AnalysisInfo(epoch=epoch, particles=len(particles), clusters=count)
         run.analysis.save_info(info)
+        if UMAP_COLUMNS[0] in columns:
+            run.analysis.save_umap(info)
     return notes
 
 

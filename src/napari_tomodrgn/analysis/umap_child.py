@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
 
-# With fewer latent dimensions the components show all there is; with fewer particles, no map.
-FEWEST_DIMENSIONS = 3
-FEWEST_PARTICLES = 10
 _NEIGHBOURS = 15
+# With fewer latent dimensions the components show all there is; with fewer particles, nearly all
+# are neighbours of all.
+FEWEST_DIMENSIONS = 3
+FEWEST_PARTICLES = 2 * _NEIGHBOURS
 _WAIT_S = 0.1
 
 

@@ -22,6 +22,7 @@ from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
+from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
@@ -58,6 +59,7 @@ class Controller(QObject):
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
+        self.mapping = Mapping(self.session, self)
         self.validating = Validating(self.session, self)
         self.training = Training(self.session, self)
         self.following = Following(self.session, self)
@@ -126,6 +128,7 @@ class Controller(QObject):
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
         self.forecasting.queue.cancel()
+        self.mapping.queue.cancel()
         self.validating.stop()
         self.training.job.stop()
         self.cell.close()

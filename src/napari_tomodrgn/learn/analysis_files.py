@@ -1,6 +1,7 @@
 """File names below ``RUN/analysis``; those of the run itself stand in `learn.run`.
 
-analysis.json  clusters.csv  cluster_centers.csv  components.csv  audit.csv  columns.parquet
+analysis.json  umap.json  components.csv  audit.csv  columns.parquet
+clusters.csv  cluster_centers.csv
 clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
 figures/umap.svg  selections/NAME.json
 """
@@ -82,15 +83,23 @@ class AnalysisFiles:
 
     def info(self) -> AnalysisInfo | None:
         """What was analysed; None where nothing was, or nobody knows what."""
-        try:
-            return AnalysisInfo.model_validate_json(self._info.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
-            return None
+        return _read(self.folder / "analysis.json")
 
     def save_info(self, info: AnalysisInfo) -> None:
         """Write ``analysis.json``."""
-        write_text(self._info, info.model_dump_json(indent=2) + "\n")
+        write_text(self.folder / "analysis.json", info.model_dump_json(indent=2) + "\n")
 
-    @property
-    def _info(self) -> Path:
-        return self.folder / "analysis.json"
+    def umap(self) -> AnalysisInfo | None:
+        """Of which latents the UMAP columns are, which the window computes too."""
+        return _read(self.folder / "umap.json")
+
+    def save_umap(self, info: AnalysisInfo) -> None:
+        """Write ``umap.json``."""
+        write_text(self.folder / "umap.json", info.model_dump_json(indent=2) + "\n")
+
+
+def _read(path: Path) -> AnalysisInfo | None:
+    try:
+        return AnalysisInfo.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError):
+        return None
