@@ -7,6 +7,7 @@ worked out or joined later: surroundings, UMAP, a user's own table).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,19 +30,41 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 20
 # Name of the colour column that shows the named selections.
 SELECTIONS = "selections"
+# Euler angles of particles, in our names and RELION's: 359° lies beside 1°.
+_ANGLES = re.compile(r"(rlnAngle|rlnTomoSubtomogram)(Rot|Tilt|Psi).*|(rot|tilt|psi)(_deg)?")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which values of a column get colours of their own; beyond, the ends' colours go on.
+
+    Attributes
+    ----------
+    percent
+        Share of the values, in percent, that is left beyond either end.
+    limits
+        Smallest and largest value instead, of the column ``of``.
+    """
+
+    percent: float = 0.0
+    limits: tuple[float, float] | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
     """One value per particle, in the order of the latent table.
 
-    For categories ``values`` are codes into ``categories`` (-1 where there is none).
+    For categories ``values`` are codes into ``categories`` (-1 where there is none). Values that
+    differ by ``period`` mean the same; 0 for those that have none.
     """
 
     name: str
     values: NDArray[Any]
     categories: tuple[str, ...] = ()
     colours: tuple[str, ...] = ()  # of the categories, where they have colours of their own
+    period: float = 0.0
+    clip: Clip = Clip()
 
     @property
     def categorical(self) -> bool:
@@ -49,10 +72,24 @@ class Column:
         return bool(self.categories)
 
     @property
+    def finite(self) -> NDArray[Any]:
+        """The values that there are."""
+        values: NDArray[Any] = self.values[np.isfinite(self.values)]
+        return values
+
+    @property
     def limits(self) -> tuple[float, float]:
-        """Smallest and largest finite value, (0, 1) where there is none."""
-        finite = self.values[np.isfinite(self.values)]
-        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        """Values at the ends of the colours; (0, 1) where there is none, a turn for angles."""
+        finite = self.finite
+        if not finite.size:
+            return 0.0, 1.0
+        if self.period:
+            low = -self.period / 2 if finite.min() < 0 else 0.0
+            return low, low + self.period
+        if self.clip.limits is not None and self.clip.of == self.name:
+            return self.clip.limits
+        low, high = np.percentile(finite, [self.clip.percent, 100 - self.clip.percent])
+        return float(low), float(high)
 
 
 def axis_names(
@@ -111,7 +148,8 @@ def column(
         raise KeyError(name)
     series = table[name] if table is latents else table[name].reindex(latents.index)
     if series.dtype.kind in "fiu" and (name != "tomogram"):
-        return Column(name, series.to_numpy(np.float64))
+        period = 360.0 if _ANGLES.fullmatch(name) else 0.0
+        return Column(name, series.to_numpy(np.float64), period=period)
     return _as_categories(name, series)
 
 

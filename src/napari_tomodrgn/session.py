@@ -17,6 +17,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_tomodrgn.columns import MAX_CATEGORIES as MAX_CATEGORIES
 from napari_tomodrgn.columns import SELECTIONS as SELECTIONS
+from napari_tomodrgn.columns import Clip as Clip
 from napari_tomodrgn.columns import Column as Column
 from napari_tomodrgn.columns import axis_label as axis_label
 from napari_tomodrgn.columns import axis_names as axis_names
@@ -196,6 +197,8 @@ class Session:
         Names of the two columns that the scatter shows.
     colour
         Name of the column that colours particles everywhere; empty for none.
+    clip
+        Which of that column's values get colours of their own.
     selection
         Identities of the selected particles.
     selections
@@ -257,6 +260,7 @@ class Session:
     epoch: int = 0
     axes: tuple[str, str] = ("PC 1", "PC 2")
     colour: str = ""
+    clip: Clip = field(default_factory=Clip)
     selection: frozenset[str] = frozenset()
     selections: tuple[Selection, ...] = ()
     focused: str | None = None

@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
+from napari_tomodrgn.gui.hovering import Hovering
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.mapping import Mapping
@@ -56,6 +57,7 @@ class Controller(QObject):
         self.pinning = Pinning(self.session, self.volumes, self)
         self.forecasting = Forecasting(self.session, self)
         self.exploring = Exploring(self.session, self)
+        self.hovering = Hovering(self.session, self)
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
@@ -75,8 +77,8 @@ class Controller(QObject):
             getattr(events, name).connect(self._decode_focused)
         events.style.connect(self._show_decoded)
         events.decoded.connect(self._show_decoded)
-        events.colour.connect(self._show_decoded)
-        events.selections.connect(self._show_decoded)
+        for name in ("colour", "clip", "selections"):
+            getattr(events, name).connect(self._show_decoded)
         events.validation.connect(self._show_validation)
 
     # -- verbs --------------------------------------------------------------------------------
@@ -114,6 +116,7 @@ class Controller(QObject):
             self.forecasting.queue,
             self.selecting.files,
             self.extras.files,
+            *self.hovering.queues,
         )
         jobs = (self.training.job, self.validating.job)
         busy = any(one.running for one in jobs) or any(one.is_busy for one in queues)
@@ -127,6 +130,8 @@ class Controller(QObject):
         self.decoding.cancel()
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
+        for queue in self.hovering.queues:
+            queue.cancel()
         self.forecasting.queue.cancel()
         self.mapping.queue.cancel()
         self.validating.stop()

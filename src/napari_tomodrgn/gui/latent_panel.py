@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.axis_controls import AxisControls
 from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.drawing import combination
 from napari_tomodrgn.gui.folding import FoldingRow
+from napari_tomodrgn.gui.hover_card import HoverCard
 from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
 from napari_tomodrgn.gui.palette import colour_column, colours_of
@@ -23,6 +25,7 @@ from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.volume_controls import VolumeControls
 from napari_tomodrgn.session import (
     SELECTIONS,
+    Clip,
     Session,
     axis_label,
     axis_names,
@@ -52,7 +55,7 @@ class LatentPanel(QWidget):
         self._session = session
         self.view = LatentView()
         self.view.set_hint(_HINT)
-        self.legend = Legend()
+        self.legend, self.card = Legend(), HoverCard()
         self.axes = AxisControls()
         self.x_axis, self.y_axis, self.colour = self.axes.x_box, self.axes.y_box, self.axes.colour
         self.status = make_label()
@@ -83,6 +86,7 @@ class LatentPanel(QWidget):
         """Take the colours of the theme."""
         self.view.set_theme(theme)
         self.legend.set_theme(theme)
+        self.card.set_theme(theme)
         self.axes.set_theme(theme.text, theme.highlight)
         self.tools.set_theme(theme.text, theme.highlight)
 
@@ -130,6 +134,7 @@ class LatentPanel(QWidget):
         layout = QVBoxLayout(side)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
+        layout.addWidget(self.card)
         layout.addWidget(self.status)
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
         return side
@@ -147,9 +152,11 @@ class LatentPanel(QWidget):
         self.axes.axes_chosen.connect(self._choose_axes)
         self.axes.colour_chosen.connect(self._choose_colour)
         self.axes.density_toggled.connect(self._choose_renderer)
+        self.legend.clip_chosen.connect(self._on_clip)
+        self.legend.category_chosen.connect(self._on_category)
         self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
-        for name in ("latents", "extras", "axes", "colour", "particles", "selections"):
+        for name in ("latents", "extras", "axes", "colour", "clip", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
         for name in ("pinned", "point", "path"):
             getattr(events, name).connect(self._mark_places)
@@ -242,6 +249,15 @@ class LatentPanel(QWidget):
         if table is not None and len(lasso.mask) == len(table):
             names = frozenset(str(name) for name in table.index[lasso.mask])
             self._session.selection = combined(self._session.selection, names, lasso.how)
+
+    def _on_clip(self, clip: Clip) -> None:
+        self._session.clip = clip
+
+    def _on_category(self, code: int, held: object) -> None:
+        """A chip of the legend was clicked: select its particles."""
+        table, shade = self._session.latents, colour_column(self._session)
+        if table is not None and shade is not None:
+            self._on_lasso(Lassoed(shade.values == code, combination(held, self.view.how)))
 
     def _on_how(self, how: str) -> None:
         self.view.how = how

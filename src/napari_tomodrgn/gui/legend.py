@@ -1,4 +1,4 @@
-"""What the colours of the scatter mean."""
+"""What the colours of the scatter mean, and which values they are spread over."""
 
 from __future__ import annotations
 
@@ -6,27 +6,123 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QRectF, Qt
-from qtpy.QtGui import QColor, QLinearGradient, QPainter
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtGui import QColor, QImage, QPainter
+from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.palette import colours_of_categories, gradient
-from napari_tomodrgn.session import Column
+from napari_tomodrgn.gui.folding import tight_row
+from napari_tomodrgn.gui.palette import colours_along, colours_of_categories
+from napari_tomodrgn.gui.qt import Signal, to_image
+from napari_tomodrgn.session import Clip, Column
+
+_BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
+_PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
 
 
 class Legend(QWidget):
-    """Chips with names and counts for categories, a bar with limits for numbers."""
+    """Chips with names and counts for categories; histogram, bar and limits for numbers."""
+
+    clip_chosen = Signal(object)  # Clip
+    category_chosen = Signal(int, object)  # its code, the keys that were held
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._column: Column | None = None
-        self._theme = ChartColours()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight(40)
+        self.key = _Key()
+        self.key.clicked.connect(self.category_chosen)
+        self.low, self.high = (
+            _limit("Smallest value with a colour of its own"),
+            _limit("Largest value with a colour of its own"),
+        )
+        self.low.editingFinished.connect(self._take_limits)
+        self.high.editingFinished.connect(self._take_limits)
+        self.range = QToolButton()
+        self.range.setText("range")
+        self.range.setToolTip(
+            "Which values the colours are spread over; those beyond have the ends' colours"
+        )
+        self.range.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        for words, percent in _PERCENT.items():
+            action: Any = menu.addAction(words)
+            action.triggered.connect(
+                lambda _checked=False, percent=percent: self.clip_chosen.emit(Clip(percent))
+            )
+        self.range.setMenu(menu)
+        self._limits = QWidget()
+        row = tight_row(self._limits)
+        row.addWidget(self.low, 1)
+        row.addWidget(self.range)
+        row.addWidget(self.high, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.key, 1)
+        layout.addWidget(self._limits)
+        self.set_column(None)
 
     def set_column(self, column: Column | None) -> None:
         """Explain the colours of this column (None: nothing to explain)."""
         self._column = column
+        self.key.set_column(column)
+        numbers = column is not None and not column.categorical and not column.period
+        self._limits.setVisible(numbers)
+        if column is not None and numbers:
+            for edit, value in zip((self.low, self.high), column.limits, strict=True):
+                edit.setText(f"{value:.4g}")
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self.key.set_theme(theme)
+
+    def _take_limits(self) -> None:
+        column = self._column
+        if column is None:
+            return
+        words = self.low.text(), self.high.text()
+        if words == tuple(f"{value:.4g}" for value in column.limits):
+            return
+        try:
+            low, high = [float(word.replace(",", ".")) for word in words]
+        except ValueError:
+            low, high = float("nan"), float("nan")
+        if low < high:  # and neither is NaN
+            self.clip_chosen.emit(Clip(limits=(low, high), of=column.name))
+        else:
+            self.set_column(column)  # what was typed is no range: back to what holds
+
+
+class _Key(QWidget):
+    """The painted part."""
+
+    clicked = Signal(int, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column: Column | None = None
+        self._theme = ChartColours()
+        self._bar: QImage | None = None
+        self._heights = np.zeros(0)
+        self._shown = 0  # chips
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumHeight(40)
+
+    def set_column(self, column: Column | None) -> None:
+        """Work out what is to be painted."""
+        self._column, self._bar, self._shown = column, None, 0
+        self.setToolTip("")
+        if column is not None and column.categorical:
+            self.setToolTip("A click selects these particles; Shift adds, Alt takes away")
+        elif column is not None:
+            self._bar = to_image(_opaque(colours_along(column)))
+            values = column.finite
+            if column.period:
+                low = column.limits[0]
+                values = np.mod(values - low, column.period) + low
+            values = np.clip(values, *column.limits)
+            span = column.limits if column.limits[1] > column.limits[0] else None
+            counts, _ = np.histogram(values, bins=_BINS, range=span)
+            self._heights = counts / max(1, counts.max(initial=0))
         self.update()
 
     def set_theme(self, theme: ChartColours) -> None:
@@ -34,49 +130,86 @@ class Legend(QWidget):
         self._theme = theme
         self.update()
 
+    def mousePressEvent(self, event: Any) -> None:
+        """Tell which chip was clicked."""
+        row = int(event.position().y() // self._line()) - 1
+        if 0 <= row < self._shown:
+            self.clicked.emit(row, event.modifiers())
+
     def paintEvent(self, event: Any) -> None:
-        """Draw chips or bar."""
+        """Draw name, then chips or bar."""
         if self._column is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QColor(self._theme.text))
+        font = painter.font()
+        font.setBold(True)
+        painter.setFont(font)
+        self._write(painter, 0, self._column.name, indent=1)
+        font.setBold(False)
+        painter.setFont(font)
         if self._column.categorical:
             self._paint_chips(painter, self._column)
         else:
             self._paint_bar(painter, self._column)
 
+    def _line(self) -> int:
+        return self.fontMetrics().height() + 3
+
+    def _write(self, painter: QPainter, row: float, words: str, indent: int = 17) -> None:
+        width = self.width() - indent - 1
+        text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, width)
+        box = QRectF(indent, row * self._line(), width, self._line())
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
+
     def _paint_chips(self, painter: QPainter, column: Column) -> None:
-        metrics = painter.fontMetrics()
-        line = metrics.height() + 3
-        room = max(1, self.height() // line)
+        line = self._line()
+        room = max(1, self.height() // line - 1)
         counts = np.bincount(column.values[column.values >= 0], minlength=len(column.categories))
         names = list(zip(column.categories, counts, colours_of_categories(column), strict=False))
         shown = names if len(names) <= room else names[: room - 1]
-        for row, (name, count, colour) in enumerate(shown):
-            y = row * line
+        self._shown = len(shown)
+        for row, (name, count, colour) in enumerate(shown, start=1):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colour))
-            painter.drawEllipse(QRectF(1, y + line / 2 - 5, 10, 10))
+            painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
             painter.setPen(QColor(self._theme.text))
-            words = f"{name or '(none)'}  {count}"
-            width = self.width() - 18
-            text = metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, width)
-            painter.drawText(QRectF(17, y, width, line), Qt.AlignmentFlag.AlignVCenter, text)
+            self._write(painter, row, f"{name or '(none)'}  {count:,}")
         hidden = len(column.categories) - len(shown)
         if hidden:
-            box = QRectF(17, len(shown) * line, self.width() - 18, line)
-            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, f"and {hidden} more")
+            self._write(painter, len(shown) + 1, f"and {hidden} more")
 
     def _paint_bar(self, painter: QPainter, column: Column) -> None:
-        low, high = column.limits
-        line = painter.fontMetrics().height()
-        box = QRectF(1, 2, self.width() - 2, 12)
-        sweep = QLinearGradient(box.topLeft(), box.topRight())
-        table = gradient()
-        for step in np.linspace(0, len(table) - 1, 12).astype(int):
-            sweep.setColorAt(step / (len(table) - 1), QColor(*(int(part) for part in table[step])))
-        painter.fillRect(box, sweep)
-        below = QRectF(1, 16, self.width() - 2, line + 2)
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, f"{low:.4g}")
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{high:.4g}")
+        top = self._line() + 2
+        histogram = QRectF(1, top, self.width() - 2, _HISTOGRAM_PX)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self._theme.line))
+        wide = histogram.width() / max(1, len(self._heights))
+        for place, height in enumerate(self._heights):
+            tall = height * histogram.height()
+            box = QRectF(1 + place * wide, histogram.bottom() - tall, wide, tall)
+            painter.drawRect(box)
+        bar = QRectF(1, histogram.bottom() + 1, self.width() - 2, _BAR_PX)
+        if self._bar is not None:
+            painter.drawImage(bar, self._bar)
+        if column.period:  # what limits are there for other numbers
+            low, high = column.limits
+            painter.setPen(QColor(self._theme.text))
+            below = QRectF(1, bar.bottom() + 1, self.width() - 2, self._line())
+            painter.drawText(below, Qt.AlignmentFlag.AlignLeft, f"{low:.0f}°")
+            painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{high:.0f}°")
+
+
+def _limit(tip: str) -> QLineEdit:
+    edit = QLineEdit()
+    edit.setToolTip(tip)
+    edit.setAccessibleName(tip)
+    edit.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    edit.setMinimumWidth(40)
+    return edit
+
+
+def _opaque(colours: np.ndarray) -> np.ndarray:
+    """One row of RGBA of colours (step, 3)."""
+    return np.dstack([colours[None], np.full((1, len(colours), 1), 255, np.uint8)])

@@ -147,6 +147,7 @@ class MainWidget(QWidget):
 
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.exploring, self.latent
+        self.controller.hovering.card_changed.connect(latent.card.set_card)
         latent.pin_requested.connect(self.controller.pinning.toggle)
         latent.place_requested.connect(exploring.show_place)
         latent.path.along_requested.connect(exploring.along)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,47 @@ def gradient(name: str = "viridis", steps: int = 256) -> ByteArray:
     return np.round(ensure_colormap(name).map(values)[:, :3] * 255).astype(np.uint8)
 
 
+@lru_cache(maxsize=1)
+def hue_circle(steps: int = 256) -> ByteArray:
+    """Colours (step, 3) of equal lightness and strength around the hues, for angles.
+
+    OKLCH (Ottosson 2020): hues that look equally far apart, none brighter than another, so that
+    no angle seems to be special.
+    """
+    angle = np.linspace(0, 2 * np.pi, steps, endpoint=False) + 0.5
+    lightness, chroma = 0.74, 0.125
+    a, b = chroma * np.cos(angle), chroma * np.sin(angle)
+    cones = lightness + np.array(
+        [0.39634 * a + 0.21580 * b, -0.10556 * a - 0.06385 * b, -0.08948 * a - 1.29149 * b]
+    )
+    mixing = np.array(
+        [
+            [4.07674, -3.30771, 0.23097],
+            [-1.26844, 2.60976, -0.34132],
+            [-0.00420, -0.70342, 1.70761],
+        ]
+    )
+    linear = np.clip(mixing @ cones**3, 0.0, 1.0)
+    encoded = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return np.round(encoded.T * 255).astype(np.uint8)
+
+
+def colours_along(column: Column, steps: int = 256) -> ByteArray:
+    """Colours (step, 3) of a column of numbers from its lower to its upper limit."""
+    low, high = column.limits
+    return _coloured(column, np.linspace(low, high, steps))
+
+
+def _coloured(column: Column, values: NDArray[Any]) -> ByteArray:
+    low, high = column.limits
+    table = hue_circle() if column.period else gradient()
+    if column.period:
+        share = np.mod(values, column.period) / column.period
+        return table[np.floor(share * len(table)).astype(int) % len(table)]
+    share = np.clip((values - low) / (high - low if high > low else 1.0), 0.0, 1.0)
+    return table[np.round(share * (len(table) - 1)).astype(int)]
+
+
 def colours_of_categories(column: Column) -> list[str]:
     """Colours of a column's categories, as far as there are some."""
     own = [colour or PLAIN for colour in column.colours]
@@ -71,12 +113,9 @@ def colours_of(column: Column | None, count: int) -> ByteArray:
         known = (column.values >= 0) & (column.values < len(table))
         colours = table[np.clip(column.values, 0, len(table) - 1)]
         return np.where(known[:, None], colours, missing)
-    low, high = column.limits
-    table = gradient()
-    share = (column.values - low) / (high - low if high > low else 1.0)
-    known = np.isfinite(share)
-    steps = np.round(np.where(known, share, 0.0) * (len(table) - 1)).astype(int)
-    return np.where(known[:, None], table[steps], missing)
+    known = np.isfinite(column.values)
+    colours = _coloured(column, np.where(known, column.values, 0.0))
+    return np.where(known[:, None], colours, missing)
 
 
 def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:
@@ -103,4 +142,5 @@ def colour_column(session: Session) -> Column | None:
         return None
     if session.colour == SELECTIONS:
         return selections_column(table, session.selections) if session.selections else None
-    return column(table, session.particles, session.colour, session.extras)
+    found = column(table, session.particles, session.colour, session.extras)
+    return replace(found, clip=session.clip)

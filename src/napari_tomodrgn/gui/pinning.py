@@ -38,7 +38,7 @@ class Pinning(QObject):
         self._maps: dict[tuple[str, int, str], Decoded] = {}
         for name in ("pinned", "sigma", "lowpass"):
             getattr(session.events, name).connect(self.refresh)
-        for name in ("colour", "selections"):
+        for name in ("colour", "clip", "selections"):
             getattr(session.events, name).connect(self._paint)
 
     def toggle(self, identity: str) -> None:

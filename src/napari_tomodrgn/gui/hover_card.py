@@ -1,0 +1,100 @@
+"""The card of a particle: who it is, its volume, two of its tilt images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.hovering import Card
+from napari_tomodrgn.gui.qt import to_image
+
+_GAP = 3
+
+
+class HoverCard(QWidget):
+    """Painted; empty while there is no particle."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._card: Card | None = None
+        self._pictures: list[tuple[str, QImage]] = []
+        self._theme = ChartColours()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Particle under the pointer")
+        self.setToolTip(
+            "The particle under the pointer, else the one on show: its decoded volume (coarse) "
+            "and its least and most tilted image, smoothed"
+        )
+
+    @property
+    def card(self) -> Card | None:
+        """What is shown."""
+        return self._card
+
+    def sizeHint(self) -> QSize:
+        """Three squares side by side, and three lines of words."""
+        return QSize(190, self._edge(190) + 4 * self.fontMetrics().height() + 2)
+
+    def set_card(self, card: Card | None) -> None:
+        """Show this particle."""
+        self._card = card
+        self._pictures = []
+        if card is not None and card.volume is not None:
+            self._pictures.append(("volume", to_image(card.volume)))
+        for angle, picture in card.tilts if card is not None else ():
+            opaque = np.full_like(picture, 255)
+            rgba = np.dstack([picture, picture, picture, opaque])
+            self._pictures.append((f"{round(angle)}° tilt", to_image(rgba)))
+        self.update()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self._theme = theme
+        self.update()
+
+    def paintEvent(self, event: Any) -> None:
+        """Pictures with their names, then words."""
+        card = self._card
+        if card is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        edge, line = self._edge(self.width()), painter.fontMetrics().height()
+        places = [card.volume is not None, *[True] * len(card.tilts)]
+        first = 0 if places[0] else 1
+        for place in range(3):
+            box = QRectF(place * (edge + _GAP), 0, edge, edge)
+            painter.fillRect(box, QColor(self._theme.background))
+        small = painter.font()
+        small.setPointSizeF(small.pointSizeF() * 0.85)
+        for place, (name, picture) in enumerate(self._pictures, start=first):
+            box = QRectF(place * (edge + _GAP), 0, edge, edge)
+            painter.drawImage(box, picture)
+            painter.setPen(QColor(self._theme.text))
+            painter.save()
+            painter.setFont(small)
+            below = QRectF(box.left(), edge, edge, line)
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, name)
+            painter.restore()
+        painter.setPen(QColor(self._theme.text))
+        font = painter.font()
+        font.setBold(True)
+        for row, words in enumerate([card.identity, *card.facts, card.missing][:4]):
+            painter.save()
+            if row == 0:
+                painter.setFont(font)
+            text = painter.fontMetrics().elidedText(
+                words, Qt.TextElideMode.ElideMiddle, self.width() - 2
+            )
+            painter.drawText(QRectF(1, edge + (1 + row) * line, self.width(), line), 0, text)
+            painter.restore()
+
+    @staticmethod
+    def _edge(width: int) -> int:
+        return (width - 2 * _GAP) // 3

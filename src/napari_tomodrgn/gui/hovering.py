@@ -1,0 +1,268 @@
+"""What is known of the particle under the pointer: who it is, two of its images, its volume.
+
+Worked out in threads, the newest particle first; what was found is kept. The volume comes from a
+few maps that are decoded once an epoch (`learn.preview`), until then from the decoder itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.columns import Clip
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.decoding import Decoders, latent_of
+from napari_tomodrgn.gui.palette import PLAIN, colour_column, colours_of, rgb
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.surfaces import contour_level
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import Column, Session, latent_matrix
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.data.stack import ImageStacks
+
+Picture = NDArray[np.uint8]
+
+PICTURE_PX = 64
+_KEPT = 1000  # particles
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What is shown of one particle; pictures are None until they are there.
+
+    Attributes
+    ----------
+    identity
+        ``"<tomogram>/<particle>"``.
+    facts
+        Short lines: tilts, value of the column that colours.
+    volume
+        RGBA picture of the decoded map.
+    tilts
+        Pictures of two tilt images, with their stage tilts in degrees.
+    missing
+        Why there are no tilt images.
+    """
+
+    identity: str
+    facts: tuple[str, ...] = ()
+    volume: Picture | None = None
+    tilts: tuple[tuple[float, Picture], ...] = ()
+    missing: str = ""
+
+
+class Hovering(QObject):
+    """Makes the card of the hovered particle of a session, else of the one in focus."""
+
+    card_changed = Signal(object)  # Card, or None
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.card: Card | None = None
+        self.fitting = LatestWins(self, computes=True)
+        self.previews = LatestWins(self, computes=True)
+        self.reading = LatestWins(self)
+        self.fitting.item.connect(self._take_basis)
+        self.previews.item.connect(self._take_volume)
+        self.reading.item.connect(self._take_tilts)
+        self._decoders, self._fit_decoders = Decoders(), Decoders()
+        self._basis: tuple[Any, Any] = (None, None)  # of which run and epoch; the basis
+        self._asked: Any = None
+        self._volumes: OrderedDict[Any, Picture] = OrderedDict()
+        self._tilts: OrderedDict[str, tuple[tuple[float, Picture], ...]] = OrderedDict()
+        self._stacks: tuple[Any, Any] = (None, None)
+        for name in ("hovered", "focused", "latents", "colour", "clip", "sigma", "selections"):
+            getattr(session.events, name).connect(self.refresh)
+        session.events.particles.connect(self._forget)
+
+    @property
+    def queues(self) -> tuple[LatestWins, ...]:
+        """What may be under way."""
+        return self.fitting, self.previews, self.reading
+
+    def refresh(self, *_: Any) -> None:
+        """Make the card of whom the pointer is at now."""
+        session, table = self.session, self.session.latents
+        identity = session.hovered or session.focused
+        if table is None or identity is None or identity not in table.index:
+            for queue in (self.previews, self.reading):
+                queue.cancel()
+            self._tell(None)
+            return
+        known = self.card if self.card is not None and self.card.identity == identity else None
+        tilts = self._tilts.get(identity, ())
+        card = Card(identity, self._facts(identity), known.volume if known else None, tilts)
+        self._tell(replace(card, missing=known.missing if known else ""))
+        self._ask_for_volume(identity)
+        if not tilts:
+            self._ask_for_tilts(identity)
+
+    # -- volume -------------------------------------------------------------------------------
+
+    def _ask_for_volume(self, identity: str) -> None:
+        session, run, table = self.session, self.session.run, self.session.latents
+        if run is None or table is None:
+            return
+        at = (str(run.path), session.epoch)
+        if session.hovered is not None and self._asked != at:
+            # Only those who hover need it: it costs a second or two of computing.
+            self._asked = at
+            epoch, points = session.epoch, latent_matrix(table)
+            self.fitting.request(lambda: self._fit(run, epoch, points))
+        colour, sigma = self._colour_of(identity), session.sigma
+        key = (*at, identity, colour, sigma)
+        if key in self._volumes:
+            self.previews.cancel()
+            self._take_volume((key, self._volumes[key]))
+            return
+        basis = self._basis[1] if self._basis[0] == at else None
+        z = latent_of(table, identity)
+        epoch = session.epoch
+
+        def steps() -> Iterator[Any]:
+            from napari_tomodrgn.learn.decode import PREVIEW_BOX
+
+            if basis is not None:
+                yield key, picture_of(basis.volume(z), sigma, colour)
+                return
+            decoder = self._decoders.of(run, epoch)
+            for volume in decoder.decode_steps(z, min(PREVIEW_BOX, decoder.box_size_px)):
+                yield None if volume is None else (key, picture_of(volume, sigma, colour))
+
+        self.previews.request(steps)
+
+    def _fit(self, run: Any, epoch: int, points: NDArray[Any]) -> Iterator[Any]:
+        from napari_tomodrgn.learn.preview import fit_preview
+
+        for basis in fit_preview(self._fit_decoders.of(run, epoch), points):
+            yield None if basis is None else ((str(run.path), epoch), basis)
+
+    def _take_basis(self, item: tuple[Any, Any]) -> None:
+        self._basis = item
+
+    def _take_volume(self, item: tuple[Any, Picture]) -> None:
+        key, picture = item
+        _keep(self._volumes, key, picture)
+        if self.card is not None and self.card.identity == key[2]:
+            self._tell(replace(self.card, volume=picture))
+
+    # -- images -------------------------------------------------------------------------------
+
+    def _ask_for_tilts(self, identity: str) -> None:
+        particles = self.session.particles
+        if particles is not None:
+            stacks = self._stacks_of(particles)
+            self.reading.request(
+                lambda: iter([(identity, _read_tilts(particles, stacks, identity))])
+            )
+
+    def _stacks_of(self, particles: ParticleSet) -> ImageStacks:
+        from napari_tomodrgn.data.stack import ImageStacks
+
+        if self._stacks[0] is not particles:
+            paths = list(particles.images["stack"].cat.categories)
+            self._stacks = (particles, ImageStacks(paths, max_open=16))
+        stacks: ImageStacks = self._stacks[1]
+        return stacks
+
+    def _take_tilts(self, item: tuple[str, Any]) -> None:
+        identity, found = item
+        if isinstance(found, str):
+            if self.card is not None and self.card.identity == identity:
+                self._tell(replace(self.card, missing=found))
+            return
+        _keep(self._tilts, identity, found)
+        if self.card is not None and self.card.identity == identity:
+            self._tell(replace(self.card, tilts=found))
+
+    def _forget(self, *_: Any) -> None:
+        self._tilts.clear()
+        self._stacks = (None, None)
+
+    # -- words --------------------------------------------------------------------------------
+
+    def _facts(self, identity: str) -> tuple[str, ...]:
+        session, table = self.session, self.session.latents
+        facts = []
+        particles = session.particles
+        if particles is not None and identity in particles.particles.index:
+            tilts: Any = particles.particles.at[identity, "tilts"]
+            facts.append(f"{int(tilts)} tilts")
+        shade = colour_column(session)
+        if shade is not None and table is not None and shade.name != "tomogram":
+            row: Any = table.index.get_loc(identity)
+            facts.append(f"{shade.name}: {value_of(shade, row)}")
+        return tuple(facts)
+
+    def _colour_of(self, identity: str) -> tuple[int, int, int]:
+        table, shade = self.session.latents, colour_column(self.session)
+        if table is None or shade is None:
+            return rgb(PLAIN)
+        row: Any = table.index.get_loc(identity)
+        one = replace(shade, values=shade.values[row : row + 1], clip=_as_limits(shade))
+        red, green, blue = colours_of(one, 1)[0]
+        return int(red), int(green), int(blue)
+
+    def _tell(self, card: Card | None) -> None:
+        self.card = card
+        self.card_changed.emit(card)
+
+
+def value_of(column: Column, row: int) -> str:
+    """A value in words."""
+    value = column.values[row]
+    if column.categorical:
+        return column.categories[value] if value >= 0 else "none"
+    return f"{value:.4g}" if np.isfinite(value) else "none"
+
+
+def picture_of(volume: Any, sigma: float, colour: tuple[int, int, int]) -> Picture:
+    """RGBA of a map's surface, premultiplied."""
+    from napari_tomodrgn.analysis.pictures import shaded_surface
+
+    grey, opacity = shaded_surface(volume, contour_level(volume, sigma), PICTURE_PX)
+    picture = np.empty((*grey.shape, 4), np.uint8)
+    picture[..., :3] = grey[..., None] / 255 * np.array(colour)
+    picture[..., 3] = opacity
+    return picture
+
+
+def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> Any:
+    """The least and the most tilted image, or why there are none."""
+    from napari_tomodrgn.analysis.pictures import tilt_picture
+
+    names = particles.images["particle_id"].cat
+    code = names.categories.get_loc(identity)
+    rows = particles.images.iloc[np.flatnonzero(names.codes.to_numpy() == code)]
+    tilts = rows["stage_tilt_deg"].to_numpy(np.float64)
+    order = np.argsort(np.abs(tilts))
+    chosen = rows.iloc[[order[0], order[-1]]]
+    try:
+        images = stacks.read(chosen["stack"].cat.codes.to_numpy(), chosen["stack_index"].to_numpy())
+    except (BadInputError, OSError):
+        return "The images of this particle are not there."
+    angles = tilts[order[[0, -1]]]
+    return tuple(
+        (float(angle), tilt_picture(image, PICTURE_PX))
+        for angle, image in zip(angles, images, strict=True)
+    )
+
+
+def _as_limits(column: Column) -> Clip:
+    return Clip(limits=column.limits, of=column.name) if not column.categorical else column.clip
+
+
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
