@@ -12,7 +12,6 @@ import torch
 
 from napari_tomodrgn.analysis.fsc import (
     FscCurve,
-    filter_shells,
     fsc,
     soft_sphere,
 )
@@ -28,7 +27,6 @@ from napari_tomodrgn.learn.backproject import BackProjection, back_project
 from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
 from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.physics.lattice import half_plane
-from napari_tomodrgn.physics.shells import figure_of_merit
 
 # Particles read at a time: images are never all in memory.
 _BLOCK = 256
@@ -41,8 +39,8 @@ class Reconstruction:
     Attributes
     ----------
     map, filtered
-        Of all particles; ``filtered`` has each shell weighted by what the half maps agree on,
-        √(2 FSC / (1 + FSC)), up to where FSC falls below 0.143.
+        Of all particles; ``filtered`` by a Wiener filter from what the half maps agree on
+        (`BackProjection.filtered`), up to where FSC falls below 0.143.
     half1, half2
         Of two halves of the particles, split at random: no image is in both.
     fsc
@@ -170,11 +168,12 @@ def _finish(one: BackProjection, two: BackProjection, particles: ParticleSet) ->
     def volume(sums: BackProjection) -> Volume:
         return Volume(sums.volume().cpu().numpy().astype(np.float32), pixel)
 
-    half1, half2, whole = volume(one), volume(two), volume(one + two)
+    half1, half2, both = volume(one), volume(two), one + two
     curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    filtered = both.filtered(torch.from_numpy(curve.correlation))
     return Reconstruction(
-        map=whole,
-        filtered=filter_shells(whole, figure_of_merit(torch.from_numpy(curve.correlation)).numpy()),
+        map=volume(both),
+        filtered=Volume(filtered.cpu().numpy().astype(np.float32), pixel),
         half1=half1,
         half2=half2,
         fsc=curve,

@@ -26,7 +26,7 @@ from napari_tomodrgn.physics.fourier import (
     volume_from_transform,
 )
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane, slice_frequencies
-from napari_tomodrgn.physics.shells import shell_indices
+from napari_tomodrgn.physics.shells import shell_indices, signal_share
 
 # Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
 OVERSAMPLING = 2
@@ -69,6 +69,25 @@ class BackProjection:
         transform = self.numerator / (self.denominator + added[shells])
         volume = cropped(volume_from_transform(transform), self.box_size_px)
         return volume / gridding(self.box_size_px, OVERSAMPLING, volume.device)
+
+    def filtered(self, correlation: Tensor) -> Tensor:
+        """Density zyx by a Wiener filter, each voxel of Fourier space by itself.
+
+        ``correlation`` is the FSC of half maps by shell of the box. Where a shell holds the share
+        ``s`` of signal (`signal_share`), the noise adds ``(1 − s) / s`` of its mean to the
+        denominator, so that voxels which the CTF or the tilts left empty are shrunk more than the
+        others; beyond an FSC of 0.143 nothing is left.
+        """
+        share = signal_share(correlation).float()
+        count = int(shell_indices(self.denominator.shape[0]).max()) + 1
+        place = torch.arange(count) / OVERSAMPLING
+        below = place.long().clamp(max=len(share) - 1)
+        above = (below + 1).clamp(max=len(share) - 1)
+        share = torch.lerp(share[below], share[above], place - below).clamp(max=1 - 1e-6)
+        share[place > len(correlation) - 1] = 0.0
+        share = share.to(self.denominator.device)
+        noise = self.shell_mean().clamp(min=1e-20) * (1 - share) / share  # infinite where s is 0
+        return self.volume(noise)
 
     def shell_mean(self) -> Tensor:
         """Mean denominator of each shell of the oversampled grid."""

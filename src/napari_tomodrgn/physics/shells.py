@@ -37,8 +37,16 @@ def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
     The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
     J. Mol. Biol. 2003).
     """
+    return signal_share(correlation, threshold).sqrt()
+
+
+def signal_share(correlation: Tensor, threshold: float = 0.143) -> Tensor:
+    """2 FSC / (1 + FSC) by shell, 0 from where the FSC first falls below ``threshold``.
+
+    The share of signal in the power of the map of all data: its Wiener filter.
+    """
     clipped = correlation.clamp(0, 1)
-    factors = torch.sqrt(2 * clipped / (1 + clipped))
+    factors = 2 * clipped / (1 + clipped)
     below = torch.nonzero(correlation[1:] < threshold)
     if len(below):
         factors[int(below[0]) + 1 :] = 0
