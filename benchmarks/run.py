@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ["reading", "star_parse", "simulate", "training", "decoding", "linear", "scatter"]
+NAMES = [
+    "reading",
+    "star_parse",
+    "simulate",
+    "training",
+    "decoding",
+    "linear",
+    "reference",
+    "scatter",
+]
 
 
 def main() -> int:

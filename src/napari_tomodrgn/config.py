@@ -231,6 +231,12 @@ class TrainConfig(_Settings):
         "auto", title="Precision", description="auto: bfloat16 where the GPU has it, else float32."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", title="Device")
+    reference: bool = Field(
+        False,
+        title="As the reference does",
+        description="Train as tomoDRGN does, from random weights and with every Fourier sample of "
+        "one particle a step. Slow: for comparison only.",
+    )
 
 
 class LinearConfig(_Settings):
@@ -290,6 +296,25 @@ class RunConfig(_Settings):
     model: ModelConfig = Field(default_factory=ModelConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
     linear: LinearConfig = Field(default_factory=LinearConfig)
+
+    def as_trained(self) -> RunConfig:
+        """The configuration that holds: what ``train.reference`` replaces is replaced."""
+        if not self.train.reference:
+            return self
+        model = {"mean_map": False, "linear_start": False, "pooling": "concatenate"}
+        # tomoDRGN 1.0: 1e-4, doubled as images are drawn at random; β one over the latent's length.
+        train = {
+            "batch_size": 1,
+            "points_per_particle": 0,
+            "learning_rate": 2e-4,
+            "beta": 1 / self.model.latent_dim,
+        }
+        return self.model_copy(
+            update={
+                "model": self.model.model_copy(update=model),
+                "train": self.train.model_copy(update=train),
+            }
+        )
 
 
 def read_config(path: str | Path) -> RunConfig:

@@ -126,6 +126,19 @@ def test_the_linear_start_is_there_from_the_first_epoch_and_resumes(
     assert weights(tmp_path / "two", 2) == weights(tmp_path / "whole", 2)
 
 
+def test_the_reference_way_is_a_setting(particles: ParticleSet, tmp_path: Path) -> None:
+    """Every sample, one particle a step, nothing known before; the run says so."""
+    settings = config(train={"epochs": 1, "reference": True}, model={"linear_start": True})
+    for event in train(particles, settings, tmp_path / "run"):
+        if isinstance(event, EpochDone):
+            assert np.isfinite(event.losses.held_out)
+    run = Run.open(tmp_path / "run")
+    assert (run.config.train.batch_size, run.config.train.points_per_particle) == (1, 0)
+    assert run.config.model.pooling == "concatenate" and run.model().decoder.mean is None
+    assert run.linear_components("cpu") is None
+    assert RunConfig().as_trained() == RunConfig()
+
+
 def test_stop_is_heeded_within_a_second(particles: ParticleSet, tmp_path: Path) -> None:
     asked_at: list[float] = []
     events = train(

@@ -71,7 +71,8 @@ def train(
         If the images cannot be used, ``out`` is not what ``resume`` needs, memory is not enough, or
         the loss is no longer finite (code ``diverged``); the state saved last can be resumed.
     """
-    steps = _train(particles, config or RunConfig(), Path(out), resume=resume, stop=stop or _never)
+    config = (config or RunConfig()).as_trained()
+    steps = _train(particles, config, Path(out), resume=resume, stop=stop or _never)
     yield from said_plainly(steps)
 
 
@@ -115,7 +116,7 @@ def prepare_trainer(
     particles: ParticleSet, config: RunConfig, out: str | Path
 ) -> tuple[Trainer, Position]:
     """A new run up to where training begins: for measuring single steps."""
-    steps = _begin(particles, config, Path(out), resume=False, stop=_never)
+    steps = _begin(particles, config.as_trained(), Path(out), resume=False, stop=_never)
     _, trainer, position = run_to_end(steps)
     return trainer, position
 

@@ -133,7 +133,7 @@ class Trainer:
         if bool(self.data.training.all()):
             return float("nan")
         sums = torch.zeros(2, dtype=torch.float64)
-        size = self.config.train.batch_size
+        size = EMBEDDED_AT_A_TIME
         for first in self._rounds(size):
             last = min(first + size, self.data.particle_count)
             sums += self._sparing(lambda first=first, last=last: self._unseen(first, last))  # type: ignore[misc]
