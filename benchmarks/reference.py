@@ -4,13 +4,13 @@ Run::
 
     python benchmarks/reference.py [--seed 0] [--epochs 4] [--bound 12] [--threads N]
 
-A matched set: 144 particles in two states (maps correlate 0.92), 10 tilts, box 32, SNR 0.05, the same
-dose, tilts and noise for both. Quality is the loss of images that neither run is trained on (the same
-images, the same samples of them) and the adjusted Rand index of k-means of the latents with the truth.
-The defaults train for some epochs; each epoch's quality is then waited for in a run with
-``train.reference``: every sample, batch 1, random weights. Seconds are from the call of `train`, reading,
-mean map and linear start included. The reference is given up after ``--bound`` times the seconds of the
-defaults.
+A matched set: 144 particles in two states (maps correlate 0.92), 10 tilts, box 32, SNR 0.05, the
+same dose, tilts and noise for both. Quality is the loss of images that neither run is trained on
+(the same images, the same samples of them) and the adjusted Rand index of k-means of the latents
+with the truth. The defaults train for some epochs; the quality of the first that tells the states
+apart is then waited for in a run with ``train.reference``: every sample, batch 1, random weights.
+Seconds are from the call of `train`, reading, mean map and linear start included. The reference is
+given up after ``--bound`` times the seconds of the defaults.
 """
 
 from __future__ import annotations
