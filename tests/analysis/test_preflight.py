@@ -21,23 +21,22 @@ from napari_tomodrgn.analysis.preflight import (
     preflight,
 )
 from napari_tomodrgn.analysis.preflight.foresight import Halves
-from napari_tomodrgn.analysis.preflight.kind import contrasts, kind_of
-from napari_tomodrgn.analysis.preflight.power import odd_images
-from napari_tomodrgn.analysis.preflight.sample import (
-    Sample,
+from napari_tomodrgn.analysis.preflight.hypotheses import (
     flipped_heights,
     flipped_tilts,
-    read_sample,
     scaled_pixels,
     shuffled_poses,
     split_rotations,
 )
+from napari_tomodrgn.analysis.preflight.kind import contrasts, kind_of
+from napari_tomodrgn.analysis.preflight.power import odd_images
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.learn.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.sample import Sample, read_sample
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 # Codes of errors that `data.checks` passes on from reading a stack.
@@ -111,6 +110,7 @@ def test_good_sets_pass_every_check(multiplied: ParticleSet, recorded: ParticleS
     decided = {code for code, check in checks.items() if check.verdict == "ok"}
     assert decided >= {"contrast", "poses", "tilt-hand", "ctf-premultiplied", "half-maps"}
     assert checks["contrast"].number < -1
+    assert decide_sign(recorded, DataConfig()) == -1 and decide_sign(multiplied, DataConfig()) == 1
 
 
 def wrong_multiplied(particles: ParticleSet) -> ParticleSet:
@@ -355,6 +355,8 @@ def test_large_boxes_are_cropped(tmp_path: Path, multiplied: ParticleSet) -> Non
     ],
 )
 def test_real_sets_have_no_false_alarm(real_data: Path, star: str) -> None:
-    checks = found(read_particles(real_data / star))
+    particles = read_particles(real_data / star)
+    checks = found(particles)
     assert not warned(checks)
+    assert decide_sign(particles, DataConfig()) == np.sign(checks["contrast"].number)
     assert {checks[code].verdict for code in ("contrast", "poses", "tilt-hand")} == {"ok"}

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.physics.shells import shell_correlation
+from napari_tomodrgn.physics import shells
+from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation
 
 FloatArray = NDArray[np.float64]
 
@@ -76,12 +77,9 @@ def fsc(first: Volume, second: Volume, mask: FloatArray | None = None) -> FscCur
 
 def filter_shells(volume: Volume, factors: FloatArray) -> Volume:
     """The map with each shell multiplied; shells beyond ``factors`` are removed."""
-    shells = np.rint(shell_radii(volume.box_size_px)).astype(int)
-    table = np.zeros(max(int(shells.max()) + 1, len(factors)))
-    table[: len(factors)] = factors
-    spectrum = np.fft.rfftn(volume.data.astype(np.float64)) * table[shells]
-    data = np.fft.irfftn(spectrum, s=volume.data.shape, axes=(0, 1, 2))
-    return Volume(data.astype(np.float32), volume.voxel_size_angstrom)
+    density = torch.from_numpy(volume.data).double()
+    filtered = filter_by_shell(density, torch.from_numpy(np.asarray(factors, np.float64)))
+    return Volume(filtered.numpy().astype(np.float32), volume.voxel_size_angstrom)
 
 
 def low_pass(volume: Volume, resolution_angstrom: float) -> Volume:
@@ -94,12 +92,7 @@ def low_pass(volume: Volume, resolution_angstrom: float) -> Volume:
 
 def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> FloatArray:
     """Sphere of ones with a cosine edge; radius and edge are fractions of half the box."""
-    axis = (np.arange(box_size_px) - box_size_px // 2) / (box_size_px / 2)
-    distance = np.sqrt(
-        axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
-    )
-    part = np.clip((distance - radius) / edge, 0, 1)
-    return np.asarray((1 + np.cos(np.pi * part)) / 2)
+    return np.asarray(shells.soft_sphere(box_size_px, radius, edge).numpy())
 
 
 def correlation(first: Volume, second: Volume, mask: FloatArray | None = None) -> float:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from napari_tomodrgn.config import DataConfig, WeightConfig
+from napari_tomodrgn.config import DataConfig
+from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.backproject import back_project, load_all
+from napari_tomodrgn.learn.backproject import back_project
+from napari_tomodrgn.learn.sample import chosen_rows, read_sample
+from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere
 
-# Enough to see a particle's density above noise, few enough to take a second or two.
-_PARTICLES = 100
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SIGNAL = 0.143  # FSC from which a shell of half maps says something
 T = TypeVar("T")
 
 
@@ -30,22 +36,47 @@ def run_to_end(steps: Generator[object, None, T]) -> T:
 def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
     """+1 to keep the contrast of the images, −1 to invert it.
 
-    ``auto`` reconstructs up to 100 particles, spread over the set, as they are, and compares the
-    middle of the box with its rim: a particle is denser than what is around it.
+    ``auto`` reconstructs halves of up to 150 particles, spread over the set, as they are, and
+    compares the middle of the box with its rim: a particle is denser than what is around it.
     """
     if config.contrast != "auto":
         return 1 if config.contrast == "keep" else -1
-    return 1 if density_contrast(particles, config) >= 0 else -1
+    sample = run_to_end(read_sample(particles, config))
+    data = sample.data()
+    if len(sample.particles) < 2:
+        whole = run_to_end(back_project(data, torch.arange(1))).volume()
+        return 1 if density_contrast(whole) >= 0 else -1
+    one, two = half_volumes(data, sample.first_half)
+    sphere = soft_sphere(one.shape[0]).float()
+    correlation = shell_correlation(one * sphere, two * sphere)
+    if correlation[1] >= _SIGNAL:
+        one, two = denoised(one, correlation), denoised(two, correlation)
+    return 1 if density_contrast(one) + density_contrast(two) >= 0 else -1
 
 
-def density_contrast(particles: ParticleSet, config: DataConfig) -> float:
-    """Mean density within a quarter box of the centre minus that around, over the map's SD."""
-    rows = np.unique(np.linspace(0, len(particles) - 1, _PARTICLES).astype(int))
-    few = particles.take(np.isin(np.arange(len(particles)), rows))
-    data = load_all(few, config, WeightConfig(), sign=1)
-    volume = run_to_end(back_project(data, torch.arange(len(few)))).volume().numpy()
-    axis = np.arange(volume.shape[0]) - volume.shape[0] // 2
-    radius = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
-    half = volume.shape[0] / 2
-    inside, around = radius < 0.45 * half, (radius > 0.7 * half) & (radius < 0.95 * half)
-    return float((volume[inside].mean() - volume[around].mean()) / volume.std())
+def half_volumes(data: TiltData, first_half: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    """Density zyx of two halves of the particles, by back-projection."""
+    one, two = (
+        run_to_end(back_project(data, chosen_rows(half))).volume()
+        for half in (first_half, ~first_half)
+    )
+    return one, two
+
+
+def denoised(half: Tensor, correlation: Tensor) -> Tensor:
+    """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
+    factors = correlation.clamp(0, 1)
+    below = torch.nonzero(correlation[1:] < _SIGNAL)
+    if len(below):
+        factors[int(below[0]) + 1 :] = 0.0
+    factors[0] = 1.0
+    return filter_by_shell(half, factors)
+
+
+def density_contrast(volume: Tensor) -> float:
+    """Mean density within 0.45 half boxes of the centre minus that around, over the map's SD."""
+    axis = torch.arange(volume.shape[0]) - volume.shape[0] // 2
+    radius = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt() / (len(axis) / 2)
+    inside, around = radius < 0.45, (radius > 0.7) & (radius < 0.95)
+    difference = volume[inside].mean() - volume[around].mean()
+    return float(difference / volume.std(correction=0).clamp(min=1e-30))

@@ -31,6 +31,25 @@ def shell_correlation(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(power > 0, cross / power.clamp(min=1e-300), 0.0)
 
 
+def filter_by_shell(volume: Tensor, factors: Tensor) -> Tensor:
+    """A real volume ``(n, n, n)`` with each shell multiplied; shells beyond ``factors`` are 0."""
+    shells = shell_indices(volume.shape[0], volume.device)
+    table = torch.zeros(max(int(shells.max()) + 1, len(factors)), dtype=volume.dtype)
+    table[: len(factors)] = factors
+    filtered: Tensor = torch.fft.irfftn(
+        torch.fft.rfftn(volume) * table.to(volume.device)[shells], s=volume.shape
+    )
+    return filtered
+
+
+def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> Tensor:
+    """Sphere of ones with a cosine edge; radius and edge are fractions of half the box, float64."""
+    axis = (torch.arange(box_size_px, dtype=torch.float64) - box_size_px // 2) / (box_size_px / 2)
+    distance = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt()
+    part = ((distance - radius) / edge).clamp(0, 1)
+    return (1 + torch.cos(torch.pi * part)) / 2
+
+
 def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
     """√(2 FSC / (1 + FSC)) by shell, 0 from where the FSC first falls below ``threshold``.
 

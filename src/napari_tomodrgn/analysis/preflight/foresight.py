@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
-from napari_tomodrgn.analysis.preflight.sample import Sample, chosen_rows
 from napari_tomodrgn.data.dataset import TiltData, ctf_parameters
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.backproject import OVERSAMPLING, back_project
-from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.learn.backproject import OVERSAMPLING
+from napari_tomodrgn.learn.contrast import half_volumes
+from napari_tomodrgn.learn.sample import Sample, chosen_rows
 from napari_tomodrgn.physics.ctf import ctf
 from napari_tomodrgn.physics.fourier import gridding, padded, sample_transform, transform_volume
 from napari_tomodrgn.physics.lattice import slice_frequencies
@@ -57,10 +57,7 @@ class Halves:
 def half_maps(data: TiltData, first_half: NDArray[np.bool_]) -> Halves:
     """Half maps by weighted back-projection."""
     pixel = data.optics.pixel_size_angstrom
-    one, two = (
-        Volume(run_to_end(back_project(data, chosen_rows(rows))).volume().numpy(), pixel)
-        for rows in (first_half, ~first_half)
-    )
+    one, two = (Volume(half.numpy(), pixel) for half in half_volumes(data, first_half))
     return Halves(one, two, fsc(one, two, soft_sphere(one.box_size_px)))
 
 

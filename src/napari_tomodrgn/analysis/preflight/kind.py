@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.fsc import filter_shells
 from napari_tomodrgn.analysis.preflight.foresight import Halves
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.learn.contrast import denoised, density_contrast
 
 FloatArray = NDArray[np.float64]
 Word = Literal["particle", "featureless ball", "hollow", "noise"]
@@ -77,13 +78,8 @@ def _word(structure: float, centre: float, agreement: float) -> Word:
 
 
 def _denoised(half: Volume, halves: Halves) -> FloatArray:
-    """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
-    correlation = np.clip(halves.fsc.correlation, 0.0, 1.0)
-    below = np.flatnonzero(correlation[1:] < 0.143)
-    if len(below):
-        correlation[below[0] + 1 :] = 0.0
-    correlation[0] = 1.0
-    return filter_shells(half, correlation).data.astype(np.float64)
+    correlation = torch.from_numpy(halves.fsc.correlation)
+    return np.asarray(denoised(torch.from_numpy(half.data).double(), correlation).numpy())
 
 
 def radii(box_size_px: int) -> FloatArray:
@@ -94,14 +90,8 @@ def radii(box_size_px: int) -> FloatArray:
 
 
 def contrasts(halves: Halves) -> tuple[float, float]:
-    """Density within 0.45 of half the box less that around, over the map's SD, of each half map.
-
-    Positive where particles are denser than what is around them, as they should be.
-    """
-    found = []
-    for half in (halves.first, halves.second):
-        data = _denoised(half, halves)
-        part = radii(len(data)) / (len(data) / 2)
-        inside, around = part < 0.45, (part > 0.7) & (part < 0.95)
-        found.append(float((data[inside].mean() - data[around].mean()) / max(data.std(), 1e-30)))
-    return found[0], found[1]
+    """Contrast of each half map, as training measures it; positive where density is."""
+    maps = (torch.from_numpy(half.data).double() for half in (halves.first, halves.second))
+    correlation = torch.from_numpy(halves.fsc.correlation)
+    one, two = (density_contrast(denoised(half, correlation)) for half in maps)
+    return one, two

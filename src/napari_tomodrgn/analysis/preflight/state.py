@@ -15,9 +15,9 @@ from napari_tomodrgn.analysis.preflight.foresight import (
 )
 from napari_tomodrgn.analysis.preflight.kind import Kind
 from napari_tomodrgn.analysis.preflight.power import PowerModel
-from napari_tomodrgn.analysis.preflight.sample import Sample
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.learn.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from napari_tomodrgn.analysis.preflight.events import (
 from napari_tomodrgn.analysis.preflight.images import odd_image_checks, pixel_value_checks
 from napari_tomodrgn.analysis.preflight.maps import map_checks
 from napari_tomodrgn.analysis.preflight.poses import pose_checks, tilt_hand_checks
-from napari_tomodrgn.analysis.preflight.sample import read_sample
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import Check, check_stacks
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.learn.sample import read_sample
 
 
 def preflight(
