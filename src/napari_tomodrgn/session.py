@@ -80,6 +80,11 @@ class LatentPoint:
     z: tuple[float, ...]
     near: int
 
+    @property
+    def weak(self) -> bool:
+        """Whether so few are near that the network fills in what the data do not say."""
+        return self.near < FEW
+
 
 @dataclass(frozen=True)
 class LatentPath:
@@ -152,6 +157,9 @@ class Message:
     text: str
     severity: str = "info"
 
+
+# Fewer particles near a place than this do not support it.
+FEW = 3
 
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

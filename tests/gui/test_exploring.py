@@ -35,18 +35,43 @@ def test_a_clicked_place_is_that_place_of_the_chart(table: pd.DataFrame) -> None
             xy = np.stack([table["mu_2"], scores[:, 0]], axis=1)
         at = tuple(xy.mean(axis=0) + 0.1)
         point = latent_points.clicked_point(table, axes, xy, at)
-        assert point is not None
-        found = latent_points.projected(table, axes, np.array([point.z]))
+        found = latent_points.projected(table, axes, xy, np.array([point.z]))
         np.testing.assert_allclose(found, [at], atol=1e-9)
         assert point.near > 0
-    assert latent_points.clicked_point(table, ("PC 1", "tilts"), scores[:, :2], (0, 0)) is None
 
 
 def test_far_away_nobody_is_near(table: pd.DataFrame) -> None:
     scores, _ = principal_components(latent_matrix(table))
     point = latent_points.clicked_point(table, ("PC 1", "PC 2"), scores[:, :2], (90.0, 0.0))
-    assert point is not None
     assert point.near == 0
+    assert point.weak
+
+
+def test_on_a_map_without_directions_a_place_is_what_is_near_there(table: pd.DataFrame) -> None:
+    """UMAP: the mean of the ten particles that the chart shows nearest, of which some are far."""
+    points = latent_matrix(table)
+    axes, xy = ("UMAP 1", "UMAP 2"), np.stack([points[:, 0] ** 3, points[:, 1]], axis=1)
+    xy[5] = np.nan
+    at = xy[17]
+    point = latent_points.clicked_point(table, axes, xy, (float(at[0]), float(at[1])))
+    extent = np.nanmax(xy, axis=0) - np.nanmin(xy, axis=0)
+    near = np.argsort(np.linalg.norm((xy - at) / extent, axis=1))[:10]
+    np.testing.assert_allclose(point.z, points[near].mean(axis=0))
+    shown = latent_points.projected(table, axes, xy, np.array([points[17]]))
+    np.testing.assert_array_equal(shown, xy[[17]])
+
+
+def test_a_drawn_path_follows_the_pen(table: pd.DataFrame) -> None:
+    scores, _ = principal_components(latent_matrix(table))
+    xy, axes = scores[:, :2], ("PC 1", "PC 2")
+    pen = np.array([[-4.0, 0.0], [-4.0, 0.0], [0.0, 1.0], [4.0, 0.0], [30.0, 0.0]])
+    path = latent_points.drawn(table, axes, xy, pen)
+    line = latent_points.projected(table, axes, xy, np.array([one.z for one in path.points]))
+    np.testing.assert_allclose(line[[0, -1]], pen[[0, -1]], atol=1e-9)
+    on_pen = np.interp(line[:, 0], pen[1:, 0], pen[1:, 1])
+    np.testing.assert_allclose(line[:, 1], on_pen, atol=1e-9)
+    weak = [point.weak for point in path.points]
+    assert weak[-1] and not weak[0], "out there nobody is"
 
 
 def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
@@ -56,8 +81,8 @@ def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
     np.testing.assert_allclose(path.points[-1].z, points[8])
     scores, _ = principal_components(points)
     along = latent_points.along_component(table, 1)
-    line = latent_points.projected(table, ("PC 1", "PC 2"), np.array([p.z for p in along.points]))
-    assert line is not None
+    frames = np.array([point.z for point in along.points])
+    line = latent_points.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
     ends = np.percentile(scores[:, 0], [2, 98])
     np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
 
@@ -107,10 +132,18 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     assert session.path.name == f"{names[0]} → {names[2]}"
     assert session.decoded.point == session.path.points[0]
     assert " near" in viewer.canvas.overlays.text.text
+    widget.latent.path.loop.setChecked(True)
+    session.frame = len(session.path.points) - 2
+    widget.latent.path.frame_requested.emit(session.frame)
     widget.latent.path.play.setChecked(True)
-    qtbot.waitUntil(lambda: session.frame >= 2, timeout=LONG)
+    qtbot.waitUntil(lambda: session.frame == 1, timeout=LONG)
     widget.latent.path.play.setChecked(False)
     _idle(widget, qtbot)
+    widget.latent.path.through_requested.emit()
+    qtbot.waitUntil(lambda: "⇝" in session.path.name, timeout=LONG)
+    _idle(widget, qtbot)
+    ends = [latent_matrix(session.latents)[row] for row in (0, 2)]
+    np.testing.assert_allclose([session.path.points[end].z for end in (0, -1)], ends)
     widget.latent.path.stop.click()
     _idle(widget, qtbot)
     assert session.decoded.particle_id == session.focused

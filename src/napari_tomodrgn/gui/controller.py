@@ -25,7 +25,7 @@ from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
-from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
+from napari_tomodrgn.gui.palette import MISSING, colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.selecting import Selecting
@@ -216,6 +216,8 @@ class Controller(QObject):
     def _colour_of(self, decoded: Decoded) -> str | None:
         session = self.session
         values = colour_column(session)
+        if decoded.point is not None and decoded.point.weak:
+            return MISSING
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
         row = session.latents.index.get_loc(decoded.particle_id)
@@ -239,7 +241,8 @@ def _caption(decoded: Decoded) -> str:
     """Who is on show: identity, epoch, voxel size."""
     who = decoded.particle_id or "between particles"
     if decoded.point is not None:
-        who = f"{who}, {decoded.point.near} near"
+        few = ": too few to trust" if decoded.point.weak else ""
+        who = f"{who}, {decoded.point.near} near{few}"
     words = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
     if decoded.lowpass:
         words.append(f"low-pass {decoded.lowpass:g} Å")

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.latent_points import along_component, between, clicked_point
+from napari_tomodrgn.gui.latent_points import (
+    along_component,
+    between,
+    clicked_point,
+    drawn,
+    through,
+)
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import LatentPath, LatentPoint, Session, axis_names, resolve_axes
-
-_NO_DIRECTION = (
-    "Between particles there is a volume only where both axes are principal components or latent "
-    "dimensions: choose such axes."
-)
 
 
 class Exploring(QObject):
@@ -31,12 +32,17 @@ class Exploring(QObject):
 
     def show_place(self, xy: Any, at: tuple[float, float]) -> None:
         """Decode the clicked place of the chart whose points are ``xy``."""
-        session, table = self.session, self.session.latents
-        if table is None:
-            return
-        axes = resolve_axes(session.axes, axis_names(table, session.particles, session.extras))
-        places = np.asarray(xy, np.float64)
-        self._ask(lambda: clicked_point(table, axes, places, at) or _NO_DIRECTION)
+        table, axes = self.session.latents, self._axes()
+        if table is not None:
+            places = np.asarray(xy, np.float64)
+            self._ask(lambda: clicked_point(table, axes, places, at))
+
+    def along_line(self, xy: Any, line: Any) -> None:
+        """Make a trajectory along a line drawn in the chart whose points are ``xy``."""
+        table, axes = self.session.latents, self._axes()
+        if table is not None and len(line) > 1:
+            places, corners = np.asarray(xy, np.float64), np.asarray(line, np.float64)
+            self._ask(lambda: drawn(table, axes, places, corners))
 
     def along(self, number: int) -> None:
         """Make a trajectory along a principal component."""
@@ -46,14 +52,33 @@ class Exploring(QObject):
 
     def between_pinned(self) -> None:
         """Make a trajectory from the first pinned particle to the last, or to the one on show."""
+        table, anchors = self.session.latents, self._anchors()
+        if table is not None and anchors:
+            self._ask(lambda: between(table, anchors[0], anchors[-1]))
+
+    def through_pinned(self) -> None:
+        """Make a trajectory through all pinned particles, in order, along neighbours."""
+        table, anchors = self.session.latents, self._anchors()
+        if table is not None and anchors:
+            self._ask(lambda: through(table, anchors))
+
+    def _axes(self) -> tuple[str, str]:
+        session = self.session
+        if session.latents is None:
+            return session.axes
+        names = axis_names(session.latents, session.particles, session.extras)
+        return resolve_axes(session.axes, names)
+
+    def _anchors(self) -> list[str]:
+        """The pinned particles, the one on show last; says what to do where they are too few."""
         session, table = self.session, self.session.latents
-        ends = list(session.pinned)
-        if len(ends) == 1 and session.focused not in (None, *ends):
-            ends.append(str(session.focused))
-        if table is None or len(ends) < 2:
-            session.say("Shift-click two particles first: the path goes from one to the other.")
-            return
-        self._ask(lambda: between(table, ends[0], ends[-1]))
+        known = [name for name in session.pinned if table is not None and name in table.index]
+        if len(known) == 1 and session.focused not in (None, *known):
+            known.append(str(session.focused))
+        if len(known) < 2:
+            session.say("Shift-click two particles or more first: the path goes through them.")
+            return []
+        return known
 
     def forget_path(self) -> None:
         """Take the trajectory away; the particle in focus is shown again."""
@@ -76,9 +101,7 @@ class Exploring(QObject):
         session = self.session
         if session.latents is None:
             return
-        if isinstance(found, str):
-            session.say(found, "warning")
-        elif isinstance(found, LatentPoint):
+        if isinstance(found, LatentPoint):
             session.path = None
             session.point = found
         elif isinstance(found, LatentPath):

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.axis_controls import AxisControls
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.drawing import combination
+from napari_tomodrgn.gui.drawing import MOVE, PATH, combination
 from napari_tomodrgn.gui.folding import FoldingRow
 from napari_tomodrgn.gui.hover_card import HoverCard
 from napari_tomodrgn.gui.latent_points import projected
@@ -49,6 +49,7 @@ class LatentPanel(QWidget):
     removed = Signal()  # taken out of its dock
     pin_requested = Signal(str)
     place_requested = Signal(object, object)  # positions of the points, the place (x, y)
+    line_drawn = Signal(object, object)  # positions of the points, places (place, 2)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,6 +90,7 @@ class LatentPanel(QWidget):
         self.card.set_theme(theme)
         self.axes.set_theme(theme.text, theme.highlight)
         self.tools.set_theme(theme.text, theme.highlight)
+        self.path.set_theme(theme)
 
     def event(self, event: Any) -> bool:
         """Tell when napari takes the panel out of its dock, which deletes the dock."""
@@ -145,6 +147,7 @@ class LatentPanel(QWidget):
         self.view.lassoed.connect(self._on_lasso)
         self.view.view_changed.connect(self._on_view_changed)
         self.view.stepped.connect(self._on_step)
+        self.view.path_drawn.connect(self._on_path)
         self.tools.tool_chosen.connect(self.view.set_tool)
         self.tools.how_chosen.connect(self._on_how)
         for keys, verb in self.tools.shortcuts():
@@ -196,15 +199,17 @@ class LatentPanel(QWidget):
     def _mark_places(self, *_: Any) -> None:
         """Rings of pinned particles, the trajectory, the free point on show."""
         session, table = self._session, self._session.latents
-        if table is None:
-            return
+        if table is None or len(self.view.points) != len(table):
+            return  # a redraw is due
         self.view.set_pinned([self._index_of(name) for name in session.pinned])
         axes = resolve_axes(session.axes, axis_names(table, session.particles, session.extras))
         path = session.path.points if session.path is not None else ()
-        ends = [np.array([one.z for one in path]) if path else None]
-        ends.append(np.array([session.point.z]) if session.point is not None else None)
-        line, place = (None if z is None else projected(table, axes, z) for z in ends)
-        self.view.set_path(line, place)
+        line = place = None
+        if path:
+            line = projected(table, axes, self.view.points, np.array([one.z for one in path]))
+        if session.point is not None:
+            place = projected(table, axes, self.view.points, np.array([session.point.z]))
+        self.view.set_path(line, place, np.array([one.weak for one in path], bool))
 
     def _mark_hovered(self, *_: Any) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
@@ -249,6 +254,15 @@ class LatentPanel(QWidget):
         if table is not None and len(lasso.mask) == len(table):
             names = frozenset(str(name) for name in table.index[lasso.mask])
             self._session.selection = combined(self._session.selection, names, lasso.how)
+
+    def _on_path(self, line: Any) -> None:
+        self.line_drawn.emit(self.view.points, line)
+        self.tools.choose(MOVE)
+
+    def draw_path(self) -> None:
+        """Take the pen into the hand."""
+        self.tools.choose(PATH)
+        self.view.setFocus()
 
     def _on_clip(self, clip: Clip) -> None:
         self._session.clip = clip

@@ -5,11 +5,13 @@ Pure functions of the latent table; how much data supports a place is said where
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latent_paths import along_neighbours, evenly
 from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix, mean_and_components
 
 if TYPE_CHECKING:
@@ -38,25 +40,48 @@ def near_count(points: FloatArray, z: FloatArray, reach: float) -> int:
 
 def clicked_point(
     table: pd.DataFrame, axes: tuple[str, str], xy: FloatArray, at: tuple[float, float]
-) -> LatentPoint | None:
-    """The latent under a clicked place of the chart; None if an axis is no latent direction.
+) -> LatentPoint:
+    """The latent under a clicked place of the chart.
 
-    Along the axes it is exactly where the click was; in all other directions it is the mean of the
-    particles that the chart shows nearest, so that the decoder is asked about a place where there
-    are some.
+    Along axes that are latent directions it is exactly where the click was; in all others it is the
+    mean of the particles that the chart shows nearest, so that the decoder is asked about a place
+    where there are some.
     """
     points = latent_matrix(table)
+    z = _latents_at(points, axes, xy, np.array([at]))[0]
+    return _supported(points, z, reach_of(points))
+
+
+def drawn(
+    table: pd.DataFrame, axes: tuple[str, str], xy: FloatArray, line: FloatArray
+) -> LatentPath:
+    """Along a line (place, 2) that was drawn in the chart, each frame as `clicked_point`."""
+    points = latent_matrix(table)
+    places = evenly(line, _FRAMES, _extent(xy))
+    return _path(points, _latents_at(points, axes, xy, places), "drawn")
+
+
+def _latents_at(
+    points: FloatArray, axes: tuple[str, str], xy: FloatArray, places: FloatArray
+) -> FloatArray:
+    """Latents (place, dimension) under places (place, 2) of a chart of ``xy`` (particle, 2)."""
+    extent = _extent(xy)
+    known = np.where(np.isfinite(xy), xy, np.inf) / extent
+    count = min(TYPICAL, len(points))
+    near = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
+    latents = np.stack([points[rows].mean(axis=0) for rows in near])
     directions = [_direction(points, name) for name in axes]
-    if any(one is None for one in directions) or axes[0] == axes[1]:
-        return None
-    extent = np.maximum(np.ptp(xy, axis=0), 1e-9)
-    near = np.argsort(_distances(xy / extent, np.array(at) / extent))[:TYPICAL]
-    z = points[near].mean(axis=0)
+    if axes[0] == axes[1] or any(one is None for one in directions):
+        return latents
     base = np.stack([one[0] for one in directions if one is not None])
     origin = np.array([one[1] for one in directions if one is not None])
     # Two directions of PCs and dimensions need not be at right angles: least squares.
-    z = z + np.linalg.pinv(base) @ (np.array(at) + origin - base @ z)
-    return _supported(points, z, reach_of(points))
+    return latents + (places + origin - latents @ base.T) @ np.linalg.pinv(base).T
+
+
+def _extent(xy: FloatArray) -> FloatArray:
+    """Width and height of a chart's cloud."""
+    return np.maximum(np.nanmax(xy, axis=0) - np.nanmin(xy, axis=0), 1e-9)
 
 
 def along_component(table: pd.DataFrame, number: int = 1) -> LatentPath:
@@ -78,23 +103,42 @@ def along_component(table: pd.DataFrame, number: int = 1) -> LatentPath:
 
 
 def between(table: pd.DataFrame, first: str, last: str) -> LatentPath:
-    """The straight way from one particle to another."""
+    """The straight way from one particle to another: a morph."""
     points = latent_matrix(table)
-    ends = [points[int(np.flatnonzero(table.index == name)[0])] for name in (first, last)]
-    share = np.linspace(0.0, 1.0, _FRAMES)[:, None]
-    return _path(points, ends[0] * (1 - share) + ends[1] * share, f"{first} → {last}")
+    ends = points[[_row(table, first), _row(table, last)]]
+    return _path(points, evenly(ends, _FRAMES), f"{first} → {last}")
 
 
-def projected(table: pd.DataFrame, axes: tuple[str, str], z: FloatArray) -> FloatArray | None:
-    """Places (…, 2) of latents (…, dimension) in a chart; None if an axis is no direction."""
+def through(table: pd.DataFrame, anchors: Sequence[str]) -> LatentPath:
+    """From particle to particle along neighbours, so that no frame is far from the data."""
+    points = latent_matrix(table)
+    rows = along_neighbours(points, [_row(table, name) for name in anchors])
+    frames = evenly(points[rows], _FRAMES)
+    return _path(points, frames, f"{anchors[0]} ⇝ {anchors[-1]}")
+
+
+def projected(
+    table: pd.DataFrame, axes: tuple[str, str], xy: FloatArray, z: FloatArray
+) -> FloatArray:
+    """Places (place, 2) of latents (place, dimension) in a chart whose particles are at ``xy``.
+
+    Along an axis that is no latent direction it is where the nearest particle is.
+    """
     points = latent_matrix(table)
     columns = []
-    for name in axes:
+    nearest = [int(_distances(points, one).argmin()) for one in z]
+    for column, name in enumerate(axes):
         direction = _direction(points, name)
         if direction is None:
-            return None
-        columns.append(z @ direction[0] - direction[1])
+            columns.append(xy[nearest, column])
+        else:
+            columns.append(z @ direction[0] - direction[1])
     return np.stack(columns, axis=-1)
+
+
+def _row(table: pd.DataFrame, identity: str) -> int:
+    place: Any = table.index.get_loc(identity)
+    return int(place)
 
 
 def _direction(points: FloatArray, name: str) -> tuple[FloatArray, float] | None:

@@ -37,7 +37,7 @@ class Legend(QWidget):
         self.low.editingFinished.connect(self._take_limits)
         self.high.editingFinished.connect(self._take_limits)
         self.range = QToolButton()
-        self.range.setText("range")
+        self.range.setText("range  ")
         self.range.setToolTip(
             "Which values the colours are spread over; those beyond have the ends' colours"
         )

@@ -2,70 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QColor, QPainter
+from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui import icons
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.folding import tight_row
 from napari_tomodrgn.gui.latent_points import TYPICAL
-from napari_tomodrgn.gui.qt import Signal, make_tool_button
-from napari_tomodrgn.session import Session, axis_names
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.session import FEW, LatentPoint, Session, axis_names
 
 _FRAME_MS = 180
-_NONE, _PINNED = "no path", "between pinned particles"
+_MOST_COMPONENTS = 8
+_SUPPORT = (
+    f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
+    f"fewer than {FEW} the frame is grey: the volume is what the network makes up."
+)
 
 
 class PathControls(QWidget):
-    """Which path, slider, play; says how many particles are near each frame."""
+    """Which path, slider with the support of each frame, play, loop."""
 
     along_requested = Signal(int)
     between_requested = Signal()
+    through_requested = Signal()
+    draw_requested = Signal()
+    movie_requested = Signal()
+    maps_requested = Signal()
     forget_requested = Signal()
     frame_requested = Signal(int)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.kind = QComboBox()
-        self.kind.setToolTip("A series of volumes along a component, or between pinned particles")
-        self.play = QToolButton()
-        self.play.setText("▶")
-        self.play.setCheckable(True)
-        self.play.setToolTip("Play the path, to and fro")
+        self._theme = ChartColours()
+        self.choose = QToolButton()
+        self.choose.setText("Path  ")
+        self.choose.setToolTip("A series of volumes through latent space: make one, save it")
+        self.choose.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        self.menu.aboutToShow.connect(self._fill)
+        self.choose.setMenu(self.menu)
+        self.play = self._button("Play the path (Space)", checkable=True)
+        self.loop = self._button("From the end back to the start; else to and fro", checkable=True)
+        self.stop = self._button("Take the path away")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("Frame of the path")
+        self.slider.setAccessibleName("Frame of the path")
+        self.slider.setMinimumWidth(60)
+        self.support = SupportStrip()
         self.words = QLabel()
-        self.words.setToolTip(
-            f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. "
-            "With none near, the volume is the network's invention."
-        )
-        self.words.setMinimumWidth(self.words.fontMetrics().horizontalAdvance("21/21   9999 near"))
-        self.stop = make_tool_button("✕", "Take the path away", self.forget_requested.emit)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Path"))
-        row.addWidget(self.kind)
-        row.addWidget(self.play)
-        row.addWidget(self.slider, 1)
+        self.words.setToolTip(_SUPPORT)
+        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 near")
+        self.words.setMinimumWidth(widest)
+        row = tight_row(self)
+        for widget in (self.choose, self.play, self.loop):
+            row.addWidget(widget)
+        row.addLayout(self._column(), 1)
         row.addWidget(self.words)
         row.addWidget(self.stop)
         self._step, self._timer = 1, QTimer(self)
         self._timer.setInterval(_FRAME_MS)
         self._timer.timeout.connect(self._advance)
-        self.kind.activated.connect(self._choose)
+        self.stop.clicked.connect(lambda _checked=False: self.forget_requested.emit())
         self.slider.valueChanged.connect(self.frame_requested)
         self.play.toggled.connect(self._toggle)
         for name in ("path", "frame", "latents"):
             getattr(session.events, name).connect(self.refresh)
+        self._fill()
         self.refresh()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self._theme = theme
+        self.setStyleSheet(f"QToolButton:checked {{ background: {theme.highlight}; }}")
+        self._draw_icons()
+        self.support.set_theme(theme)
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session, path = self._session, self._session.path
-        self._fill()
-        self.kind.setEnabled(session.latents is not None)
-        for widget in (self.play, self.slider, self.stop):
+        self.choose.setEnabled(session.latents is not None)
+        for widget in (self.play, self.loop, self.slider, self.stop):
             widget.setEnabled(path is not None)
+        self.support.set_points(path.points if path is not None else ())
         if path is None:
             self.play.setChecked(False)
             self.words.setText("")
@@ -74,30 +99,67 @@ class PathControls(QWidget):
             self.slider.setRange(0, len(path.points) - 1)
             self.slider.setValue(session.frame)
         near = path.points[session.frame].near
-        self.words.setText(f"{session.frame + 1}/{len(path.points)}   {near:,} near")
+        self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} near")
+        self.choose.setToolTip(f"Path {path.name}")
+
+    def _column(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        column.addWidget(self.slider)
+        column.addWidget(self.support)
+        return column
+
+    def _button(self, tip: str, *, checkable: bool = False) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(icons.SIZE)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setCheckable(checkable)
+        return button
+
+    def _draw_icons(self) -> None:
+        colour = self._theme.text
+        self.play.setIcon(icons.icon("pause" if self.play.isChecked() else "play", colour))
+        self.loop.setIcon(icons.icon("loop", colour))
+        self.stop.setIcon(icons.icon("clear", colour))
 
     def _fill(self) -> None:
+        """What paths there can be, just before the menu opens."""
         table, path = self._session.latents, self._session.path
+        menu = self.menu
+        menu.clear()
         names = axis_names(table) if table is not None else []
-        words = [_NONE, *(name for name in names if name.startswith("PC ")), _PINNED]
-        if [self.kind.itemText(row) for row in range(self.kind.count())] != words:
-            self.kind.clear()
-            self.kind.addItems(words)
-        shown = _NONE if path is None else path.name
-        self.kind.setCurrentText(shown if shown in words else _PINNED)
+        components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
+        for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
+            self._entry(f"Along {name}", lambda number=number: self.along_requested.emit(number))
+        menu.addSeparator()
+        self._entry(
+            "Morph from the first pinned particle to the last",
+            self.between_requested.emit,
+            "The straight way; it may lead where no particle is. Shift-click pins particles.",
+        )
+        self._entry(
+            "Through all pinned particles, along their neighbours",
+            self.through_requested.emit,
+            "From particle to near particle, in the order in which they were pinned",
+        )
+        self._entry("Draw one in the scatter (D)", self.draw_requested.emit)
+        menu.addSeparator()
+        for words, verb in (
+            ("Save a movie…", self.movie_requested.emit),
+            ("Save the maps of all frames…", self.maps_requested.emit),
+            ("Take the path away", self.forget_requested.emit),
+        ):
+            self._entry(words, verb).setEnabled(path is not None)
 
-    def _choose(self, _row: int) -> None:
-        chosen = self.kind.currentText()
-        self._fill()  # the box says what is there until the path is
-        if chosen == _NONE:
-            self.forget_requested.emit()
-        elif chosen == _PINNED:
-            self.between_requested.emit()
-        else:
-            self.along_requested.emit(int(chosen[3:]))
+    def _entry(self, words: str, verb: Any, tip: str = "") -> Any:
+        action: Any = self.menu.addAction(words)
+        action.setToolTip(tip)
+        action.triggered.connect(lambda _checked=False: verb())
+        return action
 
     def _toggle(self, on: bool) -> None:
-        self.play.setText("❚❚" if on else "▶")
+        self._draw_icons()
         if on:
             self._timer.start()
         else:
@@ -107,10 +169,44 @@ class PathControls(QWidget):
         session, path = self._session, self._session.path
         if path is None:
             return
-        shown = session.decoded
-        wanted = path.points[session.frame]
-        if shown is None or shown.point != wanted or not shown.complete:
+        shown, last = session.decoded, len(path.points) - 1
+        if shown is None or shown.point != path.points[session.frame] or not shown.complete:
             return  # a slow machine plays slowly, rather than showing previews only
-        if not 0 <= session.frame + self._step < len(path.points):
+        if self.loop.isChecked():
+            self._step = 1
+            self.frame_requested.emit(session.frame + 1 if session.frame < last else 0)
+            return
+        if not 0 <= session.frame + self._step <= last:
             self._step = -self._step
         self.frame_requested.emit(session.frame + self._step)
+
+
+class SupportStrip(QWidget):
+    """How much data is behind each frame: the brighter the more, grey where there is too little."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: Sequence[LatentPoint] = ()
+        self._theme = ChartColours()
+        self.setFixedHeight(5)
+        self.setToolTip(_SUPPORT)
+
+    def set_points(self, points: Sequence[LatentPoint]) -> None:
+        """Frames of the path, none for no path."""
+        self._points = points
+        self.update()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self._theme = theme
+        self.update()
+
+    def paintEvent(self, event: Any) -> None:
+        """One cell a frame."""
+        painter = QPainter(self)
+        wide = self.width() / max(1, len(self._points))
+        for place, point in enumerate(self._points):
+            colour = QColor(self._theme.line if point.weak else self._theme.accent)
+            if not point.weak:
+                colour.setAlphaF(min(1.0, 0.35 + 0.65 * point.near / TYPICAL))
+            painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), colour)
