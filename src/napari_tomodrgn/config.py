@@ -192,6 +192,19 @@ class TrainConfig(_Settings):
     """How the autoencoder learns."""
 
     epochs: int = Field(30, ge=1, le=100_000, title="Epochs")
+    patience: int = Field(
+        10,
+        ge=0,
+        title="Patience (epochs)",
+        description="Training stops when held-out images have not been explained better for so "
+        "many epochs; 0 never stops it.",
+    )
+    refine: bool = Field(
+        True,
+        title="Refine latents",
+        description="When training ends, each latent goes from the encoder's guess to where the "
+        "particle's images are most likely, and its width is that of the likelihood.",
+    )
     batch_size: int = Field(4, ge=1, le=4096, title="Batch size", description="Particles per step.")
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0, title="Learning rate")
     weight_decay: float = Field(0.0, ge=0.0, le=1.0, title="Weight decay")
@@ -308,6 +321,8 @@ class RunConfig(_Settings):
             "points_per_particle": 0,
             "learning_rate": 2e-4,
             "beta": 1 / self.model.latent_dim,
+            "patience": 0,
+            "refine": False,
         }
         return self.model_copy(
             update={

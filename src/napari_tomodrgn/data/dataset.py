@@ -142,15 +142,17 @@ class TiltData:
             held[start + np.argsort(order[start:stop])[:count]] = True
         self.training = torch.from_numpy(~held)
 
+    def images_of(self, particles: Tensor) -> Tensor:
+        """Rows of the images of these particles, one particle after the other."""
+        counts = self._first[particles + 1] - self._first[particles]
+        begin = self._first[particles] - (counts.cumsum(0) - counts)
+        return torch.arange(int(counts.sum())) + begin.repeat_interleave(counts)
+
     def batch(self, particles: Tensor, device: torch.device | str = "cpu") -> TiltBatch:
         """The images of these particles (rows of the set), on ``device``."""
-        starts, stops = self._first[particles], self._first[particles + 1]
-        counts = stops - starts
-        owner = torch.repeat_interleave(torch.arange(len(particles)), counts)
-        offset = torch.arange(len(owner)) - torch.repeat_interleave(
-            counts.cumsum(0) - counts, counts
-        )
-        rows = starts[owner] + offset
+        rows = self.images_of(particles)
+        counts = self._first[particles + 1] - self._first[particles]
+        owner = torch.arange(len(particles)).repeat_interleave(counts)
         transfer, phase, precision = self._transfer(rows, device)
         return TiltBatch(
             particles=particles.to(device),

@@ -19,6 +19,7 @@ from napari_tomodrgn.learn.events import (
     EpochDone,
     Finished,
     LatentsReady,
+    Notice,
     Preparing,
     Progress,
     Started,
@@ -129,6 +130,8 @@ class Training(QObject):
         elif isinstance(event, Finished):
             where = "" if session.run is None else f" in {session.run.path.name}"
             session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
+        elif isinstance(event, Notice):
+            session.say(event.text)
         elif session.training.phase not in ("stopping", "paused"):
             session.training = advanced(session.training, event, time.monotonic() - self._began)
 

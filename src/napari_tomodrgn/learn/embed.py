@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
-from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import check_stacks
-from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.preprocess import FourierImages, ImageReader
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import Preparing
+from napari_tomodrgn.learn.inference import (
+    EncoderInference,
+    Inference,
+    LinearInference,
+    RefinedInference,
+    encode,
+    in_parts,
+)
 from napari_tomodrgn.learn.linear_decode import read_fitted
-from napari_tomodrgn.learn.linear_em import LinearModel, posteriors
-from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.model import Encoder, Posterior
-from napari_tomodrgn.learn.run import Run, latent_table
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.tables import latent_table
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBEDDED_AT_A_TIME = 32
 # Of images that are in memory at once when a set is embedded that is not trained on.
 _BYTES_IN_MEMORY = 5e8
-
-
-def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -> Posterior:
-    """Posterior of each particle of a batch, from all images or from those not held out."""
-    samples = batch.samples * (batch.phase * batch.precision.sqrt())
-    if not training_only:
-        return encoder(samples, batch.owner, batch.slot, batch.size)  # type: ignore[no-any-return]
-    used = batch.training
-    return encoder(  # type: ignore[no-any-return]
-        samples[used], batch.owner[used], batch.slot[used], batch.size
-    )
 
 
 def embed(
@@ -83,7 +77,7 @@ def embed_set(
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
     )
-    posterior_of = _posterior_of(run, epoch)
+    inference_of = _inference_of(run, epoch)
     lattice = half_plane(box)
     tables = []
     at_a_time = _particles_at_a_time(particles, len(lattice))
@@ -96,7 +90,9 @@ def embed_set(
         data = TiltData(part, FourierImages(samples, run.info.scale), lattice, run.config.weight)
         # As in training: a latent must not depend on who else is embedded.
         data.mean_power = run.info.mean_power or data.mean_power
-        tables.append(latent_table(part, posterior_of(data)))
+        every = torch.ones_like(data.training)
+        posterior = run_to_end(in_parts(inference_of(data), data.particle_count, every))
+        tables.append(latent_table(part, posterior))
         yield Preparing(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)
 
@@ -107,21 +103,18 @@ def _particles_at_a_time(particles: ParticleSet, points: int) -> int:
     return max(1, min(int(_BYTES_IN_MEMORY / (images * points * 8)), -(-len(particles) // 10)))
 
 
-def _posterior_of(run: Run, epoch: int | None) -> Callable[[TiltData], Posterior]:
-    """Data → posteriors from all their images, by the run's method."""
+def _inference_of(run: Run, epoch: int | None) -> Callable[[TiltData], Inference]:
+    """Data → inference by the run's method, refined where the run's latents of that epoch are."""
+    wanted = run.last_epoch(epoch)
     if run.config.method == "linear":
-        model = read_fitted(run.weights_file(run.last_epoch(epoch)))
-        return partial(linear_posterior, model, run.config)
-    encoder = run.model(epoch).encoder
-    return lambda data: run_to_end(embed(encoder, data))
+        fitted = read_fitted(run.weights_file(wanted))
+        return lambda data: LinearInference(fitted, data, run.config)
+    model, refinement = run.model(wanted), run.refinement(wanted)
 
+    def inference(data: TiltData) -> Inference:
+        guess = EncoderInference(model.encoder, data)
+        if refinement is None:
+            return guess
+        return RefinedInference(guess, model.decoder, refinement, run.config)
 
-def linear_posterior(model: LinearModel, config: RunConfig, data: TiltData) -> Posterior:
-    """Posteriors in closed form of all particles of a set, by a fitted linear model."""
-    radius = model.ball.radius_px
-    samples = LinearSamples(data, config.weight, config.data, radius_px=radius)
-    rows, images = torch.arange(data.particle_count), torch.ones_like(data.training)
-    mu, covariance, _ = posteriors(
-        model, lambda: samples.blocks(model.ball, rows, images), samples.shells(radius)
-    )
-    return Posterior.of(mu, covariance)
+    return inference

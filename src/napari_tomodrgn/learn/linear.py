@@ -30,6 +30,7 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
+from napari_tomodrgn.learn.held_out import errors_of
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_em import (
     Blocks,
@@ -49,11 +50,11 @@ from napari_tomodrgn.learn.linear_start import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.loss import draw_points, point_frequencies, squared_errors
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.open_run import Stop, open_run
 from napari_tomodrgn.learn.ranks import StoppedError
-from napari_tomodrgn.learn.run import Run, metrics_row
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.tables import metrics_row
 
 _MOST_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
@@ -65,7 +66,6 @@ _FULL_ITERATIONS = 8
 # A larger radius is kept that does not lower the gain on unseen particles by more than chance
 # does, and a still larger one is tried where it has raised it by so much.
 _KEPT, WORTH_IT = 0.95, 1.15
-_HELD_OUT_POINTS = 256
 # What a kept sample takes: both directions of interpolation, its statistics, a pass over it.
 _BYTES_PER_SAMPLE = 200
 # So many particles fix the components; a finer radius is worth no fewer.
@@ -262,30 +262,14 @@ class LinearEngine:
 
     def losses(self, fit: Fit, decoder: LinearDecoder) -> Losses:
         """The losses of the autoencoder for the same images, so that both compare."""
-        reconstruction = self._error(decoder, fit.training_mu.float(), held_out=False)
-        held_out = float("nan")
-        if not bool(self.data.training.all()):
-            held_out = self._error(decoder, fit.training_mu.float(), held_out=True)
+        latents = fit.training_mu.float()
+        reconstruction, held_out = (
+            float(errors_of(decoder, latents, self.data, self.config, held_out=which).nanmean())
+            for which in (False, True)
+        )
         kl = float(gaussian_kl(fit.mu, fit.covariance).mean())
         total = reconstruction + kl / self.data.points_per_particle
         return Losses(reconstruction, kl, total, held_out)
-
-    def _error(self, decoder: LinearDecoder, latents: Tensor, *, held_out: bool) -> float:
-        size = self.config.train.batch_size
-        device, total, drawn = self.samples.device, 0.0, 0
-        frequencies = self.data.lattice.frequencies
-        for start in range(0, self.data.particle_count, size):
-            rows = torch.arange(start, min(start + size, self.data.particle_count))
-            batch = self.data.batch(rows, device)
-            seed = np.random.SeedSequence([self.config.seed, 0, start])
-            state = int(seed.generate_state(1, np.uint64)[0] >> 1)
-            generator = torch.Generator().manual_seed(state)
-            points = draw_points(batch, _HELD_OUT_POINTS, generator, held_out=held_out)
-            where = point_frequencies(batch, points, frequencies)
-            amplitudes = decoder(where, latents[rows.to(device)], points.owner)
-            total += float(squared_errors(batch, points, amplitudes).double().sum())
-            drawn += points.drawn
-        return total / max(drawn, 1)
 
 
 def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:

@@ -124,19 +124,26 @@ class LinearSamples:
     def blocks(self, ball: Ball, particles: Tensor, images: Tensor) -> Iterator[Block]:
         """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""
         points = self.points(ball.radius_px)
-        counts = torch.bincount(self.owner[images], minlength=self.data.particle_count)[particles]
+        rows = self.data.images_of(particles)
+        rows = rows[images[rows]]
+        # Which of the particles each image shows.
+        owner = torch.searchsorted(particles, self.owner[rows])
+        counts = torch.bincount(owner, minlength=len(particles))
         most = _SAMPLES_IN_BLOCK.get(self.device.type, 1 << 20)
         group = torch.div(counts.cumsum(0) * len(points), most, rounding_mode="floor")
-        for number in range(int(group[-1]) + 1 if len(group) else 0):
-            chosen = particles[group == number]
-            if len(chosen):
-                yield self._block(ball, chosen, images, points)
+        _, sizes = torch.unique_consecutive(group, return_counts=True)
+        first, row = 0, 0
+        for size in sizes.tolist():
+            held = int(counts[first : first + size].sum())
+            here = slice(row, row + held)
+            yield self._block(
+                ball, particles[first : first + size], rows[here], owner[here] - first
+            )
+            first, row = first + size, row + held
 
-    def _block(self, ball: Ball, particles: Tensor, images: Tensor, points: Tensor) -> Block:
-        place = torch.full((self.data.particle_count,), -1, dtype=torch.int64)
-        place[particles] = torch.arange(len(particles))
-        rows = torch.nonzero(images & (place[self.owner] >= 0))[:, 0]
-        owner = place[self.owner[rows]].to(self.device)
+    def _block(self, ball: Ball, particles: Tensor, rows: Tensor, owner: Tensor) -> Block:
+        points = self.points(ball.radius_px)
+        owner = owner.to(self.device)
         matched, strength, energy, counted = self._statistics(rows, points)
         plane = self.data.lattice.frequencies.to(self.device)[points.to(self.device)]
         where = slice_frequencies(plane, self._rotations[rows].to(self.device))

@@ -14,7 +14,6 @@ tell the B_r apart. Amortised guess, then likelihood: Kim et al., ICML 2018.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.linear_em import LinearModel, expect, noise_of, sufficient
+from napari_tomodrgn.learn.linear_em import LinearModel, expect, noise_of
 from napari_tomodrgn.learn.linear_grid import make_ball, sphere
 from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.model import Posterior
@@ -45,14 +44,15 @@ _BEYOND = 0.01
 _MOST_RADIUS = 24
 # Frequencies for each map of the basis at which the decoder is asked for its coefficients.
 _SITES_PER_COMPONENT = 6
-_STEPS = 4
-# Step of the central differences that give J, in units of the prior's width: wide enough to look
-# across the kinks of a network of ReLUs.
+_STEPS = 3
+# Step of the differences that give J, in units of the prior's width: wide enough to look across
+# the kinks of a network of ReLUs.
 _STEP = 0.05
+# Steps shorter than this are not tried again.
+_CLOSE = 0.02
 _POINTS_AT_A_TIME = 1 << 15
 # Particles from whose residuals the noise is found.
 _NOISE_PARTICLES = 300
-_PARTICLES_AT_A_TIME = 256
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -109,28 +109,19 @@ class Refinement:
             found.append((flat - self.offset) @ self.solve.T)
         return torch.cat(found)
 
-    def jacobian(self, decoder: FourierModel, z: Tensor) -> Tensor:
-        """∂c/∂z ``(particle, component, latent)``."""
+    def jacobian(self, decoder: FourierModel, z: Tensor, at: Tensor) -> Tensor:
+        """∂c/∂z ``(particle, component, latent)`` at latents whose coefficients are ``at``."""
         columns = []
         for axis in range(z.shape[1]):
             step = torch.zeros_like(z)
             step[:, axis] = _STEP
-            difference = self.coefficients(decoder, z + step) - self.coefficients(decoder, z - step)
-            columns.append(difference / (2 * _STEP))
+            columns.append((self.coefficients(decoder, z + step) - at) / _STEP)
         return torch.stack(columns, dim=-1)
 
-    def statistics(self, data: TiltData, config: RunConfig, images: Tensor) -> Statistics:
-        """A ``(particle, component, component)`` and h, of all particles from some images.
-
-        ``images`` is a mask of the set's images.
-        """
-        model = self.linear_model()
-        samples = _samples(data, config, self.radius_px)
-        rows = torch.arange(data.particle_count)
-        quadratic, linear = sufficient(
-            model, lambda: samples.blocks(model.ball, rows, images), _shells(samples, self)
-        )
-        return quadratic[:, 1:, 1:], linear[:, 1:] - quadratic[:, 1:, 0]
+    def to(self, device: torch.device | str) -> Refinement:
+        """The same on a device."""
+        names = ("maps", "sites", "solve", "offset", "noise")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def save(self, path: Path, epoch: int) -> None:
         """Write it, for the decoder of an epoch."""
@@ -311,50 +302,41 @@ def _noise(
     return noise_of(found, shells, len(refinement.noise))
 
 
-@torch.no_grad()
-def refined(
-    refinement: Refinement, decoder: FourierModel, statistics: Statistics, start: Tensor
-) -> Generator[int, None, Posterior]:
-    """Posteriors of particles from what their images say, yielding how many are done.
-
-    ``start`` is ``(particle, latent)``, the encoder's means.
-    """
-    parts = []
-    for first in range(0, len(start), _PARTICLES_AT_A_TIME):
-        rows = slice(first, first + _PARTICLES_AT_A_TIME)
-        here = (statistics[0][rows], statistics[1][rows])
-        parts.append(_climbed(refinement, decoder, here, start[rows]))
-        yield min(first + _PARTICLES_AT_A_TIME, len(start))
-    mu, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Posterior.of(mu, covariance)
-
-
-def _climbed(
+def climb(
     refinement: Refinement, decoder: FourierModel, statistics: Statistics, z: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gauss-Newton steps, each halved where it does not help, then the curvature."""
+    """Latents of the largest likelihood ``(particle, latent)``, and their covariances there.
+
+    Parameters
+    ----------
+    refinement, decoder
+        The basis, and the decoder whose maps it holds.
+    statistics
+        A ``(particle, component, component)`` and h ``(particle, component)``.
+    z
+        Where to start.
+    """
     quadratic, linear = statistics
-    coefficients = refinement.coefficients(decoder, z).double()
+    coefficients = refinement.coefficients(decoder, z)
     best = _likelihood(quadratic, linear, coefficients, z, refinement.beta)
     for _ in range(_STEPS):
-        slope = refinement.jacobian(decoder, z).double()
+        slope = refinement.jacobian(decoder, z, coefficients).double()
         precision = _precision(quadratic, slope, refinement.beta)
-        pulled = linear - (quadratic @ coefficients[..., None])[..., 0]
+        pulled = linear - (quadratic @ coefficients.double()[..., None])[..., 0]
         uphill = 2 * (slope.mT @ pulled[..., None])[..., 0] - refinement.beta * z
-        step = torch.linalg.solve(precision, uphill[..., None])[..., 0]
-        for length in (1.0, 0.5, 0.125):
-            tried = z + length * step.to(z)
-            found = refinement.coefficients(decoder, tried).double()
+        step = torch.linalg.solve(precision, uphill[..., None])[..., 0].to(z)
+        for length in (1.0, 0.3):
+            tried = z + length * step
+            found = refinement.coefficients(decoder, tried)
             value = _likelihood(quadratic, linear, found, tried, refinement.beta)
             better = value > best
             z = torch.where(better[:, None], tried, z)
             coefficients = torch.where(better[:, None], found, coefficients)
             best = torch.maximum(best, value)
-            step = torch.where(better[:, None], torch.zeros_like(step), step)
-            if not bool(step.any()):
+            step = torch.where(better[:, None], 0.0, step)
+            if not bool((step.abs() > _CLOSE).any()):
                 break
-    slope = refinement.jacobian(decoder, z).double()
-    return z, torch.linalg.inv(_precision(quadratic, slope, max(refinement.beta, 1e-3)))
+    return z, torch.linalg.inv(precision)
 
 
 def _precision(quadratic: Tensor, slope: Tensor, beta: float) -> Tensor:
@@ -366,5 +348,6 @@ def _likelihood(
     quadratic: Tensor, linear: Tensor, coefficients: Tensor, z: Tensor, beta: float
 ) -> Tensor:
     """L(z) of each particle."""
+    coefficients = coefficients.double()
     square = (coefficients * (quadratic @ coefficients[..., None])[..., 0]).sum(-1)
     return 2 * (linear * coefficients).sum(-1) - square - beta * z.double().square().sum(-1) / 2

@@ -9,13 +9,12 @@ Everything is written atomically, so a run on a shared disk can be followed whil
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -27,17 +26,14 @@ from napari_tomodrgn.files import remove_leftovers, write_text, written_atomical
 from napari_tomodrgn.learn.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
-from napari_tomodrgn.learn.events import Losses
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
+from napari_tomodrgn.learn.refine import Refinement
 from napari_tomodrgn.learn.run_info import FORMAT, RunInfo
+from napari_tomodrgn.learn.tables import METRICS, read_latents, without_nan, write_latents
 
 if TYPE_CHECKING:
     import torch
-
-# Latent dimensions up to which covariances are stored.
-_MOST_COVARIANCES = 16
-METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
 
 
 @dataclass(frozen=True)
@@ -152,6 +148,16 @@ class Run:
         """What an analysis wrote, or is to write."""
         return AnalysisFiles(self.path / "analysis")
 
+    @property
+    def watch_file(self) -> Path:
+        """Errors of held-out images in the best epoch."""
+        return self.path / "checkpoints" / "held-out.safetensors"
+
+    @property
+    def quality_file(self) -> Path:
+        """What was measured of the run when it ended."""
+        return self.path / "analysis" / "quality.json"
+
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch."""
         return self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
@@ -170,7 +176,7 @@ class Run:
         return sorted(found)
 
     def last_epoch(self, epoch: int | None = None) -> int:
-        """``epoch`` if it is there, the last one if None.
+        """``epoch`` if it is there; if None the one that the run ended with, or the last so far.
 
         Raises
         ------
@@ -185,7 +191,8 @@ class Run:
                 code="no-epoch",
             )
         if epoch is None:
-            return known[-1]
+            chosen = self.info.chosen_epoch
+            return chosen if chosen in known else known[-1]
         if epoch not in known:
             raise BadInputError(
                 f"{self.path}: no epoch {epoch}; there are {known[0]} to {known[-1]}.",
@@ -195,7 +202,7 @@ class Run:
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
-        return _read_latents(self.latents_file(self.last_epoch(epoch)))
+        return read_latents(self.latents_file(self.last_epoch(epoch)))
 
     def linear_latents(self) -> pd.DataFrame:
         """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
@@ -209,7 +216,7 @@ class Run:
             raise BadInputError(
                 f"{self.path}: did not start from the linear engine.", code="no-linear-start"
             )
-        return _read_latents(self.linear_latents_file)
+        return read_latents(self.linear_latents_file)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -236,16 +243,13 @@ class Run:
             return pd.DataFrame(columns=METRICS)
         return pd.read_csv(file)
 
-    def particles(
-        self, images: str | Path | None = None, *, images_needed: bool = True
-    ) -> ParticleSet:
+    def particles(self, images: str | Path | None = None) -> ParticleSet:
         """The particles as trained, optics with what the configuration overrides."""
         particles = read_particles(
             self.particles_star,
             images=images,
             dialect=self.info.dialect,
             overrides=self.info.overrides,
-            images_needed=images_needed,
         )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
@@ -306,14 +310,38 @@ class Run:
         radius, box = whole.limits.tolist()
         return LinearDecoder(maps, radius, int(box)).to(device)
 
+    def refinement(
+        self, epoch: int | None = None, device: torch.device | str = "cpu"
+    ) -> Refinement | None:
+        """What refines the encoder's latents of an epoch; None where they were not refined."""
+        if not self.refinement_file.exists():
+            return None
+        refinement, refined = Refinement.read(self.refinement_file)
+        return refinement.to(device) if refined == self.last_epoch(epoch) else None
+
     def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
         """Write the latents of an epoch; rows are the particles of the set, by identity."""
-        _write_latents(self.latents_file(epoch), particles, posterior)
+        write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
 
     def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
         """Write the latents of the linear engine that the autoencoder starts from."""
-        _write_latents(self.linear_latents_file, particles, posterior)
+        write_latents(self.linear_latents_file, particles, posterior)
+
+    def save_quality(self, told: dict[str, Any]) -> None:
+        """Write what was measured of the run when it ended."""
+        write_text(self.quality_file, json.dumps(without_nan(told), indent=2) + "\n")
+
+    def quality(self) -> dict[str, Any]:
+        """What was measured when the run ended (`learn.conclude`); empty if it has not."""
+        try:
+            return dict(json.loads(self.quality_file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise BadInputError(
+                f"{self.quality_file}: damaged ({error}).", code="bad-run"
+            ) from error
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
@@ -325,19 +353,6 @@ class Run:
         write_text(file, "\n".join(lines) + "\n")
 
 
-def _read_latents(file: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(file).set_index("particle_id")
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
-
-
-def _write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> None:
-    table = latent_table(particles, posterior)
-    with written_atomically(file) as temporary:
-        table.reset_index().to_parquet(temporary, index=False)
-
-
 def cache_file(path: Path) -> Path:
     """File of Fourier samples in a run directory, which may be made before the run is."""
     return path / "cache" / "samples.npy"
@@ -347,40 +362,3 @@ def clear_leftovers(path: Path) -> None:
     """Remove what a killed training left half written in a run directory."""
     for folder in (path, path / "checkpoints", path / "latents", path / "cache"):
         remove_leftovers(folder)
-
-
-def metrics_row(
-    epoch: int, seconds: float, losses: Losses, beta: float, learning_rate: float
-) -> dict[str, float]:
-    """One row of ``metrics.csv``."""
-    return {
-        "epoch": epoch,
-        "seconds": round(seconds, 3),
-        "reconstruction": losses.reconstruction,
-        "kl": losses.kl,
-        "total": losses.total,
-        "beta": beta,
-        "lr": learning_rate,
-        "held_out": losses.held_out,
-    }
-
-
-def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
-    """Posterior means and log-variances as columns, one row a particle, indexed by identity.
-
-    Covariances, where they are known and not too many, are columns ``cov_i_j``, i ≤ j.
-    """
-    mu = posterior.mu.cpu().numpy().astype(np.float32)
-    logvar = posterior.logvar.cpu().numpy().astype(np.float32)
-    columns: dict[str, Any] = {
-        "tomogram": particles.particles["tomogram"].astype(str).to_numpy(),
-        "particle": particles.particles["particle"].astype(str).to_numpy(),
-    }
-    columns |= {f"mu_{axis}": mu[:, axis] for axis in range(mu.shape[1])}
-    columns |= {f"logvar_{axis}": logvar[:, axis] for axis in range(logvar.shape[1])}
-    if posterior.covariance is not None and mu.shape[1] <= _MOST_COVARIANCES:
-        covariance = posterior.covariance.cpu().numpy().astype(np.float32)
-        pairs = combinations_with_replacement(range(mu.shape[1]), 2)
-        columns |= {f"cov_{i}_{j}": covariance[:, i, j] for i, j in pairs}
-    index = pd.Index(particles.ids, name="particle_id", dtype=object)
-    return pd.DataFrame(columns, index=index)

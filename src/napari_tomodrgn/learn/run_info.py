@@ -43,6 +43,7 @@ class RunInfo(BaseModel):
     device: str
     command: list[str]
     created: str
+    chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
     imported_from: str = ""  # folder of another program's result; its network is not ours
 
     def to_optics(self) -> Optics:

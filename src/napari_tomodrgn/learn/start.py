@@ -17,8 +17,8 @@ from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.checkpoint import save_weights
-from napari_tomodrgn.learn.embed import encode
 from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.linear import LinearEngine
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish

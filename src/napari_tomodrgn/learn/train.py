@@ -13,6 +13,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position, load_state, save_state, save_weights
+from napari_tomodrgn.learn.conclude import conclude
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -24,13 +25,15 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
+from napari_tomodrgn.learn.held_out import Watch
 from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.open_run import Stop, open_run
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
-from napari_tomodrgn.learn.run import Run, metrics_row
+from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.start import start
+from napari_tomodrgn.learn.tables import metrics_row
 from napari_tomodrgn.learn.trainer import Trainer
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
@@ -102,14 +105,29 @@ def _train(
         epochs=config.train.epochs,
         device=run.info.device,
     )
-    told = _Every(_SECONDS_BETWEEN_PROGRESS)
-    while position.epoch <= config.train.epochs:
-        try:
-            position = yield from _epoch(run, trainer, position, told)
-        except StoppedError:
-            yield Finished("stopped", position.epoch)
-            return
-    yield Finished("completed", config.train.epochs)
+    told, watch = _Every(_SECONDS_BETWEEN_PROGRESS), _watch(run, trainer, position)
+    try:
+        while position.epoch <= config.train.epochs and not watch.over(config.train.patience):
+            position, watch = yield from _epoch(run, trainer, position, told, watch)
+        if trainer.ranks.first:
+            yield from conclude(run, trainer.data, watch, stop)
+    except StoppedError:
+        yield Finished("stopped", min(position.epoch, config.train.epochs))
+        return
+    yield Finished("completed", position.epoch - 1)
+
+
+def _watch(run: Run, trainer: Trainer, position: Position) -> Watch:
+    """The watch over held-out images as it stands; a run that was over and is to go on starts anew.
+
+    Such a run has no chosen epoch any more.
+    """
+    watch = Watch.read(run.watch_file)
+    if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
+        return watch
+    if trainer.ranks.first:
+        Run(run.path, run.info.model_copy(update={"chosen_epoch": None})).save_info()
+    return watch.rested()
 
 
 def prepare_trainer(
@@ -203,8 +221,8 @@ class _Every:
 
 
 def _epoch(
-    run: Run, trainer: Trainer, position: Position, told: _Every
-) -> Generator[Event, None, Position]:
+    run: Run, trainer: Trainer, position: Position, told: _Every, watch: Watch
+) -> Generator[Event, None, tuple[Position, Watch]]:
     """The rest of an epoch, its losses and its latents; the position of the next one."""
     started, before = time.perf_counter(), position.seconds
     saved = _Every(trainer.config.train.save_seconds)
@@ -221,35 +239,40 @@ def _epoch(
         if saved.due(0.1):
             # What follows takes long for large sets, too.
             _save(run, trainer, position)
-        losses = replace(_losses(position), held_out=trainer.held_out())
+        errors = trainer.held_out()
         posterior = trainer.embed()
     except (StoppedError, GeneratorExit):
         # A step that was cut short has not touched the weights: `position` is still true of them.
         _save(run, trainer, position)
         raise
-    return (yield from _close_epoch(run, trainer, position, losses, posterior))
+    epoch = position.epoch
+    watch = watch.after(epoch, errors, kept=_kept(trainer.config, epoch))
+    losses = replace(_losses(position), held_out=float(errors.nanmean()))
+    if trainer.ranks.first:
+        watch.save(run.watch_file)
+        yield from _close_epoch(run, trainer, position, losses, posterior)
+    return Position(epoch=epoch + 1, step=0), watch
+
+
+def _kept(config: RunConfig, epoch: int) -> bool:
+    return epoch % config.train.checkpoint_every == 0 or epoch == config.train.epochs
 
 
 def _close_epoch(
     run: Run, trainer: Trainer, position: Position, losses: Losses, posterior: Posterior
-) -> Generator[Event, None, Position]:
+) -> Generator[Event, None, None]:
     """Write what an epoch leaves, then tell of it."""
-    epoch, train_config = position.epoch, trainer.config.train
-    following = Position(epoch=epoch + 1, step=0)
-    if not trainer.ranks.first:
-        return following
-    kept = epoch % train_config.checkpoint_every == 0 or epoch == train_config.epochs
+    epoch, kept = position.epoch, _kept(trainer.config, position.epoch)
     learning_rate = trainer.optimiser.param_groups[0]["lr"]
     row = metrics_row(epoch, position.seconds, losses, trainer.beta(position), learning_rate)
     run.append_metrics(row)
     if kept:
         save_weights(run.weights_file(epoch), trainer.model)
         table = run.save_latents(epoch, trainer.data.particles, posterior)
-    _save(run, trainer, following)
+    _save(run, trainer, Position(epoch=epoch + 1, step=0))
     yield EpochDone(epoch, position.seconds, losses, run.weights_file(epoch) if kept else None)
     if kept:
         yield LatentsReady(epoch, table)
-    return following
 
 
 def _save(run: Run, trainer: Trainer, position: Position) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -23,12 +23,13 @@ from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
-from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed, encode
+from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed
+from napari_tomodrgn.learn.held_out import PARTICLES_AT_A_TIME, held_out_points, mean_errors
+from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.loss import (
     Points,
     beta_at,
     choose_points,
-    draw_points,
     kl_term,
     point_frequencies,
     points_drawn,
@@ -40,8 +41,6 @@ from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.open_run import Stop
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 
-# Samples per particle on which held-out images are measured.
-_HELD_OUT_POINTS = 256
 T = TypeVar("T")
 
 
@@ -128,17 +127,13 @@ class Trainer:
             total=position.total + (reconstruction + float(penalty)) * count,
         )
 
-    def held_out(self) -> float:
-        """Reconstruction loss of images that the model has not been trained on, NaN if none."""
-        if bool(self.data.training.all()):
-            return float("nan")
-        sums = torch.zeros(2, dtype=torch.float64)
-        size = EMBEDDED_AT_A_TIME
-        for first in self._rounds(size):
-            last = min(first + size, self.data.particle_count)
-            sums += self._sparing(lambda first=first, last=last: self._unseen(first, last))  # type: ignore[misc]
-        total, drawn = self.ranks.total(sums).tolist()
-        return float(total / max(drawn, 1))
+    def held_out(self) -> Tensor:
+        """Reconstruction loss of each particle's held-out images, NaN for those without."""
+        found = torch.zeros(self.data.particle_count, dtype=torch.float64)
+        for first in self._rounds(PARTICLES_AT_A_TIME):
+            last = min(first + PARTICLES_AT_A_TIME, self.data.particle_count)
+            found[first:last] = self._sparing(partial(self._unseen, first, last))
+        return self.ranks.total(found)
 
     def embed(self) -> Posterior:
         """Posteriors of all particles, from all their images."""
@@ -169,15 +164,14 @@ class Trainer:
                 return posterior
 
     def _unseen(self, first: int, last: int) -> Tensor:
-        """Squared errors of held-out images of some particles, and how many samples they are."""
         batch = self.data.batch(torch.arange(first, last), self.device)
-        points = draw_points(batch, _HELD_OUT_POINTS, self.generator(0, first), held_out=True)
-        total = 0.0
+        points = held_out_points(batch, self.config.seed, first)
+        total = torch.zeros(batch.size, dtype=torch.float64, device=self.device)
         with torch.no_grad(), autocast(self.config.train.precision, self.device):
             latent = encode(self.model.encoder, batch, training_only=True).mu
             for part in self._pieces(points):
-                total += float(self._errors(batch, part, latent).double().sum())
-        return torch.tensor([total, points.drawn], dtype=torch.float64)
+                total.index_add_(0, part.owner, self._errors(batch, part, latent).double())
+        return mean_errors(total, batch)
 
     def _work(self, position: Position, order: Tensor) -> _Step:
         size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle

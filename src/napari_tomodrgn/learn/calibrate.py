@@ -1,0 +1,105 @@
+"""Are posteriors as wide as they say? Each particle is embedded twice, from disjoint tilts.
+
+With the prior N(0, I) and posteriors N(μ₁, C₁), N(μ₂, C₂) from the two halves of a particle's
+images, the means differ by
+
+    E (μ₁ − μ₂)(μ₁ − μ₂)ᵀ = C₁ + C₂ − C₁ C₂ − C₂ C₁
+
+if the widths are right: where images say nothing both are 0 on the left and C₁ = C₂ = I on the
+right; where they say all, the errors of both halves add. (z − μ₁ and z − μ₂ share what the prior
+says of z, with covariance C₁ C₂.) The ratio of what is found to what is expected is 1 for
+honest posteriors, above 1 where they are too narrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.learn.inference import Inference
+from napari_tomodrgn.learn.model import Posterior
+
+# So many particles, spread over the set, are embedded twice.
+_MOST_PARTICLES = 1000
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Found against expected differences of latents from halves of the tilts.
+
+    Attributes
+    ----------
+    particles
+        Number of particles.
+    ratio
+        Of all dimensions together: mean square difference over that expected; 1 is right.
+    standard_error
+        Of ``ratio``.
+    ratio_by_dimension
+        The same for each latent dimension.
+    known_by_dimension
+        1 minus the mean posterior variance: how much half of the images say, 0 to 1.
+    """
+
+    particles: int
+    ratio: float
+    standard_error: float
+    ratio_by_dimension: list[float]
+    known_by_dimension: list[float]
+
+    @property
+    def off(self) -> bool:
+        """Whether the ratio is not 1 beyond chance."""
+        return abs(self.ratio - 1) > 2 * self.standard_error
+
+
+def image_halves(data: TiltData) -> tuple[Tensor, Tensor]:
+    """Masks of every other image of each particle, and of the others."""
+    owner = torch.from_numpy(data.particles.arrays().particle.copy())
+    rank = torch.arange(len(owner)) - torch.searchsorted(owner, owner)
+    return rank % 2 == 0, rank % 2 == 1
+
+
+def judged_particles(data: TiltData) -> Tensor:
+    """Rows of the particles that are embedded twice: spread over the set, two images or more."""
+    owner = torch.from_numpy(data.particles.arrays().particle.copy())
+    able = torch.nonzero(torch.bincount(owner, minlength=data.particle_count) >= 2)[:, 0]
+    chosen = torch.linspace(0, len(able) - 1, min(len(able), _MOST_PARTICLES)).long().unique()
+    return able[chosen] if len(able) else able
+
+
+def calibrate(inference: Inference, data: TiltData) -> Calibration | None:
+    """Embed particles of a set twice and compare; None where too few have two images."""
+    rows = judged_particles(data)
+    if len(rows) < 2:
+        return None
+    one, two = (inference(rows, half) for half in image_halves(data))
+    return compared(one, two)
+
+
+def compared(one: Posterior, two: Posterior) -> Calibration:
+    """Calibration of posteriors of the same particles from disjoint images."""
+    first, second = _covariance(one), _covariance(two)
+    shared = first @ second
+    expected = torch.diagonal(first + second - shared - shared.mT, dim1=1, dim2=2).mean(0)
+    expected = expected.clamp(min=1e-12)
+    found = (one.mu - two.mu).double().square().mean(0)
+    ratio = float(found.sum() / expected.sum())
+    count = len(one.mu) * float(expected.sum() ** 2 / expected.square().sum())
+    variance = torch.diagonal(first + second, dim1=1, dim2=2).mean(0) / 2
+    return Calibration(
+        len(one.mu),
+        ratio,
+        ratio * (2 / count) ** 0.5,
+        (found / expected).tolist(),
+        (1 - variance).tolist(),
+    )
+
+
+def _covariance(posterior: Posterior) -> Tensor:
+    if posterior.covariance is not None:
+        return posterior.covariance.double()
+    return torch.diag_embed(posterior.logvar.double().exp())

@@ -1,0 +1,161 @@
+"""Images that were not learnt from: how well a model predicts them, and when to stop for it.
+
+Each particle's held-out images are compared at the same samples in every epoch and for every
+model, so that most of the noise of the images cancels in differences, particle by particle.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.loss import Points, draw_points, point_frequencies, squared_errors
+
+# Samples of each particle's held-out images that are compared.
+_POINTS = 256
+# Particles whose samples are drawn together; with another number they are other samples.
+PARTICLES_AT_A_TIME = 32
+# An epoch that is worse by so many standard errors is not what a run should end with.
+_WORSE = 2.0
+
+
+def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool = True) -> Points:
+    """The samples of a batch that begins with particle ``first``; always the same ones."""
+    state = np.random.SeedSequence([seed, 0, first]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(state >> 1))
+    return draw_points(batch, _POINTS, generator, held_out=held_out)
+
+
+def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
+    """Mean error of each particle from its sum; NaN for those without such images."""
+    there = torch.bincount(batch.owner[batch.training != held_out], minlength=batch.size) > 0
+    return torch.where(there, total / _POINTS, torch.nan).cpu()
+
+
+@torch.no_grad()
+def errors_of(
+    decoder: FourierModel,
+    latents: Tensor,
+    data: TiltData,
+    config: RunConfig,
+    *,
+    held_out: bool = True,
+) -> Tensor:
+    """Squared errors ``(particle,)`` of images that latents ``(particle, latent)`` predict.
+
+    Of held-out images, or of those that were learnt from.
+    """
+    device, found = data.lattice.frequencies.device, []
+    for rows in torch.arange(data.particle_count).split(PARTICLES_AT_A_TIME):
+        batch = data.batch(rows, device)
+        points = held_out_points(batch, config.seed, int(rows[0]), held_out=held_out)
+        where = point_frequencies(batch, points, data.lattice.frequencies)
+        amplitudes = decoder(where, latents[rows].to(device), points.owner)
+        errors = squared_errors(batch, points, amplitudes).double()
+        total = torch.zeros(batch.size, dtype=torch.float64, device=device)
+        total.index_add_(0, points.owner, errors)
+        found.append(mean_errors(total, batch, held_out=held_out))
+    return torch.cat(found)
+
+
+def difference(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Mean of ``one − other`` over particles that have both, and its standard error."""
+    apart = (one - other)[torch.isfinite(one - other)]
+    if len(apart) < 2:
+        return (float(apart.mean()) if len(apart) else 0.0), float("nan")
+    return float(apart.mean()), float(apart.std() / len(apart) ** 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Which epoch explains held-out images best so far, and how long ago it was.
+
+    Attributes
+    ----------
+    best
+        Epoch, 0 before the first.
+    seen
+        Last epoch that was looked at.
+    waited
+        Epochs since the best one.
+    last
+        Last epoch whose weights were kept.
+    last_is_worse
+        Whether that one is worse than the best beyond chance.
+    errors
+        ``(particle,)`` of the best epoch.
+    """
+
+    best: int = 0
+    seen: int = 0
+    waited: int = 0
+    last: int = 0
+    last_is_worse: bool = False
+    errors: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+
+    @property
+    def chosen(self) -> int:
+        """The epoch that a run should end with: the last, unless an earlier one is better."""
+        return self.best if self.last_is_worse else self.last
+
+    def after(self, epoch: int, errors: Tensor, *, kept: bool) -> Watch:
+        """The watch after an epoch; one whose weights are not kept cannot become the best.
+
+        An epoch that was seen before (a run killed while it was written) changes nothing.
+        """
+        if epoch <= self.seen:
+            return self
+        later = replace(self, seen=epoch, waited=self.waited + 1)
+        if not kept:
+            return later
+        if not self.best:
+            return replace(later, best=epoch, last=epoch, waited=0, errors=errors)
+        mean, error = difference(errors, self.errors)
+        if mean < -error:
+            return Watch(epoch, epoch, 0, epoch, last_is_worse=False, errors=errors)
+        return replace(later, last=epoch, last_is_worse=mean > _WORSE * error)
+
+    def over(self, patience: int) -> bool:
+        """Whether to stop; never with a patience of 0, or without held-out images."""
+        known = bool(torch.isfinite(self.errors).any())
+        return 0 < patience <= self.waited and known
+
+    def rested(self) -> Watch:
+        """The watch of a run that someone wants to go on after it has stopped."""
+        return replace(self, waited=0)
+
+    def save(self, path: Path) -> None:
+        """Write it."""
+        told = {
+            "best": self.best,
+            "seen": self.seen,
+            "waited": self.waited,
+            "last": self.last,
+            "last_is_worse": self.last_is_worse,
+        }
+        with written_atomically(path) as temporary:
+            save_file({"errors": self.errors}, temporary, metadata={"watch": json.dumps(told)})
+
+    @classmethod
+    def read(cls, path: Path) -> Watch:
+        """What was written; a new one where there is none."""
+        if not path.exists():
+            return cls()
+        try:
+            with safe_open(path, framework="pt") as stream:
+                told = json.loads((stream.metadata() or {})["watch"])
+                return cls(**told, errors=stream.get_tensor("errors"))
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+            # Worth no failure: the best epoch is then sought from here on.
+            return cls()

@@ -1,0 +1,147 @@
+"""Three ways from images to posteriors, of any particles and from any of their images.
+
+`EncoderInference` guesses, `RefinedInference` moves the guess to where the images are most likely,
+`LinearInference` has the closed form of the linear engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient
+from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.model import Encoder, Posterior
+from napari_tomodrgn.learn.refine import Refinement, climb
+
+_PARTICLES_AT_A_TIME = 32
+
+
+class Inference(Protocol):
+    """Posteriors, on the CPU, of particles (rows of the set, ascending).
+
+    ``images`` is a mask of the set's images: those that may be looked at, at least one of each
+    particle.
+    """
+
+    def __call__(self, rows: Tensor, images: Tensor) -> Posterior: ...
+
+
+def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -> Posterior:
+    """Posterior of each particle of a batch, from all images or from those not held out."""
+    samples = batch.samples * (batch.phase * batch.precision.sqrt())
+    if not training_only:
+        return encoder(samples, batch.owner, batch.slot, batch.size)  # type: ignore[no-any-return]
+    used = batch.training
+    return encoder(  # type: ignore[no-any-return]
+        samples[used], batch.owner[used], batch.slot[used], batch.size
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderInference:
+    """The encoder of an autoencoder."""
+
+    encoder: Encoder
+    data: TiltData
+
+    @torch.no_grad()
+    def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
+        """See `Inference`."""
+        device = self.data.lattice.frequencies.device
+        mu, logvar = [], []
+        for part in rows.split(_PARTICLES_AT_A_TIME):
+            batch = self.data.batch(part, device)
+            used = images[self.data.images_of(part)].to(device)
+            found = encode(self.encoder, replace(batch, training=used), training_only=True)
+            mu.append(found.mu.cpu())
+            logvar.append(found.logvar.cpu())
+        return Posterior(torch.cat(mu), torch.cat(logvar))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearInference:
+    """Closed form, by a fitted linear model."""
+
+    model: LinearModel
+    data: TiltData
+    config: RunConfig
+
+    @cached_property
+    def samples(self) -> LinearSamples:
+        """The images as the model needs them."""
+        return _samples(self.data, self.config, self.model)
+
+    def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
+        """See `Inference`."""
+        ball = self.model.ball
+        shells = self.samples.shells(ball.radius_px).to(self.model.noise.device)
+        mu, covariance, _ = posteriors(
+            self.model, lambda: self.samples.blocks(ball, rows, images), shells
+        )
+        return Posterior.of(mu.cpu(), covariance.cpu())
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedInference:
+    """The encoder's guess, then the likelihood."""
+
+    guess: EncoderInference
+    decoder: FourierModel
+    refinement: Refinement
+    config: RunConfig
+
+    @cached_property
+    def model(self) -> LinearModel:
+        """Decoded maps as a small basis."""
+        return self.refinement.linear_model()
+
+    @cached_property
+    def samples(self) -> LinearSamples:
+        """The images as the basis needs them."""
+        return _samples(self.guess.data, self.config, self.model)
+
+    @torch.no_grad()
+    def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
+        """See `Inference`."""
+        device = self.model.noise.device
+        ball = self.model.ball
+        shells = self.samples.shells(ball.radius_px).to(device)
+        quadratic, linear = sufficient(
+            self.model, lambda: self.samples.blocks(ball, rows, images), shells
+        )
+        statistics = (quadratic[:, 1:, 1:], linear[:, 1:] - quadratic[:, 1:, 0])
+        start = self.guess(rows, images).mu.to(device)
+        mu, covariance = climb(self.refinement, self.decoder, statistics, start)
+        return Posterior.of(mu.cpu(), covariance.cpu())
+
+
+def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSamples:
+    radius = model.ball.radius_px
+    return LinearSamples(
+        data, config.weight, config.data, radius_px=radius, device=model.noise.device
+    )
+
+
+def in_parts(
+    inference: Inference, count: int, images: Tensor, size: int = 128
+) -> Generator[int, None, Posterior]:
+    """Posteriors of ``count`` particles, all of a set, yielding how many are done."""
+    parts = []
+    for rows in torch.arange(count).split(size):
+        parts.append(inference(rows, images))
+        yield int(rows[-1]) + 1
+    covariances = [part.covariance for part in parts if part.covariance is not None]
+    return Posterior(
+        torch.cat([part.mu for part in parts]),
+        torch.cat([part.logvar for part in parts]),
+        torch.cat(covariances) if covariances else None,
+    )

@@ -1,0 +1,87 @@
+"""What a run says of particles and epochs, as rows of tables."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.learn.model import Posterior
+
+METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
+# Latent dimensions up to which covariances are stored.
+_MOST_COVARIANCES = 16
+
+
+def metrics_row(
+    epoch: int, seconds: float, losses: Losses, beta: float, learning_rate: float
+) -> dict[str, float]:
+    """One row of ``metrics.csv``."""
+    return {
+        "epoch": epoch,
+        "seconds": round(seconds, 3),
+        "reconstruction": losses.reconstruction,
+        "kl": losses.kl,
+        "total": losses.total,
+        "beta": beta,
+        "lr": learning_rate,
+        "held_out": losses.held_out,
+    }
+
+
+def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
+    """Posterior means and log-variances as columns, one row a particle, indexed by identity.
+
+    Covariances, where they are known and not too many, are columns ``cov_i_j``, i ≤ j.
+    """
+    mu = posterior.mu.cpu().numpy().astype(np.float32)
+    logvar = posterior.logvar.cpu().numpy().astype(np.float32)
+    columns: dict[str, Any] = {
+        "tomogram": particles.particles["tomogram"].astype(str).to_numpy(),
+        "particle": particles.particles["particle"].astype(str).to_numpy(),
+    }
+    columns |= {f"mu_{axis}": mu[:, axis] for axis in range(mu.shape[1])}
+    columns |= {f"logvar_{axis}": logvar[:, axis] for axis in range(logvar.shape[1])}
+    if posterior.covariance is not None and mu.shape[1] <= _MOST_COVARIANCES:
+        covariance = posterior.covariance.cpu().numpy().astype(np.float32)
+        pairs = combinations_with_replacement(range(mu.shape[1]), 2)
+        columns |= {f"cov_{i}_{j}": covariance[:, i, j] for i, j in pairs}
+    index = pd.Index(particles.ids, name="particle_id", dtype=object)
+    return pd.DataFrame(columns, index=index)
+
+
+def read_latents(file: Path) -> pd.DataFrame:
+    """A table of latents, indexed by identity.
+
+    Raises
+    ------
+    BadInputError
+        If the file is damaged.
+    """
+    try:
+        return pd.read_parquet(file).set_index("particle_id")
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+
+
+def write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> None:
+    """Write a table of latents; rows are the particles of the set, by identity."""
+    table = latent_table(particles, posterior)
+    with written_atomically(file) as temporary:
+        table.reset_index().to_parquet(temporary, index=False)
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null for what is not a number, as JSON has no such thing."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

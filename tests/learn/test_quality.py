@@ -1,0 +1,212 @@
+"""How a run ends: refined latents, how wide they are, which epoch, against the linear engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from napari_tomodrgn.analysis.clusters import agreement, k_means
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.learn.calibrate import compared
+from napari_tomodrgn.learn.contrast import run_to_end
+from napari_tomodrgn.learn.embed import embed_set
+from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
+from napari_tomodrgn.learn.held_out import Watch
+from napari_tomodrgn.learn.linear_finish import local_weights
+from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.refine import Refinement, climb
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+STATES = ("60S", "60S_without_5S_RNP")
+
+
+@pytest.fixture(scope="module")
+def two_states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two like states (maps correlate 0.974), same dose and noise for both."""
+    out = tmp_path_factory.mktemp("two_states")
+    settings = SimulationConfig(particles=80, tilts=10, box_size_px=32, snr=0.08, structures=STATES)
+    for _ in simulate(out, settings):
+        pass
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(two_states: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list]:
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    out = tmp_path_factory.mktemp("quality") / "run"
+    settings = RunConfig.model_validate(
+        {"train": {"epochs": 2, "device": "cpu"}, "linear": {"radius_px": 8}}
+    )
+    events = list(train(particles, settings, out))
+    return Run.open(out), events
+
+
+def test_refined_latents_tell_the_states_apart_and_are_as_wide_as_they_say(
+    run: tuple, two_states: Path
+) -> None:
+    opened = run[0]
+    table, quality = opened.latents(), opened.quality()
+    truth = pd.read_csv(two_states / "truth.csv").set_index("particle_id").loc[table.index]
+    assert agreement(k_means(table.filter(like="mu_").to_numpy(), 2), truth["state"]) >= 0.9
+    assert np.allclose(np.exp(table["logvar_0"]), table["cov_0_0"], rtol=1e-4)
+    found = quality["calibration"]["refined"]
+    assert abs(found["ratio"] - 1) < 4 * found["standard_error"]
+    # The encoder claims to know what it only has learnt by heart.
+    assert quality["calibration"]["encoder"]["ratio"] < 0.5
+
+
+def test_the_run_says_how_it_compares_with_the_linear_engine(run: tuple) -> None:
+    opened, events = run
+    held_out = opened.quality()["held_out"]
+    gain = opened.quality()["better_than_linear"]
+    assert held_out["linear"] - held_out["refined"] == pytest.approx(gain["mean"], abs=1e-6)
+    assert gain["mean"] > -2 * gain["standard_error"]
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert any("no worse than by the linear engine" in text for text in said)
+    assert any("halves of the tilts" in text for text in said)
+    assert len(opened.linear_latents()) == len(opened.latents())
+    json.loads(opened.quality_file.read_text())
+
+
+def test_any_particles_are_embedded_as_the_run_embedded_its_own(run: tuple) -> None:
+    """Refined, from all tilts, the same whoever is embedded beside."""
+    opened = run[0]
+    stored = opened.latents()
+    axes = [name for name in stored if name.startswith(("mu_", "cov_"))]
+    few = opened.particles().select(stored.index[[40, 3, 77]])
+    alone = run_to_end(embed_set(opened, few))
+    assert np.allclose(alone[axes], stored.loc[alone.index, axes], atol=1e-3)
+    again = run_to_end(embed_set(opened, few))
+    pd.testing.assert_frame_equal(alone, again, check_exact=True)
+
+
+def test_a_run_that_was_concluded_is_concluded_the_same_again(run: tuple) -> None:
+    opened = run[0]
+    before = opened.latents()
+    events = list(train(opened.particles(), opened.config, opened.path, resume=True))
+    assert not [event for event in events if isinstance(event, EpochDone)]
+    pd.testing.assert_frame_equal(Run.open(opened.path).latents(), before, check_exact=True)
+
+
+def test_latents_climb_to_the_closed_form_of_a_linear_decoder() -> None:
+    """c(z) = M z: the maximum and the covariance are those of a Gaussian posterior."""
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn((4, 2), generator=generator)
+    sites = torch.randn((4, 3), generator=generator)
+
+    def decoder(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+        site = torch.arange(len(frequencies)) % 4
+        return ((mixing @ z.T).T[owner, site]).to(torch.complex64)
+
+    solve = torch.zeros((4, 8))
+    solve[torch.arange(4), 2 * torch.arange(4)] = 1
+    empty = torch.zeros(0)
+    refinement = Refinement(empty, 4, 32, sites, solve, torch.zeros(8), empty, 1.0, beta=1.0)
+    root = torch.randn((5, 4, 4), generator=generator).double()
+    quadratic, linear = root @ root.mT, torch.randn((5, 4), generator=generator).double()
+    start = torch.randn((5, 2), generator=generator)
+    mu, covariance = climb(refinement, decoder, (quadratic, linear), start)
+    slope = mixing.double()
+    precision = torch.eye(2).double() + 2 * slope.T @ quadratic @ slope
+    right = (2 * slope.T @ linear[..., None])[..., 0]
+    expected = torch.linalg.solve(precision, right[..., None])[..., 0]
+    assert torch.allclose(mu.double(), expected, atol=1e-3)
+    assert torch.allclose(covariance, torch.linalg.inv(precision), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("stated", "ratio"), [(1.0, 1.0), (0.25, 4.0)])
+def test_widths_are_judged_by_halves(stated: float, ratio: float) -> None:
+    """Posteriors of known noise: right ones give 1, those that state a quarter of it 4."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn((4000, 2), generator=generator).double()
+    noise = torch.tensor([0.02, 0.05]).double()
+
+    def half() -> Posterior:
+        seen = z + noise.sqrt() * torch.randn(z.shape, generator=generator).double()
+        width = noise * stated / (1 + noise * stated)
+        covariance = torch.diag_embed(width.expand_as(z))
+        return Posterior.of(seen * width / (noise * stated), covariance)
+
+    found = compared(half(), half())
+    assert found.ratio == pytest.approx(ratio, rel=0.1)
+    assert found.off == (ratio != 1.0)
+
+
+def test_latents_of_which_images_say_nothing_are_rightly_wide() -> None:
+    flat = Posterior.of(torch.zeros((100, 2)), torch.eye(2).expand(100, 2, 2))
+    informed = torch.diag(torch.tensor([0.5, 1.0])).expand(100, 2, 2)
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.randn((100, 2), generator=generator) * torch.tensor([0.5, 0.0])
+    found = compared(Posterior.of(spread, informed), Posterior.of(-spread, informed))
+    assert found.ratio == pytest.approx(2.0, rel=0.3)  # anticorrelated: twice as far apart
+    assert compared(flat, flat).known_by_dimension == pytest.approx([0.0, 0.0])
+
+
+def test_the_best_epoch_is_found_within_the_noise_of_images() -> None:
+    """Noise of images is shared by epochs: a gain of a hundredth of it is seen."""
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.normal(1, 0.1, 300))
+
+    def errors(mean: float) -> torch.Tensor:
+        return noise + mean + torch.from_numpy(rng.normal(0, 0.002, 300))
+
+    watch = Watch()
+    for epoch, mean in enumerate([0.01, 0.005, 0.0, 0.0, 0.004, 0.004], start=1):
+        watch = watch.after(epoch, errors(mean), kept=True)
+    assert watch.best == 3 and watch.chosen == 3 and watch.waited == 3
+    assert watch.over(3) and not watch.over(4) and not watch.over(0)
+    assert watch.after(6, errors(-1.0), kept=True) is watch
+    later = watch.after(7, errors(0.0), kept=True)
+    assert later.chosen == 7, "no worse than the best: the last one"
+
+
+def test_training_stops_when_held_out_images_gain_nothing(two_states: Path, tmp_path: Path) -> None:
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    settings = RunConfig.model_validate(
+        {
+            "model": {"linear_start": False, "latent_dim": 2, "decoder_dim": 64},
+            # A rate at which the network soon learns noise.
+            "train": {
+                "epochs": 40,
+                "patience": 2,
+                "device": "cpu",
+                "learning_rate": 0.01,
+                "refine": False,
+            },
+        }
+    )
+    events = list(train(particles.take(np.arange(80) < 24), settings, tmp_path / "run"))
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.reason == "completed"
+    assert finished.epoch < 40
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert any(text.startswith(f"Stopped after epoch {finished.epoch}") for text in said)
+    opened = Run.open(tmp_path / "run")
+    assert opened.last_epoch() == opened.quality()["epoch"]
+    # One who wants it to go on gets what was asked for.
+    longer = RunConfig.model_validate({"train": {"epochs": 41}})
+    more = list(train(particles.take(np.arange(80) < 24), longer, tmp_path / "run", resume=True))
+    assert [event for event in more if isinstance(event, EpochDone)]
+
+
+def test_places_where_halves_agree_are_kept() -> None:
+    """A blob in both halves stays, noise of the same power elsewhere goes."""
+    rng = np.random.default_rng(0)
+    axis = np.arange(32) - 16
+    distance = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
+    blob = np.where(distance < 5, 3.0, 0.0)
+    one, two = ((blob + rng.normal(0, 1, blob.shape)).astype(np.float32) for _ in range(2))
+    weights = local_weights(one, two)
+    assert weights[distance < 3].mean() > 0.85
+    assert weights[distance > 9].mean() < 0.25
+    kept = (one + two) / 2 * weights
+    before = np.corrcoef(((one + two) / 2).ravel(), blob.ravel())[0, 1]
+    assert np.corrcoef(kept.ravel(), blob.ravel())[0, 1] > before + 0.1
