@@ -19,7 +19,7 @@ from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so
 # few that activations stay in its cache.
-_POINTS_AT_A_TIME = {"cpu": 1 << 13, "cuda": 1 << 18, "mps": 1 << 16}
+_POINTS_AT_A_TIME = {"cpu": 1 << 12, "cuda": 1 << 18, "mps": 1 << 16}
 # What is kept between maps because it depends on no latent: boxes, and bytes of all of them.
 _KEPT_BOXES = 2
 _KEPT_BYTES = 256 * 2**20
