@@ -16,6 +16,10 @@ NAMES = [
     "linear",
     "reference",
     "scatter",
+    "ranks",
+    "cache",
+    "stopping",
+    "kill",
 ]
 
 

@@ -112,31 +112,30 @@ def test_what_one_process_cannot_do_is_refused_before_it_starts(
     assert status == 2 and "(process 4 of 4): The linear method runs in one process" in said
 
 
-def _environments(by: str, size: int) -> list[dict[str, str]]:
-    """Those of processes as two nodes' srun, or one node's torchrun, would start them."""
+def _environments(size: int) -> list[dict[str, str]]:
+    """Those of processes as srun would start them, one on each of so many nodes."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     found = []
     for rank in range(size):
-        mine = {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{rank}"}
-        mine |= {"LOCAL_WORLD_SIZE": f"{size}"}
-        if by == "srun":
-            mine = {"SLURM_PROCID": f"{rank}", "SLURM_NTASKS": f"{size}", "SLURM_LOCALID": "0"}
-            mine |= {"SLURM_STEP_NUM_TASKS": f"{size}", "SLURM_NODEID": f"{rank}"}
-            mine |= {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": f"{size}"}
-        found.append(os.environ | common | mine)
+        mine = {"SLURM_PROCID": f"{rank}", "SLURM_NTASKS": f"{size}", "SLURM_LOCALID": "0"}
+        mine |= {"SLURM_STEP_NUM_TASKS": f"{size}", "SLURM_NODEID": f"{rank}"}
+        mine |= {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": f"{size}"}
+        mine |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+        found.append(os.environ | mine)
     return found
 
 
 @needs_fabric
 @pytest.mark.slow
-@pytest.mark.parametrize("by", ["torchrun", "srun"])
 def test_two_processes_compute_what_one_does(
-    simulated: Path, settings: Path, tmp_path: Path, by: str
+    simulated: Path, settings: Path, tmp_path: Path
 ) -> None:
-    """The same losses and latents with the same batch, linear start, uneven shares and all."""
+    """The same losses and latents with the same batch, linear start, uneven shares and all.
+
+    `benchmarks/ranks.py` does it with torchrun and prints how near they are.
+    """
     star = simulated / "warptools" / "particles_optimisation_set.star"
     command = ["train", str(star), "--config", str(settings), "--out"]
     running = [
@@ -146,7 +145,7 @@ def test_two_processes_compute_what_one_does(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for environment in _environments(by, 2)
+        for environment in _environments(2)
     ]
     assert main([*command, str(tmp_path / "one")]) == 0
     said = [process.communicate(timeout=120)[1] for process in running]

@@ -1,0 +1,96 @@
+"""Killed at random moments and resumed: bit for bit what an uninterrupted training leaves.
+
+Fifty kills, and what they hit, are counted by ``benchmarks/kill.py``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from napari_tomodrgn.cli import main
+from napari_tomodrgn.learn.run import Run
+
+# Images in a file, a state saved after every other step, steps enough to be hit.
+SETTINGS = """
+seed = 3
+[data]
+memory_gb = 1e-6
+[model]
+latent_dim = 2
+decoder_dim = 32
+image_encoder_dim = 32
+linear_start = false
+[train]
+epochs = 20
+points_per_particle = 64
+save_seconds = 0.02
+device = "cpu"
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
+    simulated: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    star = simulated / "warptools" / "particles_optimisation_set.star"
+    words = ["train", str(star), "--config", str(tmp_path / "settings.toml"), "--out"]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["napari_tomodrgn.commands"])
+
+    def start(out: str) -> multiprocessing.process.BaseProcess:
+        resume = ["--resume"] if (tmp_path / out / "run.json").exists() else []
+        process = context.Process(target=main, args=([*words, str(tmp_path / out), *resume],))
+        process.start()
+        return process
+
+    start("whole").join()
+    began = time.perf_counter()
+    start("timed").join()
+    seconds = time.perf_counter() - began
+    kills, chance, one = 0, random.Random(0), tmp_path / "killed"
+    while True:
+        process = start("killed")
+        process.join(chance.uniform(0.1, 0.7) * seconds if kills < 3 else None)
+        if not process.is_alive():
+            break
+        process.kill()
+        process.join()
+        kills += 1
+        if (one / "run.json").exists():  # as a window sees it that follows the run
+            run = Run.open(one)
+            assert run.metrics()["epoch"].is_unique
+            assert not run.epochs() or len(run.latents()) == 24
+    assert kills >= 2 and process.exitcode == 0
+    killed, whole = Run.open(one), Run.open(tmp_path / "whole")
+    for file in (killed.weights_file, killed.latents_file):
+        other = whole.path / file(20).relative_to(one)
+        assert file(20).read_bytes() == other.read_bytes()
+    losses = ["epoch", "reconstruction", "kl", "total", "held_out"]
+    pd.testing.assert_frame_equal(
+        killed.metrics()[losses], whole.metrics()[losses], check_exact=True
+    )
+    assert not [file for file in one.rglob(".*") if file.is_file()]  # nothing half written
+
+
+def test_what_killed_writers_left_is_removed_on_resume_and_nothing_else(
+    simulated: Path, tmp_path: Path
+) -> None:
+    star = simulated / "warptools" / "particles_optimisation_set.star"
+    (tmp_path / "settings.toml").write_text(SETTINGS.replace("epochs = 20", "epochs = 1"))
+    words = ["train", str(star), "--config", str(tmp_path / "settings.toml")]
+    words += ["--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    left = [".metrics.csv.abcd1234.csv", "checkpoints/.resume.safetensors.zz_9aaaa.safetensors"]
+    kept = [".note", "analysis/.mine.csv.abcd1234.csv", "checkpoints/.hidden.safetensors"]
+    for name in left + kept:
+        (tmp_path / "run" / name).write_text("")
+    assert main([*words, "--resume"]) == 0
+    assert not any((tmp_path / "run" / name).exists() for name in left)
+    assert all((tmp_path / "run" / name).exists() for name in kept)
