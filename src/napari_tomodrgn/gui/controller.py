@@ -29,6 +29,7 @@ from napari_tomodrgn.gui.palette import MISSING, colour_column, colours_of, hexa
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.selecting import Selecting
+from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
@@ -62,6 +63,7 @@ class Controller(QObject):
         self.extras = ExtrasKeeper(self.session, self)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
         self.mapping = Mapping(self.session, self)
+        self.settings = Settings(self.session, self)
         self.validating = Validating(self.session, self)
         self.training = Training(self.session, self)
         self.following = Following(self.session, self)

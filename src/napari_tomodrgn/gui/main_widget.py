@@ -11,6 +11,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui import shortcuts
 from napari_tomodrgn.gui.banner import Banner
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.controller import Controller, register
@@ -68,6 +69,7 @@ class MainWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setMinimumWidth(260)
         self._connect()
+        shortcuts.install(self)
         self._take_theme()
         self._dock_latent_space()
 

@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.check_list import CheckList
 from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, scrolled
 from napari_tomodrgn.gui.reading_form import ReadingForm
+from napari_tomodrgn.gui.settings import last_folder, recent
 from napari_tomodrgn.gui.understood import table_of, understood
 from napari_tomodrgn.session import Session
 
@@ -37,6 +45,16 @@ class ParticlesPanel(QWidget):
             ("Open run…", "Folder that a training wrote", self._choose_run),
         ):
             buttons.addWidget(make_button(text, tip, pressed))
+        self.recent = QToolButton()
+        self.recent.setToolTip("Open again what was opened before")
+        self.recent.setAccessibleName("Opened before")
+        self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.recent.setArrowType(Qt.ArrowType.DownArrow)
+        self._recent = QMenu(self.recent)
+        self._recent.setToolTipsVisible(True)
+        self._recent.aboutToShow.connect(self._list_recent)
+        self.recent.setMenu(self._recent)
+        buttons.addWidget(self.recent)
         self.title, self.path = QElidingLabel(""), QElidingLabel("")
         for label in (self.title, self.path):
             label.setElideMode(Qt.TextElideMode.ElideMiddle)
@@ -111,4 +129,17 @@ class ParticlesPanel(QWidget):
 
     def _folder(self) -> str:
         source = self._session.source
-        return str(source.parent if source else Path.cwd())
+        return str(source.parent if source else last_folder())
+
+    def _list_recent(self) -> None:
+        menu: Any = self._recent
+        menu.clear()
+        for path in recent():
+            entry = menu.addAction(f"{path.parent.name}/{path.name}")
+            entry.setToolTip(str(path))
+            entry.triggered.connect(lambda _checked=False, one=path: self._open(one))
+        if menu.isEmpty():
+            menu.addAction("Nothing was opened before").setEnabled(False)
+
+    def _open(self, path: Path) -> None:
+        self.open_requested.emit(str(path))

@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.qt import (
     make_label,
     scrolled,
 )
+from napari_tomodrgn.gui.remembered import recall, remember
 from napari_tomodrgn.gui.training_progress import TrainingProgress, duration
 from napari_tomodrgn.session import Session
 
@@ -55,15 +56,17 @@ class TrainingPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        before = recall("preset", None)
+        before = before if before in EXPLAINED else "Standard"
         self.preset = QComboBox()
         for name, tip in EXPLAINED.items():
             self.preset.addItem(name)
             self.preset.setItemData(self.preset.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.preset.setCurrentText("Standard")
+        self.preset.setCurrentText(before)
         self.preset.setToolTip("Settings to begin with; what you change below is kept")
-        self._base = preset("Standard")
-        self.form = ConfigForm(RunConfig(), _BASIC)
-        self.more = ConfigForm(RunConfig(), _ADVANCED)
+        self._base = preset(before)
+        self.form = ConfigForm(self._base, _BASIC)
+        self.more = ConfigForm(self._base, _ADVANCED)
         self.fold = Fold("More settings", self.more, "What rarely has to be changed")
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
@@ -75,9 +78,10 @@ class TrainingPanel(QWidget):
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
         self.forecast = make_label(tip="Estimated by timing a short step on this machine")
-        self.explained = make_label(EXPLAINED["Standard"] + ".")
+        self.explained = make_label(EXPLAINED[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()
+        self.form.setVisible(self._base.method != "linear")
         self._asked = QTimer(self)
         self._asked.setSingleShot(True)
         self._asked.setInterval(400)
@@ -197,6 +201,7 @@ class TrainingPanel(QWidget):
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
+        remember("preset", None, name)
         self.explained.setText(EXPLAINED[name] + ".")
         said = {"data": self._session.reading.data}  # of the images: no preset knows better
         self._show(preset(name).model_copy(update=said))

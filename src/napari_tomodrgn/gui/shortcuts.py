@@ -1,0 +1,58 @@
+"""Keys of the window. They are listed in ``docs/shortcuts.md``, which a test holds against them.
+
+Keys for the whole window are few, and none of napari's. All others need the focus in the scatter,
+where napari does not listen: see `selection_tools` and `scatter.LatentView.keyPressEvent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from qtpy import QtGui
+from qtpy.QtCore import Qt
+
+from napari_tomodrgn.gui.tabs import turn_to
+
+PARTS = {
+    "Alt+1": "Particles",
+    "Alt+2": "Training",
+    "Alt+3": "Tomogram",
+    "Alt+4": "Selections",
+    "Alt+5": "Latent space",
+}
+PAUSE = "Ctrl+Shift+Space"
+# What the scatter understands by itself while it has the focus.
+SCATTER = (
+    *("Left", "Right", "Up", "Down", "Alt+Left", "Alt+Right", "Alt+Up", "Alt+Down"),
+    *("+", "=", "-", "Home", "Return", "Enter", "Backspace", "Esc"),
+)
+
+
+def install(widget: Any) -> None:
+    """Give the window that a `MainWidget` is in its keys; they go with the widget."""
+    for keys, part in PARTS.items():
+        _add(widget, keys, partial(_go, widget, part))
+    _add(widget, PAUSE, partial(_pause_or_go_on, widget))
+
+
+def _go(widget: Any, part: str) -> None:
+    turn_to(widget, part)
+    if part == "Latent space":
+        widget.latent.view.setFocus()
+
+
+def _pause_or_go_on(widget: Any) -> None:
+    training = widget.controller.training
+    if widget.session.training.phase == "paused":
+        training.go_on()
+    else:
+        training.pause()
+
+
+def _add(widget: Any, keys: str, verb: Callable[[], None]) -> None:
+    gui: Any = QtGui  # qtpy's stubs leave QShortcut out
+    shortcut = gui.QShortcut(gui.QKeySequence(keys), widget)
+    shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+    shortcut.activated.connect(verb)

@@ -1,0 +1,87 @@
+"""What the window remembers, in a file that tests keep to themselves."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_tomodrgn.gui.remembered import recall, remember
+from napari_tomodrgn.gui.settings import Settings, last_folder, recent
+from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.session import Session
+
+
+def _show(session: Session, run: Run) -> None:
+    session.clear_particles()
+    session.source, session.run = run.path, run
+    session.latents = run.latents()
+
+
+@pytest.fixture
+def runs(tiny_run: Path, tmp_path: Path) -> list[Run]:
+    return [Run.open(shutil.copytree(tiny_run, tmp_path / name)) for name in ("a", "b")]
+
+
+def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
+    session = Session()
+    keeper = Settings(session)
+    _show(session, runs[0])
+    session.axes, session.colour = ("z 1", "PC 2"), "tomogram"
+    _show(session, runs[1])
+    session.axes, session.colour = ("PC 1", "UMAP 1"), "z 0"
+    del keeper
+    later = Session()
+    again = Settings(later)
+    _show(later, runs[0])
+    assert (later.axes, later.colour) == (("z 1", "PC 2"), "tomogram")
+    _show(later, runs[1])
+    assert (later.axes, later.colour) == (("PC 1", "UMAP 1"), "z 0")
+    assert again.session is later
+
+
+def test_what_was_opened_is_listed_the_last_first_while_it_is_there(tmp_path: Path) -> None:
+    session = Session()
+    keeper = Settings(session)
+    files = [tmp_path / f"{number}.star" for number in range(10)]
+    for file in files:
+        file.touch()
+        session.source = file
+    session.source = files[5]
+    assert recent() == [files[5], *(files[number] for number in (9, 8, 7, 6, 4, 3, 2))]
+    files[5].unlink()
+    assert recent()[0] == files[9]
+    assert last_folder() == tmp_path
+    assert keeper.session is session
+
+
+@pytest.mark.parametrize("text", ["no json", "3", '[1, {"a": 2}]', "null"])
+def test_a_settings_file_edited_by_hand_hinders_nothing(text: str) -> None:
+    remember("recent", None, text)
+    assert recent() == []
+    assert last_folder() == Path.cwd()
+
+
+def test_the_menu_opens_again_and_the_preset_is_kept(
+    widget: Any, qtbot: Any, tiny_run: Path
+) -> None:
+    from napari_tomodrgn.gui.training_panel import TrainingPanel
+
+    remember("recent", None, f'["{tiny_run}"]')
+    menu = widget.particles.recent.menu()
+    menu.aboutToShow.emit()
+    (entry,) = menu.actions()
+    entry.trigger()
+    qtbot.waitUntil(lambda: widget.session.run is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+    panel = widget.training
+    panel.preset.setCurrentText("Thorough")
+    panel.preset.activated.emit(panel.preset.currentIndex())
+    assert recall("preset", None) == "Thorough"
+    other = TrainingPanel(Session())
+    assert other.preset.currentText() == "Thorough"
+    assert other.config().train.epochs == panel.config().train.epochs
+    other.deleteLater()
+    qtbot.wait(1)
