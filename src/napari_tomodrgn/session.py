@@ -66,6 +66,8 @@ class Decoded:
     point: LatentPoint | None = None  # the free point, where it is none of a particle's
     lowpass: float = 0.0  # Å, of the mesh and of ``filtered``; 0 is none
     filtered: Volume | None = None
+    # Surfaces of where there is more, and less, than in the map of the mean latent; if asked for.
+    difference: tuple[Mesh, Mesh] | None = None
 
     @property
     def shown(self) -> Volume:
@@ -228,7 +230,11 @@ class Session:
     lowpass
         Resolution in Å beyond which volumes are cut; 0 is none.
     style
-        ``surface``, or ``projection`` (maximum intensity).
+        ``surface``, ``projection`` (maximum intensity), or ``difference`` to the mean.
+    layout
+        Of pinned volumes: ``grid``, or ``overlay``.
+    surface_colour
+        ``#rrggbb`` of all surfaces; empty: as particles are coloured.
     stage
         What the canvas shows: ``particle`` (decoded volumes) or ``tomogram``.
     tomogram
@@ -281,6 +287,8 @@ class Session:
     sigma: float = 3.0
     lowpass: float = 0.0
     style: str = "surface"
+    layout: str = "grid"
+    surface_colour: str = ""
     stage: str = "particle"
     tomogram: str = ""
     tomogram_files: dict[str, Path] = field(default_factory=dict)

@@ -103,13 +103,13 @@ def test_sliders_change_the_volume_on_show(
     qtbot.waitUntil(lambda: session.decoded.lowpass == 60.0, timeout=LONG)
     assert session.decoded.shown.data.std() < whole.volume.data.std()
     assert "low-pass 60 Å" in viewer.canvas.overlays.text.text
-    controls.projection.click()
+    controls.choose("projection")
     layer = viewer.layers[PROJECTION_NAME]
     assert not viewer.layers[LAYER_NAME].visible
     voxel = whole.volume.voxel_size_angstrom
     assert tuple(layer.scale) == pytest.approx((voxel,) * 3)
     np.testing.assert_array_equal(layer.data, session.decoded.shown.data)
-    controls.projection.click()
+    controls.choose("surface")
     assert PROJECTION_NAME not in viewer.layers
     assert viewer.layers[LAYER_NAME].visible
 

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
+from napari_tomodrgn.gui.filming import Filming
 from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
@@ -28,6 +29,7 @@ from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.palette import MISSING, colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
+from napari_tomodrgn.gui.saving import Saving
 from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
@@ -61,6 +63,9 @@ class Controller(QObject):
         self.hovering = Hovering(self.session, self)
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
+        self.saving = Saving(self.session, viewer, self)
+        self.filming = Filming(self.session, viewer, self)
+        self.filming.frame_requested.connect(self.exploring.show_frame)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
         self.mapping = Mapping(self.session, self)
         self.settings = Settings(self.session, self)
@@ -77,9 +82,10 @@ class Controller(QObject):
         events.focused.connect(self._leave_point)
         for name in ("point", "sigma", "lowpass"):
             getattr(events, name).connect(self._decode_focused)
-        events.style.connect(self._show_decoded)
+        events.style.connect(self._restyle)
+        self.decoding.queue.busy.connect(self._tell_waiting)
         events.decoded.connect(self._show_decoded)
-        for name in ("colour", "clip", "selections"):
+        for name in ("colour", "clip", "selections", "surface_colour"):
             getattr(events, name).connect(self._show_decoded)
         events.validation.connect(self._show_validation)
 
@@ -108,7 +114,7 @@ class Controller(QObject):
     @property
     def idle(self) -> bool:
         """Whether nothing is being opened, decoded or trained."""
-        queues = (
+        queues: tuple[Any, ...] = (
             self.opening.queue,
             self.preflighting.queue,
             self.following.queue,
@@ -117,6 +123,8 @@ class Controller(QObject):
             self.exploring.queue,
             self.forecasting.queue,
             self.selecting.files,
+            self.saving.errands,
+            self.filming,
             self.extras.files,
             *self.hovering.queues,
         )
@@ -132,6 +140,7 @@ class Controller(QObject):
         self.decoding.cancel()
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
+        self.filming.stop()
         for queue in self.hovering.queues:
             queue.cancel()
         self.forecasting.queue.cancel()
@@ -205,6 +214,24 @@ class Controller(QObject):
                 self.volumes.show_projection(decoded.shown)
             else:
                 self.volumes.hide_projection()
+            if decoded.difference is not None:
+                self.volumes.show_difference(*decoded.difference)
+            elif self.session.style != "difference":
+                self.volumes.hide_difference()
+
+    def _restyle(self, *_: Any) -> None:
+        """Another style: shown at once, except for a difference that is still to be worked out."""
+        self._show_decoded()
+        self._decode_focused()
+
+    def _tell_waiting(self, waits: bool) -> None:
+        """Say in the canvas whose volume is being decoded; the answer replaces the words."""
+        session = self.session
+        name = "the place" if session.point is not None else session.focused
+        if waits:
+            self.volumes.tell(f"{name}  ·  decoding …")
+        elif session.decoded is not None:
+            self.volumes.tell(_caption(session.decoded))
 
     def _show_validation(self, *_: Any) -> None:
         found = self.session.validation
@@ -220,6 +247,8 @@ class Controller(QObject):
         values = colour_column(session)
         if decoded.point is not None and decoded.point.weak:
             return MISSING
+        if session.surface_colour:
+            return session.surface_colour
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
         row = session.latents.index.get_loc(decoded.particle_id)
@@ -248,6 +277,8 @@ def _caption(decoded: Decoded) -> str:
     words = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
     if decoded.lowpass:
         words.append(f"low-pass {decoded.lowpass:g} Å")
+    if decoded.difference is not None:
+        words.append("blue: more, orange: less than the mean")
     if not decoded.complete:
         words.append("preview …")
     return "  ·  ".join(words)

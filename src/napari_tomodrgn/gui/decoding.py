@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.surfaces import contour, lowpassed
+from napari_tomodrgn.gui.surfaces import contour, difference, lowpassed
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run import Run
 
 # Bytes of finished volumes that are kept.
@@ -43,10 +44,25 @@ class Decoders:
 
 @dataclass(frozen=True)
 class Look:
-    """How volumes are to be seen: contour in σ, low-pass in Å (0: none)."""
+    """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against the mean."""
 
     sigma: float
     lowpass: float
+    difference: bool = False
+
+    @classmethod
+    def of(cls, session: Session) -> Look:
+        """How a session wants them."""
+        return cls(session.sigma, session.lowpass, session.style == "difference")
+
+    def is_of(self, decoded: Decoded) -> bool:
+        """Whether a finished volume looks so already."""
+        against_mean = decoded.difference is not None
+        return (decoded.mesh.sigma, decoded.lowpass, against_mean) == (
+            self.sigma,
+            self.lowpass,
+            self.difference,
+        )
 
 
 class Decoding(QObject):
@@ -63,6 +79,7 @@ class Decoding(QObject):
         self.queue.item.connect(self._show)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         self._decoders = Decoders()
+        self._mean: tuple[Any, Volume] | None = None  # of which run and epoch
 
     def request(self, identity: str) -> None:
         """Show this particle, contoured at the session's level, as soon as possible."""
@@ -83,18 +100,18 @@ class Decoding(QObject):
         if run is None:
             return
         key = (str(run.path), session.epoch, name)
-        look = Look(session.sigma, session.lowpass)
+        look = Look.of(session)
         finished = self._finished.get(key)
+        at, table = (run, session.epoch), session.latents
         if finished is None:
             blank = partial(_fresh, None if point else name, session.epoch, point)
-            epoch = session.epoch
-            self.queue.request(lambda: self._steps((run, epoch), z, blank, look))
-        elif (finished.mesh.sigma, finished.lowpass) == (look.sigma, look.lowpass):
+            self.queue.request(lambda: self._steps(at, z, blank, look, table))
+        elif look.is_of(finished):
             self.queue.cancel()
             self._finished.move_to_end(key)
             session.decoded = finished
         else:
-            self.queue.request(lambda: iter([dressed(finished, look)]))
+            self.queue.request(lambda: self._dressed(at, finished, look, table))
 
     def _steps(
         self,
@@ -102,6 +119,7 @@ class Decoding(QObject):
         z: NDArray[np.float32],
         blank: Callable[..., Decoded],
         look: Look,
+        table: pd.DataFrame | None,
     ) -> Iterator[Decoded | None]:
         decoder = self._decoders.of(*at)
         yield None
@@ -110,7 +128,27 @@ class Decoding(QObject):
                 yield None
                 continue
             complete = volume.box_size_px >= decoder.box_size_px
-            yield dressed(blank(volume, complete=complete), look)
+            decoded = blank(volume, complete=complete)
+            if complete and look.difference:
+                yield from self._dressed(at, decoded, look, table)
+            else:
+                yield dressed(decoded, look)
+
+    def _dressed(
+        self, at: tuple[Run, int], decoded: Decoded, look: Look, table: pd.DataFrame | None
+    ) -> Iterator[Decoded | None]:
+        """The map as it is to be seen; the one of the mean latent is decoded where it is needed."""
+        mean = None
+        if look.difference and table is not None:
+            key = (str(at[0].path), at[1])
+            if self._mean is None or self._mean[0] != key:
+                z = latent_matrix(table).mean(axis=0).astype(np.float32)
+                for volume in self._decoders.of(*at).decode_steps(z):
+                    yield None
+                    if volume is not None:
+                        self._mean = (key, volume)
+            mean = self._mean[1] if self._mean is not None else None
+        yield dressed(decoded, look, mean)
 
     def _show(self, decoded: Decoded) -> None:
         run = self.session.run
@@ -134,11 +172,14 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     return latent_matrix(latents)[row].astype(np.float32)
 
 
-def dressed(decoded: Decoded, look: Look) -> Decoded:
-    """The same map, filtered and contoured as it is to be seen."""
+def dressed(decoded: Decoded, look: Look, mean: Volume | None = None) -> Decoded:
+    """The same map, filtered and contoured as it is to be seen, against a mean if one is given."""
     filtered = lowpassed(decoded.volume, look.lowpass)
     mesh = contour(filtered, look.sigma)
-    return replace(decoded, mesh=mesh, lowpass=look.lowpass, filtered=filtered)
+    against = None
+    if mean is not None:
+        against = difference(filtered, lowpassed(mean, look.lowpass), look.sigma)
+    return replace(decoded, mesh=mesh, lowpass=look.lowpass, filtered=filtered, difference=against)
 
 
 def _fresh(
@@ -153,6 +194,6 @@ def _key_of(point: LatentPoint) -> str:
 
 
 def _bytes(decoded: Decoded) -> int:
-    mesh = decoded.mesh
     volumes = decoded.volume.data.nbytes + decoded.shown.data.nbytes
-    return volumes + mesh.vertices.nbytes + mesh.faces.nbytes
+    meshes = [decoded.mesh, *(decoded.difference or ())]
+    return volumes + sum(mesh.vertices.nbytes + mesh.faces.nbytes for mesh in meshes)

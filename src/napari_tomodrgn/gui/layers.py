@@ -25,6 +25,11 @@ from napari_tomodrgn.session import Mesh
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
 PROJECTION_NAME = "decoded, projection"
+MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
+# Told apart by people with colour blindness, on dark and light.
+_DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
+# Of the map behind its difference, and of maps that lie over each other.
+_BEHIND, _OVERLAID = 0.3, 0.55
 _COLOUR = "#9fc3e6"
 _SCALE = (1.0, -1.0, 1.0)
 # A surface without a face cannot be drawn: this one has no extent.
@@ -49,7 +54,9 @@ class VolumeLayers:
         self._layer: Any = None
         self._beside: dict[str, Any] = {}
         self._projection: Any = None
-        self._arranged = 1  # maps that the camera was last set for
+        self._against: dict[str, Any] = {}
+        self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
+        self._layout = "grid"
         self._box = 0.0
         self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
         self._words = ""
@@ -65,7 +72,12 @@ class VolumeLayers:
     @property
     def layers(self) -> list[Any]:
         """All layers of decoded volumes that there are."""
-        ours = [self._layer, self._projection, *self._beside.values()]
+        ours = [
+            self._layer,
+            self._projection,
+            *self._against.values(),
+            *self._beside.values(),
+        ]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
     def leave(self) -> None:
@@ -149,6 +161,44 @@ class VolumeLayers:
         self._projection = None
         self._stay_hidden()
 
+    def show_difference(self, more: Mesh, less: Mesh) -> None:
+        """Show where the decoded map has more and less than the mean, itself faint behind."""
+        for (name, colour), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
+            layer = self._against.get(name)
+            if layer is None or layer not in self.viewer.layers:
+                layer = self._against[name] = self._add_surface(_drawable(mesh), name)
+                _paint(layer, colour)
+            else:
+                layer.data = _drawable(mesh)
+        if self.layer is not None:
+            self.layer.opacity = _BEHIND
+        self._stay_hidden()
+
+    def hide_difference(self) -> None:
+        """Take the difference away."""
+        if self._against and self.layer is not None:
+            self.layer.opacity = 1.0
+        for layer in self._against.values():
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self._against.clear()
+
+    def set_layout(self, layout: str) -> None:
+        """Lay maps out side by side (``grid``), or over each other (``overlay``)."""
+        self._layout = layout
+        for layer in self._beside.values():
+            layer.opacity = _OVERLAID if layout == "overlay" else 1.0
+        self._arrange()
+
+    def show_axes(self, shown: bool) -> None:
+        """Show x, y and z as arrows, or not."""
+        self.viewer.scene.overlays.axes.visible = shown
+
+    def tell(self, words: str) -> None:
+        """Replace the words in the corner."""
+        if self.layer is not None:
+            self._caption(words)
+
     def show_beside(
         self, name: str, mesh: Mesh, box_angstrom: float, colour: str | None = None
     ) -> Any:
@@ -159,6 +209,7 @@ class VolumeLayers:
         if layer is None:
             alone = not any(layer.visible for layer in self.viewer.layers)
             layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
+            layer.opacity = _OVERLAID if self._layout == "overlay" else 1.0
             if self.layer is None:
                 self._set_up_view(self._box, alone=alone)
         else:
@@ -187,22 +238,23 @@ class VolumeLayers:
         self._beside = {name: layer for name, layer in self._beside.items() if layer in there}
 
     def _arrange(self) -> None:
-        """Lay all maps out in a grid in reading order, the decoded one first."""
+        """Lay all maps out in a grid in reading order, the decoded one first, or in one place."""
         layers = list(self._beside.values())
-        count = len(layers) + 1
+        count = 1 if self._layout == "overlay" else len(layers) + 1
         columns = int(np.ceil(np.sqrt(count)))
         rows = -(-count // columns)
         step = _PITCH * self._box
         for place, layer in enumerate(layers, start=1):
-            row, col = divmod(place, columns)
+            row, col = divmod(place, columns) if count > 1 else (0, 0)
             layer.translate = (0.0, -row * step, col * step)
-        if count == self._arranged or self._hidden is not None:
+        if (count, self._layout) == self._arranged or self._hidden is not None:
             return  # the camera is the user's
-        self._arranged = count
+        self._arranged = (count, self._layout)
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
         camera.center = (0.0, -(rows - 1) / 2 * step, (columns - 1) / 2 * step)
         room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
-        camera.zoom = 1.2 * room / max(self._box, 1.0)
+        margin = 1.2 if count == 1 else 1.08
+        camera.zoom = margin * room / max(self._box, 1.0)
 
     def _add_surface(self, data: Any, name: str) -> Any:
         return self.viewer.add_surface(
@@ -232,6 +284,8 @@ class VolumeLayers:
         camera, overlays = viewer.scene.camera, viewer.canvas.overlays
         camera.orientation = ORIENTATION
         overlays.scale_bar.visible = True
+        viewer.dims.axis_labels = ("z", "y", "x")
+        self.show_axes(True)
         overlays.text.position = "top_left"
         overlays.text.font_size = overlays.scale_bar.font_size
         if alone:

@@ -159,6 +159,13 @@ class MainWidget(QWidget):
         latent.path.between_requested.connect(exploring.between_pinned)
         latent.path.forget_requested.connect(exploring.forget_path)
         latent.path.frame_requested.connect(exploring.show_frame)
+        saving, volumes = self.controller.saving, latent.volumes
+        latent.path.movie_requested.connect(self.controller.filming.start)
+        latent.path.maps_requested.connect(saving.save_frames)
+        volumes.map_requested.connect(saving.save_map)
+        volumes.picture_requested.connect(saving.save_picture)
+        volumes.axes_toggled.connect(self.controller.volumes.show_axes)
+        volumes.release_requested.connect(self.controller.pinning.release_all)
 
     def _connect_tomogram(self) -> None:
         cell, panel = self.controller.cell, self.tomogram

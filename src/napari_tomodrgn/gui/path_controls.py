@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter
-from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui import icons
 from napari_tomodrgn.gui.chart import ChartColours
@@ -31,8 +31,8 @@ class PathControls(QWidget):
     between_requested = Signal()
     through_requested = Signal()
     draw_requested = Signal()
-    movie_requested = Signal()
-    maps_requested = Signal()
+    movie_requested = Signal(str)  # file
+    maps_requested = Signal(str)  # folder
     forget_requested = Signal()
     frame_requested = Signal(int)
 
@@ -146,8 +146,8 @@ class PathControls(QWidget):
         self._entry("Draw one in the scatter (D)", self.draw_requested.emit)
         menu.addSeparator()
         for words, verb in (
-            ("Save a movie…", self.movie_requested.emit),
-            ("Save the maps of all frames…", self.maps_requested.emit),
+            ("Save a movie…", self._ask_for_movie),
+            ("Save the maps of all frames…", self._ask_for_folder),
             ("Take the path away", self.forget_requested.emit),
         ):
             self._entry(words, verb).setEnabled(path is not None)
@@ -157,6 +157,18 @@ class PathControls(QWidget):
         action.setToolTip(tip)
         action.triggered.connect(lambda _checked=False: verb())
         return action
+
+    def _ask_for_movie(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Movie of the path", "path.gif", "Movies (*.gif *.mp4)"
+        )
+        if name:
+            self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
+
+    def _ask_for_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Folder for the maps of all frames")
+        if name:
+            self.maps_requested.emit(name)
 
     def _toggle(self, on: bool) -> None:
         self._draw_icons()

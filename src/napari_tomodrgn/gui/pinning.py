@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.decoding import Decoders, Look, dressed, latent_of
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.palette import colour_column, colours_of, hexadecimal
+from napari_tomodrgn.gui.palette import CATEGORIES, colour_column, colours_of, hexadecimal
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, Session
 
@@ -36,9 +36,10 @@ class Pinning(QObject):
         self.queue.failed.connect(self._failed)
         self._decoders = Decoders()
         self._maps: dict[tuple[str, int, str], Decoded] = {}
+        session.events.layout.connect(self._lay_out)
         for name in ("pinned", "sigma", "lowpass"):
             getattr(session.events, name).connect(self.refresh)
-        for name in ("colour", "clip", "selections"):
+        for name in ("colour", "clip", "selections", "surface_colour", "layout"):
             getattr(session.events, name).connect(self._paint)
 
     def toggle(self, identity: str) -> None:
@@ -102,10 +103,22 @@ class Pinning(QObject):
             if _layer_name(key[2]) in self._volumes.beside:
                 colour = self._colour_of(key[2])
                 box = box_angstrom(decoded.volume)
-            self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, colour)
+                self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, colour)
+
+    def _lay_out(self, layout: str) -> None:
+        self._volumes.set_layout(layout)
+
+    def release_all(self) -> None:
+        """Let all pinned particles go."""
+        self.session.pinned = ()
 
     def _colour_of(self, identity: str) -> str | None:
-        table, values = self.session.latents, colour_column(self.session)
+        session = self.session
+        if session.surface_colour:
+            return session.surface_colour
+        table, values = session.latents, colour_column(session)
+        if values is None and session.layout == "overlay" and identity in session.pinned:
+            return CATEGORIES[session.pinned.index(identity)]  # told apart where they overlap
         if table is None or values is None or identity not in table.index:
             return None
         place: Any = table.index.get_loc(identity)

@@ -5,17 +5,15 @@ Files are written in a thread: a run may lie on a slow disk.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.errands import Errands
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import CATEGORIES
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -40,11 +38,9 @@ class Selecting(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        # Requests that wait replace each other, so the work itself is in a list of its own.
-        self.files = LatestWins(self)
-        self.files.item.connect(self._take_results)
-        self._pending: deque[Callable[[], Kept | str]] = deque()
-        self._results: deque[Kept | str | Exception] = deque()
+        self.files = Errands(self)
+        self.files.done.connect(self._take_result)
+        self.files.failed.connect(self._failed)
         self._promised: dict[str, str] = {}
         self._past: list[frozenset[str]] = []
         self._future: list[frozenset[str]] = []
@@ -128,7 +124,7 @@ class Selecting(QObject):
             words = f"{len(new.particles):,} particles kept as {new.name!r} in {run.path.name}."
             return Kept(words, run.path, name, new)
 
-        self._write(work)
+        self.files.add(work)
 
     def show(self, name: str) -> None:
         """Make a named selection the selection at hand."""
@@ -148,7 +144,7 @@ class Selecting(QObject):
             delete_selection(run.path, name)
             return Kept(f"Selection {name!r} deleted.", run.path, name, None)
 
-        self._write(work)
+        self.files.add(work)
 
     def export(self, path: str | Path) -> None:
         """Write the selected particles as a star file that the same programs read."""
@@ -163,31 +159,16 @@ class Selecting(QObject):
             written = write_subset(particles.select(sorted(chosen)), path)
             return f"{len(chosen):,} particles written to {written}."
 
-        self._write(work)
+        self.files.add(work)
 
-    def _write(self, work: Callable[[], Kept | str]) -> None:
-        self._pending.append(work)
-        self.files.request(self._work_off)
+    def _take_result(self, result: Kept | str) -> None:
+        if isinstance(result, str):
+            self.session.say(result)
+        else:
+            self._take_kept(result)
 
-    def _work_off(self) -> Iterator[bool]:
-        """Do all that waits. Items of a replaced request are dropped, so results are listed."""
-        while self._pending:
-            try:
-                self._results.append(self._pending.popleft()())
-            except Exception as error:  # noqa: BLE001 the next piece of work must still be done
-                self._results.append(error)
-        yield True
-
-    def _take_results(self, *_: Any) -> None:
-        session = self.session
-        while self._results:
-            result = self._results.popleft()
-            if isinstance(result, Exception):
-                session.say(sentence(result, "writing a selection"), "error")
-            elif isinstance(result, str):
-                session.say(result)
-            else:
-                self._take_kept(result)
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "writing a selection"), "error")
 
     def _take_kept(self, kept: Kept) -> None:
         session = self.session

@@ -45,3 +45,13 @@ def contour(volume: Volume, sigma: float = 3.0) -> Mesh:
     centre = np.array(volume.data.shape) // 2
     angstrom = (vertices - centre) * volume.voxel_size_angstrom
     return Mesh(angstrom.astype(np.float32), faces.astype(np.int32), level, sigma)
+
+
+def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Mesh, Mesh]:
+    """Surfaces of where a map has more density than another, and where less.
+
+    Both stand at ``sigma`` standard deviations of the difference.
+    """
+    more = volume.data - mean.data
+    found = [Volume(sign * more, volume.voxel_size_angstrom) for sign in (1, -1)]
+    return contour(found[0], sigma), contour(found[1], sigma)

@@ -1,12 +1,20 @@
-"""One row under the scatter: contour, low-pass, surface or projection."""
+"""One row under the scatter: contour, low-pass, how volumes are shown, saving them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from qtpy import QtGui
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QToolButton, QWidget
 
+from napari_tomodrgn.gui import icons
+from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.folding import tight_row
+from napari_tomodrgn.gui.palette import PLAIN
+from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)
@@ -14,27 +22,48 @@ _STEPS_PER_SIGMA = 10
 # Å per step of the low-pass slider; its left end is "off".
 _LOWPASS_STEP = 1.0
 _LOWPASS_LARGEST = 60
+_STYLES = {
+    "surface": ("Surface", "The contour at so many standard deviations above solvent"),
+    "projection": (
+        "Projection",
+        "Maximum intensity along the line of sight, no contour needed",
+    ),
+    "difference": (
+        "Difference to the mean",
+        "Where there is more (blue) and less (orange) than in the map decoded at the mean of all "
+        "latents, at so many standard deviations of the difference",
+    ),
+}
+_LAYOUTS = {
+    "grid": ("Pinned volumes side by side", ""),
+    "overlay": ("Pinned volumes over each other", "All at the same place, translucent"),
+}
 
 
 class VolumeControls(QWidget):
-    """Sliders that all volumes on show follow."""
+    """Sliders and menus that all volumes on show follow."""
+
+    map_requested = Signal(str)  # file
+    picture_requested = Signal(str)  # file
+    axes_toggled = Signal(bool)
+    release_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.sigma = _slider("Contour of the surfaces in standard deviations above solvent")
+        self.sigma = _slider("Contour of the surfaces in standard deviations (σ) above solvent")
         self.sigma.setRange(*(round(limit * _STEPS_PER_SIGMA) for limit in _SIGMA))
-        self.lowpass = _slider("Cut detail finer than this resolution; left end: nothing is cut")
+        self.lowpass = _slider("Cut detail finer than this resolution in Å; left end: nothing")
         self.lowpass.setRange(0, _LOWPASS_LARGEST)
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 4)
-        self.projection = QToolButton()
-        self.projection.setText("Projection")
-        self.projection.setCheckable(True)
-        self.projection.setToolTip("Maximum intensity along the line of sight, no contour needed")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.actions_by_name: dict[str, Any] = {}
+        self.look = self._menu_button("Surface, projection or difference; colour; layout of pins")
+        self.save = self._menu_button("Save the map, or the picture")
+        self._fill_look()
+        self._fill_save()
+        row = tight_row(self)
         for widget in (
             QLabel("Contour"),
             self.sigma,
@@ -42,7 +71,8 @@ class VolumeControls(QWidget):
             QLabel("Low-pass"),
             self.lowpass,
             self.lowpass_words,
-            self.projection,
+            self.look,
+            self.save,
         ):
             row.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
         # A large map takes a while to contour: one request for a burst of slider steps.
@@ -52,10 +82,14 @@ class VolumeControls(QWidget):
         self._settled.timeout.connect(self._apply)
         self.sigma.valueChanged.connect(self._moved)
         self.lowpass.valueChanged.connect(self._moved)
-        self.projection.toggled.connect(self._toggle)
-        for name in ("sigma", "lowpass", "style", "particles", "decoded"):
+        for name in ("sigma", "lowpass", "style", "layout", "particles", "decoded", "pinned"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Draw the icons in the colour of the theme's text."""
+        self.look.setIcon(icons.icon("eye", theme.text))
+        self.save.setIcon(icons.icon("save", theme.text))
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
@@ -65,10 +99,83 @@ class VolumeControls(QWidget):
             with QSignalBlocker(self.sigma), QSignalBlocker(self.lowpass):
                 self.sigma.setValue(round(session.sigma * _STEPS_PER_SIGMA))
                 self.lowpass.setValue(round(session.lowpass / _LOWPASS_STEP))
-        with QSignalBlocker(self.projection):
-            self.projection.setChecked(session.style == "projection")
-        self.sigma.setEnabled(session.style == "surface")
+        for name in (session.style, session.layout):
+            self.actions_by_name[name].setChecked(True)
+        self.actions_by_name["release"].setEnabled(bool(session.pinned))
+        self.sigma.setEnabled(session.style != "projection")
         self._tell()
+
+    def choose(self, name: str) -> None:
+        """Do what an entry of the menus does, by its short name."""
+        self.actions_by_name[name].trigger()
+
+    def _menu_button(self, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(icons.SIZE)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        button.setMenu(menu)
+        return button
+
+    def _fill_look(self) -> None:
+        menu: Any = self.look.menu()
+        gui: Any = QtGui  # qtpy's stubs leave QActionGroup out
+        for choices, field in ((_STYLES, "style"), (_LAYOUTS, "layout")):
+            group = gui.QActionGroup(self)
+            for name, (words, tip) in choices.items():
+                action = self._entry(menu, name, words, tip, self._setter(field, name))
+                action.setCheckable(True)
+                group.addAction(action)
+            menu.addSeparator()
+        self._entry(menu, "release", "Let all pinned volumes go", "", self.release_requested.emit)
+        menu.addSeparator()
+        self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_colour)
+        self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_colour)
+        axes = self._entry(menu, "axes", "Axes", "Directions of x, y and z", lambda: None)
+        axes.setCheckable(True)
+        axes.setChecked(True)
+        axes.toggled.connect(self.axes_toggled)
+
+    def _fill_save(self) -> None:
+        menu = self.save.menu()
+        tip = "Filtered as it is shown, voxel size in the header"
+        self._entry(menu, "map", "The map on show (MRC)…", tip, self._ask_for_map)
+        tip = "The canvas at twice its size on the screen"
+        self._entry(menu, "picture", "The picture (PNG)…", tip, self._ask_for_picture)
+
+    def _entry(self, menu: Any, name: str, words: str, tip: str, verb: Callable[[], None]) -> Any:
+        action = menu.addAction(words)
+        action.setToolTip(tip or words)
+        action.triggered.connect(lambda _checked=False: verb())
+        self.actions_by_name[name] = action
+        return action
+
+    def _setter(self, field: str, name: str) -> Callable[[], None]:
+        return lambda: setattr(self._session, field, name)
+
+    def _clear_colour(self) -> None:
+        self._session.surface_colour = ""
+
+    def _ask_for_colour(self) -> None:
+        start = QColor(self._session.surface_colour or PLAIN)
+        chosen = QColorDialog.getColor(start, self, "Colour of all surfaces")
+        if chosen.isValid():
+            self._session.surface_colour = chosen.name()
+
+    def _ask_for_map(self) -> None:
+        self._ask("Save the map", "map.mrc", "Maps (*.mrc)", self.map_requested)
+
+    def _ask_for_picture(self) -> None:
+        self._ask("Save the picture", "volume.png", "Pictures (*.png)", self.picture_requested)
+
+    def _ask(self, title: str, proposed: str, kind: str, signal: Any) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, title, proposed, kind)
+        ending = proposed[proposed.index(".") :]
+        if name:
+            signal.emit(name if name.endswith(ending) else name + ending)
 
     def _moved(self, _value: int) -> None:
         self._tell()
@@ -77,9 +184,6 @@ class VolumeControls(QWidget):
     def _apply(self) -> None:
         self._session.sigma = self.sigma.value() / _STEPS_PER_SIGMA
         self._session.lowpass = self.lowpass.value() * _LOWPASS_STEP
-
-    def _toggle(self, on: bool) -> None:
-        self._session.style = "projection" if on else "surface"
 
     def _tell(self) -> None:
         self.sigma_words.setText(f"{self.sigma.value() / _STEPS_PER_SIGMA:.1f} σ")

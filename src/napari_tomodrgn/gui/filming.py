@@ -1,0 +1,128 @@
+"""A movie of a path: every frame is decoded in full, drawn by the viewer and kept as a picture."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer
+
+from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.gui.errands import Errands
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.session import LatentPath, Session
+
+Picture = NDArray[np.uint8]
+
+FRAMES_PER_SECOND = 8
+# Packages through which imageio encodes MP4; it reads and writes GIF by itself.
+_ENCODERS = {"imageio_ffmpeg": "FFMPEG", "av": "pyav"}
+
+
+def mp4_plugin() -> str | None:
+    """imageio's name of what can encode MP4 here, None if nothing can."""
+    return next((plugin for package, plugin in _ENCODERS.items() if find_spec(package)), None)
+
+
+class Filming(QObject):
+    """Goes along the path of a session, a picture at each frame, then writes the movie."""
+
+    frame_requested = Signal(int)
+
+    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session, self._viewer = session, viewer
+        self.errands = Errands(self)
+        self.errands.done.connect(session.say)
+        self.errands.failed.connect(self._failed)
+        self._path: LatentPath | None = None
+        self._target = Path()
+        self._pictures: list[Picture] = []
+        for name in ("decoded", "path"):
+            getattr(session.events, name).connect(self._look)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a movie is being made."""
+        return self._path is not None or self.errands.is_busy
+
+    def start(self, target: str | Path) -> None:
+        """Film the path to and fro, as GIF or MP4 by the name's ending."""
+        session, path = self.session, self.session.path
+        if path is None:
+            session.say("Make a path first: a movie goes along it.", "warning")
+        elif Path(target).suffix.lower() == ".mp4" and mp4_plugin() is None:
+            session.say(
+                "MP4 needs an encoder that is not installed (pip install imageio-ffmpeg); "
+                "a name that ends in .gif works without.",
+                "warning",
+            )
+        elif self._path is None:
+            self._path, self._target, self._pictures = path, Path(target), []
+            self.frame_requested.emit(0)
+            self._look()
+
+    def stop(self) -> None:
+        """Forget the movie that is being made."""
+        self._path, self._pictures = None, []
+
+    def _look(self, *_: Any) -> None:
+        """Take the picture once the volume of the frame is there in full."""
+        path, session = self._path, self.session
+        if path is None:
+            return
+        if session.path is not path:
+            self.stop()
+            session.say("The path was changed: no movie was made.", "warning")
+            return
+        shown, wanted = session.decoded, path.points[len(self._pictures)]
+        if shown is not None and shown.complete and shown.point == wanted:
+            # After all who show the volume have heard of it.
+            QTimer.singleShot(0, self._take)
+
+    def _take(self) -> None:
+        path = self._path
+        if path is None:
+            return
+        picture = self._viewer.screenshot(canvas_only=True, flash=False)
+        height, width = (size - size % 2 for size in picture.shape[:2])  # encoders want even sizes
+        self._pictures.append(np.ascontiguousarray(picture[:height, :width, :3]))
+        done, count = len(self._pictures), len(path.points)
+        if done < count:
+            self.session.say(f"Filming: frame {done} of {count} …")
+            self.frame_requested.emit(done)
+            self._look()
+            return
+        pictures, target = self._pictures, self._target
+        self.stop()
+        self.errands.add(lambda: write_movie(target, pictures))
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "writing a movie"), "error")
+
+
+def write_movie(target: Path, pictures: list[Picture]) -> str:
+    """Write pictures of one size to and fro; a sentence about what was written."""
+    import imageio.v3 as iio
+
+    there_and_back = [*pictures, *pictures[-2:0:-1]]
+    with written_atomically(target) as temporary:
+        if target.suffix.lower() == ".mp4":
+            plugin = mp4_plugin() or ""
+            options: dict[str, Any] = {"codec": "libx264"} if plugin == "pyav" else {}
+            iio.imwrite(temporary, there_and_back, plugin=plugin, fps=FRAMES_PER_SECOND, **options)
+        else:
+            iio.imwrite(
+                temporary,
+                there_and_back,
+                extension=".gif",
+                duration=round(1000 / FRAMES_PER_SECOND),
+                loop=0,
+            )
+    height, width = pictures[0].shape[:2]
+    seconds = len(there_and_back) / FRAMES_PER_SECOND
+    return f"{target.name} written: {width} × {height} pixels, {seconds:.0f} s."

@@ -1,0 +1,92 @@
+"""What is on show, as files: the map, the picture, the maps of all frames of a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.files import write_text
+from napari_tomodrgn.gui.decoding import Decoders
+from napari_tomodrgn.gui.errands import Errands
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.surfaces import lowpassed
+from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.session import LatentPath
+
+
+class Saving(QObject):
+    """Verbs that write files; the session tells when they are there."""
+
+    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session, self._viewer = session, viewer
+        self.errands = Errands(self, computes=True)
+        self.errands.done.connect(session.say)
+        self.errands.failed.connect(self._failed)
+        self._decoders = Decoders()
+
+    def save_map(self, path: str | Path) -> None:
+        """Write the map on show, filtered as it is shown, with its voxel size."""
+        from napari_tomodrgn.data.volume import write_volume
+
+        decoded = self.session.decoded
+        if decoded is None:
+            self.session.say("There is no map on show yet: click a particle first.", "warning")
+            return
+        volume, lowpass = decoded.shown, decoded.lowpass
+        cut = f", low-pass {lowpass:g} Å" if lowpass else ""
+
+        def work() -> str:
+            write_volume(path, volume)
+            box, voxel = volume.box_size_px, volume.voxel_size_angstrom
+            return f"{Path(path).name} written: {box} voxels of {voxel:.3f} Å{cut}."
+
+        self.errands.add(work)
+
+    def save_picture(self, path: str | Path, scale: float = 2.0) -> None:
+        """Write the canvas as a PNG of twice its size on the screen."""
+        import imageio.v3 as iio
+
+        picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
+
+        def work() -> str:
+            iio.imwrite(path, picture, extension=".png")
+            height, width = picture.shape[:2]
+            return f"{Path(path).name} written: {width} × {height} pixels."
+
+        self.errands.add(work)
+
+    def save_frames(self, folder: str | Path) -> None:
+        """Write the map of every frame of the path, and a table of their latents and support."""
+        session = self.session
+        run, path = session.run, session.path
+        if run is None or path is None:
+            session.say("Make a path first: its frames are what is saved.", "warning")
+            return
+        epoch, lowpass = session.epoch, session.lowpass
+        session.say(f"Writing {len(path.points)} maps to {folder} …")
+        self.errands.add(lambda: self._write_frames((run, epoch), path, Path(folder), lowpass))
+
+    def _write_frames(
+        self, at: tuple[Run, int], path: LatentPath, folder: Path, lowpass: float
+    ) -> str:
+        from napari_tomodrgn.data.volume import write_volume
+
+        decoder = self._decoders.of(*at)
+        dimensions = len(path.points[0].z)
+        rows = [",".join(["frame", "near", *(f"z_{axis}" for axis in range(dimensions))])]
+        for number, point in enumerate(path.points, start=1):
+            volume = decoder.decode(np.array(point.z, np.float32))
+            write_volume(folder / f"frame_{number:03d}.mrc", lowpassed(volume, lowpass))
+            rows.append(",".join([str(number), str(point.near), *map(repr, point.z)]))
+        write_text(folder / "frames.csv", "\n".join(rows) + "\n")
+        return f"{len(path.points)} maps and frames.csv written to {folder}."
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "writing a file"), "error")

@@ -1,0 +1,198 @@
+"""Volumes: difference, layouts, colours, busy mark, files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import mrcfile
+import numpy as np
+import pytest
+
+from napari_tomodrgn.data.volume import Volume, read_volume
+from napari_tomodrgn.gui import filming
+from napari_tomodrgn.gui.errands import Errands
+from napari_tomodrgn.gui.layers import LAYER_NAME, LESS_NAME, MORE_NAME
+from napari_tomodrgn.gui.surfaces import difference
+from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix
+
+LONG = 60_000
+
+
+def _idle(widget: Any, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def _blob(x: float, height: float) -> np.ndarray:
+    axis = np.arange(24.0) - 12
+    return height * np.exp(
+        -(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + (axis - x) ** 2) / 8
+    )
+
+
+def test_a_difference_stands_where_density_came_and_went() -> None:
+    mean = Volume((_blob(0, 2.0) + _blob(-6, 1.0)).astype(np.float32), 4.0)
+    one = Volume((_blob(0, 2.0) + _blob(6, 1.0)).astype(np.float32), 4.0)
+    more, less = difference(one, mean, 3.0)
+    assert more.vertices[:, 2].mean() == pytest.approx(24.0, abs=1.0)  # 6 voxels of 4 Å along x
+    assert less.vertices[:, 2].mean() == pytest.approx(-24.0, abs=1.0)
+    assert not len(difference(mean, mean, 3.0)[0].faces)
+
+
+def test_the_difference_is_to_the_map_of_the_mean_latent(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, controls = opened(tiny_run), widget.latent.volumes
+    controls.choose("difference")
+    _idle(widget, qtbot)
+    z = latent_matrix(session.latents).mean(axis=0).astype(np.float32)
+    mean = session.run.decoder().decode(z)
+    more, _ = difference(session.decoded.shown, mean, session.sigma)
+    np.testing.assert_allclose(session.decoded.difference[0].vertices, more.vertices, atol=1e-3)
+    assert MORE_NAME in viewer.layers and LESS_NAME in viewer.layers
+    assert viewer.layers[LAYER_NAME].opacity < 0.5
+    assert "less than the mean" in viewer.canvas.overlays.text.text
+    session.focused = next(str(n) for n in session.latents.index if n != session.focused)
+    _idle(widget, qtbot)
+    assert session.decoded.difference is not None
+    controls.choose("surface")
+    _idle(widget, qtbot)
+    assert session.decoded.difference is None
+    assert MORE_NAME not in viewer.layers
+    assert viewer.layers[LAYER_NAME].opacity == 1.0
+
+
+def test_nine_pins_in_a_grid_or_over_each_other(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, controls = opened(tiny_run), widget.latent.volumes
+    names = [str(name) for name in session.latents.index[:10]]
+    for name in names:
+        widget.latent.pin_requested.emit(name)
+    _idle(widget, qtbot)
+    assert len(session.pinned) == 9, "the tenth is refused"
+    assert "9 volumes" in session.message.text
+    layers = [viewer.layers[f"pinned {name}"] for name in names[:9]]
+    assert len({tuple(layer.translate) for layer in layers}) == 9
+    controls.choose("overlay")
+    assert {tuple(layer.translate) for layer in layers} == {(0.0, 0.0, 0.0)}
+    assert all(layer.opacity < 1 for layer in layers)
+    assert len({layer.colormap.name for layer in layers}) == 9, "told apart"
+    session.surface_colour = "#ff0000"
+    assert {layer.colormap.name for layer in [*layers, viewer.layers[LAYER_NAME]]} == {
+        "surface #ff0000"
+    }
+    controls.choose("by particle")
+    assert viewer.layers[LAYER_NAME].colormap.name != "surface #ff0000"
+    controls.choose("release")
+    assert not any(layer.name.startswith("pinned") for layer in viewer.layers)
+
+
+def test_axes_can_be_hidden_and_a_wait_is_told(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = opened(tiny_run)
+    assert viewer.scene.overlays.axes.visible
+    assert viewer.canvas.overlays.scale_bar.visible
+    assert viewer.dims.axis_labels == ("z", "y", "x")
+    widget.latent.volumes.choose("axes")
+    assert not viewer.scene.overlays.axes.visible
+    other = next(str(n) for n in session.latents.index if n != session.focused)
+    session.focused = other
+    assert viewer.canvas.overlays.text.text == f"{other}  ·  decoding …"
+    _idle(widget, qtbot)
+    assert viewer.canvas.overlays.text.text.startswith(f"{other}  ·  epoch")
+
+
+def test_map_and_picture_are_saved_as_they_are_shown(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    session, controls = opened(tiny_run), widget.latent.volumes
+    session.lowpass = 40.0
+    qtbot.waitUntil(lambda: session.decoded.lowpass == 40.0, timeout=LONG)
+    controls.map_requested.emit(str(tmp_path / "map.mrc"))
+    controls.picture_requested.emit(str(tmp_path / "picture.png"))
+    _idle(widget, qtbot)
+    written = read_volume(tmp_path / "map.mrc")
+    np.testing.assert_array_equal(written.data, session.decoded.shown.data)
+    with mrcfile.open(tmp_path / "map.mrc") as file:
+        voxel = session.decoded.volume.voxel_size_angstrom
+        assert float(file.voxel_size.x) == pytest.approx(voxel, rel=1e-5)
+    picture = iio.imread(tmp_path / "picture.png")
+    assert picture[..., :3].max() > 100
+    controls.map_requested.emit(str(tmp_path / "map.mrc" / "under-a-file.mrc"))
+    _idle(widget, qtbot)
+    assert session.message.severity == "error"
+
+
+def _short_path(session: Any) -> LatentPath:
+    z = latent_matrix(session.latents)
+    ends = (z[0], (z[0] + z[1]) / 2, z[1])
+    return LatentPath("a → b", tuple(LatentPoint(tuple(map(float, one)), 5) for one in ends))
+
+
+def test_a_path_becomes_a_movie_and_maps(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    session, path = opened(tiny_run), widget.latent.path
+    path.movie_requested.emit(str(tmp_path / "none.gif"))
+    assert "Make a path first" in session.message.text
+    session.path = _short_path(session)
+    path.movie_requested.emit(str(tmp_path / "path.gif"))
+    qtbot.waitUntil((tmp_path / "path.gif").exists, timeout=LONG)
+    _idle(widget, qtbot)
+    frames = iio.imread(tmp_path / "path.gif")
+    assert len(frames) == 4, "there, and back without the ends"
+    assert (frames[0] != frames[2]).any(), "the volume changes on the way"
+    path.maps_requested.emit(str(tmp_path / "maps"))
+    _idle(widget, qtbot)
+    written = sorted(one.name for one in (tmp_path / "maps").iterdir())
+    assert written == ["frame_001.mrc", "frame_002.mrc", "frame_003.mrc", "frames.csv"]
+    z = np.array(session.path.points[2].z, np.float32)
+    expected = session.run.decoder().decode(z)
+    last = read_volume(tmp_path / "maps" / "frame_003.mrc")
+    np.testing.assert_allclose(last.data, expected.data, atol=1e-5)
+    table = np.loadtxt(tmp_path / "maps" / "frames.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(table[2, 2:], z, rtol=1e-6)
+
+
+def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_movie(
+    widget: Any,
+    opened: Callable[[Path], Any],
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, maker = opened(tiny_run), widget.controller.filming
+    session.path = _short_path(session)
+    monkeypatch.setattr(filming, "_ENCODERS", {"no_such_package": "x"})
+    maker.start(tmp_path / "path.mp4")
+    assert "imageio-ffmpeg" in session.message.text
+    assert not maker.is_busy
+    maker.start(tmp_path / "path.gif")
+    session.path = None
+    assert not maker.is_busy
+    assert "no movie" in session.message.text
+
+
+def test_errands_are_all_done_in_order_and_a_failure_stops_none(qtbot: Any) -> None:
+    errands = Errands()
+    done: list[object] = []
+    failed: list[Exception] = []
+    errands.done.connect(done.append)
+    errands.failed.connect(failed.append)
+
+    def slow(value: int) -> int:
+        time.sleep(0.02)
+        if value == 2:
+            raise OSError("disk full")
+        return value
+
+    for value in range(5):
+        errands.add(lambda value=value: slow(value))
+    qtbot.waitUntil(lambda: not errands.is_busy, timeout=5000)
+    assert done == [0, 1, 3, 4]
+    assert [str(error) for error in failed] == ["disk full"]
