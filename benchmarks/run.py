@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 NAMES = [
     "reading",
     "star_parse",
+    "fuzz",
     "simulate",
     "training",
     "decoding",

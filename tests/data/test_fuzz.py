@@ -1,60 +1,67 @@
-"""Files with random damage: read, or refused in one sentence; nothing else."""
+"""Files with damage that hypothesis draws: read, or refused in one sentence; nothing else.
+
+A few of the cases of `benchmarks/fuzz.py`, which draws thousands in every dialect.
+"""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from damage import EDITS, HEADERS, STARS, edited, put_to_use, with_header
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from napari_tomodrgn.data.checks import check_stacks, inspect_particles, summary
-from napari_tomodrgn.data.dialects import read_particles, write_subset
-from napari_tomodrgn.errors import BadInputError
-
-SCRAPS = (
-    *(b"nan", b"-1", b"0", b"1e400", b"1e308", b"inf", b"<NA>", b"99999999999999999999"),
-    *(b'"', b"'", b"#", b";", b"@", b"[", b"]", b",", b"-", b"/", b"..", b"", b" ", b"\t", b"\n"),
-    *(b"data_", b"loop_", b"_rln", b"\xff", b"\0"),
+QUICK = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 
-def _damaged(content: bytes, dice: random.Random, reach: int) -> bytes:
-    damaged = bytearray(content)
-    for _ in range(dice.choice((1, 1, 2, 5))):
-        at = dice.randrange(min(reach, len(damaged)) + 1)
-        kind = dice.randrange(5)
-        if kind == 0:
-            damaged[at : at + dice.randrange(8)] = dice.choice(SCRAPS)
-        elif kind == 1:
-            damaged[at : at + 1] = bytes([dice.randrange(256)])
-        elif kind == 2:
-            del damaged[at:]
-        elif kind == 3:
-            del damaged[at : at + dice.randrange(200)]
-        else:
-            words = bytes(damaged).split(b"  ")
-            words[dice.randrange(len(words))] = dice.choice(SCRAPS)
-            damaged = bytearray(b"  ".join(words))
-    return bytes(damaged)
+def try_with(path: Path, content: bytes, star: Path) -> None:
+    """Use a set with one of its files changed, and change it back."""
+    before = path.read_bytes()
+    path.write_bytes(content)
+    try:
+        put_to_use(star, star.parent / "out")
+    finally:
+        path.write_bytes(before)
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", ["warptools", "warp"])
-def test_damage_is_refused_or_harmless(kind: str, seed: int, warptools_set, image_series) -> None:
-    files = warptools_set if kind == "warptools" else image_series
+@pytest.fixture(params=["warptools", "warp"])
+def files(request: pytest.FixtureRequest, warptools_set, image_series) -> object:
+    return warptools_set if request.param == "warptools" else image_series
+
+
+@QUICK
+@given(edits=EDITS, which=st.integers(0, 2))
+def test_damaged_stars(files, edits, which: int) -> None:
     stars = [path for path in (files.star, files.particles, files.tomograms) if path]
-    dice = random.Random(seed)
-    for _ in range(40):
-        path = dice.choice([*stars, *stars, files.stacks[-1]])
-        content = path.read_bytes()
-        path.write_bytes(_damaged(content, dice, 10**6 if path.suffix == ".star" else 260))
-        try:
-            particles = read_particles(files.star)
-            check_stacks(particles)
-            summary(particles, inspect_particles(particles))
-            again = read_particles(write_subset(particles, files.star.with_name("out.star")))
-            assert again.ids == particles.ids
-        except BadInputError as error:
-            assert "\n" not in str(error)
-            assert str(error)
-        finally:
-            path.write_bytes(content)
+    path = stars[which % len(stars)]
+    try_with(path, edited(path.read_bytes(), edits), files.star)
+
+
+@QUICK
+@given(text=STARS)
+def test_stars_from_nothing(image_series, text: bytes) -> None:
+    try_with(image_series.star, text, image_series.star)
+
+
+@QUICK
+@given(fields=HEADERS, cut=st.sampled_from((1.0, 1.0, 0.999, 0.5, 0.0)))
+def test_damaged_headers(files, fields, cut: float) -> None:
+    stack = files.stacks[-1]
+    try_with(stack, with_header(stack.read_bytes(), fields, cut), files.star)
+
+
+def test_a_header_that_says_too_much_is_not_believed(files, mrc: Callable[..., bytes]) -> None:
+    """A thousand sections in a file of a few: refused before any memory is taken."""
+    stack = files.stacks[0]
+    assert len(put_to_use(files.star, files.star.parent / "out")) == 3 + (len(files.stacks) > 1)
+    content = with_header(stack.read_bytes(), [(2, 1 << 23)], 1.0)
+    stack.write_bytes(content)
+    assert put_to_use(files.star, files.star.parent / "out").code == "truncated-stack"
