@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from napari_tomodrgn.data.checks import check_stacks
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.errors import BadInputError
 
@@ -73,3 +77,22 @@ def test_some_missing(tmp_path: Path) -> None:
     _touch(tmp_path, NAMES[0])
     with pytest.raises(BadInputError, match=r"b/1\.mrcs was not found \(1 of 2 files"):
         locate_images(NAMES, tmp_path / "x.star", None)
+
+
+def test_a_set_without_its_images_still_has_places_and_doses(
+    simulated: Path, tmp_path: Path
+) -> None:
+    """As after a run was copied from the cluster to a laptop."""
+    source = simulated / "warptools"
+    for star in source.glob("*.star"):
+        shutil.copy(star, tmp_path)
+    star = tmp_path / "particles_optimisation_set.star"
+    with pytest.raises(BadInputError, match="was not found"):
+        read_particles(star)
+    without = read_particles(star, images_needed=False)
+    whole = read_particles(source / star.name)
+    pd.testing.assert_frame_equal(without.particles, whole.particles)
+    columns = [name for name in whole.images.columns if name != "stack"]
+    pd.testing.assert_frame_equal(without.images[columns], whole.images[columns])
+    with pytest.raises(BadInputError, match="cannot be read"):
+        check_stacks(without)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui import launch, sample_data
+from napari_tomodrgn.gui.reader import open_dock
+from napari_tomodrgn.gui.sample_data import packaged_run
 
 
 def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -79,6 +82,37 @@ def test_the_sample_opens_in_the_dock(
     assert len(widget.session.particles) == 4
     assert [layer.name for layer in viewer.layers] == ["truth 80S", "truth 60S"]
     assert not any(layer.visible for layer in viewer.layers)
+
+
+def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
+    make_napari_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
+    viewer = make_napari_viewer(show=True, strict_qt="raise")
+    widget = open_dock(viewer)
+    session = widget.session
+    began = time.process_time()
+    viewer.open_sample("napari-tomodrgn", "trained")
+    qtbot.waitUntil(
+        lambda: session.decoded is not None and session.decoded.complete, timeout=60_000
+    )
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
+    assert time.process_time() - began < 4.0  # of all threads; a second or two on a clock
+    assert len(session.latents) == len(session.particles) == 240
+    assert {"UMAP 1", "UMAP 2", "cluster"} <= set(session.extras)
+    assert "without its images" in session.message.text
+    assert session.message.severity == "info"
+    sizes = [file.stat().st_size for file in packaged_run().rglob("*") if file.is_file()]
+    assert sum(sizes) < 2_000_000
+    # What is kept goes into the copy, which is found again.
+    session.selection = frozenset(session.latents.index[:5])
+    widget.controller.selecting.save("five")
+    qtbot.waitUntil(lambda: widget.controller.idle)
+    copy = sample_data.copied_run(tmp_path / "sample-run")
+    assert (copy / "analysis" / "selections" / "five.json").is_file()
+    assert not (packaged_run() / "analysis" / "selections").exists()
+    widget.controller.close()
+    qtbot.waitUntil(lambda: widget.controller.idle)
 
 
 def test_importing_the_window_loads_no_heavy_package() -> None:

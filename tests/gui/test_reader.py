@@ -192,7 +192,7 @@ def test_the_menu_opens_one_window_and_turns_to_its_parts(
     window.plugins_menu.aboutToShow.emit()
     (menu,) = (one.menu() for one in window.plugins_menu.actions() if one.text() == "tomoDRGN")
     entries = {entry.text(): entry for entry in menu.actions()}
-    for name in ("Training", "Latent space", "Selections and validation", "Particles"):
+    for name in ("Training", "Latent space", "Tomogram", "Selections and validation", "Particles"):
         entries[name].trigger()
         qtbot.waitUntil(lambda: len(window.dock_widgets) == 2)
         widget = open_dock(viewer)

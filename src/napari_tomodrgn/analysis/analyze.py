@@ -228,7 +228,7 @@ def _audit(state: _State) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        particles = state.run.particles()
+        particles = state.run.particles(images_needed=False)
     except BadInputError as error:
         state.notes.append(f"The audit was left out: {error}")
         return pd.DataFrame()

@@ -96,10 +96,10 @@ class Controller(QObject):
         if self._may_open():
             self.opening.request(Path(path), reading)
 
-    def open_prepared(self, prepare: Callable[[], Path]) -> None:
-        """Open what ``prepare`` gives; it runs in the thread, so it may take its time."""
+    def open_prepared(self, prepare: Callable[[], Path], note: str = "") -> None:
+        """Open what ``prepare`` gives in the thread, so it may take its time; then say ``note``."""
         if self._may_open():
-            self.opening.request_prepared(prepare)
+            self.opening.request_prepared(prepare, note)
 
     def read_again(self, reading: ReadingConfig) -> None:
         """Read what is open, or could not be opened, otherwise."""

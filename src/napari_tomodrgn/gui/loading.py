@@ -118,7 +118,17 @@ def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
         particles = run.particles(images=reading.images)
     except BadInputError as error:
         # Exploring needs no images: a run that was moved away from them can still be looked at.
-        return replace(found, note=found.note or sentence(error, "looking for the images"))
+        found = replace(found, note=found.note or sentence(error, "looking for the images"))
+        return _without_images(found, run)
+    return _understood(replace(found, particles=particles), run.config.data.contrast)
+
+
+def _without_images(found: Opened, run: Run) -> Opened:
+    """The particles nevertheless, for their places and columns, where the star file suffices."""
+    try:
+        particles = run.particles(images_needed=False)
+    except BadInputError:
+        return found
     return _understood(replace(found, particles=particles), run.config.data.contrast)
 
 

@@ -28,6 +28,7 @@ class Opening(QObject):
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self._asked: tuple[Path, ReadingConfig] | None = None
+        self._note = ""
 
     def request(self, path: Path, reading: ReadingConfig | None = None) -> None:
         """Open a path; the images are looked for where they were found the last time."""
@@ -35,9 +36,13 @@ class Opening(QObject):
             reading = ReadingConfig(images=recall("images", path) or None)
         self._ask(lambda: path, reading, path)
 
-    def request_prepared(self, prepare: Callable[[], Path]) -> None:
-        """Open what ``prepare`` gives; it runs in the thread, so it may take its time."""
+    def request_prepared(self, prepare: Callable[[], Path], note: str = "") -> None:
+        """Open what ``prepare`` gives; it runs in the thread, so it may take its time.
+
+        ``note`` is said then, instead of what the window would say by itself.
+        """
         self._ask(prepare, ReadingConfig(), None)
+        self._note = note
 
     def again(self, reading: ReadingConfig) -> None:
         """Read what is open, or could not be opened, once more, so."""
@@ -47,6 +52,7 @@ class Opening(QObject):
 
     def _ask(self, prepare: Callable[[], Path], reading: ReadingConfig, path: Path | None) -> None:
         self.session.message = None
+        self._note = ""
         self._asked = None if path is None else (path, reading)
         self.queue.request(lambda: open_path(prepare(), reading))
 
@@ -55,6 +61,8 @@ class Opening(QObject):
             remember("images", self._asked[0], found.reading.images or "")
         self.session.asked = None
         self.opened.emit(found)
+        if self._note:
+            self.session.say(self._note)
 
     def _failed(self, error: Exception) -> None:
         self.session.say(sentence(error, "opening a file"), "error")

@@ -1,14 +1,20 @@
-"""A small simulated data set for *File > Open Sample*: a ribosome in two states."""
+"""*File > Open Sample*: ribosomes in two states to train on, and a run that is trained already."""
 
 from __future__ import annotations
 
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+_RUN_NOTE = (
+    "A sample without its images: explore it here, and see its particles in place under Tomogram. "
+    "To train, open the other sample."
+)
 STRUCTURES = ("80S", "60S")
+RUN_STRUCTURES = ("80S", "60S", "40S")
 # Of `SimulationConfig`, which is not imported here because it brings torch with it.
 SETTINGS: dict[str, Any] = {
     "particles": 120,
@@ -34,12 +40,48 @@ def simulated() -> list[tuple[Any, ...]]:
     return true_structures()
 
 
-def sample_folder() -> Path:
-    """Where the set is kept between sessions."""
+def trained() -> list[tuple[Any, ...]]:
+    """Open the trained run that the package carries: three compositions in two tomograms."""
+    from napari_tomodrgn.gui.reader import current_viewer, open_dock
+
+    viewer = current_viewer()
+    if viewer is not None:
+        folder = cache_folder() / "sample-run"
+        open_dock(viewer).controller.open_prepared(lambda: copied_run(folder), _RUN_NOTE)
+    return true_structures(RUN_STRUCTURES)
+
+
+def copied_run(folder: Path) -> Path:
+    """The run of the package as a folder of the user's, where selections can be kept.
+
+    A copy of an earlier version of the package is replaced.
+    """
+    from napari_tomodrgn.learn.run import Run
+
+    packaged = packaged_run()
+    made = Run.open(packaged).info.created
+    if not (folder / "run.json").is_file() or Run.open(folder).info.created != made:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(packaged, folder)
+    return folder
+
+
+def packaged_run() -> Path:
+    """The run that the package carries."""
+    return Path(str(files("napari_tomodrgn") / "sample_run"))
+
+
+def cache_folder() -> Path:
+    """Where samples are kept between sessions."""
     from qtpy.QtCore import QStandardPaths
 
     caches = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericCacheLocation)
-    return Path(caches) / "napari-tomodrgn" / f"sample-{SETTINGS['particles']}"
+    return Path(caches) / "napari-tomodrgn"
+
+
+def sample_folder() -> Path:
+    """Where the simulated set is kept between sessions."""
+    return cache_folder() / f"sample-{SETTINGS['particles']}"
 
 
 def write_sample(folder: Path) -> Path:
@@ -54,12 +96,12 @@ def write_sample(folder: Path) -> Path:
     return star
 
 
-def true_structures() -> list[tuple[Any, ...]]:
+def true_structures(names: tuple[str, ...] = STRUCTURES) -> list[tuple[Any, ...]]:
     """Image layers of the maps that the states are simulated from, in Å about their centre."""
     maps = files("napari_tomodrgn") / "sample_maps" / "ribosome_6zu5.npz"
     with maps.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         voxel = float(stored["voxel_size_angstrom"])
-        volumes = {name: stored[name].astype(np.float32) for name in STRUCTURES}
+        volumes = {name: stored[name].astype(np.float32) for name in names}
     layers: list[tuple[Any, ...]] = []
     for name, volume in volumes.items():
         kwargs = {

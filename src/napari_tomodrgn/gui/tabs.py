@@ -65,6 +65,12 @@ class LatentSpace(_Part):
     part = "Latent space"
 
 
+class Tomogram(_Part):
+    """Particles in their tomogram."""
+
+    part = "Tomogram"
+
+
 class Selections(_Part):
     """Named sets of particles, their reconstruction and FSC."""
 

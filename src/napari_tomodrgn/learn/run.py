@@ -243,13 +243,16 @@ class Run:
             return pd.DataFrame(columns=METRICS)
         return pd.read_csv(file)
 
-    def particles(self, images: str | Path | None = None) -> ParticleSet:
+    def particles(
+        self, images: str | Path | None = None, *, images_needed: bool = True
+    ) -> ParticleSet:
         """The particles as trained, optics with what the configuration overrides."""
         particles = read_particles(
             self.particles_star,
             images=images,
             dialect=self.info.dialect,
             overrides=self.info.overrides,
+            images_needed=images_needed,
         )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,

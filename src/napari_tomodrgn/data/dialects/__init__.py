@@ -70,6 +70,7 @@ def read_particles(
     images: str | Path | None = None,
     dialect: str | None = None,
     overrides: Overrides | None = None,
+    images_needed: bool = True,
 ) -> ParticleSet:
     """Read particles and their tilt images from a star file.
 
@@ -84,6 +85,10 @@ def read_particles(
         Name in `DIALECTS`; by default recognised by the columns.
     overrides
         What you know better than the star file: pixel size, hand, dose, meaning of columns.
+    images_needed
+        False to take a set whose stacks are not found, with the paths as the star file has them:
+        poses, places and doses are known all the same. Where the stacks have to say something that
+        the star file does not (box size, hidden tilts) it is an error nevertheless.
 
     Raises
     ------
@@ -101,6 +106,7 @@ def read_particles(
         read_star(path),
         Path(images) if images else None,
         overrides=overrides or Overrides(),
+        images_needed=images_needed,
     )
     listing = followed(named)
     particles = DIALECTS[dialect or _recognised(listing)].read(listing)

@@ -26,7 +26,6 @@ from napari_tomodrgn.data.dialects.common import (
     with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.image_series import position_in_particle, rebuilt_dose
-from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable
@@ -192,7 +191,7 @@ def _stacks(source: StarInput, table: StarTable) -> tuple[list[Path], NDArray[np
         return [given.absolute()], np.zeros(len(table), np.int64)
     if STACK_COLUMN in table:
         stack, names = factorize(table.texts(STACK_COLUMN))
-        return locate_images(names, source.path, given), stack
+        return source.find_images(names), stack
     folder = given or source.path.absolute().parent
     return [_only_stack(source.path, folder).absolute()], np.zeros(len(table), np.int64)
 

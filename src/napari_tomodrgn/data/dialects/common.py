@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.config import Overrides
+from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS, Optics
 from napari_tomodrgn.data.star import StarBlocks
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
@@ -33,6 +34,8 @@ class StarInput:
         The optimisation set that led here, if one did, and what it says.
     overrides
         What the user knows better.
+    images_needed
+        Whether a stack that is not found is an error.
     used
         Columns that the user gave a meaning and that some table had.
     """
@@ -43,6 +46,7 @@ class StarInput:
     named: Path | None = None
     entries: dict[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    images_needed: bool = True
     used: set[str] = field(default_factory=set)
 
     def table(self, path: Path, block: str, frame: pd.DataFrame) -> StarTable:
@@ -50,6 +54,10 @@ class StarInput:
         columns = self.overrides.columns
         self.used.update(column for column in columns.values() if column in frame)
         return StarTable(path, block, meant(frame, columns))
+
+    def find_images(self, names: Sequence[str]) -> list[Path]:
+        """Paths of the image files that the star file calls ``names``."""
+        return locate_images(names, self.path, self.images, needed=self.images_needed)
 
     def column(self, name: str) -> str:
         """The column of the particles' file that has the meaning ``name``."""

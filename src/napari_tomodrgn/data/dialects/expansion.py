@@ -36,7 +36,6 @@ from napari_tomodrgn.data.dialects.common import (
     text_or_none,
     with_pixel_size,
 )
-from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource, TomogramGeometry
@@ -300,7 +299,7 @@ def _image_files(source: StarInput, table: StarTable) -> tuple[list[Path], NDArr
         found = "refers to one image of a stack (@), but each particle needs a stack of its own"
         raise table.problem("rlnImageName", int(numbered[0]), found)
     stack, names = factorize(texts)
-    return locate_images(names, source.path, source.images), stack
+    return source.find_images(names), stack
 
 
 def _particle_names(table: StarTable) -> pa.Array:

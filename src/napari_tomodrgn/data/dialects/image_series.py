@@ -27,7 +27,6 @@ from napari_tomodrgn.data.dialects.common import (
     with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
-from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable
@@ -258,4 +257,4 @@ def _image_files(
     if (index < 0).any():
         raise table.problem("rlnImageName", int(np.argmin(index)), "counts images from 0, not 1")
     stack, names = factorize(parts.field("stack"))
-    return locate_images(names, source.path, source.images), stack, index
+    return source.find_images(names), stack, index

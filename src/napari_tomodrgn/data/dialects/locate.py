@@ -14,7 +14,9 @@ _LEVELS_DOWN = 6
 _MOST_ENTRIES = 500_000
 
 
-def locate_images(names: Sequence[str], star: Path, images: Path | None) -> list[Path]:
+def locate_images(
+    names: Sequence[str], star: Path, images: Path | None, *, needed: bool = True
+) -> list[Path]:
     """Absolute paths of the image files that ``star`` calls ``names``: all of them or an error.
 
     Parameters
@@ -25,6 +27,8 @@ def locate_images(names: Sequence[str], star: Path, images: Path | None) -> list
         The star file.
     images
         Folder in which to look, instead of around the star file.
+    needed
+        If not, files that are not found are taken to be where the star file says.
 
     Raises
     ------
@@ -45,6 +49,8 @@ def locate_images(names: Sequence[str], star: Path, images: Path | None) -> list
     found = _search(root, {os.path.basename(name) for name in names})
     matched = [_longest_match(name, found.get(os.path.basename(name), ())) for name in names]
     missing = _without_a_file(names, matched)
+    if missing and not needed:
+        return [star.absolute().parent / name for name in names]
     if missing:
         several = len(found.get(os.path.basename(missing[0]), ())) > 1
         what = "is the name of several files there" if several else "was not found"
