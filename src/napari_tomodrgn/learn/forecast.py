@@ -1,58 +1,112 @@
-"""How much memory and time a run will take, from the set's size and a short timing here."""
+"""How much memory and time a run will take, from the set's size and a few steps on this machine."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.device import autocast, pick_device
+from napari_tomodrgn.data.preprocess import FourierImages
+from napari_tomodrgn.learn.checkpoint import Position
+from napari_tomodrgn.learn.device import pick_device
+from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME
 from napari_tomodrgn.learn.model import Vae
+from napari_tomodrgn.learn.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane
 
-# Points of the timed step: enough for the matrix products to be busy.
-_POINTS = 8192
 _BASE_GB = 0.6  # torch, pandas and this program, before any image
-_BYTES_PER_POINT = 4 * 2 * 256 * 5  # activations and their gradients of the default decoder
+# Bounds of what is timed: images' samples in memory, and points decoded in a step. Time beyond is
+# taken to grow in proportion.
+_SAMPLES = 1 << 24
+_POINTS = 1 << 15
 
 
 def forecast(particles: ParticleSet, config: RunConfig) -> dict[str, float]:
     """``ram_gb``, ``gpu_gb`` and ``seconds_per_epoch`` of training on this machine.
 
-    The time is that of the decoder on as many Fourier samples as an epoch evaluates, measured
-    with a step of 8,192; the encoder, reading and latents come on top, some tens of percent.
+    The time is that of steps with noise in the place of images, of the held-out loss and of the
+    latents at the end of an epoch. Reading images and the linear start come before the first.
     """
+    config = config.as_trained()
     lattice = half_plane(particles.optics.box_size_px)
     images = len(particles.images)
     sample_gb = images * len(lattice) * 8 / 1e9
-    per_particle = images / len(particles) * len(lattice)
-    if config.train.points_per_particle:
-        per_particle = min(per_particle, config.train.points_per_particle)
+    per_particle = _points_per_particle(particles, config, len(lattice))
     device = pick_device(config.train.device)
-    seconds = _seconds_per_point(config, particles.optics.box_size_px, device)
-    step_gb = min(per_particle * config.train.batch_size, 1 << 20) * _BYTES_PER_POINT / 1e9
+    # Activations of each layer and their gradients, float32.
+    per_point = 4 * 2 * config.model.decoder_dim * (config.model.decoder_layers + 2)
+    step_gb = min(per_particle * config.train.batch_size, 1 << 20) * per_point / 1e9
     return {
         "ram_gb": round(_BASE_GB + min(sample_gb, config.data.memory_gb), 2),
         "gpu_gb": round(step_gb, 2) if device.type == "cuda" else 0.0,
-        "seconds_per_epoch": round(seconds * per_particle * len(particles), 2),
+        "seconds_per_epoch": round(_seconds_per_epoch(particles, config, device), 2),
     }
 
 
-def _seconds_per_point(config: RunConfig, box_size_px: int, device: torch.device) -> float:
-    decoder = Vae(config.model, box_size_px, points=8, slots=1).decoder.to(device)
-    frequencies = torch.rand((_POINTS, 3), device=device) - 0.5
-    z = torch.zeros((1, config.model.latent_dim), device=device)
-    owner = torch.zeros(_POINTS, dtype=torch.int64, device=device)
+def _points_per_particle(particles: ParticleSet, config: RunConfig, width: int) -> float:
+    everything = len(particles.images) / len(particles) * width
+    asked = config.train.points_per_particle
+    return min(everything, asked) if asked else everything
+
+
+def _seconds_per_epoch(particles: ParticleSet, config: RunConfig, device: torch.device) -> float:
+    """Steps of a batch, or of as much of it as is timed, and the end of an epoch."""
+    data = _noise(particles, config, device)
+    here = min(config.train.batch_size, data.particle_count)
+    wanted = _points_per_particle(particles, config, len(data.lattice))
+    timed = min(round(wanted), max(2, _POINTS // here))
+    trainer = _trainer(data, config, here, timed)
+    step = _seconds_of(_step_of(trainer), device)
+    if wanted > timed:
+        # Two sizes tell what grows with the points from what does not.
+        half = _seconds_of(_step_of(_trainer(data, config, here, timed // 2)), device)
+        step += (wanted - timed) * max(step - half, 0.0) / (timed - timed // 2)
+    ending = _seconds_of(trainer.held_out, device) + _seconds_of(trainer.embed, device)
+    return step * len(particles) / here + ending * len(particles) / data.particle_count
+
+
+def _noise(particles: ParticleSet, config: RunConfig, device: torch.device) -> TiltData:
+    """Some particles of the set with noise as images."""
+    lattice = half_plane(particles.optics.box_size_px)
+    tilts = -(-len(particles.images) // len(particles))
+    most = max(1, _SAMPLES // (tilts * len(lattice)))
+    wanted = max(config.train.batch_size, EMBEDDED_AT_A_TIME)
+    few = particles.take(np.arange(len(particles)) < min(wanted, most))
+    shape = (len(few.images), len(lattice))
+    samples = torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    data = TiltData(few, FourierImages(samples, 1.0), lattice.to(device), config.weight)
+    data.hold_out(config.data.held_out_fraction, config.seed)
+    return data
+
+
+def _trainer(data: TiltData, config: RunConfig, batch_size: int, points: int) -> Trainer:
+    device = data.lattice.frequencies.device
+    changes = {"batch_size": batch_size, "points_per_particle": points}
+    config = config.model_copy(update={"train": config.train.model_copy(update=changes)})
+    box = data.lattice.box_size_px
+    model = Vae(config.model, box, len(data.lattice), data.tilts).to(device)
+    optimiser = torch.optim.AdamW(model.parameters(), fused=device.type in ("cpu", "cuda"))
+    return Trainer(config, data, model, optimiser, device, lambda: False)
+
+
+def _step_of(trainer: Trainer) -> Callable[[], object]:
+    order = trainer.order(1)
+    return lambda: trainer.step(Position(epoch=1, step=0), order)
+
+
+def _seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """The shortest of three calls, after one to warm up."""
     best = float("inf")
-    for _ in range(3):
+    for repeat in range(4):
         started = time.perf_counter()
-        with autocast(config.train.precision, device):
-            amplitudes = decoder(frequencies, z, owner)
-        loss = torch.view_as_real(amplitudes).square().mean()
-        loss.backward()
+        work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - started)
-    return best / _POINTS
+        if repeat:
+            best = min(best, time.perf_counter() - started)
+    return best
