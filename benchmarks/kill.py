@@ -80,6 +80,13 @@ def follow(out: Path) -> None:
             run.model()
 
 
+def over(out: Path) -> bool:
+    """Whether nothing was left to do; to resume such a run means to go on beyond its end."""
+    from napari_tomodrgn.learn.run import Run
+
+    return (out / "run.json").exists() and Run.open(out).info.chosen_epoch is not None
+
+
 def left_by(out: Path) -> tuple[bytes, bytes, str]:
     """What has to be equal: weights, latents, losses."""
     from napari_tomodrgn.learn.run import Run
@@ -157,6 +164,8 @@ def main() -> None:
             if not what:
                 break
             hit[what] += 1
+            if over(out):
+                break
         runs += 1
         different += left_by(out) != reference
         leftovers += sum(1 for file in out.rglob(".*"))

@@ -67,11 +67,14 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
             run = Run.open(one)
             assert run.metrics()["epoch"].is_unique
             assert not run.epochs() or len(run.latents()) == 24
-    assert kills >= 2 and process.exitcode == 0
+            if run.info.chosen_epoch is not None:
+                break  # it was over: to resume it would mean to go on
+    assert kills >= 2
     killed, whole = Run.open(one), Run.open(tmp_path / "whole")
-    for file in (killed.weights_file, killed.latents_file):
-        other = whole.path / file(20).relative_to(one)
-        assert file(20).read_bytes() == other.read_bytes()
+    assert killed.epochs() == whole.epochs()
+    for folder in ("checkpoints", "latents"):
+        for file in (whole.path / folder).iterdir():
+            assert (one / folder / file.name).read_bytes() == file.read_bytes(), file.name
     losses = ["epoch", "reconstruction", "kl", "total", "held_out"]
     pd.testing.assert_frame_equal(
         killed.metrics()[losses], whole.metrics()[losses], check_exact=True

@@ -107,8 +107,9 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
             yield Notice("Latents stay as the encoder gives them: refined ones explain less.")
     if run.linear_file.exists():
         ways["linear"] = yield from _linear(end)
-    run.save_info()
     run.save_quality(_told(watch, ways))
+    # Last: a run with a chosen epoch is over, and resuming it means to go on.
+    run.save_info()
     yield from (Notice(text) for text in _sentences(ways))
 
 

@@ -234,6 +234,13 @@ class Ranks:
                     code="process-gone",
                 )
 
+    def leave(self) -> None:
+        """Part from the other processes; those that are still at work see that this one is gone."""
+        if self.fabric is not None:
+            import torch
+
+            torch.distributed.destroy_process_group()
+
     def _beat(self, state: int, *, stop: bool, heeded: bool = False) -> int:
         """Tell the others a state, which only the first may change; all stop if one has to."""
         import torch

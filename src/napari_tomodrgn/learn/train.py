@@ -91,8 +91,24 @@ def _train(
             )
         yield from train_linear(particles, config, out, resume=resume, stop=stop)
         return
+    ranks = Ranks.join(config.train.device)
     try:
-        run, trainer, position = yield from _begin(particles, config, out, resume, stop)
+        yield from _together(ranks, particles, config, out, resume=resume, stop=stop)
+    finally:
+        ranks.leave()
+
+
+def _together(
+    ranks: Ranks,
+    particles: ParticleSet,
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool,
+    stop: Stop,
+) -> Iterator[Event]:
+    try:
+        run, trainer, position = yield from _begin(ranks, particles, config, out, resume, stop)
     except StoppedError:
         yield Finished("stopped", 0)
         return
@@ -109,8 +125,10 @@ def _train(
     try:
         while position.epoch <= config.train.epochs and not watch.over(config.train.patience):
             position, watch = yield from _epoch(run, trainer, position, told, watch)
-        if trainer.ranks.first:
-            yield from conclude(run, trainer.data, watch, stop)
+        if not ranks.first:
+            ranks.follow(stop)
+            return
+        yield from ranks.lead(conclude(run, trainer.data, watch, stop), stop)
     except StoppedError:
         yield Finished("stopped", min(position.epoch, config.train.epochs))
         return
@@ -134,7 +152,7 @@ def prepare_trainer(
     particles: ParticleSet, config: RunConfig, out: str | Path
 ) -> tuple[Trainer, Position]:
     """A new run up to where training begins: for measuring single steps."""
-    steps = _begin(particles, config.as_trained(), Path(out), resume=False, stop=_never)
+    steps = _begin(Ranks(), particles, config.as_trained(), Path(out), resume=False, stop=_never)
     _, trainer, position = run_to_end(steps)
     return trainer, position
 
@@ -144,17 +162,21 @@ def _never() -> bool:
 
 
 def _begin(
-    particles: ParticleSet, config: RunConfig, out: Path, resume: bool, stop: Stop
+    ranks: Ranks,
+    particles: ParticleSet,
+    config: RunConfig,
+    out: Path,
+    resume: bool,
+    stop: Stop,
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
     """Everything up to the first step; with several processes, the first one prepares the run.
 
     The others then join it as if they went on with it, from the files that the first one left.
     """
-    ranks = Ranks.join(config.train.device)
     if not ranks.first:
         ranks.follow(stop)
         resume = True
-    steps = _prepare(particles, config, out, resume, stop, ranks)
+    steps = _prepare(ranks, particles, config, out, resume, stop)
     run, trainer, position = yield from ranks.lead(steps, stop)
     if run.config.train.batch_size < ranks.size:
         raise BadInputError(
@@ -174,12 +196,12 @@ def _begin(
 
 
 def _prepare(
+    ranks: Ranks,
     particles: ParticleSet,
     config: RunConfig,
     out: Path,
     resume: bool,
     stop: Stop,
-    ranks: Ranks,
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
     """Read and transform the images, make or reopen the run, build the model."""
     run, data = yield from open_run(particles, config, out, resume=resume, stop=stop, ranks=ranks)
