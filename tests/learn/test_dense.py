@@ -1,0 +1,89 @@
+"""Faster ways to the same numbers: layers as convolutions, what is kept between maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_tomodrgn.config import ModelConfig
+from napari_tomodrgn.learn import decode
+from napari_tomodrgn.learn.decode import VolumeDecoder
+from napari_tomodrgn.learn.dense import as_pixels, as_rows, dense, residual
+from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.model import Decoder, Vae
+
+BOX, LATENT = 16, 3
+
+
+@pytest.mark.parametrize("rows", [1, 64, 77, 160])
+def test_a_layer_over_pixels_is_the_layer_over_rows(rows: int) -> None:
+    """Values and all gradients, to rounding."""
+    layer = nn.Linear(24, 24)
+    found = []
+    for shape in (as_pixels, lambda x: x):
+        x = torch.randn((rows, 24), generator=torch.Generator().manual_seed(0)).requires_grad_()
+        values = as_rows(residual(dense(shape(x), layer.weight, layer.bias), *layer.parameters()))
+        gradients = torch.autograd.grad(values.sin().sum(), [x, *layer.parameters()])
+        found.append([values.detach(), *gradients])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert torch.equal(as_rows(as_pixels(x.detach())), x.detach())
+
+
+def started_decoder() -> Decoder:
+    """With everything that a decoder adds up: network, mean map, two components."""
+    config = ModelConfig(latent_dim=LATENT, decoder_dim=32)
+    decoder = Vae(config, BOX, points=8, slots=1, seed=2).decoder
+    generator = torch.Generator().manual_seed(1)
+    assert decoder.mean is not None
+    decoder.mean.fill(torch.randn((BOX,) * 3, generator=generator))
+    decoder.start_from(LinearDecoder(torch.randn((3, 12, 12, 12), generator=generator), 5.0, BOX))
+    return decoder
+
+
+@pytest.mark.parametrize("particles", [2, 40])
+def test_points_of_many_particles_are_those_of_each_alone(particles: int) -> None:
+    """However their latents are spread over the points, with gradients of the latents."""
+    decoder, generator = started_decoder(), torch.Generator().manual_seed(3)
+    k = torch.rand((301, 3), generator=generator) - 0.5
+    z = torch.randn((particles, LATENT), generator=generator).requires_grad_()
+    owner = torch.randint(0, particles, (len(k),), generator=generator)
+    together = decoder(k, z, owner)
+    alone = torch.cat(
+        [decoder(k[i : i + 1], z[p : p + 1], owner[:1] * 0) for i, p in enumerate(owner)]
+    )
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-3)
+    one, other = (torch.autograd.grad(f.abs().sum(), z)[0] for f in (together, alone))
+    assert torch.allclose(one, other, rtol=1e-3, atol=1e-2)
+
+
+def test_what_is_prepared_serves_any_latent_and_stays() -> None:
+    decoder, generator = started_decoder(), torch.Generator().manual_seed(4)
+    k = torch.rand((100, 3), generator=generator) - 0.5
+    owner = torch.zeros(100, dtype=torch.int64)
+    with torch.no_grad():
+        prepared = decoder.prepare(k)
+        first = prepared.first.clone()
+        for z in torch.randn((3, 1, LATENT), generator=generator):
+            assert torch.equal(decoder.evaluate(prepared, z, owner), decoder(k, z, owner))
+    assert torch.equal(prepared.first, first)
+
+
+def test_what_is_kept_between_maps_changes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept, kept in part and not at all; a caller may stop after every 4,096 frequencies."""
+    latents = np.random.default_rng(0).normal(size=(3, LATENT))
+    maps = []
+    for most in (1 << 30, 1, 0):
+        monkeypatch.setattr(decode, "_KEPT_BYTES", most)
+        monkeypatch.setitem(decode._POINTS_AT_A_TIME, "cpu", 256)
+        decoder = VolumeDecoder(
+            started_decoder(), box_size_px=BOX, pixel_size_angstrom=4.0, latent_dim=LATENT
+        )
+        maps.append([decoder.decode(z, box).data for z in latents for box in (BOX, 8, 12)])
+        points = len(decoder._grid(BOX).places)
+        assert len(list(decoder.decode_steps(latents[0]))) == -(-points // 256) + 1
+        assert len(decoder._grids) <= 2
+    for several in zip(*maps, strict=True):
+        assert all(np.array_equal(several[0], one) for one in several)
