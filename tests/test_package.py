@@ -29,7 +29,7 @@ def names_of(requirements: list[str]) -> set[str]:
 
 
 # What only the window may import, of what is declared.
-WINDOW = {"napari", "magicgui", "qtpy", "superqt", "vispy"}
+WINDOW = {"napari", "npe2", "magicgui", "qtpy", "superqt", "vispy"}
 
 
 def declared() -> set[str]:
