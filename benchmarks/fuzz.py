@@ -26,13 +26,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from damage import EDITS, HEADERS, STARS, edited, put_to_use, with_header
-from data.dialects.conftest import CONFIG, WRITERS, World
+from exports import WRITERS
+from exports.world import make_world
 
 from napari_tomodrgn.analysis.preflight import preflight
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.synthetic import simulate
-from napari_tomodrgn.synthetic.scene import make_scene
-from napari_tomodrgn.synthetic.structures import load_structures
 
 SECONDS = 10
 BYTES = 2 << 30
@@ -61,11 +59,7 @@ def out_of_time(*_: object) -> None:
 
 def written_sets(folder: Path) -> dict[str, Path]:
     """A small set in every dialect; the file to open, by name."""
-    for _ in simulate(folder / "world", CONFIG):
-        pass
-    structures = load_structures(CONFIG)
-    scene = make_scene(CONFIG, len(structures.names), structures.pixel_size_angstrom)
-    world = World(folder / "world", CONFIG, scene)
+    world = make_world(folder / "world")
     return {name: write(world, folder / name).star for name, (_, write) in WRITERS.items()}
 
 

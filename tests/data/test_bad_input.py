@@ -204,7 +204,7 @@ def test_files_that_an_optimisation_set_names(warptools_set) -> None:
 
 
 def test_a_tomograms_star_is_no_particles_star(warptools_set) -> None:
-    fails(warptools_set.tomograms, "missing-block", "data_particles")
+    fails(warptools_set.tomograms, "missing-block", "name the optimisation set")
 
 
 def test_layouts_not_read(warptools_set) -> None:

@@ -19,6 +19,8 @@ from napari_tomodrgn.data.star import StarBlocks
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
 
+_TOMOGRAMS_STAR = "This is a tomograms star: name the optimisation set or the particles star."
+
 
 @dataclass(frozen=True, eq=False)
 class StarInput:
@@ -78,6 +80,7 @@ class StarInput:
             raise BadInputError(
                 f"{self.path}: no block data_particles (or data_) with a loop; "
                 f"found {', '.join(f'data_{name}' for name in self.blocks)}.",
+                remedy=_TOMOGRAMS_STAR if "global" in self.blocks else "",
                 code="missing-block",
             )
         if not len(table):
