@@ -11,6 +11,7 @@ NAMES = [
     "reading",
     "star_parse",
     "fuzz",
+    "preflight",
     "simulate",
     "training",
     "decoding",
