@@ -21,6 +21,7 @@ NAMES = [
     "ranks",
     "cache",
     "stopping",
+    "million",
     "kill",
 ]
 
