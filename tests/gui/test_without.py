@@ -1,0 +1,83 @@
+"""Runs that lack something can be explored as far as they go; one sentence says what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _without(run: Path, target: Path, what: str) -> Path:
+    shutil.copytree(run, target)
+    if what == "network":  # as `import` leaves a result of tomoDRGN
+        shutil.rmtree(target / "checkpoints")
+        info = json.loads((target / "run.json").read_text())
+        (target / "run.json").write_text(json.dumps(info | {"imported_from": "/a/result"}))
+    elif what == "images":
+        star = target / "particles.star"
+        star.write_text(star.read_text().replace(".mrcs", ".gone.mrcs"))
+    elif what == "weights of the last epoch":  # while another machine writes them
+        newest = sorted((target / "checkpoints").glob("epoch-*"))[-1]
+        newest.unlink()
+    return target
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "latents", "particles", "volume"),
+    [
+        ("network", "another program", True, True, False),
+        ("images", "gone.mrcs", True, True, True),
+        ("weights of the last epoch", "", True, True, True),
+    ],
+)
+def test_a_run_without(
+    widget: Any,
+    qtbot: Any,
+    tiny_run: Path,
+    tmp_path: Path,
+    what: str,
+    said: str,
+    latents: bool,
+    particles: bool,
+    volume: bool,
+) -> None:
+    widget.open(_without(tiny_run, tmp_path / "run", what))
+    session = widget.session
+    qtbot.waitUntil(lambda: session.run is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+    assert said in widget.banner.text
+    assert "Unexpected" not in widget.banner.text
+    assert "\n" not in widget.banner.text
+    assert (session.latents is not None) == latents
+    assert (session.particles is not None) == particles
+    assert (session.decoded is not None) == volume
+    session.selection = frozenset(session.latents.index[:3])
+    widget.controller.selecting.save("three")
+    qtbot.waitUntil(lambda: bool(session.selections), timeout=30_000)
+    widget.open(tiny_run)  # the window lives
+    qtbot.waitUntil(lambda: session.run.path == tiny_run, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+    assert session.decoded is not None
+    assert widget.banner.text == ""
+
+
+def test_half_written_latents_are_passed_over_until_they_are_whole(
+    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path
+) -> None:
+    """A run that another program, or a slow copy, is just writing."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    newest = sorted((run / "latents").glob("epoch-*"))[-1]
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])
+    widget.open(run)
+    qtbot.waitUntil(lambda: widget.banner.text != "", timeout=30_000)
+    assert newest.name in widget.banner.text
+    assert "Unexpected" not in widget.banner.text
+    newest.write_bytes(whole)
+    widget.open(run)
+    qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+    assert widget.banner.text == ""
