@@ -107,10 +107,11 @@ def test_density_counts_every_point_in_view_once() -> None:
     """One cell holds 99 points, one holds one: the table's two ends, and nothing else is lit."""
     xy = np.array([[0.5, 0.5]] * 99 + [[-0.5, -0.5], [5.0, 0.0], [np.nan, 0.0]])
     picture = _drawn(DensityPoints(), xy)
+    edge = round(1.5 * radius_px(len(xy)))  # of a cell in so small a set
     assert picture[60, 240, :3].tolist() == gradient()[-1].tolist()
     step = round(np.log(2) / np.log(100) * (len(gradient()) - 1))
     assert picture[180, 80, :3].tolist() == gradient()[step].tolist()
-    assert (picture[..., 3] > 0).sum() == 2 * 2 * 2, "two cells of two pixels square"
+    assert (picture[..., 3] > 0).sum() == 2 * edge**2, "two cells"
 
 
 def test_density_of_coloured_points_is_their_mean_colour() -> None:

@@ -79,7 +79,9 @@ def test_nine_pins_in_a_grid_or_over_each_other(
     assert len({tuple(layer.translate) for layer in layers}) == 9
     controls.choose("overlay")
     assert {tuple(layer.translate) for layer in layers} == {(0.0, 0.0, 0.0)}
-    assert all(layer.opacity < 1 for layer in layers)
+    assert viewer.layers[-1].name == LAYER_NAME and viewer.layers[-1].opacity < 1, (
+        "seen through, so drawn last"
+    )
     assert len({layer.colormap.name for layer in layers}) == 9, "told apart"
     session.surface_colour = "#ff0000"
     assert {layer.colormap.name for layer in [*layers, viewer.layers[LAYER_NAME]]} == {
@@ -95,11 +97,11 @@ def test_axes_can_be_hidden_and_a_wait_is_told(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:
     session = opened(tiny_run)
-    assert viewer.scene.overlays.axes.visible
+    assert viewer.canvas.overlays.axes.visible
     assert viewer.canvas.overlays.scale_bar.visible
     assert viewer.dims.axis_labels == ("z", "y", "x")
     widget.latent.volumes.choose("axes")
-    assert not viewer.scene.overlays.axes.visible
+    assert not viewer.canvas.overlays.axes.visible
     other = next(str(n) for n in session.latents.index if n != session.focused)
     session.focused = other
     assert viewer.canvas.overlays.text.text == f"{other}  ·  decoding …"

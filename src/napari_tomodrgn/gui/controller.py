@@ -277,11 +277,10 @@ def _caption(decoded: Decoded) -> str:
     words = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
     if decoded.lowpass:
         words.append(f"low-pass {decoded.lowpass:g} Å")
-    if decoded.difference is not None:
-        words.append("blue: more, orange: less than the mean")
     if not decoded.complete:
         words.append("preview …")
-    return "  ·  ".join(words)
+    told = "\nblue: more, orange: less than the mean" if decoded.difference is not None else ""
+    return "  ·  ".join(words) + told
 
 
 _controllers: weakref.WeakValueDictionary[int, Controller] = weakref.WeakValueDictionary()

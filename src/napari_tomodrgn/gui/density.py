@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from napari_tomodrgn.gui.palette import gradient
-from napari_tomodrgn.gui.points import ByteArray, Cloud, View
+from napari_tomodrgn.gui.points import ByteArray, Cloud, View, radius_px
 
-# Edge of a cell in logical pixels.
+# Edge of a cell in logical pixels, in large sets; in small ones it is that of a point.
 _CELL_PX = 2.0
 # Opacity of a cell with one point; the fullest is opaque.
 _FAINTEST = 0.35
 
 
 class DensityPoints:
-    """Counts points in cells of two pixels.
+    """Counts points in cells of a few pixels.
 
     Points of one colour are drawn as a gradient of the logarithm of their number, others in the
     mean colour of the cell, the fainter the fewer there are.
@@ -31,7 +31,8 @@ class DensityPoints:
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""
-        cell = max(1, round(_CELL_PX * pixel_ratio))
+        wide = max(_CELL_PX, 1.5 * radius_px(len(self._cloud)))
+        cell = max(1, round(wide * pixel_ratio))
         columns, rows = -(-size[0] // cell), -(-size[1] // cell)
         a, b, c, d = (part / cell for part in self._cloud.transform(view, *size))
         page = (columns + 2, rows + 2)

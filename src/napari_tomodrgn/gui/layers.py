@@ -28,8 +28,9 @@ PROJECTION_NAME = "decoded, projection"
 MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
 # Told apart by people with colour blindness, on dark and light.
 _DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
-# Of the map behind its difference, and of maps that lie over each other.
-_BEHIND, _OVERLAID = 0.3, 0.55
+# Opacity of the map on show over its difference, and over pinned maps in the same place.
+_OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
+_AXES_PX = 70
 _COLOUR = "#9fc3e6"
 _SCALE = (1.0, -1.0, 1.0)
 # A surface without a face cannot be drawn: this one has no extent.
@@ -57,6 +58,7 @@ class VolumeLayers:
         self._against: dict[str, Any] = {}
         self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
         self._layout = "grid"
+        self._opacity = 1.0
         self._box = 0.0
         self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
         self._words = ""
@@ -170,29 +172,42 @@ class VolumeLayers:
                 _paint(layer, colour)
             else:
                 layer.data = _drawable(mesh)
-        if self.layer is not None:
-            self.layer.opacity = _BEHIND
+        self._see_through()
         self._stay_hidden()
 
     def hide_difference(self) -> None:
         """Take the difference away."""
-        if self._against and self.layer is not None:
-            self.layer.opacity = 1.0
         for layer in self._against.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self._against.clear()
+        if self._against:
+            self._against.clear()
+            self._see_through()
 
     def set_layout(self, layout: str) -> None:
         """Lay maps out side by side (``grid``), or over each other (``overlay``)."""
         self._layout = layout
-        for layer in self._beside.values():
-            layer.opacity = _OVERLAID if layout == "overlay" else 1.0
         self._arrange()
+        self._see_through()
+
+    def _see_through(self) -> None:
+        """Make the map on show as translucent as what is drawn in its place asks for."""
+        layer, layers = self.layer, self.viewer.layers
+        if layer is None:
+            return
+        covers = bool(self._beside) and self._layout == "overlay"
+        opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if covers else 1.0
+        if opacity != self._opacity:  # else it is the user's
+            layer.opacity = self._opacity = opacity
+        if opacity < 1:
+            # What is translucent has to be drawn after what is to be seen through it.
+            layers.move(layers.index(layer), len(layers))
 
     def show_axes(self, shown: bool) -> None:
         """Show x, y and z as arrows, or not."""
-        self.viewer.scene.overlays.axes.visible = shown
+        axes = self.viewer.canvas.overlays.axes
+        axes.size, axes.box = _AXES_PX, False
+        axes.visible = shown
 
     def tell(self, words: str) -> None:
         """Replace the words in the corner."""
@@ -206,16 +221,18 @@ class VolumeLayers:
         self._prune()
         self._box = self._box or box_angstrom
         layer = self._beside.get(name)
-        if layer is None:
+        made = layer is None
+        if made:
             alone = not any(layer.visible for layer in self.viewer.layers)
             layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
-            layer.opacity = _OVERLAID if self._layout == "overlay" else 1.0
             if self.layer is None:
                 self._set_up_view(self._box, alone=alone)
         else:
             layer.data = _drawable(mesh)
         _paint(layer, colour or _COLOUR)
         self._arrange()
+        if made:
+            self._see_through()
         self._stay_hidden()
         return layer
 
@@ -226,6 +243,7 @@ class VolumeLayers:
         if layer is not None:
             self.viewer.layers.remove(layer)
         self._arrange()
+        self._see_through()
 
     @property
     def beside(self) -> dict[str, Any]:
