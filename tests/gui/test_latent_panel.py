@@ -16,6 +16,8 @@ from qtpy.QtWidgets import QDockWidget
 
 from napari_tomodrgn.gui.density import DensityPoints
 from napari_tomodrgn.gui.folding import FoldingRow
+from napari_tomodrgn.gui.points import PointRenderer, RasterPoints
+from napari_tomodrgn.gui.points_vispy import VispyPoints
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -90,7 +92,9 @@ def test_density_is_a_button(widget: Any, opened: Callable[[Path], Any], tiny_ru
     assert view.grab().toImage() == points
 
 
+@pytest.mark.parametrize("renderer", [RasterPoints, VispyPoints])
 def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
+    renderer: type[PointRenderer],
     viewer: Any,
     widget: Any,
     opened: Callable[[Path], Any],
@@ -101,6 +105,7 @@ def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
     opened(tiny_run)
     view, dock = widget.latent.view, widget.latent.parentWidget()
     assert isinstance(dock, QDockWidget)
+    view.set_renderer(renderer())
     canvas, size = viewer.screenshot(flash=False), view.size()
     for floats in (True, False) * 3:
         dock.setFloating(floats)
@@ -114,6 +119,7 @@ def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
     # What goes wrong with a GL canvas in a dock shifts napari's own into a corner.
     assert _middle(after) == pytest.approx(_middle(canvas), abs=4)
     assert lit(after) == pytest.approx(lit(canvas), rel=0.05)
+    view.set_renderer(RasterPoints())  # as the window does when it closes
 
 
 def test_rows_fold_where_there_is_no_room(qtbot: Any) -> None:

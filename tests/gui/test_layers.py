@@ -31,9 +31,13 @@ def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
     return viewer
 
 
+def _hide_overlays(viewer: Any) -> None:
+    overlays = viewer.canvas.overlays
+    overlays.scale_bar.visible = overlays.text.visible = overlays.axes.visible = False
+
+
 def _bright(viewer: Any) -> NDArray[np.bool_]:
-    viewer.canvas.overlays.scale_bar.visible = False
-    viewer.canvas.overlays.text.visible = False
+    _hide_overlays(viewer)
     picture = viewer.screenshot(flash=False)
     return np.asarray(picture[..., :3].max(axis=-1) > 15)
 
@@ -66,7 +70,7 @@ def test_a_volume_is_lit_and_in_angstrom(viewer: Any, lit: Callable[..., float])
 
 def test_light_falls_from_above_and_in_front(viewer: Any) -> None:
     layer = _show(VolumeLayers(viewer), _balls((0, 0, 0), radius=8))
-    viewer.canvas.overlays.scale_bar.visible = False
+    _hide_overlays(viewer)
     for angles in (None, (0, 40, 0), (0, 0, 0)):
         viewer.scene.camera.angles = angles or viewer.scene.camera.angles
         brightness = viewer.screenshot(flash=False)[..., :3].max(axis=-1).astype(int)

@@ -26,7 +26,7 @@ from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
-from napari_tomodrgn.gui.palette import MISSING, colour_column, colours_of, hexadecimal
+from napari_tomodrgn.gui.palette import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.saving import Saving
@@ -251,8 +251,8 @@ class Controller(QObject):
             return session.surface_colour
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
-        row = session.latents.index.get_loc(decoded.particle_id)
-        return hexadecimal(colours_of(values, len(session.latents))[row])
+        row: Any = session.latents.index.get_loc(decoded.particle_id)
+        return colour_at(values, row)
 
     def _decoding_failed(self, error: Exception) -> None:
         self._fail(error, "decoding a volume")

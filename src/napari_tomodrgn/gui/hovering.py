@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.columns import Clip
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.decoding import Decoders, latent_of
-from napari_tomodrgn.gui.palette import PLAIN, colour_column, colours_of, rgb
+from napari_tomodrgn.gui.palette import PLAIN, colour_at, colour_column, fixed, rgb
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.surfaces import contour_level
 from napari_tomodrgn.gui.workers import LatestWins
@@ -77,10 +76,14 @@ class Hovering(QObject):
         self._decoders, self._fit_decoders = Decoders(), Decoders()
         self._basis: tuple[Any, Any] = (None, None)  # of which run and epoch; the basis
         self._asked: Any = None
+        self._column: Column | None = None
         self._volumes: OrderedDict[Any, Picture] = OrderedDict()
         self._tilts: OrderedDict[str, tuple[tuple[float, Picture], ...]] = OrderedDict()
         self._stacks: tuple[Any, Any] = (None, None)
-        for name in ("hovered", "focused", "latents", "colour", "clip", "sigma", "selections"):
+        self._coloured = False
+        for name in ("particles", "extras", "latents", "colour", "clip", "selections"):
+            getattr(session.events, name).connect(self._recolour)
+        for name in ("hovered", "focused", "sigma"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
 
@@ -197,20 +200,30 @@ class Hovering(QObject):
         if particles is not None and identity in particles.particles.index:
             tilts: Any = particles.particles.at[identity, "tilts"]
             facts.append(f"{int(tilts)} tilts")
-        shade = colour_column(session)
+        shade = self._shade()
         if shade is not None and table is not None and shade.name != "tomogram":
             row: Any = table.index.get_loc(identity)
             facts.append(f"{shade.name}: {value_of(shade, row)}")
         return tuple(facts)
 
     def _colour_of(self, identity: str) -> tuple[int, int, int]:
-        table, shade = self.session.latents, colour_column(self.session)
+        table, shade = self.session.latents, self._shade()
         if table is None or shade is None:
             return rgb(PLAIN)
         row: Any = table.index.get_loc(identity)
-        one = replace(shade, values=shade.values[row : row + 1], clip=_as_limits(shade))
-        red, green, blue = colours_of(one, 1)[0]
-        return int(red), int(green), int(blue)
+        return rgb(colour_at(shade, row))
+
+    def _shade(self) -> Column | None:
+        """What colours the particles, worked out once for all that the pointer passes."""
+        if not self._coloured:
+            found = colour_column(self.session)
+            self._column = found and replace(found, clip=fixed(found))
+            self._coloured = True
+        return self._column
+
+    def _recolour(self, *_: Any) -> None:
+        self._coloured = False
+        self.refresh()
 
     def _tell(self, card: Card | None) -> None:
         self.card = card
@@ -255,10 +268,6 @@ def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> A
         (float(angle), tilt_picture(image, PICTURE_PX))
         for angle, image in zip(angles, images, strict=True)
     )
-
-
-def _as_limits(column: Column) -> Clip:
-    return Clip(limits=column.limits, of=column.name) if not column.categorical else column.clip
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:

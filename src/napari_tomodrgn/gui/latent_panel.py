@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.axis_controls import AxisControls
@@ -153,6 +154,8 @@ class LatentPanel(QWidget):
         self.tools.how_chosen.connect(self._on_how)
         for keys, verb in self.tools.shortcuts():
             add_shortcut(keys, self, verb)
+        # Not for the whole panel: there Space presses the button that has the focus.
+        add_shortcut(QKeySequence("Space"), self.view, self.path.play.click)
         self.axes.axes_chosen.connect(self._choose_axes)
         self.axes.colour_chosen.connect(self._choose_colour)
         self.axes.density_toggled.connect(self._choose_renderer)

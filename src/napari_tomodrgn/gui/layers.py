@@ -222,7 +222,7 @@ class VolumeLayers:
         self._box = self._box or box_angstrom
         layer = self._beside.get(name)
         made = layer is None
-        if made:
+        if layer is None:
             alone = not any(layer.visible for layer in self.viewer.layers)
             layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
             if self.layer is None:

@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
+from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.qt import make_button
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
@@ -101,6 +102,7 @@ class MainWidget(QWidget):
             return
         self._closed = True
         self.controller.close()
+        self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._take_theme)
         if self.latent.parent() is not None:
             self._viewer.window.remove_dock_widget(self.latent)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.session import (
     MAX_CATEGORIES,
     SELECTIONS,
+    Clip,
     Column,
     Session,
     column,
@@ -116,6 +117,19 @@ def colours_of(column: Column | None, count: int) -> ByteArray:
     known = np.isfinite(column.values)
     colours = _coloured(column, np.where(known, column.values, 0.0))
     return np.where(known[:, None], colours, missing)
+
+
+def colour_at(column: Column, row: int) -> str:
+    """``#rrggbb`` of one particle, without working out those of all."""
+    one = replace(column, values=column.values[row : row + 1], clip=fixed(column))
+    return hexadecimal(colours_of(one, 1)[0])
+
+
+def fixed(column: Column) -> Clip:
+    """The limits of a column as numbers, which hold for any part of it."""
+    if column.categorical or column.period:
+        return column.clip
+    return Clip(limits=column.limits, of=column.name)
 
 
 def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.decoding import Decoders, Look, dressed, latent_of
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.palette import CATEGORIES, colour_column, colours_of, hexadecimal
+from napari_tomodrgn.gui.palette import CATEGORIES, colour_at, colour_column
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, Session
 
@@ -122,7 +122,7 @@ class Pinning(QObject):
         if table is None or values is None or identity not in table.index:
             return None
         place: Any = table.index.get_loc(identity)
-        return hexadecimal(colours_of(values, len(table))[place])
+        return colour_at(values, place)
 
     def _failed(self, error: Exception) -> None:
         self.session.say(sentence(error, "decoding a pinned volume"), "error")

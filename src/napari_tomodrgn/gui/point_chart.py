@@ -186,6 +186,9 @@ class PointChart(QWidget):
         if self._picture is None:
             self._picture = self._draw(rect)
         painter.drawImage(QRectF(rect), self._picture)
+        if self.hasFocus():  # the keys go here
+            painter.setPen(QColor(self._theme.highlight))
+            painter.drawRect(rect.adjusted(-1, -1, 1, 1))
         painter.setClipRect(rect)
         self._paint_marks(painter, rect)
 
