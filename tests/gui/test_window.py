@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget, QLabel
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_tomodrgn.gui.controller import controller_of
 from napari_tomodrgn.gui.layers import LAYER_NAME
@@ -175,24 +175,6 @@ def test_a_damaged_run_is_one_sentence(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "Unexpected" not in widget.banner.text, widget.banner.text
     assert (widget.session.latents is not None) == (damage in ("weights", "star"))
-
-
-def test_a_floating_dock_still_draws_and_leaves_the_canvas_alone(
-    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path, lit: Callable[..., float]
-) -> None:
-    from napari._qt.utils import QImg2array
-
-    _open(widget, qtbot, tiny_run)
-    dock = widget.latent.parentWidget()
-    assert isinstance(dock, QDockWidget)
-    volume = lit(viewer.screenshot(flash=False))
-    for _ in range(3):
-        for floating in (True, False):
-            dock.setFloating(floating)
-            qtbot.wait(100)
-            picture = QImg2array(widget.latent.view.grab().toImage())
-            assert (picture[..., :3].max(axis=-1) > 150).mean() > 0.001
-    assert lit(viewer.screenshot(flash=False)) > 0.5 * volume
 
 
 def test_the_canvas_keeps_most_of_a_laptops_screen(viewer: Any, widget: Any, qtbot: Any) -> None:
