@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from exports.relion import write_relion4, write_relion5
+from exports.relion import warptools, write_refined, write_relion4, write_relion5
 from exports.series import (
     cryosrpnt,
     of_the_simulator,
-    warptools,
     write_cistem,
     write_emclarity,
     write_nextpyp,
@@ -20,6 +19,7 @@ from exports.world import Exported, World
 
 WRITERS: dict[str, tuple[str, Callable[[World, Path], Exported]]] = {
     "warptools": ("warptools", warptools),
+    "warptools-refined": ("warptools", write_refined),
     "relion5": ("relion5", write_relion5),
     "relion4": ("relion4", write_relion4),
     "warp": ("warp", of_the_simulator),

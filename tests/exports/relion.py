@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import starfile
 
 from exports.world import (
     SERIES_PIXEL,
@@ -161,3 +162,41 @@ def write_relion4(world: World, folder: Path) -> Exported:
         blocks[series.name] = pd.DataFrame(tilts)
     write_blocks(folder / "tomograms.star", blocks)
     return finish_relion(world, folder, rows, "tomograms.star")
+
+
+def warptools(world: World, folder: Path) -> Exported:
+    star = world.out / "warptools" / "particles_optimisation_set.star"
+    names = [
+        f"{world.series_of(i)}.tomostar/{number}"
+        for i, number in enumerate(world.scene.crowd.number)
+    ]
+    return Exported(star, star.with_name("particles.star"), names, False)
+
+
+def write_refined(world: World, folder: Path) -> Exported:
+    """The WarpTools set after a refinement in RELION 5: more columns, in another order."""
+    before = warptools(world, folder)
+    blocks = starfile.read(before.particles, always_dict=True)
+    rows = blocks["particles"]
+    rows["rlnImageName"] = str(before.particles.parent) + "/" + rows["rlnImageName"]
+    refined = {
+        "rlnGroupNumber": 1,
+        "rlnClassNumber": 1,
+        "rlnNormCorrection": 0.98,
+        "rlnRandomSubset": np.arange(len(rows)) % 2 + 1,
+        "rlnLogLikeliContribution": -1.5e5,
+        "rlnMaxValueProbDistribution": 0.4,
+        "rlnNrOfSignificantSamples": 3,
+    }
+    rows = rows.assign(**refined)
+    blocks["particles"] = rows[sorted(rows)]
+    write_blocks(folder / "run_data.star", blocks)
+    tomograms = before.particles.with_name("particles_tomograms.star")
+    entries = {
+        "rlnTomoParticlesFile": "run_data.star",
+        "rlnTomoTomogramsFile": str(tomograms),
+        "rlnTomoTrajectoriesFile": "None",
+    }
+    write_blocks(folder / "run_optimisation_set.star", {"": entries})
+    star = folder / "run_optimisation_set.star"
+    return Exported(star, folder / "run_data.star", before.names, False)

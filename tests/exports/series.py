@@ -186,12 +186,3 @@ def cryosrpnt(world: World, folder: Path) -> Exported:
     write_blocks(folder / "sim.star", {"": rows.drop(columns="rlnMicrographName")})
     names = [f"{name.rpartition('_')[0]}/{name}" for name in dict.fromkeys(rows["rlnGroupName"])]
     return Exported(folder / "sim.star", folder / "sim.star", names, True)
-
-
-def warptools(world: World, folder: Path) -> Exported:
-    star = world.out / "warptools" / "particles_optimisation_set.star"
-    names = [
-        f"{world.series_of(i)}.tomostar/{number}"
-        for i, number in enumerate(world.scene.crowd.number)
-    ]
-    return Exported(star, star.with_name("particles.star"), names, False)

@@ -20,6 +20,7 @@ from napari_tomodrgn.physics.lattice import half_plane
 
 DIALECT_OF = {
     "warptools": "warptools",
+    "warptools-refined": "warptools",
     "relion5": "relion5",
     "relion4": "relion4",
     "warp": "warp",
@@ -30,7 +31,7 @@ DIALECT_OF = {
     "cistem": "cistem",
     "emclarity": "cistem",
 }
-WITH_POSITIONS = ("warptools", "relion5", "relion4")
+WITH_POSITIONS = ("warptools", "warptools-refined", "relion5", "relion4")
 
 
 def ctf_curves(columns: dict[str, np.ndarray], world) -> torch.Tensor:

@@ -14,6 +14,7 @@ from napari_tomodrgn.data.star import read_star
 
 NAMES = (
     "warptools",
+    "warptools-refined",
     "relion5",
     "relion4",
     "warp",

@@ -151,6 +151,8 @@ def height_checks(state: State) -> Iterator[Check]:
     if better:
         message = f"The opposite sign of the particles' heights fits better (z = {z:.1f})."
         remedy = "Give the other hand (--hand), or check the order of the z coordinates."
+        if particles.source.rows_are_images:
+            remedy = "Check the hand where the star file was written, and write it again."
         check = replace(check, verdict="warning", message=message, number=z, remedy=remedy)
     elif z <= -LIMIT.sure:
         message = f"Defocus follows the particles' heights with the right sign (z = {-z:.1f})."
