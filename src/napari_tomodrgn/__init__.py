@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.reconstruct import reconstruct
-    from napari_tomodrgn.config import RunConfig
+    from napari_tomodrgn.config import DataConfig, Overrides, RunConfig
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_tomodrgn.synthetic import simulate
 
 __all__ = [
+    "DataConfig",
+    "Overrides",
     "ParticleSet",
     "Run",
     "RunConfig",
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "DataConfig": "config",
+    "Overrides": "config",
     "ParticleSet": "data.particles",
     "Run": "learn.run",
     "RunConfig": "config",
