@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_tomodrgn.analysis.overview import Overview
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
@@ -168,7 +169,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
         (
             *("particles", "checks", "summary", "run", "latents", "extras"),
-            *("decoded", "validation", "metrics", "tomogram_files"),
+            *("decoded", "validation", "metrics", "overview", "tomogram_files"),
         ),
         operator.is_,
     ),
@@ -247,6 +248,8 @@ class Session:
         Reconstruction of a selection, the last one made.
     validating
         Whether one is being made.
+    overview
+        Distributions of the particles' tilts, views and defoci, once they were asked for.
     checking
         Whether the physics of the particles is being checked.
     metrics
@@ -295,6 +298,7 @@ class Session:
     in_cell: InCell = InCell()
     validation: Validation | None = None
     validating: WorkStatus = field(default_factory=WorkStatus)
+    overview: Overview | None = None
     checking: WorkStatus = field(default_factory=WorkStatus)
     metrics: pd.DataFrame | None = None
     forecast: dict[str, Any] = field(default_factory=dict)

@@ -181,3 +181,56 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     session.clear_particles()
     opened(star)  # without a word about the images
     assert session.reading.images == str(away)
+
+
+def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
+    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+) -> None:
+    from napari_tomodrgn.gui.montage_layers import NAME
+
+    session, panel = opened(tiny_star), widget.particles
+    assert session.overview is None
+    panel.look_fold.set_open(True)
+    qtbot.waitUntil(lambda: session.overview is not None, timeout=LONG)
+    assert len(panel.look.tilts.xy) == 5
+    assert panel.look.defocus.counts.sum() == 120
+    picture = _pixels(panel.look.views)
+    assert len({tuple(colour) for colour in picture.reshape(-1, 3)}) > 3
+    panel.look.lowpass.setValue(40.0)
+    panel.look.projections.click()
+    qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=LONG)
+    layer = viewer.layers[NAME]
+    assert layer.data.shape == (6 * 50 - 2, 5 * 50 - 2)
+    assert tuple(layer.scale) == (session.particles.optics.pixel_size_angstrom,) * 2
+    assert viewer.screenshot(flash=False)[..., :3].std() > 10
+    panel.look.lowpass.setValue(0.0)
+    before = layer.data
+    panel.look.projections.click()
+    qtbot.waitUntil(lambda: layer.data is not before, timeout=LONG)
+    assert len(viewer.layers) == 1, "replaced, not added"
+    widget.open(tiny_star)
+    qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=LONG)
+
+
+def _pixels(plot: Any) -> Any:
+    from napari._qt.utils import QImg2array
+
+    return QImg2array(plot.grab().toImage())[..., :3]
+
+
+def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
+    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+) -> None:
+    from napari_tomodrgn.gui.controller import RECONSTRUCTION
+
+    session, panel = opened(tiny_star), widget.particles.quick
+    panel.button.click()
+    assert panel.button.text() == "Stop reconstruction"
+    qtbot.waitUntil(lambda: session.validation is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert "24 particles" in panel.result.text()
+    assert not panel.plot.isHidden()
+    extent = viewer.layers[RECONSTRUCTION].extent.data
+    box = 48 * session.particles.optics.pixel_size_angstrom
+    assert 0.2 * box < (extent[1] - extent[0]).max() <= box
+    assert session.validation.volume.voxel_size_angstrom == pytest.approx(box / 48)

@@ -136,8 +136,13 @@ def test_a_click_and_a_pin_follow_the_epochs(
     pinned, clicked = (str(name) for name in session.latents.index[[2, 7]])
     widget.controller.pinning.toggle(pinned)
     session.focused = clicked
+    qtbot.waitUntil(lambda: session.decoded.particle_id == clicked, timeout=LONG)
+    qtbot.waitUntil(lambda: session.decoded.complete, timeout=LONG)
+    coarse: list[int] = []
+    session.events.decoded.connect(lambda one: one.complete or coarse.append(one.epoch))
     for _ in range(2):
         _wait_for_a_later_epoch(widget, qtbot, clicked)
+    assert not coarse, "a volume that is watched does not blur at each epoch"
     assert session.training.phase == "training"
     epoch = session.decoded.epoch
     z = session.run.latents(epoch).loc[clicked, ["mu_0", "mu_1", "mu_2"]].to_numpy(np.float32)

@@ -24,6 +24,7 @@ from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import Opened, sentence
+from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.palette import MISSING, colour_at, colour_column
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-RECONSTRUCTION = "reconstruction of the selection"
+RECONSTRUCTION = "reconstruction"
 _VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
@@ -55,6 +56,7 @@ class Controller(QObject):
         self.opening = Opening(self.session, self)
         self.opening.opened.connect(self._take_opened)
         self.preflighting = Preflighting(self.session, self)
+        self.looking = Looking(self.session, viewer, self)
         self.decoding = Decoding(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
         self.pinning = Pinning(self.session, self.volumes, self)
@@ -127,6 +129,7 @@ class Controller(QObject):
             self.filming,
             self.extras.files,
             *self.hovering.queues,
+            *self.looking.queues,
         )
         jobs = (self.training.job, self.validating.job)
         busy = any(one.running for one in jobs) or any(one.is_busy for one in queues)
@@ -141,7 +144,7 @@ class Controller(QObject):
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
         self.filming.stop()
-        for queue in self.hovering.queues:
+        for queue in (*self.hovering.queues, *self.looking.queues):
             queue.cancel()
         self.forecasting.queue.cancel()
         self.mapping.queue.cancel()

@@ -105,7 +105,9 @@ class Decoding(QObject):
         at, table = (run, session.epoch), session.latents
         if finished is None:
             blank = partial(_fresh, None if point else name, session.epoch, point)
-            self.queue.request(lambda: self._steps(at, z, blank, look, table))
+            shown = session.decoded
+            again = shown is not None and shown.complete and shown.particle_id == name
+            self.queue.request(lambda: self._steps(at, z, blank, look, table, again))
         elif look.is_of(finished):
             self.queue.cancel()
             self._finished.move_to_end(key)
@@ -120,7 +122,12 @@ class Decoding(QObject):
         blank: Callable[..., Decoded],
         look: Look,
         table: pd.DataFrame | None,
+        again: bool = False,
     ) -> Iterator[Decoded | None]:
+        """Preview, then the whole; ``again``: the particle is on show, as it was an epoch ago.
+
+        Its volume then stays until the whole new one is there, instead of blurring at each epoch.
+        """
         decoder = self._decoders.of(*at)
         yield None
         for volume in decoder.progressive(z):
@@ -128,6 +135,9 @@ class Decoding(QObject):
                 yield None
                 continue
             complete = volume.box_size_px >= decoder.box_size_px
+            if again and not complete:
+                yield None
+                continue
             decoded = blank(volume, complete=complete)
             if complete and look.difference:
                 yield from self._dressed(at, decoded, look, table)

@@ -134,6 +134,10 @@ class MainWidget(QWidget):
         panel.reading.read_requested.connect(self.controller.read_again)
         panel.checks.check_requested.connect(preflighting.start)
         panel.checks.cancel_requested.connect(preflighting.cancel)
+        panel.look.look_requested.connect(self.controller.looking.ask)
+        panel.look.projections_requested.connect(self.controller.looking.show_projections)
+        panel.quick.start_requested.connect(self.controller.validating.start_sample)
+        panel.quick.stop_requested.connect(self.controller.validating.stop)
 
     def _connect_selections(self) -> None:
         selecting, panel, tools = self.controller.selecting, self.selections, self.latent.tools
@@ -215,7 +219,7 @@ class MainWidget(QWidget):
             accent=theme.warning.as_hex(format="long"),
             highlight=theme.current.as_hex(format="long"),
         )
-        for panel in (self.latent, self.training, self.validation):
+        for panel in (self.latent, self.particles, self.training, self.validation):
             panel.set_theme(colours)
 
 

@@ -16,12 +16,15 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.check_list import CheckList
+from napari_tomodrgn.gui.data_look import DataLook
 from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, scrolled
 from napari_tomodrgn.gui.reading_form import ReadingForm
 from napari_tomodrgn.gui.settings import last_folder, recent
 from napari_tomodrgn.gui.understood import table_of, understood
+from napari_tomodrgn.gui.validation_panel import ValidationPanel
 from napari_tomodrgn.session import Session
 
 _HINT = (
@@ -71,11 +74,20 @@ class ParticlesPanel(QWidget):
         self._table = QVBoxLayout(table)
         self._table.setContentsMargins(6, 0, 0, 0)
         self.understood = Fold("What was understood", table, open=True)
+        self.look = DataLook(session)
+        self.look_fold = Fold(
+            "Look at the data",
+            self.look,
+            "Projections, tilt scheme, viewing directions and defocus of the particles",
+        )
+        self.look_fold.toggled.connect(self.look.ask)
+        self.quick = ValidationPanel(session, sample=True)
         page = QWidget()
         inner = QVBoxLayout(page)
         inner.setContentsMargins(0, 0, 6, 0)
         inner.addWidget(self.hint)
-        for widget in (self.understood, self.checks, self.fold):
+        shown = (self.understood, self.checks, self.quick, self.look_fold, self.fold)
+        for widget in shown:
             inner.addWidget(widget)
         inner.addStretch(1)
         layout = QVBoxLayout(self)
@@ -86,6 +98,11 @@ class ParticlesPanel(QWidget):
         for name in ("source", "asked", "summary", "latents"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
+
+    def set_theme(self, theme: ChartColours) -> None:
+        """Take the colours of the theme."""
+        self.quick.set_theme(theme)
+        self.look.set_theme(theme)
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
@@ -106,6 +123,8 @@ class ParticlesPanel(QWidget):
         if known:
             self._table.addWidget(table_of(understood(session.summary)))
         self.checks.setVisible(session.asked is None and session.source is not None)
+        self.quick.setVisible(known)
+        self.look_fold.setVisible(known)
 
     def _what(self) -> str:
         source, run, epoch = self._session.source, self._session.run, self._session.epoch

@@ -1,14 +1,16 @@
-"""Validation of a selection: its particles alone, back-projected, beside the decoded map."""
+"""Back-projection of a selection, or of a sample of all, beside the decoded map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.surfaces import contour
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run import Run
 
+# Particles of a quick reconstruction: enough for a ribosome, done in seconds.
+_SAMPLE = 500
+
 
 class Validating(QObject):
-    """Reconstructs the selected particles in a thread and puts the result into the session."""
+    """Reconstructs particles in a thread and puts the result into the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -45,12 +50,28 @@ class Validating(QObject):
         if len(session.selection) < 2:
             session.say("Select at least two particles: the halves need one each.", "warning")
             return
+        self._start((name_of(session), sorted(session.selection)), session.run)
+
+    def start_sample(self) -> None:
+        """Reconstruct some particles spread over the set; kept nowhere."""
+        particles = self.session.particles
+        if particles is None or self.job.running:
+            return
+        few = np.linspace(0, len(particles) - 1, min(len(particles), _SAMPLE)).astype(int)
+        names = particles.ids
+        self._start(("quick reconstruction", [names[row] for row in np.unique(few)]), None)
+
+    def _start(self, wanted: tuple[str, list[str]], keep: Run | None) -> None:
+        session, particles = self.session, self.session.particles
+        assert particles is not None
         session.message = None
-        name = name_of(session)
-        ids, run, particles = sorted(session.selection), session.run, session.particles
         session.validating = WorkStatus(True)
-        sigma = session.sigma
-        self.job.start(lambda stop: _steps(particles, run, (name, ids), sigma, stop))
+        run = session.run
+        # As trained, or as it would be.
+        config = RunConfig(data=session.reading.data) if run is None else run.config
+        name, ids = wanted
+        asked = _Asked(name, config, session.sigma, keep)
+        self.job.start(lambda stop: _steps(particles.select(ids), asked, stop))
 
     def stop(self) -> None:
         """Give the reconstruction up."""
@@ -82,21 +103,20 @@ def name_of(session: Session) -> str:
     return next(same, "selection")
 
 
-def _steps(
-    particles: ParticleSet,
-    run: Run | None,
-    wanted: tuple[str, list[str]],
-    sigma: float,
-    stop: Stop,
-) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
-    from napari_tomodrgn.config import RunConfig
+@dataclass(frozen=True)
+class _Asked:
+    """What to call the map, how to make it, where it is contoured, and the run that keeps it."""
 
-    name, ids = wanted
-    # As trained: with the overrides of the run's configuration.
-    chosen = (particles if run is None else run.particles()).select(ids)
-    config = RunConfig() if run is None else run.config
-    steps = reconstruct_steps(chosen, data=config.data, weight=config.weight)
+    name: str
+    config: RunConfig
+    sigma: float
+    keep: Run | None
+
+
+def _steps(chosen: ParticleSet, asked: _Asked, stop: Stop) -> Iterator[Any]:
+    from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
+
+    steps = reconstruct_steps(chosen, data=asked.config.data, weight=asked.config.weight)
     while True:
         try:
             event = next(steps)
@@ -107,16 +127,16 @@ def _steps(
         if stop():
             return
     yield Validation(
-        name=name,
+        name=asked.name,
         particles=result.particles,
         resolution_angstrom=result.resolution_angstrom,
         frequency=np.asarray(result.fsc.frequency_per_angstrom, np.float64),
         correlation=np.asarray(result.fsc.correlation, np.float64),
         volume=result.filtered,
-        mesh=contour(result.filtered, sigma),
+        mesh=contour(result.filtered, asked.sigma),
     )
-    if run is not None:
-        folder = run.path / "analysis" / "reconstructions" / name
+    if asked.keep is not None:
+        folder = asked.keep.path / "analysis" / "reconstructions" / asked.name
         _save(result, folder)
 
 

@@ -13,29 +13,34 @@ from napari_tomodrgn.gui.curves import Curve, CurvePlot
 from napari_tomodrgn.gui.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import Session, Validation
 
-_EXPLAINED = (
+_SELECTION = (
     "Back-projects the images of exactly the selected particles, without the network: what the "
     "decoder shows should be seen in this map, too"
+)
+_SAMPLE = (
+    "Back-projects up to 500 particles spread over the set, as a volume in the viewer beside its "
+    "Fourier shell correlation: is there the particle that you expect?"
 )
 
 
 class ValidationPanel(QWidget):
-    """What the selection looks like from the images alone."""
+    """What the selection, or a sample of all particles, looks like from the images alone."""
 
     start_requested = Signal()
     stop_requested = Signal()
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self.button = make_button("Reconstruct selection", _EXPLAINED, self._press)
+    def __init__(self, session: Session, *, sample: bool = False) -> None:
+        super().__init__()
+        self._session, self._sample = session, sample
+        self._words = "Quick reconstruction" if sample else "Reconstruct selection"
+        self.button = make_button(self._words, _SAMPLE if sample else _SELECTION, self._press)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.result = make_label(tip="Where the half maps' correlation falls below 0.143")
         self.plot = CurvePlot("Resolution, 1/Å", "FSC")
-        self.plot.setToolTip("Fourier shell correlation of two halves of the selected particles")
+        self.plot.setToolTip("Fourier shell correlation of two halves of the particles")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.button, self.bar, self.result, self.plot):
@@ -52,9 +57,10 @@ class ValidationPanel(QWidget):
         """Show what the session holds."""
         session, found = self._session, self._session.validation
         busy = session.validating.busy
-        possible = session.particles is not None and len(session.selection) > 1
+        wanted = session.particles if self._sample else session.selection
+        possible = session.particles is not None and wanted is not None and len(wanted) > 1
         self.button.setEnabled(busy or possible)
-        self.button.setText("Stop reconstruction" if busy else "Reconstruct selection")
+        self.button.setText("Stop reconstruction" if busy else self._words)
         self.bar.setVisible(busy)
         self.bar.setValue(round(1000 * session.validating.fraction))
         self.result.setVisible(found is not None)
