@@ -18,6 +18,7 @@ NAMES = [
     "linear",
     "reference",
     "scatter",
+    "gui_training",
     "ranks",
     "cache",
     "stopping",

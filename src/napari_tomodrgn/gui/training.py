@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run import Run
 
 # Epochs of small sets take less than the eye needs; the last is always shown.
-_SECONDS_BETWEEN_LATENTS = 0.4
+_SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
