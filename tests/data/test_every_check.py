@@ -174,6 +174,10 @@ def test_a_set_that_triggers_the_check(sets: Sets, code: str) -> None:
 
 SCHEMES = {
     "dose-symmetric": (lambda tilt: np.argsort(np.abs(tilt), kind="stable"), False),
+    "dose-symmetric on a lamella": (
+        lambda tilt: np.argsort(np.abs(tilt - 21.0), kind="stable"),
+        False,
+    ),
     "one way": (lambda tilt: np.arange(len(tilt)), False),
     "from 0 out, then the other half": (
         lambda tilt: np.concatenate([np.flatnonzero(tilt >= 0), np.flatnonzero(tilt < 0)[::-1]]),

@@ -19,12 +19,11 @@ _VOLTAGE_KV = (60.0, 1300.0)
 _DOSE_E_PER_ANGSTROM2 = (0.0, 400.0)
 _STAGE_TILT_DEG = 80.0
 _FEW_TILTS = 5
-# Exposures one after the other lie this many steps of the series apart, at most, if their order is
-# right: three steps where a dose-symmetric series goes in groups.
+# Tilts of a scheme are neighbours of those taken one before; two before, where the series goes to
+# either side in turn; or four or six, where it does so in groups of two or three.
+_LAGS = (1, 2, 4, 6)
 _STEPS_APART = 4.0
-# Rank correlation of dose and steepness: of a series that grows steeper, of one turned around.
-_ORDERED = 0.5
-_BACKWARDS = 0.9
+_BACKWARDS = 0.9  # rank correlation of dose and steepness, of a series that is turned around
 
 
 def _finite(particles: ParticleSet) -> Iterator[Finding]:
@@ -120,11 +119,7 @@ def _dose(particles: ParticleSet) -> Iterator[Finding]:
 
 
 def _dose_order(particles: ParticleSet) -> Iterator[Finding]:
-    """Does the dose follow the tilts as any scheme of acquisition would have it?
-
-    Dose-symmetric series begin near 0° and grow in tilt; others go on from one tilt to a
-    neighbour.
-    """
+    """Does the dose follow the tilts as any scheme of acquisition would have it?"""
     series = _series(particles)
     told = [_order_of(rows) for _, rows in series if len(rows) >= 2 * _FEW_TILTS]
     backwards, scrambled = told.count("backwards"), told.count("scrambled")
@@ -164,15 +159,14 @@ def _series(particles: ParticleSet) -> Iterator[tuple[object, pd.DataFrame]]:
 def _order_of(series: pd.DataFrame) -> str:
     """``""`` if tilts in the order of dose are a scheme, else what is wrong with them."""
     tilt = series["tilt"].to_numpy(np.float64)
-    steepness = pd.Series(np.abs(tilt))
-    if np.ptp(steepness) == 0.0:
+    if np.ptp(np.abs(tilt)) == 0.0:
         return ""
-    grows = float(steepness.rank().corr(pd.Series(np.arange(len(tilt), dtype=np.float64))))
-    if grows < -_BACKWARDS:
+    steepness = pd.Series(np.abs(tilt)).rank()
+    if float(steepness.corr(pd.Series(np.arange(len(tilt), dtype=np.float64)))) < -_BACKWARDS:
         return "backwards"
     step = float(np.median(np.diff(np.unique(np.round(tilt, 1)))))
-    jumps = float(np.median(np.abs(np.diff(tilt)))) > _STEPS_APART * step
-    return "scrambled" if jumps and grows < _ORDERED else ""
+    apart = min(float(np.median(np.abs(tilt[lag:] - tilt[:-lag]))) for lag in _LAGS)
+    return "scrambled" if apart > _STEPS_APART * step else ""
 
 
 def _tilts(particles: ParticleSet) -> Iterator[Finding]:
