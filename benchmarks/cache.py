@@ -21,7 +21,7 @@ import torch
 
 from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.data.preprocess import Cache, ImageReader, prepare
+from napari_tomodrgn.data.preprocess import Cache, FourierImages, ImageReader, prepare
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import EpochDone
 from napari_tomodrgn.learn.train import train
@@ -58,6 +58,25 @@ def forget(file: Path) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def waited(
+    images: FourierImages, file: Path, order: torch.Tensor, *, hints: bool, work: float
+) -> list[float]:
+    """Seconds of each batch of random particles, from a file that is not in memory."""
+    forget(file)
+    times, x = [], torch.randn((512, 512))
+    tilts = torch.arange(TILTS)
+    batches = [(rows[:, None] * TILTS + tilts).flatten() for rows in order.split(BATCH)]
+    for rows, following in zip(batches, [*batches[1:], batches[0][:0]], strict=True):
+        began = time.perf_counter()
+        if hints:
+            images.expect(following)
+        images.take(rows)
+        times.append(time.perf_counter() - began)
+        while time.perf_counter() - began < times[-1] + work:
+            x @ x
+    return times
+
+
 def rates(star: Path, folder: Path) -> None:
     """Batches of random particles from files in both precisions, and the bytes alone."""
     particles = read_particles(star)
@@ -76,16 +95,18 @@ def rates(star: Path, folder: Path) -> None:
             while stream.read(1 << 22):
                 pass
         plain = size / (time.perf_counter() - began)
-        forget(file)
-        began = time.perf_counter()
-        for rows in order.split(BATCH):
-            images.take((rows[:, None] * TILTS + torch.arange(TILTS)).flatten())
-        seconds = time.perf_counter() - began
+        seconds = sum(waited(images, file, order, hints=False, work=0.0))
         print(
             f"{kind}: {size:.2f} GB, made in {made:.1f} s; batches of random particles "
             f"{len(order) / seconds:.0f} particles/s, {size / seconds:.2f} GB/s; "
             f"plain reading of the file {plain:.2f} GB/s"
         )
+        for hints in (False, True):
+            times = waited(images, file, order, hints=hints, work=0.02)
+            print(
+                f"  20 ms of work between two batches, {'told' if hints else 'not told'} which is "
+                f"next: {1e3 * np.median(times):.1f} ms of waiting a batch"
+            )
 
 
 def main() -> None:

@@ -33,18 +33,18 @@ TILTS, BOX = 2, 16
 class MadeUp:
     """Samples of any image, the same few again and again."""
 
-    def __init__(self, images: int, points: int) -> None:
+    def __init__(self, images: int, points: int, few: int = 4096) -> None:
         self.shape = (images, points)
         noise = torch.Generator().manual_seed(0)
-        self._few = torch.randn((4096, points), dtype=torch.complex64, generator=noise)
+        self._few = torch.randn((few, points), dtype=torch.complex64, generator=noise)
 
     def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
         return self._few[rows % len(self._few)]
 
 
-def particle_set(count: int) -> ParticleSet:
+def particle_set(count: int, tilts: int, box: int) -> ParticleSet:
     """Particles of a thousand tomograms; all numbers plausible, none of them read."""
-    images, rng = count * TILTS, np.random.default_rng(0)
+    images, rng = count * tilts, np.random.default_rng(0)
     tomogram = np.array([f"TS_{row % 1000:04d}" for row in range(count)], dtype=object)
     name = np.array([str(row // 1000) for row in range(count)], dtype=object)
     index = pd.Index(tomogram + "/" + name, name="particle_id", dtype=object)
@@ -53,10 +53,10 @@ def particle_set(count: int) -> ParticleSet:
     table = {column: rng.uniform(-60, 60, images) for column in numbers}
     table |= dict.fromkeys(("shift_x_px", "shift_y_px", "phase_shift_deg"), np.zeros(images))
     table |= dict.fromkeys(("defocus_u_angstrom", "defocus_v_angstrom"), np.full(images, 3e4))
-    table["dose_e_per_angstrom2"] = np.tile(np.arange(TILTS) * 3.0, count)
-    table["tilt_index"] = np.tile(np.arange(TILTS), count)
-    owner = pd.Categorical.from_codes(np.repeat(np.arange(count), TILTS), categories=index)
-    optics = Optics(3.0, 300.0, 2.7, 0.07, BOX, ctf_premultiplied=False, dose_weighted=False)
+    table["dose_e_per_angstrom2"] = np.tile(np.arange(tilts) * 3.0, count)
+    table["tilt_index"] = np.tile(np.arange(tilts), count)
+    owner = pd.Categorical.from_codes(np.repeat(np.arange(count), tilts), categories=index)
+    optics = Optics(3.0, 300.0, 2.7, 0.07, box, ctf_premultiplied=False, dose_weighted=False)
     source = StarSource(Path("made-up.star"), "warptools", {}, "particles", rows_are_images=True)
     return ParticleSet(pd.DataFrame({"particle_id": owner, **table}), particles, optics, source)
 
@@ -70,7 +70,7 @@ def main() -> None:
     """Make, embed, store, read."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     print(f"libraries alone: peak {peak_gb():.2f} GB")
-    particles = particle_set(count)
+    particles = particle_set(count, TILTS, BOX)
     print(f"set of {count:,} particles, {count * TILTS:,} images: peak {peak_gb():.2f} GB")
     images = particles.images.memory_usage(index=False, deep=False).sum() / len(particles.images)
     config, lattice = RunConfig(), half_plane(BOX)

@@ -23,6 +23,7 @@ NAMES = [
     "cache",
     "stopping",
     "million",
+    "scaling",
     "kill",
 ]
 

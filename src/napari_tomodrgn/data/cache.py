@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -68,14 +69,30 @@ class StoredSamples:
         precision = torch.float16 if self.dtype == np.float16 else torch.float32
         samples = torch.empty((len(wanted), self.shape[1], 2), dtype=precision)
         found = samples.numpy()
-        breaks = np.flatnonzero(np.diff(wanted) != 1) + 1
-        edges = [0, *breaks.tolist(), len(wanted)] if len(wanted) else []
         # Opened each time: processes and threads that share a file would share its position.
         with open(self.file, "rb", buffering=0) as stream:
-            for first, last in itertools.pairwise(edges):
+            for first, last in _runs(wanted):
                 stream.seek(self.offset + int(wanted[first]) * self.bytes_per_row)
                 _fill(stream, found[first:last], self.file)
         return torch.view_as_complex(samples.to(torch.float32))
+
+    def expect(self, rows: Tensor) -> None:
+        """Have the system read some rows while other work is done, where it takes such hints."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        wanted = rows.numpy()
+        with open(self.file, "rb", buffering=0) as stream:
+            for first, last in _runs(wanted):
+                start = self.offset + int(wanted[first]) * self.bytes_per_row
+                size = (last - first) * self.bytes_per_row
+                os.posix_fadvise(stream.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last place, exclusive, of each run of rows that follow one another."""
+    if len(rows):
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        yield from itertools.pairwise([0, *breaks.tolist(), len(rows)])
 
 
 def _fill(stream: FileIO, target: NDArray[np.floating], file: Path) -> None:

@@ -148,6 +148,11 @@ class TiltData:
         begin = self._first[particles] - (counts.cumsum(0) - counts)
         return torch.arange(int(counts.sum())) + begin.repeat_interleave(counts)
 
+    def expect(self, particles: Tensor) -> None:
+        """These particles (rows of the set) are wanted soon."""
+        if len(particles):
+            self.images.expect(self.images_of(particles))
+
     def batch(self, particles: Tensor, device: torch.device | str = "cpu") -> TiltBatch:
         """The images of these particles (rows of the set), on ``device``."""
         rows = self.images_of(particles)

@@ -52,6 +52,11 @@ class FourierImages:
         """Samples of some images, complex64 ``(row, point)``."""
         return self.samples[rows]
 
+    def expect(self, rows: Tensor) -> None:
+        """Some images are wanted soon: if they are in a file, the system may read it meanwhile."""
+        if isinstance(self.samples, StoredSamples):
+            self.samples.expect(rows)
+
 
 def soft_window(box_size_px: int, inner: float, outer: float) -> Tensor:
     """Disc of ones with a cosine edge; radii are fractions of half the box. ``(box, box)``."""

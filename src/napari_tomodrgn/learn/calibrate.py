@@ -13,13 +13,14 @@ honest posteriors, above 1 where they are too narrow.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
-from napari_tomodrgn.learn.inference import Inference
+from napari_tomodrgn.learn.inference import Inference, in_parts
 from napari_tomodrgn.learn.model import Posterior
 
 # So many particles, spread over the set, are embedded twice.
@@ -71,13 +72,18 @@ def judged_particles(data: TiltData) -> Tensor:
     return able[chosen] if len(able) else able
 
 
-def calibrate(inference: Inference, data: TiltData) -> Calibration | None:
-    """Embed particles of a set twice and compare; None where too few have two images."""
+def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Calibration | None]:
+    """Embed particles of a set twice and compare; None where too few have two images.
+
+    Yields how many particles of a half are done.
+    """
     rows = judged_particles(data)
     if len(rows) < 2:
         return None
-    one, two = (inference(rows, half) for half in image_halves(data))
-    return compared(one, two)
+    one, two = image_halves(data)
+    return compared(
+        (yield from in_parts(inference, rows, one)), (yield from in_parts(inference, rows, two))
+    )
 
 
 def compared(one: Posterior, two: Posterior) -> Calibration:

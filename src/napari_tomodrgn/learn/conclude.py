@@ -17,7 +17,8 @@ from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.calibrate import Calibration, calibrate
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
-from napari_tomodrgn.learn.held_out import Watch, difference, errors_of
+from napari_tomodrgn.learn.heeding import Stop, heeding
+from napari_tomodrgn.learn.held_out import Watch, difference, error_steps
 from napari_tomodrgn.learn.inference import (
     EncoderInference,
     Inference,
@@ -27,8 +28,6 @@ from napari_tomodrgn.learn.inference import (
 )
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.open_run import Stop
-from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run import Run
 
@@ -59,23 +58,19 @@ class _End:
 
     def posterior(self, inference: Inference, images: Tensor) -> Generator[Event, None, Posterior]:
         """Posteriors of all particles, heeding a stop."""
-        count = self.data.particle_count
-        steps = in_parts(inference, count, images)
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                found: Posterior = end.value
-                return found
-            if self.stop():
-                raise StoppedError
-            yield Preparing(done, count, _WHAT)
+        rows = torch.arange(self.data.particle_count)
+        steps = in_parts(inference, rows, images)
+        return (yield from heeding(steps, len(rows), _WHAT, self.stop))
 
     def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, _Way]:
         """Calibration of a way, and the error of held-out images from the other images."""
         known = yield from self.posterior(inference, self.data.training)
-        errors = errors_of(decoder, known.mu.float(), self.data, self.run.config)
-        return _Way(inference, decoder, calibrate(inference, self.data), errors)
+        count = self.data.particle_count
+        steps = error_steps(decoder, known.mu.float(), self.data, self.run.config)
+        errors = yield from heeding(steps, count, "Comparing held-out images", self.stop)
+        twice = calibrate(inference, self.data)
+        found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)
+        return _Way(inference, decoder, found, errors)
 
 
 def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Event, None, None]:

@@ -39,14 +39,19 @@ def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
     ``auto`` reconstructs halves of up to 150 particles, spread over the set, as they are, and
     compares the middle of the box with its rim: a particle is denser than what is around it.
     """
+    return run_to_end(sign_steps(particles, config))
+
+
+def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, None, int]:
+    """The same in steps, yielding a count that grows."""
     if config.contrast != "auto":
         return 1 if config.contrast == "keep" else -1
-    sample = run_to_end(read_sample(particles, config))
+    sample = yield from read_sample(particles, config)
     data = sample.data()
     if len(sample.particles) < 2:
-        whole = run_to_end(back_project(data, torch.arange(1))).volume()
+        whole = (yield from back_project(data, torch.arange(1))).volume()
         return 1 if density_contrast(whole) >= 0 else -1
-    one, two = half_volumes(data, sample.first_half)
+    one, two = yield from half_steps(data, sample.first_half)
     sphere = soft_sphere(one.shape[0]).float()
     correlation = shell_correlation(one * sphere, two * sphere)
     if correlation[1] >= _SIGNAL:
@@ -56,11 +61,16 @@ def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
 
 def half_volumes(data: TiltData, first_half: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
     """Density zyx of two halves of the particles, by back-projection."""
-    one, two = (
-        run_to_end(back_project(data, chosen_rows(half))).volume()
-        for half in (first_half, ~first_half)
-    )
-    return one, two
+    return run_to_end(half_steps(data, first_half))
+
+
+def half_steps(
+    data: TiltData, first_half: NDArray[np.bool_]
+) -> Generator[int, None, tuple[Tensor, Tensor]]:
+    """The same in steps, yielding how many particles of a half are done."""
+    one = yield from back_project(data, chosen_rows(first_half))
+    two = yield from back_project(data, chosen_rows(~first_half))
+    return one.volume(), two.volume()
 
 
 def denoised(half: Tensor, correlation: Tensor) -> Tensor:

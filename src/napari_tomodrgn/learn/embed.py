@@ -91,7 +91,9 @@ def embed_set(
         # As in training: a latent must not depend on who else is embedded.
         data.mean_power = run.info.mean_power or data.mean_power
         every = torch.ones_like(data.training)
-        posterior = run_to_end(in_parts(inference_of(data), data.particle_count, every))
+        posterior = run_to_end(
+            in_parts(inference_of(data), torch.arange(data.particle_count), every)
+        )
         tables.append(latent_table(part, posterior))
         yield Preparing(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)

@@ -7,6 +7,7 @@ model, so that most of the noise of the images cancels in differences, particle 
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.loss import Points, draw_points, point_frequencies, squared_errors
 
@@ -43,7 +45,6 @@ def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Te
     return torch.where(there, total / _POINTS, torch.nan).cpu()
 
 
-@torch.no_grad()
 def errors_of(
     decoder: FourierModel,
     latents: Tensor,
@@ -56,6 +57,19 @@ def errors_of(
 
     Of held-out images, or of those that were learnt from.
     """
+    return run_to_end(error_steps(decoder, latents, data, config, held_out=held_out))
+
+
+@torch.no_grad()
+def error_steps(
+    decoder: FourierModel,
+    latents: Tensor,
+    data: TiltData,
+    config: RunConfig,
+    *,
+    held_out: bool = True,
+) -> Generator[int, None, Tensor]:
+    """The same in steps, yielding how many particles are done."""
     device, found = data.lattice.frequencies.device, []
     for rows in torch.arange(data.particle_count).split(PARTICLES_AT_A_TIME):
         batch = data.batch(rows, device)
@@ -66,6 +80,7 @@ def errors_of(
         total = torch.zeros(batch.size, dtype=torch.float64, device=device)
         total.index_add_(0, points.owner, errors)
         found.append(mean_errors(total, batch, held_out=held_out))
+        yield int(rows[-1]) + 1
     return torch.cat(found)
 
 

@@ -132,13 +132,14 @@ def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSam
 
 
 def in_parts(
-    inference: Inference, count: int, images: Tensor, size: int = 128
+    inference: Inference, rows: Tensor, images: Tensor, size: int = 128
 ) -> Generator[int, None, Posterior]:
-    """Posteriors of ``count`` particles, all of a set, yielding how many are done."""
-    parts = []
-    for rows in torch.arange(count).split(size):
-        parts.append(inference(rows, images))
-        yield int(rows[-1]) + 1
+    """Posteriors of particles, in parts, yielding how many are done."""
+    parts, done = [], 0
+    for some in rows.split(size):
+        parts.append(inference(some, images))
+        done += len(some)
+        yield done
     covariances = [part.covariance for part in parts if part.covariance is not None]
     return Posterior(
         torch.cat([part.mu for part in parts]),

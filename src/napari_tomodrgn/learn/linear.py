@@ -30,6 +30,7 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
+from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.held_out import errors_of
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_em import (
@@ -51,7 +52,7 @@ from napari_tomodrgn.learn.linear_start import (
     with_components,
 )
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.open_run import Stop, open_run
+from napari_tomodrgn.learn.open_run import open_run
 from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.tables import metrics_row

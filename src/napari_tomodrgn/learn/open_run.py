@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.checks import check_stacks
+from napari_tomodrgn.data.checks import stack_steps
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import Cache, FourierImages, ImageReader, prepare
+from napari_tomodrgn.data.preprocess import Cache, ImageReader, prepare
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.contrast import decide_sign
+from napari_tomodrgn.learn.contrast import sign_steps
 from napari_tomodrgn.learn.device import pick_device
-from napari_tomodrgn.learn.events import Event, Preparing
-from napari_tomodrgn.learn.ranks import Ranks, StoppedError
+from napari_tomodrgn.learn.events import Event
+from napari_tomodrgn.learn.heeding import Stop, heeding
+from napari_tomodrgn.learn.ranks import Ranks
 from napari_tomodrgn.learn.run import Run, cache_file, clear_leftovers
 from napari_tomodrgn.learn.run_info import describe
 from napari_tomodrgn.physics.lattice import half_plane
-
-Stop = Callable[[], bool]
 
 
 def open_run(
@@ -37,7 +36,8 @@ def open_run(
     The configuration that holds is the one of the run that is returned.
     """
     ranks = ranks or Ranks()
-    check_stacks(particles)
+    stacks = particles.images["stack"].cat.categories
+    yield from heeding(stack_steps(particles), len(stacks), "Checking image files", stop)
     run = Run.open(out) if resume else None
     if ranks.first:
         clear_leftovers(out)
@@ -50,7 +50,11 @@ def open_run(
         particles = _in_order_of(run, particles)
     particles = particles.as_said(config.data)
     device = ranks.device or pick_device(config.train.device)
-    sign = run.info.sign if run else decide_sign(particles, config.data)
+    if run:
+        sign = run.info.sign
+    else:
+        deciding = sign_steps(particles, config.data)
+        sign = yield from heeding(deciding, len(particles), "Deciding the contrast", stop)
     lattice = half_plane(particles.optics.box_size_px)
     reader = ImageReader(particles, lattice, config.data, sign)
     cache = Cache(
@@ -59,7 +63,8 @@ def open_run(
         writes=ranks.first,
         save_seconds=config.train.save_seconds,
     )
-    images = yield from _prepare(reader, len(lattice), config.data.memory_gb, cache, stop)
+    reading = prepare(reader, len(lattice), config.data.memory_gb, cache)
+    images = yield from heeding(reading, len(reader), "Reading images", stop)
     data = TiltData(particles, images, lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
     if run is None:
@@ -82,18 +87,3 @@ def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
             code="other-particles",
         )
     return trained
-
-
-def _prepare(
-    reader: ImageReader, points: int, memory_gb: float, cache: Cache, stop: Stop
-) -> Generator[Event, None, FourierImages]:
-    steps = prepare(reader, points, memory_gb, cache)
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as finished:
-            images: FourierImages = finished.value
-            return images
-        yield Preparing(done, len(reader))
-        if stop():
-            raise StoppedError

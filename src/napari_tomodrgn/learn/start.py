@@ -18,14 +18,13 @@ from torch import Tensor
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.linear import LinearEngine
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop
-from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run
 
 _FIT_STEPS = 200
@@ -45,7 +44,7 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     if model.decoder.mean is None:
         return
     count = data.particle_count
-    mean = yield from _heeding(mean_map(data), count, "Averaging particles", stop)
+    mean = yield from heeding(mean_map(data), count, "Averaging particles", stop)
     model.decoder.mean.fill(mean)
     if not run.config.model.linear_start or data.particle_count > MOST_PARTICLES:
         return
@@ -55,7 +54,7 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
-    yield from _heeding(teaching, _FIT_STEPS, "Teaching the encoder", stop)
+    yield from heeding(teaching, _FIT_STEPS, "Teaching the encoder", stop)
 
 
 def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, None, Finished]:
@@ -111,17 +110,3 @@ def _distance(found: Posterior, mu: Tensor, logvar: Tensor) -> Tensor:
     # Means in units of their own uncertainty, as the likelihood sees them.
     means = (found.mu - wanted).square() * torch.exp(-spread)
     return (means.clamp(max=1e4) + (found.logvar - spread).square()).mean()
-
-
-def _heeding(
-    steps: Generator[int, None, T], total: int, what: str, stop: Stop
-) -> Generator[Event, None, T]:
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as finished:
-            value: T = finished.value
-            return value
-        yield Preparing(min(done, total), total, what)
-        if stop():
-            raise StoppedError

@@ -25,11 +25,12 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
+from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.held_out import Watch
 from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.model import Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop, open_run
+from napari_tomodrgn.learn.open_run import open_run
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.start import start

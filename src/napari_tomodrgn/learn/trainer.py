@@ -24,6 +24,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
 from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed
+from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.held_out import PARTICLES_AT_A_TIME, held_out_points, mean_errors
 from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.loss import (
@@ -38,7 +39,6 @@ from napari_tomodrgn.learn.loss import (
 )
 from napari_tomodrgn.learn.memory import AtATime, whose_memory
 from napari_tomodrgn.learn.model import Posterior, Vae
-from napari_tomodrgn.learn.open_run import Stop
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 
 T = TypeVar("T")
@@ -176,6 +176,8 @@ class Trainer:
     def _work(self, position: Position, order: Tensor) -> _Step:
         size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle
         rows = order[position.step * size : (position.step + 1) * size]
+        following = order[(position.step + 1) * size : (position.step + 2) * size]
+        self.data.expect(following[self.ranks.share(len(following))])
         generator = self.generator(position.epoch, position.step + 1)
         noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
         uniform = uniforms(len(rows), per_particle, generator)

@@ -8,7 +8,7 @@ about the physics need the images themselves (`analysis.preflight`).
 from __future__ import annotations
 
 from napari_tomodrgn.data.checks.places import PLACE_QUESTIONS
-from napari_tomodrgn.data.checks.stacks import STACK_QUESTIONS, check_stacks
+from napari_tomodrgn.data.checks.stacks import STACK_QUESTIONS, check_stacks, stack_steps
 from napari_tomodrgn.data.checks.understood import ram_gb, summary
 from napari_tomodrgn.data.checks.values import VALUE_QUESTIONS
 from napari_tomodrgn.data.checks.verdicts import Check, Problem, Severity, Verdict, problems_of
@@ -24,6 +24,7 @@ __all__ = [
     "inspect_particles",
     "problems_of",
     "ram_gb",
+    "stack_steps",
     "summary",
 ]
 

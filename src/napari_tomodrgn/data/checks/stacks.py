@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from napari_tomodrgn.data.checks.verdicts import Finding, Question
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
 from napari_tomodrgn.errors import BadInputError
+
+# Headers read between two looks at whether to stop: a fraction of a second on a slow shared disk.
+_STACKS_AT_A_TIME = 64
 
 
 def check_stacks(particles: ParticleSet) -> None:
@@ -23,12 +26,20 @@ def check_stacks(particles: ParticleSet) -> None:
         If a stack is missing, unreadable, cut off, shorter than the star file says or of another
         box, or the box is odd.
     """
+    for _ in stack_steps(particles):
+        pass
+
+
+def stack_steps(particles: ParticleSet) -> Generator[int, None, None]:
+    """The same in steps, yielding how many stacks are done."""
     box = particles.optics.box_size_px
     if box % 2 or box < 2:
         raise _odd_box(particles)
-    for _, error in _headers(particles):
+    for done, (_, error) in enumerate(_headers(particles), start=1):
         if error is not None:
             raise error
+        if done % _STACKS_AT_A_TIME == 0:
+            yield done
 
 
 def _headers(

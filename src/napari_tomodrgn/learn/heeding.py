@@ -1,0 +1,33 @@
+"""Work in steps that tells how far it is and stops when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.ranks import StoppedError
+
+Stop = Callable[[], bool]
+T = TypeVar("T")
+
+
+def heeding(
+    steps: Generator[int, None, T], total: int, what: str, stop: Stop
+) -> Generator[Event, None, T]:
+    """Run steps that yield how many of ``total`` are done, telling so; what they return.
+
+    Raises
+    ------
+    StoppedError
+        After the step in which ``stop`` came to answer True.
+    """
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as finished:
+            value: T = finished.value
+            return value
+        yield Preparing(min(done, total), total, what)
+        if stop():
+            raise StoppedError
