@@ -63,7 +63,7 @@ def main() -> None:
     for _ in train(particles, config, folder / "one"):
         pass
     memory.AtATime.on = classmethod(  # type: ignore[method-assign, assignment]
-        lambda cls, device, size: cls(1 << 15, -(-size // processes))
+        lambda cls, device, size, samples: cls(1 << 15, -(-size // processes))
     )
     for _ in train(particles, config, folder / "halves"):
         pass

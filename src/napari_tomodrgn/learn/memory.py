@@ -15,6 +15,9 @@ from napari_tomodrgn.errors import BadInputError
 # layers leave for the gradient stays in its cache.
 _POINTS = {"cpu": 1 << 12, "cuda": 1 << 20, "mps": 1 << 18}
 _FEWEST_POINTS = 1 << 11
+# Image samples taken together on a CPU. The C library gives tensors beyond 32 MB back to the system
+# after each use, and filling new pages took as long again as what was computed in them.
+_SAMPLES_IN_BLOCK = 1 << 21
 T = TypeVar("T")
 
 
@@ -37,9 +40,10 @@ class AtATime:
     said: list[str] = field(default_factory=list)
 
     @classmethod
-    def on(cls, device: torch.device, batch_size: int) -> AtATime:
-        """What a device of this kind usually holds."""
-        return cls(_POINTS[device.type], batch_size)
+    def on(cls, device: torch.device, batch_size: int, samples: float) -> AtATime:
+        """What a device of this kind usually holds, of particles with so many image samples."""
+        particles = batch_size if device.type != "cpu" else block_of(samples, batch_size)
+        return cls(_POINTS[device.type], particles)
 
     def halve(self, error: BaseException) -> None:
         """Half of both from now on.
@@ -60,6 +64,11 @@ class AtATime:
             f"Out of GPU memory: from now on at most {self.points:,} Fourier samples and "
             f"{self.particles} particles of a step are computed at a time; the result is the same."
         )
+
+
+def block_of(samples: float, most: int) -> int:
+    """How many particles with so many image samples each to take together on a CPU, at most."""
+    return max(1, min(most, int(_SAMPLES_IN_BLOCK / samples)))
 
 
 def whose_memory(error: BaseException) -> str:

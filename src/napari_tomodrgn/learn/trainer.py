@@ -37,7 +37,7 @@ from napari_tomodrgn.learn.loss import (
     squared_errors,
     uniforms,
 )
-from napari_tomodrgn.learn.memory import AtATime, whose_memory
+from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 
@@ -81,7 +81,7 @@ class Trainer:
     @cached_property
     def at_a_time(self) -> AtATime:
         """How much is computed at a time; less once memory has run out."""
-        return AtATime.on(self.device, self.config.train.batch_size)
+        return AtATime.on(self.device, self.config.train.batch_size, self.data.points_per_particle)
 
     def beta(self, position: Position) -> float:
         """Beta at a position of the run."""
@@ -139,8 +139,9 @@ class Trainer:
         """Posteriors of all particles, from all their images."""
         count, latent = self.data.particle_count, self.config.model.latent_dim
         found = torch.zeros((2, count, latent))
-        for first in self._rounds(EMBEDDED_AT_A_TIME):
-            rows = slice(first, min(first + EMBEDDED_AT_A_TIME, count))
+        size = block_of(self.data.points_per_particle, EMBEDDED_AT_A_TIME)
+        for first in self._rounds(size):
+            rows = slice(first, min(first + size, count))
             posterior = self._sparing(lambda rows=rows: self._embedded(rows))  # type: ignore[misc]
             found[0, rows], found[1, rows] = posterior.mu, posterior.logvar
         return Posterior(*self.ranks.total(found))
