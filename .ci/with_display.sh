@@ -27,20 +27,25 @@ missing() {
         echo "Mesa's software driver"
 }
 
+# Two runs at once: the second waits for the first instead of failing at a held lock. The option
+# waits for dpkg's lock, and only flock for that of the lists. Let go when this is done.
+install_with_apt() (
+    exec 8>/var/lock/with_display
+    flock -w 120 8 || true
+    [[ -z $(missing) ]] && exit
+    wait=(-o DPkg::Lock::Timeout=120)
+    apt-get "${wait[@]}" update -qq >&2 && DEBIAN_FRONTEND=noninteractive \
+        apt-get "${wait[@]}" install -y -qq --no-install-recommends "${packages[@]}" >&2
+)
+
 install_missing() {
-    local lacking wait=(-o DPkg::Lock::Timeout=120)
+    local lacking
     lacking=$(missing)
     [[ -z $lacking ]] && return
     echo "No display here, and to make one these are missing:" $lacking >&2
     if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-        # Two runs at once: the second waits for the first instead of failing at a held lock.
-        # The option waits for dpkg's lock, and only flock for that of the lists.
-        exec 9>/var/lock/with_display && flock -w 120 9
-        [[ -z $(missing) ]] && return
         echo "Installing them with apt-get." >&2
-        if apt-get "${wait[@]}" update -qq >&2 && DEBIAN_FRONTEND=noninteractive \
-            apt-get "${wait[@]}" install -y -qq --no-install-recommends "${packages[@]}" >&2 &&
-            [[ -z $(missing) ]]; then
+        if install_with_apt && [[ -z $(missing) ]]; then
             return
         fi
     fi
