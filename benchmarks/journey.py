@@ -97,6 +97,7 @@ class Traveller:
         words = act()
         name = act.__name__ if act.__name__ != "<lambda>" else picture
         self.told.append(f"{name:>20}  {time.perf_counter() - began:6.1f} s  {words}")
+        print(self.told[-1], flush=True)
         if picture and self.pictures is not None:
             settle(0.6)
             self.pictures.mkdir(parents=True, exist_ok=True)
@@ -200,7 +201,7 @@ class Traveller:
         view.setFocus()
         settle(0.3)
         places = np.array([(p.x(), p.y()) for p in map(view.position_of, range(len(view.points)))])
-        middle = float(np.median(places[:, 0]))
+        middle = float(places[:, 0].min() + places[:, 0].max()) / 2
         drag(view, corners_around(middle, places[:, 0].max() + 8, view.height()))
         expected = int((places[:, 0] > middle).sum())
         chosen = len(session.selection)
@@ -222,11 +223,12 @@ class Traveller:
         item = panel.list.topLevelItem(0)
         if item is None:
             return "no tomogram is listed"
+        name = item.text(0)  # the list is filled anew when a tomogram opens
         panel.list.itemClicked.emit(item, 0)
         until(lambda: self.widget.controller.idle)
         settle(1.5)
         layers = [layer.name for layer in self.viewer.layers if layer.visible]
-        words = f"{item.text(0)}: layers {', '.join(layers)}; {panel.status.text()}"
+        words = f"{name}: layers {', '.join(layers)}; {panel.status.text()}"
         return words.replace("\n", " ")
 
     def follow_trajectory(self) -> str:
@@ -377,12 +379,12 @@ def travel(name: str, scratch: Path, asked: argparse.Namespace) -> int:
 
     pictures = asked.pictures and asked.pictures / ("" if name == "sample" else name)
     traveller = Traveller(viewer, scratch, pictures, asked.epochs)
+    print(f"{name}:", flush=True)
     with watched(traveller):
         try:
             traveller.go(source_of(name, scratch))
         except Exception as error:  # noqa: BLE001 the other sets are to be travelled, too
             traveller.raised.append(f"{type(error).__name__}: {error}")
-    print(f"{name}:", *traveller.told, sep="\n")
     print(*(f"WRONG: {what}" for what in traveller.raised), sep="\n")
     return len(traveller.raised)
 

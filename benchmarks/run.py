@@ -25,6 +25,7 @@ NAMES = [
     "million",
     "scaling",
     "kill",
+    "journey",
 ]
 
 
