@@ -8,6 +8,7 @@ the same on every rank, so all of them take the same decisions.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -258,40 +259,46 @@ def _connected(found: Launch, device: str) -> Any:
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
         from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
         from lightning_fabric.strategies.ddp import DDPStrategy
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
     except ImportError as error:
         raise BadInputError(
             f"{found.size} processes were started, but Lightning Fabric is not installed.",
             remedy='Install it: pip install "napari-tomodrgn[cluster]".',
             code="no-fabric",
         ) from error
-    import logging
-
-    import torch
-
+    kind = _kind_of_device(found, device)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    there = torch.cuda.device_count() if device == "cuda" else found.local_size
-    if there < found.local_size or device not in ("cpu", "cuda"):
-        raise BadInputError(
-            f"{found.local_size} processes on this node, but {there} {device} devices to share.",
-            remedy="Start one process a GPU, each seeing all GPUs of its node, or --device cpu.",
-            code="bad-launch",
-        )
     environment = TorchElasticEnvironment() if found.by == "torchrun" else SLURMEnvironment()
     try:
         fabric = lightning_fabric.Fabric(
-            accelerator=device,
+            accelerator=kind,
             devices=found.local_size,
             num_nodes=found.size // found.local_size,
             strategy=DDPStrategy(timeout=_PATIENCE),
             plugins=[environment],
         )
         fabric.launch()
-    except (ValueError, RuntimeError, OSError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, OSError) as error:
         raise BadInputError(
             f"{found.size} processes cannot be connected ({str(error).splitlines()[0]}).",
             remedy=_HOW[found.by],
             code="bad-launch",
         ) from error
     return fabric
+
+
+def _kind_of_device(found: Launch, asked: str) -> str:
+    """``cpu`` or ``cuda``; of the latter each process of a node needs one."""
+    import torch
+
+    kind = asked
+    if asked == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    there = torch.cuda.device_count() if kind == "cuda" else found.local_size
+    if there < found.local_size or kind not in ("cpu", "cuda"):
+        raise BadInputError(
+            f"{found.local_size} processes on this node, but {there} {kind} devices to share.",
+            remedy="Start one process a GPU, each seeing all GPUs of its node, or --device cpu.",
+            code="bad-launch",
+        )
+    return kind
