@@ -22,7 +22,14 @@ from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.decode import FourierModel
-from napari_tomodrgn.learn.loss import Points, draw_points, point_frequencies, squared_errors
+from napari_tomodrgn.learn.loss import (
+    Points,
+    choose_points,
+    point_frequencies,
+    squared_errors,
+    uniforms,
+)
+from napari_tomodrgn.learn.memory import block_of
 
 # Samples of each particle's held-out images that are compared.
 _POINTS = 256
@@ -33,10 +40,20 @@ _WORSE = 2.0
 
 
 def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool = True) -> Points:
-    """The samples of a batch that begins with particle ``first``; always the same ones."""
-    state = np.random.SeedSequence([seed, 0, first]).generate_state(1, np.uint64)[0]
+    """The samples of a batch that begins with particle ``first``; always the same ones.
+
+    The batch must be as large as `particles_together` says, or end with the set.
+    """
+    block = first // PARTICLES_AT_A_TIME * PARTICLES_AT_A_TIME
+    state = np.random.SeedSequence([seed, 0, block]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> 1))
-    return draw_points(batch, _POINTS, generator, held_out=held_out)
+    uniform = uniforms(first - block + batch.size, _POINTS, generator)
+    return choose_points(batch, uniform[first - block :], held_out=held_out)
+
+
+def particles_together(data: TiltData) -> int:
+    """How many particles to take together: a power of two, so that it divides a block of draws."""
+    return 1 << block_of(data.points_per_particle, PARTICLES_AT_A_TIME).bit_length() - 1
 
 
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
@@ -71,7 +88,7 @@ def error_steps(
 ) -> Generator[int, None, Tensor]:
     """The same in steps, yielding how many particles are done."""
     device, found = data.lattice.frequencies.device, []
-    for rows in torch.arange(data.particle_count).split(PARTICLES_AT_A_TIME):
+    for rows in torch.arange(data.particle_count).split(particles_together(data)):
         batch = data.batch(rows, device)
         points = held_out_points(batch, config.seed, int(rows[0]), held_out=held_out)
         where = point_frequencies(batch, points, data.lattice.frequencies)

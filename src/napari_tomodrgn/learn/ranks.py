@@ -170,7 +170,7 @@ class Ranks:
             return summed.to(home)
         except RuntimeError as error:
             raise BadInputError(
-                f"Another process of this run is gone ({str(error).splitlines()[0]}).",
+                "Another process of this run is gone.",
                 remedy="Its own message says why; go on with --resume.",
                 code="process-gone",
             ) from error

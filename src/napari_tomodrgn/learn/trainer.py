@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
 from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed
 from napari_tomodrgn.learn.heeding import Stop
-from napari_tomodrgn.learn.held_out import PARTICLES_AT_A_TIME, held_out_points, mean_errors
+from napari_tomodrgn.learn.held_out import held_out_points, mean_errors, particles_together
 from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.loss import (
     Points,
@@ -130,8 +130,9 @@ class Trainer:
     def held_out(self) -> Tensor:
         """Reconstruction loss of each particle's held-out images, NaN for those without."""
         found = torch.zeros(self.data.particle_count, dtype=torch.float64)
-        for first in self._rounds(PARTICLES_AT_A_TIME):
-            last = min(first + PARTICLES_AT_A_TIME, self.data.particle_count)
+        size = particles_together(self.data)
+        for first in self._rounds(size):
+            last = min(first + size, self.data.particle_count)
             found[first:last] = self._sparing(partial(self._unseen, first, last))
         return self.ranks.total(found)
 
