@@ -79,6 +79,7 @@ class Traveller:
         """All stations, in order."""
         self.station("start", self.start)
         self.station("star", lambda: self.open(source))
+        self.station("look", self.look_at_data)
         self.station("training", self.train)
         self.station("paused", self.pause)
         self.station("trained", self.finish_training)
@@ -132,6 +133,17 @@ class Traveller:
         verdicts = [check.verdict for check in session.checks]
         found = ", ".join(f"{verdicts.count(one)} {one}" for one in sorted(set(verdicts)))
         return f"{len(session.particles)} particles; checks: {found}"
+
+    def look_at_data(self) -> str:
+        """What the images and their numbers look like, and the average of a sample of particles."""
+        panel, session = self.widget.particles, self.widget.session
+        panel.understood.set_open(False)
+        panel.look_fold.set_open(True)
+        until(lambda: self.widget.controller.idle)
+        settle(0.5)
+        panel.quick.start_requested.emit()
+        until(lambda: session.validation is not None and self.widget.controller.idle)
+        return f"a sample reconstructed to {session.validation.resolution_angstrom:.1f} Å"
 
     def train(self) -> str:
         """The button, then hovering and clicking while it learns."""
@@ -252,8 +264,9 @@ class Traveller:
         widget.tabs.setCurrentIndex(tab_of(widget, "Selections"))
         widget.latent.path.forget_requested.emit()
         session.focused = sorted(session.selection)[0]
+        before = session.validation
         widget.validation.start_requested.emit()
-        until(lambda: session.validation is not None and widget.controller.idle)
+        until(lambda: session.validation is not before and widget.controller.idle)
         return f"{session.validation.resolution_angstrom:.1f} Å (FSC 0.143)"
 
     def export(self) -> str:
