@@ -278,6 +278,26 @@ def test_odd_and_broken_images(multiplied: ParticleSet, tmp_path: Path) -> None:
     assert set(done.odd_images) == names
 
 
+@pytest.mark.parametrize("scale", [0.0, np.nan, 1e-30, 1e30])
+def test_images_of_any_scale(multiplied: ParticleSet, tmp_path: Path, scale: float) -> None:
+    """Blank ones are told; others are what they are in any unit."""
+
+    def rescale(images: np.ndarray) -> None:
+        images *= np.float32(scale)
+
+    few = multiplied.take(np.arange(len(multiplied)) < 24)
+    changed = with_images_changed(few, tmp_path, rescale)
+    checks = found(changed)
+    if not scale > 0:
+        assert {code: check.verdict for code, check in checks.items()} == {"pixels": "error"}
+        return
+    expected = found(few)
+    assert checks.keys() == expected.keys()
+    for code, check in checks.items():
+        assert check.verdict == expected[code].verdict
+        assert check.number == pytest.approx(expected[code].number, rel=0.02), code
+
+
 def test_events(multiplied: ParticleSet) -> None:
     few = multiplied.take(np.arange(len(multiplied)) < 4)
     events = list(preflight(few))

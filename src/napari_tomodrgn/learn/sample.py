@@ -58,6 +58,11 @@ class Sample:
         return replace(self, particles=particles)
 
     @property
+    def blank(self) -> bool:
+        """Whether no image shows anything at all."""
+        return not bool(self.images.take(torch.arange(len(self.owner))).any())
+
+    @property
     def owner(self) -> NDArray[np.int64]:
         """Row of the particle that each image shows, ``(image,)``."""
         return np.asarray(self.particles.images["particle_id"].cat.codes, dtype=np.int64)
@@ -96,10 +101,10 @@ def _read(
     for rows in np.array_split(np.arange(len(reader)), -(-len(reader) // _CHUNK)):
         samples[torch.from_numpy(rows)] = reader.read(rows)
         yield int(rows[-1]) + 1
-    power = samples.abs().square().mean(dim=1)
+    power = samples.abs().double().square().mean(dim=1)  # single precision would overflow
     broken = ~torch.isfinite(power)
     samples[broken] = 0
-    scale = float(power[~broken].double().mean().sqrt()) if bool((~broken).any()) else 1.0
+    scale = float(power[~broken].mean().sqrt()) if bool((~broken).any()) else 1.0
     scale = scale or 1.0
     return FourierImages(samples / scale, scale), torch.nonzero(broken)[:, 0].numpy()
 

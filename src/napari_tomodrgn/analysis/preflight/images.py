@@ -13,6 +13,11 @@ def pixel_value_checks(state: State) -> Iterator[Check]:
     """Are all pixels numbers?"""
     why = "One pixel that is no number makes every weight of the network one."
     broken = state.sample.broken
+    remedy = "Extract these images again, or leave their particles out."
+    if state.sample.blank:
+        message = "Every image of the sample is blank, or holds pixels that are no numbers."
+        yield Check("pixels", "error", message, float(len(state.sample.owner)), why, remedy)
+        return
     if not len(broken):
         message = "All pixels of the sample are numbers."
         yield Check("pixels", "ok", message, 0.0, why)
@@ -22,7 +27,6 @@ def pixel_value_checks(state: State) -> Iterator[Check]:
         f"{len(broken)} of {len(state.sample.owner)} images hold pixels that are no numbers, "
         f"first {row['particle_id']}, tilt {row['tilt_index']}."
     )
-    remedy = "Extract these images again, or leave their particles out."
     yield Check("pixels", "error", message, float(len(broken)), why, remedy)
 
 

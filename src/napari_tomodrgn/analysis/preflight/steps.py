@@ -54,13 +54,13 @@ def preflight(
         yield PreflightProgress("Reading a sample of the images", 0, total)
     checks: list[Check] = []
     enough = len(state.sample.particles) >= LIMIT.particles
-    stages = _STAGES if enough else _STAGES[:1]
+    stages = _STAGES if enough and not state.sample.blank else _STAGES[:1]
     for done, (stage, ask) in enumerate(stages, start=1):
         yield PreflightProgress(stage, done, total)
         for check in ask(state):
             checks.append(check)
             yield CheckDone(check)
-    if not enough:
+    if not enough and not state.sample.blank:
         checks.append(_too_few(len(state.sample.particles)))
         yield CheckDone(checks[-1])
     last = PreflightDone(tuple(checks), state.contrast, tuple(state.odd))
