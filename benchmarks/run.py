@@ -16,6 +16,7 @@ NAMES = [
     "training",
     "decoding",
     "linear",
+    "quality",
     "reference",
     "scatter",
     "gui_training",
