@@ -104,7 +104,7 @@ def test_train_embed_decode(star: Path, tmp_path: Path) -> None:
     written = pd.read_csv(table).set_index("particle_id")
     trained = Run.open(run).latents()
     assert list(written.index) == list(trained.index)
-    # Refined by sums of 32-bit numbers over other blocks of particles: equal far below their widths.
+    # Refined by sums of 32-bit numbers over other blocks of particles: equal far below widths.
     width = np.exp(trained["logvar_0"] / 2)
     assert (np.abs(written["mu_0"] - trained["mu_0"]) < 1e-3 * width).all()
     first = trained.index[0]
