@@ -12,15 +12,18 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.density import DensityPoints
 from napari_tomodrgn.gui.drawing import LASSO
 from napari_tomodrgn.gui.hovering import picture_of
+from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.picking import inside_polygon, nearest
 from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.scatter import LatentView
+from napari_tomodrgn.session import Session
 
 SIZE = (800, 600)
 COUNTS = (10_000, 100_000, 1_000_000)
@@ -82,6 +85,37 @@ def measure(count: int) -> None:
     view.close()
 
 
+def measure_panel(count: int) -> None:
+    """Print how long the whole panel takes from a table of eight latents to its picture."""
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(count, 8)) * np.arange(8, 0, -1)
+    names = pd.Index([f"TS_{row % 99:02d}/{row}" for row in range(count)], name="particle_id")
+    table = pd.DataFrame({f"mu_{axis}": latents[:, axis] for axis in range(8)}, index=names)
+    session = Session()
+    panel = LatentPanel(session)
+    panel.resize(1000, 600)
+    panel.show()
+    QApplication.processEvents()
+    begun = time.perf_counter()
+    session.latents = table
+    panel.refresh()
+    view = panel.view
+    view.grab()
+    opened = time.perf_counter() - begun
+    moved = []
+    for name in names[:9]:
+        begun = time.process_time()
+        session.hovered = str(name)
+        view.grab()
+        moved.append(1000 * (time.process_time() - begun))
+    print(
+        f"{count:>9,} particles: panel open {opened:.2f} s, hover {median(moved):.2f} ms",
+        flush=True,
+    )
+    session.silence()
+    panel.close()
+
+
 def measure_card() -> None:
     """Print what the picture of a hovered particle's volume costs, beside the preview itself."""
     axis = np.arange(32.0) - 16
@@ -96,6 +130,7 @@ def main() -> None:
     application = QApplication.instance() or QApplication([])
     for count in COUNTS:
         measure(count)
+        measure_panel(count)
     measure_card()
     del application
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.analysis.latents import mean_columns
 from napari_tomodrgn.gui.surfaces import contour, difference, lowpassed
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix
@@ -178,8 +179,10 @@ class Decoding(QObject):
 
 def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     """The mean of a particle's posterior."""
-    row = latents.index.get_loc(identity)
-    return latent_matrix(latents)[row].astype(np.float32)
+    row: Any = latents.index.get_loc(identity)
+    # One row of each column: the whole matrix of a large set takes longer than a hover may.
+    names = mean_columns(latents)
+    return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
 
 
 def dressed(decoded: Decoded, look: Look, mean: Volume | None = None) -> Decoded:

@@ -127,16 +127,17 @@ class Hovering(QObject):
             self.previews.cancel()
             self._take_volume((key, self._volumes[key]))
             return
-        basis = self._basis[1] if self._basis[0] == at else None
         z = latent_of(table, identity)
+        if self._basis[0] == at:
+            # Some 7 ms: sooner here than any thread could begin.
+            self.previews.cancel()
+            self._take_volume((key, picture_of(self._basis[1].volume(z), sigma, colour)))
+            return
         epoch = session.epoch
 
         def steps() -> Iterator[Any]:
             from napari_tomodrgn.learn.decode import PREVIEW_BOX
 
-            if basis is not None:
-                yield key, picture_of(basis.volume(z), sigma, colour)
-                return
             decoder = self._decoders.of(run, epoch)
             for volume in decoder.decode_steps(z, min(PREVIEW_BOX, decoder.box_size_px)):
                 yield None if volume is None else (key, picture_of(volume, sigma, colour))

@@ -182,7 +182,9 @@ class _Key(QWidget):
 
     def _paint_bar(self, painter: QPainter, column: Column) -> None:
         top = self._line() + 2
-        histogram = QRectF(1, top, self.width() - 2, _HISTOGRAM_PX)
+        labels = self._line() if column.period else 0
+        room = self.height() - top - _BAR_PX - labels - 2
+        histogram = QRectF(1, top, self.width() - 2, min(_HISTOGRAM_PX, max(0, room)))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self._theme.line))
         wide = histogram.width() / max(1, len(self._heights))
