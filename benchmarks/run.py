@@ -20,6 +20,7 @@ NAMES = [
     "reference",
     "scatter",
     "gui_training",
+    "context",
     "ranks",
     "cache",
     "stopping",
