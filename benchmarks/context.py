@@ -182,6 +182,28 @@ def memory(count: int) -> None:
     print(f"{'memory of maps and surfaces, box 32':<44} {store.bytes / 2**20:9.1f} MiB  {words}")
 
 
+def chance(repeats: int = 400) -> None:
+    """A planted effect, and how often chance alone is taken for one (p < 0.05)."""
+    from napari_tomodrgn.analysis.association import association
+
+    found = []
+    for seed in range(repeats):
+        rng = np.random.default_rng(seed)
+        index = [f"p{row}" for row in range(300)]
+        tomograms = pd.Series(rng.choice(["a", "b", "c"], 300, p=[0.5, 0.3, 0.2]), index)
+        # States differ between tomograms, as does the column: that must not be taken for a link.
+        share = tomograms.map({"a": 0.2, "b": 0.5, "c": 0.8}).to_numpy()
+        states = pd.Series(np.where(rng.random(300) < share, "open", "closed"), index)
+        noise = pd.Series(rng.normal(size=300) + 3 * share, index)
+        planted = noise + 0.7 * (states == "open")
+        found.append([association(states, one, tomograms).p_value for one in (noise, planted)])
+    none, some = np.array(found).T
+    for name, p_values in (("no effect", none), ("an effect of 0.7 sd", some)):
+        below = f"{(p_values < 0.05).sum()} of {repeats} below 0.05"
+        first = f"of the first 20 {(p_values[:20] < 0.05).sum()}"
+        print(f"{f'association, {name}':<44} {below}, {first}")
+
+
 def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -197,6 +219,7 @@ def main() -> None:
     selecting(viewer, 10_000, asked.repeats)
     viewer.close()
     memory(5_000)
+    chance()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ from napari_tomodrgn.analysis.association import (
     benjamini_hochberg,
     neighbour_association,
 )
-from napari_tomodrgn.analysis.context import neighbourhood, surface_context, surface_points
+from napari_tomodrgn.analysis.context import (
+    defocus,
+    neighbourhood,
+    surface_context,
+    surface_points,
+)
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.geometry import euler_to_matrix, matrix_to_euler
@@ -53,12 +58,47 @@ def test_neighbours_against_loops(particles: ParticleSet) -> None:
         assert found["neighbour_distance_angstrom"] == pytest.approx(distances[other])
         turn = Rotation.from_matrix(matrices[other].T @ matrices[row]).magnitude()
         assert found["neighbour_angle_deg"] == pytest.approx(np.rad2deg(turn))
+        own = matrices[row].T @ (positions[other] - positions[row]) / distances[other]
+        assert found["neighbour_polar_deg"] == pytest.approx(np.rad2deg(np.arccos(own[2])))
+        azimuth = np.rad2deg(np.angle(own[0] + 1j * own[1]))
+        assert found["neighbour_azimuth_deg"] == pytest.approx(azimuth)
         assert found["neighbours_within"] == (distances <= 700.0).sum()
         density = (found["neighbours_within"] + 1) / (4 / 3 * np.pi * 70.0**3)
         assert found["density_per_nm3"] == pytest.approx(density)
     extent = particles.source.tomograms[0].extent_xyz_angstrom
     assert extent is not None
     assert table["height_angstrom"].to_numpy() == pytest.approx(positions[:, 2] - extent[2] / 2)
+
+
+def test_neighbours_of_a_chain_share_their_place(particles: ParticleSet) -> None:
+    """Each turned by 40° about z against the one before, 250 Å along its own x: a helix."""
+    turns, places = [np.eye(3)], [np.zeros(3)]
+    step = Rotation.from_euler("z", 40, degrees=True).as_matrix()
+    for _ in range(23):
+        places.append(places[-1] + turns[-1] @ [250.0, 0, 30.0])
+        turns.append(turns[-1] @ step)
+    angles = matrix_to_euler(np.array(turns))
+    chain = with_columns(
+        particles,
+        tomogram="one",
+        **{f"position_{axis}_angstrom": np.array(places)[:, i] for i, axis in enumerate("xyz")},
+        **dict(zip(("rot_deg", "tilt_deg", "psi_deg"), angles.T, strict=True)),
+    )
+    table = neighbourhood(chain, 100.0)
+    assert table["neighbour_angle_deg"].to_numpy() == pytest.approx(40.0)
+    # To the next it is along x, to the one before along −x turned back: nothing else occurs.
+    found = np.unique(np.round(table["neighbour_azimuth_deg"].to_numpy(), 3) % 360)
+    assert set(found) <= {0.0, 140.0}
+
+
+def test_defocus_is_of_the_least_tilted_image(particles: ParticleSet) -> None:
+    values = defocus(particles)["defocus_angstrom"]
+    images = particles.images
+    for name in particles.ids[::7]:
+        own = images[images["particle_id"] == name]
+        least = own.iloc[own["stage_tilt_deg"].abs().to_numpy().argmin()]
+        mean = (least["defocus_u_angstrom"] + least["defocus_v_angstrom"]) / 2
+        assert values[name] == pytest.approx(mean)
 
 
 def test_depth_in_an_inclined_slab(particles: ParticleSet) -> None:

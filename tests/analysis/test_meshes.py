@@ -15,11 +15,11 @@ from napari_tomodrgn.analysis.meshes import (
     contour_level,
     merge,
     step_within_budget,
-    write_ply,
-    write_stl,
+    write_mesh,
 )
 from napari_tomodrgn.analysis.placement import Placement
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.errors import BadInputError
 
 VOXEL = 3.0
 
@@ -123,8 +123,8 @@ def mesh() -> Mesh:
 
 def test_ply_comes_back(mesh: Mesh, tmp_path: Path) -> None:
     colors = np.random.default_rng(0).integers(0, 256, mesh.vertices_zyx_angstrom.shape)
-    write_ply(tmp_path / "with.ply", mesh, colors.astype(np.uint8))
-    write_ply(tmp_path / "without.ply", mesh)
+    write_mesh(tmp_path / "with.ply", mesh, colors.astype(np.uint8))
+    write_mesh(tmp_path / "without.ply", mesh)
     for name in ("with", "without"):
         vertices, faces = read_ply(tmp_path / f"{name}.ply")
         zyx = np.stack([vertices[axis] for axis in "zyx"], axis=1)
@@ -137,7 +137,7 @@ def test_ply_comes_back(mesh: Mesh, tmp_path: Path) -> None:
 
 
 def test_stl_comes_back(mesh: Mesh, tmp_path: Path) -> None:
-    write_stl(tmp_path / "mesh.stl", mesh)
+    write_mesh(tmp_path / "mesh.stl", mesh)
     content = (tmp_path / "mesh.stl").read_bytes()
     count = int.from_bytes(content[80:84], "little")
     assert not content.startswith(b"solid")  # which would say that it is text
@@ -149,3 +149,24 @@ def test_stl_comes_back(mesh: Mesh, tmp_path: Path) -> None:
     assert enclosed(flat, np.arange(3 * count).reshape(-1, 3)) > 0
     lengths = np.linalg.norm(triangles["normal"], axis=1)
     assert lengths[lengths > 0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_gltf_comes_back(mesh: Mesh, tmp_path: Path) -> None:
+    import trimesh
+
+    colors = np.random.default_rng(0).integers(0, 256, mesh.vertices_zyx_angstrom.shape)
+    write_mesh(tmp_path / "mesh.glb", mesh, colors.astype(np.uint8))
+    found = trimesh.load_mesh(tmp_path / "mesh.glb", process=False)
+    assert (np.asarray(found.vertices, np.float32) == mesh.vertices_zyx_angstrom[:, ::-1]).all()
+    assert (np.asarray(found.visual.vertex_colors)[:, :3] == colors).all()
+    assert found.is_watertight
+    assert found.volume > 0
+
+
+def test_unknown_formats_and_empty_meshes_are_refused(mesh: Mesh, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"a mesh is written as \.ply, \.stl, \.glb"):
+        write_mesh(tmp_path / "mesh.obj", mesh)
+    nothing = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros(0))
+    with pytest.raises(BadInputError, match="no surface"):
+        write_mesh(tmp_path / "mesh.stl", nothing)
+    assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_tomodrgn.analysis.placement import Placement, placements, stamp
+from napari_tomodrgn.analysis.placement_fit import PoseErrors, fit_poses, moved
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.errors import BadInputError
@@ -65,58 +66,31 @@ def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
     return Cell(out, read_volume(out / "tomograms" / "TS_001.mrc"), placed, maps)
 
 
-def moved(placement: Placement, by: np.ndarray) -> Placement:
-    """Shifted by zyx Å and turned by a rotation vector (rad, xyz), both in tomogram axes."""
-    turn = Rotation.from_rotvec(by[3:]).as_matrix()
-    return replace(
-        placement,
-        position_zyx_angstrom=placement.position_zyx_angstrom + by[:3],
-        rotation_xyz=turn @ placement.rotation_xyz,
-    )
-
-
-def fitted(cell: Cell, start: np.ndarray, rounds: int = 2) -> np.ndarray:
-    """Least-squares shift (zyx Å) and rotation (xyz rad) of each particle, by Gauss-Newton."""
-    steps = np.diag([3.0] * 3 + [np.deg2rad(2.0)] * 3)
-    found, regions = start.copy(), cell.regions()
-    for _ in range(rounds):
-        base = cell.render([moved(p, v) for p, v in zip(cell.placed, found, strict=True)])
-        slopes = []
-        for step in steps:
-            ends = [
-                cell.render([moved(p, v + s) for p, v in zip(cell.placed, found, strict=True)])
-                for s in (step, -step)
-            ]
-            slopes.append((ends[0] - ends[1]) / 2)
-        for row, region in enumerate(regions):
-            design = np.stack([s[region] for s in slopes] + [base[region]], axis=1)
-            left = cell.tomogram.data[region] - base[region]
-            found[row] += np.linalg.lstsq(design, left, rcond=None)[0][:6] @ steps
-    return found
+def fitted(cell: Cell, rounds: int = 2) -> PoseErrors:
+    return fit_poses(cell.tomogram, cell.maps, cell.placed, REACH_ANGSTROM, rounds)
 
 
 def test_maps_stand_where_the_simulated_tomogram_has_them(cell: Cell) -> None:
     """Fitted from the pose as read: ≤ 0.5 voxel and ≤ 0.5° off, in tomogram and in map axes."""
-    found = fitted(cell, np.zeros((len(cell.placed), 6)))
-    shifts = found[:, :3] / cell.tomogram.voxel_size_angstrom
-    assert np.linalg.norm(shifts, axis=1).max() < 0.5  # each particle
-    turns = np.rad2deg(found[:, 3:])
-    back = np.array([p.rotation_xyz.T for p in cell.placed])
-    for axes in (np.broadcast_to(np.eye(3), back.shape), back):
-        # What is common to all particles is error of the convention, the rest is noise.
-        common_turn = np.einsum("pij,pj->pi", axes, turns).mean(axis=0)
-        common_shift = np.einsum("pij,pj->pi", axes, shifts[:, ::-1]).mean(axis=0)
-        assert np.linalg.norm(common_shift) < 0.1
-        assert np.linalg.norm(common_turn) < 0.5
+    found, voxel = fitted(cell), cell.tomogram.voxel_size_angstrom
+    assert np.linalg.norm(found.shifts_zyx_angstrom, axis=1).max() / voxel < 0.5  # each particle
+    shift, turn = found.common()
+    assert shift / voxel < 0.1
+    assert turn < 0.5
 
 
 def test_a_wrong_pose_would_be_found(cell: Cell) -> None:
     """The fit returns from a pose that is half a map voxel and three degrees off, on each axis."""
-    few = replace(cell, placed=cell.placed[:12], maps=cell.maps[:12])
-    wrong = np.tile([6.0, -6.0, 6.0, *np.deg2rad([3.0, -3.0, 3.0])], (12, 1))
-    found = fitted(few, wrong, rounds=3).mean(axis=0)
-    assert np.abs(found[:3]).max() < 1.0
-    assert np.rad2deg(np.abs(found[3:])).max() < 1.0
+    wrong = np.array([6.0, -6.0, 6.0, *np.deg2rad([3.0, -3.0, 3.0])])
+    few = replace(
+        cell, placed=tuple(moved(p, wrong) for p in cell.placed[:12]), maps=cell.maps[:12]
+    )
+    found = fitted(few, rounds=3)
+    assert found.shifts_zyx_angstrom.mean(axis=0) == pytest.approx(-wrong[:3], abs=1.0)
+    assert found.turns_xyz_deg.mean(axis=0) == pytest.approx(-np.rad2deg(wrong[3:]), abs=1.0)
+    shift, turn = found.common()
+    assert shift == pytest.approx(np.sqrt(108), abs=1.5)
+    assert turn == pytest.approx(np.sqrt(27), abs=1.0)
 
 
 def test_correlation_is_highest_in_the_right_pose(cell: Cell) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from napari.utils.colormaps import Colormap
 from qtpy.QtCore import QPoint, Qt
@@ -15,6 +16,7 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.analysis.meshes import contour
 from napari_tomodrgn.analysis.placement import placements
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.layers import LAYER_NAME
 from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
@@ -31,10 +33,11 @@ def shown(
 ) -> Any:
     """A run whose first tomogram is on show, with its own maps."""
     session = opened(tiny_run)
-    assert not session.tomogram_files, "they are not beside the run"
-    widget.tomogram.folder.setText(str(tiny_star.parent.parent / "tomograms"))
-    widget.tomogram.folder.editingFinished.emit()
-    qtbot.waitUntil(lambda: len(session.tomogram_files) == 2, timeout=LONG)
+    assert len(session.tomogram_files) == 2, "beside the star file that the run came from"
+    for folder, count in ((tiny_run, 0), (tiny_star.parent.parent / "tomograms", 2)):
+        widget.tomogram.folder.setText(str(folder))
+        widget.tomogram.folder.editingFinished.emit()
+        qtbot.waitUntil(lambda n=count: len(session.tomogram_files) == n, timeout=LONG)
     session.in_cell = InCell(shape="own")
     widget.tomogram.list.itemClicked.emit(widget.tomogram.list.topLevelItem(0), 0)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
@@ -187,6 +190,84 @@ def test_selections_and_neighbours_in_the_tomogram(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert not len(widget.controller.cell.layers.surfaced)
     assert (viewer.layers["particles TS_001.tomostar"].size > 0).all()
+
+
+def test_surroundings_are_columns_and_are_tested(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    page = widget.tomogram.context
+    # A membrane in the middle of the tomogram, in its voxels.
+    image = viewer.layers["tomogram TS_001"]
+    labels = np.zeros(image.data.shape, np.uint8)
+    middle = labels.shape[0] // 2
+    labels[middle : middle + 2] = 1
+    viewer.add_labels(labels, name="membrane", scale=image.scale, units=image.units)
+    names = [page.surface.itemText(row) for row in range(page.surface.count())]
+    assert names == ["no surface", "membrane"], "ours are not offered"
+    page.surface.setCurrentText("membrane")
+    QTest.mouseClick(page.compute, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    extras = shown.extras
+    own = list(widget.controller.cell.poses.ids)
+    height = widget.controller.cell.poses.positions_zyx_angstrom[:, 0] - (middle + 0.5) * 24.0
+    distance = extras.loc[own, "surface_distance_angstrom"].to_numpy()
+    np.testing.assert_allclose(distance, np.abs(height) - 12.0, atol=20.0)
+    others = extras.index.difference(own)
+    assert extras.loc[others, "surface_distance_angstrom"].isna().all()
+    assert "neighbour_distance_angstrom" in [
+        widget.latent.x_axis.itemText(row) for row in range(widget.latent.x_axis.count())
+    ]
+    # A state that goes with the height, and nothing else.
+    upper = np.where(extras["height_angstrom"] > 0, "upper", "lower")
+    shown.add_extras(pd.DataFrame({"side": upper}, index=extras.index))
+    page.state.setCurrentText("side")
+    QTest.mouseClick(page.test, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    rows = {
+        page.table.item(row, 0).text(): [page.table.item(row, at).text() for at in (1, 2, 3)]
+        for row in range(page.table.rowCount())
+    }
+    assert rows["height_angstrom"][:2] == ["+1.00", "0.001"]
+    assert float(rows["defocus_angstrom"][1]) > 0.01
+    assert "beyond chance" in page.words.text()
+
+
+def test_what_is_drawn_can_be_written(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any, tmp_path: Path
+) -> None:
+    import imageio.v3 as imageio
+    import trimesh
+
+    cell, page = widget.controller.cell, widget.tomogram.export
+    shown.selection = frozenset(cell.poses.ids[:5])
+    names = pd.Index(cell.poses.ids, name="particle_id")
+    shown.add_extras(pd.DataFrame({"depth_angstrom": np.arange(12.0), "side": "in"}, index=names))
+
+    def written(verb: str, name: str) -> Path:
+        getattr(page, f"{verb}_requested").emit(str(tmp_path / name))
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+        assert shown.message.severity == "info", shown.message.text
+        return tmp_path / name
+
+    mesh = trimesh.load_mesh(written("mesh", "all.ply"), process=False)
+    surface = viewer.layers["particles in place"]
+    world = np.asarray(surface.vertices * surface.scale)[:, ::-1]
+    np.testing.assert_allclose(mesh.vertices, world, atol=1e-3)
+    assert len(np.unique(mesh.visual.vertex_colors[:, :3], axis=0)) == 2, "selected and not"
+    script = (written("chimerax", "scene") / "place.cxc").read_text()
+    assert script.count("\nview matrix") == 12
+    found = read_particles(written("star", "some.star").with_name("some_optimisation_set.star"))
+    assert sorted(found.ids) == sorted(shown.selection)
+    block = found.source.blocks[found.source.particle_block]
+    assert set(block["tomodrgnDepthAngstrom"]) == {"0", "1", "2", "3", "4"}
+    assert set(block["tomodrgnSide"]) == {"in"}
+    picture = imageio.imread(written("picture", "canvas.png"))
+    assert picture.shape[:2] == viewer.screenshot(flash=False).shape[:2]
+    before = viewer.scene.camera.angles
+    movie = imageio.imread(written("turntable", "turn.gif"))
+    assert len(movie) == 72
+    assert (movie[0] != movie[18]).any()
+    np.testing.assert_allclose(viewer.scene.camera.angles, before, atol=1e-3)
 
 
 def test_a_star_file_without_a_run_shows_points(

@@ -136,15 +136,29 @@ def associations(
     ``neighbour_id`` stands for the state of the neighbour; ``neighbour_state`` is left out. The
     q value is the share of false findings among those at least as clear (Benjamini, Hochberg).
     """
+    *_, result = association_steps(states, table, tomograms, n_permutations, seed)
+    assert result is not None
+    return result
+
+
+def association_steps(
+    states: pd.Series,
+    table: pd.DataFrame,
+    tomograms: pd.Series,
+    n_permutations: int = 999,
+    seed: int = 0,
+) -> Iterator[pd.DataFrame | None]:
+    """The same in steps: None after each column, at last the table."""
     import pandas as pd
 
     found = {}
     for name in table.columns.drop("neighbour_state", errors="ignore"):
         test = neighbour_association if name == "neighbour_id" else association
         found[str(name)] = vars(test(states, table[name], tomograms, n_permutations, seed))
+        yield None
     result = pd.DataFrame.from_dict(found, orient="index")
     result.insert(3, "q_value", benjamini_hochberg(result["p_value"].to_numpy()))
-    return result
+    yield result
 
 
 def benjamini_hochberg(p_values: FloatArray) -> FloatArray:

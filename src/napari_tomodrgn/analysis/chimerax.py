@@ -22,7 +22,7 @@ from napari_tomodrgn.analysis.meshes import (
     contour_level,
     merge,
     step_within_budget,
-    write_ply,
+    write_mesh,
 )
 from napari_tomodrgn.analysis.placement import Placement, centre_index
 from napari_tomodrgn.data.particles import ParticleSet
@@ -106,6 +106,20 @@ def write_scene(
     sigma
         Contour, in standard deviations above solvent.
     """
+    for step in scene_steps(out, maps, placed, colors, sigma):
+        if isinstance(step, Scene):
+            return step
+    raise AssertionError("a scene was not finished")
+
+
+def scene_steps(
+    out: str | Path,
+    maps: Iterable[tuple[str, Volume]],
+    placed: Sequence[Placement],
+    colors: pd.Series | Sequence[str] | None = None,
+    sigma: float = 3.0,
+) -> Iterator[int | Scene]:
+    """The same in steps: the number of particles that are done, at last the scene."""
     out = Path(out)
     if colors is None:
         colors = [_CLASSES[0]] * len(placed)
@@ -122,11 +136,12 @@ def write_scene(
         meshes.append(shapes[name])
         matrix, level = model_matrix(placement, volume), contour_level(volume, sigma)
         models.append(_Model(files[name], placement.particle_id, matrix, level, color))
+        yield len(models)
     merged = merge(meshes, placed, limit=None)
     rgb = np.array([_rgb(color) for color in colors], dtype=np.uint8).reshape(-1, 3)
-    write_ply(out / "particles.ply", merged, rgb[merged.values.astype(np.int64)])
+    write_mesh(out / "particles.ply", merged, rgb[merged.values.astype(np.int64)])
     write_text(out / "place.cxc", _script(models))
-    return Scene(out / "place.cxc", out / "particles.ply", tuple(out / f for f in files.values()))
+    yield Scene(out / "place.cxc", out / "particles.ply", tuple(out / f for f in files.values()))
 
 
 def run_table(run: Run, particles: ParticleSet, epoch: int | None = None) -> pd.DataFrame:

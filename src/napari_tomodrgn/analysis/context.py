@@ -57,6 +57,9 @@ def neighbourhood(
     Columns
         ``neighbour_id``, ``neighbour_distance_angstrom``: nearest in the same tomogram;
         ``neighbour_angle_deg``: of the rotation from its orientation to the particle's, 0 to 180;
+        ``neighbour_polar_deg``, ``neighbour_azimuth_deg``: where it lies in the particle's own
+        axes, from z (0 to 180) and about z from x (−180 to 180): neighbours of a chain, as
+        ribosomes on one messenger, share distance, angle and place;
         ``neighbours_within``: number within the radius;
         ``density_per_nm3``: the same and the particle, by the volume of that sphere (not corrected
         at the walls of the tomogram);
@@ -74,7 +77,7 @@ def neighbourhood(
     extents = {t.name: t.extent_xyz_angstrom for t in particles.source.tomograms}
     for members in _by_tomogram(particles):
         rows, at = members.rows, members.positions_zyx
-        other, distance, angle = _nearest(members)
+        other, *relation = _nearest(members)
         known = other >= 0
         nearest[rows[known]] = ids[rows[other[known]]]
         tree = KDTree(at)
@@ -83,7 +86,7 @@ def neighbourhood(
         extent = extents.get(members.tomogram)
         middle = extent[2] / 2 if extent else (at[:, 0].min() + at[:, 0].max()) / 2
         crowd, height = (within - 1, within / sphere), (at[:, 0] - middle, _depth(at))
-        for name, values in zip(_NUMBERS, (distance, angle, *crowd, *height), strict=True):
+        for name, values in zip(_NUMBERS, (*relation, *crowd, *height), strict=True):
             numbers[name][rows] = values
     index = pd.Index(ids, name="particle_id")
     table = pd.DataFrame({"neighbour_id": nearest, **numbers}, index=index)
@@ -92,13 +95,25 @@ def neighbourhood(
     return table
 
 
+# What describes surroundings, for tests of all of it; a neighbour's identity stands for its state.
 _NUMBERS = (
     "neighbour_distance_angstrom",
     "neighbour_angle_deg",
+    "neighbour_polar_deg",
+    "neighbour_azimuth_deg",
     "neighbours_within",
     "density_per_nm3",
     "height_angstrom",
     "depth_angstrom",
+)
+
+
+COLUMNS = (
+    "neighbour_id",
+    *_NUMBERS,
+    "surface_distance_angstrom",
+    "surface_angle_deg",
+    "defocus_angstrom",
 )
 
 
@@ -145,6 +160,18 @@ def surface_context(
     return pd.DataFrame(values, index, ["surface_distance_angstrom", "surface_angle_deg"])
 
 
+def defocus(particles: ParticleSet) -> pd.DataFrame:
+    """``defocus_angstrom``: mean of both axes, in each particle's least tilted image."""
+    import pandas as pd
+
+    images = particles.images
+    mean = (images["defocus_u_angstrom"] + images["defocus_v_angstrom"]) / 2
+    least = images["stage_tilt_deg"].abs().groupby(images["particle_id"], observed=True).idxmin()
+    values = mean.loc[least].to_numpy(np.float64)
+    index = pd.Index(least.index.astype(str), name="particle_id", dtype=object)
+    return pd.DataFrame({"defocus_angstrom": values}, index).reindex(particles.ids)
+
+
 def surface_points(
     labels_zyx: NDArray[np.integer], voxel_size_angstrom: float, label: int | None = None
 ) -> FloatArray:
@@ -181,11 +208,11 @@ def _by_tomogram(particles: ParticleSet) -> Iterator[_Members]:
             yield _Members(str(name), rows, positions[rows], rotations[rows])
 
 
-def _nearest(members: _Members) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    """Nearest other member of each (−1: none), its distance in Å, and angle between the two."""
+def _nearest(members: _Members) -> tuple[NDArray[np.int64], *tuple[FloatArray, ...]]:
+    """Nearest other member of each (−1: none): distance in Å, angle between the two, direction."""
     count = len(members.rows)
     if count < 2:
-        return np.full(count, -1), np.full(count, np.nan), np.full(count, np.nan)
+        return np.full(count, -1), *np.full((4, count), np.nan)
     distances, found = KDTree(members.positions_zyx).query(members.positions_zyx, k=2)
     # Of two particles at one place either may come first.
     second = np.where(found[:, 0] == np.arange(count), 1, 0)
@@ -193,7 +220,11 @@ def _nearest(members: _Members) -> tuple[NDArray[np.int64], FloatArray, FloatArr
     other, distance = found[rows, second], distances[rows, second]
     turn = np.einsum("pji,pjk->pik", members.rotations_xyz[other], members.rotations_xyz)
     cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
-    return other, distance, np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    angle = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    away = (members.positions_zyx[other] - members.positions_zyx)[:, ::-1]
+    x, y, z = np.einsum("pji,pj->ip", members.rotations_xyz, away)
+    polar, azimuth = np.arctan2(np.hypot(x, y), z), np.arctan2(y, x)
+    return other, distance, angle, np.rad2deg(polar), np.rad2deg(azimuth)
 
 
 def _depth(positions_zyx: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Contours of maps as meshes: made, placed in a tomogram, merged, written as PLY or STL.
+"""Contours of maps as meshes: made, placed in a tomogram, merged, written as PLY, STL or glTF.
 
 Vertices are **zyx in Å**, as everywhere; in the files they are xyz, as programs expect. Triangles
 run counter-clockwise seen from outside, in xyz.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.placement import Placement, centre_index
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 
 # A colour map of napari has so many texels: more particles in one surface would share colours.
@@ -22,6 +23,8 @@ PARTICLES_PER_MESH = 1024
 # Contours of boxes up to this are drawn fluently by the hundred, and past `_MANY` by half of it.
 _FLUENT_BOX = 32
 _MANY = 500
+
+MESH_SUFFIXES = ("ply", "stl", "glb")
 
 _COLORS = NDArray[np.uint8]
 
@@ -133,55 +136,39 @@ def batches(particles: int, limit: int = PARTICLES_PER_MESH) -> list[slice]:
     return [slice(start, start + limit) for start in range(0, particles, limit)]
 
 
-def write_ply(path: str | Path, mesh: Mesh, colors: _COLORS | None = None) -> None:
-    """Write a binary PLY, atomically: x, y, z in Å, red, green, blue if given, value.
+def write_mesh(path: str | Path, mesh: Mesh, colors: _COLORS | None = None) -> None:
+    """Write a mesh, atomically: PLY, STL or glTF (``.glb``), by the suffix; xyz in Å.
 
     Parameters
     ----------
     path
-        File to write.
+        File to write. PLY has the values of the vertices as well, STL neither these nor colours.
     mesh
         What to write.
     colors
         ``(vertex, 3)``, 0 to 255.
+
+    Raises
+    ------
+    BadInputError
+        If the suffix is none of these, or there is nothing to write.
     """
-    fields = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
-    if colors is not None:
-        fields += [("red", "u1"), ("green", "u1"), ("blue", "u1")]
-    vertices = np.empty(len(mesh.vertices_zyx_angstrom), dtype=[*fields, ("value", "<f4")])
-    for column, name in enumerate("zyx"):
-        vertices[name] = mesh.vertices_zyx_angstrom[:, column]
-    if colors is not None:
-        for column, name in enumerate(("red", "green", "blue")):
-            vertices[name] = colors[:, column]
-    vertices["value"] = mesh.values
-    faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("index", "<i4", (3,))])
-    faces["count"], faces["index"] = 3, mesh.faces
-    names = {"<f4": "float", "u1": "uchar"}
-    header = ["ply", "format binary_little_endian 1.0", "comment unit angstrom, axes xyz"]
-    header += [f"element vertex {len(vertices)}"]
-    header += [f"property {names[kind]} {name}" for name, kind in [*fields, ("value", "<f4")]]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
-    text = "\n".join(header) + "\n"
-    with written_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(text.encode("ascii"))
-        file.write(vertices.tobytes())
-        file.write(faces.tobytes())
+    from trimesh import Trimesh
 
-
-def write_stl(path: str | Path, mesh: Mesh) -> None:
-    """Write a binary STL, atomically: triangles xyz in Å with their normals."""
-    corners = mesh.vertices_zyx_angstrom[mesh.faces][..., ::-1].astype(np.float64)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    record = [("normal", "<f4", (3,)), ("corners", "<f4", (3, 3)), ("attribute", "<u2")]
-    triangles = np.zeros(len(mesh.faces), dtype=record)
-    triangles["normal"] = normals / np.where(lengths > 0, lengths, 1.0)
-    triangles["corners"] = corners
-    with written_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(b"napari-tomodrgn, unit angstrom, axes xyz".ljust(80))
-        file.write(np.uint32(len(triangles)).astype("<u4").tobytes())
-        file.write(triangles.tobytes())
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in MESH_SUFFIXES:
+        known = ", ".join(f".{one}" for one in MESH_SUFFIXES)
+        raise BadInputError(f"{path}: a mesh is written as {known}.", code="mesh-format")
+    if not len(mesh.faces):
+        raise BadInputError(f"{path}: there is no surface to write.", code="no-mesh")
+    # Not processed: vertices stay as they are, in order.
+    corners = mesh.vertices_zyx_angstrom[:, ::-1]
+    made = Trimesh(corners, mesh.faces, vertex_colors=colors, process=False)
+    if kind == "ply":
+        made.vertex_attributes["value"] = mesh.values
+    with written_atomically(path) as temporary:
+        made.export(temporary, file_type=kind)
 
 
 def _empty() -> Mesh:

@@ -33,6 +33,8 @@ from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.saving import Saving
 from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.settings import Settings
+from napari_tomodrgn.gui.surrounding import Surrounding
+from napari_tomodrgn.gui.tomogram_export import TomogramExport
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
@@ -71,6 +73,8 @@ class Controller(QObject):
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
         self.mapping = Mapping(self.session, self)
         self.settings = Settings(self.session, self)
+        self.surrounding = Surrounding(self.session, self)
+        self.taking_out = TomogramExport(self.cell, viewer, self)
         self.validating = Validating(self.session, self)
         self.training = Training(self.session, self)
         self.following = Following(self.session, self)
@@ -130,10 +134,11 @@ class Controller(QObject):
             self.extras.files,
             *self.hovering.queues,
             *self.looking.queues,
+            self.surrounding.queue,
         )
         jobs = (self.training.job, self.validating.job)
         busy = any(one.running for one in jobs) or any(one.is_busy for one in queues)
-        return not busy and not self.cell.is_busy
+        return not (busy or self.cell.is_busy or self.taking_out.is_busy)
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
@@ -151,6 +156,8 @@ class Controller(QObject):
         self.validating.stop()
         self.training.job.stop()
         self.cell.close()
+        self.surrounding.queue.cancel()
+        self.taking_out.close()
         self.session.silence()
         self.activity.close()
         for key in [key for key, one in _controllers.items() if one is self]:

@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.qt import make_button
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
+from napari_tomodrgn.gui.tomogram_layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
 from napari_tomodrgn.gui.validation_panel import ValidationPanel
@@ -104,6 +105,8 @@ class MainWidget(QWidget):
         self.controller.close()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._take_theme)
+        for name in ("inserted", "removed"):
+            getattr(self._viewer.layers.events, name).disconnect(self._tell_surfaces)
         if self.latent.parent() is not None:
             self._viewer.window.remove_dock_widget(self.latent)
         self.latent.deleteLater()
@@ -180,6 +183,22 @@ class MainWidget(QWidget):
         panel.look.jump_requested.connect(cell.jump)
         panel.look.orbit_toggled.connect(cell.orbit)
         cell.progress.connect(panel.tell)
+        surrounding = self.controller.surrounding
+        panel.context.compute_requested.connect(surrounding.compute)
+        panel.context.test_requested.connect(surrounding.test)
+        surrounding.tested.connect(panel.context.show_associations)
+        export, writing = panel.export, self.controller.taking_out
+        for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
+            getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
+        writing.progress.connect(export.tell)
+        for name in ("inserted", "removed"):
+            getattr(self._viewer.layers.events, name).connect(self._tell_surfaces)
+        self._tell_surfaces()
+
+    def _tell_surfaces(self, _event: Any = None) -> None:
+        """Which layers could be a membrane: labels and surfaces that are not ours."""
+        ours = [*self.controller.cell.layers.layers, *self.controller.volumes.layers]
+        self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
     def _show_possible(self, *_: Any) -> None:
         selecting = self.controller.selecting

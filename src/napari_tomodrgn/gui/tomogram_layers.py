@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels, Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
@@ -74,6 +75,11 @@ class CellLayers:
     def image(self) -> Any:
         """The tomogram's layer, or None."""
         return self._image if self._image in self.layers else None
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The merged surfaces that are drawn."""
+        return [chunk for number, chunk in self._chunks.items() if number in self._surfaces]
 
     @property
     def surfaced(self) -> NDArray[np.int64]:
@@ -314,3 +320,9 @@ class CellLayers:
         angles = camera.angles
         camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
         camera.angles = angles
+
+
+def possible_surfaces(viewer: Any, ours: list[Any]) -> list[Any]:
+    """Labels and surface layers of the user's, such as a membrane."""
+    found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
+    return [layer for layer in found if layer.ndim == 3 and layer not in ours]

@@ -24,6 +24,8 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.qt import Signal, make_label, make_tool_button
 from napari_tomodrgn.gui.remembered import recall, remember
+from napari_tomodrgn.gui.tomogram_context_page import ContextPage
+from napari_tomodrgn.gui.tomogram_export_page import ExportPage
 from napari_tomodrgn.gui.tomogram_look_page import LookPage
 from napari_tomodrgn.session import Session
 
@@ -45,9 +47,12 @@ class TomogramPanel(QWidget):
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
-        self.look = LookPage(session)
+        self.look, self.context = LookPage(session), ContextPage(session)
+        self.export = ExportPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
+        self.pages.addTab(self.context, "Context")
+        self.pages.addTab(self.export, "Export")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -110,7 +115,8 @@ class TomogramPanel(QWidget):
         events = self._session.events
         for name in ("particles", "tomogram_files", "tomogram", "stage"):
             getattr(events, name).connect(self.refresh)
-        events.particles.connect(self._recall)
+        for name in ("particles", "run"):
+            getattr(events, name).connect(self._recall)
         self._recall()
 
     # -- session to panel ---------------------------------------------------------------------
@@ -195,14 +201,15 @@ class TomogramPanel(QWidget):
 
     def _beside_the_star(self) -> Path | None:
         """Where tomograms often are, before a folder was chosen."""
-        star = self._star()
-        if star is None:
-            return None
-        base = star.parent
-        for folder in (base / "tomograms", base.parent / "tomograms", base):
-            if folder.is_dir():
-                return folder
-        return None
+        star, run = self._star(), self._session.run
+        # A run has a copy of the star file; the tomograms are beside the one it came from.
+        bases = [star.parent] if star is not None else []
+        bases += [Path(run.info.source).parent] if run is not None else []
+        for base in bases:
+            for folder in (base / "tomograms", base.parent / "tomograms"):
+                if folder.is_dir():
+                    return folder
+        return bases[0] if bases else None
 
     def _recall(self, *_: Any) -> None:
         """What was chosen for this star file, else for the one before, else what is usual."""

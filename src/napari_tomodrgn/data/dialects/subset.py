@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,23 @@ from napari_tomodrgn.errors import BadInputError
 _VISIBLE = "rlnTomoVisibleFrames"
 
 
-def write_subset(particles: ParticleSet, path: str | Path) -> Path:
+def write_subset(
+    particles: ParticleSet, path: str | Path, columns: pd.DataFrame | None = None
+) -> Path:
     """Write a star file of exactly these particles and images; other values letter for letter.
 
     Names of image files are made absolute where they would not be found from the new place. Of a
     set that came with a tomograms star, ``<stem>_tomograms.star`` and
     ``<stem>_optimisation_set.star`` are written beside ``path``.
+
+    Parameters
+    ----------
+    particles
+        What to write.
+    path
+        The star file of the particles.
+    columns
+        Index ``particle_id``: written beside what the file has, as `star_label` calls them.
 
     Returns
     -------
@@ -50,10 +62,35 @@ def write_subset(particles: ParticleSet, path: str | Path) -> Path:
     frame = _with_images(source, frame, stacks, path)
     if not source.rows_are_images:
         frame = _with_visible_frames(particles, frame, rows, stacks)
+    if columns is not None:
+        owners = particles.images["particle_id"].iloc[first_image].astype(str)
+        frame = _with_columns(frame, columns.reindex(owners.to_numpy()))
     write_star(path, _with_block(source.blocks, source.particle_block, frame))
     if source.tomogram_blocks is None:
         return path
     return _write_companions(particles, path)
+
+
+def star_label(column: str) -> str:
+    """What a column that is ours is called in a star file."""
+    words = re.split(r"[^A-Za-z0-9]+", column)
+    return "tomodrgn" + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _with_columns(frame: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """The rows with more columns; numbers with six digits, ``None`` for words that are missing."""
+    texts = {}
+    for name, values in columns.items():
+        if values.dtype.kind in "fiu":
+            words = [f"{value:.6g}" for value in values.to_numpy(np.float64)]
+        else:
+            known = [
+                "_".join(str(value).split()) if given else ""
+                for value, given in zip(values, values.notna(), strict=True)
+            ]
+            words = [word or "None" for word in known]
+        texts[star_label(str(name))] = pd.Series(words, index=frame.index, dtype="str")
+    return frame.assign(**texts)
 
 
 def _with_block(blocks: dict[str, object], name: str, frame: pd.DataFrame) -> StarBlocks:

@@ -1,0 +1,171 @@
+"""Surroundings of particles as columns, and their association with a state: verbs, in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.palette import particle_table, selections_column
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import SELECTIONS, Column, Session, column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.data.particles import ParticleSet
+
+Points = Callable[[], NDArray[np.float64]]
+# Corners of a mesh are this near to each other at most, as a share of a particle's box.
+_MESH_EDGE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """Columns of all particles."""
+
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """The association of a state with each column, as `analysis.association.associations`."""
+
+    state: str
+    table: pd.DataFrame
+
+
+class Surrounding(QObject):
+    """Computes columns into ``session.extras``; `tested` hands over associations."""
+
+    tested = Signal(object)  # Tested
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.queue = LatestWins(self)
+        self.queue.item.connect(self._take)
+        self.queue.failed.connect(self._failed)
+
+    def compute(self, radius_angstrom: float, state: str, layer: Any = None) -> None:
+        """Columns of neighbours, place, defocus; and of a labels or surface layer, if any."""
+        particles = self.session.particles
+        if particles is None:
+            self.session.say("Open a star file first.", "warning")
+            return
+        labels = self._state(state)
+        surface = None if layer is None else (self.session.tomogram, points_of(layer, particles))
+        self.queue.request(lambda: _columns(particles, radius_angstrom, labels, surface))
+
+    def test(self, state: str, permutations: int) -> None:
+        """Whether a state goes with any of the columns, within tomograms."""
+        states, extras, table = (
+            self._state(state),
+            self.session.extras,
+            particle_table(self.session),
+        )
+        known = [name for name in context_columns() if extras is not None and name in extras]
+        if states is None or extras is None or table is None or not known:
+            self.session.say("Compute the columns first, and choose a state.", "warning")
+            return
+        chosen = extras[[name for name in known if name != state]]
+        tomograms = table["tomogram"].astype(str)
+        self.queue.request(lambda: _associations(state, (states, chosen, tomograms), permutations))
+
+    def _state(self, name: str) -> pd.Series | None:
+        """A column as names of classes, or as numbers; None for none."""
+        import pandas as pd
+
+        session, table = self.session, particle_table(self.session)
+        if table is None or not name:
+            return None
+        if name == SELECTIONS:
+            found = selections_column(table, session.selections)
+        else:
+            found = column(table, session.particles, name, session.extras)
+        return pd.Series(_words(found), index=table.index, name=name)
+
+    def _take(self, item: Computed | Tested) -> None:
+        if isinstance(item, Tested):
+            self.tested.emit(item)
+        else:
+            self.session.add_extras(item.table)
+            count = len(item.table.columns)
+            self.session.say(
+                f"{count} columns of surroundings: axis, colour and filter everywhere."
+            )
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "working out surroundings"), "error")
+
+
+def context_columns() -> tuple[str, ...]:
+    """Names of the columns that are tested, in order."""
+    from napari_tomodrgn.analysis.context import COLUMNS
+
+    return COLUMNS
+
+
+def points_of(layer: Any, particles: ParticleSet) -> Points:
+    """What gives the points of a labels or surface layer, zyx in Å in the world, in a thread."""
+    # Of an affine transform, where four points go is all there is to know.
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)), float)
+    axes = np.stack([np.asarray(layer.data_to_world(row), float) for row in np.eye(layer.ndim)])
+    matrix = axes - origin
+    edge = _MESH_EDGE * particles.optics.box_size_px * particles.optics.pixel_size_angstrom
+    data = layer.data
+
+    def of_labels() -> NDArray[np.float64]:
+        from napari_tomodrgn.analysis.context import surface_points
+
+        return surface_points(np.asarray(data), 1.0) @ matrix + origin
+
+    def of_mesh() -> NDArray[np.float64]:
+        from trimesh.remesh import subdivide_to_size
+
+        corners = np.asarray(data[0], float) @ matrix + origin
+        points, _ = subdivide_to_size(corners, np.asarray(data[1]), edge, max_iter=20)
+        return np.unique(points, axis=0)
+
+    return of_mesh if isinstance(data, tuple) else of_labels
+
+
+def _columns(
+    particles: ParticleSet,
+    radius: float,
+    labels: pd.Series | None,
+    surface: tuple[str, Points] | None,
+) -> Iterator[Computed | None]:
+    from napari_tomodrgn.analysis.context import defocus, neighbourhood, surface_context
+
+    table = neighbourhood(particles, radius, labels)
+    yield None
+    table = table.join(defocus(particles))
+    yield None
+    if surface is not None:
+        name, points = surface
+        table = table.join(surface_context(particles, {name: points()}))
+    # A column without a single value is none that one could look at.
+    yield Computed(table.dropna(axis=1, how="all"))
+
+
+def _associations(
+    state: str, series: tuple[pd.Series, pd.DataFrame, pd.Series], permutations: int
+) -> Iterator[Tested | None]:
+    from napari_tomodrgn.analysis.association import association_steps
+
+    for table in association_steps(*series, permutations):
+        yield None if table is None else Tested(state, table)
+
+
+def _words(found: Column) -> Any:
+    if not found.categorical:
+        return found.values
+    names = np.array([*found.categories, None], dtype=object)
+    return names[found.values]

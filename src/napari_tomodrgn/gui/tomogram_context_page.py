@@ -1,0 +1,202 @@
+"""Surroundings as columns, and what they go with: the page *Context* of the tab *Tomogram*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHeaderView,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.palette import particle_table
+from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.session import SELECTIONS, Session, colour_names
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.gui.surrounding import Tested
+
+_NO_STATE, _NO_LAYER = "no state", "no surface"
+_HINT = (
+    "Columns are worked out for all particles; then they are axes and colours of the latent space "
+    "as well. The test asks whether a state goes with them, within tomograms."
+)
+_HEADER = ("Column", "Effect", "p", "q")
+_MEASURES = {
+    "cliffs_delta": "Cliff's delta: chance that the value is larger in the later of the two "
+    "states (by name) minus that it is smaller, −1 to 1",
+    "eta_squared": "eta squared: share of the variance of ranks between states, 0 to 1",
+    "spearman": "Spearman's rank correlation, −1 to 1",
+    "cramers_v": "Cramér's V, 0 to 1",
+    "agreement": "share of neighbours in the same state beyond chance, at most 1",
+    "": "not enough particles, or all the same",
+}
+# What is beyond chance once the number of tests is taken into account.
+_CLEAR_Q = 0.05
+
+
+class ContextPage(QWidget):
+    """Asks for columns and tests; shows associations."""
+
+    compute_requested = Signal(float, str, object)  # radius, state, layer or None
+    test_requested = Signal(str, int)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._layers: list[Any] = []
+        self.radius, self.permutations = QSpinBox(), QSpinBox()
+        self.state, self.surface = QComboBox(), QComboBox()
+        self.table = QTableWidget(0, 4)
+        self.words = make_label(_HINT)
+        self.compute = make_button(
+            "Compute columns",
+            "Neighbours, density, place in the tomogram, defocus, distance and angle to a surface",
+            self._compute,
+        )
+        self.test = make_button(
+            "Test", "Whether the state goes with any of the columns", self._test
+        )
+        self._set_up()
+        for name in ("particles", "latents", "extras", "selections"):
+            getattr(session.events, name).connect(self.refresh)
+        session.events.particles.connect(self._forget)
+        self.refresh()
+
+    def set_layers(self, layers: list[Any]) -> None:
+        """Labels and surface layers that can be the surface."""
+        self._layers = layers
+        _fill(self.surface, [_NO_LAYER, *(layer.name for layer in layers)])
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session, table = self._session, particle_table(self._session)
+        names = [SELECTIONS] if session.selections else []
+        if table is not None:
+            names += colour_names(table, session.particles, session.extras)
+        chosen = self.state.currentText()
+        _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
+        if chosen in ("", _NO_STATE) and session.colour not in ("", "tomogram"):
+            self.state.setCurrentText(session.colour)
+        extras = session.extras
+        self.test.setEnabled(extras is not None and "neighbour_distance_angstrom" in extras)
+
+    def show_associations(self, tested: Tested) -> None:
+        """Show associations, the clearest first."""
+        found = tested.table.sort_values(["p_value", "effect"], ascending=[True, False])
+        self.table.setRowCount(len(found))
+        for row, (name, one) in enumerate(found.iterrows()):
+            cells = (
+                str(name).replace("neighbour_id", "neighbour's state"),
+                f"{one['effect']:+.2f}",
+                f"{one['p_value']:.3f}",
+                f"{one['q_value']:.3f}",
+            )
+            tip = f"{_MEASURES[one['measure']]}; {int(one['particles']):,} particles"
+            for place, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                item.setToolTip(f"{name}: {tip}")
+                if place:
+                    item.setTextAlignment(
+                        int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    )
+                if one["q_value"] <= _CLEAR_Q:
+                    font = item.font()
+                    font.setBold(True)
+                    item.setFont(font)
+                self.table.setItem(row, place, item)
+        clear = int((found["q_value"] <= _CLEAR_Q).sum())
+        self.words.setText(
+            f"{tested.state}: {clear} of {len(found)} columns beyond chance (bold: q ≤ {_CLEAR_Q})."
+        )
+
+    def _set_up(self) -> None:
+        self.radius.setRange(10, 100_000)
+        self.radius.setSingleStep(50)
+        self.radius.setValue(500)
+        self.radius.setSuffix(" Å")
+        self.radius.setToolTip("Centres within this distance count as neighbours")
+        self.state.setToolTip(
+            "State of the particles: clusters, named selections, or any other column"
+        )
+        self.surface.setToolTip(
+            "Labels or surface layer of the tomogram on show, such as a membrane"
+        )
+        self.permutations.setRange(99, 99_999)
+        self.permutations.setValue(999)
+        self.permutations.setToolTip(
+            "Times that states are dealt out anew within tomograms; p is 1/1000 at best with 999"
+        )
+        for box in (self.state, self.surface):
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+        form = QFormLayout()
+        form.setVerticalSpacing(4)
+        form.addRow("Radius", self.radius)
+        form.addRow("Surface", self.surface)
+        form.addRow("State", self.state)
+        form.addRow(self.compute)
+        form.addRow("Shuffles", self.permutations)
+        form.addRow(self.test)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addLayout(form)
+        layout.addWidget(self.words)
+        layout.addWidget(self.table, 1)
+        tips = (
+            "What the state is tested against",
+            "Size of the effect within tomograms; the pointer on a row tells the measure",
+            "Chance of so large an effect if states were dealt out at random in each tomogram",
+            "The same, corrected for the number of columns (Benjamini and Hochberg)",
+        )
+        for place, tip in enumerate(tips):
+            self.table.setHorizontalHeaderItem(place, _with_tip(_HEADER[place], tip))
+        header: Any = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        rows: Any = self.table.verticalHeader()
+        rows.hide()
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+
+    def _forget(self, *_: Any) -> None:
+        self.table.setRowCount(0)
+        self.words.setText(_HINT)
+
+    def _compute(self) -> None:
+        place = self.surface.currentIndex() - 1
+        layer = self._layers[place] if 0 <= place < len(self._layers) else None
+        self.compute_requested.emit(float(self.radius.value()), self._state(), layer)
+
+    def _test(self) -> None:
+        if not self._state():
+            self._session.say("Choose the state that is to be tested.", "warning")
+            return
+        self.test_requested.emit(self._state(), self.permutations.value())
+
+    def _state(self) -> str:
+        chosen = self.state.currentText()
+        return "" if chosen == _NO_STATE else chosen
+
+
+def _with_tip(words: str, tip: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(words)
+    item.setToolTip(tip)
+    return item
+
+
+def _fill(box: QComboBox, words: list[str]) -> None:
+    chosen = box.currentText()
+    with QSignalBlocker(box):
+        box.clear()
+        box.addItems(words)
+        if chosen in words:
+            box.setCurrentText(chosen)

@@ -1,0 +1,217 @@
+"""What is in the tomogram, taken out of the window: scene, mesh, star file, picture, movie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer
+
+from napari_tomodrgn.columns import rows_of
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.palette import hexadecimal
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.tomogram_scene import TomogramScene
+from napari_tomodrgn.gui.workers import Job, Stop
+from napari_tomodrgn.session import latent_matrix
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.placement import Placement
+    from napari_tomodrgn.learn.run import Run
+
+_FRAMES, _FRAME_SECONDS = 72, 0.06
+# Movies of wider canvases are of no more use, and of much more bytes.
+_WIDEST_PX = 900
+
+
+class TomogramExport(QObject):
+    """Verbs that write files, one at a time; ``progress`` is one line on how far."""
+
+    progress = Signal(str)
+
+    def __init__(self, scene: TomogramScene, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._scene, self._session, self._viewer = scene, scene.session, viewer
+        self.job = Job("tomoDRGN writing files", self, computes=True)
+        self.job.item.connect(self._take)
+        self.job.failed.connect(self._failed)
+        self._pictures: list[NDArray[np.uint8]] = []
+        self._movie: Path | None = None
+        self._angles = (0.0, 0.0, 0.0)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._film)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being written."""
+        return self.job.running or self._timer.isActive()
+
+    def close(self) -> None:
+        """Stop."""
+        self._timer.stop()
+        self.job.stop()
+
+    def chimerax(self, folder: str | Path) -> None:
+        """A folder for ChimeraX: the own map of each particle that is drawn as a surface."""
+        scene, session = self._scene, self._session
+        rows, poses, run, table = self._surfaced(), scene.poses, session.run, session.latents
+        if poses is None or run is None or table is None or not len(rows):
+            session.say("There are no surfaces to write: show the tomogram of a run.", "warning")
+            return
+        known = [row for row in rows.tolist() if poses.ids[row] in table.index]
+        placed = [poses[row] for row in known]
+        colours = scene.colours(np.ones(len(poses), bool))
+        names = [hexadecimal(colours[row]) for row in known]
+        places = rows_of(table, [pose.particle_id for pose in placed])
+        latents = latent_matrix(table)[places].astype(np.float32)
+        look = (session.epoch, session.sigma)
+        self._start(
+            lambda stop: _scene_steps(Path(folder), run, placed, (latents, names), look, stop)
+        )
+
+    def mesh(self, path: str | Path) -> None:
+        """All surfaces that are drawn, with their colours, as PLY, STL or glTF."""
+        chunks = self._scene.layers.chunks
+        if not chunks or self._scene.poses is None:
+            self._session.say("There are no surfaces to write.", "warning")
+            return
+        colours = self._scene.colours()
+        self._start(lambda _stop: _mesh_steps(Path(path), chunks, colours))
+
+    def star(self, path: str | Path) -> None:
+        """The selected particles, or all, with the columns that were worked out."""
+        session = self._session
+        particles, chosen, extras = session.particles, session.selection, session.extras
+        if particles is None:
+            session.say("Open a star file first.", "warning")
+            return
+
+        def steps(_stop: Stop) -> Iterator[str]:
+            from napari_tomodrgn.data.dialects import write_subset
+
+            kept = particles.select(sorted(chosen)) if chosen else particles
+            written = write_subset(kept, path, extras)
+            count = 0 if extras is None else len(extras.columns)
+            yield f"{len(kept):,} particles with {count} more columns → {written}"
+
+        self._start(steps)
+
+    def picture(self, path: str | Path) -> None:
+        """The canvas as it is."""
+        pixels = np.asarray(self._viewer.screenshot(flash=False))
+        self._start(lambda _stop: _picture_steps(Path(path), pixels))
+
+    def turntable(self, path: str | Path) -> None:
+        """A turn around what is looked at, as a GIF (or MP4, where imageio has ffmpeg)."""
+        if self.is_busy:
+            return
+        self._pictures, self._movie = [], Path(path)
+        self._angles = self._viewer.scene.camera.angles
+        self._timer.start(0)
+
+    def _film(self) -> None:
+        """One frame a turn of the event loop, so that the window stays alive."""
+        camera, count = self._viewer.scene.camera, len(self._pictures)
+        camera.angles = (
+            self._angles[0],
+            self._angles[1] + 360.0 * count / _FRAMES,
+            self._angles[2],
+        )
+        pixels = np.asarray(self._viewer.screenshot(flash=False))[..., :3]
+        step = max(1, -(-pixels.shape[1] // _WIDEST_PX))
+        self._pictures.append(np.ascontiguousarray(pixels[::step, ::step]))
+        self.progress.emit(f"Filming: {len(self._pictures)} of {_FRAMES}")
+        if len(self._pictures) < _FRAMES:
+            return
+        self._timer.stop()
+        camera.angles = self._angles
+        pictures, path = self._pictures, self._movie
+        self._pictures = []
+        if path is not None:
+            self._start(lambda _stop: _movie_steps(path, pictures))
+
+    def _surfaced(self) -> NDArray[np.int64]:
+        return np.sort(self._scene.layers.surfaced)
+
+    def _start(self, make: Callable[[Stop], Iterator[Any]]) -> None:
+        if self.job.running:
+            self._session.say("Something is being written: wait for it.", "warning")
+            return
+        self.job.start(make)
+
+    def _take(self, item: str | tuple[int, int]) -> None:
+        if isinstance(item, str):
+            self.progress.emit("")
+            self._session.say(item)
+        else:
+            self.progress.emit(f"Decoding: {item[0]:,} of {item[1]:,}")
+
+    def _failed(self, error: Exception) -> None:
+        self.progress.emit("")
+        self._session.say(sentence(error, "writing files"), "error")
+
+
+def _scene_steps(
+    folder: Path,
+    run: Run,
+    placed: list[Placement],
+    maps: tuple[NDArray[np.float32], list[str]],
+    look: tuple[int, float],
+    stop: Stop,
+) -> Iterator[Any]:
+    from napari_tomodrgn.analysis.chimerax import Scene, scene_steps
+
+    (latents, colours), (epoch, sigma) = maps, look
+    decoder = run.decoder(epoch)
+    pairs = zip(placed, latents, strict=True)
+    decoded = ((pose.particle_id, decoder.decode(z)) for pose, z in pairs)
+    for step in scene_steps(folder, decoded, placed, colours, sigma):
+        if isinstance(step, Scene):
+            yield f"{len(placed):,} maps at their poses → {step.script}"
+        elif stop():
+            return
+        else:
+            yield step, len(placed)
+
+
+def _mesh_steps(path: Path, chunks: list[Any], colours: NDArray[np.uint8]) -> Iterator[str]:
+    from napari_tomodrgn.analysis.meshes import Mesh, write_mesh
+
+    up = np.array([1.0, -1.0, 1.0], np.float32)
+    starts = np.cumsum([0, *(len(chunk.vertices) for chunk in chunks[:-1])])
+    rows = [chunk.rows[chunk.values.astype(int)] for chunk in chunks]
+    owners = np.concatenate(rows)
+    pairs = zip(chunks, starts, strict=True)
+    mesh = Mesh(
+        np.concatenate([chunk.vertices * up for chunk in chunks]),
+        np.concatenate([chunk.faces + start for chunk, start in pairs]).astype(np.int32),
+        owners.astype(np.float32),
+    )
+    write_mesh(path, mesh, colours[owners])
+    yield f"{len(np.unique(owners)):,} surfaces, {len(mesh.faces):,} triangles → {path}"
+
+
+def _picture_steps(path: Path, pixels: NDArray[np.uint8]) -> Iterator[str]:
+    import imageio.v3 as imageio
+
+    from napari_tomodrgn.files import written_atomically
+
+    with written_atomically(path) as temporary:
+        imageio.imwrite(temporary, pixels)
+    yield f"Picture → {path}"
+
+
+def _movie_steps(path: Path, pictures: list[NDArray[np.uint8]]) -> Iterator[str]:
+    import imageio.v3 as imageio
+
+    from napari_tomodrgn.files import written_atomically
+
+    with written_atomically(path) as temporary:
+        if path.suffix.lower() == ".gif":
+            imageio.imwrite(temporary, np.stack(pictures), duration=1e3 * _FRAME_SECONDS, loop=0)
+        else:
+            imageio.imwrite(temporary, np.stack(pictures), fps=round(1 / _FRAME_SECONDS))
+    yield f"{len(pictures)} frames → {path}"

@@ -1,0 +1,103 @@
+"""What can be taken out of the tomogram: the page *Export* of the tab *Tomogram*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.session import Session
+
+_MESHES = "Meshes (*.ply *.stl *.glb)"
+
+
+class ExportPage(QWidget):
+    """Asks where to write; the controller does it."""
+
+    chimerax_requested = Signal(str)
+    mesh_requested = Signal(str)
+    star_requested = Signal(str)
+    picture_requested = Signal(str)
+    turntable_requested = Signal(str)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.words = make_label()
+        self.chimerax = make_button(
+            "ChimeraX scene …",
+            "A folder with the own map of each particle that is drawn as a surface, at full box, "
+            "a script that opens them at their poses and contour, and all surfaces in one mesh",
+            self._ask_folder,
+        )
+        self.mesh = make_button(
+            "Mesh (PLY, STL, glTF) …",
+            "The surfaces as they are drawn, with their colours; coordinates in Å from the corner "
+            "of the tomogram",
+            lambda: self._ask("surfaces.ply", _MESHES, self.mesh_requested),
+        )
+        self.star = make_button(
+            "Star file with columns …",
+            "The selected particles, or all if none is, as the program that they came from reads "
+            "them, with the columns of the page Context",
+            lambda: self._ask("particles.star", "Star files (*.star)", self.star_requested),
+        )
+        self.picture = make_button(
+            "Picture …",
+            "The canvas as it is",
+            lambda: self._ask("tomogram.png", "Pictures (*.png *.tif)", self.picture_requested),
+        )
+        self.turntable = make_button(
+            "Turntable movie …",
+            "One turn around what is looked at, 72 frames",
+            lambda: self._ask("turntable.gif", "Movies (*.gif *.mp4)", self.turntable_requested),
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        for button in (self.chimerax, self.mesh, self.star, self.picture, self.turntable):
+            layout.addWidget(button)
+        layout.addWidget(self.words)
+        layout.addStretch(1)
+        for name in ("particles", "tomogram", "selection", "run", "stage"):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def tell(self, words: str) -> None:
+        """How far the writing is."""
+        self.words.setText(words or self._what())
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session = self._session
+        shown = bool(session.tomogram) and session.stage == "tomogram"
+        for button in (self.chimerax, self.mesh):
+            button.setEnabled(shown and session.run is not None)
+        for button in (self.picture, self.turntable):
+            button.setEnabled(shown)
+        self.words.setText(self._what())
+
+    def _what(self) -> str:
+        session = self._session
+        if not session.tomogram:
+            return "Click a tomogram in the list: what is drawn can then be written."
+        count = len(session.selection)
+        chosen = f"{count:,} selected particles" if count else "all particles"
+        return f"The star file will hold {chosen}; the others what is drawn now."
+
+    def _ask_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Folder for ChimeraX", str(self._base()))
+        if chosen:
+            self.chimerax_requested.emit(chosen)
+
+    def _ask(self, name: str, kinds: str, signal: Any) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Write", str(self._base() / name), kinds)
+        if path:
+            signal.emit(path)
+
+    def _base(self) -> Path:
+        run, source = self._session.run, self._session.source
+        if run is not None:
+            return run.path / "analysis"
+        return source.parent if source is not None else Path.cwd()
