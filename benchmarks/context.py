@@ -65,8 +65,8 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
     """A rotated frame with so many different particles and the slice plane."""
     from napari_tomodrgn.analysis.meshes import contour, step_within_budget
     from napari_tomodrgn.data.tomograms import Tomogram
-    from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers
-    from napari_tomodrgn.gui.tomogram_shapes import merged
+    from napari_tomodrgn.gui.tomogram_layers import CellLayers
+    from napari_tomodrgn.gui.tomogram_shapes import merged, particles_per_surface
     from napari_tomodrgn.session import InCell
 
     rng = np.random.default_rng(0)
@@ -86,9 +86,10 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
         shapes = {row: meshes[row % len(meshes)] for row in range(count)}
         colours = rng.integers(0, 256, (count, 3)).astype(np.uint8)
         layers.paint(colours)
-        starts = range(0, count, ENTRIES)
+        per = particles_per_surface(np.mean([len(one.vertices_zyx_angstrom) for one in meshes]))
+        starts = range(0, count, per)
         chunks = [
-            merged(np.arange(start, min(start + ENTRIES, count)), shapes, poses) for start in starts
+            merged(np.arange(start, min(start + per, count)), shapes, poses) for start in starts
         ]
         for number, chunk in enumerate(chunks):
             layers.show_chunk(number, chunk, look)
@@ -98,7 +99,7 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
         told(
             f"frame, rotated, {count:,} particles",
             measured(partial(_turned, viewer), repeats),
-            f"{vertices:,} vertices, every {step} voxels",
+            f"{vertices:,} vertices, every {step} voxels, {len(chunks)} surfaces",
         )
         told(
             f"  recolour {count:,}",

@@ -65,6 +65,8 @@ class ContextPage(QWidget):
             "Test", "Whether the state goes with any of the columns", self._test
         )
         self._set_up()
+        self._set_up_table()
+        self._lay_out()
         for name in ("particles", "latents", "extras", "selections"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
@@ -138,6 +140,8 @@ class ContextPage(QWidget):
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
+
+    def _lay_out(self) -> None:
         form = QFormLayout()
         form.setVerticalSpacing(4)
         form.addRow("Radius", self.radius)
@@ -151,6 +155,8 @@ class ContextPage(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.words)
         layout.addWidget(self.table, 1)
+
+    def _set_up_table(self) -> None:
         tips = (
             "What the state is tested against",
             "Size of the effect within tomograms; the pointer on a row tells the measure",

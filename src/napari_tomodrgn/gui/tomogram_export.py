@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FRAMES, _FRAME_SECONDS = 72, 0.06
 # Movies of wider canvases are of no more use, and of much more bytes.
-_WIDEST_PX = 900
+_WIDEST_PX = 640
 
 
 class TomogramExport(QObject):

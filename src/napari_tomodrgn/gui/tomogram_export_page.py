@@ -94,7 +94,8 @@ class ExportPage(QWidget):
     def _ask(self, name: str, kinds: str, signal: Any) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Write", str(self._base() / name), kinds)
         if path:
-            signal.emit(path)
+            # A name without a suffix gets the usual one.
+            signal.emit(path if Path(path).suffix else path + Path(name).suffix)
 
     def _base(self) -> Path:
         run, source = self._session.run, self._session.source

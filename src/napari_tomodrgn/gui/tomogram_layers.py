@@ -227,7 +227,7 @@ class CellLayers:
                 data,
                 name="particles in place" + (f" {number + 1}" if number else ""),
                 colormap=self._palette(chunk),
-                contrast_limits=(-0.5, ENTRIES - 0.5),
+                contrast_limits=(-0.5, _entries(chunk) - 0.5),
                 shading="smooth",
                 scale=_SCALE,
                 units=("angstrom",) * 3,
@@ -237,7 +237,8 @@ class CellLayers:
             self._activate()
         else:
             layer.data = data
-            layer.contrast_limits = (-0.5, ENTRIES - 0.5)
+            limits = (-0.5, _entries(chunk) - 0.5)
+            layer.contrast_limits_range, layer.contrast_limits = limits, limits
             layer.colormap = self._palette(chunk)
 
     def keep_chunks(self, count: int) -> None:
@@ -280,11 +281,12 @@ class CellLayers:
         self._marks.size = np.where(known, _MARK * self._radius, 0.0)
 
     def _palette(self, chunk: Chunk) -> Any:
-        colours = np.zeros((ENTRIES, 4), np.float32)
+        count = _entries(chunk)
+        colours = np.zeros((count, 4), np.float32)
         colours[:, 3] = 1.0
         if len(self._colours) > (chunk.rows.max() if len(chunk.rows) else 0):
             colours[: len(chunk.rows), :3] = self._colours[chunk.rows] / np.float32(255)
-        steps = np.linspace(0, 1, ENTRIES + 1)
+        steps = np.linspace(0, 1, count + 1)
         return Colormap(colours, controls=steps, interpolation="zero", name="particles")
 
     def _activate(self) -> None:
@@ -320,6 +322,11 @@ class CellLayers:
         angles = camera.angles
         camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
         camera.angles = angles
+
+
+def _entries(chunk: Chunk) -> int:
+    """Colours of its palette: a power of two, which divides the texture's 1,024 evenly."""
+    return 1 << max(4, (len(chunk.rows) - 1).bit_length())
 
 
 def possible_surfaces(viewer: Any, ours: list[Any]) -> list[Any]:

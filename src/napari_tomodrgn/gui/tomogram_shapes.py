@@ -34,6 +34,8 @@ KEPT_BYTES = 512 * 2**20
 BOX = 32
 # A surface with many triangles takes the window a while to take over: not too often.
 _SECONDS_BETWEEN_SURFACES = 2.0
+# The window takes over so many vertices in some 50 ms, for which it stands still.
+_VERTICES_PER_SURFACE = 110_000
 _NEGATE_Y = np.array([1.0, -1.0, 1.0], np.float32)
 
 Key = tuple[str, int, str]
@@ -167,7 +169,9 @@ class Shapes(QObject):
             yield None
         for row in wish.surfaces.tolist():
             shapes[row] = by_class[int(wish.classes[row])]
-        parts = _parts(wish.surfaces)
+        sizes = [len(mesh.vertices_zyx_angstrom) for mesh in by_class.values()]
+        per = particles_per_surface(float(np.mean(sizes)))
+        parts = [wish.surfaces[at : at + per] for at in range(0, len(wish.surfaces), per)]
         for number in range(len(parts)):
             yield Shaped(number, len(parts), merged(parts[number], shapes, wish.poses), 0, wish.own)
         told, changed = time.monotonic(), set()
@@ -175,7 +179,7 @@ class Shapes(QObject):
             z, key = wish.latents[row], (*where, wish.poses.ids[row])
             if np.isfinite(z).all():
                 shapes[row] = self.store.mesh(key, look, partial(decoder.decode, z, box))
-                changed.add((done - 1) // ENTRIES)
+                changed.add((done - 1) // per)
             yield None
             if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == wish.own:
                 for number in sorted(changed):
@@ -192,8 +196,9 @@ def merged(rows: NDArray[np.int64], shapes: dict[int, Any], poses: Poses) -> Chu
     return Chunk(rows, mesh.vertices_zyx_angstrom * _NEGATE_Y, mesh.faces, mesh.values)
 
 
-def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [rows[start : start + ENTRIES] for start in range(0, len(rows), ENTRIES)]
+def particles_per_surface(vertices: float) -> int:
+    """How many particles of so many vertices are merged into one surface."""
+    return int(np.clip(_VERTICES_PER_SURFACE / max(vertices, 1.0), 16, ENTRIES))
 
 
 def _contoured(decoder: Any, z: NDArray[np.float32], box: int, look: tuple[float, int]) -> Mesh:
