@@ -82,7 +82,7 @@ def test_classes_are_written_once(tmp_path: Path) -> None:
     assert parsed.files[1] == parsed.files[3] != parsed.files[2]
     header, body = scene.mesh.read_bytes().split(b"end_header\n", 1)
     count = int(re.search(rb"element vertex (\d+)", header)[1])
-    fields = [("xyz", "<f4", (3,)), ("rgb", "u1", (3,)), ("value", "<f4")]
+    fields = [("xyz", "<f4", (3,)), ("rgb", "u1", (3,)), ("alpha", "u1"), ("value", "<f4")]
     vertices = np.frombuffer(body, fields, count)
     for row, placement in enumerate(placed):
         own = vertices[vertices["value"] == row]

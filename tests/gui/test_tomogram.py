@@ -226,8 +226,9 @@ def test_surroundings_are_columns_and_are_tested(
         page.table.item(row, 0).text(): [page.table.item(row, at).text() for at in (1, 2, 3)]
         for row in range(page.table.rowCount())
     }
-    assert rows["height_angstrom"][:2] == ["+1.00", "0.001"]
-    assert float(rows["defocus_angstrom"][1]) > 0.01
+    assert rows["height (Å)"][:2] == ["+1.00", "0.001"]
+    assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
+    assert float(rows["neighbour azimuth (°)"][1]) > 0.01
     assert "beyond chance" in page.words.text()
 
 

@@ -96,7 +96,7 @@ class ContextPage(QWidget):
         self.table.setRowCount(len(found))
         for row, (name, one) in enumerate(found.iterrows()):
             cells = (
-                str(name).replace("neighbour_id", "neighbour's state"),
+                _readable(str(name)),
                 f"{one['effect']:+.2f}",
                 f"{one['p_value']:.3f}",
                 f"{one['q_value']:.3f}",
@@ -191,6 +191,14 @@ class ContextPage(QWidget):
     def _state(self) -> str:
         chosen = self.state.currentText()
         return "" if chosen == _NO_STATE else chosen
+
+
+def _readable(column: str) -> str:
+    """A column's name in words, its unit in brackets."""
+    words = column.replace("neighbour_id", "neighbour's state").replace("_", " ")
+    for ending, unit in ((" angstrom", " (Å)"), (" deg", " (°)"), (" per nm3", " (1/nm³)")):
+        words = words.removesuffix(ending) + unit if words.endswith(ending) else words
+    return words
 
 
 def _with_tip(words: str, tip: str) -> QTableWidgetItem:

@@ -31,6 +31,9 @@ from napari_tomodrgn.session import Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
+_FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
+_FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
+_PLACEHOLDER = "folder of the tomograms"
 _ROWS = 6  # of the list that are seen at once
 _FOUND, _MISSING = "found", "not found"
 
@@ -84,7 +87,7 @@ class TomogramPanel(QWidget):
 
     def _folder_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        self.folder.setPlaceholderText("folder of the tomograms")
+        self.folder.setPlaceholderText(_PLACEHOLDER)
         self.folder.setToolTip("Folder with the reconstructed tomograms (MRC, OME-Zarr)")
         self.pattern.setToolTip(
             "File name of a tomogram: {name} stands for its name in the star file, * for anything"
@@ -112,6 +115,7 @@ class TomogramPanel(QWidget):
         self.folder.editingFinished.connect(self._edited)
         self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
+        self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
         for name in ("particles", "tomogram_files", "tomogram", "stage"):
             getattr(events, name).connect(self.refresh)
@@ -151,7 +155,7 @@ class TomogramPanel(QWidget):
             row = QTreeWidgetItem([name, f"{count:,}", _FOUND if path else _MISSING])
             row.setData(0, Qt.ItemDataRole.UserRole, name)
             row.setToolTip(0, name)
-            row.setToolTip(2, str(path) if path else "No such file in the folder above")
+            row.setToolTip(2, f"{path or 'No such file in the folder above'}. {_CHOOSE}")
             row.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
             rows.append(row)
         line = self.list.fontMetrics().height() + 4
@@ -175,6 +179,16 @@ class TomogramPanel(QWidget):
         else:
             self._session.tomogram = name
 
+    def _choose_file(self, row: QTreeWidgetItem, column: int) -> None:
+        """The file of one tomogram, where its name follows no pattern."""
+        if column != _FILE_COLUMN:
+            return
+        name = str(row.data(0, Qt.ItemDataRole.UserRole))
+        words = f"Tomogram {name}"
+        path, _ = QFileDialog.getOpenFileName(self, words, self.folder.text(), _FILES)
+        if path:
+            self._session.tomogram_files = {**self._session.tomogram_files, name: Path(path)}
+
     def _choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(
             self, "Folder of the tomograms", self.folder.text()
@@ -191,8 +205,9 @@ class TomogramPanel(QWidget):
 
     def _find(self) -> None:
         if self._session.particles is not None:
-            words = self.folder.text().strip()
-            folder = Path(words).expanduser() if words else self._beside_the_star()
+            words, usual = self.folder.text().strip(), self._beside_the_star()
+            self.folder.setPlaceholderText(str(usual or _PLACEHOLDER))
+            folder = Path(words).expanduser() if words else usual
             self.find_requested.emit(folder, self.pattern.text().strip())
 
     def _star(self) -> Path | None:

@@ -78,6 +78,7 @@ class TomogramScene(QObject):
         events.tomogram.connect(self._show)
         events.in_cell.connect(self._apply)
         events.particles.connect(self._forget)
+        events.tomogram_files.connect(self._reopen)
         for name in ("colour", "selections", "extras", "latents"):
             getattr(events, name).connect(self._repaint)
         events.selection.connect(self._selected)
@@ -201,10 +202,12 @@ class TomogramScene(QObject):
         self.reading.request(lambda: open_tomogram(path, known.get(name), read_by_plugin))
 
     def _take_files(self, files: dict[str, Path]) -> None:
-        before = self.session.tomogram_files.get(self.session.tomogram)
         self.session.tomogram_files = files
+
+    def _reopen(self, files: dict[str, Path], before: dict[str, Path]) -> None:
+        """The file of the tomogram on show was found, or chosen anew."""
         name = self.session.tomogram
-        if self.poses is not None and files.get(name) != before:
+        if name and self.poses is not None and files.get(name) != before.get(name):
             self._read(name)
 
     def _take_tomogram(self, tomogram: Tomogram) -> None:
