@@ -230,6 +230,17 @@ def test_surroundings_are_columns_and_are_tested(
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
     assert "beyond chance" in page.words.text()
+    # The same columns filter.
+    page.filter.name.setCurrentText("height_angstrom")
+    page.filter.low.setText("100")
+    QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
+    high = extras.index[extras["height_angstrom"] >= 100]
+    assert shown.selection == set(high)
+    page.filter.how.setCurrentText("keep only")
+    page.filter.name.setCurrentText("tomogram")
+    page.filter.category.setCurrentText("TS_001.tomostar")
+    QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
+    assert shown.selection == set(high) & set(own)
 
 
 def test_what_is_drawn_can_be_written(

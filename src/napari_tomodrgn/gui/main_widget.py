@@ -187,6 +187,7 @@ class MainWidget(QWidget):
         panel.context.compute_requested.connect(surrounding.compute)
         panel.context.test_requested.connect(surrounding.test)
         surrounding.tested.connect(panel.context.show_associations)
+        panel.context.filter.chosen.connect(self.controller.selecting.combine)
         export, writing = panel.export, self.controller.taking_out
         for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))

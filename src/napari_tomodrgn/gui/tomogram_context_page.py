@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.gui.column_filter import ColumnFilter
 from napari_tomodrgn.gui.palette import particle_table
 from napari_tomodrgn.gui.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
@@ -55,6 +56,7 @@ class ContextPage(QWidget):
         self.radius, self.permutations = QSpinBox(), QSpinBox()
         self.state, self.surface = QComboBox(), QComboBox()
         self.table = QTableWidget(0, 4)
+        self.filter = ColumnFilter(session)
         self.words = make_label(_HINT)
         self.compute = make_button(
             "Compute columns",
@@ -155,6 +157,7 @@ class ContextPage(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.words)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.filter)
 
     def _set_up_table(self) -> None:
         tips = (

@@ -1,0 +1,115 @@
+"""One row that selects particles by the values of a column: a range, or a category."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
+
+from napari_tomodrgn.gui.palette import particle_table
+from napari_tomodrgn.gui.qt import Signal, make_button
+from napari_tomodrgn.session import Column, Session, colour_names, column
+
+_HOW = {
+    "select": "replace",
+    "add": "add",
+    "remove": "subtract",
+    "keep only": "intersect",
+}
+
+
+class ColumnFilter(QWidget):
+    """Asks for a selection of the particles whose value is in a range, or of a category."""
+
+    chosen = Signal(object, str)  # identities; how they combine with the selection
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.how, self.name, self.category = QComboBox(), QComboBox(), QComboBox()
+        self.low, self.high = QLineEdit(), QLineEdit()
+        self.how.addItems(list(_HOW))
+        self.how.setToolTip("What becomes of the selection; keep only: those in it that fit")
+        self.name.setToolTip("Column that particles are selected by")
+        self.category.setToolTip("Value that they have")
+        for edit, words in ((self.low, "from"), (self.high, "to")):
+            edit.setPlaceholderText(words)
+            edit.setToolTip("Limit, in the column's unit; empty for none")
+        self.apply = make_button("Select", "Change the selection, in both views", self._apply)
+        for box in (self.name, self.category):
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.how, 0, 0)
+        layout.addWidget(self.name, 0, 1, 1, 2)
+        layout.addWidget(self.low, 1, 0)
+        layout.addWidget(self.high, 1, 1)
+        layout.addWidget(self.category, 1, 0, 1, 2)
+        layout.addWidget(self.apply, 1, 2)
+        layout.setColumnStretch(1, 1)
+        self.name.currentIndexChanged.connect(self._show_kind)
+        for event in ("particles", "latents", "extras"):
+            getattr(session.events, event).connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show the columns that there are."""
+        session, table = self._session, particle_table(self._session)
+        names = [] if table is None else colour_names(table, session.particles, session.extras)
+        chosen = self.name.currentText()
+        with QSignalBlocker(self.name):
+            self.name.clear()
+            self.name.addItems(names)
+            if chosen in names:
+                self.name.setCurrentText(chosen)
+        self.setEnabled(bool(names))
+        self._show_kind()
+
+    def _column(self) -> Column | None:
+        session, table = self._session, particle_table(self._session)
+        name = self.name.currentText()
+        if table is None or not name:
+            return None
+        return column(table, session.particles, name, session.extras)
+
+    def _show_kind(self, *_: Any) -> None:
+        found = self._column()
+        words = found is not None and found.categorical
+        self.category.setVisible(words)
+        for edit in (self.low, self.high):
+            edit.setVisible(not words)
+        if found is None:
+            return
+        if words:
+            self.category.clear()
+            self.category.addItems(list(found.categories))
+        else:
+            for edit, limit in zip((self.low, self.high), found.limits, strict=True):
+                edit.setPlaceholderText(f"{limit:.4g}")
+
+    def _apply(self) -> None:
+        session, table, found = self._session, particle_table(self._session), self._column()
+        if table is None or found is None:
+            return
+        try:
+            mask = self._fitting(found)
+        except ValueError:
+            session.say("A limit of the filter is no number.", "warning")
+            return
+        names = frozenset(str(name) for name in table.index[mask])
+        self.chosen.emit(names, _HOW[self.how.currentText()])
+
+    def _fitting(self, found: Column) -> NDArray[np.bool_]:
+        if found.categorical:
+            return np.asarray(found.values == self.category.currentIndex())
+        low = float(self.low.text() or -math.inf)
+        high = float(self.high.text() or math.inf)
+        # NaN is in no range.
+        return np.asarray((found.values >= low) & (found.values <= high))
