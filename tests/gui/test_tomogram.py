@@ -17,7 +17,7 @@ from napari_tomodrgn.analysis.meshes import contour
 from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.layers import LAYER_NAME
+from napari_tomodrgn.gui.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
 from napari_tomodrgn.gui.tomogram_picking import brushed, picked
 from napari_tomodrgn.gui.tomogram_shapes import MapStore
@@ -282,13 +282,24 @@ def test_what_is_drawn_can_be_written(
 
 
 def test_a_star_file_without_a_run_shows_points(
-    viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
+    viewer: Any,
+    widget: Any,
+    qtbot: Any,
+    tiny_star: Path,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
 ) -> None:
     session = opened(tiny_star)
     session.tomogram = "TS_002.tomostar"
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert len(viewer.layers["particles TS_002.tomostar"].data) == 12
     assert session.stage == "tomogram"
+    # A volume that is decoded now is later seen with the right hand.
+    opened(tiny_run)
+    session.tomogram = "TS_001.tomostar"
+    session.stage = "particle"
+    assert viewer.scene.camera.orientation == ORIENTATION
+    assert viewer.layers[LAYER_NAME].visible
 
 
 def test_every_particle_keeps_its_colour(viewer: Any) -> None:

@@ -235,7 +235,8 @@ class TomogramScene(QObject):
     def _change_stage(self, stage: str) -> None:
         """One canvas, two things to show: layers of the other are hidden, its camera is kept."""
         other = "particle" if stage == "tomogram" else "tomogram"
-        self._views[other] = self._view()
+        if other == "tomogram" or self._volumes.layers:  # else there is no view worth keeping
+            self._views[other] = self._view()
         here = stage == "tomogram"
         self.linking.mouse.set_on(here)
         if here:
