@@ -157,3 +157,19 @@ def test_contour_level() -> None:
     assert contour_level(Volume(data, 1.0), 3.0) == pytest.approx(3 * data.std(), rel=1e-5)
     assert contour_level(Volume(data, 1.0), 50.0) < data.max(), "something must stay in sight"
     assert contour_level(Volume(np.zeros((4, 4, 4), np.float32), 1.0), 3.0) > 0
+
+
+def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(viewer: Any) -> None:
+    """As the quick reconstruction does, before there is a run."""
+    from napari_tomodrgn.gui.layers import VolumeLayers
+    from napari_tomodrgn.session import Mesh
+
+    vertices = np.array([[-5, -5, -5], [5, -5, -5], [0, 5, 5]], np.float32)
+    mesh = Mesh(vertices, np.array([[0, 1, 2]], np.int32), 0.5, 3.0)
+    layers = VolumeLayers(viewer)
+    layer = layers.show_beside("reconstruction", mesh, 20.0)
+    assert tuple(layer.translate) == (0.0, 0.0, 0.0)
+    assert tuple(viewer.scene.camera.center) == pytest.approx((0.0, 0.0, 0.0))
+    layers.show_mesh(mesh, 20.0, "decoded")
+    assert layer.translate[-1] > 10.0  # beside, by most of a box
+    assert tuple(layers.layer.translate) == (0.0, 0.0, 0.0)

@@ -258,11 +258,12 @@ class VolumeLayers:
     def _arrange(self) -> None:
         """Lay all maps out in a grid in reading order, the decoded one first, or in one place."""
         layers = list(self._beside.values())
-        count = 1 if self._layout == "overlay" else len(layers) + 1
+        taken = int(self.layer is not None)  # a reconstruction may be there before any decoded map
+        count = 1 if self._layout == "overlay" else max(1, len(layers) + taken)
         columns = int(np.ceil(np.sqrt(count)))
         rows = -(-count // columns)
         step = _PITCH * self._box
-        for place, layer in enumerate(layers, start=1):
+        for place, layer in enumerate(layers, start=taken):
             row, col = divmod(place, columns) if count > 1 else (0, 0)
             layer.translate = (0.0, -row * step, col * step)
         if (count, self._layout) == self._arranged or self._hidden is not None:
@@ -290,6 +291,8 @@ class VolumeLayers:
         alone = not any(layer.visible for layer in viewer.layers)
         self._layer = self._add_surface(data, LAYER_NAME)
         self._set_up_view(box_angstrom, alone=alone)
+        if self._beside:
+            self._arrange()
         return self._layer
 
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
