@@ -1,4 +1,4 @@
-"""How long a stop takes, whenever it is asked for: ``python benchmarks/stopping.py [PARTICLES]``.
+"""How long a stop takes: ``python benchmarks/stopping.py [PARTICLES] [MOMENTS]``.
 
 A training is asked to stop at moments spread over its course: while images are read, the contrast
 is decided, components are sought, the encoder is taught, steps are taken, latents are refined. What
@@ -18,12 +18,11 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
-MOMENTS = 24
-
 
 def main() -> None:
     """Train once to know how long it takes, then stop at so many moments."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    moments = int(sys.argv[2]) if len(sys.argv) > 2 else 24
     folder = Path(tempfile.mkdtemp())
     settings = SimulationConfig(particles=count, tilts=21, box_size_px=48, states=2)
     for _ in simulate(folder / "set", settings):
@@ -49,9 +48,9 @@ def main() -> None:
     print(f"{count} particles, 21 tilts, box 48: {whole:.1f} s to the end of the first epoch")
     print(f"longest time between two looks at the wish to stop: {longest:.2f} s, after {where}")
     found: dict[str, list[float]] = defaultdict(list)
-    for moment in range(MOMENTS):
+    for moment in range(moments):
         begun = time.perf_counter()
-        at = begun + whole * (moment + 0.5) / MOMENTS
+        at = begun + whole * (moment + 0.5) / moments
         last = "opening"
         for event in train(
             particles, config, folder / f"{moment}", stop=lambda at=at: time.perf_counter() > at
@@ -61,7 +60,7 @@ def main() -> None:
         found[last].append(time.perf_counter() - at)
     for name, times in found.items():
         print(f"{name}: {len(times)} stops, worst {max(max(times), 0):.2f} s")
-    print(f"worst of {MOMENTS}: {max(max(times) for times in found.values()):.2f} s")
+    print(f"worst of {moments}: {max(max(times) for times in found.values()):.2f} s")
 
 
 if __name__ == "__main__":
