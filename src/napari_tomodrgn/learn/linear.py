@@ -8,7 +8,7 @@ radius brings nothing to particles that were not fitted. Each radius is an epoch
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from napari_tomodrgn.learn.linear_em import (
     principal,
 )
 from napari_tomodrgn.learn.linear_grid import Ball, around_density, make_ball, sphere
-from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.linear_samples import Block, LinearSamples
 from napari_tomodrgn.learn.linear_select import count_components, transfer
 from napari_tomodrgn.learn.linear_start import (
     leading_latents,
@@ -149,8 +149,8 @@ class LinearEngine:
 
     def blocks(self, ball: Ball, particles: Tensor) -> Blocks:
         """Blocks of particles, kept, with their training images."""
-        kept = list(self.samples.blocks(ball, particles, self.data.training))
-        return lambda: kept
+        kept = list(self._heeding(self.samples.blocks(ball, particles, self.data.training)))
+        return lambda: self._heeding(kept)
 
     def learners(self, radius_px: int) -> Tensor:
         """Rows of the particles that are learnt from: all, or as many as fit into memory, drawn
@@ -247,14 +247,19 @@ class LinearEngine:
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
         """Blocks of particles made anew at each pass, of the images where ``images`` is true."""
-        return lambda: self.samples.blocks(model.ball, particles, images)
+        return lambda: self._heeding(self.samples.blocks(model.ball, particles, images))
+
+    def _heeding(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The same blocks; between any two of them the engine can be stopped."""
+        for block in blocks:
+            if self.stop():
+                raise StoppedError
+            yield block
 
     def _iterate(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
     ) -> LinearModel:
         for _ in range(iterations):
-            if self.stop():
-                raise StoppedError
             found = expect(model, blocks, shells)
             noise = noise_of(found, shells, len(model.prior))
             model = replace(maximise(model, blocks, shells, found), noise=noise)
