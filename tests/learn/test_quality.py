@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.calibrate import compared
+from napari_tomodrgn.learn.conclude import _End
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
@@ -210,3 +212,13 @@ def test_places_where_halves_agree_are_kept() -> None:
     kept = (one + two) / 2 * weights
     before = np.corrcoef(((one + two) / 2).ravel(), blob.ravel())[0, 1]
     assert np.corrcoef(kept.ravel(), blob.ravel())[0, 1] > before + 0.1
+
+
+def test_ways_are_compared_on_blocks_spread_over_a_large_set() -> None:
+    small, large = (
+        _End(None, SimpleNamespace(particle_count=count), lambda: False).compared  # type: ignore[arg-type]
+        for count in (100, 100_003)
+    )
+    assert small.tolist() == list(range(100))
+    assert len(large) <= 2048 and large[0] == 0 and large[-1] == 100_002
+    assert (large.diff() > 0).all() and (large[:32].diff() == 1).all()

@@ -18,7 +18,12 @@ from napari_tomodrgn.learn.calibrate import Calibration, calibrate
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
-from napari_tomodrgn.learn.held_out import Watch, difference, error_steps
+from napari_tomodrgn.learn.held_out import (
+    PARTICLES_AT_A_TIME,
+    Watch,
+    difference,
+    error_steps,
+)
 from napari_tomodrgn.learn.inference import (
     EncoderInference,
     Inference,
@@ -32,6 +37,8 @@ from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run import Run
 
 _WHAT = "Refining latents"
+# So many particles tell which way explains held-out images better.
+_MOST_COMPARED = 2048
 # Noise is scaled by what calibration finds, at most so much either way.
 _MOST_SCALE = 4.0
 # Fewer particles do not tell how wide posteriors should be.
@@ -56,6 +63,14 @@ class _End:
     data: TiltData
     stop: Stop
 
+    @property
+    def compared(self) -> Tensor:
+        """Rows of the particles that ways are compared on: all, or blocks spread over the set."""
+        blocks = torch.arange(self.data.particle_count).split(PARTICLES_AT_A_TIME)
+        most = min(len(blocks), _MOST_COMPARED // PARTICLES_AT_A_TIME)
+        chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
+        return torch.cat([blocks[number] for number in chosen])
+
     def posterior(self, inference: Inference, images: Tensor) -> Generator[Event, None, Posterior]:
         """Posteriors of all particles, heeding a stop."""
         rows = torch.arange(self.data.particle_count)
@@ -64,9 +79,12 @@ class _End:
 
     def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, _Way]:
         """Calibration of a way, and the error of held-out images from the other images."""
-        known = yield from self.posterior(inference, self.data.training)
-        count = self.data.particle_count
-        steps = error_steps(decoder, known.mu.float(), self.data, self.run.config)
+        count, rows = self.data.particle_count, self.compared
+        guessing = in_parts(inference, rows, self.data.training)
+        known = yield from heeding(guessing, len(rows), _WHAT, self.stop)
+        latents = torch.full((count, known.mu.shape[1]), torch.nan)
+        latents[rows] = known.mu.float()
+        steps = error_steps(decoder, latents, self.data, self.run.config)
         errors = yield from heeding(steps, count, "Comparing held-out images", self.stop)
         twice = calibrate(inference, self.data)
         found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)

@@ -86,9 +86,16 @@ def error_steps(
     *,
     held_out: bool = True,
 ) -> Generator[int, None, Tensor]:
-    """The same in steps, yielding how many particles are done."""
+    """The same in steps, yielding how many particles are done.
+
+    Particles whose latents are NaN are left out; so are their errors.
+    """
     device, found = data.lattice.frequencies.device, []
     for rows in torch.arange(data.particle_count).split(particles_together(data)):
+        yield int(rows[-1]) + 1
+        if not bool(latents[rows].isfinite().any()):
+            found.append(torch.full((len(rows),), torch.nan, dtype=torch.float64))
+            continue
         batch = data.batch(rows, device)
         points = held_out_points(batch, config.seed, int(rows[0]), held_out=held_out)
         where = point_frequencies(batch, points, data.lattice.frequencies)
@@ -97,7 +104,6 @@ def error_steps(
         total = torch.zeros(batch.size, dtype=torch.float64, device=device)
         total.index_add_(0, points.owner, errors)
         found.append(mean_errors(total, batch, held_out=held_out))
-        yield int(rows[-1]) + 1
     return torch.cat(found)
 
 
