@@ -43,9 +43,9 @@ def written_atomically(path: str | Path) -> Iterator[Path]:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed. Nobody else may be writing there."""
-    for file in folder.glob(".*"):
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files of killed writers of files of that name; nobody may write them now."""
+    for file in folder.glob(f".{name}.*"):
         match = re.fullmatch(r"\..+?(\.\w+)?\.[a-z0-9_]{8}(\.\w+)?", file.name)
         if match and match[1] == match[2] and file.is_file():
             file.unlink(missing_ok=True)

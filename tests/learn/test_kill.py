@@ -91,6 +91,7 @@ def test_what_killed_writers_left_is_removed_on_resume_and_nothing_else(
     words += ["--out", str(tmp_path / "run")]
     assert main(words) == 0
     left = [".metrics.csv.abcd1234.csv", "checkpoints/.resume.safetensors.zz_9aaaa.safetensors"]
+    left += ["analysis/.quality.json.0123_abc.json"]
     kept = [".note", "analysis/.mine.csv.abcd1234.csv", "checkpoints/.hidden.safetensors"]
     for name in left + kept:
         (tmp_path / "run" / name).write_text("")

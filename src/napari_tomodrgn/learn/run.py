@@ -365,3 +365,5 @@ def clear_leftovers(path: Path) -> None:
     """Remove what a killed training left half written in a run directory."""
     for folder in (path, path / "checkpoints", path / "latents", path / "cache"):
         remove_leftovers(folder)
+    # What else is in analysis/ others may be writing, such as a window that has the run open.
+    remove_leftovers(path / "analysis", "quality.json")
