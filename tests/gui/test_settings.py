@@ -85,3 +85,30 @@ def test_the_menu_opens_again_and_the_preset_is_kept(
     assert other.config().train.epochs == panel.config().train.epochs
     other.deleteLater()
     qtbot.wait(1)
+
+
+def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
+    from napari.settings import get_settings
+
+    from napari_tomodrgn.gui.reader import open_dock
+
+    viewer.window.resize(1440, 900)
+    get_settings().appearance.font_size = 12
+    widget = open_dock(viewer)
+    qtbot.waitUntil(lambda: 400 < widget.width() < 0.4 * 1440)
+    widget.controller.close()
+    qtbot.waitUntil(lambda: widget.controller.idle)
+
+
+def test_tomograms_beside_the_particles_come_before_a_folder_of_others(
+    widget: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tomodrgn.gui import sample_data
+
+    remember("tomogram folder", None, "/of/others")
+    monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
+    widget.open(sample_data.copied_run(tmp_path / "sample-run"))
+    qtbot.waitUntil(lambda: widget.session.particles is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+    rows = [widget.tomogram.list.topLevelItem(row) for row in range(2)]
+    assert [row.text(2) for row in rows] == ["found", "found"]

@@ -25,7 +25,9 @@ from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
 from napari_tomodrgn.gui.validation_panel import ValidationPanel
 
-_RIGHT_WIDTH = 330
+_RIGHT_WIDTH = 330  # px with text of the height that napari comes with
+_TEXT_HEIGHT = 15
+_LARGEST_SHARE = 0.36  # of the window
 _BOTTOM_HEIGHT = 330
 _LATENT_NAME = "Latent space"
 
@@ -77,7 +79,12 @@ class MainWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave most of a laptop's screen to the canvas."""
-        return QSize(_RIGHT_WIDTH, 600)
+        return QSize(self._wanted_width(), 600)
+
+    def _wanted_width(self) -> int:
+        """Wider where napari's text is set larger, so that nothing is cut off."""
+        height = self.banner.label.fontMetrics().height()
+        return round(_RIGHT_WIDTH * max(1.0, height / _TEXT_HEIGHT))
 
     def open(self, path: Any) -> None:
         """Open a star file or a run directory."""
@@ -226,7 +233,8 @@ class MainWidget(QWidget):
         window.setCorner(bottom[0], left)
         window.setCorner(bottom[1], right)
         docks: list[Any] = [self.parentWidget(), self.latent.parentWidget()]
-        window.resizeDocks(docks[:1], [_RIGHT_WIDTH], Qt.Orientation.Horizontal)
+        width = min(self._wanted_width(), round(_LARGEST_SHARE * window.width()))
+        window.resizeDocks(docks[:1], [width], Qt.Orientation.Horizontal)
         window.resizeDocks(docks[1:], [_BOTTOM_HEIGHT], Qt.Orientation.Vertical)
 
     def _take_theme(self, _event: Any = None) -> None:

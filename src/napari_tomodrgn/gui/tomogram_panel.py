@@ -231,9 +231,12 @@ class TomogramPanel(QWidget):
         from napari_tomodrgn.data.tomograms import DEFAULT_PATTERN
 
         star = self._star()
+        near = self._beside_the_star()
+        # Tomograms beside the particles are theirs; a folder that was chosen for others is a guess.
+        last = None if near is not None and near.name == "tomograms" else recall
         for box, what, usual in (
             (self.folder, _FOLDER, ""),
             (self.pattern, _PATTERN, DEFAULT_PATTERN),
         ):
-            box.setText(recall(what, star) or recall(what, None) or usual)
+            box.setText(recall(what, star) or (last(what, None) if last else "") or usual)
         self._find()
