@@ -178,6 +178,11 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
     session.path = None
     assert not maker.is_busy
     assert "no movie" in session.message.text
+    session.path = _short_path(session)
+    maker.start(tmp_path / "path.gif")
+    widget.controller.decoding.queue.failed.emit(OSError("the checkpoint is gone"))
+    assert not maker.is_busy
+    assert session.message.severity == "error"
 
 
 def test_errands_are_all_done_in_order_and_a_failure_stops_none(qtbot: Any) -> None:

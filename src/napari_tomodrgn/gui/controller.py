@@ -265,6 +265,7 @@ class Controller(QObject):
         return colour_at(values, row)
 
     def _decoding_failed(self, error: Exception) -> None:
+        self.filming.stop()  # its frame will not come
         self._fail(error, "decoding a volume")
 
     def _fail(self, error: Exception, doing: str) -> None:

@@ -116,8 +116,9 @@ class Hovering(QObject):
         if run is None or table is None:
             return
         at = (str(run.path), session.epoch)
-        if session.hovered is not None and self._asked != at:
-            # Only those who hover need it: it costs a second or two of computing.
+        if session.hovered is not None and self._asked != at and not session.training.busy:
+            # Only those who hover need it: it costs a second or two of computing, and while it
+            # trains it would be outdated as soon as it is there.
             self._asked = at
             epoch, points = session.epoch, latent_matrix(table)
             self.fitting.request(lambda: self._fit(run, epoch, points))

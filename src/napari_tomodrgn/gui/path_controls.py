@@ -163,6 +163,7 @@ class PathControls(QWidget):
             self, "Movie of the path", "path.gif", "Movies (*.gif *.mp4)"
         )
         if name:
+            self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
 
     def _ask_for_folder(self) -> None:
