@@ -29,7 +29,10 @@ class ChartColours:
 
 
 def ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Round numbers between ``low`` and ``high``, about ``wanted`` of them, steps of 1, 2 or 5."""
+    """Round numbers between ``low`` and ``high``, about ``wanted`` of them, steps of 1, 2 or 5.
+
+    Two at the least: one number alone is no scale.
+    """
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return []
@@ -38,6 +41,8 @@ def ticks(low: float, high: float, wanted: int) -> list[float]:
     step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough * 0.65)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
+    if first >= last:
+        return ticks(low, high, wanted + 1)
     return [number * step for number in range(first, last + 1)]
 
 

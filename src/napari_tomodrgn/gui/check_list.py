@@ -134,7 +134,7 @@ class CheckRow(QWidget):
         )
         light.setToolTip(meaning)
         light.setAccessibleName(meaning)
-        name = QLabel(name_of(check.code))
+        name = make_label(name_of(check.code))
         name.setStyleSheet("font-weight: bold;" if check.verdict != "ok" else "")
         number = QLabel(number_of(check))
         self.more = make_tool_button("▸", "Why this is asked, and what to do", self.toggle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -82,6 +82,12 @@ class ParticlesPanel(QWidget):
         )
         self.look_fold.toggled.connect(self.look.ask)
         self.quick = ValidationPanel(session, sample=True)
+        self._lay_out(buttons)
+        for name in ("source", "asked", "summary", "latents"):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self, buttons: QHBoxLayout) -> None:
         page = QWidget()
         inner = QVBoxLayout(page)
         inner.setContentsMargins(0, 0, 6, 0)
@@ -94,10 +100,24 @@ class ParticlesPanel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.title)
         layout.addWidget(self.path)
-        layout.addWidget(scrolled(page), 1)
-        for name in ("source", "asked", "summary", "latents"):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
+        self._area = scrolled(page)
+        layout.addWidget(self._area, 1)
+        self._reveal = QTimer(self)
+        self._reveal.setSingleShot(True)
+        self._reveal.timeout.connect(self._show_unfolded)
+        self._unfolded: Any = None
+        for fold in (self.fold, self.look_fold):
+            fold.toggled.connect(self._unfold)
+
+    def _unfold(self, is_open: bool) -> None:
+        """What was unfolded below the edge comes into sight, once it has its place."""
+        if is_open:
+            self._unfolded = self.sender()
+            self._reveal.start()
+
+    def _show_unfolded(self) -> None:
+        if self._unfolded is not None:
+            self._area.ensureWidgetVisible(self._unfolded, 0, 8)
 
     def set_theme(self, theme: ChartColours) -> None:
         """Take the colours of the theme."""
