@@ -157,6 +157,7 @@ def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
     """The dock, as the plugin menu opens it."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
     qtbot.waitUntil(lambda: widget.latent.isVisible())
+    widget.controller.pace.timer.setInterval(50)  # epochs of a test take no longer
     yield widget
     widget.controller.close()  # the rest goes with the viewer, which its fixture closes
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)

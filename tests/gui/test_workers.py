@@ -156,3 +156,23 @@ def test_a_failing_request_is_told(latest: LatestWins, qtbot: Any) -> None:
     with qtbot.waitSignal(latest.failed) as heard:
         latest.request(lambda: iter([1 // 0]))
     assert isinstance(heard.args[0], ZeroDivisionError)
+
+
+def test_a_pace_does_the_first_at_once_and_never_forgets_the_last(qtbot: Any) -> None:
+    from napari_tomodrgn.gui.pace import Pace
+
+    pace, began = Pace(200), time.monotonic()
+    at: list[float] = []
+    pace.due.connect(lambda: at.append(time.monotonic() - began))
+    for _ in range(5):
+        pace.ask()
+    assert len(at) == 1
+    qtbot.waitUntil(lambda: len(at) == 2, timeout=2000)
+    assert at[1] >= 0.19
+    pace.ask()
+    pace.flush()
+    assert len(at) == 3
+    pace.ask()
+    pace.stop()
+    qtbot.wait(300)
+    assert len(at) == 3

@@ -27,6 +27,7 @@ from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
+from napari_tomodrgn.gui.pace import Pace
 from napari_tomodrgn.gui.palette import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
@@ -39,12 +40,15 @@ from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.session import Decoded, Session, latent_matrix
+from napari_tomodrgn.status import TrainingStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 RECONSTRUCTION = "reconstruction"
+# Decoding takes a core from the training, and a redraw the window: not at each epoch of a second.
+_MILLISECONDS_BETWEEN_VOLUMES = 3000
 _VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
@@ -80,6 +84,8 @@ class Controller(QObject):
         self.following = Following(self.session, self)
         for source in (self.training, self.following):
             source.latents_read.connect(self._take_latents)
+        self.pace = Pace(_MILLISECONDS_BETWEEN_VOLUMES, self)
+        self.pace.due.connect(self._decode_anew)
         self.activity = Activity(self.session, self)
         self._connect()
 
@@ -94,6 +100,7 @@ class Controller(QObject):
         for name in ("colour", "clip", "selections", "surface_colour"):
             getattr(events, name).connect(self._show_decoded)
         events.validation.connect(self._show_validation)
+        events.training.connect(self._after_training)
 
     # -- verbs --------------------------------------------------------------------------------
 
@@ -158,6 +165,7 @@ class Controller(QObject):
         self.cell.close()
         self.surrounding.queue.cancel()
         self.taking_out.close()
+        self.pace.stop()
         self.session.silence()
         self.activity.close()
         for key in [key for key, one in _controllers.items() if one is self]:
@@ -187,7 +195,10 @@ class Controller(QObject):
         self.following.start()
 
     def _take_latents(self, read: LatentsRead) -> None:
+        shown = self.session.focused is not None
         self._show_latents(read.table, read.epoch)
+        if shown:  # a first particle is decoded as it is chosen
+            self.pace.ask()
 
     def _show_latents(self, table: pd.DataFrame, epoch: int) -> None:
         session = self.session
@@ -195,11 +206,17 @@ class Controller(QObject):
         session.point = session.path = None
         session.epoch = epoch
         session.latents = table
-        self.pinning.refresh()
         if session.focused is None:
             session.focused = typical_particle(table)
-        else:
-            self._decode_focused()
+
+    def _decode_anew(self) -> None:
+        """What is on show, from the epoch that it is now."""
+        self.pinning.refresh()
+        self._decode_focused()
+
+    def _after_training(self, status: TrainingStatus, _old: Any = None) -> None:
+        if status.phase == "idle":
+            self.pace.flush()
 
     def _decode_focused(self, *_: Any) -> None:
         session = self.session
