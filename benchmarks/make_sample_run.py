@@ -80,8 +80,9 @@ def _analysed(run: Run) -> np.ndarray:
 def _keep(run: Run, simulated: Path) -> None:
     """Copy what is shown; what names the machine that it was made on is taken out."""
     shutil.rmtree(OUT, ignore_errors=True)
-    kept = ["run.json", "metrics.csv", "particles*.star", "checkpoints/epoch-*", "analysis/*.*"]
-    kept += ["checkpoints/linear.safetensors", f"latents/epoch-{EPOCHS:04d}.parquet"]
+    last = f"epoch-{run.epochs()[-1]:04d}"
+    kept = ["run.json", "metrics.csv", "particles*.star", "analysis/*.*"]
+    kept += [f"checkpoints/{last}.*", "checkpoints/linear.safetensors", f"latents/{last}.parquet"]
     for pattern in kept:
         for file in run.path.glob(pattern):
             target = OUT / file.relative_to(run.path)
