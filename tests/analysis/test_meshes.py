@@ -13,6 +13,7 @@ from napari_tomodrgn.analysis.meshes import (
     batches,
     contour,
     contour_level,
+    finer,
     merge,
     step_within_budget,
     write_mesh,
@@ -49,6 +50,29 @@ def test_contour_of_a_ball_off_the_centre(step: int) -> None:
     xyz = mesh.vertices_zyx_angstrom[:, ::-1]
     assert enclosed(xyz, mesh.faces) == pytest.approx(4 / 3 * np.pi * (30 - level) ** 3, rel=0.05)
     assert (mesh.values == np.float32(level)).all()
+
+
+def test_contour_level() -> None:
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(16, 16, 16)).astype(np.float32)
+    data[4:8, 4:8, 4:8] += 30
+    assert contour_level(Volume(data, 1.0), 3.0) == pytest.approx(3 * data.std(), rel=1e-5)
+    assert contour_level(Volume(data, 1.0), 50.0) < data.max(), "something must stay in sight"
+    assert contour_level(Volume(np.zeros((4, 4, 4), np.float32), 1.0), 3.0) > 0
+
+
+def test_a_finer_map_is_the_same_map_between_its_voxels() -> None:
+    """A wave and a ball: the values at old voxels stay, those between are those of the wave."""
+    axis = np.arange(16)
+    wave = np.cos(2 * np.pi * (3 * axis[:, None, None] + axis[None, :, None]) / 16)
+    volume = Volume((wave + 0 * axis).astype(np.float32), 4.0)
+    fine = finer(volume)
+    assert fine.voxel_size_angstrom == 2.0
+    np.testing.assert_allclose(fine.data[::2, ::2, ::2], volume.data, atol=1e-5)
+    half = np.arange(32) / 2
+    expected = np.cos(2 * np.pi * (3 * half[:, None] + half) / 16)
+    np.testing.assert_allclose(fine.data[:, :, 5], expected, atol=1e-5)
+    assert fine.data.std() == pytest.approx(volume.data.std(), rel=1e-5)
 
 
 def test_a_map_without_contrast_has_no_surface() -> None:

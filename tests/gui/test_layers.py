@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.gui.surfaces import contour, contour_level
+from napari_tomodrgn.gui.surfaces import contour
 
 
 def _balls(*centres_xyz: tuple[float, float, float], radius: float = 3.0) -> Volume:
@@ -148,15 +149,6 @@ def test_a_map_without_contrast_shows_nothing(viewer: Any, lit: Callable[..., fl
     assert not _bright(viewer).any()
     _show(layers, _balls((0, 0, 0)))
     assert _bright(viewer).any()
-
-
-def test_contour_level() -> None:
-    rng = np.random.default_rng(0)
-    data = rng.normal(size=(16, 16, 16)).astype(np.float32)
-    data[4:8, 4:8, 4:8] += 30
-    assert contour_level(Volume(data, 1.0), 3.0) == pytest.approx(3 * data.std(), rel=1e-5)
-    assert contour_level(Volume(data, 1.0), 50.0) < data.max(), "something must stay in sight"
-    assert contour_level(Volume(np.zeros((4, 4, 4), np.float32), 1.0), 3.0) > 0
 
 
 def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(viewer: Any) -> None:

@@ -61,6 +61,19 @@ def step_within_budget(box_size_px: int, particles: int) -> int:
     return max(1, -(-box_size_px // box))
 
 
+def finer(volume: Volume) -> Volume:
+    """The same map at twice as many voxels an edge: no more detail, smaller triangles.
+
+    Exact between the voxels, as a map without amplitudes at Nyquist is the sum of its Fourier
+    components everywhere.
+    """
+    data = volume.data
+    for axis in range(3):
+        wide = 2 * data.shape[axis]
+        data = 2 * np.fft.irfft(np.fft.rfft(data, axis=axis), n=wide, axis=axis)
+    return Volume(data.astype(np.float32), volume.voxel_size_angstrom / 2)
+
+
 def contour(volume: Volume, sigma: float = 3.0, step: int = 1) -> Mesh:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 

@@ -19,7 +19,6 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.decoding import Decoders, latent_of
 from napari_tomodrgn.gui.palette import PLAIN, colour_at, colour_column, fixed, rgb
 from napari_tomodrgn.gui.qt import Signal
-from napari_tomodrgn.gui.surfaces import contour_level
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Column, Session, latent_matrix
 
@@ -242,6 +241,7 @@ def value_of(column: Column, row: int) -> str:
 
 def picture_of(volume: Any, sigma: float, colour: tuple[int, int, int]) -> Picture:
     """RGBA of a map's surface, premultiplied."""
+    from napari_tomodrgn.analysis.meshes import contour_level
     from napari_tomodrgn.analysis.pictures import shaded_surface
 
     grey, opacity = shaded_surface(volume, contour_level(volume, sigma), PICTURE_PX)

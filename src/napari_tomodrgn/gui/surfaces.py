@@ -6,20 +6,12 @@ A mesh is drawn some ten times faster than a ray-cast iso-surface where OpenGL r
 
 from __future__ import annotations
 
-import numpy as np
-
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.session import Mesh
 
-# Above this many voxels along an edge every second one is enough for the screen.
-_FINE_BOX = 160
-
-
-def contour_level(volume: Volume, sigma: float) -> float:
-    """Density at ``sigma`` standard deviations above solvent, held inside the map's range."""
-    highest = float(volume.data.max())
-    level = sigma * float(volume.data.std())
-    return min(level, 0.8 * highest) if highest > 0 else 1.0
+# Above this many voxels along an edge every second one is enough for the screen; up to this many
+# the triangles would be seen, though the map itself is smooth.
+_FINE_BOX, _COARSE_BOX = 160, 48
 
 
 def lowpassed(volume: Volume, lowpass: float) -> Volume:
@@ -35,16 +27,12 @@ def contour(volume: Volume, sigma: float = 3.0) -> Mesh:
     Vertices are zyx in Å from the centre of the box (voxel ``n // 2``), where a particle's own
     centre is; the surface of a map without contrast is empty.
     """
-    from skimage.measure import marching_cubes
+    from napari_tomodrgn.analysis import meshes
 
-    level = contour_level(volume, sigma)
-    if not volume.data.min() < level < volume.data.max():
-        return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), level, sigma)
-    step = 1 if volume.box_size_px <= _FINE_BOX else 2
-    vertices, faces, _, _ = marching_cubes(volume.data, level, step_size=step)
-    centre = np.array(volume.data.shape) // 2
-    angstrom = (vertices - centre) * volume.voxel_size_angstrom
-    return Mesh(angstrom.astype(np.float32), faces.astype(np.int32), level, sigma)
+    volume = meshes.finer(volume) if volume.box_size_px <= _COARSE_BOX else volume
+    made = meshes.contour(volume, sigma, 1 if volume.box_size_px <= _FINE_BOX else 2)
+    level = meshes.contour_level(volume, sigma)
+    return Mesh(made.vertices_zyx_angstrom, made.faces, level, sigma)
 
 
 def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Mesh, Mesh]:
