@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from every_code import codes_documented, codes_refused, codes_told
 
-from napari_tomodrgn.config import Overrides
+from napari_tomodrgn.config import DataConfig, Overrides, WeightConfig
 from napari_tomodrgn.data.checks import Check, check_stacks, file_checks
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.backproject import load_all
 
 
 @dataclass
@@ -267,6 +268,14 @@ def single_particles(sets: Sets) -> object:
     return read_particles(sets.series.star)
 
 
+def not_a_number(sets: Sets) -> object:
+    images = np.array(SQUARE)
+    images[0, 2, 3] = np.nan
+    sets.stack(images)
+    data, weight = DataConfig(), WeightConfig()
+    return load_all(read_particles(sets.warptools.star), data, weight, sign=1)
+
+
 def a_stack_as_map(sets: Sets) -> object:
     path = sets.folder / "map.mrc"
     path.write_bytes(b"\1" * 2000)
@@ -309,6 +318,7 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "unreadable-": lambda sets: check_stacks(no_stack(sets)),
     "truncated-": lambda sets: check_stacks(cut_off(sets)),
     "unreadable-map": a_stack_as_map,
+    "not-finite": not_a_number,
 }
 
 
@@ -328,7 +338,10 @@ def test_no_code_is_without_a_set() -> None:
         == (FAULTS.keys() - {"unreadable-stack", "truncated-stack", "wrong-box", "short-stack"})
         | PASSED.keys()
     )
-    assert codes_refused("data") == REFUSALS.keys()
+    # Pickles, tomograms and the cache are no particle sets: they have tests of their own.
+    elsewhere = {"bad-pickle", "unreadable-pickle", "bad-pattern", "not-a-tomogram"}
+    elsewhere |= {"bad-cache", "bad-launch", "disk-full"}
+    assert codes_refused("data") - elsewhere == REFUSALS.keys()
 
 
 def test_every_code_is_documented() -> None:

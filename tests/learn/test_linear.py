@@ -309,3 +309,18 @@ def test_another_file_is_no_basis(tmp_path: Path) -> None:
     file.write_bytes(b"nothing of use")
     with pytest.raises(BadInputError, match="cannot be read"):
         LinearDecoder.read(file)
+
+
+def test_odd_halves_little_memory_and_too_few_particles(two_states: Path, tmp_path: Path) -> None:
+    """Nine particles make halves of five and four; memory for none still learns from some."""
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    some = particles.take(np.arange(len(particles)) < 9)
+    little = {"data": {"memory_gb": 1e-6}, "method": "linear", "train": {"device": "cpu"}}
+    for _ in train(some, RunConfig.model_validate(little), tmp_path / "nine"):
+        pass
+    latents = Run.open(tmp_path / "nine").latents().filter(like="mu_")
+    assert latents.shape[0] == 9 and np.isfinite(latents.to_numpy()).all()
+    few = particles.take(np.arange(len(particles)) < 7)
+    with pytest.raises(BadInputError, match=r"7 particles.*at least 8"):
+        list(train(few, RunConfig.model_validate(little), tmp_path / "seven"))
+    assert not (tmp_path / "seven").exists()

@@ -103,7 +103,7 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     guess = EncoderInference(model.encoder, data)
     ways = {"encoder": (yield from end.judged(guess, model.decoder))}
     yield from _said_of_epochs(run, watch)
-    if run.config.train.refine:
+    if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
         refinement = yield from _fitted(end, guess, model.decoder)
         refined = RefinedInference(guess, model.decoder, refinement, run.config)
         way = yield from end.judged(refined, model.decoder)

@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.decode import solvent_at_zero
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -71,6 +72,10 @@ _KEPT, WORTH_IT = 0.95, 1.15
 _BYTES_PER_SAMPLE = 200
 # So many particles fix the components; a finer radius is worth no fewer.
 _ENOUGH = 1000
+# Halves of fewer say nothing about each other.
+FEWEST_PARTICLES = 8
+# However little memory is allowed, so many are learnt from.
+_FEWEST_LEARNERS = 32
 # Particles in each half that judge the other's components; more add time and no certainty.
 _MOST_IN_HALF = 300
 
@@ -159,7 +164,7 @@ class LinearEngine:
         samples = self.data.image_count / self.data.particle_count
         samples *= len(self.samples.points(radius_px))
         room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
-        return self._order()[: max(room, 4)].sort().values
+        return self._order()[: max(room, _FEWEST_LEARNERS)].sort().values
 
     def finest(self) -> int:
         """The largest radius at which as many particles fit into memory as learn at the first."""
@@ -200,7 +205,10 @@ class LinearEngine:
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
         learners = self.learners(radius_px)
-        sides = [self.blocks(ball, rows) for rows in self.halves(learners)]
+        halves = self.halves(learners)
+        # As many components as the smaller half has particles less its mean.
+        width = min(max(width, self.config.linear.components or 0), min(map(len, halves)) - 1)
+        sides = [self.blocks(ball, rows) for rows in halves]
         models = [self._start(ball, blocks, shells, width) for blocks in sides]
         models = [
             self._iterate(model, blocks, shells, _HALF_ITERATIONS)
@@ -208,7 +216,7 @@ class LinearEngine:
         ]
         judged = [transfer(models[0], sides[1], shells), transfer(models[1], sides[0], shells)]
         gains = judged[0].gains + judged[1].gains
-        count = self.config.linear.components or max(1, count_components(gains))
+        count = min(self.config.linear.components or max(1, count_components(gains)), width)
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
         accepted = judged[better].applied(models[better], count)
@@ -220,7 +228,6 @@ class LinearEngine:
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         maps = residual_maps(model, blocks, shells)
         power = (1 / model.prior[:, 0])[ball.shells]
-        width = min(max(width, self.config.linear.components or 0), len(maps) - 1)
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
     def _whole(self, accepted: LinearModel, learners: Tensor, shells: Tensor) -> LinearModel:
@@ -295,7 +302,19 @@ def train_linear(
     """Fit the linear model, telling what happens; parameters and events as of `learn.train.train`.
 
     A run that is resumed is computed again from the start, to the same result: it takes seconds.
+
+    Raises
+    ------
+    BadInputError
+        If there are too few particles to compare halves of them.
     """
+    if len(particles) < FEWEST_PARTICLES:
+        raise BadInputError(
+            f"{particles.source.path}: {len(particles)} particles; the linear method compares "
+            f"halves of the set and needs at least {FEWEST_PARTICLES}.",
+            remedy="Take more particles, or train the autoencoder.",
+            code="few-particles",
+        )
     try:
         run, data = yield from open_run(particles, config, Path(out), resume=resume, stop=stop)
         engine = LinearEngine.of(data, run.config, stop)

@@ -20,7 +20,7 @@ from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.events import Event, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference import encode
-from napari_tomodrgn.learn.linear import LinearEngine
+from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map
@@ -46,7 +46,7 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     count = data.particle_count
     mean = yield from heeding(mean_map(data), count, "Averaging particles", stop)
     model.decoder.mean.fill(mean)
-    if not run.config.model.linear_start or data.particle_count > MOST_PARTICLES:
+    if not run.config.model.linear_start or not FEWEST_PARTICLES <= count <= MOST_PARTICLES:
         return
     finished = yield from _linear_engine(run, data, stop)
     known = min(finished.mu.shape[1], run.config.model.latent_dim)
