@@ -67,7 +67,7 @@ def finer(volume: Volume) -> Volume:
     Exact between the voxels, as a map without amplitudes at Nyquist is the sum of its Fourier
     components everywhere.
     """
-    data = volume.data
+    data = volume.data.astype(np.float64)
     for axis in range(3):
         wide = 2 * data.shape[axis]
         data = 2 * np.fft.irfft(np.fft.rfft(data, axis=axis), n=wide, axis=axis)
