@@ -168,7 +168,9 @@ def main() -> None:
                 break
         runs += 1
         different += left_by(out) != reference
-        leftovers += sum(1 for file in out.rglob(".*"))
+        for file in out.rglob(".*"):
+            leftovers += 1
+            print(f"left over: {file.relative_to(out)}")
     for what, count in hit.most_common():
         print(f"{count:5d} kills while {what}")
     print(

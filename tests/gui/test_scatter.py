@@ -196,7 +196,7 @@ def test_points_axes_ring_and_fading_are_painted(view: LatentView) -> None:
     assert plain[at.y(), at.x(), :3].max() > 150
     view.set_selected(np.array([False, True, False, False]))
     faded = _picture(view)
-    assert faded[at.y(), at.x(), :3].max() < 120
+    assert 60 < faded[at.y(), at.x(), :3].max() < 120, "fainter, but still to be seen"
     view.set_selected(None)
     view.set_focused(1)
     view.set_hovered(2, "TS_01/12")

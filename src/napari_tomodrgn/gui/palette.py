@@ -119,6 +119,13 @@ def colours_of(column: Column | None, count: int) -> ByteArray:
     return np.where(known[:, None], colours, missing)
 
 
+def muted(colours: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
+    """Colours of what is not selected: nearly grey, but to be seen before their background."""
+    ground = np.asarray(background, np.float64)
+    grey = 0.75 * ground + 0.25 * (255 - ground)
+    return (0.25 * np.asarray(colours) + 0.75 * grey).astype(np.uint8)
+
+
 def colour_at(column: Column, row: int) -> str:
     """``#rrggbb`` of one particle, without working out those of all."""
     one = replace(column, values=column.values[row : row + 1], clip=fixed(column))

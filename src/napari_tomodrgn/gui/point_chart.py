@@ -13,12 +13,10 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui import chart
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.drawing import PATH, Drawing
+from napari_tomodrgn.gui.palette import muted
 from napari_tomodrgn.gui.picking import neighbour
 from napari_tomodrgn.gui.points import Cloud, PointRenderer, RasterPoints, View, radius_px
 from napari_tomodrgn.gui.qt import Signal, to_image
-
-# Unselected points are mixed with the background by this much while a selection stands.
-_FADE = 0.72
 
 
 class PointChart(QWidget):
@@ -225,8 +223,7 @@ class PointChart(QWidget):
         cloud, colours = self._cloud, self._colours
         if self._selected is not None:
             back = np.array(QColor(self._theme.background).getRgb()[:3])
-            levels = np.arange(256)[:, None]
-            faded = (levels * (1 - _FADE) + back * _FADE).astype(np.uint8)
+            faded = muted(np.arange(256)[:, None], back)
             colours = colours.copy()
             others = np.flatnonzero(~self._selected)
             colours[others] = faded[colours[others], np.arange(3)]

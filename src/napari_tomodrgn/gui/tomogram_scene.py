@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.columns import rows_of
 from napari_tomodrgn.gui.layers import VolumeLayers
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.palette import colour_column, colours_of, particle_table
+from napari_tomodrgn.gui.palette import colour_column, colours_of, muted, particle_table
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.tomogram_budget import Seen, fingerprint, wish_of
 from napari_tomodrgn.gui.tomogram_layers import CellLayers
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Particles are taken for spheres of this share of their box.
 _RADIUS_OF_BOX = 0.3
-# What is not selected keeps this share of its colour.
-_DIMMED = 0.22
 _SETTLED_MS, _ORBIT_MS = 350, 40
 _ORBIT_STEP_DEG = 2.0
 _NO_POSITIONS = (
@@ -276,7 +274,7 @@ class TomogramScene(QObject):
         ours = np.where((rows >= 0)[:, None], colours[rows], np.uint8(120))
         chosen = self.chosen() if chosen is None else chosen
         if chosen.any():
-            ours = np.where(chosen[:, None], ours, (ours * _DIMMED).astype(np.uint8))
+            ours = np.where(chosen[:, None], ours, muted(ours))
         return np.asarray(ours, np.uint8)
 
     def chosen(self) -> NDArray[np.bool_]:
