@@ -53,6 +53,7 @@ class Mesh:
     faces: NDArray[np.int32]
     level: float  # density of the contour
     sigma: float  # the same in standard deviations of the map
+    fine: bool = True  # as smooth as it can be shown
 
 
 @dataclass(frozen=True, eq=False)

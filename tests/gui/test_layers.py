@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.decoding import Look
 from napari_tomodrgn.gui.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.session import Decoded, Session, TrainingStatus
 
 
 def _balls(*centres_xyz: tuple[float, float, float], radius: float = 3.0) -> Volume:
@@ -89,6 +91,23 @@ def test_the_surface_of_a_ball_has_its_radius_in_angstrom() -> None:
     expected = 50 * np.sqrt(np.log(1 / mesh.level))
     distances = np.linalg.norm(mesh.vertices - [-30, 0, 20], axis=1)
     np.testing.assert_allclose(distances, expected, rtol=0.02)
+
+
+def test_surfaces_are_coarse_only_while_a_training_shares_the_cores() -> None:
+    volume = _balls((2, 0, -3), radius=5)
+    fine, coarse = contour(volume), contour(volume, fine=False)
+    assert fine.fine and not coarse.fine
+    assert len(fine.faces) > 3 * len(coarse.faces)
+    distances = [np.linalg.norm(one.vertices - [-30, 0, 20], axis=1) for one in (fine, coarse)]
+    assert distances[0].std() < distances[1].std() / 2, "rounder, by smaller triangles"
+    session = Session()
+    assert Look.of(session).fine
+    session.training = TrainingStatus("training")
+    assert not Look.of(session).fine
+    seen = Decoded(volume, coarse, "TS_1/1", 1, complete=True)
+    assert Look.of(session).is_of(seen)
+    session.training = TrainingStatus()
+    assert not Look.of(session).is_of(seen), "drawn again when the training is over"
 
 
 def test_x_is_to_the_right_and_y_is_up(viewer: Any) -> None:

@@ -217,6 +217,9 @@ class Controller(QObject):
     def _after_training(self, status: TrainingStatus, _old: Any = None) -> None:
         if status.phase == "idle":
             self.pace.flush()
+            decoded = self.session.decoded
+            if decoded is not None and not decoded.mesh.fine:
+                self._decode_anew()
 
     def _decode_focused(self, *_: Any) -> None:
         session = self.session

@@ -45,25 +45,28 @@ class Decoders:
 
 @dataclass(frozen=True)
 class Look:
-    """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against the mean."""
+    """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against the mean.
+
+    ``fine`` surfaces take the window longer to draw; while a training shares its cores they wait.
+    """
 
     sigma: float
     lowpass: float
     difference: bool = False
+    fine: bool = True
 
     @classmethod
     def of(cls, session: Session) -> Look:
         """How a session wants them."""
-        return cls(session.sigma, session.lowpass, session.style == "difference")
+        against_mean, fine = session.style == "difference", not session.training.busy
+        return cls(session.sigma, session.lowpass, against_mean, fine)
 
     def is_of(self, decoded: Decoded) -> bool:
         """Whether a finished volume looks so already."""
         against_mean = decoded.difference is not None
-        return (decoded.mesh.sigma, decoded.lowpass, against_mean) == (
-            self.sigma,
-            self.lowpass,
-            self.difference,
-        )
+        look = (decoded.mesh.sigma, decoded.lowpass, against_mean)
+        fine_enough = decoded.mesh.fine or not self.fine
+        return fine_enough and look == (self.sigma, self.lowpass, self.difference)
 
 
 class Decoding(QObject):
@@ -188,7 +191,7 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
 def dressed(decoded: Decoded, look: Look, mean: Volume | None = None) -> Decoded:
     """The same map, filtered and contoured as it is to be seen, against a mean if one is given."""
     filtered = lowpassed(decoded.volume, look.lowpass)
-    mesh = contour(filtered, look.sigma)
+    mesh = contour(filtered, look.sigma, fine=look.fine and decoded.complete)
     against = None
     if mean is not None:
         against = difference(filtered, lowpassed(mean, look.lowpass), look.sigma)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -66,7 +67,7 @@ class Pinning(QObject):
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
         latents = {name: latent_of(table, name) for name in session.pinned if name in table.index}
-        look, epoch = Look(session.sigma, session.lowpass), session.epoch
+        look, epoch = replace(Look.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
 
     def _steps(

@@ -21,18 +21,20 @@ def lowpassed(volume: Volume, lowpass: float) -> Volume:
     return low_pass(volume, lowpass) if lowpass > 2 * volume.voxel_size_angstrom else volume
 
 
-def contour(volume: Volume, sigma: float = 3.0) -> Mesh:
+def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Mesh:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 
     Vertices are zyx in Å from the centre of the box (voxel ``n // 2``), where a particle's own
-    centre is; the surface of a map without contrast is empty.
+    centre is; the surface of a map without contrast is empty. Small boxes are drawn ``fine``, in
+    triangles of half a voxel, unless the window has to be quick.
     """
     from napari_tomodrgn.analysis import meshes
 
-    volume = meshes.finer(volume) if volume.box_size_px <= _COARSE_BOX else volume
+    coarse = volume.box_size_px <= _COARSE_BOX
+    volume = meshes.finer(volume) if coarse and fine else volume
     made = meshes.contour(volume, sigma, 1 if volume.box_size_px <= _FINE_BOX else 2)
     level = meshes.contour_level(volume, sigma)
-    return Mesh(made.vertices_zyx_angstrom, made.faces, level, sigma)
+    return Mesh(made.vertices_zyx_angstrom, made.faces, level, sigma, fine or not coarse)
 
 
 def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Mesh, Mesh]:
