@@ -69,11 +69,15 @@ def test_the_run_says_how_it_compares_with_the_linear_engine(run: tuple) -> None
     opened, events = run
     held_out = opened.quality()["held_out"]
     gain = opened.quality()["better_than_linear"]
+    apart = opened.quality()["better_than_one_map"]
+    assert apart["mean"] > 2 * apart["standard_error"] > 0, "two states, not one"
     assert held_out["linear"] - held_out["refined"] == pytest.approx(gain["mean"], abs=1e-6)
     assert gain["mean"] > -2 * gain["standard_error"]
     said = [event.text for event in events if isinstance(event, Notice)]
     assert any("no worse than by the linear engine" in text for text in said)
     assert any("halves of the tilts" in text for text in said)
+    lasting = [event.text for event in events if isinstance(event, Notice) and event.lasting]
+    assert len(lasting) == 1 and lasting[0].startswith("Held-out images tell the particles apart")
     assert len(opened.linear_latents()) == len(opened.latents())
     json.loads(opened.quality_file.read_text())
 

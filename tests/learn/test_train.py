@@ -322,3 +322,5 @@ def test_real_ribosomes_decode_no_worse_than_back_projection(
     assert min(correlation(low_pass(volume, 60), coarse) for volume in single) > 0.7
     gain = run.quality()["better_than_linear"]
     assert gain["mean"] > -2 * gain["standard_error"], "held-out images, against the linear engine"
+    apart = run.quality()["better_than_one_map"]
+    assert abs(apart["mean"]) < 2 * apart["standard_error"], "40 particles do not show differences"

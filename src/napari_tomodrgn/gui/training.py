@@ -70,6 +70,7 @@ class Training(QObject):
         self.job.ended.connect(self._ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
+        self._lasting = ""  # what is to be read when the training is over
 
     @property
     def running(self) -> bool:
@@ -129,15 +130,17 @@ class Training(QObject):
             self._start_over(event)
         elif isinstance(event, Finished):
             where = "" if session.run is None else f" in {session.run.path.name}"
-            session.say(f"Training {event.reason} at epoch {event.epoch}; saved{where}.")
+            words = f"Training {event.reason} at epoch {event.epoch}; saved{where}."
+            session.say(f"{words} {self._lasting}".rstrip())
         elif isinstance(event, Notice):
+            self._lasting = event.text if event.lasting else self._lasting
             session.say(event.text)
         elif session.training.phase not in ("stopping", "paused"):
             session.training = advanced(session.training, event, time.monotonic() - self._began)
 
     def _start_over(self, event: Started) -> None:
         session = self.session
-        self._began = time.monotonic()
+        self._began, self._lasting = time.monotonic(), ""
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
         session.training = TrainingStatus(

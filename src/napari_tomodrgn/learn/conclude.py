@@ -53,6 +53,7 @@ class _Way:
     decoder: FourierModel
     calibration: Calibration | None
     held_out: Tensor  # (particle,)
+    alike: Tensor  # the same, if all particles had the map of the prior's mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,12 @@ class _End:
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
         errors = yield from heeding(steps, count, "Comparing held-out images", self.stop)
+        # One map for all: the prior's mean, whatever the particle.
+        steps = error_steps(decoder, torch.zeros_like(latents), self.data, self.run.config)
+        alike = yield from heeding(steps, count, "Comparing held-out images", self.stop)
         twice = calibrate(inference, self.data)
         found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)
-        return _Way(inference, decoder, found, errors)
+        return _Way(inference, decoder, found, errors, alike)
 
 
 def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Event, None, None]:
@@ -124,6 +128,7 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
     run.save_info()
     yield from (Notice(text) for text in _sentences(ways))
+    yield Notice(_verdict(ways), lasting=True)
 
 
 def _fitted(
@@ -182,6 +187,9 @@ def _told(watch: Watch, ways: dict[str, _Way]) -> dict[str, object]:
             if "linear" in ways
             else None
         ),
+        "better_than_one_map": dict(
+            zip(("mean", "standard_error"), _told_apart(ways), strict=True)
+        ),
         "calibration": {
             name: asdict(way.calibration) for name, way in ways.items() if way.calibration
         },
@@ -197,8 +205,31 @@ def _gain(ways: dict[str, _Way]) -> tuple[float, float]:
     return difference(ways["linear"].held_out, ways[_best(ways)].held_out)
 
 
+def _told_apart(ways: dict[str, _Way]) -> tuple[float, float]:
+    """By how much a map of each particle's own explains held-out images better than one for all."""
+    way = ways[_best(ways)]
+    return difference(way.alike, way.held_out)
+
+
+def _verdict(ways: dict[str, _Way]) -> str:
+    """Whether particles differ at all, as far as images say that were kept from training."""
+    gain, error = _told_apart(ways)
+    if gain > 2 * error:
+        return (
+            "Held-out images tell the particles apart: a map of each one's own explains them "
+            f"better than one map for all (by {gain:.4f} ± {error:.4f})."
+        )
+    if gain == gain:
+        return (
+            "Held-out images do not tell the particles apart: one map for all explains them as "
+            f"well (own maps better by {gain:+.4f} ± {error:.4f}). Trust a difference only if a "
+            "reconstruction of a selection shows it."
+        )
+    return "No images were held out, so nothing says whether the particles really differ."
+
+
 def _sentences(ways: dict[str, _Way]) -> list[str]:
-    """What a user should know."""
+    """What else a user should know."""
     best, said = _best(ways), []
     if "linear" in ways:
         gain, error = _gain(ways)

@@ -71,9 +71,13 @@ class LatentsReady:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know, in one sentence; the run goes on."""
+    """Something the user should know, in one sentence; the run goes on.
+
+    A ``lasting`` one is to be on show when the run is over.
+    """
 
     text: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
