@@ -51,6 +51,13 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
             file.unlink(missing_ok=True)
 
 
+def remove_safetensors_leftovers(folder: Path) -> None:
+    """Remove the temporary files that safetensors itself makes beside what it writes."""
+    for file in folder.glob(".tmp*"):
+        if re.fullmatch(r"\.tmp[A-Za-z0-9]{6}", file.name) and file.is_file():
+            file.unlink(missing_ok=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with written_atomically(path) as temporary:

@@ -22,7 +22,12 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import remove_leftovers, write_text, written_atomically
+from napari_tomodrgn.files import (
+    remove_leftovers,
+    remove_safetensors_leftovers,
+    write_text,
+    written_atomically,
+)
 from napari_tomodrgn.learn.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
@@ -365,5 +370,6 @@ def clear_leftovers(path: Path) -> None:
     """Remove what a killed training left half written in a run directory."""
     for folder in (path, path / "checkpoints", path / "latents", path / "cache"):
         remove_leftovers(folder)
+    remove_safetensors_leftovers(path / "checkpoints")
     # What else is in analysis/ others may be writing, such as a window that has the run open.
     remove_leftovers(path / "analysis", "quality.json")
