@@ -71,6 +71,7 @@ def test_the_run_says_how_it_compares_with_the_linear_engine(run: tuple) -> None
     gain = opened.quality()["better_than_linear"]
     apart = opened.quality()["better_than_one_map"]
     assert apart["mean"] > 2 * apart["standard_error"] > 0, "two states, not one"
+    assert opened.quality()["told_apart_standard_errors"] > 3
     assert held_out["linear"] - held_out["refined"] == pytest.approx(gain["mean"], abs=1e-6)
     assert gain["mean"] > -2 * gain["standard_error"]
     said = [event.text for event in events if isinstance(event, Notice)]

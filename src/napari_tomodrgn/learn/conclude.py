@@ -1,20 +1,21 @@
 """How a run ends: which epoch, latents refined by the likelihood, and how far they can be trusted.
 
 Measured on every run, by the same means for encoder, refined latents and linear engine: how well
-held-out images are predicted, and whether posteriors are as wide as they say. What is measured is
-in ``analysis/quality.json`` and told in a sentence each.
+held-out images are predicted, and whether posteriors are as wide as they say. The latents that a
+run ends with are drawn to the middle as far as held-out images ask for it (`learn.shrink`). What is
+measured is in ``analysis/quality.json`` and told in a sentence each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
-from napari_tomodrgn.learn.calibrate import Calibration, calibrate
+from napari_tomodrgn.learn.calibrate import calibrate
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
@@ -29,12 +30,15 @@ from napari_tomodrgn.learn.inference import (
     Inference,
     LinearInference,
     RefinedInference,
+    ShrunkInference,
     in_parts,
 )
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.shrink import FACTORS, supported
+from napari_tomodrgn.learn.ways import Way, best_of, sentences, told, verdict
 
 _WHAT = "Refining latents"
 # So many particles tell which way explains held-out images better.
@@ -43,17 +47,6 @@ _MOST_COMPARED = 2048
 _MOST_SCALE = 4.0
 # Fewer particles do not tell how wide posteriors should be.
 _ENOUGH = 50
-
-
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """A way to latents with its decoder, and what was found of it."""
-
-    inference: Inference
-    decoder: FourierModel
-    calibration: Calibration | None
-    held_out: Tensor  # (particle,)
-    alike: Tensor  # the same, if all particles had the map of the prior's mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +71,7 @@ class _End:
         steps = in_parts(inference, rows, images)
         return (yield from heeding(steps, len(rows), _WHAT, self.stop))
 
-    def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, _Way]:
+    def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, Way]:
         """Calibration of a way, and the error of held-out images from the other images."""
         count, rows = self.data.particle_count, self.compared
         guessing = in_parts(inference, rows, self.data.training)
@@ -92,7 +85,27 @@ class _End:
         alike = yield from heeding(steps, count, "Comparing held-out images", self.stop)
         twice = calibrate(inference, self.data)
         found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)
-        return _Way(inference, decoder, found, errors, alike)
+        return Way(inference, decoder, found, latents, errors, alike)
+
+    def shrunk(self, way: Way) -> Generator[Event, None, Way]:
+        """A way drawn to the middle as far as held-out images ask for it."""
+        tried = []
+        # The last is mirrored: the slope between both sides of the middle, free of curvature.
+        for factor in (*FACTORS[1:], -FACTORS[-1]):
+            steps = error_steps(way.decoder, way.latents * factor, self.data, self.run.config)
+            what = "Comparing held-out images"
+            tried.append((yield from heeding(steps, self.data.particle_count, what, self.stop)))
+        mirrored = tried.pop()
+        tried.insert(0, way.held_out)
+        factor = FACTORS[chosen := supported(torch.stack(tried))]
+        inference = ShrunkInference(way.inference, factor) if factor < 1 else way.inference
+        return replace(
+            way,
+            inference=inference,
+            held_out=tried[chosen],
+            factor=factor,
+            slope=mirrored - tried[-1],
+        )
 
 
 def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Event, None, None]:
@@ -101,34 +114,45 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     May be repeated, to the same end: a run that was killed here is concluded when it is resumed.
     """
     epoch, end = watch.chosen or run.epochs()[-1], _End(run, data, stop)
-    run = replace(run, info=run.info.model_copy(update={"chosen_epoch": epoch}))
     device = data.lattice.frequencies.device
     model = run.model(epoch, device)
     guess = EncoderInference(model.encoder, data)
     ways = {"encoder": (yield from end.judged(guess, model.decoder))}
     yield from _said_of_epochs(run, watch)
+    refinement = None
     if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
-        refinement = yield from _fitted(end, guess, model.decoder)
-        refined = RefinedInference(guess, model.decoder, refinement, run.config)
-        way = yield from end.judged(refined, model.decoder)
-        refinement, way = yield from _rescaled(end, refinement, way, guess)
-        ways["refined"] = way
+        refinement, way = yield from _refined(end, guess, model.decoder)
         worse, error = difference(way.held_out, ways["encoder"].held_out)
-        if not worse > 2 * error:
-            everything = yield from end.posterior(way.inference, torch.ones_like(data.training))
-            refinement.save(run.refinement_file, epoch)
-            table = run.save_latents(epoch, data.particles, everything)
-            yield LatentsReady(epoch, table)
-        else:
-            ways.pop("refined")
+        if worse > 2 * error:
+            refinement = None
             yield Notice("Latents stay as the encoder gives them: refined ones explain less.")
+        else:
+            ways["refined"] = way
+    best = best_of(ways)
+    ways[best] = way = yield from end.shrunk(ways[best])
+    if refinement is not None or way.factor < 1:
+        everything = yield from end.posterior(way.inference, torch.ones_like(data.training))
+        if refinement is not None:
+            refinement.save(run.refinement_file, epoch)
+        table = run.save_latents(epoch, data.particles, everything)
+        yield LatentsReady(epoch, table)
     if run.linear_file.exists():
         ways["linear"] = yield from _linear(end)
-    run.save_quality(_told(watch, ways))
+    run.save_quality(told(watch, ways))
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
-    run.save_info()
-    yield from (Notice(text) for text in _sentences(ways))
-    yield Notice(_verdict(ways), lasting=True)
+    ended = {"chosen_epoch": epoch, "shrinkage": way.factor}
+    replace(run, info=run.info.model_copy(update=ended)).save_info()
+    yield from (Notice(text) for text in sentences(ways))
+    yield Notice(verdict(ways), lasting=True)
+
+
+def _refined(
+    end: _End, guess: EncoderInference, decoder: FourierModel
+) -> Generator[Event, None, tuple[Refinement, Way]]:
+    refinement = yield from _fitted(end, guess, decoder)
+    refined = RefinedInference(guess, decoder, refinement, end.run.config)
+    way = yield from end.judged(refined, decoder)
+    return (yield from _rescaled(end, refinement, way, guess))
 
 
 def _fitted(
@@ -143,8 +167,8 @@ def _fitted(
 
 
 def _rescaled(
-    end: _End, refinement: Refinement, way: _Way, guess: EncoderInference
-) -> Generator[Event, None, tuple[Refinement, _Way]]:
+    end: _End, refinement: Refinement, way: Way, guess: EncoderInference
+) -> Generator[Event, None, tuple[Refinement, Way]]:
     """The same with noise scaled so that posteriors are as wide as they should be."""
     found = way.calibration
     if found is None or found.particles < _ENOUGH or not found.off:
@@ -155,7 +179,7 @@ def _rescaled(
     return refinement, (yield from end.judged(inference, way.decoder))
 
 
-def _linear(end: _End) -> Generator[Event, None, _Way]:
+def _linear(end: _End) -> Generator[Event, None, Way]:
     device = end.data.lattice.frequencies.device
     model = read_fitted(end.run.linear_file, device)
     decoder = LinearDecoder.read(end.run.linear_file).to(device)
@@ -171,82 +195,3 @@ def _said_of_epochs(run: Run, watch: Watch) -> Generator[Event, None, None]:
         )
     if watch.chosen != watch.seen:
         yield Notice(f"Weights and latents are those of epoch {watch.chosen}.")
-
-
-def _told(watch: Watch, ways: dict[str, _Way]) -> dict[str, object]:
-    """What was measured, as plain numbers."""
-    best = _best(ways)
-    return {
-        "epoch": watch.chosen,
-        "best_epoch": watch.best,
-        "epochs": watch.seen,
-        "latents": best,
-        "held_out": {name: float(way.held_out.nanmean()) for name, way in ways.items()},
-        "better_than_linear": (
-            dict(zip(("mean", "standard_error"), _gain(ways), strict=True))
-            if "linear" in ways
-            else None
-        ),
-        "better_than_one_map": dict(
-            zip(("mean", "standard_error"), _told_apart(ways), strict=True)
-        ),
-        "calibration": {
-            name: asdict(way.calibration) for name, way in ways.items() if way.calibration
-        },
-    }
-
-
-def _best(ways: dict[str, _Way]) -> str:
-    return "refined" if "refined" in ways else "encoder"
-
-
-def _gain(ways: dict[str, _Way]) -> tuple[float, float]:
-    """By how much held-out images are explained better than by the linear engine, and its error."""
-    return difference(ways["linear"].held_out, ways[_best(ways)].held_out)
-
-
-def _told_apart(ways: dict[str, _Way]) -> tuple[float, float]:
-    """By how much a map of each particle's own explains held-out images better than one for all."""
-    way = ways[_best(ways)]
-    return difference(way.alike, way.held_out)
-
-
-def _verdict(ways: dict[str, _Way]) -> str:
-    """Whether particles differ at all, as far as images say that were kept from training."""
-    gain, error = _told_apart(ways)
-    if gain > 2 * error:
-        return (
-            "Held-out images tell the particles apart: a map of each one's own explains them "
-            f"better than one map for all (by {gain:.4f} ± {error:.4f})."
-        )
-    if gain == gain:
-        return (
-            "Held-out images do not tell the particles apart: one map for all explains them as "
-            f"well (own maps better by {gain:+.4f} ± {error:.4f}). Trust a difference only if a "
-            "reconstruction of a selection shows it."
-        )
-    return "No images were held out, so nothing says whether the particles really differ."
-
-
-def _sentences(ways: dict[str, _Way]) -> list[str]:
-    """What else a user should know."""
-    best, said = _best(ways), []
-    if "linear" in ways:
-        gain, error = _gain(ways)
-        here, linear = (float(ways[name].held_out.nanmean()) for name in (best, "linear"))
-        figures = f"{here:.4f} against {linear:.4f}, difference {gain:+.4f} ± {error:.4f}"
-        if gain < -2 * error:
-            said.append(
-                f"Held-out images are explained worse than by the linear engine ({figures}): "
-                "look at its latents (latents/linear.parquet), or train longer."
-            )
-        elif gain == gain:
-            said.append(f"Held-out images: no worse than by the linear engine ({figures}).")
-    calibration = ways[best].calibration
-    if calibration is not None:
-        said.append(
-            f"Latents from halves of the tilts differ by {calibration.ratio:.2f} "
-            f"± {calibration.standard_error:.2f} times what their widths say "
-            "(mean square; 1 is right)."
-        )
-    return said

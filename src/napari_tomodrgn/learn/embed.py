@@ -20,6 +20,7 @@ from napari_tomodrgn.learn.inference import (
     Inference,
     LinearInference,
     RefinedInference,
+    ShrunkInference,
     encode,
     in_parts,
 )
@@ -113,10 +114,12 @@ def _inference_of(run: Run, epoch: int | None) -> Callable[[TiltData], Inference
         return lambda data: LinearInference(fitted, data, run.config)
     model, refinement = run.model(wanted), run.refinement(wanted)
 
+    factor = run.info.shrinkage if wanted == run.info.chosen_epoch else 1.0
+
     def inference(data: TiltData) -> Inference:
-        guess = EncoderInference(model.encoder, data)
-        if refinement is None:
-            return guess
-        return RefinedInference(guess, model.decoder, refinement, run.config)
+        found: Inference = (guess := EncoderInference(model.encoder, data))
+        if refinement is not None:
+            found = RefinedInference(guess, model.decoder, refinement, run.config)
+        return ShrunkInference(found, factor) if factor < 1 else found
 
     return inference

@@ -1,7 +1,8 @@
-"""Three ways from images to posteriors, of any particles and from any of their images.
+"""Ways from images to posteriors, of any particles and from any of their images.
 
 `EncoderInference` guesses, `RefinedInference` moves the guess to where the images are most likely,
-`LinearInference` has the closed form of the linear engine.
+`LinearInference` has the closed form of the linear engine, `ShrunkInference` draws any of them to
+the middle.
 """
 
 from __future__ import annotations
@@ -122,6 +123,26 @@ class RefinedInference:
         start = self.guess(rows, images).mu.to(device)
         mu, covariance = climb(self.refinement, self.decoder, statistics, start)
         return Posterior.of(mu.cpu(), covariance.cpu())
+
+
+@dataclass(frozen=True, eq=False)
+class ShrunkInference:
+    """Posteriors drawn to the prior's mean.
+
+    With a prior N(0, I), what means no longer say is unknown again: C becomes I − s² (I − C).
+    """
+
+    inference: Inference
+    factor: float
+
+    def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
+        """See `Inference`."""
+        found, kept = self.inference(rows, images), self.factor**2
+        if found.covariance is None:
+            variance = 1 - kept * (1 - found.logvar.exp())
+            return Posterior(found.mu * self.factor, variance.log())
+        eye = torch.eye(found.mu.shape[1]).to(found.covariance)
+        return Posterior.of(found.mu * self.factor, eye - kept * (eye - found.covariance))
 
 
 def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSamples:

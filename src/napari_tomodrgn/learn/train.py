@@ -145,7 +145,9 @@ def _watch(run: Run, trainer: Trainer, position: Position) -> Watch:
     if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
         return watch
     if trainer.ranks.first:
-        Run(run.path, run.info.model_copy(update={"chosen_epoch": None})).save_info()
+        Run(
+            run.path, run.info.model_copy(update={"chosen_epoch": None, "shrinkage": 1.0})
+        ).save_info()
     return watch.rested()
 
 
