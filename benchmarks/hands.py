@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -84,6 +88,39 @@ def timer_gaps() -> Iterator[list[float]]:
     timer.timeout.connect(tick)
     timer.start(10)
     yield gaps
+    timer.stop()
+
+
+@contextmanager
+def culprits(late_ms: float = 60.0) -> Iterator[Counter[str]]:
+    """Who held the window's thread, whenever a 10 ms timer was later than that: lines of code.
+
+    A thread looks at the stack of the main one; what holds Python's lock is seen once it lets go.
+    """
+    found: Counter[str] = Counter()
+    ticked = [time.perf_counter()]
+    over = threading.Event()
+    main = threading.main_thread().ident
+
+    def look() -> None:
+        while not over.wait(0.005):
+            if 1e3 * (time.perf_counter() - ticked[0]) > late_ms:
+                frames = traceback.extract_stack(sys._current_frames()[main])
+                ours = [one for one in frames if "napari_tomodrgn" in one.filename] or frames
+                lines = [f"{Path(one.filename).stem}:{one.lineno}" for one in ours[-3:]]
+                found[f"{' > '.join(lines)}; {frames[-1].name}"] += 1
+
+    def tick() -> None:
+        ticked[0] = time.perf_counter()
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    timer.start(10)
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    yield found
+    over.set()
+    watch.join()
     timer.stop()
 
 

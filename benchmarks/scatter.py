@@ -1,18 +1,22 @@
 """Cost of the latent scatter: ``.ci/with_display.sh python benchmarks/scatter.py``.
 
 CPU time of the whole process, all threads of a software OpenGL included, median of the repeats, on
-a chart of 800 x 600 pixels; for opening, wall time from arrays to the first picture.
+a chart of 800 x 600 pixels; for opening, wall time from arrays to the first picture. In the window
+also how long nothing could move, and which lines of code held it where that was long.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from hands import culprits, settle, timer_gaps, until
 from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.data.volume import Volume
@@ -22,7 +26,8 @@ from napari_tomodrgn.gui.hovering import picture_of
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.picking import inside_polygon, nearest
 from napari_tomodrgn.gui.points import RasterPoints
-from napari_tomodrgn.gui.scatter import LatentView
+from napari_tomodrgn.gui.scatter import Lassoed, LatentView
+from napari_tomodrgn.gui.workers import finish_threads
 from napari_tomodrgn.session import Session
 
 SIZE = (800, 600)
@@ -85,35 +90,118 @@ def measure(count: int) -> None:
     view.close()
 
 
-def measure_panel(count: int) -> None:
-    """Print how long the whole panel takes from a table of eight latents to its picture."""
+def random_latents(count: int) -> pd.DataFrame:
+    """A table of latents as the trained sample has it, of four dimensions."""
     rng = np.random.default_rng(0)
-    latents = rng.normal(size=(count, 8)) * np.arange(8, 0, -1)
-    names = pd.Index([f"TS_{row % 99:02d}/{row}" for row in range(count)], name="particle_id")
-    table = pd.DataFrame({f"mu_{axis}": latents[:, axis] for axis in range(8)}, index=names)
+    mu = (rng.normal(size=(count, 4)) * np.arange(4, 0, -1)).astype(np.float32)
+    names = [f"TS_{row % 99:02d}/{row}" for row in range(count)]
+    columns: dict[str, Any] = {"particle_id": names, "tomogram": [name[:5] for name in names]}
+    columns |= {f"mu_{axis}": mu[:, axis] for axis in range(4)}
+    columns |= {f"logvar_{axis}": np.full(count, -3, np.float32) for axis in range(4)}
+    return pd.DataFrame(columns)
+
+
+def measure_panel(count: int) -> None:
+    """Print how long the whole panel takes from a table of latents to its picture."""
+    table = random_latents(count).set_index("particle_id")
     session = Session()
     panel = LatentPanel(session)
     panel.resize(1000, 600)
     panel.show()
-    QApplication.processEvents()
-    begun = time.perf_counter()
-    session.latents = table
-    panel.refresh()
-    view = panel.view
-    view.grab()
-    opened = time.perf_counter() - begun
+    settle(0.1)
+    with timer_gaps() as gaps:
+        begun = time.perf_counter()
+        session.latents = table
+        until(lambda: len(panel.view.points) == count)
+        panel.view.grab()
+        opened = time.perf_counter() - begun
+        settle(0.05)
     moved = []
-    for name in names[:9]:
+    for name in table.index[:9]:
         begun = time.process_time()
         session.hovered = str(name)
-        view.grab()
+        panel.view.grab()
         moved.append(1000 * (time.process_time() - begun))
     print(
-        f"{count:>9,} particles: panel open {opened:.2f} s, hover {median(moved):.2f} ms",
+        f"{count:>9,} particles: panel open {opened:.2f} s, longest gap {max(gaps):.0f} ms, "
+        f"hover {median(moved):.2f} ms",
         flush=True,
     )
     session.silence()
+    panel.stop()
     panel.close()
+
+
+def write_run(folder: Path, count: int) -> None:
+    """The trained sample with the latents of ever so many particles, whose images nobody has."""
+    import shutil
+
+    from napari_tomodrgn.gui.sample_data import packaged_run
+
+    shutil.copytree(packaged_run(), folder)
+    shutil.rmtree(folder / "analysis")
+    file = next((folder / "latents").glob("*.parquet"))
+    random_latents(count).to_parquet(file, index=False)
+
+
+def measure_window(count: int) -> None:
+    """Print, of a window on such a run, how long each thing takes and how long nothing could move.
+
+    A gap is that between two ticks of a 10 ms timer of the window's thread.
+    """
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1440, 900)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
+    # Hours of UMAP in a child process are no part of it; its columns are put in below.
+    widget.controller.mapping.queue.request = lambda *_: None
+    panel, session = widget.latent, widget.session
+    settle(1.0)
+    names = random_latents(count)["particle_id"]
+    umap = pd.DataFrame({f"UMAP {k}": np.linspace(0, k, count) for k in (1, 2)}, index=names)
+
+    def shown() -> bool:
+        picture = panel._picture
+        return (
+            picture is not None
+            and not panel.drawing.is_busy
+            and not panel._redraw.isActive()
+            and picture.asked.colour == session.colour
+            and picture.asked.axes == session.axes
+        )
+
+    def lasso() -> None:
+        mask = np.arange(count) % 3 == 0
+        panel._on_lasso(Lassoed(mask, "replace"))
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_run(Path(folder) / "run", count)
+        steps: dict[str, tuple[Callable[[], None], Callable[[], bool]]] = {
+            "open": (lambda: widget.open(Path(folder) / "run"), shown),
+            "first map": (lambda: None, lambda: widget.controller.idle),
+            "axes z 2, z 3": (lambda: setattr(session, "axes", ("z 2", "z 3")), shown),
+            "axes PC 3, PC 4": (lambda: setattr(session, "axes", ("PC 3", "PC 4")), shown),
+            "colour PC 1": (lambda: setattr(session, "colour", "PC 1"), shown),
+            "colour tomogram": (lambda: setattr(session, "colour", "tomogram"), shown),
+            "UMAP columns": (lambda: session.add_extras(umap), shown),
+            "axes UMAP": (lambda: setattr(session, "axes", ("UMAP 1", "UMAP 2")), shown),
+            "lasso of a third": (lasso, lambda: len(session.selection) == -(-count // 3)),
+        }
+        for name, (do, done) in steps.items():
+            with timer_gaps() as gaps, culprits() as lines:
+                begun = time.perf_counter()
+                do()
+                until(done)
+                panel.view.grab()
+                took = time.perf_counter() - begun
+                settle(0.3)
+            print(f"{count:>9,} in the window, {name}: {took:.2f} s, gap {max(gaps):.0f} ms")
+            for where, times in lines.most_common(4):
+                print(f"          {5 * times:4d} ms {where}", flush=True)
+        widget.close_down()
+        finish_threads()
+    viewer.close()
 
 
 def measure_card() -> None:
@@ -132,6 +220,7 @@ def main() -> None:
         measure(count)
         measure_panel(count)
     measure_card()
+    measure_window(COUNTS[-1])
     del application
 
 

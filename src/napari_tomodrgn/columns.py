@@ -10,19 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents import PrincipalAxes, mean_columns, principal_axes
 from napari_tomodrgn.analysis.latents import latent_matrix as latent_matrix
-from napari_tomodrgn.analysis.latents import mean_and_components as mean_and_components
-from napari_tomodrgn.analysis.latents import mean_columns
 from napari_tomodrgn.analysis.latents import principal_components as principal_components
 from napari_tomodrgn.analysis.latents import with_columns as with_columns
+from napari_tomodrgn.kept import kept
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from napari_tomodrgn.data.particles import ParticleSet
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 20
 # Name of the colour column that shows the named selections.
 SELECTIONS = "selections"
+# Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.
+_KEPT = 8
+_KEPT_ROWS = 256  # rows that were looked for, as several panels do for each particle
 # Euler angles of particles, in our names and RELION's: 359° lies beside 1°.
 _ANGLES = re.compile(r"(rlnAngle|rlnTomoSubtomogram)(Rot|Tilt|Psi).*|(rot|tilt|psi)(_deg)?")
 
@@ -71,13 +76,14 @@ class Column:
         """Whether the values are codes of categories."""
         return bool(self.categories)
 
-    @property
+    @cached_property
     def finite(self) -> NDArray[Any]:
         """The values that there are."""
-        values: NDArray[Any] = self.values[np.isfinite(self.values)]
+        known = np.isfinite(self.values)
+        values: NDArray[Any] = self.values if known.all() else self.values[known]
         return values
 
-    @property
+    @cached_property
     def limits(self) -> tuple[float, float]:
         """Values at the ends of the colours; (0, 1) where there is none, a turn for angles."""
         finite = self.finite
@@ -122,6 +128,7 @@ def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
     return names[0], names[min(1, len(names) - 1)]
 
 
+@kept(_KEPT)
 def column(
     latents: pd.DataFrame,
     particles: ParticleSet | None,
@@ -138,8 +145,9 @@ def column(
         If there is no such column.
     """
     if name.startswith("PC "):
-        scores, _ = principal_components(latent_matrix(latents))
-        return Column(name, scores[:, int(name[3:]) - 1])
+        axes, number = axes_of(latents), int(name[3:]) - 1
+        vector = axes.vectors[:, number]
+        return Column(name, latent_matrix(latents) @ vector - axes.mean @ vector)
     if name.startswith("z "):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
     tables = (latents, extras, _star_table(particles))
@@ -157,13 +165,65 @@ def axis_label(latents: pd.DataFrame, name: str) -> str:
     """The name as it stands on the axis, with the explained variance for components."""
     if not name.startswith("PC "):
         return name
-    _, share = principal_components(latent_matrix(latents))
-    return f"{name} ({share[int(name[3:]) - 1]:.0%})"
+    return f"{name} ({axes_of(latents).share[int(name[3:]) - 1]:.0%})"
+
+
+@kept(2)
+def axes_of(latents: pd.DataFrame) -> PrincipalAxes:
+    """The principal components of a table of latents, worked out once."""
+    return principal_axes(latent_matrix(latents))
+
+
+@kept(2)
+def typical_particle(latents: pd.DataFrame) -> str:
+    """The particle nearest to the median latent: what to show before anyone has chosen."""
+    points = latent_matrix(latents)
+    distances = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return str(latents.index[int(np.nanargmin(distances))])
+
+
+@kept(2)
+def _names_in(table: pd.DataFrame) -> pa.Array:
+    """The identities of a table, as what is searched fast and without Python's lock."""
+    import pyarrow as pa
+
+    return pa.array(table.index, type=pa.large_string())
+
+
+@kept(_KEPT_ROWS)
+def row_of(table: pd.DataFrame, identity: str | None) -> int:
+    """Row of an identity, -1 if there is none.
+
+    pandas would first make a table of all names, which takes a fifth of a second for a million.
+    """
+    import pyarrow.compute as pc
+
+    return -1 if identity is None else int(pc.index(_names_in(table), identity).as_py())
 
 
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:
     """True for the rows of ``latents`` that bear one of these identities."""
-    return np.asarray(latents.index.isin(list(identities)))
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(list(identities), type=pa.large_string())
+    if not len(wanted):
+        return np.zeros(len(latents), bool)
+    found = pc.is_in(_names_in(latents), value_set=wanted)
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+
+@kept(2)
+def selected_mask(latents: pd.DataFrame, selection: frozenset[str]) -> NDArray[np.bool_]:
+    """`mask_of` of a selection, worked out once for all that show it."""
+    return mask_of(latents, selection)
+
+
+def names_where(latents: pd.DataFrame, mask: NDArray[np.bool_]) -> frozenset[str]:
+    """Identities of the rows where the mask is true."""
+    import pyarrow as pa
+
+    return frozenset(_names_in(latents).filter(pa.array(mask)).to_pylist())
 
 
 def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]:
@@ -180,6 +240,11 @@ def _star_table(particles: ParticleSet | None) -> pd.DataFrame | None:
 def _names(table: pd.DataFrame | None, *, numeric: bool) -> list[str]:
     if table is None:
         return []
+    return list(_names_of(table, numeric))
+
+
+@kept(12)
+def _names_of(table: pd.DataFrame, numeric: bool) -> tuple[str, ...]:
     names = []
     for name, series in table.items():
         if numeric and series.dtype.kind in "fiu" and series.notna().any():
@@ -187,12 +252,14 @@ def _names(table: pd.DataFrame | None, *, numeric: bool) -> list[str]:
         elif not numeric and series.dtype.kind not in "fiu":
             # A name of its own for every particle is no category.
             names += [str(name)] if 1 <= series.nunique() <= MAX_CATEGORIES else []
-    return names
+    return tuple(names)
 
 
 def _as_categories(name: str, series: pd.Series[Any]) -> Column:
-    known = series.notna().to_numpy(bool)
-    codes = np.full(len(series), -1, np.int64)
-    words = np.array([str(value) for value in series[known]], str)
-    categories, codes[known] = np.unique(words, return_inverse=True)
-    return Column(name, codes, tuple(str(word) for word in categories))
+    """Codes of the different values, in the order of their words; missing ones have none."""
+    import pandas as pd
+
+    codes, values = pd.factorize(series)
+    categories, place = np.unique([str(value) for value in values], return_inverse=True)
+    places = np.append(place, -1).astype(np.int64)  # code -1 takes the last
+    return Column(name, places[codes], tuple(str(word) for word in categories))

@@ -5,6 +5,7 @@ Tables are indexed by identity ``"<tomogram>/<particle>"``; their columns ``mu_0
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,15 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalAxes:
+    """Mean (dimension,), unit vectors (dimension, component), and shares of the variance."""
+
+    mean: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    share: NDArray[np.float64]
 
 
 def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
@@ -27,24 +37,30 @@ def principal_components(
     Components are sorted by variance; the largest loading of each is positive, so that the picture
     does not flip from one call to the next.
     """
-    mean, vectors = mean_and_components(points)
-    scores = (points - mean) @ vectors
-    variances = scores.var(axis=0)
-    total = variances.sum()
-    return scores, variances / total if total > 0 else np.zeros_like(variances)
+    axes = principal_axes(points)
+    return (points - axes.mean) @ axes.vectors, axes.share
 
 
 def mean_and_components(
     points: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and unit vectors (dimension, component) of the principal components."""
+    axes = principal_axes(points)
+    return axes.mean, axes.vectors
+
+
+def principal_axes(points: NDArray[np.float64]) -> PrincipalAxes:
+    """The principal components of points (particle, dimension), without any point's scores."""
     mean = points.mean(axis=0)
     centred = points - mean
-    _, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
-    vectors = vectors[:, ::-1]
+    variances, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
+    # Rounding leaves variances of -1e-17 where there is none.
+    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
-    return mean, vectors * signs
+    total = variances.sum()
+    share = variances / total if total > 0 else np.zeros_like(variances)
+    return PrincipalAxes(mean, vectors * signs, share)
 
 
 def with_columns(extras: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame:
@@ -55,6 +71,8 @@ def with_columns(extras: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFra
     if extras is None:
         return table.rename_axis("particle_id")
     kept = extras.drop(columns=[name for name in table.columns if name in extras])
+    if kept.index.equals(table.index):  # for a million rows a join takes seconds
+        return kept.assign(**{str(name): table[name] for name in table}).rename_axis("particle_id")
     return kept.join(table, how="outer").rename_axis("particle_id")
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import ReadingConfig
@@ -39,7 +38,7 @@ from napari_tomodrgn.gui.tomogram_export import TomogramExport
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.validating import Validating
-from napari_tomodrgn.session import Decoded, Session, latent_matrix
+from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
 from napari_tomodrgn.status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -281,8 +280,8 @@ class Controller(QObject):
             return session.surface_colour
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
-        row: Any = session.latents.index.get_loc(decoded.particle_id)
-        return colour_at(values, row)
+        row = row_of(session.latents, decoded.particle_id)
+        return colour_at(values, row) if row >= 0 else None
 
     def _decoding_failed(self, error: Exception) -> None:
         self.filming.stop()  # its frame will not come
@@ -290,13 +289,6 @@ class Controller(QObject):
 
     def _fail(self, error: Exception, doing: str) -> None:
         self.session.say(sentence(error, doing), "error")
-
-
-def typical_particle(table: pd.DataFrame) -> str:
-    """The particle nearest to the median latent: what to show before anyone has chosen."""
-    latents = latent_matrix(table)
-    distances = np.linalg.norm(latents - np.median(latents, axis=0), axis=1)
-    return str(table.index[int(np.nanargmin(distances))])
 
 
 def _caption(decoded: Decoded) -> str:

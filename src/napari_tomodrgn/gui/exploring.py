@@ -17,7 +17,14 @@ from napari_tomodrgn.gui.latent_points import (
 )
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import LatentPath, LatentPoint, Session, axis_names, resolve_axes
+from napari_tomodrgn.session import (
+    LatentPath,
+    LatentPoint,
+    Session,
+    axis_names,
+    resolve_axes,
+    row_of,
+)
 
 
 class Exploring(QObject):
@@ -72,7 +79,7 @@ class Exploring(QObject):
     def _anchors(self) -> list[str]:
         """The pinned particles, the one on show last; says what to do where they are too few."""
         session, table = self.session, self.session.latents
-        known = [name for name in session.pinned if table is not None and name in table.index]
+        known = [name for name in session.pinned if table is not None and row_of(table, name) >= 0]
         if len(known) == 1 and session.focused not in (None, *known):
             known.append(str(session.focused))
         if len(known) < 2:

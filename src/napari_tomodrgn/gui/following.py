@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.gui.loading import metrics_of, sentence
+from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.training import LatentsRead
 from napari_tomodrgn.gui.workers import LatestWins
@@ -131,6 +131,8 @@ def _look_at(folder: Path, known: int) -> Iterator[Seen]:
     epochs = run.epochs()
     epoch = epochs[-1] if epochs else 0
     latents = run.latents(epoch) if epoch != known and epochs else None
+    if latents is not None:
+        make_ready(latents)
     yield Seen(run, epoch, latents, metrics_of(run), _written(run))
 
 

@@ -20,9 +20,11 @@ from napari_tomodrgn.gui.decoding import Decoders, latent_of
 from napari_tomodrgn.gui.palette import PLAIN, colour_at, colour_column, fixed, rgb
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import Column, Session, latent_matrix
+from napari_tomodrgn.session import Column, Session, latent_matrix, row_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.stack import ImageStacks
 
@@ -95,7 +97,7 @@ class Hovering(QObject):
         """Make the card of whom the pointer is at now."""
         session, table = self.session, self.session.latents
         identity = session.hovered or session.focused
-        if table is None or identity is None or identity not in table.index:
+        if table is None or identity is None or row_of(table, identity) < 0:
             for queue in (self.previews, self.reading):
                 queue.cancel()
             self._tell(None)
@@ -119,8 +121,8 @@ class Hovering(QObject):
             # Only those who hover need it: it costs a second or two of computing, and while it
             # trains it would be outdated as soon as it is there.
             self._asked = at
-            epoch, points = session.epoch, latent_matrix(table)
-            self.fitting.request(lambda: self._fit(run, epoch, points))
+            epoch = session.epoch
+            self.fitting.request(lambda: self._fit(run, epoch, table))
         colour, sigma = self._colour_of(identity), session.sigma
         key = (*at, identity, colour, sigma)
         if key in self._volumes:
@@ -144,10 +146,10 @@ class Hovering(QObject):
 
         self.previews.request(steps)
 
-    def _fit(self, run: Any, epoch: int, points: NDArray[Any]) -> Iterator[Any]:
+    def _fit(self, run: Any, epoch: int, table: pd.DataFrame) -> Iterator[Any]:
         from napari_tomodrgn.learn.preview import fit_preview
 
-        for basis in fit_preview(self._fit_decoders.of(run, epoch), points):
+        for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
             yield None if basis is None else ((str(run.path), epoch), basis)
 
     def _take_basis(self, item: tuple[Any, Any]) -> None:
@@ -198,12 +200,13 @@ class Hovering(QObject):
         session, table = self.session, self.session.latents
         facts = []
         particles = session.particles
-        if particles is not None and identity in particles.particles.index:
-            tilts: Any = particles.particles.at[identity, "tilts"]
+        star = None if particles is None else particles.particles
+        if star is not None and (place := row_of(star, identity)) >= 0:
+            tilts: Any = star["tilts"].iloc[place]
             facts.append(f"{int(tilts)} tilts")
         shade = self._shade()
         if shade is not None and table is not None and shade.name != "tomogram":
-            row: Any = table.index.get_loc(identity)
+            row = row_of(table, identity)
             facts.append(f"{shade.name}: {value_of(shade, row)}")
         return tuple(facts)
 
@@ -211,8 +214,7 @@ class Hovering(QObject):
         table, shade = self.session.latents, self._shade()
         if table is None or shade is None:
             return rgb(PLAIN)
-        row: Any = table.index.get_loc(identity)
-        return rgb(colour_at(shade, row))
+        return rgb(colour_at(shade, row_of(table, identity)))
 
     def _shade(self) -> Column | None:
         """What colours the particles, worked out once for all that the pointer passes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -14,27 +14,16 @@ from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.drawing import MOVE, PATH, combination
 from napari_tomodrgn.gui.folding import FoldingRow
 from napari_tomodrgn.gui.hover_card import HoverCard
+from napari_tomodrgn.gui.latent_drawing import Asked, LatentDrawing, LatentPicture
 from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
-from napari_tomodrgn.gui.palette import colour_column, colours_of
 from napari_tomodrgn.gui.path_controls import PathControls
 from napari_tomodrgn.gui.points_vispy import MANY, make_renderer
 from napari_tomodrgn.gui.qt import Signal, make_label
 from napari_tomodrgn.gui.scatter import Click, Lassoed, LatentView
-from napari_tomodrgn.gui.selecting import combined
 from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.volume_controls import VolumeControls
-from napari_tomodrgn.session import (
-    SELECTIONS,
-    Clip,
-    Session,
-    axis_label,
-    axis_names,
-    colour_names,
-    column,
-    mask_of,
-    resolve_axes,
-)
+from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -73,6 +62,8 @@ class LatentPanel(QWidget):
         middle.addWidget(self._side())
         layout.addLayout(middle, 1)
         layout.addWidget(FoldingRow(self.path, self.volumes))
+        self.drawing = LatentDrawing(session, self)
+        self._picture: LatentPicture | None = None  # on show
         self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
         self._shown_run: Any = None
         self._sized_for: Any = None  # the run whose size chose points or density
@@ -81,6 +72,9 @@ class LatentPanel(QWidget):
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
+        self.drawing.drawn.connect(self._take)
+        self.drawing.enclosed.connect(self._on_enclosed)
+        self.drawing.busy.connect(self.view.set_busy)
         self._connect()
         self.refresh()
 
@@ -100,36 +94,49 @@ class LatentPanel(QWidget):
             self.removed.emit()
         return bool(super().event(event))
 
-    def refresh(self) -> None:
-        """Draw what the session holds."""
-        session, table = self._session, self._session.latents
+    def refresh(self, *_: Any) -> None:
+        """Draw what the session holds, as soon as it is worked out."""
+        session, asked = self._session, Asked.of(self._session)
         for box in (self.x_axis, self.y_axis, self.colour):
-            box.setEnabled(table is not None)
-        if table is None:
-            self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
-            self.view.set_hint(_WAITING if session.training.busy else _HINT)
-            self.legend.set_column(None)
-            self._shown_run = None
-            self._tell_counts()
+            box.setEnabled(asked is not None)
+        if asked is not None:
+            self.drawing.draw(asked)
             return
-        names = axis_names(table, session.particles, session.extras)
-        axes = resolve_axes(session.axes, names)
-        self._fill(names, axes)
-        values = [column(table, session.particles, name, session.extras).values for name in axes]
-        xy = np.stack(values, axis=1)
-        shade = colour_column(session)
+        self.drawing.stop()
+        self._picture = None
+        self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
+        self.view.set_hint(_WAITING if session.training.busy else _HINT)
+        self.legend.set_column(None)
+        self._shown_run = None
+        self._tell_counts()
+
+    def stop(self) -> None:
+        """Nothing that is still worked out arrives; the window is going."""
+        self._redraw.stop()
+        self.drawing.stop()
+
+    def _take(self, picture: LatentPicture) -> None:
+        """Show what was worked out."""
+        session, asked = self._session, picture.asked
+        if asked.table is not session.latents:
+            return  # the next one is under way
+        self._picture = picture
+        colours = [_ONE_COLOUR, *picture.colour_names]
+        self.axes.fill(picture.names, picture.axes, colours, session.colour or _ONE_COLOUR)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
-        shown = (session.run.path if session.run else None, axes)
+        shown = (session.run.path if session.run else None, picture.axes)
         keep = shown == self._shown_run and self._zoomed
         self._shown_run = shown
-        self.view.set_labels(*(axis_label(table, name) for name in axes))
-        self.view.set_points(xy, colours_of(shade, len(table)), keep_view=keep)
-        self._zoomed = keep
         if shown[0] != self._sized_for:
             self._sized_for = shown[0]
-            self.axes.density.setChecked(len(table) > MANY)
-        self._choose_renderer(self.axes.density.isChecked())
-        self.legend.set_column(shade)
+            with QSignalBlocker(self.axes.density):
+                self.axes.density.setChecked(len(asked.table) > MANY)
+        # Before the points: a million need not be handed over twice.
+        self._choose_renderer(self.axes.density.isChecked(), len(asked.table))
+        self.view.set_labels(*picture.labels)
+        self.view.set_points(picture.placed, picture.colours, keep_view=keep)
+        self._zoomed = keep
+        self.legend.set_column(picture.shade, picture.explained)
         self._mark()
 
     def _side(self) -> QWidget:
@@ -181,19 +188,12 @@ class LatentPanel(QWidget):
 
     # -- session to view ----------------------------------------------------------------------
 
-    def _fill(self, names: list[str], axes: tuple[str, str]) -> None:
-        assert self._session.latents is not None
-        colours = [_ONE_COLOUR, *([SELECTIONS] if self._session.selections else [])]
-        session = self._session
-        colours += colour_names(self._session.latents, session.particles, session.extras)
-        self.axes.fill(names, axes, colours, session.colour or _ONE_COLOUR)
-
     def _mark(self, *_: Any) -> None:
         table = self._session.latents
         if table is None or len(self.view.points) != len(table):
             return
         self._mark_focused()
-        self.view.set_selected(mask_of(table, self._session.selection))
+        self.view.set_selected(selected_mask(table, self._session.selection))
         self._mark_places()
         self._tell_counts()
 
@@ -206,24 +206,27 @@ class LatentPanel(QWidget):
         if table is None or len(self.view.points) != len(table):
             return  # a redraw is due
         self.view.set_pinned([self._index_of(name) for name in session.pinned])
-        axes = resolve_axes(session.axes, axis_names(table, session.particles, session.extras))
         path = session.path.points if session.path is not None else ()
-        line = place = None
-        if path:
-            line = projected(table, axes, self.view.points, np.array([one.z for one in path]))
-        if session.point is not None:
-            place = projected(table, axes, self.view.points, np.array([session.point.z]))
-        self.view.set_path(line, place, np.array([one.weak for one in path], bool))
+        free = (session.point,) if session.point is not None else ()
+        if self._picture is None or not (path or free):
+            self.view.set_path(None, None)
+            return
+        axes, xy = self._picture.axes, self.view.points
+        weak = np.array([one.weak for one in path], bool)
+        z = np.array([one.z for one in (*path, *free)])
+
+        def take(places: Any) -> None:
+            line, place = places[: len(path)], places[len(path) :]
+            self.view.set_path(line if path else None, place if free else None, weak)
+
+        self.drawing.ask(lambda: projected(table, axes, xy, z), take, len(table))
 
     def _mark_hovered(self, *_: Any) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
 
     def _index_of(self, identity: str | None) -> int:
-        table = self._session.latents
-        if table is None or identity is None or identity not in table.index:
-            return -1
-        place: Any = table.index.get_loc(identity)
-        return int(place)
+        table = None if self._picture is None else self._picture.asked.table
+        return -1 if table is None else row_of(table, identity)
 
     def _tell_counts(self) -> None:
         table, selected = self._session.latents, len(self._session.selection)
@@ -236,7 +239,8 @@ class LatentPanel(QWidget):
     # -- view to session ----------------------------------------------------------------------
 
     def _identity(self, index: int) -> str | None:
-        table = self._session.latents
+        # Of the table that is on show, which may not be the newest.
+        table = None if self._picture is None else self._picture.asked.table
         return str(table.index[index]) if table is not None and 0 <= index < len(table) else None
 
     def _on_click(self, click: Click) -> None:
@@ -254,10 +258,11 @@ class LatentPanel(QWidget):
         self._session.hovered = self._identity(index)
 
     def _on_lasso(self, lasso: Lassoed) -> None:
-        table = self._session.latents
-        if table is not None and len(lasso.mask) == len(table):
-            names = frozenset(str(name) for name in table.index[lasso.mask])
-            self._session.selection = combined(self._session.selection, names, lasso.how)
+        if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
+            self.drawing.enclose(self._picture.asked.table, lasso)
+
+    def _on_enclosed(self, names: frozenset[str]) -> None:
+        self._session.selection = names
 
     def _on_path(self, line: Any) -> None:
         self.line_drawn.emit(self.view.points, line)
@@ -273,8 +278,8 @@ class LatentPanel(QWidget):
 
     def _on_category(self, code: int, held: object) -> None:
         """A chip of the legend was clicked: select its particles."""
-        table, shade = self._session.latents, colour_column(self._session)
-        if table is not None and shade is not None:
+        shade = None if self._picture is None else self._picture.shade
+        if shade is not None:
             self._on_lasso(Lassoed(shade.values == code, combination(held, self.view.how)))
 
     def _on_how(self, how: str) -> None:
@@ -305,11 +310,12 @@ class LatentPanel(QWidget):
             place = self.view.points[focused] if focused >= 0 else np.zeros(2)
         return float(place[0]), float(place[1])
 
-    def _choose_renderer(self, density: bool) -> None:
-        wanted = (density, len(self.view.points) > MANY)
+    def _choose_renderer(self, density: bool, count: int | None = None) -> None:
+        count = len(self.view.points) if count is None else count
+        wanted = (density, count > MANY)
         if wanted != self._drawn_as:
             self._drawn_as = wanted
-            self.view.set_renderer(make_renderer(len(self.view.points), density=density))
+            self.view.set_renderer(make_renderer(count, density=density))
 
     def _on_view_changed(self, _view: object) -> None:
         self._zoomed = not self.view.shows_all

@@ -6,13 +6,13 @@ Pure functions of the latent table; how much data supports a place is said where
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latent_paths import along_neighbours, evenly
-from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix, mean_and_components
+from napari_tomodrgn.session import LatentPath, LatentPoint, axes_of, latent_matrix, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def clicked_point(
     where there are some.
     """
     points = latent_matrix(table)
-    z = _latents_at(points, axes, xy, np.array([at]))[0]
+    z = _latents_at(table, axes, xy, np.array([at]))[0]
     return _supported(points, z, reach_of(points))
 
 
@@ -58,19 +58,20 @@ def drawn(
     """Along a line (place, 2) that was drawn in the chart, each frame as `clicked_point`."""
     points = latent_matrix(table)
     places = evenly(line, _FRAMES, _extent(xy))
-    return _path(points, _latents_at(points, axes, xy, places), "drawn")
+    return _path(points, _latents_at(table, axes, xy, places), "drawn")
 
 
 def _latents_at(
-    points: FloatArray, axes: tuple[str, str], xy: FloatArray, places: FloatArray
+    table: pd.DataFrame, axes: tuple[str, str], xy: FloatArray, places: FloatArray
 ) -> FloatArray:
     """Latents (place, dimension) under places (place, 2) of a chart of ``xy`` (particle, 2)."""
+    points = latent_matrix(table)
     extent = _extent(xy)
     known = np.where(np.isfinite(xy), xy, np.inf) / extent
     count = min(TYPICAL, len(points))
     near = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
     latents = np.stack([points[rows].mean(axis=0) for rows in near])
-    directions = [_direction(points, name) for name in axes]
+    directions = [_direction(table, name) for name in axes]
     if axes[0] == axes[1] or any(one is None for one in directions):
         return latents
     base = np.stack([one[0] for one in directions if one is not None])
@@ -90,8 +91,8 @@ def along_component(table: pd.DataFrame, number: int = 1) -> LatentPath:
     Each frame is the mean of the particles nearest along the component, put exactly on its step.
     """
     points = latent_matrix(table)
-    mean, vectors = mean_and_components(points)
-    vector = vectors[:, number - 1]
+    found = axes_of(table)
+    mean, vector = found.mean, found.vectors[:, number - 1]
     scores = (points - mean) @ vector
     low, high = np.percentile(scores, [2.0, 98.0])
     count = max(1, min(len(points), max(TYPICAL, len(points) // 20)))
@@ -105,14 +106,14 @@ def along_component(table: pd.DataFrame, number: int = 1) -> LatentPath:
 def between(table: pd.DataFrame, first: str, last: str) -> LatentPath:
     """The straight way from one particle to another: a morph."""
     points = latent_matrix(table)
-    ends = points[[_row(table, first), _row(table, last)]]
+    ends = points[[row_of(table, first), row_of(table, last)]]
     return _path(points, evenly(ends, _FRAMES), f"{first} → {last}")
 
 
 def through(table: pd.DataFrame, anchors: Sequence[str]) -> LatentPath:
     """From particle to particle along neighbours, so that no frame is far from the data."""
     points = latent_matrix(table)
-    rows = along_neighbours(points, [_row(table, name) for name in anchors])
+    rows = along_neighbours(points, [row_of(table, name) for name in anchors])
     frames = evenly(points[rows], _FRAMES)
     return _path(points, frames, f"{anchors[0]} ⇝ {anchors[-1]}")
 
@@ -124,31 +125,26 @@ def projected(
 
     Along an axis that is no latent direction it is where the nearest particle is.
     """
-    points = latent_matrix(table)
-    columns = []
-    nearest = [int(_distances(points, one).argmin()) for one in z]
-    for column, name in enumerate(axes):
-        direction = _direction(points, name)
-        if direction is None:
-            columns.append(xy[nearest, column])
-        else:
-            columns.append(z @ direction[0] - direction[1])
+    directions = [_direction(table, name) for name in axes]
+    nearest: list[int] = []
+    if any(direction is None for direction in directions):
+        points = latent_matrix(table)
+        nearest = [int(_distances(points, one).argmin()) for one in z]
+    columns = [
+        xy[nearest, column] if direction is None else z @ direction[0] - direction[1]
+        for column, direction in enumerate(directions)
+    ]
     return np.stack(columns, axis=-1)
 
 
-def _row(table: pd.DataFrame, identity: str) -> int:
-    place: Any = table.index.get_loc(identity)
-    return int(place)
-
-
-def _direction(points: FloatArray, name: str) -> tuple[FloatArray, float] | None:
+def _direction(table: pd.DataFrame, name: str) -> tuple[FloatArray, float] | None:
     """Unit vector of an axis and what is subtracted from the projection onto it."""
     if name.startswith("PC "):
-        mean, vectors = mean_and_components(points)
-        vector = vectors[:, int(name[3:]) - 1]
-        return vector, float(mean @ vector)
+        found = axes_of(table)
+        vector = found.vectors[:, int(name[3:]) - 1]
+        return vector, float(found.mean @ vector)
     if name.startswith("z ") and name[2:].isdigit():
-        return np.eye(points.shape[1])[int(name[2:])], 0.0
+        return np.eye(len(axes_of(table).mean))[int(name[2:])], 0.0
     return None
 
 

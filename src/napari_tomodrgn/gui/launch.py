@@ -139,7 +139,7 @@ def _run_loop() -> None:
 def _save_picture(viewer: Any, widget: Any, picture: Path) -> None:
     """Wait until everything is on show, then save the whole window as PNG."""
     session = widget.session
-    _wait(lambda: widget.controller.idle)
+    _wait(lambda: widget.controller.idle and not widget.latent.drawing.is_busy)
     if session.message is not None and session.message.severity == "error":
         raise BadInputError(session.message.text, code="nothing-to-show")
     picture.parent.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -17,6 +19,30 @@ from napari_tomodrgn.session import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What a legend counts and paints, in whichever thread: of categories, or in a histogram."""
+
+    counts: NDArray[np.int_]
+    bar: NDArray[np.uint8]  # one row of RGBA; empty for categories
+
+    @classmethod
+    def of(cls, column: Column) -> Explained:
+        """Count the values of a column."""
+        if column.categorical:
+            known = column.values[column.values >= 0]
+            nothing = np.zeros((1, 0, 4), np.uint8)
+            return cls(np.bincount(known, minlength=len(column.categories)), nothing)
+        values = column.finite
+        if column.period:
+            low = column.limits[0]
+            values = np.mod(values - low, column.period) + low
+        values = np.clip(values, *column.limits)
+        span = column.limits if column.limits[1] > column.limits[0] else None
+        counts, _ = np.histogram(values, bins=_BINS, range=span)
+        return cls(counts, _opaque(colours_along(column)))
 
 
 class Legend(QWidget):
@@ -61,10 +87,12 @@ class Legend(QWidget):
         layout.addWidget(self._limits)
         self.set_column(None)
 
-    def set_column(self, column: Column | None) -> None:
+    def set_column(self, column: Column | None, explained: Explained | None = None) -> None:
         """Explain the colours of this column (None: nothing to explain)."""
         self._column = column
-        self.key.set_column(column)
+        if column is not None and explained is None:
+            explained = Explained.of(column)
+        self.key.set_column(column, explained)
         numbers = column is not None and not column.categorical and not column.period
         self._limits.setVisible(numbers)
         if column is not None and numbers:
@@ -102,27 +130,19 @@ class _Key(QWidget):
         self._column: Column | None = None
         self._theme = ChartColours()
         self._bar: QImage | None = None
-        self._heights = np.zeros(0)
+        self._explained: Explained | None = None
         self._shown = 0  # chips
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(40)
 
-    def set_column(self, column: Column | None) -> None:
-        """Work out what is to be painted."""
-        self._column, self._bar, self._shown = column, None, 0
+    def set_column(self, column: Column | None, explained: Explained | None) -> None:
+        """Take what is to be painted."""
+        self._column, self._explained, self._bar, self._shown = column, explained, None, 0
         self.setToolTip("")
         if column is not None and column.categorical:
             self.setToolTip("A click selects these particles; Shift adds, Alt takes away")
-        elif column is not None:
-            self._bar = to_image(_opaque(colours_along(column)))
-            values = column.finite
-            if column.period:
-                low = column.limits[0]
-                values = np.mod(values - low, column.period) + low
-            values = np.clip(values, *column.limits)
-            span = column.limits if column.limits[1] > column.limits[0] else None
-            counts, _ = np.histogram(values, bins=_BINS, range=span)
-            self._heights = counts / max(1, counts.max(initial=0))
+        elif explained is not None:
+            self._bar = to_image(explained.bar)
         self.update()
 
     def set_theme(self, theme: ChartColours) -> None:
@@ -166,7 +186,8 @@ class _Key(QWidget):
     def _paint_chips(self, painter: QPainter, column: Column) -> None:
         line = self._line()
         room = max(1, self.height() // line - 1)
-        counts = np.bincount(column.values[column.values >= 0], minlength=len(column.categories))
+        assert self._explained is not None
+        counts = self._explained.counts
         names = list(zip(column.categories, counts, colours_of_categories(column), strict=False))
         shown = names if len(names) <= room else names[: room - 1]
         self._shown = len(shown)
@@ -187,8 +208,10 @@ class _Key(QWidget):
         histogram = QRectF(1, top, self.width() - 2, min(_HISTOGRAM_PX, max(0, room)))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self._theme.line))
-        wide = histogram.width() / max(1, len(self._heights))
-        for place, height in enumerate(self._heights):
+        heights = self._explained.counts if self._explained is not None else np.zeros(0)
+        heights = heights / max(1, heights.max(initial=0))
+        wide = histogram.width() / max(1, len(heights))
+        for place, height in enumerate(heights):
             tall = height * histogram.height()
             box = QRectF(1 + place * wide, histogram.bottom() - tall, wide, tall)
             painter.drawRect(box)

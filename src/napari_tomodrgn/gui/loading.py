@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.session import axes_of, colour_names, column, typical_particle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +115,24 @@ def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
     found = replace(found, selections=selections)
     extras, damaged = _extras(run)
     found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
+    found = _with_particles(found, run, reading)
+    if latents is not None:
+        make_ready(latents, found.particles, extras)
+    return found
+
+
+def make_ready(
+    latents: pd.DataFrame,
+    particles: ParticleSet | None = None,
+    extras: pd.DataFrame | None = None,
+) -> None:
+    """Work out in this thread what the window asks of a table first; it is kept."""
+    typical_particle(latents)
+    axes_of(latents)
+    column(latents, particles, colour_names(latents, particles, extras)[0], extras)
+
+
+def _with_particles(found: Opened, run: Run, reading: ReadingConfig) -> Opened:
     try:
         particles = run.particles(images=reading.images)
     except BadInputError as error:

@@ -110,6 +110,7 @@ class MainWidget(QWidget):
             return
         self._closed = True
         self.controller.close()
+        self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._take_theme)
         for name in ("inserted", "removed"):

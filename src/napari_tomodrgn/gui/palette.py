@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.kept import kept
 from napari_tomodrgn.session import (
     MAX_CATEGORIES,
     SELECTIONS,
@@ -20,11 +21,10 @@ from napari_tomodrgn.session import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pandas as pd
 
     from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.data.particles import ParticleSet
 
 ByteArray = NDArray[np.uint8]
 
@@ -93,9 +93,9 @@ def _coloured(column: Column, values: NDArray[Any]) -> ByteArray:
     table = hue_circle() if column.period else gradient()
     if column.period:
         share = np.mod(values, column.period) / column.period
-        return table[np.floor(share * len(table)).astype(int) % len(table)]
+        return table.take(np.floor(share * len(table)).astype(int) % len(table), axis=0)
     share = np.clip((values - low) / (high - low if high > low else 1.0), 0.0, 1.0)
-    return table[np.round(share * (len(table) - 1)).astype(int)]
+    return table.take(np.round(share * (len(table) - 1)).astype(int), axis=0)
 
 
 def colours_of_categories(column: Column) -> list[str]:
@@ -111,12 +111,16 @@ def colours_of(column: Column | None, count: int) -> ByteArray:
     missing = np.array(rgb(MISSING), np.uint8)
     if column.categorical:
         table = np.array([rgb(colour) for colour in colours_of_categories(column)], np.uint8)
-        known = (column.values >= 0) & (column.values < len(table))
-        colours = table[np.clip(column.values, 0, len(table) - 1)]
-        return np.where(known[:, None], colours, missing)
+        # The last of the table is for codes that have no colour of their own, and for none.
+        table = np.vstack([table, missing])
+        codes = np.where(column.values < len(table) - 1, column.values, -1)
+        return table.take(np.maximum(codes, -1), axis=0, mode="wrap")
     known = np.isfinite(column.values)
+    if known.all():
+        return _coloured(column, column.values)
     colours = _coloured(column, np.where(known, column.values, 0.0))
-    return np.where(known[:, None], colours, missing)
+    colours[~known] = missing
+    return colours
 
 
 def muted(colours: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
@@ -139,14 +143,13 @@ def fixed(column: Column) -> Clip:
     return Clip(limits=column.limits, of=column.name)
 
 
-def selections_column(latents: pd.DataFrame, selections: Iterable[Selection]) -> Column:
+def selections_column(latents: pd.DataFrame, selections: tuple[Selection, ...]) -> Column:
     """To which named selection each particle belongs; of several, to the last."""
-    chosen = list(selections)
     codes = np.full(len(latents), -1, np.int64)
-    for number, selection in enumerate(chosen):
+    for number, selection in enumerate(selections):
         codes[mask_of(latents, selection.particles)] = number
-    names = tuple(selection.name for selection in chosen)
-    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in chosen))
+    names = tuple(selection.name for selection in selections)
+    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in selections))
 
 
 def particle_table(session: Session) -> pd.DataFrame | None:
@@ -159,9 +162,24 @@ def particle_table(session: Session) -> pd.DataFrame | None:
 def colour_column(session: Session) -> Column | None:
     """What colours the particles of a session now, None for one colour."""
     table = particle_table(session)
-    if table is None or not session.colour:
+    if table is None:
         return None
-    if session.colour == SELECTIONS:
-        return selections_column(table, session.selections) if session.selections else None
-    found = column(table, session.particles, session.colour, session.extras)
-    return replace(found, clip=session.clip)
+    tables = table, session.particles, session.extras
+    return colour_column_of(*tables, session.colour, session.clip, session.selections)
+
+
+@kept(4)
+def colour_column_of(
+    table: pd.DataFrame,
+    particles: ParticleSet | None,
+    extras: pd.DataFrame | None,
+    name: str,
+    clip: Clip,
+    selections: tuple[Selection, ...],
+) -> Column | None:
+    """The column of this name with the limits of its colours, which are worked out once."""
+    if not name:
+        return None
+    if name == SELECTIONS:
+        return selections_column(table, selections) if selections else None
+    return replace(column(table, particles, name, extras), clip=clip)

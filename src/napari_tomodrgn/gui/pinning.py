@@ -13,7 +13,7 @@ from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import CATEGORIES, colour_at, colour_column
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import Decoded, Session
+from napari_tomodrgn.session import Decoded, Session, row_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ class Pinning(QObject):
         keys = [(str(run.path), session.epoch, name) for name in session.pinned]
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
-        latents = {name: latent_of(table, name) for name in session.pinned if name in table.index}
+        latents = {one: latent_of(table, one) for one in session.pinned if row_of(table, one) >= 0}
         look, epoch = replace(Look.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
 
@@ -120,10 +120,8 @@ class Pinning(QObject):
         table, values = session.latents, colour_column(session)
         if values is None and session.layout == "overlay" and identity in session.pinned:
             return CATEGORIES[session.pinned.index(identity)]  # told apart where they overlap
-        if table is None or values is None or identity not in table.index:
-            return None
-        place: Any = table.index.get_loc(identity)
-        return colour_at(values, place)
+        row = row_of(table, identity) if table is not None else -1
+        return None if values is None or row < 0 else colour_at(values, row)
 
     def _failed(self, error: Exception) -> None:
         self.session.say(sentence(error, "decoding a pinned volume"), "error")

@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.drawing import PATH, Drawing
 from napari_tomodrgn.gui.palette import muted
 from napari_tomodrgn.gui.picking import neighbour
-from napari_tomodrgn.gui.points import Cloud, PointRenderer, RasterPoints, View, radius_px
+from napari_tomodrgn.gui.points import Placed, PointRenderer, RasterPoints, View, radius_px
 from napari_tomodrgn.gui.qt import Signal, to_image
 
 
@@ -29,13 +29,13 @@ class PointChart(QWidget):
     ) -> None:
         super().__init__(parent)
         self._renderer = renderer or RasterPoints()
-        self._xy: NDArray[Any] = np.zeros((0, 2))
-        self._cloud = Cloud.of(self._xy)
+        self._place_points(Placed.of(np.zeros((0, 2))))
         self._colours = np.zeros((0, 3), np.uint8)
         self._selected: NDArray[np.bool_] | None = None
         self._labels = ("", "")
         self._hint = ""
         self._tag = ""
+        self._busy = ""
         self._theme = ChartColours()
         self._view = View(-1.0, 1.0, -1.0, 1.0)
         self._focused = self._hovered = -1
@@ -77,27 +77,32 @@ class PointChart(QWidget):
     @property
     def shows_all(self) -> bool:
         """Whether the view is the one that `show_all` gives."""
-        return self._view == View.around(self._xy)
+        return self._view == self._whole
 
     def set_points(
-        self, xy: NDArray[Any], colours: NDArray[np.uint8], *, keep_view: bool = False
+        self, xy: NDArray[Any] | Placed, colours: NDArray[np.uint8], *, keep_view: bool = False
     ) -> None:
         """Take positions (point, 2) and colours (point, 3); NaN points are not drawn."""
-        self._xy, self._colours = np.asarray(xy), np.asarray(colours, np.uint8)
-        self._cloud = Cloud.of(self._xy)
+        self._place_points(xy if isinstance(xy, Placed) else Placed.of(np.asarray(xy)))
+        self._colours = np.asarray(colours, np.uint8)
         self._hovered = -1
         if self._focused >= len(self._xy):
             self._focused = -1
         if self._selected is not None and len(self._selected) != len(self._xy):
             self._selected = None
         if not keep_view:
-            self._view = View.around(self._xy)
+            self._view = self._whole
         self._hand_over()
 
     def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
         """Fade all points outside the mask; None or nothing selected: fade none."""
-        self._selected = mask if mask is not None and mask.any() else None
-        self._hand_over()
+        mask = mask if mask is not None and mask.any() else None
+        same = mask is self._selected or (
+            mask is not None and self._selected is not None and np.array_equal(mask, self._selected)
+        )
+        if not same:
+            self._selected = mask
+            self._hand_over()
 
     def set_labels(self, x: str, y: str) -> None:
         """Name the axes."""
@@ -134,6 +139,11 @@ class PointChart(QWidget):
         self._hint = words
         self.update()
 
+    def set_busy(self, words: str) -> None:
+        """Say what is awaited, over what is shown until then (empty: nothing)."""
+        self._busy = words
+        self.update()
+
     def set_theme(self, colours: ChartColours) -> None:
         """Take the colours of the theme."""
         self._theme = colours
@@ -147,7 +157,7 @@ class PointChart(QWidget):
 
     def show_all(self) -> None:
         """Zoom to all points."""
-        self._set_view(View.around(self._xy))
+        self._set_view(self._whole)
 
     def position_of(self, index: int) -> QPointF:
         """Where a point is on the widget, in logical pixels."""
@@ -178,7 +188,8 @@ class PointChart(QWidget):
         painter.fillRect(self.rect(), QColor(self._theme.background))
         rect = self._rect()
         if not len(self._xy):
-            chart.paint_hint(painter, self.rect(), self._hint, self._theme)
+            words = self._busy or self._hint
+            chart.paint_hint(painter, self.rect(), words, self._theme)
             return
         chart.paint_axes(painter, rect, self._view, self._labels, self._theme)
         if self._picture is None:
@@ -189,6 +200,9 @@ class PointChart(QWidget):
             painter.drawRect(rect.adjusted(-1, -1, 1, 1))
         painter.setClipRect(rect)
         self._paint_marks(painter, rect)
+        if self._busy:
+            corner = QPointF(rect.left(), rect.top())
+            chart.paint_tag(painter, corner, self._busy, rect, self._theme)
 
     def _paint_marks(self, painter: QPainter, rect: QRect) -> None:
         radius = radius_px(len(self._xy))
@@ -213,6 +227,9 @@ class PointChart(QWidget):
         if self._drawing.corners:
             closed = self._drawing.tool != PATH
             chart.paint_outline(painter, self._drawing.outline(), self._theme.accent, closed=closed)
+
+    def _place_points(self, placed: Placed) -> None:
+        self._xy, self._cloud, self._whole = placed.xy, placed.cloud, placed.whole
 
     def _draw(self, rect: QRect) -> QImage:
         ratio = self.devicePixelRatioF()

@@ -67,10 +67,13 @@ class View:
     @classmethod
     def around(cls, xy: FloatArray, margin: float = 0.06) -> View:
         """The view that shows all finite points with a margin."""
-        finite = xy[np.isfinite(xy).all(axis=1)]
-        if not len(finite):
+        finite = np.isfinite(xy[:, 0]) & np.isfinite(xy[:, 1])
+        if not finite.any():
             return cls(-1.0, 1.0, -1.0, 1.0)
-        low, high = finite.min(axis=0).astype(float), finite.max(axis=0).astype(float)
+        # Column by column: along the short axis numpy is ten times slower.
+        columns = [values if finite.all() else values[finite] for values in xy.T]
+        low = np.array([values.min() for values in columns], float)
+        high = np.array([values.max() for values in columns], float)
         # A cloud without extent (an untrained or collapsed latent) still needs a range.
         extent = np.where(high - low > 1e-9 * (1 + np.abs(low)), high - low, 1.0)
         centre = (low + high) / 2
@@ -144,6 +147,20 @@ class Cloud:
         flat *= width
         flat += column.astype(np.int32)
         return flat
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Positions with all that a chart works out of them, in whichever thread."""
+
+    xy: FloatArray
+    cloud: Cloud
+    whole: View  # that shows all of them
+
+    @classmethod
+    def of(cls, xy: FloatArray) -> Placed:
+        """The positions (point, 2); NaN where there is none."""
+        return cls(xy, Cloud.of(xy), View.around(xy))
 
 
 class PointRenderer(Protocol):

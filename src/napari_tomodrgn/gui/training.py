@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.gui.loading import metrics_of, sentence
+from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.workers import Job, Stop
 from napari_tomodrgn.learn.events import (
@@ -214,7 +214,9 @@ def _latents_of(out: Path, epoch: int) -> LatentsRead:
     from napari_tomodrgn.learn.run import Run
 
     run = Run.open(out)
-    return LatentsRead(run, run.latents(epoch), epoch, metrics_of(run))
+    table = run.latents(epoch)
+    make_ready(table)
+    return LatentsRead(run, table, epoch, metrics_of(run))
 
 
 def _metrics_of(out: Path) -> MetricsRead:

@@ -1,0 +1,199 @@
+"""What the scatter shows of a session, worked out from its tables: in a thread if they are large.
+
+A million particles take a second. A small set is shown at once: sooner than any thread could begin,
+and without a moment in which the chart and its boxes disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.legend import Explained
+from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.palette import colour_column_of, colours_of
+from napari_tomodrgn.gui.points import Placed
+from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.workers import LatestWins
+from napari_tomodrgn.session import (
+    SELECTIONS,
+    Clip,
+    Session,
+    axis_label,
+    axis_names,
+    colour_names,
+    column,
+    names_where,
+    resolve_axes,
+    selected_mask,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.gui.scatter import Lassoed
+    from napari_tomodrgn.session import Column
+
+# Rows up to which everything takes less than a frame.
+AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """All of a session that the picture of its latent space depends on."""
+
+    table: pd.DataFrame
+    particles: ParticleSet | None
+    extras: pd.DataFrame | None
+    axes: tuple[str, str]
+    colour: str
+    clip: Clip
+    selections: tuple[Selection, ...]
+    selection: frozenset[str]
+
+    @classmethod
+    def of(cls, session: Session) -> Asked | None:
+        """What is asked for now, None where there are no latents."""
+        if session.latents is None:
+            return None
+        names = [name for name in cls.__dataclass_fields__ if name != "table"]
+        return cls(session.latents, **{name: getattr(session, name) for name in names})
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is worked out in a thread."""
+        return len(self.table) > AT_ONCE
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPicture:
+    """The scatter of a session, ready to be handed to the widgets.
+
+    Attributes
+    ----------
+    asked
+        What it was made from.
+    names, colour_names
+        Columns that can be an axis, and that can colour.
+    axes, labels
+        Names of the two that are shown, and as they stand on the axes.
+    placed, colours, selected
+        Positions, three bytes each, and whether it is selected: of every particle.
+    shade, explained
+        The column that colours, and its legend.
+    """
+
+    asked: Asked
+    names: list[str]
+    colour_names: list[str]
+    axes: tuple[str, str]
+    labels: tuple[str, str]
+    placed: Placed
+    colours: NDArray[np.uint8]
+    selected: NDArray[np.bool_]
+    shade: Column | None
+    explained: Explained | None
+
+
+def picture_of(asked: Asked) -> LatentPicture:
+    """Work it out."""
+    tables = asked.table, asked.particles, asked.extras
+    names = axis_names(*tables)
+    axes = resolve_axes(asked.axes, names)
+    values = [column(asked.table, asked.particles, name, asked.extras).values for name in axes]
+    shade = colour_column_of(*tables, asked.colour, asked.clip, asked.selections)
+    return LatentPicture(
+        asked,
+        names,
+        [*([SELECTIONS] if asked.selections else []), *colour_names(*tables)],
+        axes,
+        (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
+        Placed.of(np.stack(values, axis=1)),
+        colours_of(shade, len(asked.table)),
+        selected_mask(asked.table, asked.selection),
+        shade,
+        None if shade is None else Explained.of(shade),
+    )
+
+
+class LatentDrawing(QObject):
+    """Works out pictures and selections of a session; only the newest of each arrives."""
+
+    drawn = Signal(object)  # LatentPicture
+    enclosed = Signal(object)  # identities that are then selected
+    busy = Signal(str)  # what is being worked out; empty: nothing
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self._pictures, self._selections, self._others = (LatestWins(self) for _ in range(3))
+        self._pictures.item.connect(self.drawn)
+        self._pictures.busy.connect(self._tell_busy)
+        self._selections.item.connect(self.enclosed)
+        self._others.item.connect(lambda answer: answer[0](answer[1]))
+        for queue in self.queues:
+            queue.failed.connect(self._failed)
+
+    @property
+    def queues(self) -> tuple[LatestWins, ...]:
+        """What may be under way."""
+        return self._pictures, self._selections, self._others
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still to come."""
+        return any(queue.is_busy for queue in self.queues)
+
+    def stop(self) -> None:
+        """Nothing arrives any more."""
+        for queue in self.queues:
+            queue.cancel()
+        self.busy.emit("")
+
+    def draw(self, asked: Asked) -> None:
+        """Ask for the picture."""
+        if asked.is_large:
+            self._pictures.request(lambda: iter([picture_of(asked)]))
+        else:
+            self._pictures.cancel()
+            self.drawn.emit(picture_of(asked))
+
+    def enclose(self, table: pd.DataFrame, lasso: Lassoed) -> None:
+        """Ask for the selection that there is after a line was drawn."""
+        before = self.session.selection
+
+        def work() -> frozenset[str]:
+            found = combined(before, names_where(table, lasso.mask), lasso.how)
+            selected_mask(table, found)  # which is asked for as soon as it is told
+            return found
+
+        # One that is still to come is what this one is combined with: then there is no waiting.
+        if len(table) > AT_ONCE and not self._selections.is_busy:
+            self._selections.request(lambda: iter([work()]))
+        else:
+            self._selections.cancel()
+            self.enclosed.emit(work())
+
+    def ask(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
+        """Do something else with a table of so many rows and hand the answer over."""
+        if rows > AT_ONCE:
+            self._others.request(lambda: iter([(take, work())]))
+        else:
+            self._others.cancel()
+            take(work())
+
+    def _tell_busy(self, busy: bool) -> None:
+        session = self.session
+        count = 0 if session.latents is None else len(session.latents)
+        self.busy.emit(f"Working out {count:,} points …" if busy and count else "")
+
+    def _failed(self, error: Exception) -> None:
+        self.session.say(sentence(error, "drawing the latent space"), "error")
