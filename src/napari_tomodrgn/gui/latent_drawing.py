@@ -137,7 +137,8 @@ class LatentDrawing(QObject):
         self._pictures, self._selections, self._others = (LatestWins(self) for _ in range(3))
         self._pictures.item.connect(self.drawn)
         self._pictures.busy.connect(self._tell_busy)
-        self._selections.item.connect(self.enclosed)
+        self._selections.item.connect(self._finish_selection)
+        self._unfinished: Callable[[], frozenset[str]] | None = None
         self._others.item.connect(lambda answer: answer[0](answer[1]))
         for queue in self.queues:
             queue.failed.connect(self._failed)
@@ -156,6 +157,7 @@ class LatentDrawing(QObject):
         """Nothing arrives any more."""
         for queue in self.queues:
             queue.cancel()
+        self._unfinished = None
         self.busy.emit("")
 
     def draw(self, asked: Asked) -> None:
@@ -168,18 +170,19 @@ class LatentDrawing(QObject):
 
     def enclose(self, table: pd.DataFrame, lasso: Lassoed) -> None:
         """Ask for the selection that there is after a line was drawn."""
-        before = self.session.selection
+        selection, unfinished = self.session.selection, self._unfinished
 
         def work() -> frozenset[str]:
+            # A line that was drawn while another was worked out goes on from what that one gives.
+            before = unfinished() if unfinished is not None else selection
             found = combined(before, names_where(table, lasso.mask), lasso.how)
             selected_mask(table, found)  # which is asked for as soon as it is told
             return found
 
-        # One that is still to come is what this one is combined with: then there is no waiting.
-        if len(table) > AT_ONCE and not self._selections.is_busy:
+        if len(table) > AT_ONCE:
+            self._unfinished = work
             self._selections.request(lambda: iter([work()]))
         else:
-            self._selections.cancel()
             self.enclosed.emit(work())
 
     def ask(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
@@ -189,6 +192,10 @@ class LatentDrawing(QObject):
         else:
             self._others.cancel()
             take(work())
+
+    def _finish_selection(self, found: frozenset[str]) -> None:
+        self._unfinished = None
+        self.enclosed.emit(found)
 
     def _tell_busy(self, busy: bool) -> None:
         session = self.session

@@ -66,7 +66,7 @@ class LatentPanel(QWidget):
         self._picture: LatentPicture | None = None  # on show
         self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
         self._shown_run: Any = None
-        self._sized_for: Any = None  # the run whose size chose points or density
+        self._sized_for: Any = "nothing"  # the run whose size chose points or density
         self._zoomed = False
         # Several fields change together when a run is opened: they are drawn once, together.
         self._redraw = QTimer(self)

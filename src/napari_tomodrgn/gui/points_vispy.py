@@ -6,6 +6,7 @@ The canvas is never shown and never moved: one inside a dock loses its context w
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,13 +107,16 @@ def make_renderer(count: int, *, density: bool) -> PointRenderer:
     """The renderer for so many points: counted, on the GPU where there is one, or by numpy."""
     if density:
         return DensityPoints()
-    if count <= MANY:
-        return RasterPoints()
+    return VispyPoints() if count > MANY and _has_gpu() else RasterPoints()
+
+
+@lru_cache(maxsize=1)
+def _has_gpu() -> bool:
+    """Whether a GPU draws, asked once: a hidden canvas takes a tenth of a second."""
     try:
         renderer = VispyPoints()
-        if is_hardware(renderer.driver):
-            return renderer
         renderer.close()
     except Exception:  # noqa: BLE001 a broken driver must not cost the scatter
         _log.debug("OpenGL cannot draw the scatter", exc_info=True)
-    return RasterPoints()
+        return False
+    return is_hardware(renderer.driver)
