@@ -19,6 +19,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.preprocess import ImageReader, prepare
+from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.physics.fourier import (
     FourierAccumulator,
     cropped,
@@ -31,6 +32,7 @@ from napari_tomodrgn.physics.shells import shell_indices, signal_share
 # Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
 OVERSAMPLING = 2
 _PARTICLES_AT_A_TIME = 16
+_SUMS = ("numerator", "denominator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,22 +104,30 @@ def back_project(
     device: torch.device | str = "cpu",
     *,
     training_only: bool = False,
+    kept: Kept | None = None,
 ) -> Generator[int, None, BackProjection]:
     """Sums over some particles of a set (rows), yielding how many are done.
 
-    ``training_only`` leaves out images that are held out.
+    ``training_only`` leaves out images that are held out; ``kept`` is gone on from.
     """
     box = data.lattice.box_size_px
     accumulator = FourierAccumulator(box * OVERSAMPLING, device)
     lattice = data.lattice.to(device)
-    for start in range(0, len(particles), _PARTICLES_AT_A_TIME):
+    done, sums = kept.begun() if kept else (0, {})
+    if sums:
+        accumulator.numerator.copy_(sums["numerator"])
+        accumulator.denominator.copy_(sums["denominator"])
+    for start in range(done, len(particles), _PARTICLES_AT_A_TIME):
         batch = data.batch(particles[start : start + _PARTICLES_AT_A_TIME], device)
         frequencies = slice_frequencies(lattice.frequencies, batch.rotations)
         factor = batch.weights * batch.precision * batch.transfer
         if training_only:
             factor = factor * batch.training[:, None]
         accumulator.add(frequencies, batch.samples * factor, batch.transfer * factor)
-        yield min(start + _PARTICLES_AT_A_TIME, len(particles))
+        done = min(start + _PARTICLES_AT_A_TIME, len(particles))
+        if kept and kept.due(last=done == len(particles)):
+            kept.keep(done, {name: getattr(accumulator, name) for name in _SUMS})
+        yield done
     return BackProjection(*accumulator.sums(), box)
 
 

@@ -33,6 +33,7 @@ from napari_tomodrgn.learn.inference import (
     ShrunkInference,
     in_parts,
 )
+from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, fit_refinement
@@ -65,10 +66,10 @@ class _End:
         chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
         return torch.cat([blocks[number] for number in chosen])
 
-    def posterior(self, inference: Inference, images: Tensor) -> Generator[Event, None, Posterior]:
-        """Posteriors of all particles, heeding a stop."""
+    def posterior(self, inference: Inference, kept: Kept) -> Generator[Event, None, Posterior]:
+        """Posteriors of all particles from all images, gone on from, heeding a stop."""
         rows = torch.arange(self.data.particle_count)
-        steps = in_parts(inference, rows, images)
+        steps = in_parts(inference, rows, torch.ones_like(self.data.training), kept=kept)
         return (yield from heeding(steps, len(rows), _WHAT, self.stop))
 
     def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, Way]:
@@ -121,7 +122,7 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     yield from _said_of_epochs(run, watch)
     refinement = None
     if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
-        refinement, way = yield from _refined(end, guess, model.decoder)
+        refinement, way = yield from _refined(end, epoch, guess, model.decoder)
         worse, error = difference(way.held_out, ways["encoder"].held_out)
         if worse > 2 * error:
             refinement = None
@@ -131,7 +132,8 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     best = best_of(ways)
     ways[best] = way = yield from end.shrunk(ways[best])
     if refinement is not None or way.factor < 1:
-        everything = yield from end.posterior(way.inference, torch.ones_like(data.training))
+        kept = run.kept("latents", f"{epoch}")
+        everything = yield from end.posterior(way.inference, kept)
         if refinement is not None:
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
@@ -139,6 +141,7 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     if run.linear_file.exists():
         ways["linear"] = yield from _linear(end)
     run.save_quality(told(watch, ways))
+    run.drop_kept()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
     ended = {"chosen_epoch": epoch, "shrinkage": way.factor}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
@@ -147,20 +150,19 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
 
 
 def _refined(
-    end: _End, guess: EncoderInference, decoder: FourierModel
+    end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, tuple[Refinement, Way]]:
-    refinement = yield from _fitted(end, guess, decoder)
+    refinement = yield from _fitted(end, epoch, guess, decoder)
     refined = RefinedInference(guess, decoder, refinement, end.run.config)
     way = yield from end.judged(refined, decoder)
     return (yield from _rescaled(end, refinement, way, guess))
 
 
 def _fitted(
-    end: _End, guess: EncoderInference, decoder: FourierModel
+    end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, Refinement]:
     yield Preparing(0, end.data.particle_count, _WHAT)
-    every = torch.ones_like(end.data.training)
-    posterior = yield from end.posterior(guess, every)
+    posterior = yield from end.posterior(guess, end.run.kept("guess", f"{epoch}"))
     device = end.data.lattice.frequencies.device
     on_device = Posterior(posterior.mu.to(device), posterior.logvar.to(device))
     return fit_refinement(decoder, end.data, end.run.config, on_device)

@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dataset import TiltBatch, TiltData
 from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient
 from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.model import Encoder, Posterior
@@ -153,14 +154,27 @@ def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSam
 
 
 def in_parts(
-    inference: Inference, rows: Tensor, images: Tensor, size: int = 128
+    inference: Inference,
+    rows: Tensor,
+    images: Tensor,
+    size: int = 128,
+    kept: Kept | None = None,
 ) -> Generator[int, None, Posterior]:
-    """Posteriors of particles, in parts, yielding how many are done."""
-    parts, done = [], 0
-    for some in rows.split(size):
+    """Posteriors of particles, in parts, yielding how many are done; ``kept`` is gone on from."""
+    done, tensors = kept.begun() if kept else (0, {})
+    parts = [Posterior(**tensors)] if tensors else []
+    for some in rows[done:].split(size) if done < len(rows) else ():
         parts.append(inference(some, images))
         done += len(some)
+        if kept and kept.due(last=done == len(rows)):
+            parts = [_joined(parts)]
+            known = {name: value for name, value in vars(parts[0]).items() if value is not None}
+            kept.keep(done, known)
         yield done
+    return _joined(parts)
+
+
+def _joined(parts: list[Posterior]) -> Posterior:
     covariances = [part.covariance for part in parts if part.covariance is not None]
     return Posterior(
         torch.cat([part.mu for part in parts]),

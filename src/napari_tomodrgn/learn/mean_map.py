@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.backproject import OVERSAMPLING, back_project
+from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.physics.fourier import (
     sample_transforms,
     transform_table,
@@ -51,21 +52,25 @@ class MeanMap(nn.Module):
         return sample_transforms(self._table, OVERSAMPLING * len(self.map), frequencies)[:, 0]
 
 
-def mean_map(data: TiltData) -> Generator[int, None, Tensor]:
+def mean_map(
+    data: TiltData, kept: tuple[Kept | None, Kept | None] = (None, None)
+) -> Generator[int, None, Tensor]:
     """Back-projection of all training images, each shell weighted by what half maps agree on.
 
     Yields how many particles are done, of ``data.particle_count``; returns ``(box, box, box)``.
+    The halves of the set are gone on from where they were kept.
     """
     device = data.lattice.frequencies.device
     rows = torch.arange(data.particle_count)
-    one = yield from back_project(data, rows[0::2], device, training_only=True)
-    two = yield from back_project(data, rows[1::2], device, training_only=True)
-    agreement = shell_correlation(one.volume(), two.volume())
+    one, two = rows[0::2], rows[1::2]
+    half = yield from back_project(data, one, device, training_only=True, kept=kept[0])
+    other = yield from back_project(data, two, device, training_only=True, kept=kept[1])
+    agreement = shell_correlation(half.volume(), other.volume())
     # The mean of fluctuating shells is taken until they say nothing at all: the network removes
     # what is too much, but would have to find what is missing.
     factors = figure_of_merit(agreement, threshold=0.0)
     factors[0] = 0.0
-    volume = (one + two).volume()
+    volume = (half + other).volume()
     shells = shell_indices(volume.shape[0], device)
     beyond = torch.zeros(int(shells.max()) + 1, device=device)
     beyond[: len(factors)] = factors

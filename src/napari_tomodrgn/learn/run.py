@@ -31,6 +31,7 @@ from napari_tomodrgn.files import (
 from napari_tomodrgn.learn.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.checkpoint import load_weights
 from napari_tomodrgn.learn.decode import VolumeDecoder
+from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
 from napari_tomodrgn.learn.refine import Refinement
@@ -162,6 +163,16 @@ class Run:
     def quality_file(self) -> Path:
         """What was measured of the run when it ended."""
         return self.path / "analysis" / "quality.json"
+
+    def kept(self, piece: str, work: str = "") -> Kept:
+        """Where a long piece of work before or after training is kept while it is done."""
+        file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
+        return Kept(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
+
+    def drop_kept(self) -> None:
+        """Remove what was kept of such pieces: they are over."""
+        for file in (self.path / "checkpoints").glob("kept-*.safetensors"):
+            file.unlink(missing_ok=True)
 
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch."""

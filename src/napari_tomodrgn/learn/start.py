@@ -44,13 +44,21 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     if model.decoder.mean is None:
         return
     count = data.particle_count
-    mean = yield from heeding(mean_map(data), count, "Averaging particles", stop)
+    kept = (run.kept("mean-one"), run.kept("mean-two"))
+    mean = yield from heeding(mean_map(data, kept), count, "Averaging particles", stop)
     model.decoder.mean.fill(mean)
     if not run.config.model.linear_start or not FEWEST_PARTICLES <= count <= MOST_PARTICLES:
         return
-    finished = yield from _linear_engine(run, data, stop)
-    known = min(finished.mu.shape[1], run.config.model.latent_dim)
-    posterior = Posterior.of(finished.mu[:, :known], finished.covariance[:, :known, :known])
+    kept_latents = run.kept("components")
+    _, latents = kept_latents.begun()
+    if not latents:
+        finished = yield from _linear_engine(run, data, stop)
+        latents = {"mu": finished.mu, "covariance": finished.covariance}
+        if kept_latents.due():
+            kept_latents.keep(count, latents)
+    known = min(latents["mu"].shape[1], run.config.model.latent_dim)
+    mu, covariance = latents["mu"].cpu(), latents["covariance"].cpu()
+    posterior = Posterior.of(mu[:, :known], covariance[:, :known, :known])
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)

@@ -226,6 +226,7 @@ def _prepare(
     yield from start(run, data, model, stop)
     position = Position(epoch=1, step=0)
     _save(run, trainer, position)
+    run.drop_kept()
     return run, trainer, position
 
 

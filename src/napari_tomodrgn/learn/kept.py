@@ -1,0 +1,65 @@
+"""Long pieces of work that are kept now and then, so that a kill costs little of them.
+
+Training steps are kept in the resume file (`learn.checkpoint`). What goes before the first of them
+and what follows the last one goes over the whole set as well, in parts whose results add up or
+stand in a row: these are kept here, and a resumed run goes on from there, to the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_tomodrgn.files import written_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Kept:
+    """One such piece.
+
+    Parameters
+    ----------
+    path
+        File to keep it in.
+    work
+        What is done, and with what: what was kept of other work is not gone on from.
+    seconds
+        How often it is kept.
+    """
+
+    def __init__(self, path: Path, work: str, seconds: float) -> None:
+        self.path, self.work, self.seconds = path, work, seconds
+        self._last = time.perf_counter()
+
+    def begun(self) -> tuple[int, dict[str, Tensor]]:
+        """How many parts were done, and what had come of them; 0 and nothing if none were."""
+        try:
+            with safe_open(self.path, framework="pt") as stream:
+                told = stream.metadata() or {}
+                if told.get("work") != self.work:
+                    return 0, {}
+                return int(told["done"]), {name: stream.get_tensor(name) for name in stream.keys()}
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return 0, {}  # worth no failure: it is done again
+
+    def due(self, *, last: bool = False) -> bool:
+        """Whether it is time to keep it.
+
+        After the last part it is if the piece was kept before: what follows may be long, too.
+        """
+        late = time.perf_counter() - self._last >= self.seconds
+        return late or (last and self.path.exists())
+
+    def keep(self, done: int, tensors: dict[str, Tensor]) -> None:
+        """Write what has come of ``done`` parts."""
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        told = {"work": self.work, "done": str(done)}
+        with written_atomically(self.path) as temporary:
+            save_file(plain, temporary, metadata=told)
+        self._last = time.perf_counter()
