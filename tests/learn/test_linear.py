@@ -18,7 +18,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.embed import embed_set
-from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Started
+from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Notice, Started
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.linear_em import (
     Blocks,
@@ -223,6 +223,25 @@ def test_decoded_difference_is_that_of_the_states(run: tuple, two_states: Path) 
     assert np.corrcoef(first.ravel(), maps[0].ravel())[0, 1] > 0.85
     difference = np.corrcoef((second - first).ravel(), (maps[1] - maps[0]).ravel())[0, 1]
     assert difference > 0.5
+
+
+def test_a_run_says_in_seconds_whether_particles_differ(run: tuple) -> None:
+    """Two states that held-out images tell apart; maps differ by no more than these ask for."""
+    opened, events = run
+    quality = opened.quality()
+    assert quality["told_apart_standard_errors"] > 3
+    gain = quality["better_than_one_map"]
+    assert gain["mean"] > 2 * gain["standard_error"] > 0
+    lasting = [event.text for event in events if isinstance(event, Notice) and event.lasting]
+    assert len(lasting) == 1 and lasting[0].startswith("Held-out images tell the particles apart")
+
+
+def test_weaker_components_are_the_same_maps_with_smaller_latents(run: tuple) -> None:
+    decoder = LinearDecoder.read(run[0].weights_file(1))
+    frequencies = torch.rand((20, 3), generator=torch.Generator().manual_seed(0)) * 0.2
+    z, owner = torch.tensor([[1.5] + [0.0] * (decoder.components - 1)]), torch.zeros(20).long()
+    weak = decoder.weakened(0.25)(frequencies, z, owner)
+    assert torch.allclose(weak, decoder(frequencies, 0.25 * z, owner), rtol=1e-4, atol=1e-6)
 
 
 def test_a_map_is_the_weighted_sum_of_the_basis(run: tuple) -> None:

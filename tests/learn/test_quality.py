@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,10 @@ from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.calibrate import compared
-from napari_tomodrgn.learn.conclude import _End
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
-from napari_tomodrgn.learn.held_out import Watch
+from napari_tomodrgn.learn.held_out import Watch, compared_rows
 from napari_tomodrgn.learn.linear_finish import local_weights
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, climb
@@ -220,10 +218,7 @@ def test_places_where_halves_agree_are_kept() -> None:
 
 
 def test_ways_are_compared_on_blocks_spread_over_a_large_set() -> None:
-    small, large = (
-        _End(None, SimpleNamespace(particle_count=count), lambda: False).compared  # type: ignore[arg-type]
-        for count in (100, 100_003)
-    )
+    small, large = (compared_rows(count) for count in (100, 100_003))
     assert small.tolist() == list(range(100))
     assert len(large) <= 2048 and large[0] == 0 and large[-1] == 100_002
     assert (large.diff() > 0).all() and (large[:32].diff() == 1).all()

@@ -12,7 +12,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.calibrate import calibrate
@@ -20,8 +19,8 @@ from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.held_out import (
-    PARTICLES_AT_A_TIME,
     Watch,
+    compared_rows,
     difference,
     error_steps,
 )
@@ -38,12 +37,11 @@ from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.shrink import FACTORS, supported
-from napari_tomodrgn.learn.ways import Way, best_of, sentences, told, verdict
+from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
+from napari_tomodrgn.learn.ways import Way, best_of, sentences, told
 
 _WHAT = "Refining latents"
-# So many particles tell which way explains held-out images better.
-_MOST_COMPARED = 2048
+_COMPARING = "Comparing held-out images"
 # Noise is scaled by what calibration finds, at most so much either way.
 _MOST_SCALE = 4.0
 # Fewer particles do not tell how wide posteriors should be.
@@ -58,14 +56,6 @@ class _End:
     data: TiltData
     stop: Stop
 
-    @property
-    def compared(self) -> Tensor:
-        """Rows of the particles that ways are compared on: all, or blocks spread over the set."""
-        blocks = torch.arange(self.data.particle_count).split(PARTICLES_AT_A_TIME)
-        most = min(len(blocks), _MOST_COMPARED // PARTICLES_AT_A_TIME)
-        chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
-        return torch.cat([blocks[number] for number in chosen])
-
     def posterior(self, inference: Inference, kept: Kept) -> Generator[Event, None, Posterior]:
         """Posteriors of all particles from all images, gone on from, heeding a stop."""
         rows = torch.arange(self.data.particle_count)
@@ -74,39 +64,28 @@ class _End:
 
     def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, Way]:
         """Calibration of a way, and the error of held-out images from the other images."""
-        count, rows = self.data.particle_count, self.compared
+        count = self.data.particle_count
+        rows = compared_rows(count)
         guessing = in_parts(inference, rows, self.data.training)
         known = yield from heeding(guessing, len(rows), _WHAT, self.stop)
         latents = torch.full((count, known.mu.shape[1]), torch.nan)
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
-        errors = yield from heeding(steps, count, "Comparing held-out images", self.stop)
-        # One map for all: the prior's mean, whatever the particle.
-        steps = error_steps(decoder, torch.zeros_like(latents), self.data, self.run.config)
-        alike = yield from heeding(steps, count, "Comparing held-out images", self.stop)
+        errors = yield from heeding(steps, count, _COMPARING, self.stop)
         twice = calibrate(inference, self.data)
         found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)
-        return Way(inference, decoder, found, latents, errors, alike)
+        return Way(inference, decoder, found, latents, errors)
 
-    def shrunk(self, way: Way) -> Generator[Event, None, Way]:
+    def shrunk(self, way: Way) -> Generator[Event, None, tuple[Way, Support]]:
         """A way drawn to the middle as far as held-out images ask for it."""
-        tried = []
-        # The last is mirrored: the slope between both sides of the middle, free of curvature.
-        for factor in (*FACTORS[1:], -FACTORS[-1]):
-            steps = error_steps(way.decoder, way.latents * factor, self.data, self.run.config)
-            what = "Comparing held-out images"
-            tried.append((yield from heeding(steps, self.data.particle_count, what, self.stop)))
-        mirrored = tried.pop()
-        tried.insert(0, way.held_out)
-        factor = FACTORS[chosen := supported(torch.stack(tried))]
-        inference = ShrunkInference(way.inference, factor) if factor < 1 else way.inference
-        return replace(
-            way,
-            inference=inference,
-            held_out=tried[chosen],
-            factor=factor,
-            slope=mirrored - tried[-1],
-        )
+        steps = support_steps(way.decoder, way.latents, self.data, self.run.config)
+        total = COMPARISONS * self.data.particle_count
+        found = yield from heeding(steps, total, _COMPARING, self.stop)
+        inference = way.inference
+        if found.factor < 1:
+            inference = ShrunkInference(inference, found.factor)
+        way = replace(way, inference=inference, held_out=found.held_out, support=found)
+        return way, found
 
 
 def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Event, None, None]:
@@ -130,10 +109,10 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
         else:
             ways["refined"] = way
     best = best_of(ways)
-    ways[best] = way = yield from end.shrunk(ways[best])
-    if refinement is not None or way.factor < 1:
+    ways[best], support = yield from end.shrunk(ways[best])
+    if refinement is not None or support.factor < 1:
         kept = run.kept("latents", f"{epoch}")
-        everything = yield from end.posterior(way.inference, kept)
+        everything = yield from end.posterior(ways[best].inference, kept)
         if refinement is not None:
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
@@ -143,10 +122,10 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
     run.save_quality(told(watch, ways))
     run.drop_kept()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
-    ended = {"chosen_epoch": epoch, "shrinkage": way.factor}
+    ended = {"chosen_epoch": epoch, "shrinkage": support.factor}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
     yield from (Notice(text) for text in sentences(ways))
-    yield Notice(verdict(ways), lasting=True)
+    yield Notice(support.verdict, lasting=True)
 
 
 def _refined(

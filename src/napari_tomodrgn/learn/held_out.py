@@ -35,6 +35,8 @@ from napari_tomodrgn.learn.memory import block_of
 _POINTS = 256
 # Particles whose samples are drawn together; with another number they are other samples.
 PARTICLES_AT_A_TIME = 32
+# So many particles tell which model explains held-out images better.
+_MOST_COMPARED = 2048
 # An epoch that is worse by so many standard errors is not what a run should end with.
 _WORSE = 2.0
 
@@ -49,6 +51,14 @@ def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool =
     generator = torch.Generator().manual_seed(int(state >> 1))
     uniform = uniforms(first - block + batch.size, _POINTS, generator)
     return choose_points(batch, uniform[first - block :], held_out=held_out)
+
+
+def compared_rows(particles: int) -> Tensor:
+    """Rows of the particles that models are compared on: all, or blocks spread over the set."""
+    blocks = torch.arange(particles).split(PARTICLES_AT_A_TIME)
+    most = min(len(blocks), _MOST_COMPARED // PARTICLES_AT_A_TIME)
+    chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
+    return torch.cat([blocks[number] for number in chosen])
 
 
 def particles_together(data: TiltData) -> int:

@@ -28,11 +28,12 @@ from napari_tomodrgn.learn.events import (
     Finished,
     LatentsReady,
     Losses,
+    Notice,
     Progress,
     Started,
 )
-from napari_tomodrgn.learn.heeding import Stop
-from napari_tomodrgn.learn.held_out import errors_of
+from napari_tomodrgn.learn.heeding import Stop, heeding
+from napari_tomodrgn.learn.held_out import compared_rows, errors_of
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_em import (
     Blocks,
@@ -56,6 +57,7 @@ from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.open_run import open_run
 from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.tables import metrics_row
 
 _MOST_COMPONENTS = 6
@@ -329,19 +331,40 @@ def train_linear(
     yield Finished("completed", last)
 
 
+def supported(
+    engine: LinearEngine, fit: Fit
+) -> Generator[Event, None, tuple[LinearDecoder, Support]]:
+    """The decoder of a fit with components as strong as held-out images ask for, and what they say.
+
+    Latents stay as they are: it is maps that must not show what nothing supports.
+    """
+    count = engine.data.particle_count
+    decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
+    rows, latents = compared_rows(count), torch.full(fit.training_mu.shape, torch.nan)
+    latents[rows] = fit.training_mu[rows].float().cpu()
+    steps = support_steps(decoder, latents, engine.data, engine.config)
+    total, what = COMPARISONS * count, "Comparing held-out images"
+    support = yield from heeding(steps, total, what, engine.stop)
+    return decoder.weakened(support.factor), support
+
+
 def _radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
     """Radius by radius until one brings nothing; the last epoch that was kept."""
-    epoch, started = 0, time.perf_counter()
+    epoch, started, support = 0, time.perf_counter(), None
     for epoch, fit in enumerate(engine.fits(), start=1):
-        yield from _save(run, engine, fit, epoch, time.perf_counter() - started)
+        support = yield from _save(run, engine, fit, epoch, started)
+    if support is not None:
+        run.save_quality({"epoch": epoch, "latents": "linear", **support.told()})
+        yield Notice(support.verdict, lasting=True)
     return epoch
 
 
 def _save(
-    run: Run, engine: LinearEngine, fit: Fit, epoch: int, seconds: float
-) -> Generator[Event, None, None]:
+    run: Run, engine: LinearEngine, fit: Fit, epoch: int, started: float
+) -> Generator[Event, None, Support]:
     """Write what a radius leaves, then tell of it."""
-    decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
+    decoder, support = yield from supported(engine, fit)
+    seconds = time.perf_counter() - started
     losses = engine.losses(fit, decoder)
     run.append_metrics(metrics_row(epoch, seconds, losses, 1.0, 0.0))
     save_fitted(run.weights_file(epoch), fit.model, decoder)
@@ -350,3 +373,4 @@ def _save(
     yield Progress(epoch, count, count, losses)
     yield EpochDone(epoch, seconds, losses, run.weights_file(epoch))
     yield LatentsReady(epoch, run.latents_file(epoch))
+    return support

@@ -81,6 +81,12 @@ class LinearDecoder(nn.Module):
                 code="bad-checkpoint",
             ) from error
 
+    def weakened(self, factor: float) -> LinearDecoder:
+        """The decoder with components ``factor`` times as strong."""
+        maps = torch.cat([self.maps[:1], factor * self.maps[1:]])
+        radius, box = self.limits.tolist()
+        return LinearDecoder(maps, radius, int(box))
+
     @property
     def transforms(self) -> Tensor:
         """Complex ``(1 + component, 2 n, 2 n, n + 1)`` transforms of the maps, padded twice."""

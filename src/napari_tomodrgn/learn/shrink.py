@@ -12,15 +12,121 @@ Breiman et al., Classification and Regression Trees (1984), section 3.4.3).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from dataclasses import dataclass
 
-from napari_tomodrgn.learn.held_out import difference
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.held_out import difference, error_steps
 
 # Factors that are tried. Not 0, so that latents keep their order.
 FACTORS = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
+# Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
+_SURE = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What held-out images say of the differences between particles.
+
+    Attributes
+    ----------
+    factor
+        Of the `FACTORS`, what latents are to be multiplied with.
+    held_out, alike
+        ``(particle,)`` errors of held-out images with latents so drawn in, and with all particles
+        at the prior's mean; NaN where they were not compared.
+    slope
+        ``(particle,)`` gain as latents leave the prior's mean, in any unit.
+    """
+
+    factor: float
+    held_out: Tensor
+    alike: Tensor
+    slope: Tensor
+
+    @property
+    def gain(self) -> tuple[float, float]:
+        """How much better each particle's own map explains than one for all; standard error."""
+        return difference(self.alike, self.held_out)
+
+    @property
+    def standard_errors(self) -> float:
+        """How surely particles differ: the slope of the gain where all are alike, over its error.
+
+        The score test: little differences tell most surely whether held-out images move along
+        with them, as what noise adds to maps that differ counts squared. Where particles are alike
+        it is a standard normal number.
+        """
+        slope, error = difference(self.slope, torch.zeros_like(self.slope))
+        return slope / error if error else float("nan")
+
+    def told(self) -> dict[str, object]:
+        """All of it in plain numbers."""
+        return {
+            "shrinkage": self.factor,
+            "better_than_one_map": dict(zip(("mean", "standard_error"), self.gain, strict=True)),
+            "told_apart_standard_errors": self.standard_errors,
+        }
+
+    @property
+    def verdict(self) -> str:
+        """Whether particles differ at all, as far as these images say."""
+        surely, (gain, error) = self.standard_errors, self.gain
+        figures = f"{surely:.1f} standard errors, {_SURE:g} asked; gain {gain:+.4f} ± {error:.4f}"
+        if surely > _SURE:
+            return (
+                "Held-out images tell the particles apart: a map of each one's own explains them "
+                f"better than one map for all ({figures})."
+            )
+        if surely == surely:
+            return (
+                "Held-out images do not tell the particles apart: one map for all explains them as "
+                f"well as a map of each one's own ({figures}). Trust a difference only if a "
+                "reconstruction of a selection shows it."
+            )
+        return "No images were held out, so nothing says whether the particles really differ."
+
+
+def support_steps(
+    decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
+) -> Generator[int, None, Support]:
+    """Compare held-out images with maps that differ more and less; yields how far it is.
+
+    Parameters
+    ----------
+    decoder
+        ``F(k, z)``.
+    latents
+        ``(particle, latent)`` from the images that are not held out; NaN: not compared.
+    data, config
+        Images and settings.
+
+    Yields
+    ------
+    Particles done, of `COMPARISONS` times those of the set.
+    """
+    found = []
+    # The last is mirrored: the slope between both sides of the middle, free of curvature.
+    for number, factor in enumerate((*FACTORS, 0.0, -FACTORS[-1])):
+        steps = error_steps(decoder, latents * factor, data, config)
+        while True:
+            try:
+                yield number * data.particle_count + next(steps)
+            except StopIteration as finished:
+                found.append(finished.value)
+                break
+    *tried, alike, mirrored = found
+    chosen = supported(torch.stack(tried))
+    return Support(FACTORS[chosen], tried[chosen], alike, mirrored - tried[-1])
+
+
+# How many times the set is compared.
+COMPARISONS = len(FACTORS) + 2
 
 
 def supported(errors: Tensor) -> int:

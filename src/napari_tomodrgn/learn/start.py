@@ -17,10 +17,10 @@ from torch import Tensor
 
 from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.learn.checkpoint import save_weights
-from napari_tomodrgn.learn.events import Event, Preparing
+from napari_tomodrgn.learn.events import Event, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference import encode
-from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine
+from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine, supported
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map
@@ -77,8 +77,10 @@ def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, Non
         yield Preparing(min(done, total - 1), total, "Finding components")
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
+    decoder, support = yield from supported(engine, fit)
+    yield Notice(f"First look: {support.verdict}")
     box = data.lattice.box_size_px
-    save_fitted(run.linear_file, fit.model, LinearDecoder.from_model(fit.model, box))
+    save_fitted(run.linear_file, fit.model, decoder)
     run.save_linear_latents(data.particles, fit.posterior)
     finished = finish(engine, fit)
     save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
