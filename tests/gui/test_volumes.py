@@ -104,6 +104,8 @@ def test_axes_can_be_hidden_and_a_wait_is_told(
     assert not viewer.canvas.overlays.axes.visible
     other = next(str(n) for n in session.latents.index if n != session.focused)
     session.focused = other
+    assert "decoding" not in viewer.canvas.overlays.text.text, "not before it takes long"
+    widget.controller.waiting.timeout.emit()
     assert viewer.canvas.overlays.text.text == f"{other}  ·  decoding …"
     _idle(widget, qtbot)
     assert viewer.canvas.overlays.text.text.startswith(f"{other}  ·  epoch")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.activity import Activity
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 RECONSTRUCTION = "reconstruction"
 # Decoding takes a core from the training, and a redraw the window: not at each epoch of a second.
 _MILLISECONDS_BETWEEN_VOLUMES = 3000
+# Words on a wait that is shorter would be two more pictures to draw, and flicker.
+_MILLISECONDS_BEFORE_WORDS = 300
 _VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
@@ -85,6 +87,10 @@ class Controller(QObject):
             source.latents_read.connect(self._take_latents)
         self.pace = Pace(_MILLISECONDS_BETWEEN_VOLUMES, self)
         self.pace.due.connect(self._decode_anew)
+        self.waiting = QTimer(self)
+        self.waiting.setSingleShot(True)
+        self.waiting.setInterval(_MILLISECONDS_BEFORE_WORDS)
+        self.waiting.timeout.connect(self._tell_decoding)
         self.activity = Activity(self.session, self)
         self._connect()
 
@@ -165,6 +171,7 @@ class Controller(QObject):
         self.surrounding.queue.cancel()
         self.taking_out.close()
         self.pace.stop()
+        self.waiting.stop()
         self.session.silence()
         self.activity.close()
         for key in [key for key, one in _controllers.items() if one is self]:
@@ -254,13 +261,19 @@ class Controller(QObject):
         self._decode_focused()
 
     def _tell_waiting(self, waits: bool) -> None:
-        """Say in the canvas whose volume is being decoded; the answer replaces the words."""
+        """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
+        if waits:
+            self.waiting.start()
+            return
+        self.waiting.stop()
+        if self.session.decoded is not None:
+            self.volumes.tell(_caption(self.session.decoded))
+
+    def _tell_decoding(self) -> None:
+        """Whose volume is being decoded; the answer replaces the words."""
         session = self.session
         name = "the place" if session.point is not None else session.focused
-        if waits:
-            self.volumes.tell(f"{name}  ·  decoding …")
-        elif session.decoded is not None:
-            self.volumes.tell(_caption(session.decoded))
+        self.volumes.tell(f"{name}  ·  decoding …")
 
     def _show_validation(self, *_: Any) -> None:
         found = self.session.validation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Bytes of finished volumes that are kept.
 _KEPT_BYTES = 256 * 2**20
+# A whole map that is there within this time is shown at once: a preview would only be a second
+# picture to draw, which takes the window longer than decoding it takes the thread.
+_SOON_S = 0.3
 
 Key = tuple[str, int, str]
 
@@ -84,6 +88,7 @@ class Decoding(QObject):
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         self._decoders = Decoders()
         self._mean: tuple[Any, Volume] | None = None  # of which run and epoch
+        self._whole_s: dict[str, float] = {}  # how long the last whole map of a run took
 
     def request(self, identity: str) -> None:
         """Show this particle, contoured at the session's level, as soon as possible."""
@@ -128,25 +133,29 @@ class Decoding(QObject):
         table: pd.DataFrame | None,
         again: bool = False,
     ) -> Iterator[Decoded | None]:
-        """Preview, then the whole; ``again``: the particle is on show, as it was an epoch ago.
+        """Preview where it is worth it, then the whole.
 
-        Its volume then stays until the whole new one is there, instead of blurring at each epoch.
+        It is not where the whole map is there soon, as the last one of this run was, nor
+        ``again``: the particle is on show, as it was an epoch ago. Its volume then stays until the
+        whole new one is there, instead of blurring at each epoch.
         """
-        decoder = self._decoders.of(*at)
+        decoder, run = self._decoders.of(*at), str(at[0].path)
         yield None
-        for volume in decoder.progressive(z):
+        soon = self._whole_s.get(run, np.inf) < _SOON_S
+        began = time.perf_counter()
+        for volume in decoder.decode_steps(z) if soon or again else decoder.progressive(z):
             if volume is None:
                 yield None
                 continue
             complete = volume.box_size_px >= decoder.box_size_px
-            if again and not complete:
-                yield None
-                continue
+            if complete:
+                self._whole_s[run] = time.perf_counter() - began
             decoded = blank(volume, complete=complete)
             if complete and look.difference:
                 yield from self._dressed(at, decoded, look, table)
             else:
                 yield dressed(decoded, look)
+            began = time.perf_counter()
 
     def _dressed(
         self, at: tuple[Run, int], decoded: Decoded, look: Look, table: pd.DataFrame | None

@@ -33,9 +33,8 @@ _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70
 _COLOUR = "#9fc3e6"
 _SCALE = (1.0, -1.0, 1.0)
-# A surface without a face cannot be drawn: this one has no extent.
+# A surface without a face cannot be drawn: this one has no area.
 _NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
-
 
 # Distance of neighbours in boxes: particles rarely fill theirs.
 _PITCH = 0.8
@@ -54,6 +53,7 @@ class VolumeLayers:
         self.viewer = viewer
         self._layer: Any = None
         self._beside: dict[str, Any] = {}
+        self._drawn: dict[str, Mesh] = {}  # what each of them shows
         self._projection: Any = None
         self._against: dict[str, Any] = {}
         self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
@@ -120,13 +120,15 @@ class VolumeLayers:
         colour
             Of the surface, as ``#rrggbb``.
         """
-        data, self._box = _drawable(mesh), box_angstrom
-        layer = self.layer
-        if layer is None:
-            layer = self._make_layer(data, box_angstrom)
-        else:
-            layer.data = data
-        _paint(layer, colour or _COLOUR)
+        self._box = box_angstrom
+        made = self.layer is None
+        alone = not any(layer.visible for layer in self.viewer.layers)
+        self._layer = self._put(LAYER_NAME, self.layer, mesh)
+        if made:
+            self._set_up_view(box_angstrom, alone=alone)
+            if self._beside:
+                self._arrange()
+        _paint(self._layer, colour or _COLOUR)
         self._caption(caption)
         self._stay_hidden()
 
@@ -166,12 +168,8 @@ class VolumeLayers:
     def show_difference(self, more: Mesh, less: Mesh) -> None:
         """Show where the decoded map has more and less than the mean, itself faint behind."""
         for (name, colour), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
-            layer = self._against.get(name)
-            if layer is None or layer not in self.viewer.layers:
-                layer = self._against[name] = self._add_surface(_drawable(mesh), name)
-                _paint(layer, colour)
-            else:
-                layer.data = _drawable(mesh)
+            self._against[name] = self._put(name, self._against.get(name), mesh)
+            _paint(self._against[name], colour)
         self._see_through()
         self._stay_hidden()
 
@@ -220,15 +218,11 @@ class VolumeLayers:
         """Show another contoured map beside the decoded one, or replace the one of this name."""
         self._prune()
         self._box = self._box or box_angstrom
-        layer = self._beside.get(name)
-        made = layer is None
-        if layer is None:
-            alone = not any(layer.visible for layer in self.viewer.layers)
-            layer = self._beside[name] = self._add_surface(_drawable(mesh), name)
-            if self.layer is None:
-                self._set_up_view(self._box, alone=alone)
-        else:
-            layer.data = _drawable(mesh)
+        made = name not in self._beside
+        alone = not any(layer.visible for layer in self.viewer.layers)
+        layer = self._beside[name] = self._put(name, self._beside.get(name), mesh)
+        if made and self.layer is None:
+            self._set_up_view(self._box, alone=alone)
         _paint(layer, colour or _COLOUR)
         self._arrange()
         if made:
@@ -240,6 +234,7 @@ class VolumeLayers:
         """Take a map away that stands beside the decoded one."""
         self._prune()
         layer = self._beside.pop(name, None)
+        self._drawn.pop(name, None)
         if layer is not None:
             self.viewer.layers.remove(layer)
         self._arrange()
@@ -275,6 +270,15 @@ class VolumeLayers:
         margin = 1.2 if count == 1 else 1.08
         camera.zoom = margin * room / max(self._box, 1.0)
 
+    def _put(self, name: str, layer: Any, mesh: Mesh) -> Any:
+        """The layer with the surface of a map; made where there is none any more."""
+        if layer is None or layer not in self.viewer.layers:
+            layer = self._add_surface(_drawable(mesh, self._box), name)
+        elif self._drawn.get(name) is not mesh:  # else another colour is all that was asked for
+            layer.data = _drawable(mesh, self._box)
+        self._drawn[name] = mesh
+        return layer
+
     def _add_surface(self, data: Any, name: str) -> Any:
         return self.viewer.add_surface(
             data,
@@ -285,15 +289,6 @@ class VolumeLayers:
             scale=_SCALE,
             units=("angstrom",) * 3,
         )
-
-    def _make_layer(self, data: Any, box_angstrom: float) -> Any:
-        viewer = self.viewer
-        alone = not any(layer.visible for layer in viewer.layers)
-        self._layer = self._add_surface(data, LAYER_NAME)
-        self._set_up_view(box_angstrom, alone=alone)
-        if self._beside:
-            self._arrange()
-        return self._layer
 
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
         """Three dimensions, the right hand, a scale bar; the zoom if nothing else is on show."""
@@ -332,9 +327,16 @@ def box_angstrom(volume: Volume) -> float:
     return volume.box_size_px * volume.voxel_size_angstrom
 
 
-def _drawable(mesh: Mesh) -> Any:
-    vertices = mesh.vertices * np.array(_SCALE, np.float32)
-    return (vertices, mesh.faces) if len(mesh.faces) else _NOTHING
+def _drawable(mesh: Mesh, box_angstrom: float) -> Any:
+    """What a layer takes, with the corners of the box as vertices that belong to no face.
+
+    The layer's extent is then the box, whatever is in it. Else each map would have another, and
+    napari would lay its sliders out and slice all layers anew before it draws it.
+    """
+    vertices, faces = (mesh.vertices, mesh.faces) if len(mesh.faces) else _NOTHING
+    half = box_angstrom / 2
+    corners = np.array([[-half] * 3, [half] * 3], np.float32)
+    return np.concatenate([vertices * np.array(_SCALE, np.float32), corners]), faces
 
 
 def _paint(layer: Any, colour: str) -> None:
