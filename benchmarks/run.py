@@ -17,6 +17,7 @@ NAMES = [
     "decoding",
     "linear",
     "quality",
+    "verdict",
     "reference",
     "scatter",
     "gui_training",
