@@ -25,6 +25,7 @@ class Elsewhere:
     def __init__(self, finished: Path, folder: Path) -> None:
         self.finished, self.run = Run.open(finished), folder
         shutil.copytree(finished, folder)
+        Run(folder, self.finished.info.model_copy(update={"chosen_epoch": None})).save_info()
         for epoch in (1, 2, 3):
             for file in self._files(epoch):
                 file.unlink()
@@ -44,6 +45,20 @@ class Elsewhere:
         self._metrics(epoch)
         for file in self._files(epoch):
             shutil.copy(self.finished.path / file.relative_to(self.run), file)
+
+    def end(self) -> None:
+        """What the end of a run leaves: latents of its last epoch anew, and that it is over."""
+        self.write(3)
+        shutil.copy(self.finished.path / "run.json", self.run / "run.json")
+
+    def guess(self, epoch: int) -> None:
+        """The end of an epoch with latents that are written anew at the end of the run."""
+        self._metrics(epoch)
+        weights, latents = self._files(epoch)
+        shutil.copy(self.finished.path / weights.relative_to(self.run), weights)
+        table = pd.read_parquet(self.finished.path / latents.relative_to(self.run))
+        table["mu_0"] *= 2
+        table.to_parquet(latents, index=False)
 
     def damage(self, epoch: int) -> None:
         """Latents of which half is there."""
@@ -85,9 +100,14 @@ def test_its_epochs_arrive_until_the_last(
         qtbot.waitUntil(lambda epoch=epoch: f"epoch {epoch} of 3" in words.text(), timeout=LONG)
     assert session.training.seconds_left is not None
     assert list(panel.progress.plot.curves[0].x) == [1.0, 2.0]
-    elsewhere.write(3)
+    elsewhere.guess(3)
+    qtbot.waitUntil(lambda: session.epoch == 3, timeout=LONG)
+    qtbot.wait(300)
+    assert session.training.phase == "following", "latents of the last epoch are still refined"
+    elsewhere.end()
     qtbot.waitUntil(lambda: "complete, epoch 3" in widget.banner.text, timeout=LONG)
-    assert moved == [1, 2, 3]
+    assert "Held-out images" in widget.banner.text, "whether particles differ"
+    assert moved == [1, 2, 3, 3]
     assert session.training.phase == "idle"
     assert not widget.controller.following.timer.isActive()
     expected = elsewhere.finished.latents(3)
@@ -136,6 +156,19 @@ def test_a_finished_run_is_not_followed(
     widget: Any, tiny_run: Path, opened: Callable[[Path], Any]
 ) -> None:
     opened(tiny_run)
+    assert not widget.controller.following.timer.isActive()
+
+
+def test_a_run_that_stopped_early_is_not_followed(
+    widget: Any, tiny_run: Path, opened: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """As held-out images asked for: three epochs of twenty, and over."""
+    run = Run.open(shutil.copytree(tiny_run, tmp_path / "early"))
+    train_config = run.config.train.model_copy(update={"epochs": 20})
+    config = run.config.model_copy(update={"train": train_config})
+    Run(run.path, run.info.model_copy(update={"config": config})).save_info()
+    opened(run.path)
+    assert widget.session.epoch == 3
     assert not widget.controller.following.timer.isActive()
 
 

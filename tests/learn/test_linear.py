@@ -201,6 +201,7 @@ def test_events_and_files_are_those_of_any_run(run: tuple) -> None:
     assert Started in kinds
     assert kinds.count(EpochDone) == kinds.count(LatentsReady) == len(opened.epochs())
     assert events[-1] == Finished("completed", opened.epochs()[-1])
+    assert Run.open(opened.path).info.chosen_epoch == opened.epochs()[-1], "the run is over"
     metrics = opened.metrics()
     assert list(metrics["epoch"]) == opened.epochs()
     assert metrics[["reconstruction", "kl", "held_out"]].notna().all(axis=None)

@@ -196,6 +196,8 @@ class Controller(QObject):
             self._show_latents(opened.latents, opened.epoch)
         if opened.note:
             session.say(opened.note, "warning")
+        elif opened.verdict:
+            session.say(opened.verdict)
         if opened.run is None:  # a run has been trained: its physics were asked before
             self.preflighting.start()
         self.following.start()

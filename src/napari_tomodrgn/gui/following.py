@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence
+from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence, verdict_of
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.training import LatentsRead
 from napari_tomodrgn.gui.workers import LatestWins
@@ -36,12 +36,13 @@ _EPOCHS_FOR_ETA = 5
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A run as it stood on the disk; ``latents`` are None where the epoch was known before."""
+    """A run as it stood on the disk; ``latents`` are None where they were known before."""
 
     run: Run
     epoch: int
     latents: pd.DataFrame | None
     metrics: pd.DataFrame | None
+    verdict: str
     written: float  # seconds since 1970, of the last write
 
 
@@ -66,8 +67,8 @@ class Following(QObject):
     def start(self) -> None:
         """Follow the run that is open; nothing happens where there is none, or it is complete."""
         self.stop()
-        run, metrics = self.session.run, self.session.metrics
-        if run is None or _complete(run, self.session.epoch, metrics):
+        run = self.session.run
+        if run is None or _complete(run, self.session.epoch):
             return
         self._written, self._changed, self._told = 0.0, float("-inf"), ""
         self.timer.start()
@@ -85,8 +86,9 @@ class Following(QObject):
         if run is None or self.session.training.busy:
             self.stop()  # what is trained here needs no looking at
         elif not self.queue.is_busy:
-            path, epoch = run.path, self.session.epoch
-            self.queue.request(lambda: _look_at(path, epoch))
+            # What an epoch left is written anew when the run ends with it.
+            known = (self.session.epoch, run.info.chosen_epoch)
+            self.queue.request(lambda: _look_at(run.path, known))
 
     def _take(self, seen: Seen) -> None:
         session, run = self.session, self.session.run
@@ -101,11 +103,12 @@ class Following(QObject):
             self.latents_read.emit(LatentsRead(seen.run, seen.latents, seen.epoch, seen.metrics))
         if not _same(session.metrics, seen.metrics):
             session.metrics = seen.metrics
-        if _complete(seen.run, session.epoch, seen.metrics):
+        if _complete(seen.run, session.epoch):
             was = session.training.phase == "following"
             self.stop()
             if was:
-                session.say(f"Training of {run.path.name} is complete, epoch {session.epoch}.")
+                words = f"Training of {run.path.name} is complete, epoch {session.epoch}."
+                session.say(f"{words} {seen.verdict}".rstrip())
         else:
             self._tell(seen)
 
@@ -124,16 +127,16 @@ class Following(QObject):
             self.session.say(words, "warning")
 
 
-def _look_at(folder: Path, known: int) -> Iterator[Seen]:
+def _look_at(folder: Path, known: tuple[int, int | None]) -> Iterator[Seen]:
     from napari_tomodrgn.learn.run import Run
 
     run = Run.open(folder)
-    epochs = run.epochs()
-    epoch = epochs[-1] if epochs else 0
-    latents = run.latents(epoch) if epoch != known and epochs else None
+    epoch = run.last_epoch() if run.epochs() else 0
+    news = epoch and (epoch, run.info.chosen_epoch) != known
+    latents = run.latents(epoch) if news else None
     if latents is not None:
         make_ready(latents)
-    yield Seen(run, epoch, latents, metrics_of(run), _written(run))
+    yield Seen(run, epoch, latents, metrics_of(run), verdict_of(run), _written(run))
 
 
 def _written(run: Run) -> float:
@@ -174,11 +177,9 @@ def _wanted(run: Run) -> int:
     return 0 if run.config.method == "linear" else run.config.train.epochs
 
 
-def _complete(run: Run, epoch: int, metrics: pd.DataFrame | None) -> bool:
-    """Whether the last epoch is there, and what it left has been read."""
-    done = 0 if metrics is None or not len(metrics) else int(metrics["epoch"].iloc[-1])
-    wanted = _wanted(run)
-    return 0 < wanted <= done and epoch >= done - run.config.train.checkpoint_every
+def _complete(run: Run, epoch: int) -> bool:
+    """Whether the run is over, and the epoch that it ended with has been read."""
+    return bool(run.info.imported_from) or run.info.chosen_epoch == epoch
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -25,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """What was found at a path; ``note`` is a sentence for the user where something is lacking."""
+    """What was found at a path; ``note`` is a sentence for the user where something is lacking.
+
+    ``verdict`` is what held-out images said of the particles when the run ended.
+    """
 
     path: Path
     reading: ReadingConfig
@@ -36,6 +39,7 @@ class Opened:
     latents: pd.DataFrame | None = None
     epoch: int = 0
     note: str = ""
+    verdict: str = ""
     selections: tuple[Selection, ...] = ()
     metrics: pd.DataFrame | None = None
     extras: pd.DataFrame | None = None
@@ -102,7 +106,7 @@ def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
 
     run = Run.open(folder)
     epochs = run.epochs()
-    epoch = epochs[-1] if epochs else 0
+    epoch = run.last_epoch() if epochs else 0
     latents = run.latents(epoch) if epochs else None
     selections, note = _selections(folder)
     if not epochs:
@@ -112,13 +116,21 @@ def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
         images=reading.images, overrides=run.info.overrides, data=run.config.data
     )
     found = Opened(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
-    found = replace(found, selections=selections)
+    found = replace(found, selections=selections, verdict=verdict_of(run))
     extras, damaged = _extras(run)
     found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
     found = _with_particles(found, run, reading)
     if latents is not None:
         make_ready(latents, found.particles, extras)
     return found
+
+
+def verdict_of(run: Run) -> str:
+    """What the run says of whether particles differ; nothing while it trains."""
+    try:
+        return str(run.quality().get("verdict", ""))
+    except BadInputError:
+        return ""  # what was measured is damaged: latents and maps can be looked at
 
 
 def make_ready(

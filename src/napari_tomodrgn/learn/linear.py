@@ -319,6 +319,8 @@ def train_linear(
         )
     try:
         run, data = yield from open_run(particles, config, Path(out), resume=resume, stop=stop)
+        run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
+        run.save_info()
         engine = LinearEngine.of(data, run.config, stop)
         radii = engine.radii()
         yield Started(
@@ -355,6 +357,7 @@ def _radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
         support = yield from _save(run, engine, fit, epoch, started)
     if support is not None:
         run.save_quality({"epoch": epoch, "latents": "linear", **support.told()})
+        replace(run, info=run.info.model_copy(update={"chosen_epoch": epoch})).save_info()
         yield Notice(support.verdict, lasting=True)
     return epoch
 

@@ -66,28 +66,25 @@ class Support:
         return slope / error if error else float("nan")
 
     def told(self) -> dict[str, object]:
-        """All of it in plain numbers."""
+        """All of it in plain numbers, and the verdict."""
         return {
             "shrinkage": self.factor,
             "better_than_one_map": dict(zip(("mean", "standard_error"), self.gain, strict=True)),
             "told_apart_standard_errors": self.standard_errors,
+            "verdict": self.verdict,
         }
 
     @property
     def verdict(self) -> str:
         """Whether particles differ at all, as far as these images say."""
-        surely, (gain, error) = self.standard_errors, self.gain
-        figures = f"{surely:.1f} standard errors, {_SURE:g} asked; gain {gain:+.4f} ± {error:.4f}"
+        surely = self.standard_errors
+        figures = f"{surely:.1f} standard errors, {_SURE:g} asked"
         if surely > _SURE:
-            return (
-                "Held-out images tell the particles apart: a map of each one's own explains them "
-                f"better than one map for all ({figures})."
-            )
+            return f"Held-out images tell the particles apart ({figures})."
         if surely == surely:
             return (
-                "Held-out images do not tell the particles apart: one map for all explains them as "
-                f"well as a map of each one's own ({figures}). Trust a difference only if a "
-                "reconstruction of a selection shows it."
+                f"Held-out images do not tell the particles apart ({figures}): trust a difference "
+                "only if a reconstruction of a selection shows it."
             )
         return "No images were held out, so nothing says whether the particles really differ."
 
