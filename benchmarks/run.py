@@ -20,6 +20,7 @@ NAMES = [
     "verdict",
     "reference",
     "scatter",
+    "sample",
     "gui_training",
     "context",
     "ranks",

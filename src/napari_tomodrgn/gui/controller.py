@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.filming import Filming
+from napari_tomodrgn.gui.first_map import FirstMap
 from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
@@ -37,6 +38,7 @@ from napari_tomodrgn.gui.surrounding import Surrounding
 from napari_tomodrgn.gui.tomogram_export import TomogramExport
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
+from napari_tomodrgn.gui.truth_layers import TruthLayers
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
 from napari_tomodrgn.status import TrainingStatus
@@ -50,6 +52,7 @@ RECONSTRUCTION = "reconstruction"
 _MILLISECONDS_BETWEEN_VOLUMES = 3000
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
 _MILLISECONDS_BEFORE_WORDS = 300
+_MILLISECONDS_FOR_THE_SCATTER = 60
 _VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
@@ -73,6 +76,7 @@ class Controller(QObject):
         self.selecting = Selecting(self.session, self)
         self.extras = ExtrasKeeper(self.session, self)
         self.saving = Saving(self.session, viewer, self)
+        self.truth = TruthLayers(self.session, viewer, self)
         self.filming = Filming(self.session, viewer, self)
         self.filming.frame_requested.connect(self.exploring.show_frame)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
@@ -85,6 +89,12 @@ class Controller(QObject):
         self.following = Following(self.session, self)
         for source in (self.training, self.following):
             source.latents_read.connect(self._take_latents)
+        self._first = QTimer(self)
+        self._first.setSingleShot(True)
+        self._first.setInterval(_MILLISECONDS_FOR_THE_SCATTER)
+        self._first.timeout.connect(self._ask_first)
+        self.first_map = FirstMap(self.session, self)
+        self.first_map.answered.connect(self._focus_first)
         self.pace = Pace(_MILLISECONDS_BETWEEN_VOLUMES, self)
         self.pace.due.connect(self._decode_anew)
         self.waiting = QTimer(self)
@@ -145,12 +155,14 @@ class Controller(QObject):
             self.filming,
             self.extras.files,
             *self.hovering.queues,
+            *self.first_map.queues,
             *self.looking.queues,
             self.surrounding.queue,
         )
         jobs = (self.training.job, self.validating.job)
         busy = any(one.running for one in jobs) or any(one.is_busy for one in queues)
-        return not (busy or self.cell.is_busy or self.taking_out.is_busy)
+        busy = busy or self._first.isActive()
+        return not (busy or self.truth.is_busy or self.cell.is_busy or self.taking_out.is_busy)
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more."""
@@ -161,7 +173,9 @@ class Controller(QObject):
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
         self.filming.stop()
-        for queue in (*self.hovering.queues, *self.looking.queues):
+        self.truth.stop()
+        self._first.stop()
+        for queue in (*self.hovering.queues, *self.looking.queues, *self.first_map.queues):
             queue.cancel()
         self.forecasting.queue.cancel()
         self.mapping.queue.cancel()
@@ -215,7 +229,27 @@ class Controller(QObject):
         session.epoch = epoch
         session.latents = table
         if session.focused is None:
-            session.focused = typical_particle(table)
+            self._first.start()
+
+    def _ask_first(self) -> None:
+        """Show a first map, once the scatter is drawn: importing torch leaves no time for it."""
+        session = self.session
+        if session.latents is None or session.focused is not None:
+            return
+        if session.run is not None and not session.training.busy:
+            typical = typical_particle(session.latents)
+            self.first_map.ask(session.run, session.epoch, typical)
+        else:
+            self._focus_first(None)
+
+    def _focus_first(self, kept: Decoded | None) -> None:
+        """Show the map that the run kept, until the particle is decoded anew."""
+        session = self.session
+        if session.focused is None and session.latents is not None:
+            typical = typical_particle(session.latents)
+            if kept is not None and (kept.particle_id, kept.epoch) == (typical, session.epoch):
+                session.decoded = kept
+            session.focused = typical
 
     def _decode_anew(self) -> None:
         """What is on show, from the epoch that it is now."""

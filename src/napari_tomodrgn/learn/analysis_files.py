@@ -81,6 +81,10 @@ class AnalysisFiles:
         """A figure."""
         return self.folder / "figures" / f"{name}.svg"
 
+    def first_map_file(self, epoch: int) -> Path:
+        """The decoded map of the typical particle of an epoch, which a window opens with."""
+        return self.folder / f"first-map-{epoch:04d}.mrc"
+
     def info(self) -> AnalysisInfo | None:
         """What was analysed; None where nothing was, or nobody knows what."""
         return _read(self.folder / "analysis.json")

@@ -29,17 +29,18 @@ from napari_tomodrgn.files import (
     written_atomically,
 )
 from napari_tomodrgn.learn.analysis_files import AnalysisFiles
-from napari_tomodrgn.learn.checkpoint import load_weights
-from napari_tomodrgn.learn.decode import VolumeDecoder
-from napari_tomodrgn.learn.kept import Kept
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
-from napari_tomodrgn.learn.refine import Refinement
 from napari_tomodrgn.learn.run_info import FORMAT, RunInfo
 from napari_tomodrgn.learn.tables import METRICS, read_latents, without_nan, write_latents
 
+# torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
     import torch
+
+    from napari_tomodrgn.learn.decode import VolumeDecoder
+    from napari_tomodrgn.learn.kept import Kept
+    from napari_tomodrgn.learn.linear_decode import LinearDecoder
+    from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
+    from napari_tomodrgn.learn.refine import Refinement
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ class Run:
 
     def kept(self, piece: str, work: str = "") -> Kept:
         """Where a long piece of work before or after training is kept while it is done."""
+        from napari_tomodrgn.learn.kept import Kept
+
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
         return Kept(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
 
@@ -287,6 +290,9 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
+        from napari_tomodrgn.learn.checkpoint import load_weights
+        from napari_tomodrgn.learn.model import Vae
+
         self.refuse_imported()
         info = self.info
         box = info.to_optics().box_size_px
@@ -299,6 +305,9 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
+        from napari_tomodrgn.learn.decode import VolumeDecoder
+        from napari_tomodrgn.learn.linear_decode import LinearDecoder
+
         self.refuse_imported()
         optics = self.info.to_optics()
         decoder: LinearDecoder | Decoder
@@ -319,6 +328,8 @@ class Run:
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
+        from napari_tomodrgn.learn.linear_decode import LinearDecoder
+
         file = self.components_file if self.components_file.exists() else self.linear_file
         if self.config.method == "linear" or not file.exists():
             return None
@@ -333,6 +344,8 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> Refinement | None:
         """What refines the encoder's latents of an epoch; None where they were not refined."""
+        from napari_tomodrgn.learn.refine import Refinement
+
         if not self.refinement_file.exists():
             return None
         refinement, refined = Refinement.read(self.refinement_file)

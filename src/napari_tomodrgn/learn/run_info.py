@@ -10,13 +10,14 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_tomodrgn.data.dataset import TiltData
 
 FORMAT = 1
@@ -56,6 +57,8 @@ def describe(
     particles: ParticleSet, data: TiltData, config: RunConfig, sign: int, device: torch.device
 ) -> RunInfo:
     """What ``run.json`` is to say of a run that starts now."""
+    import torch
+
     source = particles.source.path
     return RunInfo(
         config=config,
@@ -84,5 +87,7 @@ def describe(
 def device_name(device: torch.device) -> str:
     """A device in words, as results on it are comparable only with itself."""
     if device.type == "cuda":
+        import torch
+
         return f"cuda: {torch.cuda.get_device_name(device)}"
     return f"{device.type}: {platform.processor() or platform.machine()}"

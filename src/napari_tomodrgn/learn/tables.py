@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,9 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.events import Losses
-from napari_tomodrgn.learn.model import Posterior
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.learn.model import Posterior
 
 METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
 # Latent dimensions up to which covariances are stored.
