@@ -19,6 +19,7 @@ import numpy as np
 from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.mesh_vispy import keep_shaders
 from napari_tomodrgn.gui.palette import rgb
 from napari_tomodrgn.session import Mesh
 
@@ -50,6 +51,7 @@ class VolumeLayers:
     """
 
     def __init__(self, viewer: Any) -> None:
+        keep_shaders()
         self.viewer = viewer
         self._layer: Any = None
         self._beside: dict[str, Any] = {}

@@ -1,0 +1,56 @@
+"""Surfaces that keep their shaders while their triangles change.
+
+A mesh of vispy puts a new function for its colours into its program each time that it gets other
+triangles, though the function says the same. The program is then written, compiled and linked
+anew, which takes longer than drawing the mesh; on a computer without a graphics card, and while a
+training runs in another thread, several times as long. napari draws surfaces so, and the boxes
+behind its words.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+# What the function of `_METHOD` depends on is known of these versions; others are left as they are.
+_FROM, _BEFORE = (0, 14), (0, 18)
+_METHOD = "_build_color_transform"
+
+Build = Callable[[Any, Any], Any]
+
+
+def keep_shaders() -> bool:
+    """Give a mesh the function for its colours that it has, where it would be the same.
+
+    Holds for all meshes of the process, and is done once. Returns whether it could be done; where
+    not, meshes are drawn as they always were, only later.
+    """
+    import vispy
+    from vispy.visuals.mesh import MeshVisual
+
+    build = getattr(MeshVisual, _METHOD, None)
+    if hasattr(build, "__wrapped__"):
+        return True
+    version = tuple(int(part) for part in vispy.__version__.split(".")[:2])
+    if build is None or not _FROM <= version < _BEFORE:
+        return False
+    setattr(MeshVisual, _METHOD, _remembering(build))
+    return True
+
+
+def _remembering(build: Build) -> Build:
+    """A method that answers as it did before, where it was asked the same."""
+    answers: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
+
+    @functools.wraps(build)
+    def remembered(visual: Any, colors: Any) -> Any:
+        mapped = colors.ndim == 2 and colors.shape[1] == 1
+        asked = (visual.cmap.glsl_map, *visual._clim_values) if mapped else None
+        before = answers.get(visual)
+        if before is None or before[0] != asked:
+            before = answers[visual] = (asked, build(visual, colors))
+        return before[1]
+
+    return remembered

@@ -1,0 +1,125 @@
+"""What a change of the volume asks of the window, counted: pictures, shaders, layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui import decoding, mesh_vispy
+from napari_tomodrgn.gui.layers import VolumeLayers
+from napari_tomodrgn.gui.surfaces import contour
+
+LONG = 60_000
+
+
+@contextmanager
+def _counted(owner: Any, name: str) -> Iterator[list[Any]]:
+    """What a method was called on, call by call."""
+    calls: list[Any] = []
+    method = getattr(owner, name)
+
+    def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(self)
+        return method(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, counting)
+        yield calls
+
+
+def _ball(radius: float) -> Volume:
+    axis = np.arange(32) - 16.0
+    squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2
+    return Volume(np.exp(-squared / radius**2).astype(np.float32), 10.0)
+
+
+def test_another_map_builds_no_shader_and_lays_nothing_out(viewer: Any) -> None:
+    from vispy.visuals.shaders.program import ModularProgram
+
+    layers, box = VolumeLayers(viewer), 320.0
+    layers.show_mesh(contour(_ball(4.0)), box, "tomogram 1/1")
+    viewer.screenshot(flash=False)
+    laid_out: list[Any] = []
+    viewer.dims.events.range.connect(laid_out.append)
+    vertices = len(layers.layer.vertices)
+    with _counted(ModularProgram, "_build") as built:
+        before = viewer.screenshot(flash=False)
+        layers.show_mesh(contour(_ball(6.0)), box, "tomogram 1/2", "#e8743b")
+        after = viewer.screenshot(flash=False)
+    assert built == [] and laid_out == []
+    assert len(layers.layer.vertices) > vertices and (before != after).any(), "but it is another"
+
+
+def test_shaders_follow_when_a_surface_is_coloured_by_its_values(viewer: Any) -> None:
+    """What is kept depends on the limits: new ones have to be seen."""
+    layers = VolumeLayers(viewer)
+    layers.show_mesh(contour(_ball(6.0)), 320.0)
+    viewer.canvas.overlays.axes.visible = viewer.canvas.overlays.scale_bar.visible = False
+    layer = layers.layer
+    layer.shading = "none"
+    layer.colormap = "gray"
+    layer.contrast_limits_range = (0.0, 2.0)
+    layer.contrast_limits = (0.0, 1.0)
+    bright = viewer.screenshot(flash=False)[..., 0].max()
+    layer.contrast_limits = (0.0, 2.0)  # values are 1
+    assert bright == 255
+    assert viewer.screenshot(flash=False)[..., 0].max() == pytest.approx(128, abs=2)
+
+
+def test_the_same_map_in_another_colour_is_not_given_anew(viewer: Any) -> None:
+    layers, mesh = VolumeLayers(viewer), contour(_ball(6.0))
+    layers.show_mesh(mesh, 320.0)
+    given: list[Any] = []
+    layers.layer.events.data.connect(given.append)
+    layers.show_mesh(mesh, 320.0, "", "#e8743b")
+    assert given == [] and layers.layer.colormap.name == "surface #e8743b"
+    layers.show_mesh(contour(_ball(5.0)), 320.0)
+    assert len(given) == 1
+
+
+def test_meshes_of_an_unknown_vispy_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import vispy
+    from vispy.visuals.mesh import MeshVisual
+
+    def build(_visual: Any, _colors: Any) -> None: ...
+
+    monkeypatch.setattr(MeshVisual, "_build_color_transform", build)
+    monkeypatch.setattr(vispy, "__version__", "99.0.0")
+    assert not mesh_vispy.keep_shaders()
+    assert MeshVisual._build_color_transform is build
+    monkeypatch.delattr(MeshVisual, "_build_color_transform")
+    assert not mesh_vispy.keep_shaders()
+
+
+@pytest.mark.parametrize(("soon", "sizes"), [(1e9, [48]), (0.0, [32, 48])])
+def test_a_preview_is_shown_where_the_whole_map_is_slow(
+    opened: Callable[[Path], Any],
+    widget: Any,
+    tiny_run: Path,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    soon: float,
+    sizes: list[int],
+) -> None:
+    from vispy.scene import SceneCanvas
+
+    session = opened(tiny_run)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    qtbot.wait(100)
+    monkeypatch.setattr(decoding, "_SOON_S", soon)
+    widget.controller.waiting.setInterval(LONG)
+    shown: list[int] = []
+    session.events.decoded.connect(lambda one: shown.append(one.volume.box_size_px))
+    other = next(str(n) for n in session.latents.index if n != session.focused)
+    with _counted(SceneCanvas, "_draw_scene") as drawn:
+        session.focused = other
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+        qtbot.wait(200)
+    assert shown == sizes
+    assert 1 <= len(drawn) <= 2 * len(sizes), "not for the words, the extent and the colour as well"
