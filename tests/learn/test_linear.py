@@ -14,6 +14,7 @@ import torch
 from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.contrast import run_to_end
@@ -295,6 +296,45 @@ def test_a_run_embeds_any_particles_as_it_embedded_its_own(
     few = opened.particles().select(stored.index[[40, 3]])
     alone = run_to_end(embed_set(opened, few))
     assert np.allclose(alone[columns], stored.loc[alone.index, columns], rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def wide(two_states: Path) -> ParticleSet:
+    """Pre-multiplied images said to be twice as wide: their CTF begins at twice the shell."""
+    whole = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    return whole.with_optics(pixel_size_angstrom=2 * whole.optics.pixel_size_angstrom)
+
+
+def test_noise_is_measured_where_the_ctf_leaves_any(two_states: Path, wide: ParticleSet) -> None:
+    lattice = half_plane(32)
+
+    def radius(particles: ParticleSet) -> int:
+        data = load_all(particles, DataConfig(), WeightConfig(), sign=1, lattice=lattice)
+        return LinearSamples(data, WeightConfig(), DataConfig(), radius_px=15).noise_radius()
+
+    folder = two_states / "warptools"
+    whole = read_particles(folder / "particles_optimisation_set.star")
+    assert (radius(whole), radius(wide)) == (5, 9)
+    recorded = whole.with_optics(ctf_premultiplied=False)
+    assert radius(recorded) == 1
+
+
+def test_a_wide_box_begins_where_noise_is_seen(wide: ParticleSet, tmp_path: Path) -> None:
+    """Its first six shells hold nothing: what is divided by their noise was not a number."""
+    given = {"method": "linear", "train": {"device": "cpu"}}
+    for radius, code in ((6, "bad-radius"), (10, "")):
+        config = RunConfig.model_validate({**given, "linear": {"radius_px": radius}})
+        out = tmp_path / f"{radius}"
+        if code:
+            with pytest.raises(BadInputError, match="9 or more") as caught:
+                list(train(wide, config, out))
+            assert caught.value.code == code
+            continue
+        list(train(wide, config, out))
+        table = Run.open(out).latents()
+        assert np.isfinite(table.filter(regex="mu_|logvar_").to_numpy()).all()
+        decoder = LinearDecoder.read(Run.open(out).weights_file(1))
+        assert int(decoder.limits[0]) >= 9
 
 
 def test_same_seed_same_latents(two_states: Path, run: tuple, tmp_path: Path) -> None:

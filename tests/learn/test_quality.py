@@ -13,6 +13,7 @@ import torch
 from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.calibrate import compared
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.embed import embed_set
@@ -20,9 +21,10 @@ from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.held_out import Watch, compared_rows
 from napari_tomodrgn.learn.linear_finish import local_weights
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.refine import Refinement, climb
+from napari_tomodrgn.learn.refine import Refinement, climb, fit_refinement
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 STATES = ("60S", "60S_without_5S_RNP")
@@ -91,6 +93,23 @@ def test_any_particles_are_embedded_as_the_run_embedded_its_own(run: tuple) -> N
     assert np.allclose(alone[axes], stored.loc[alone.index, axes], atol=1e-3)
     again = run_to_end(embed_set(opened, few))
     pd.testing.assert_frame_equal(alone, again, check_exact=True)
+
+
+def test_noise_of_a_wide_box_is_measured_where_it_is_seen(two_states: Path) -> None:
+    """The CTF of pre-multiplied images leaves its first shells empty; these maps differ there."""
+    whole = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    wide = whole.with_optics(pixel_size_angstrom=2 * whole.optics.pixel_size_angstrom)
+    config, lattice = RunConfig(), half_plane(32)
+    data = load_all(wide, config.data, config.weight, sign=1, lattice=lattice)
+
+    def decoder(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+        fine = torch.exp(-((frequencies.norm(dim=-1) * 32 / 2) ** 2))
+        return (fine * (1 + z[owner, 0])).to(torch.complex64)
+
+    z = torch.randn((80, 2), generator=torch.Generator().manual_seed(0))
+    refinement = fit_refinement(decoder, data, config, Posterior(z, torch.full_like(z, -4.0)))
+    assert refinement.radius_px == 9
+    assert bool((refinement.noise > 0).all())
 
 
 def test_a_run_that_was_concluded_is_concluded_the_same_again(run: tuple) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -132,12 +133,29 @@ class LinearEngine:
         return replace(engine, support=engine.particle_support())
 
     def radii(self) -> list[int]:
-        """Radii in Fourier pixels, coarse to fine."""
-        wanted = self.config.linear.radius_px
+        """Radii in Fourier pixels, coarse to fine.
+
+        Raises
+        ------
+        BadInputError
+            If a smaller one was asked for than that at which noise can be measured.
+        """
+        wanted, least = self.config.linear.radius_px, self._least_radius
+        if wanted is not None and wanted < least:
+            raise BadInputError(
+                f"linear.radius_px is {wanted}: within it the CTF of pre-multiplied images leaves "
+                "too little to measure their noise.",
+                remedy=f"Set it to {least} or more, or leave it out.",
+                code="bad-radius",
+            )
         last = min(wanted or self.samples.radius_px, self.samples.radius_px)
-        first = min(_FIRST_RADIUS, last)
+        first = min(max(_FIRST_RADIUS, least), last)
         steps = list(range(first, last, _RADIUS_STEP))
         return [*steps, last]
+
+    @cached_property
+    def _least_radius(self) -> int:
+        return self.samples.noise_radius()
 
     def ball(self, radius_px: int) -> Ball:
         """The unknowns at a radius."""

@@ -27,6 +27,7 @@ from torch import Tensor
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.dataset import TiltData, ctf_parameters
 from napari_tomodrgn.data.preprocess import soft_window
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear_grid import Ball
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
@@ -36,6 +37,8 @@ from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, sl
 _SAMPLES_IN_BLOCK = {"cpu": 1 << 16, "cuda": 1 << 22}
 # Where h² is less, noise from elsewhere (the window blurs) is most of what there is.
 _LEAST_FILTER = 0.1
+# So many images tell in which shells that is.
+_IMAGES_FOR_RADIUS = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +123,32 @@ class LinearSamples:
     def shells(self, radius_px: int) -> Tensor:
         """Shell of each of `points`."""
         return torch.round(self._distance[self.points(radius_px)]).to(torch.int64)
+
+    def noise_radius(self) -> int:
+        """Smallest radius within which noise can be measured: it counts in half of a shell.
+
+        In pre-multiplied images the CTF leaves nothing of the first shells of a wide box.
+
+        Raises
+        ------
+        BadInputError
+            If it counts nowhere.
+        """
+        count = self.data.image_count
+        rows = torch.linspace(0, count - 1, min(count, _IMAGES_FOR_RADIUS)).long()
+        counted = self._statistics(rows, self.points(self.radius_px))[3].mean(0).cpu()
+        shells = self.shells(self.radius_px)
+        share = torch.bincount(shells, weights=counted) / torch.bincount(shells).clamp(min=1)
+        seen = torch.nonzero(share >= 0.5)[:, 0]
+        if not len(seen):
+            raise BadInputError(
+                f"{self.data.particles.source.path}: CTF, dose and weights leave no shell in which "
+                "the noise of the images could be measured.",
+                remedy="Look at defocus, pixel size and dose, and at whether images are "
+                "pre-multiplied.",
+                code="no-signal",
+            )
+        return int(seen[0])
 
     def blocks(self, ball: Ball, particles: Tensor, images: Tensor) -> Iterator[Block]:
         """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""

@@ -185,7 +185,9 @@ def fit_refinement(
     """
     box = data.lattice.box_size_px
     latents = _spread(guess)
-    radius = _radius(decoder, latents, box)
+    # Finer than maps differ, where only there the noise can be measured.
+    whole = _samples(data, config, box // 2 - 1)
+    radius = max(_radius(decoder, latents, box), whole.noise_radius())
     places, frequencies = _grid(radius, box, latents.device)
     values = torch.stack([_values(decoder, frequencies, z) for z in latents])
     mean, basis = _basis(values)
