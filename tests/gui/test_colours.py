@@ -130,5 +130,41 @@ def test_a_card_says_why_there_are_no_images(qtbot: Any) -> None:
     qtbot.addWidget(card)
     card.resize(card.sizeHint())
     empty = card.grab().toImage()
-    card.set_card(Card("TS/1", ("3 tilts",), missing="The images of this particle are not there."))
+    card.set_card(Card("TS/1", ("3 tilts",), missing="Its tilt images are not there."))
     assert card.grab().toImage() != empty
+
+
+def test_a_legend_keeps_room_for_its_names_and_the_card_gives_way(qtbot: Any) -> None:
+    from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+    side, legend, card = QWidget(), Legend(), HoverCard()
+    layout = QVBoxLayout(side)
+    layout.addWidget(legend, 1)
+    layout.addWidget(card)
+    qtbot.addWidget(side)
+    card.set_card(Card("TS/1", ("3 tilts", "state: open")))
+    legend.set_column(Column("state", np.array([0, 1, 2]), ("open", "closed", "neither")))
+    line = legend.key._line()
+    side.resize(200, 4 * line + 90)  # as little as large type leaves
+    side.show()
+    legend.grab()
+    assert legend.key._shown == 3, "no 'and 3 more' beside a card"
+    assert card._edge() < 60
+    side.resize(200, 400)
+    assert card._edge() > 50
+
+
+def test_a_star_file_without_places_says_so_where_tomograms_are_listed(
+    widget: Any, tiny_star: Path, qtbot: Any
+) -> None:
+    from dataclasses import replace
+
+    from napari_tomodrgn.data.dialects import read_particles
+
+    particles = read_particles(tiny_star)
+    widget.session.particles = particles
+    assert widget.tomogram.status.text().startswith("Click a tomogram")
+    table = particles.particles.assign(**{f"position_{axis}_angstrom": np.nan for axis in "xyz"})
+    widget.session.particles = replace(particles, particles=table)
+    assert widget.tomogram.status.text().startswith("The star file gives no places")
+    widget.session.particles = None

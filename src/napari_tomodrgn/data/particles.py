@@ -134,6 +134,11 @@ class ParticleSet:
         """Identities ``"<tomogram>/<particle>"``, in order."""
         return [str(name) for name in self.particles.index]
 
+    @property
+    def has_positions(self) -> bool:
+        """Whether any particle has a place in its tomogram."""
+        return bool(self.particles["position_x_angstrom"].notna().any())
+
     def select(self, ids: Iterable[str]) -> ParticleSet:
         """The particles of these identities, in the order of this set.
 

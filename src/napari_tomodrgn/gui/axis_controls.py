@@ -34,7 +34,7 @@ class AxisControls(QWidget):
             box.setToolTip(tip)
             box.setAccessibleName(tip)
             box.setSizeAdjustPolicy(_SETTLING)
-            box.setMinimumContentsLength(6)
+            box.setMinimumContentsLength(3)  # wider where there is room
             listed: Any = box.view()
             listed.setMinimumWidth(190)  # names of star columns are longer than the box
             row.addWidget(QLabel(words))

@@ -14,6 +14,8 @@ from napari_tomodrgn.gui.hovering import Card
 from napari_tomodrgn.gui.qt import to_image
 
 _GAP = 3
+_LINES = 3  # of words
+_SMALLEST = 32  # px, of a picture
 
 
 class HoverCard(QWidget):
@@ -24,7 +26,8 @@ class HoverCard(QWidget):
         self._card: Card | None = None
         self._pictures: list[tuple[str, QImage]] = []
         self._theme = ChartColours()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # Where there is little room, in large type, the pictures give way to the legend above.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setAccessibleName("Particle under the pointer")
         self.setToolTip(
             "The particle under the pointer, else the one on show: its decoded volume (coarse) "
@@ -37,8 +40,13 @@ class HoverCard(QWidget):
         return self._card
 
     def sizeHint(self) -> QSize:
-        """Three squares side by side, and three lines of words."""
-        return QSize(190, self._edge(190) + 4 * self.fontMetrics().height() + 2)
+        """Three squares side by side, their names, and three lines of words."""
+        edge = (190 - 2 * _GAP) // 3
+        return QSize(190, edge + (1 + _LINES) * self.fontMetrics().height() + 2)
+
+    def minimumSizeHint(self) -> QSize:
+        """The words alone."""
+        return QSize(120, _LINES * self.fontMetrics().height() + 2)
 
     def set_card(self, card: Card | None) -> None:
         """Show this particle."""
@@ -65,7 +73,15 @@ class HoverCard(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        edge, line = self._edge(self.width()), painter.fontMetrics().height()
+        line = painter.fontMetrics().height()
+        edge = self._edge()
+        if edge:
+            self._paint_pictures(painter, edge)
+        self._paint_words(painter, edge + line if edge else 0)
+
+    def _paint_pictures(self, painter: QPainter, edge: int) -> None:
+        card, line = self._card, painter.fontMetrics().height()
+        assert card is not None
         places = [card.volume is not None, *[True] * len(card.tilts)]
         first = 0 if places[0] else 1
         for place in range(3):
@@ -82,19 +98,32 @@ class HoverCard(QWidget):
             below = QRectF(box.left(), edge, edge, line)
             painter.drawText(below, Qt.AlignmentFlag.AlignCenter, name)
             painter.restore()
+        if card.missing and not card.tilts:
+            beside = QRectF(edge + _GAP, 0, 2 * edge + _GAP, edge)
+            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.save()
+            painter.setFont(small)
+            painter.drawText(beside, int(flags), card.missing)
+            painter.restore()
+
+    def _paint_words(self, painter: QPainter, top: int) -> None:
+        card, line = self._card, painter.fontMetrics().height()
+        assert card is not None
         painter.setPen(QColor(self._theme.text))
         font = painter.font()
         font.setBold(True)
-        for row, words in enumerate([card.identity, *card.facts, card.missing][:4]):
+        for row, words in enumerate([card.identity, *card.facts][:_LINES]):
             painter.save()
             if row == 0:
                 painter.setFont(font)
             text = painter.fontMetrics().elidedText(
                 words, Qt.TextElideMode.ElideMiddle, self.width() - 2
             )
-            painter.drawText(QRectF(1, edge + (1 + row) * line, self.width(), line), 0, text)
+            painter.drawText(QRectF(1, top + row * line, self.width(), line), 0, text)
             painter.restore()
 
-    @staticmethod
-    def _edge(width: int) -> int:
-        return (width - 2 * _GAP) // 3
+    def _edge(self) -> int:
+        """Of a picture: a third of the width, less in little height, 0 where it would be tiny."""
+        words = (1 + _LINES) * self.fontMetrics().height() + 2
+        edge = min((self.width() - 2 * _GAP) // 3, self.height() - words)
+        return edge if edge >= _SMALLEST else 0

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.qt import Signal, to_image
 from napari_tomodrgn.session import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
+_CHIPS = 4  # categories that there is always room for
 _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
 
 
@@ -133,12 +134,14 @@ class _Key(QWidget):
         self._explained: Explained | None = None
         self._shown = 0  # chips
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight(40)
 
     def set_column(self, column: Column | None, explained: Explained | None) -> None:
         """Take what is to be painted."""
         self._column, self._explained, self._bar, self._shown = column, explained, None, 0
         self.setToolTip("")
+        # Name and a few categories, or name, histogram and bar; what is below gives way.
+        chips = min(len(column.categories), _CHIPS) if column is not None else 0
+        self.setMinimumHeight((1 + chips) * self._line() if chips else 40)
         if column is not None and column.categorical:
             self.setToolTip("A click selects these particles; Shift adds, Alt takes away")
         elif explained is not None:

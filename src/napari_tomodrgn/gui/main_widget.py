@@ -28,6 +28,7 @@ from napari_tomodrgn.gui.validation_panel import ValidationPanel
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
 _LARGEST_SHARE = 0.36  # of the window
+_TALLEST_SHARE = 0.45
 _BOTTOM_HEIGHT = 330
 _LATENT_NAME = "Latent space"
 
@@ -83,8 +84,11 @@ class MainWidget(QWidget):
 
     def _wanted_width(self) -> int:
         """Wider where napari's text is set larger, so that nothing is cut off."""
-        height = self.banner.label.fontMetrics().height()
-        return round(_RIGHT_WIDTH * max(1.0, height / _TEXT_HEIGHT))
+        return round(_RIGHT_WIDTH * self._enlarged())
+
+    def _enlarged(self) -> float:
+        """How much larger than it comes with napari's text is set."""
+        return max(1.0, self.banner.label.fontMetrics().height() / _TEXT_HEIGHT)
 
     def open(self, path: Any) -> None:
         """Open a star file or a run directory."""
@@ -236,7 +240,9 @@ class MainWidget(QWidget):
         docks: list[Any] = [self.parentWidget(), self.latent.parentWidget()]
         width = min(self._wanted_width(), round(_LARGEST_SHARE * window.width()))
         window.resizeDocks(docks[:1], [width], Qt.Orientation.Horizontal)
-        window.resizeDocks(docks[1:], [_BOTTOM_HEIGHT], Qt.Orientation.Vertical)
+        height = min(_BOTTOM_HEIGHT * self._enlarged(), _TALLEST_SHARE * window.height())
+        height = max(_BOTTOM_HEIGHT, round(height))
+        window.resizeDocks(docks[1:], [height], Qt.Orientation.Vertical)
 
     def _take_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)

@@ -53,7 +53,7 @@ def gradient(name: str = "viridis", steps: int = 256) -> ByteArray:
     """Colours (step, 3) of a continuous map of napari, its dark end lifted off the background."""
     from napari.utils.colormaps import ensure_colormap
 
-    values = np.linspace(0.12, 1.0, steps)
+    values = np.linspace(0.25, 1.0, steps)
     return np.round(ensure_colormap(name).map(values)[:, :3] * 255).astype(np.uint8)
 
 

@@ -47,7 +47,7 @@ class ParticlesPanel(QWidget):
             ("Open star file…", "Particles and their tilt images", self._choose_star),
             ("Open run…", "Folder that a training wrote", self._choose_run),
         ):
-            buttons.addWidget(make_button(text, tip, pressed))
+            buttons.addWidget(make_button(text, tip, pressed), len(text))
         self.recent = QToolButton()
         self.recent.setToolTip("Open again what was opened before")
         self.recent.setAccessibleName("Opened before")

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QRadioButton,
     QTabWidget,
@@ -22,11 +21,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.qt import Signal, make_label, make_tool_button
+from napari_tomodrgn.gui.qt import Signal, make_label, make_tool_button, scrolled
 from napari_tomodrgn.gui.remembered import recall, remember
 from napari_tomodrgn.gui.tomogram_context_page import ContextPage
 from napari_tomodrgn.gui.tomogram_export_page import ExportPage
 from napari_tomodrgn.gui.tomogram_look_page import LookPage
+from napari_tomodrgn.gui.tomogram_scene import NO_POSITIONS
 from napari_tomodrgn.session import Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
@@ -46,7 +46,7 @@ class TomogramPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.particle, self.tomogram = QRadioButton("particle"), QRadioButton("tomogram")
+        self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
@@ -54,7 +54,7 @@ class TomogramPanel(QWidget):
         self.export = ExportPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
-        self.pages.addTab(self.context, "Context")
+        self.pages.addTab(scrolled(self.context), "Context")
         self.pages.addTab(self.export, "Export")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -74,7 +74,6 @@ class TomogramPanel(QWidget):
 
     def _stage_row(self) -> QHBoxLayout:
         row, group = QHBoxLayout(), QButtonGroup(self)
-        row.addWidget(QLabel("Show:"))
         for button, tip in (
             (self.particle, "The decoded volume of the particle in focus"),
             (self.tomogram, "The tomogram with its particles in place"),
@@ -140,6 +139,8 @@ class TomogramPanel(QWidget):
     def _advice(self) -> str:
         if self._session.particles is None:
             return _EMPTY
+        if not self._session.particles.has_positions:
+            return NO_POSITIONS
         return "Click a tomogram. Without its file the particles are shown alone."
 
     def _fill_list(self) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _RADIUS_OF_BOX = 0.3
 _SETTLED_MS, _ORBIT_MS = 350, 40
 _ORBIT_STEP_DEG = 2.0
-_NO_POSITIONS = (
+NO_POSITIONS = (
     "The star file gives no places in a tomogram: WarpTools and RELION 5 optimisation sets do."
 )
 
@@ -174,7 +174,7 @@ class TomogramScene(QObject):
             return
         self.poses = poses = poses_of(particles, name)
         if not len(poses) and name not in self.session.tomogram_files:
-            self.session.say(_NO_POSITIONS, "warning")
+            self.session.say(NO_POSITIONS, "warning")
             return
         self._rows = {identity: row for row, identity in enumerate(poses.ids)}
         box = particles.optics.box_size_px * particles.optics.pixel_size_angstrom

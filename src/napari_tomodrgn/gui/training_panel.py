@@ -114,6 +114,7 @@ class TrainingPanel(QWidget):
         events.training.connect(self.refresh)
         events.forecast.connect(self._tell_forecast)
         events.run.connect(self._take_run)
+        events.epoch.connect(lambda _epoch: self._refresh_resume())
         events.particles.connect(self._new_particles)
         events.reading.connect(self._take_reading)
         self.preset.activated.connect(self._choose_preset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_tomodrgn.gui.qt import make_label
 
@@ -63,14 +63,18 @@ def _span(limits: Any, factor: float = 1.0) -> str:
 def table_of(rows: list[tuple[str, str, str]]) -> QWidget:
     """Names in bold beside their values; explanations as tooltips."""
     table = QWidget()
-    layout = QFormLayout(table)
+    layout = QGridLayout(table)  # of a form the names would not wrap, in large type
     layout.setContentsMargins(0, 0, 0, 4)
     layout.setVerticalSpacing(3)
-    for name, value, explanation in rows:
+    layout.setHorizontalSpacing(8)
+    layout.setColumnStretch(1, 1)
+    for row, (name, value, explanation) in enumerate(rows):
         label = make_label(value)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         for widget in (heading := QLabel(name), label):
             widget.setToolTip(explanation)
         heading.setStyleSheet("font-weight: bold;")
-        layout.addRow(heading, label)
+        heading.setWordWrap(True)
+        layout.addWidget(heading, row, 0)
+        layout.addWidget(label, row, 1)
     return table
