@@ -221,6 +221,24 @@ def test_training_stops_when_held_out_images_gain_nothing(two_states: Path, tmp_
     assert [event for event in more if isinstance(event, EpochDone)]
 
 
+def test_without_held_out_images_nothing_is_said_of_them(two_states: Path, tmp_path: Path) -> None:
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    settings = RunConfig.model_validate(
+        {
+            "data": {"held_out_fraction": 0.0},
+            "model": {"latent_dim": 2, "decoder_dim": 32},
+            "train": {"epochs": 1, "device": "cpu"},
+            "linear": {"radius_px": 6},
+        }
+    )
+    few = particles.take(np.arange(80) < 24)
+    said = [
+        event.text for event in train(few, settings, tmp_path / "run") if isinstance(event, Notice)
+    ]
+    assert said[-1].startswith("No images were held out")
+    assert not any("nan" in text or "linear engine" in text for text in said)
+
+
 def test_places_where_halves_agree_are_kept() -> None:
     """A blob in both halves stays, noise of the same power elsewhere goes."""
     rng = np.random.default_rng(0)

@@ -76,7 +76,7 @@ def sentences(ways: dict[str, Way]) -> list[str]:
                 f"Held-out images are explained worse than by the linear engine ({figures}): "
                 "look at its latents (latents/linear.parquet), or train longer."
             )
-        elif gain == gain:
+        elif error == error:  # a number: images were held out
             said.append(f"Held-out images: no worse than by the linear engine ({figures}).")
     calibration = ways[best].calibration
     if calibration is not None:
