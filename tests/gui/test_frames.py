@@ -97,14 +97,17 @@ def test_meshes_of_an_unknown_vispy_are_left_alone(monkeypatch: pytest.MonkeyPat
     assert not mesh_vispy.keep_shaders()
 
 
-@pytest.mark.parametrize(("soon", "sizes"), [(1e9, [48]), (0.0, [32, 48])])
-def test_a_preview_is_shown_where_the_whole_map_is_slow(
+@pytest.mark.parametrize(
+    ("soon", "clicks", "sizes"), [(1e9, 1, [48]), (0.0, 1, [32, 48]), (1e9, 2, [32, 48])]
+)
+def test_a_preview_is_shown_where_the_whole_map_is_slow_or_clicks_are_fast(
     opened: Callable[[Path], Any],
     widget: Any,
     tiny_run: Path,
     qtbot: Any,
     monkeypatch: pytest.MonkeyPatch,
     soon: float,
+    clicks: int,
     sizes: list[int],
 ) -> None:
     from vispy.scene import SceneCanvas
@@ -116,10 +119,12 @@ def test_a_preview_is_shown_where_the_whole_map_is_slow(
     widget.controller.waiting.setInterval(LONG)
     shown: list[int] = []
     session.events.decoded.connect(lambda one: shown.append(one.volume.box_size_px))
-    other = next(str(n) for n in session.latents.index if n != session.focused)
+    others = [str(name) for name in session.latents.index if name != session.focused]
     with _counted(SceneCanvas, "_draw_scene") as drawn:
-        session.focused = other
+        for other in others[:clicks]:  # the second before the first is there
+            session.focused = other
         qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
         qtbot.wait(200)
     assert shown == sizes
-    assert 1 <= len(drawn) <= 2 * len(sizes), "not for the words, the extent and the colour as well"
+    assert session.decoded.particle_id == others[clicks - 1]
+    assert 1 <= len(drawn) <= len(sizes), "not for words, the extent and the colour as well"

@@ -116,7 +116,11 @@ class Decoding(QObject):
             blank = partial(_fresh, None if point else name, session.epoch, point)
             shown = session.decoded
             again = shown is not None and shown.complete and shown.particle_id == name
-            self.queue.request(lambda: self._steps(at, z, blank, look, table, again))
+            # Whoever goes on before a volume is there would see none until the end.
+            hurried = self.queue.is_busy
+            soon = not hurried and self._whole_s.get(key[0], np.inf) < _SOON_S
+            at_once = again or soon
+            self.queue.request(lambda: self._steps(at, z, blank, look, table, at_once))
         elif look.is_of(finished):
             self.queue.cancel()
             self._finished.move_to_end(key)
@@ -131,19 +135,18 @@ class Decoding(QObject):
         blank: Callable[..., Decoded],
         look: Look,
         table: pd.DataFrame | None,
-        again: bool = False,
+        at_once: bool,
     ) -> Iterator[Decoded | None]:
-        """Preview where it is worth it, then the whole.
+        """Preview, then the whole; ``at_once``: the whole only, as a preview is not worth it.
 
-        It is not where the whole map is there soon, as the last one of this run was, nor
-        ``again``: the particle is on show, as it was an epoch ago. Its volume then stays until the
-        whole new one is there, instead of blurring at each epoch.
+        It is not where the whole map is there soon, as the last one of this run was, nor where the
+        particle is on show, as it was an epoch ago: its volume stays until the whole new one is
+        there, instead of blurring at each epoch.
         """
         decoder, run = self._decoders.of(*at), str(at[0].path)
         yield None
-        soon = self._whole_s.get(run, np.inf) < _SOON_S
         began = time.perf_counter()
-        for volume in decoder.decode_steps(z) if soon or again else decoder.progressive(z):
+        for volume in decoder.decode_steps(z) if at_once else decoder.progressive(z):
             if volume is None:
                 yield None
                 continue
