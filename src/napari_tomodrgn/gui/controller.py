@@ -89,20 +89,22 @@ class Controller(QObject):
         self.following = Following(self.session, self)
         for source in (self.training, self.following):
             source.latents_read.connect(self._take_latents)
-        self._first = QTimer(self)
-        self._first.setSingleShot(True)
-        self._first.setInterval(_MILLISECONDS_FOR_THE_SCATTER)
-        self._first.timeout.connect(self._ask_first)
+        self._first = self._clock(_MILLISECONDS_FOR_THE_SCATTER, self._ask_first)
         self.first_map = FirstMap(self.session, self)
         self.first_map.answered.connect(self._focus_first)
         self.pace = Pace(_MILLISECONDS_BETWEEN_VOLUMES, self)
         self.pace.due.connect(self._decode_anew)
-        self.waiting = QTimer(self)
-        self.waiting.setSingleShot(True)
-        self.waiting.setInterval(_MILLISECONDS_BEFORE_WORDS)
-        self.waiting.timeout.connect(self._tell_decoding)
+        self.waiting = self._clock(_MILLISECONDS_BEFORE_WORDS, self._tell_decoding)
         self.activity = Activity(self.session, self)
         self._connect()
+
+    def _clock(self, milliseconds: int, do: Callable[[], None]) -> QTimer:
+        """What does something once, so long after it was started."""
+        clock = QTimer(self)
+        clock.setSingleShot(True)
+        clock.setInterval(milliseconds)
+        clock.timeout.connect(do)
+        return clock
 
     def _connect(self) -> None:
         events = self.session.events

@@ -42,22 +42,7 @@ class ParticlesPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        buttons = QHBoxLayout()
-        for text, tip, pressed in (
-            ("Open star file…", "Particles and their tilt images", self._choose_star),
-            ("Open run…", "Folder that a training wrote", self._choose_run),
-        ):
-            buttons.addWidget(make_button(text, tip, pressed), len(text))
-        self.recent = QToolButton()
-        self.recent.setToolTip("Open again what was opened before")
-        self.recent.setAccessibleName("Opened before")
-        self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.recent.setArrowType(Qt.ArrowType.DownArrow)
-        self._recent = QMenu(self.recent)
-        self._recent.setToolTipsVisible(True)
-        self._recent.aboutToShow.connect(self._list_recent)
-        self.recent.setMenu(self._recent)
-        buttons.addWidget(self.recent)
+        buttons = self._opening_row()
         self.title, self.path = QElidingLabel(""), QElidingLabel("")
         for label in (self.title, self.path):
             label.setElideMode(Qt.TextElideMode.ElideMiddle)
@@ -86,6 +71,26 @@ class ParticlesPanel(QWidget):
         for name in ("source", "asked", "summary", "latents"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
+
+    def _opening_row(self) -> QHBoxLayout:
+        """Buttons that open something, and the menu of what was opened before."""
+        buttons = QHBoxLayout()
+        for text, tip, pressed in (
+            ("Open star file…", "Particles and their tilt images", self._choose_star),
+            ("Open run…", "Folder that a training wrote", self._choose_run),
+        ):
+            buttons.addWidget(make_button(text, tip, pressed), len(text))
+        self.recent = QToolButton()
+        self.recent.setToolTip("Open again what was opened before")
+        self.recent.setAccessibleName("Opened before")
+        self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.recent.setArrowType(Qt.ArrowType.DownArrow)
+        self._recent = QMenu(self.recent)
+        self._recent.setToolTipsVisible(True)
+        self._recent.aboutToShow.connect(self._list_recent)
+        self.recent.setMenu(self._recent)
+        buttons.addWidget(self.recent)
+        return buttons
 
     def _lay_out(self, buttons: QHBoxLayout) -> None:
         page = QWidget()

@@ -71,6 +71,10 @@ class LookPage(QWidget):
         self.refresh()
 
     def _make_controls(self) -> None:
+        self._make_image_controls()
+        self._make_particle_controls()
+
+    def _make_image_controls(self) -> None:
         self.image = _combo(_IMAGES, "The tomogram: one slice, a projection along z, or nothing")
         self.place = _slider(_STEPS, "Place of the slice along z")
         self.place_words = QLabel("50 %")
@@ -81,6 +85,8 @@ class LookPage(QWidget):
         )
         self.reverse = QCheckBox("Reverse contrast")
         self.reverse.setToolTip("Dark for bright: in most tomograms density is dark")
+
+    def _make_particle_controls(self) -> None:
         self.shape = _combo(
             _SHAPES,
             "Points, the mean map of the particle's category, or the map that was decoded from "

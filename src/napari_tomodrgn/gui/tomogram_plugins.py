@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,28 @@ def read_by_plugin(path: Path) -> tuple[tuple[Any, ...], float]:
 
     try:
         layers = npe2.read([str(path)], stack=False)
-    except (ValueError, OSError, ImportError) as error:
-        raise BadInputError(
-            f"{path}: nothing that is installed reads it.",
-            remedy="For OME-Zarr install napari-ome-zarr, or convert the tomogram to MRC.",
-            code="no-tomogram-reader",
-        ) from error
+    except Exception as error:  # another package's code: anything may come out of it
+        raise _unreadable(path) from error
     for layer in layers:
         kind = layer[2] if len(layer) > 2 else "image"
         if kind == "image" and layer[0] is not None:
             levels = tuple(layer[0]) if isinstance(layer[0], list | tuple) else (layer[0],)
             return tuple(_three_axes(level) for level in levels), _voxel(layer)
     raise BadInputError(f"{path}: holds no image.", code="not-a-tomogram")
+
+
+def _unreadable(path: Path) -> BadInputError:
+    if path.suffix.lower() == ".zarr" and find_spec("napari_ome_zarr") is not None:
+        return BadInputError(
+            f"{path}: napari-ome-zarr finds no image in it.",
+            remedy="Check that it is an OME-Zarr image, or convert the tomogram to MRC.",
+            code="not-a-tomogram",
+        )
+    return BadInputError(
+        f"{path}: nothing that is installed reads it.",
+        remedy="For OME-Zarr install napari-ome-zarr, or convert the tomogram to MRC.",
+        code="no-tomogram-reader",
+    )
 
 
 def _three_axes(level: Any) -> Any:
