@@ -22,9 +22,10 @@ from napari_tomodrgn.analysis.analyze import analyze_steps
 from napari_tomodrgn.analysis.clusters import agreement
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.session import typical_particle
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 OUT = Path(__file__).parents[1] / "src" / "napari_tomodrgn" / "sample_run"
@@ -58,6 +59,7 @@ def main() -> int:
         for _ in train(read_particles(source), CONFIG, folder):
             pass
         found = _analysed(Run.open(folder))
+        _keep_first_map(Run.open(folder))
         truth = pd.read_csv(simulated / "truth.csv").set_index("particle_id")
         states = truth.loc[Run.open(folder).latents().index, "state"]
         _keep(Run.open(folder), simulated)
@@ -77,12 +79,20 @@ def _analysed(run: Run) -> np.ndarray:
             return labels
 
 
+def _keep_first_map(run: Run) -> None:
+    """The map that the window shows first."""
+    latents = run.latents()
+    z = latents.loc[typical_particle(latents)].filter(like="mu_").to_numpy(dtype=np.float32)
+    write_volume(run.analysis.first_map_file(run.last_epoch()), run.decoder().decode(z))
+
+
 def _keep(run: Run, simulated: Path) -> None:
     """Copy what is shown; what names the machine that it was made on is taken out."""
     shutil.rmtree(OUT, ignore_errors=True)
-    last = f"epoch-{run.epochs()[-1]:04d}"
+    last = f"epoch-{run.last_epoch():04d}"
     kept = ["run.json", "metrics.csv", "particles*.star", "analysis/*.*"]
-    kept += [f"checkpoints/{last}.*", "checkpoints/linear.safetensors", f"latents/{last}.parquet"]
+    kept += [f"checkpoints/{name}.safetensors" for name in (last, "components", "refinement")]
+    kept += [f"latents/{last}.parquet"]
     for pattern in kept:
         for file in run.path.glob(pattern):
             target = OUT / file.relative_to(run.path)

@@ -330,10 +330,9 @@ class Run:
         """The components that the autoencoder starts from, without their mean; None without."""
         from napari_tomodrgn.learn.linear_decode import LinearDecoder
 
-        file = self.components_file if self.components_file.exists() else self.linear_file
-        if self.config.method == "linear" or not file.exists():
+        if self.config.method == "linear" or not self.components_file.exists():
             return None
-        whole = LinearDecoder.read(file)
+        whole = LinearDecoder.read(self.components_file)
         count = 1 + min(whole.components, self.config.model.latent_dim)
         maps = whole.maps[:count].clone()
         maps[0] = 0
