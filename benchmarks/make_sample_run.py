@@ -83,7 +83,15 @@ def _keep_first_map(run: Run) -> None:
     """The map that the window shows first."""
     latents = run.latents()
     z = latents.loc[typical_particle(latents)].filter(like="mu_").to_numpy(dtype=np.float32)
-    write_volume(run.analysis.first_map_file(run.last_epoch()), run.decoder().decode(z))
+    file = run.analysis.first_map_file(run.last_epoch())
+    write_volume(file, run.decoder().decode(z))
+    _without_date(file)
+
+
+def _without_date(file: Path) -> None:
+    """The same file whenever it is made."""
+    with mrcfile.open(file, "r+") as mrc:
+        mrc.header.label[0] = "napari-tomodrgn sample"
 
 
 def _keep(run: Run, simulated: Path) -> None:
@@ -119,6 +127,7 @@ def _write_binned(source: Path, target: Path) -> None:
     with mrcfile.new(target, overwrite=True) as mrc:
         mrc.set_data(np.rint(greys).astype(np.int8))
         mrc.voxel_size = volume.voxel_size_angstrom * BIN
+    _without_date(target)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui import tomogram_export
 from napari_tomodrgn.gui.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
-from napari_tomodrgn.gui.tomogram_picking import brushed, picked
+from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
 from napari_tomodrgn.gui.tomogram_shapes import MapStore
 from napari_tomodrgn.session import InCell
 
@@ -125,6 +125,63 @@ def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, 
         QTest.mouseClick(native(viewer), Qt.MouseButton.LeftButton, pos=at)
         assert shown.focused == cell.poses.ids[row]
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def _drag(viewer: Any, qtbot: Any, corners: tuple[QPoint, QPoint], keys: Any) -> None:
+    first, last = corners
+    QTest.mousePress(native(viewer), Qt.MouseButton.LeftButton, keys, pos=first)
+    for share in (0.5, 1.0):
+        qtbot.wait(15)  # vispy drops faster moves
+        QTest.mouseMove(native(viewer), first + (last - first) * share)
+    qtbot.wait(15)
+    QTest.mouseRelease(native(viewer), Qt.MouseButton.LeftButton, keys, pos=last)
+
+
+def test_the_rectangle_of_the_scatter_selects_in_the_tomogram_with_the_same_keys(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    cell, tools = widget.controller.cell, widget.latent.tools
+    at = cell.poses.positions_zyx_angstrom[:, 1:]
+    middle = float(np.median(at[:, 1]))
+    low, high = at.min(axis=0) - 100, at.max(axis=0) + 100
+
+    def corners(left: float, right: float) -> tuple[QPoint, QPoint]:
+        top, bottom = (0.0, high[0], left), (0.0, low[0], right)
+        return canvas_px(viewer, np.array(top)), canvas_px(viewer, np.array(bottom))
+
+    def names(mask: np.ndarray) -> set[str]:
+        return {one for one, inside in zip(cell.poses.ids, mask, strict=True) if inside}
+
+    tools.choose("rectangle")
+    before = viewer.scene.camera.angles
+    plain, shift = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+    _drag(viewer, qtbot, corners(low[1], middle), plain)
+    assert shown.selection == names(at[:, 1] <= middle), "the left half"
+    _drag(viewer, qtbot, corners(middle, high[1]), shift)
+    assert shown.selection == set(cell.poses.ids), "Shift adds the right one"
+    _drag(viewer, qtbot, corners(low[1], middle), Qt.KeyboardModifier.ControlModifier)
+    assert shown.selection == names(at[:, 1] > middle), "Control takes the left one away"
+    np.testing.assert_allclose(viewer.scene.camera.angles, before, atol=1e-9)
+    tools.choose("move")
+    widget.controller.selecting.undo()
+    assert shown.selection == set(cell.poses.ids), "each box is one step"
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def test_a_box_holds_what_is_in_it_on_the_screen_also_with_perspective() -> None:
+    eye, up = np.array([100.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    at = np.array([[0.0, 5, 5], [0, -5, 5], [50, 4, 4], [50, 6, 4], [-100, 15, 15], [0, 5, 11]])
+
+    def ray(y: float, x: float) -> tuple[np.ndarray, np.ndarray]:
+        through = np.array([0.0, y, x])
+        return through, (through - eye) / np.linalg.norm(through - eye)
+
+    # Through y, x = 0 and 10 at z = 0: half as wide at z = 50, twice at z = -100.
+    found = boxed(at, (ray(0.0, 0.0), ray(10.0, 10.0)), up)
+    assert found.tolist() == [True, False, True, False, True, False]
+    down = np.array([-1.0, 0.0, 0.0])
+    flat = boxed(at, ((np.zeros(3), down), (np.array([0.0, 10, 10]), down)), up)
+    assert flat.tolist() == [True, False, True, True, False, False]
 
 
 def test_a_stroke_with_shift_selects_in_both_views(

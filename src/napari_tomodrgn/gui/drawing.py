@@ -22,7 +22,12 @@ def combination(held: Any, otherwise: str = "replace") -> str:
     """
     add = bool(held & Qt.KeyboardModifier.ShiftModifier)
     alt, ctrl = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ControlModifier
-    if held & (alt | ctrl):
+    return combination_of(add=add, less=bool(held & (alt | ctrl)), otherwise=otherwise)
+
+
+def combination_of(*, add: bool, less: bool, otherwise: str = "replace") -> str:
+    """The same by what the keys mean."""
+    if less:
         return "intersect" if add else "subtract"
     return "add" if add else otherwise
 

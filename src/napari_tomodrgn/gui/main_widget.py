@@ -207,6 +207,9 @@ class MainWidget(QWidget):
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).connect(self._tell_surfaces)
         self._tell_surfaces()
+        mouse, tools = cell.linking.mouse, self.latent.tools
+        tools.tool_chosen.connect(lambda tool: setattr(mouse, "tool", tool))
+        tools.how_chosen.connect(lambda how: setattr(mouse, "how", how))
 
     def _tell_surfaces(self, _event: Any = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.tomogram_mouse import CellMouse, Ray, Stroke
-from napari_tomodrgn.gui.tomogram_picking import brushed, picked
+from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.tomogram_mouse import Box, CellMouse, Ray, Stroke
+from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.tomogram_scene import TomogramScene
@@ -27,6 +28,9 @@ class TomogramLinking(QObject):
         self.mouse.double_clicked.connect(self._double_click)
         self.mouse.brushed.connect(self._brush)
         self.mouse.released.connect(self._end_stroke)
+        self._how = "replace"
+        self.mouse.boxed.connect(self._box)
+        self.mouse.box_released.connect(self._end_box)
 
     def at(self, ray: Ray) -> str | None:
         """Identity of the first shown particle that a ray meets."""
@@ -65,6 +69,28 @@ class TomogramLinking(QObject):
         self._scene.layers.paint(
             self._scene.colours(before & ~self._stroke if self._subtract else before | self._stroke)
         )
+
+    def _box(self, box: Box) -> None:
+        """Show what a rectangle selects while it is drawn."""
+        scene = self._scene
+        if scene.poses is None:
+            return
+        corners = tuple((ray.origin, ray.direction) for ray in (box.first, box.last))
+        inside = boxed(scene.positions, (corners[0], corners[1]), box.up) & scene.shown()
+        before, self._stroke, self._how = scene.chosen(), inside, box.how
+        then = {
+            "add": before | inside,
+            "subtract": before & ~inside,
+            "intersect": before & inside,
+        }
+        scene.layers.paint(scene.colours(then.get(box.how, inside)))
+
+    def _end_box(self) -> None:
+        poses = self._scene.poses
+        if poses is not None and len(self._stroke) == len(poses):
+            names = frozenset(poses.ids[row] for row in np.flatnonzero(self._stroke))
+            self._session.selection = combined(self._session.selection, names, self._how)
+            self._scene.layers.paint(self._scene.colours())  # also where it stays as it was
 
     def _end_stroke(self) -> None:
         if self._scene.poses is None or len(self._stroke) != len(self._scene.poses):

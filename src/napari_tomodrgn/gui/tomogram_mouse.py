@@ -1,7 +1,8 @@
 """The pointer in the tomogram: hover, click, brush. Rays out of napari's events, as signals.
 
 A click focuses a particle, a double click goes to it. With Shift held a click or a stroke adds
-particles to the selection, with Shift and Control (or Alt) it takes them away.
+particles to the selection, with Shift and Control (or Alt) it takes them away. With the rectangle
+of the latent space in the hand a drag draws a box, and the keys mean what they mean there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.drawing import MOVE, RECTANGLE, combination_of
 from napari_tomodrgn.gui.qt import Signal
 
 _CLICK_PX = 4.0
@@ -35,19 +37,39 @@ class Stroke:
     first: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Box:
+    """A rectangle that is being drawn: rays through two corners, and what becomes of it."""
+
+    first: Ray
+    last: Ray
+    up: Any  # zyx, on the screen
+    how: str  # as `drawing.combination` says
+
+
 class CellMouse(QObject):
-    """Listens to a viewer while it is switched on."""
+    """Listens to a viewer while it is switched on.
+
+    Attributes
+    ----------
+    tool, how
+        The tool of the latent space that is in the hand, and how its lines combine: the rectangle
+        works here, too.
+    """
 
     hovered = Signal(object)  # Ray
     clicked = Signal(object)  # Ray
     double_clicked = Signal(object)  # Ray
     brushed = Signal(object)  # Stroke
     released = Signal()
+    boxed = Signal(object)  # Box
+    box_released = Signal()
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
+        self.tool, self.how = MOVE, "replace"
 
     def set_on(self, on: bool) -> None:
         """Listen, or stop listening."""
@@ -79,6 +101,11 @@ class CellMouse(QObject):
         if ray is None or event.button != 1:
             return
         names = {str(getattr(one, "name", one)) for one in event.modifiers}
+        if self.tool == RECTANGLE:
+            less = bool(names & {"Control", "Alt", "Meta"})
+            how = combination_of(add="Shift" in names, less=less, otherwise=self.how)
+            yield from self._box(viewer, event, ray, how)
+            return
         if "Shift" in names:
             subtract = bool(names & {"Control", "Alt", "Meta"})
             yield from self._stroke(viewer, event, Stroke(ray, subtract, first=True))
@@ -90,6 +117,26 @@ class CellMouse(QObject):
             yield
         if far <= _CLICK_PX:
             self.clicked.emit(ray)
+
+    def _box(self, viewer: Any, event: Any, first: Ray, how: str) -> Iterator[None]:
+        camera = viewer.scene.camera
+        before, up = camera.mouse_pan, np.asarray(camera.up_direction, float)
+        camera.mouse_pan = False
+        drawn = False
+        try:
+            yield
+            while event.type == "mouse_move":
+                ray = ray_of(event)
+                if ray is not None:
+                    drawn = True
+                    self.boxed.emit(Box(first, ray, up, how))
+                yield
+        finally:
+            camera.mouse_pan = before
+            if drawn:
+                self.box_released.emit()
+            else:
+                self.clicked.emit(first)
 
     def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
         camera = viewer.scene.camera

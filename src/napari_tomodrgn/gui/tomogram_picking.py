@@ -41,6 +41,42 @@ def brushed(
     return np.asarray(_along_and_apart2(positions_zyx, origin, direction)[1] <= radius**2)
 
 
+def boxed(
+    positions_zyx: FloatArray,
+    corners: tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]],
+    up: FloatArray,
+) -> NDArray[np.bool_]:
+    """Which centres are inside a rectangle on the screen, at any depth.
+
+    Parameters
+    ----------
+    positions_zyx
+        Centres ``(particle, 3)`` in Å.
+    corners
+        Rays (point, direction) through two opposite corners of the rectangle; with perspective
+        their directions differ.
+    up
+        What is up on the screen.
+    """
+    ahead = corners[0][1] + corners[1][1]
+    ahead = ahead / np.linalg.norm(ahead)
+    up = up - (up @ ahead) * ahead
+    up = up / np.linalg.norm(up)
+    inside = np.ones(len(positions_zyx), bool)
+    depth = positions_zyx @ ahead
+    # Where both rays are as deep as the particle: the rectangle at its depth.
+    at = [
+        point + (depth - point @ ahead)[:, None] / (direction @ ahead) * direction
+        for point, direction in corners
+    ]
+    for axis in (up, np.cross(up, ahead)):
+        ends = np.stack([corner @ axis for corner in at])
+        inside &= (positions_zyx @ axis >= ends.min(axis=0)) & (
+            positions_zyx @ axis <= ends.max(axis=0)
+        )
+    return inside
+
+
 def _along_and_apart2(
     positions: FloatArray, origin: FloatArray, direction: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
