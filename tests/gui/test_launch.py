@@ -102,6 +102,9 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
     assert {"UMAP 1", "UMAP 2", "cluster"} <= set(session.extras)
     assert "without its images" in session.message.text
     assert session.message.severity == "info"
+    # Nor is it an alarm among the checks: exploring needs none.
+    verdicts = {check.code: check.verdict for check in session.checks}
+    assert verdicts["unreadable-stack"] == "info" and "error" not in verdicts.values()
     sizes = [file.stat().st_size for file in packaged_run().rglob("*") if file.is_file()]
     assert sum(sizes) < 2_000_000
     # What is kept goes into the copy, which is found again.

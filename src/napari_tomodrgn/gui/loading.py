@@ -97,8 +97,22 @@ def _understood(opened: Opened, contrast: str) -> Opened:
     particles = opened.particles
     assert particles is not None
     checks = tuple(file_checks(particles))
+    if opened.run is not None:
+        checks = tuple(_for_exploring(check) for check in checks)
     told = summary(particles, problems_of(checks), contrast)
     return replace(opened, checks=checks, summary=told)
+
+
+def _for_exploring(check: Check) -> Check:
+    """A check as it stands for who looks at a run: without its images there is still all of it."""
+    if (check.code, check.verdict) != ("unreadable-stack", "error"):
+        return check
+    return replace(
+        check,
+        verdict="info",
+        why="Exploring a run needs no images; training it longer or reconstructing from it does.",
+        remedy=f"To do that, name their folder as “Images folder” {_HERE}.",
+    )
 
 
 def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
