@@ -1,8 +1,9 @@
-"""The mean of all particles by back-projection: where the decoder starts from.
+"""The mean of all particles: where the decoder starts from.
 
 A network that begins with noise spends most of a run on finding out what all particles have in
 common, which back-projection gives in seconds. It is made of training images only, so that
-held-out images stay unseen.
+held-out images stay unseen. Where the linear engine has solved for a mean, its coarse shells are
+better: it is fitted to the samples, components beside it, not spread over voxels and divided.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from napari_tomodrgn.physics.fourier import (
     volume_from_transform,
 )
 from napari_tomodrgn.physics.shells import figure_of_merit, shell_correlation, shell_indices
+
+# Amplitudes of a shell of less than this share of those of back-projection are damped.
+_DAMPED = 0.8
 
 
 class MeanMap(nn.Module):
@@ -75,3 +79,22 @@ def mean_map(
     beyond = torch.zeros(int(shells.max()) + 1, device=device)
     beyond[: len(factors)] = factors
     return volume_from_transform(transform_volume(volume) * beyond[shells])
+
+
+def with_solved_shells(back_projected: Tensor, solved: Tensor) -> Tensor:
+    """A back-projected mean whose coarse shells are those of a solved one, ``(box, box, box)``.
+
+    A solved mean is drawn to 0 where images say little, which back-projection is not: its shells
+    are taken up to the first whose amplitudes are damped.
+    """
+    fine, coarse = transform_volume(back_projected), transform_volume(solved)
+    shells = shell_indices(len(back_projected), fine.device)
+    count = int(shells.max()) + 1
+    one, two = (
+        torch.bincount(shells.flatten(), weights=value.abs().double().flatten(), minlength=count)
+        for value in (fine, coarse)
+    )
+    damped = two < _DAMPED * one
+    damped[0] = False
+    first = int(torch.nonzero(damped)[0]) if bool(damped.any()) else count
+    return volume_from_transform(torch.where(shells < first, coarse, fine))

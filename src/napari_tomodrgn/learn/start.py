@@ -23,7 +23,7 @@ from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine, supported
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
-from napari_tomodrgn.learn.mean_map import mean_map
+from napari_tomodrgn.learn.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.run import Run
 
@@ -59,6 +59,9 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     known = min(latents["mu"].shape[1], run.config.model.latent_dim)
     mu, covariance = latents["mu"].cpu(), latents["covariance"].cpu()
     posterior = Posterior.of(mu[:, :known], covariance[:, :known, :known])
+    whole = LinearDecoder.read(run.components_file).to(mean.device)
+    solved = whole.basis_volumes(data.lattice.box_size_px)[0]
+    model.decoder.mean.fill(with_solved_shells(mean, solved))
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
