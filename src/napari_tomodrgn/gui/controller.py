@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
 from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
@@ -63,6 +64,8 @@ class Controller(QObject):
         super().__init__()
         self.session = session or Session()
         self.volumes = VolumeLayers(viewer)
+        self.lettering = Lettering(viewer, self)
+        self.volumes.captioned = self.lettering.stop
         self.opening = Opening(self.session, self)
         self.opening.opened.connect(self._take_opened)
         self.preflighting = Preflighting(self.session, self)
@@ -175,6 +178,7 @@ class Controller(QObject):
         self.pinning.queue.cancel()
         self.exploring.queue.cancel()
         self.filming.stop()
+        self.lettering.stop()
         self.truth.stop()
         self._first.stop()
         for queue in (*self.hovering.queues, *self.looking.queues, *self.first_map.queues):

@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.analysis.latents import mean_columns
 from napari_tomodrgn.gui.surfaces import contour, difference, lowpassed
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix
+from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class Decoding(QObject):
     def request(self, identity: str) -> None:
         """Show this particle, contoured at the session's level, as soon as possible."""
         latents = self.session.latents
-        if latents is not None and identity in latents.index:
+        if latents is not None and row_of(latents, identity) >= 0:
             self._request(identity, latent_of(latents, identity), None)
 
     def request_point(self, point: LatentPoint) -> None:
@@ -194,7 +194,9 @@ class Decoding(QObject):
 
 def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     """The mean of a particle's posterior."""
-    row: Any = latents.index.get_loc(identity)
+    row = row_of(latents, identity)
+    if row < 0:
+        raise KeyError(identity)
     # One row of each column: the whole matrix of a large set takes longer than a hover may.
     names = mean_columns(latents)
     return np.array([latents[name].to_numpy()[row] for name in names], np.float32)

@@ -13,6 +13,7 @@ only the normals, which are worked out before the scale, come out turned round.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class VolumeLayers:
         self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
         self._words = ""
         self._needs_view = False
+        self.captioned: Callable[[], None] = lambda: None  # words are about to be shown
 
     @property
     def layer(self) -> Any:
@@ -319,6 +321,8 @@ class VolumeLayers:
         self._words = words
         if self._hidden is not None:
             return
+        if words:
+            self.captioned()
         text = self.viewer.canvas.overlays.text
         text.text = words
         text.visible = bool(words)
