@@ -11,19 +11,22 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-# Of the captions of volumes; those of names that are seen most.
-_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzTSPLGA_/.·σÅ≈,-"
-_AT_A_TIME = 3
-_MILLISECONDS = 60
-_MILLISECONDS_FIRST = 1000
+from napari_tomodrgn.session import Session
+
+# First those of most captions of volumes, then what else names of tomograms have.
+_LETTERS = "TS_0123/·epochntur.smaσ456789bdfgijklqvwxyzPLGAÅ≈,-"
+_MILLISECONDS_FIRST = 200
+# So many at a time, milliseconds apart; fewer while a training takes its share of the time.
+_AT_A_TIME, _MILLISECONDS = 3, 40
+_WHILE_TRAINING = 2, 250
 
 
 class Lettering(QObject):
     """Draws some letters now and then, until all are known or there are words to be seen."""
 
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer, self._session = viewer, session
         self._left = _LETTERS
         self.timer = QTimer(self)
         self.timer.setInterval(_MILLISECONDS_FIRST)
@@ -44,6 +47,8 @@ class Lettering(QObject):
         if not self._left or (text.visible and text.opacity):
             self.stop()
             return
-        self.timer.setInterval(_MILLISECONDS)
-        some, self._left = self._left[:_AT_A_TIME], self._left[_AT_A_TIME:]
+        busy = self._session.training.busy
+        count, interval = _WHILE_TRAINING if busy else (_AT_A_TIME, _MILLISECONDS)
+        self.timer.setInterval(interval)
+        some, self._left = self._left[:count], self._left[count:]
         text.opacity, text.text, text.visible = 0.0, some, True
