@@ -320,8 +320,11 @@ def test_real_ribosomes_decode_no_worse_than_back_projection(
     assert correlation(low_pass(middle, 60), coarse) > 0.8
     gain = run.quality()["better_than_linear"]
     assert gain["mean"] > -2 * gain["standard_error"], "held-out images, against the linear engine"
-    surely = run.quality()["told_apart_standard_errors"]
-    assert abs(surely) < 3, "40 particles do not show differences"
+    # Nine trainings gave 0.4 to 2.9: whether 40 ribosomes and what is beside them differ is not
+    # known, but what is said of it follows the figure.
+    quality = run.quality()
+    shown = quality["told_apart_standard_errors"] > 3
+    assert quality["verdict"].startswith("Held-out images tell") == shown
 
 
 @pytest.mark.slow
