@@ -136,3 +136,25 @@ def test_rows_fold_where_there_is_no_room(qtbot: Any) -> None:
     assert row.minimumSizeHint().height() > 1.8 * flat.height()
     row.resize(row.sizeHint().width() + 20, 40)
     assert not row.folded
+
+
+def test_what_hardly_varies_does_not_look_as_wide_as_what_does(
+    widget: Any, qtbot: Any, tiny_run: Path, opened: Callable[[Path], Any]
+) -> None:
+    """Two latent directions share a unit; columns of other units each fill the chart."""
+    session, view = opened(tiny_run), widget.latent.view
+    flat = session.latents.copy()
+    spread = np.linspace(-1, 1, len(flat))
+    for number, width in enumerate((1.0, 1e-5, 1e-6)):
+        flat[f"mu_{number}"] = width * np.roll(spread, number)
+    session.latents = flat
+    session.axes = ("z 0", "z 1")
+    qtbot.waitUntil(lambda: np.ptp(view.points[:, 1]) < 1e-4, timeout=LONG)
+    shown = view.view
+    share = (shown.y_max - shown.y_min) / (shown.x_max - shown.x_min)
+    assert share == pytest.approx(0.1)
+    session.axes = ("z 0", "tilts")
+    qtbot.waitUntil(lambda: np.ptp(view.points[:, 1]) != pytest.approx(2e-5), timeout=LONG)
+    shown = view.view
+    extent = max(np.ptp(view.points[:, 1]), 1.0)
+    assert shown.y_max - shown.y_min == pytest.approx(1.12 * extent, rel=0.01)

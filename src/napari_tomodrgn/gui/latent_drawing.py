@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.latent_points import is_latent
 from napari_tomodrgn.gui.legend import Explained
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import colour_column_of, colours_of
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 # Rows up to which everything takes less than a frame.
 AT_ONCE = 50_000
+# Two latent directions share a unit: the shorter range is at least this share of the longer.
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,12 @@ class LatentPicture:
     explained: Explained | None
 
 
+def _least_share(axes: tuple[str, str]) -> float:
+    """Latent directions are in one unit: what hardly varies must not look as wide as what does."""
+    latent = all(is_latent(name) for name in axes)
+    return _LEAST_SHARE if latent else 0.0
+
+
 def picture_of(asked: Asked) -> LatentPicture:
     """Work it out."""
     tables = asked.table, asked.particles, asked.extras
@@ -116,7 +125,7 @@ def picture_of(asked: Asked) -> LatentPicture:
         [*([SELECTIONS] if asked.selections else []), *colour_names(*tables)],
         axes,
         (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
-        Placed.of(np.stack(values, axis=1)),
+        Placed.of(np.stack(values, axis=1), _least_share(axes)),
         colours_of(shade, len(asked.table)),
         selected_mask(asked.table, asked.selection),
         shade,

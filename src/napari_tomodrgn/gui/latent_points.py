@@ -137,13 +137,18 @@ def projected(
     return np.stack(columns, axis=-1)
 
 
+def is_latent(name: str) -> bool:
+    """Whether an axis is a latent direction: a dimension or a PC."""
+    return name.startswith("PC ") or (name.startswith("z ") and name[2:].isdigit())
+
+
 def _direction(table: pd.DataFrame, name: str) -> tuple[FloatArray, float] | None:
     """Unit vector of an axis and what is subtracted from the projection onto it."""
     if name.startswith("PC "):
         found = axes_of(table)
         vector = found.vectors[:, int(name[3:]) - 1]
         return vector, float(found.mean @ vector)
-    if name.startswith("z ") and name[2:].isdigit():
+    if is_latent(name):
         return np.eye(len(axes_of(table).mean))[int(name[2:])], 0.0
     return None
 

@@ -65,8 +65,11 @@ class View:
         return View(self.x_min + dx, self.x_max + dx, self.y_min + dy, self.y_max + dy)
 
     @classmethod
-    def around(cls, xy: FloatArray, margin: float = 0.06) -> View:
-        """The view that shows all finite points with a margin."""
+    def around(cls, xy: FloatArray, margin: float = 0.06, least: float = 0.0) -> View:
+        """The view that shows all finite points with a margin.
+
+        Neither range is less than a share ``least`` of the other.
+        """
         finite = np.isfinite(xy[:, 0]) & np.isfinite(xy[:, 1])
         if not finite.any():
             return cls(-1.0, 1.0, -1.0, 1.0)
@@ -76,6 +79,7 @@ class View:
         high = np.array([values.max() for values in columns], float)
         # A cloud without extent (an untrained or collapsed latent) still needs a range.
         extent = np.where(high - low > 1e-9 * (1 + np.abs(low)), high - low, 1.0)
+        extent = np.maximum(extent, least * extent.max())
         centre = (low + high) / 2
         low, high = centre - extent * (0.5 + margin), centre + extent * (0.5 + margin)
         return cls(float(low[0]), float(high[0]), float(low[1]), float(high[1]))
@@ -158,9 +162,9 @@ class Placed:
     whole: View  # that shows all of them
 
     @classmethod
-    def of(cls, xy: FloatArray) -> Placed:
-        """The positions (point, 2); NaN where there is none."""
-        return cls(xy, Cloud.of(xy), View.around(xy))
+    def of(cls, xy: FloatArray, least: float = 0.0) -> Placed:
+        """The positions (point, 2); NaN where there is none. ``least`` as of `View.around`."""
+        return cls(xy, Cloud.of(xy), View.around(xy, least=least))
 
 
 class PointRenderer(Protocol):
