@@ -14,6 +14,8 @@ def _without(run: Path, target: Path, what: str) -> Path:
     shutil.copytree(run, target)
     if what == "network":  # as `import` leaves a result of tomoDRGN
         shutil.rmtree(target / "checkpoints")
+        for file in target.glob("analysis/first-map-*"):  # which a window kept
+            file.unlink()
         info = json.loads((target / "run.json").read_text())
         (target / "run.json").write_text(json.dumps(info | {"imported_from": "/a/result"}))
     elif what == "images":
@@ -61,7 +63,7 @@ def test_a_run_without(
     qtbot.waitUntil(lambda: session.run.path == tiny_run, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
     assert session.decoded is not None
-    assert widget.banner.text == ""
+    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"
 
 
 def test_half_written_latents_are_passed_over_until_they_are_whole(
@@ -80,4 +82,4 @@ def test_half_written_latents_are_passed_over_until_they_are_whole(
     widget.open(run)
     qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
-    assert widget.banner.text == ""
+    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"

@@ -64,7 +64,7 @@ class Controller(QObject):
         super().__init__()
         self.session = session or Session()
         self.volumes = VolumeLayers(viewer)
-        self.lettering = Lettering(viewer, self.session, self)
+        self.lettering = Lettering(viewer, self)
         self.volumes.captioned = self.lettering.stop
         self.opening = Opening(self.session, self)
         self.opening.opened.connect(self._take_opened)

@@ -7,11 +7,12 @@ second, often while a training runs beside.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.session import Session
+if TYPE_CHECKING:
+    from napari_tomodrgn.gui.controller import Controller
 
 # First those of most captions of volumes, then what else names of tomograms have.
 _LETTERS = "TS_0123/·epochntur.smaσ456789bdfgijklqvwxyzPLGAÅ≈,-"
@@ -24,9 +25,9 @@ _WHILE_TRAINING = 2, 250
 class Lettering(QObject):
     """Draws some letters now and then, until all are known or there are words to be seen."""
 
-    def __init__(self, viewer: Any, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._viewer, self._session = viewer, session
+    def __init__(self, viewer: Any, controller: Controller) -> None:
+        super().__init__(controller)
+        self._viewer, self._controller = viewer, controller
         self._left = _LETTERS
         self.timer = QTimer(self)
         self.timer.setInterval(_MILLISECONDS_FIRST)
@@ -47,7 +48,9 @@ class Lettering(QObject):
         if not self._left or (text.visible and text.opacity):
             self.stop()
             return
-        busy = self._session.training.busy
+        busy = self._controller.session.training.busy
+        if not busy and not self._controller.idle:
+            return  # something is opened: that is what is waited for
         count, interval = _WHILE_TRAINING if busy else (_AT_A_TIME, _MILLISECONDS)
         self.timer.setInterval(interval)
         some, self._left = self._left[:count], self._left[count:]
