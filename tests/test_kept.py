@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn import columns
-from napari_tomodrgn.kept import kept
+from napari_tomodrgn import particle_columns
+from napari_tomodrgn.table_cache import kept
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,38 @@ def test_an_answer_is_worked_out_once_a_table_and_goes_with_it() -> None:
 def test_components_are_found_once_for_axes_labels_and_paths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls, real = [], columns.principal_axes
-    monkeypatch.setattr(columns, "principal_axes", lambda points: calls.append(1) or real(points))
+    calls, real = [], particle_columns.principal_axes
+    monkeypatch.setattr(
+        particle_columns, "principal_axes", lambda points: calls.append(1) or real(points)
+    )
     table = _table(200)
-    scores, share = columns.principal_components(columns.latent_matrix(table))
+    scores, share = particle_columns.principal_components(particle_columns.latent_matrix(table))
     for number in (1, 2, 3):
-        found = columns.column(table, None, f"PC {number}")
+        found = particle_columns.column(table, None, f"PC {number}")
         np.testing.assert_allclose(found.values, scores[:, number - 1], atol=1e-12)
-        assert columns.axis_label(table, f"PC {number}") == f"PC {number} ({share[number - 1]:.0%})"
+        assert (
+            particle_columns.axis_label(table, f"PC {number}")
+            == f"PC {number} ({share[number - 1]:.0%})"
+        )
     assert len(calls) == 1
 
 
 def test_rows_and_masks_are_those_that_pandas_finds() -> None:
     table = _table(40)
     wanted = [*table.index[[3, 7, 39]], "TS_9/nobody"]
-    assert [columns.row_of(table, name) for name in wanted] == [3, 7, 39, -1]
-    assert columns.row_of(table, None) == -1
-    np.testing.assert_array_equal(columns.mask_of(table, wanted), table.index.isin(wanted))
-    assert not columns.mask_of(table, ()).any()
+    assert [particle_columns.row_of(table, name) for name in wanted] == [3, 7, 39, -1]
+    assert particle_columns.row_of(table, None) == -1
+    np.testing.assert_array_equal(particle_columns.mask_of(table, wanted), table.index.isin(wanted))
+    assert not particle_columns.mask_of(table, ()).any()
     mask = np.arange(40) % 4 == 1
-    assert columns.names_where(table, mask) == frozenset(table.index[mask])
+    assert particle_columns.names_where(table, mask) == frozenset(table.index[mask])
 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "category"])
 def test_categories_are_sorted_words_and_missing_ones_have_no_code(dtype: str) -> None:
     table = _table(5)
     table["state"] = pd.Series(["b", None, "a", "b", "c"], index=table.index).astype(dtype)
-    found = columns.column(table, None, "state")
+    found = particle_columns.column(table, None, "state")
     assert found.categories == ("a", "b", "c")
     assert found.values.tolist() == [1, -1, 0, 1, 2]
 
@@ -86,8 +91,8 @@ def test_columns_of_the_same_particles_are_added_without_a_join() -> None:
     table = _table(6)
     extras = pd.DataFrame({"old": range(6), "UMAP 1": np.zeros(6)}, index=table.index)
     added = pd.DataFrame({"UMAP 1": np.arange(6.0)}, index=table.index.copy())
-    joined = columns.with_columns(extras, added)
+    joined = particle_columns.with_columns(extras, added)
     assert joined["UMAP 1"].tolist() == [0, 1, 2, 3, 4, 5] and joined["old"].tolist() == [*range(6)]
     assert joined.index.name == "particle_id"
-    fewer = columns.with_columns(extras, added.iloc[:2])
+    fewer = particle_columns.with_columns(extras, added.iloc[:2])
     assert fewer["UMAP 1"].isna().sum() == 4 and len(fewer) == 6

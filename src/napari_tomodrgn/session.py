@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_tomodrgn.columns import MAX_CATEGORIES as MAX_CATEGORIES
-from napari_tomodrgn.columns import SELECTIONS as SELECTIONS
-from napari_tomodrgn.columns import Clip as Clip
-from napari_tomodrgn.columns import Column as Column
-from napari_tomodrgn.columns import axes_of as axes_of
-from napari_tomodrgn.columns import axis_label as axis_label
-from napari_tomodrgn.columns import axis_names as axis_names
-from napari_tomodrgn.columns import colour_names as colour_names
-from napari_tomodrgn.columns import column as column
-from napari_tomodrgn.columns import latent_matrix as latent_matrix
-from napari_tomodrgn.columns import mask_of as mask_of
-from napari_tomodrgn.columns import names_where as names_where
-from napari_tomodrgn.columns import principal_components as principal_components
-from napari_tomodrgn.columns import resolve_axes as resolve_axes
-from napari_tomodrgn.columns import row_of as row_of
-from napari_tomodrgn.columns import selected_mask as selected_mask
-from napari_tomodrgn.columns import typical_particle as typical_particle
-from napari_tomodrgn.columns import with_columns
 from napari_tomodrgn.config import ReadingConfig
-from napari_tomodrgn.status import TrainingStatus, WorkStatus
+from napari_tomodrgn.particle_columns import MAX_CATEGORIES as MAX_CATEGORIES
+from napari_tomodrgn.particle_columns import SELECTIONS as SELECTIONS
+from napari_tomodrgn.particle_columns import Clip as Clip
+from napari_tomodrgn.particle_columns import Column as Column
+from napari_tomodrgn.particle_columns import axes_of as axes_of
+from napari_tomodrgn.particle_columns import axis_label as axis_label
+from napari_tomodrgn.particle_columns import axis_names as axis_names
+from napari_tomodrgn.particle_columns import colour_names as colour_names
+from napari_tomodrgn.particle_columns import column as column
+from napari_tomodrgn.particle_columns import latent_matrix as latent_matrix
+from napari_tomodrgn.particle_columns import mask_of as mask_of
+from napari_tomodrgn.particle_columns import names_where as names_where
+from napari_tomodrgn.particle_columns import principal_components as principal_components
+from napari_tomodrgn.particle_columns import resolve_axes as resolve_axes
+from napari_tomodrgn.particle_columns import row_of as row_of
+from napari_tomodrgn.particle_columns import selected_mask as selected_mask
+from napari_tomodrgn.particle_columns import typical_particle as typical_particle
+from napari_tomodrgn.particle_columns import with_columns
+from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.check_list import CheckList
 from napari_tomodrgn.gui.check_names import _NAMES, name_of, number_of, tally
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import WorkStatus
+from napari_tomodrgn.work_status import WorkStatus
 
 LONG = 60_000
 

@@ -12,7 +12,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.shortcuts import PARTS, PAUSE, SCATTER
-from napari_tomodrgn.status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import pytest

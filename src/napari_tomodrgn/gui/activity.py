@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import TrainingStatus, WorkStatus
+from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 _STEPS = 1000
 _MILLISECONDS = 150

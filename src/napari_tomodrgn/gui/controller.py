@@ -42,7 +42,7 @@ from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.truth_layers import TruthLayers
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
-from napari_tomodrgn.status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import pandas as pd

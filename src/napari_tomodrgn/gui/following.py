@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.training import LatentsRead
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.learn.events import Losses
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import pandas as pd

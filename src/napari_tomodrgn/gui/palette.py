@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.kept import kept
 from napari_tomodrgn.session import (
     MAX_CATEGORIES,
     SELECTIONS,
@@ -19,6 +18,7 @@ from napari_tomodrgn.session import (
     column,
     mask_of,
 )
+from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:
     import pandas as pd

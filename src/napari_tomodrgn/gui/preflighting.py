@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import WorkStatus
+from napari_tomodrgn.work_status import WorkStatus
 
 
 class Preflighting(QObject):

@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.events import (
     Started,
 )
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.curves import Curve, CurvePlot
 from napari_tomodrgn.gui.qt import make_label
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus
 
 _TRAINED, _HELD_OUT, _KL = "#56b4e9", "#e69f00", "#2fb894"
 _KL_TIP = (

@@ -17,7 +17,7 @@ from napari_tomodrgn.gui.surfaces import contour
 from napari_tomodrgn.gui.workers import Job, Stop
 from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.session import Session, Validation
-from napari_tomodrgn.status import WorkStatus
+from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet

@@ -20,7 +20,7 @@ from napari_tomodrgn.analysis.latents import PrincipalAxes, mean_columns, princi
 from napari_tomodrgn.analysis.latents import latent_matrix as latent_matrix
 from napari_tomodrgn.analysis.latents import principal_components as principal_components
 from napari_tomodrgn.analysis.latents import with_columns as with_columns
-from napari_tomodrgn.kept import kept
+from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:
     import pandas as pd
