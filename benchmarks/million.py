@@ -19,9 +19,9 @@ import pandas as pd
 import torch
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
-from napari_tomodrgn.data.preprocess import FourierImages
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.tables import read_latents, write_latents
 from napari_tomodrgn.learn.trainer import Trainer

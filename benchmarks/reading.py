@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.data.preprocess import ImageReader
+from napari_tomodrgn.data.fourier_images import ImageReader
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 

@@ -14,8 +14,8 @@ from million import MadeUp, particle_set
 from torch import nn
 
 from napari_tomodrgn.config import ModelConfig, RunConfig
-from napari_tomodrgn.data.dataset import TiltData
-from napari_tomodrgn.data.preprocess import FourierImages
+from napari_tomodrgn.data.fourier_images import FourierImages
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.dense import as_pixels, dense
 from napari_tomodrgn.learn.model import Vae

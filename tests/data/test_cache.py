@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from napari_tomodrgn.config import DataConfig
-from napari_tomodrgn.data import cache as cache_module
+from napari_tomodrgn.data import fourier_cache as cache_module
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.data.fourier_images import Cache, FourierImages, ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import Cache, FourierImages, ImageReader, prepare
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.physics.lattice import half_plane
 
@@ -100,7 +100,7 @@ def test_a_cache_of_another_set_is_made_anew(
 def test_what_a_killed_process_had_saved_is_not_read_again(
     particles: ParticleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_tomodrgn.data.preprocess._CHUNK", 50)
+    monkeypatch.setattr("napari_tomodrgn.data.fourier_images._CHUNK", 50)
     _, whole = steps(particles, Cache(tmp_path / "whole.npy"))
     cache = Cache(tmp_path / "samples.npy", save_seconds=0.0)
     lattice = half_plane(particles.optics.box_size_px)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_tomodrgn.data.inert_pickle import Placeholder, read_arrays, read_settings
+from napari_tomodrgn.data.safe_pickle import Placeholder, read_arrays, read_settings
 from napari_tomodrgn.errors import BadInputError
 
 

@@ -17,9 +17,9 @@ from napari_tomodrgn.analysis.fsc import (
 )
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.checks import check_stacks
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import ImageReader, prepare
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically

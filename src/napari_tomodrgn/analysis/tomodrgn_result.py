@@ -2,7 +2,7 @@
 
 tomoDRGN writes ``config.pkl`` (a dict), ``z.E.train.pkl`` (means and log-variances, two pickles one
 after the other), and ``analyze.E/`` with ``umap.pkl`` and ``kmeansK/labels.pkl``. They are read by
-`data.inert_pickle`: nothing in them is run. Rows are particles in the order of the star file.
+`data.safe_pickle`: nothing in them is run. Rows are particles in the order of the star file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import torch
 from napari_tomodrgn.analysis.analyze import UMAP_COLUMNS
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.data.inert_pickle import read_arrays, read_settings
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.safe_pickle import read_arrays, read_settings
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.analysis_files import AnalysisInfo

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference import Inference, in_parts
 from napari_tomodrgn.learn.model import Posterior
 

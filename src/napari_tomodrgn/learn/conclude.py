@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.calibrate import calibrate
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig
-from napari_tomodrgn.data.dataset import TiltData
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.backproject import back_project
 from napari_tomodrgn.learn.sample import chosen_rows, read_sample
 from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere

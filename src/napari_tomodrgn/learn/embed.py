@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from napari_tomodrgn.data.checks import check_stacks
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages, ImageReader
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import Preparing

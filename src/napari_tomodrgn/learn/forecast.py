@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME

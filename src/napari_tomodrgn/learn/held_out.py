@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.decode import FourierModel

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig, WeightConfig
-from napari_tomodrgn.data.dataset import TiltData, ctf_parameters
-from napari_tomodrgn.data.preprocess import soft_window
+from napari_tomodrgn.data.fourier_images import soft_window
+from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear_grid import Ball
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf

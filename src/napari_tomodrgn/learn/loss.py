@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltBatch
+from napari_tomodrgn.data.tilt_data import TiltBatch
 
 
 @dataclass(frozen=True, eq=False)

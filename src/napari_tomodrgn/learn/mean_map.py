@@ -13,7 +13,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor, nn
 
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.backproject import OVERSAMPLING, back_project
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.physics.fourier import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import stack_steps
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import Cache, ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import Cache, ImageReader, prepare
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import sign_steps
 from napari_tomodrgn.learn.device import pick_device

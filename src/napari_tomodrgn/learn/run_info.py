@@ -18,7 +18,7 @@ from napari_tomodrgn.data.particles import Optics, ParticleSet
 if TYPE_CHECKING:
     import torch
 
-    from napari_tomodrgn.data.dataset import TiltData
+    from napari_tomodrgn.data.tilt_data import TiltData
 
 FORMAT = 1
 

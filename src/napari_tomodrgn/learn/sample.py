@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig, WeightConfig
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages, ImageReader
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
 
 # Enough for half maps of a ribosome, few enough for a minute on two cores.

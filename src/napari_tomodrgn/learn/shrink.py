@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.held_out import difference, error_steps
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.data.dataset import TiltData
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.events import Event, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dataset import TiltBatch, TiltData
+from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast

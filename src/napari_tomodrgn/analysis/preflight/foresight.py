@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
-from napari_tomodrgn.data.dataset import TiltData, ctf_parameters
+from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.backproject import OVERSAMPLING
 from napari_tomodrgn.learn.contrast import half_volumes

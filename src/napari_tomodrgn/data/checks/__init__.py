@@ -7,11 +7,11 @@ about the physics need the images themselves (`analysis.preflight`).
 
 from __future__ import annotations
 
-from napari_tomodrgn.data.checks.places import PLACE_QUESTIONS
+from napari_tomodrgn.data.checks.check import Check, Problem, Severity, Verdict, problems_of
+from napari_tomodrgn.data.checks.positions import PLACE_QUESTIONS
+from napari_tomodrgn.data.checks.set_summary import ram_gb, summary
 from napari_tomodrgn.data.checks.stacks import STACK_QUESTIONS, check_stacks, stack_steps
-from napari_tomodrgn.data.checks.understood import ram_gb, summary
 from napari_tomodrgn.data.checks.values import VALUE_QUESTIONS
-from napari_tomodrgn.data.checks.verdicts import Check, Problem, Severity, Verdict, problems_of
 from napari_tomodrgn.data.particles import ParticleSet
 
 __all__ = [

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from napari_tomodrgn.data.checks.verdicts import Finding, Question
+from napari_tomodrgn.data.checks.check import Finding, Question
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
 from napari_tomodrgn.errors import BadInputError

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.checks.verdicts import Finding, Question
+from napari_tomodrgn.data.checks.check import Finding, Question
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star_table import StarTable, meant

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.cistem import CISTEM_COLUMNS, read_cistem
 from napari_tomodrgn.data.dialects.common import StarInput
-from napari_tomodrgn.data.dialects.image_series import (
+from napari_tomodrgn.data.dialects.optimisation_set import followed
+from napari_tomodrgn.data.dialects.per_image_rows import (
     CRYOSRPNT_COLUMNS,
     NEXTPYP_COLUMNS,
     TOMODRGN_COLUMNS,
@@ -24,14 +25,13 @@ from napari_tomodrgn.data.dialects.image_series import (
     read_tomodrgn,
     read_warp,
 )
-from napari_tomodrgn.data.dialects.optimisation_set import followed
 from napari_tomodrgn.data.dialects.relion import (
     RELION4_COLUMNS,
     RELION5_COLUMNS,
     read_relion4,
     read_relion5,
 )
-from napari_tomodrgn.data.dialects.subset import write_subset
+from napari_tomodrgn.data.dialects.subset_writer import write_subset
 from napari_tomodrgn.data.dialects.warptools import PARTICLE_COLUMNS, read_warptools
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import StarBlocks, read_star

@@ -25,7 +25,7 @@ from napari_tomodrgn.data.dialects.common import (
     refuse_hand,
     with_pixel_size,
 )
-from napari_tomodrgn.data.dialects.image_series import position_in_particle, rebuilt_dose
+from napari_tomodrgn.data.dialects.per_image_rows import position_in_particle, rebuilt_dose
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_tomodrgn.data.dialects.common import StarInput
-from napari_tomodrgn.data.dialects.expansion import (
+from napari_tomodrgn.data.dialects.tilt_expansion import (
     POSE_COLUMNS,
     SUBTOMOGRAM_COLUMNS,
     Expansion,

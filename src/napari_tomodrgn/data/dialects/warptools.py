@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_tomodrgn.data.dialects.common import StarInput
-from napari_tomodrgn.data.dialects.expansion import (
+from napari_tomodrgn.data.dialects.tilt_expansion import (
     POSE_COLUMNS,
     Expansion,
     Layout,

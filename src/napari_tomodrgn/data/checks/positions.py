@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from napari_tomodrgn.data.checks.verdicts import Finding, Question
+from napari_tomodrgn.data.checks.check import Finding, Question
 from napari_tomodrgn.data.particles import ParticleSet
 
 

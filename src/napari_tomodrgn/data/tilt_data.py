@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import WeightConfig
+from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import Optics, ParticleSet
-from napari_tomodrgn.data.preprocess import FourierImages
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
 from napari_tomodrgn.physics.lattice import HalfPlane

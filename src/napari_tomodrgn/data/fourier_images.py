@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig
-from napari_tomodrgn.data.cache import SamplesWriter, StoredSamples
+from napari_tomodrgn.data.fourier_cache import SamplesWriter, StoredSamples
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.errors import BadInputError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.checks.verdicts import Problem
+from napari_tomodrgn.data.checks.check import Problem
 from napari_tomodrgn.data.particles import ParticleSet
 
 
