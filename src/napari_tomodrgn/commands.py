@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis import chimerax
+from napari_tomodrgn.analysis import chimerax_scene
 from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
@@ -225,13 +225,17 @@ def place(options: Namespace) -> int:
     run = Run.open(options.run)
     particles = _chosen(run.particles(options.images), options.particles)
     placed = placements(particles, tomogram=options.tomogram)
-    table = chimerax.run_table(run, particles.select(p.particle_id for p in placed), options.epoch)
-    color = options.color and chimerax.column_of(table, options.color)
-    groups = chimerax.column_of(table, "cluster") if options.by_cluster else None
+    table = chimerax_scene.run_table(
+        run, particles.select(p.particle_id for p in placed), options.epoch
+    )
+    color = options.color and chimerax_scene.column_of(table, options.color)
+    groups = chimerax_scene.column_of(table, "cluster") if options.by_cluster else None
     decoder = run.decoder(options.epoch, pick_device(options.device))
     bar = Bar("Decoding", "maps")
-    maps = chimerax.decoded_maps(decoder, table, groups, (options.box, options.lowpass), bar.show)
-    scene = chimerax.write_scene(options.out, maps, placed, color, options.sigma)
+    maps = chimerax_scene.decoded_maps(
+        decoder, table, groups, (options.box, options.lowpass), bar.show
+    )
+    scene = chimerax_scene.write_scene(options.out, maps, placed, color, options.sigma)
     bar.close()
     say(f"{len(placed)} particles, {len(scene.maps)} maps → {scene.script}, {scene.mesh.name}")
     return 0

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.chimerax import colors_of, write_scene
+from napari_tomodrgn.analysis.chimerax_scene import colors_of, write_scene
 from napari_tomodrgn.analysis.placement import Placement, placements
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import Volume, read_volume

@@ -16,7 +16,7 @@ from napari_tomodrgn.analysis.association import (
     benjamini_hochberg,
     neighbour_association,
 )
-from napari_tomodrgn.analysis.context import (
+from napari_tomodrgn.analysis.neighborhood import (
     defocus,
     neighbourhood,
     surface_context,

@@ -20,7 +20,7 @@ from napari_tomodrgn.analysis.preflight import (
     PreflightProgress,
     preflight,
 )
-from napari_tomodrgn.analysis.preflight.foresight import Halves
+from napari_tomodrgn.analysis.preflight.cross_validation import Halves
 from napari_tomodrgn.analysis.preflight.hypotheses import (
     flipped_heights,
     flipped_tilts,
@@ -28,8 +28,8 @@ from napari_tomodrgn.analysis.preflight.hypotheses import (
     shuffled_poses,
     split_rotations,
 )
-from napari_tomodrgn.analysis.preflight.kind import contrasts, kind_of
-from napari_tomodrgn.analysis.preflight.power import odd_images
+from napari_tomodrgn.analysis.preflight.map_character import contrasts, kind_of
+from napari_tomodrgn.analysis.preflight.power_spectrum import odd_images
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.dialects import read_particles

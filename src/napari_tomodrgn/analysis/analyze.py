@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_tomodrgn.analysis import figures
 from napari_tomodrgn.analysis.audit import audit
-from napari_tomodrgn.analysis.chimerax import colors_of
+from napari_tomodrgn.analysis.chimerax_scene import colors_of
 from napari_tomodrgn.analysis.clusters import Clusters, clusters_of
 from napari_tomodrgn.analysis.latents import (
     latent_matrix,

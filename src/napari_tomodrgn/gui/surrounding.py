@@ -107,7 +107,7 @@ class Surrounding(QObject):
 
 def context_columns() -> tuple[str, ...]:
     """Names of the columns that are tested, in order."""
-    from napari_tomodrgn.analysis.context import COLUMNS
+    from napari_tomodrgn.analysis.neighborhood import COLUMNS
 
     return COLUMNS
 
@@ -122,7 +122,7 @@ def points_of(layer: Any, particles: ParticleSet) -> Points:
     data = layer.data
 
     def of_labels() -> NDArray[np.float64]:
-        from napari_tomodrgn.analysis.context import surface_points
+        from napari_tomodrgn.analysis.neighborhood import surface_points
 
         return surface_points(np.asarray(data), 1.0) @ matrix + origin
 
@@ -142,7 +142,7 @@ def _columns(
     labels: pd.Series | None,
     surface: tuple[str, Points] | None,
 ) -> Iterator[Computed | None]:
-    from napari_tomodrgn.analysis.context import defocus, neighbourhood, surface_context
+    from napari_tomodrgn.analysis.neighborhood import defocus, neighbourhood, surface_context
 
     table = neighbourhood(particles, radius, labels)
     yield None

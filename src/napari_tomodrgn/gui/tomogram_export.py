@@ -162,7 +162,7 @@ def _scene_steps(
     look: tuple[int, float],
     stop: Stop,
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.chimerax import Scene, scene_steps
+    from napari_tomodrgn.analysis.chimerax_scene import Scene, scene_steps
 
     (latents, colours), (epoch, sigma) = maps, look
     decoder = run.decoder(epoch)

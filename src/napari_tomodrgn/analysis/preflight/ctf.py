@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from napari_tomodrgn.analysis.preflight.foresight import paired_z
+from napari_tomodrgn.analysis.preflight.cross_validation import paired_z
 from napari_tomodrgn.analysis.preflight.hypotheses import (
     flipped_heights,
     heights_angstrom,
     scaled_pixels,
 )
-from napari_tomodrgn.analysis.preflight.power import PowerFit
+from napari_tomodrgn.analysis.preflight.power_spectrum import PowerFit
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.foresight import agreement, paired_z
+from napari_tomodrgn.analysis.preflight.cross_validation import agreement, paired_z
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from napari_tomodrgn.analysis.preflight.power import ODD, odd_images
+from napari_tomodrgn.analysis.preflight.power_spectrum import ODD, odd_images
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check, Verdict
 

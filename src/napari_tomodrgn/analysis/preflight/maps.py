@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.kind import Kind, contrasts, kind_of
+from napari_tomodrgn.analysis.preflight.map_character import Kind, contrasts, kind_of
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check, Verdict
 

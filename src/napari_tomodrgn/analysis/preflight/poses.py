@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from napari_tomodrgn.analysis.preflight.foresight import agreement, preference
+from napari_tomodrgn.analysis.preflight.cross_validation import agreement, preference
 from napari_tomodrgn.analysis.preflight.hypotheses import flipped_tilts, shuffled_poses
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check

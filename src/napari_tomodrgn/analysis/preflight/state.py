@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from napari_tomodrgn.analysis.preflight.events import Contrast
-from napari_tomodrgn.analysis.preflight.foresight import (
+from napari_tomodrgn.analysis.preflight.cross_validation import (
     NO_PREFERENCE,
     Agreement,
     Preference,
@@ -13,8 +12,9 @@ from napari_tomodrgn.analysis.preflight.foresight import (
     preference,
     split_shells,
 )
-from napari_tomodrgn.analysis.preflight.kind import Kind
-from napari_tomodrgn.analysis.preflight.power import PowerModel
+from napari_tomodrgn.analysis.preflight.events import Contrast
+from napari_tomodrgn.analysis.preflight.map_character import Kind
+from napari_tomodrgn.analysis.preflight.power_spectrum import PowerModel
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.learn.sample import Sample

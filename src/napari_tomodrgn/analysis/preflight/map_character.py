@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.preflight.foresight import Halves
+from napari_tomodrgn.analysis.preflight.cross_validation import Halves
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.contrast import denoised, density_contrast
 
