@@ -38,7 +38,7 @@ def training(star: str, out: str, settings: dict[str, object], phase: Any) -> No
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn import checkpoint, run
-    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.learn.training.train import train
 
     def note(text: str) -> None:
         phase.value = text.encode()
@@ -108,7 +108,7 @@ class Trial:
             pass
         self.star = str(folder / "set" / "warptools" / "particles_optimisation_set.star")
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["napari_tomodrgn.learn.train"])
+        self.context.set_forkserver_preload(["napari_tomodrgn.learn.training.train"])
 
     def start(self, out: Path, kind: int) -> tuple[Any, Any]:
         """A process that trains into ``out``, and what it is doing."""

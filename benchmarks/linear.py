@@ -28,7 +28,7 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 SMALL = {"particles": 144, "tilts": 10, "box_size_px": 32, "snr": 0.05}

@@ -24,7 +24,7 @@ from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.tables import read_latents, write_latents
-from napari_tomodrgn.learn.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane
 
 TILTS, BOX = 2, 16

@@ -19,7 +19,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.dense import as_pixels, dense
 from napari_tomodrgn.learn.model import Vae
-from napari_tomodrgn.learn.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane
 
 HELD_OUT_POINTS = 256

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 

@@ -28,11 +28,11 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.dense import as_pixels, dense
-from napari_tomodrgn.learn.forecast import forecast
 from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.loss import choose_points, point_frequencies, squared_errors, uniforms
-from napari_tomodrgn.learn.train import prepare_trainer
-from napari_tomodrgn.learn.trainer import Trainer
+from napari_tomodrgn.learn.training.forecast import forecast
+from napari_tomodrgn.learn.training.train import prepare_trainer
+from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 _REPEATS = 40

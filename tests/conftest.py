@@ -51,7 +51,7 @@ def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs on `simulated`."""
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.learn.training.train import train
 
     out = tmp_path_factory.mktemp("runs") / "tiny"
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run import Run
-    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.learn.training.train import train
     from napari_tomodrgn.synthetic import simulate
 
 __all__ = [

@@ -136,7 +136,7 @@ def tiny_config() -> Any:
 def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three epochs on the tiny set."""
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.learn.training.train import train
 
     folder = tmp_path_factory.mktemp("tiny") / "run"
     for _ in train(read_particles(tiny_star), tiny_config, folder):

@@ -14,7 +14,7 @@ import pytest
 
 from napari_tomodrgn.gui.following import patience_s
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.train import train
 
 LONG = 60_000
 

@@ -16,7 +16,7 @@ from napari_tomodrgn.learn.inference import in_parts
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.train import train
 
 
 def test_sums_go_on_to_the_same_bits(simulated: Path, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.contrast import run_to_end
-from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Notice, Started
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.linear_em import (
@@ -40,7 +39,8 @@ from napari_tomodrgn.learn.linear_start import (
     with_components,
 )
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.embed import embed_set
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 

@@ -16,14 +16,14 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.calibrate import compared
 from napari_tomodrgn.learn.contrast import run_to_end
-from napari_tomodrgn.learn.embed import embed_set
 from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.held_out import Watch, compared_rows
 from napari_tomodrgn.learn.linear_finish import local_weights
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, climb, fit_refinement
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.embed import embed_set
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 

@@ -22,7 +22,7 @@ from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Progress, Started
 from napari_tomodrgn.learn.loss import draw_points, squared_errors
 from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.train import train
+from napari_tomodrgn.learn.training.train import train
 
 SMALL = {
     "model": {
@@ -186,7 +186,7 @@ def test_interleaved_tomograms_change_no_latent(simulated: Path, tmp_path: Path)
         pass
     run = Run.open(tmp_path / "run")
     from napari_tomodrgn.learn.contrast import run_to_end
-    from napari_tomodrgn.learn.embed import embed_set
+    from napari_tomodrgn.learn.training.embed import embed_set
 
     straight = run_to_end(embed_set(run, original))
     crossed = run_to_end(embed_set(run, mixed)).loc[straight.index]

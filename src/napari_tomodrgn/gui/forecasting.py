@@ -19,7 +19,7 @@ _NAMES = {"cpu": "the processor", "cuda": "the graphics card", "mps": "the graph
 
 
 class Forecasting(QObject):
-    """Asks `learn.forecast` and puts the answer into the session."""
+    """Asks `learn.training.forecast` and puts the answer into the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -41,7 +41,7 @@ class Forecasting(QObject):
 
         def steps() -> Iterator[dict[str, Any]]:
             from napari_tomodrgn.learn.device import pick_device
-            from napari_tomodrgn.learn.forecast import forecast
+            from napari_tomodrgn.learn.training.forecast import forecast
 
             device = pick_device(config.train.device).type
             found: dict[str, Any] = {**forecast(particles, config), "device": _NAMES[device]}

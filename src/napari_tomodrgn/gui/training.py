@@ -190,7 +190,7 @@ def _steps(
     held: Callable[[], bool],
 ) -> Iterator[Any]:
     """The events of a training, latents read from disk here so that the window need not wait."""
-    from napari_tomodrgn.learn.train import train
+    from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
     pending, shown = 0, 0.0

@@ -55,11 +55,11 @@ from napari_tomodrgn.learn.linear_start import (
     with_components,
 )
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.open_run import open_run
 from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.tables import metrics_row
+from napari_tomodrgn.learn.training.prepare_run import open_run
 
 _MOST_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
@@ -319,7 +319,7 @@ def train_linear(
     resume: bool = False,
     stop: Stop,
 ) -> Iterator[Event]:
-    """Fit the linear model, telling what happens; parameters and events as of `learn.train.train`.
+    """Fit the linear model, telling what happens; parameters and events as of `learn.training.train.train`.
 
     A run that is resumed is computed again from the start, to the same result: it takes seconds.
 

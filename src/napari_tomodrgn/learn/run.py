@@ -364,7 +364,7 @@ class Run:
         write_text(self.quality_file, json.dumps(without_nan(told), indent=2) + "\n")
 
     def quality(self) -> dict[str, Any]:
-        """What was measured when the run ended (`learn.conclude`); empty if it has not."""
+        """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
         try:
             return dict(json.loads(self.quality_file.read_text(encoding="utf-8")))
         except FileNotFoundError:

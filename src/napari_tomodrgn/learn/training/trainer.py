@@ -23,7 +23,6 @@ from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
-from napari_tomodrgn.learn.embed import EMBEDDED_AT_A_TIME, embed
 from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.held_out import held_out_points, mean_errors, particles_together
 from napari_tomodrgn.learn.inference import encode
@@ -40,6 +39,7 @@ from napari_tomodrgn.learn.loss import (
 from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
+from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed
 
 T = TypeVar("T")
 

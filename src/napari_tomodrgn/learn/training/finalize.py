@@ -38,7 +38,7 @@ from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run import Run
 from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
-from napari_tomodrgn.learn.ways import Way, best_of, sentences, told
+from napari_tomodrgn.learn.training.quality_report import Way, best_of, sentences, told
 
 _WHAT = "Refining latents"
 _COMPARING = "Comparing held-out images"
