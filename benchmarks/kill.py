@@ -37,7 +37,7 @@ def training(star: str, out: str, settings: dict[str, object], phase: Any) -> No
     from napari_tomodrgn import files
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.learn import checkpoint, run
+    from napari_tomodrgn.learn.run.directory import checkpoint, directory
     from napari_tomodrgn.learn.training.train import train
 
     def note(text: str) -> None:
@@ -58,7 +58,7 @@ def training(star: str, out: str, settings: dict[str, object], phase: Any) -> No
             note(self.before)
             return left
 
-    checkpoint.written_atomically = run.written_atomically = Noted  # type: ignore[assignment]
+    checkpoint.written_atomically = directory.written_atomically = Noted  # type: ignore[assignment]
     note("opening")
     resume = (Path(out) / "run.json").exists()
     for event in train(
@@ -70,31 +70,35 @@ def training(star: str, out: str, settings: dict[str, object], phase: Any) -> No
 
 def follow(out: Path) -> None:
     """Read a run as a window does; raises if it is not valid at any moment."""
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     if (out / "run.json").exists():
         run = Run.open(out)
-        run.metrics()
-        if run.epochs():
-            run.latents()
-            run.model()
+        directory.metrics()
+        if directory.epochs():
+            directory.latents()
+            directory.model()
 
 
 def over(out: Path) -> bool:
     """Whether nothing was left to do; to resume such a run means to go on beyond its end."""
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     return (out / "run.json").exists() and Run.open(out).info.chosen_epoch is not None
 
 
 def left_by(out: Path) -> tuple[bytes, bytes, str]:
     """What has to be equal: weights, latents, losses."""
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(out)
-    last = run.last_epoch()
-    losses = run.metrics()[LOSSES].to_csv(index=False)
-    return run.weights_file(last).read_bytes(), run.latents_file(last).read_bytes(), losses
+    last = directory.last_epoch()
+    losses = directory.metrics()[LOSSES].to_csv(index=False)
+    return (
+        directory.weights_file(last).read_bytes(),
+        directory.latents_file(last).read_bytes(),
+        losses,
+    )
 
 
 class Trial:

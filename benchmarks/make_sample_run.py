@@ -23,7 +23,7 @@ from napari_tomodrgn.analysis.clusters import agreement
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume, write_volume
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.session import typical_particle
 from napari_tomodrgn.synthetic import SimulationConfig, simulate

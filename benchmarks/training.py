@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.dense import as_pixels, dense
 from napari_tomodrgn.learn.inference import encode
 from napari_tomodrgn.learn.loss import choose_points, point_frequencies, squared_errors, uniforms
+from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.learn.training.train import prepare_trainer
 from napari_tomodrgn.learn.training.trainer import Trainer

@@ -16,7 +16,7 @@ import pytest
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 SMALL = """
 [model]

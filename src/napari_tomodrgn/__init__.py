@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.learn.training.train import train
     from napari_tomodrgn.synthetic import simulate
 

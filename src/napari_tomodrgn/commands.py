@@ -25,7 +25,7 @@ from napari_tomodrgn.inspecting import print_report, read_named, said_of_images
 from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.events import Finished
 from napari_tomodrgn.learn.ranks import launch
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train as train_events
 from napari_tomodrgn.results import analysed, tell_analysis

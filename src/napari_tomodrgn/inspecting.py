@@ -12,7 +12,7 @@ from napari_tomodrgn.config import DataConfig, Overrides, RunConfig
 from napari_tomodrgn.data.checks import Check, file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.terminal import Bar
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.events import Preparing
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from napari_tomodrgn.analysis.selections import (
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn.gui.following import patience_s
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 
 LONG = 60_000

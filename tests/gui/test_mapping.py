@@ -13,7 +13,7 @@ import pytest
 
 from napari_tomodrgn.analysis import analyze
 from napari_tomodrgn.gui.mapping import Mapping
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session, axis_names
 from napari_tomodrgn.work_status import TrainingStatus
 

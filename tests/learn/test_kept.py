@@ -15,7 +15,7 @@ from napari_tomodrgn.learn.events import Finished, Preparing
 from napari_tomodrgn.learn.inference import in_parts
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 
 

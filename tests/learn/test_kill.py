@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn.cli import main
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 # Images in a file, a state saved after every other step, steps enough to be hit.
 SETTINGS = """

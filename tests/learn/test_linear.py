@@ -38,7 +38,7 @@ from napari_tomodrgn.learn.linear_start import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane

@@ -16,7 +16,7 @@ import torch
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.ranks import Launch, Ranks, launch
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 needs_fabric = pytest.mark.skipif(
     importlib.util.find_spec("lightning_fabric") is None,

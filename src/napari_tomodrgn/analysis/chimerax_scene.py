@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.learn.decode import VolumeDecoder
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 # Okabe and Ito's colours, told apart with any colour vision; then again from the first.
 _CLASSES = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")

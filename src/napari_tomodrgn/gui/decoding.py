@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.data.volume import Volume
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 # Bytes of finished volumes that are kept.
 _KEPT_BYTES = 256 * 2**20

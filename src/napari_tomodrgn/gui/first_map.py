@@ -19,7 +19,7 @@ from napari_tomodrgn.session import Decoded, Session, typical_particle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 _log = logging.getLogger(__name__)
 _LARGEST_BOX = 128  # px: 8 MB

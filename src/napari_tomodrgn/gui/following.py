@@ -25,7 +25,7 @@ from napari_tomodrgn.work_status import TrainingStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 _MILLISECONDS = 2000
 # While it trains, something is saved every two minutes; short epochs say more.
@@ -128,7 +128,7 @@ class Following(QObject):
 
 
 def _look_at(folder: Path, known: tuple[int, int | None]) -> Iterator[Seen]:
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
     epoch = run.last_epoch() if run.epochs() else 0

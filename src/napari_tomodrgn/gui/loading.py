@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _for_exploring(check: Check) -> Check:
 
 
 def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
     epochs = run.epochs()

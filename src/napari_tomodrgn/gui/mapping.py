@@ -18,7 +18,7 @@ from napari_tomodrgn.session import Session
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 UMAP = "UMAP "
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 MOST = 9
 

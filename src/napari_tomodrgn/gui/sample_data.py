@@ -62,7 +62,7 @@ def copied_run(folder: Path) -> Path:
 
     A copy of an earlier version of the package is replaced.
     """
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     packaged = packaged_run()
     made = Run.open(packaged).info.created

@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.surfaces import lowpassed
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.session import LatentPath
 
 

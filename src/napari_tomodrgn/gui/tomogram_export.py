@@ -20,7 +20,7 @@ from napari_tomodrgn.session import latent_matrix
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.placement import Placement
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 _FRAMES, _FRAME_SECONDS = 72, 0.06
 # Movies of wider canvases are of no more use, and of much more bytes.

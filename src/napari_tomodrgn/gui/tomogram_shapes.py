@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.analysis.meshes import Mesh
     from napari_tomodrgn.analysis.placement import Poses
     from napari_tomodrgn.data.volume import Volume
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 KEPT_BYTES = 512 * 2**20
 # Box that particles in place are decoded in: finer detail is smaller than a pixel of the screen.

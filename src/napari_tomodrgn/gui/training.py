@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
@@ -211,7 +211,7 @@ def _steps(
 
 
 def _latents_of(out: Path, epoch: int) -> LatentsRead:
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(out)
     table = run.latents(epoch)
@@ -220,6 +220,6 @@ def _latents_of(out: Path, epoch: int) -> LatentsRead:
 
 
 def _metrics_of(out: Path) -> MetricsRead:
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
     return MetricsRead(metrics_of(Run.open(out)))

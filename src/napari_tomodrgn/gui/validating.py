@@ -21,7 +21,7 @@ from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.learn.run import Run
+    from napari_tomodrgn.learn.run.directory import Run
 
 # Particles of a quick reconstruction: enough for a ribosome, done in seconds.
 _SAMPLE = 500

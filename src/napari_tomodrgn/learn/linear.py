@@ -56,9 +56,9 @@ from napari_tomodrgn.learn.linear_start import (
 )
 from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.ranks import StoppedError
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.tables import metrics_row
 from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
-from napari_tomodrgn.learn.tables import metrics_row
 from napari_tomodrgn.learn.training.prepare_run import open_run
 
 _MOST_COMPONENTS = 6

@@ -14,7 +14,7 @@ from napari_tomodrgn.cli import main
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.directory import Run
 
 SMALL = "[model]\nlatent_dim = 2\ndecoder_dim = 16\nimage_encoder_dim = 16\n"
 

@@ -26,8 +26,8 @@ from napari_tomodrgn.learn.inference import (
 )
 from napari_tomodrgn.learn.linear_decode import read_fitted
 from napari_tomodrgn.learn.model import Encoder, Posterior
-from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.tables import latent_table
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBEDDED_AT_A_TIME = 32

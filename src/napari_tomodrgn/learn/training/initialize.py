@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.checkpoint import save_weights
 from napari_tomodrgn.learn.events import Event, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference import encode
@@ -25,7 +24,8 @@ from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
-from napari_tomodrgn.learn.run import Run
+from napari_tomodrgn.learn.run.checkpoint import save_weights
+from napari_tomodrgn.learn.run.directory import Run
 
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16

@@ -17,8 +17,8 @@ from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.events import Event
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.ranks import Ranks
-from napari_tomodrgn.learn.run import Run, cache_file, clear_leftovers
-from napari_tomodrgn.learn.run_info import describe
+from napari_tomodrgn.learn.run.directory import Run, cache_file, clear_leftovers
+from napari_tomodrgn.learn.run.run_info import describe
 from napari_tomodrgn.physics.lattice import half_plane
 
 

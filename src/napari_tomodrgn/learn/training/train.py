@@ -12,7 +12,6 @@ import torch
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.checkpoint import Position, load_state, save_state, save_weights
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import (
     EpochDone,
@@ -30,8 +29,9 @@ from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
-from napari_tomodrgn.learn.run import Run
-from napari_tomodrgn.learn.tables import metrics_row
+from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.tables import metrics_row
 from napari_tomodrgn.learn.training.finalize import conclude
 from napari_tomodrgn.learn.training.initialize import start
 from napari_tomodrgn.learn.training.prepare_run import open_run

@@ -21,7 +21,6 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.checkpoint import Position
 from napari_tomodrgn.learn.device import autocast
 from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.held_out import held_out_points, mean_errors, particles_together
@@ -39,6 +38,7 @@ from napari_tomodrgn.learn.loss import (
 from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
 from napari_tomodrgn.learn.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
+from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed
 
 T = TypeVar("T")

@@ -28,9 +28,9 @@ from napari_tomodrgn.files import (
     write_text,
     written_atomically,
 )
-from napari_tomodrgn.learn.analysis_files import AnalysisFiles
-from napari_tomodrgn.learn.run_info import FORMAT, RunInfo
-from napari_tomodrgn.learn.tables import METRICS, read_latents, without_nan, write_latents
+from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
+from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
+from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan, write_latents
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
@@ -290,8 +290,8 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
-        from napari_tomodrgn.learn.checkpoint import load_weights
         from napari_tomodrgn.learn.model import Vae
+        from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
         info = self.info

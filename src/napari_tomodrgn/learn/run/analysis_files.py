@@ -1,4 +1,4 @@
-"""File names below ``RUN/analysis``; those of the run itself stand in `learn.run`.
+"""File names below ``RUN/analysis``; those of the run itself stand in `learn.run.directory`.
 
 analysis.json  umap.json  components.csv  audit.csv  columns.parquet
 clusters.csv  cluster_centers.csv
