@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.dense import as_pixels, dense
-from napari_tomodrgn.learn.inference import encode
+from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.loss import choose_points, point_frequencies, squared_errors, uniforms
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.forecast import forecast

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_tomodrgn.learn.held_out import difference
-from napari_tomodrgn.learn.inference import ShrunkInference
+from napari_tomodrgn.learn.inference.held_out import difference
+from napari_tomodrgn.learn.inference.methods import ShrunkInference
+from napari_tomodrgn.learn.inference.shrinkage import FACTORS, supported
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.shrink import FACTORS, supported
 
 
 def errors(rng: np.random.Generator, real: float, noise: float, particles: int) -> torch.Tensor:

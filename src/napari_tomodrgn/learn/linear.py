@@ -34,7 +34,8 @@ from napari_tomodrgn.learn.events import (
     Started,
 )
 from napari_tomodrgn.learn.heeding import Stop, heeding
-from napari_tomodrgn.learn.held_out import compared_rows, errors_of
+from napari_tomodrgn.learn.inference.held_out import compared_rows, errors_of
+from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_em import (
     Blocks,
@@ -58,7 +59,6 @@ from napari_tomodrgn.learn.model import Posterior
 from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row
-from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.training.prepare_run import open_run
 
 _MOST_COMPONENTS = 6

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     import torch
 
     from napari_tomodrgn.learn.decode import VolumeDecoder
+    from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.kept import Kept
     from napari_tomodrgn.learn.linear_decode import LinearDecoder
     from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
-    from napari_tomodrgn.learn.refine import Refinement
 
 
 @dataclass(frozen=True)
@@ -343,7 +343,7 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> Refinement | None:
         """What refines the encoder's latents of an epoch; None where they were not refined."""
-        from napari_tomodrgn.learn.refine import Refinement
+        from napari_tomodrgn.learn.inference.refinement import Refinement
 
         if not self.refinement_file.exists():
             return None

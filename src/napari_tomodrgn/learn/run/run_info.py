@@ -45,7 +45,7 @@ class RunInfo(BaseModel):
     command: list[str]
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
-    shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.shrink`)
+    shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.inference.shrinkage`)
     imported_from: str = ""  # folder of another program's result; its network is not ours
 
     def to_optics(self) -> Optics:

@@ -15,7 +15,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import Preparing
-from napari_tomodrgn.learn.inference import (
+from napari_tomodrgn.learn.inference.methods import (
     EncoderInference,
     Inference,
     LinearInference,

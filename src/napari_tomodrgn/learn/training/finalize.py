@@ -2,7 +2,7 @@
 
 Measured on every run, by the same means for encoder, refined latents and linear engine: how well
 held-out images are predicted, and whether posteriors are as wide as they say. The latents that a
-run ends with are drawn to the middle as far as held-out images ask for it (`learn.shrink`). What is
+run ends with are drawn to the middle as far as held-out images ask for it (`learn.inference.shrinkage`). What is
 measured is in ``analysis/quality.json`` and told in a sentence each.
 """
 
@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 import torch
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.calibrate import calibrate
 from napari_tomodrgn.learn.decode import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
-from napari_tomodrgn.learn.held_out import (
+from napari_tomodrgn.learn.inference.calibration import calibrate
+from napari_tomodrgn.learn.inference.held_out import (
     Watch,
     compared_rows,
     difference,
     error_steps,
 )
-from napari_tomodrgn.learn.inference import (
+from napari_tomodrgn.learn.inference.methods import (
     EncoderInference,
     Inference,
     LinearInference,
@@ -32,12 +32,12 @@ from napari_tomodrgn.learn.inference import (
     ShrunkInference,
     in_parts,
 )
+from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
+from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.model import Posterior
-from napari_tomodrgn.learn.refine import Refinement, fit_refinement
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.shrink import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.training.quality_report import Way, best_of, sentences, told
 
 _WHAT = "Refining latents"

@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.events import Event, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
-from napari_tomodrgn.learn.inference import encode
+from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine, supported
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish

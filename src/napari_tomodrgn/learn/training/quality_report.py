@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from napari_tomodrgn.learn.calibrate import Calibration
 from napari_tomodrgn.learn.decode import FourierModel
-from napari_tomodrgn.learn.held_out import Watch, difference
-from napari_tomodrgn.learn.inference import Inference
-from napari_tomodrgn.learn.shrink import Support
+from napari_tomodrgn.learn.inference.calibration import Calibration
+from napari_tomodrgn.learn.inference.held_out import Watch, difference
+from napari_tomodrgn.learn.inference.methods import Inference
+from napari_tomodrgn.learn.inference.shrinkage import Support
 
 if TYPE_CHECKING:
     from torch import Tensor

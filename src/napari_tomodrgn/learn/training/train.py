@@ -24,7 +24,7 @@ from napari_tomodrgn.learn.events import (
     Started,
 )
 from napari_tomodrgn.learn.heeding import Stop
-from napari_tomodrgn.learn.held_out import Watch
+from napari_tomodrgn.learn.inference.held_out import Watch
 from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.model import Posterior, Vae

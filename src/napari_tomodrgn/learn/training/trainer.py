@@ -23,8 +23,12 @@ from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.device import autocast
 from napari_tomodrgn.learn.heeding import Stop
-from napari_tomodrgn.learn.held_out import held_out_points, mean_errors, particles_together
-from napari_tomodrgn.learn.inference import encode
+from napari_tomodrgn.learn.inference.held_out import (
+    held_out_points,
+    mean_errors,
+    particles_together,
+)
+from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.loss import (
     Points,
     beta_at,

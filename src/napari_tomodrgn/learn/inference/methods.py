@@ -18,11 +18,11 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.inference.refinement import Refinement, climb
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient
 from napari_tomodrgn.learn.linear_samples import LinearSamples
 from napari_tomodrgn.learn.model import Encoder, Posterior
-from napari_tomodrgn.learn.refine import Refinement, climb
 
 _PARTICLES_AT_A_TIME = 32
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decode import FourierModel
-from napari_tomodrgn.learn.held_out import difference, error_steps
+from napari_tomodrgn.learn.inference.held_out import difference, error_steps
 
 # Factors that are tried. Not 0, so that latents keep their order.
 FACTORS = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)

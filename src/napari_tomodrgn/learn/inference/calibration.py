@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.inference import Inference, in_parts
+from napari_tomodrgn.learn.inference.methods import Inference, in_parts
 from napari_tomodrgn.learn.model import Posterior
 
 # So many particles, spread over the set, are embedded twice.
