@@ -22,7 +22,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.model import Posterior, Vae
+from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.run.tables import read_latents, write_latents
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane

@@ -16,8 +16,8 @@ from torch import nn
 from napari_tomodrgn.config import ModelConfig, RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.dense import as_pixels, dense
-from napari_tomodrgn.learn.model import Vae
+from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
+from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane

@@ -10,9 +10,9 @@ from torch import nn
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn import decode
 from napari_tomodrgn.learn.decode import VolumeDecoder
-from napari_tomodrgn.learn.dense import as_pixels, as_rows, dense, residual
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.model import Decoder, Vae
+from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, residual
+from napari_tomodrgn.learn.network.model import Decoder, Vae
 
 BOX, LATENT = 16, 3
 

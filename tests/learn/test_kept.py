@@ -14,7 +14,7 @@ from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import Finished, Preparing
 from napari_tomodrgn.learn.inference.methods import in_parts
 from napari_tomodrgn.learn.kept import Kept
-from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_tomodrgn.config import ModelConfig
-from napari_tomodrgn.learn.model import Vae
+from napari_tomodrgn.learn.network.model import Vae
 
 POINTS, SLOTS = 20, 5
 COUNTS = [5, 3, 1]  # images of three particles

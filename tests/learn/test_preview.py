@@ -11,7 +11,7 @@ import torch
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decode import VolumeDecoder
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.model import Vae
+from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.preview import PreviewBasis, fit_preview
 
 BOX = 16

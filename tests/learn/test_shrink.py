@@ -9,7 +9,7 @@ import torch
 from napari_tomodrgn.learn.inference.held_out import difference
 from napari_tomodrgn.learn.inference.methods import ShrunkInference
 from napari_tomodrgn.learn.inference.shrinkage import FACTORS, supported
-from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.network.model import Posterior
 
 
 def errors(rng: np.random.Generator, real: float, noise: float, particles: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Progress, Started
-from napari_tomodrgn.learn.loss import draw_points, squared_errors
+from napari_tomodrgn.learn.network.loss import draw_points, squared_errors
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 

@@ -28,7 +28,7 @@ PREVIEW_BOX = 32
 
 
 class FourierModel(Protocol):
-    """A function ``F(k, z)``: `learn.model.Decoder`, or any other on the same points."""
+    """A function ``F(k, z)``: `learn.network.model.Decoder`, or any other on the same points."""
 
     def __call__(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""

@@ -55,7 +55,7 @@ from napari_tomodrgn.learn.linear_start import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row

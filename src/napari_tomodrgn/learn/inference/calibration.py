@@ -21,7 +21,7 @@ from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.methods import Inference, in_parts
-from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.network.model import Posterior
 
 # So many particles, spread over the set, are embedded twice.
 _MOST_PARTICLES = 1000

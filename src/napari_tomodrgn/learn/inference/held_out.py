@@ -22,14 +22,14 @@ from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.decode import FourierModel
-from napari_tomodrgn.learn.loss import (
+from napari_tomodrgn.learn.memory import block_of
+from napari_tomodrgn.learn.network.loss import (
     Points,
     choose_points,
     point_frequencies,
     squared_errors,
     uniforms,
 )
-from napari_tomodrgn.learn.memory import block_of
 
 # Samples of each particle's held-out images that are compared.
 _POINTS = 256

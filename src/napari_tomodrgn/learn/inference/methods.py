@@ -22,7 +22,7 @@ from napari_tomodrgn.learn.inference.refinement import Refinement, climb
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient
 from napari_tomodrgn.learn.linear_samples import LinearSamples
-from napari_tomodrgn.learn.model import Encoder, Posterior
+from napari_tomodrgn.learn.network.model import Encoder, Posterior
 
 _PARTICLES_AT_A_TIME = 32
 

@@ -31,7 +31,7 @@ from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.linear_em import LinearModel, expect, noise_of
 from napari_tomodrgn.learn.linear_grid import make_ball, sphere
 from napari_tomodrgn.learn.linear_samples import LinearSamples
-from napari_tomodrgn.learn.model import Posterior
+from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Latents at which maps are decoded to find the basis.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.kept import Kept
     from napari_tomodrgn.learn.linear_decode import LinearDecoder
-    from napari_tomodrgn.learn.model import Decoder, Posterior, Vae
+    from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
-        from napari_tomodrgn.learn.model import Vae
+        from napari_tomodrgn.learn.network.model import Vae
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()

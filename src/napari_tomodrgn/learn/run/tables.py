@@ -15,7 +15,7 @@ from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.events import Losses
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.model import Posterior
+    from napari_tomodrgn.learn.network.model import Posterior
 
 METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
 # Latent dimensions up to which covariances are stored.

@@ -23,7 +23,7 @@ from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine, support
 from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear_finish import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map, with_solved_shells
-from napari_tomodrgn.learn.model import Encoder, Posterior, Vae
+from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
 

@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.inference.held_out import Watch
 from napari_tomodrgn.learn.linear import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
-from napari_tomodrgn.learn.model import Posterior, Vae
+from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
 from napari_tomodrgn.learn.run.directory import Run

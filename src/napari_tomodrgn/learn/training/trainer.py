@@ -29,7 +29,8 @@ from napari_tomodrgn.learn.inference.held_out import (
     particles_together,
 )
 from napari_tomodrgn.learn.inference.methods import encode
-from napari_tomodrgn.learn.loss import (
+from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
+from napari_tomodrgn.learn.network.loss import (
     Points,
     beta_at,
     choose_points,
@@ -39,8 +40,7 @@ from napari_tomodrgn.learn.loss import (
     squared_errors,
     uniforms,
 )
-from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
-from napari_tomodrgn.learn.model import Posterior, Vae
+from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed

@@ -17,9 +17,15 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_tomodrgn.config import ModelConfig
-from napari_tomodrgn.learn.dense import as_pixels, as_rows, dense, padding_of, residual
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.mean_map import MeanMap
+from napari_tomodrgn.learn.network.fast_linear import (
+    as_pixels,
+    as_rows,
+    dense,
+    padding_of,
+    residual,
+)
 from napari_tomodrgn.physics.lattice import into_half_space
 
 # Particles of a call up to which their latents are spread over points by a product.
@@ -218,7 +224,7 @@ class PreparedPoints:
     Attributes
     ----------
     first
-        Output of the network's first layer, as `learn.dense.as_pixels` gives it, padded.
+        Output of the network's first layer, as `learn.network.fast_linear.as_pixels` gives it, padded.
     mirrored
         ``(point,)``, true where the value is to be conjugated.
     mean, components
