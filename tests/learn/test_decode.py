@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_tomodrgn.learn.decode import VolumeDecoder
+from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 
 BOX, SIGMA = 32, 2.0
 CENTRE = (4.0, -3.0, 2.0)  # xyz, px

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from napari_tomodrgn.config import ModelConfig
-from napari_tomodrgn.learn import decode
-from napari_tomodrgn.learn.decode import VolumeDecoder
+from napari_tomodrgn.learn.decoding import volume_decoder
+from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.linear_decode import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, residual
 from napari_tomodrgn.learn.network.model import Decoder, Vae
@@ -76,8 +76,8 @@ def test_what_is_kept_between_maps_changes_none(monkeypatch: pytest.MonkeyPatch)
     latents = np.random.default_rng(0).normal(size=(3, LATENT))
     maps = []
     for most in (1 << 30, 1, 0):
-        monkeypatch.setattr(decode, "_KEPT_BYTES", most)
-        monkeypatch.setitem(decode._POINTS_AT_A_TIME, "cpu", 256)
+        monkeypatch.setattr(volume_decoder, "_KEPT_BYTES", most)
+        monkeypatch.setitem(volume_decoder._POINTS_AT_A_TIME, "cpu", 256)
         decoder = VolumeDecoder(
             started_decoder(), box_size_px=BOX, pixel_size_angstrom=4.0, latent_dim=LATENT
         )

@@ -34,7 +34,7 @@ from napari_tomodrgn.geometry import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_tomodrgn.learn.decode import VolumeDecoder
+    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.run.directory import Run
 
 # Okabe and Ito's colours, told apart with any colour vision; then again from the first.

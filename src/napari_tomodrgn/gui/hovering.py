@@ -1,7 +1,7 @@
 """What is known of the particle under the pointer: who it is, two of its images, its volume.
 
 Worked out in threads, the newest particle first; what was found is kept. The volume comes from a
-few maps that are decoded once an epoch (`learn.preview`), until then from the decoder itself.
+few maps that are decoded once an epoch (`learn.decoding.preview_basis`), until then from the decoder itself.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Hovering(QObject):
         epoch = session.epoch
 
         def steps() -> Iterator[Any]:
-            from napari_tomodrgn.learn.decode import PREVIEW_BOX
+            from napari_tomodrgn.learn.decoding.volume_decoder import PREVIEW_BOX
 
             decoder = self._decoders.of(run, epoch)
             for volume in decoder.decode_steps(z, min(PREVIEW_BOX, decoder.box_size_px)):
@@ -147,7 +147,7 @@ class Hovering(QObject):
         self.previews.request(steps)
 
     def _fit(self, run: Any, epoch: int, table: pd.DataFrame) -> Iterator[Any]:
-        from napari_tomodrgn.learn.preview import fit_preview
+        from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 
         for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
             yield None if basis is None else ((str(run.path), epoch), basis)

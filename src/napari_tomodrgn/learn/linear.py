@@ -22,7 +22,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.decode import solvent_at_zero
+from napari_tomodrgn.learn.decoding.volume_decoder import solvent_at_zero
 from napari_tomodrgn.learn.events import (
     EpochDone,
     Event,

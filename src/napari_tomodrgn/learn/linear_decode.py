@@ -26,7 +26,7 @@ _OVERSAMPLING = 2
 
 
 class LinearDecoder(nn.Module):
-    """``F(k, z) = F_0(k) + Σ_j z_j F_j(k)``, the interface of `learn.decode.FourierModel`.
+    """``F(k, z) = F_0(k) + Σ_j z_j F_j(k)``, the interface of `learn.decoding.volume_decoder.FourierModel`.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class LinearDecoder(nn.Module):
         """``(1 + component, box, box, box)`` maps: any particle's map is their weighted sum.
 
         Density per voxel of the training box, whatever ``box_size_px``, as
-        `learn.decode.VolumeDecoder` gives it for a scale of 1.
+        `learn.decoding.volume_decoder.VolumeDecoder` gives it for a scale of 1.
         """
         radius, box = self.limits.tolist()
         size = self.maps.shape[-1]
@@ -136,7 +136,7 @@ class LinearDecoder(nn.Module):
         axis = torch.fft.fftfreq(size, 1 / size, device=self.maps.device)
         half = torch.arange(size // 2 + 1, device=axis.device)
         distance = torch.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half**2)
-        # What `learn.decode.VolumeDecoder` asks for, and nothing beyond.
+        # What `learn.decoding.volume_decoder.VolumeDecoder` asks for, and nothing beyond.
         seen = (distance > 0) & (distance < min(box_size_px, box) / 2)
         factor = (radius + 1 - distance).clamp(0, 1) * seen
         middle = wide // 2 - box_size_px // 2

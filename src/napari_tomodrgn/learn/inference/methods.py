@@ -17,7 +17,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
-from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.refinement import Refinement, climb
 from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient

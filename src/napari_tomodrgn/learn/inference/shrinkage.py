@@ -20,7 +20,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.held_out import difference, error_steps
 
 # Factors that are tried. Not 0, so that latents keep their order.

@@ -36,7 +36,7 @@ from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan,
 if TYPE_CHECKING:
     import torch
 
-    from napari_tomodrgn.learn.decode import VolumeDecoder
+    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.kept import Kept
     from napari_tomodrgn.learn.linear_decode import LinearDecoder
@@ -305,7 +305,7 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
-        from napari_tomodrgn.learn.decode import VolumeDecoder
+        from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
         from napari_tomodrgn.learn.linear_decode import LinearDecoder
 
         self.refuse_imported()

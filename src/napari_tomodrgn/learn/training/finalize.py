@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.calibration import calibrate

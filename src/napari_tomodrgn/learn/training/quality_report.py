@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from napari_tomodrgn.learn.decode import FourierModel
+from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.calibration import Calibration
 from napari_tomodrgn.learn.inference.held_out import Watch, difference
 from napari_tomodrgn.learn.inference.methods import Inference

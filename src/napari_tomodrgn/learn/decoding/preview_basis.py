@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.decode import PREVIEW_BOX, VolumeDecoder
+from napari_tomodrgn.learn.decoding.volume_decoder import PREVIEW_BOX, VolumeDecoder
 
 Floats = NDArray[np.float64]
 
