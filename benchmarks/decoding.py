@@ -24,7 +24,7 @@ from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.device import pick_device
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
 from napari_tomodrgn.learn.network.model import Vae
 

@@ -10,7 +10,7 @@ from torch import nn
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding import volume_decoder
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, residual
 from napari_tomodrgn.learn.network.model import Decoder, Vae
 

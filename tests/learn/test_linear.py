@@ -19,8 +19,9 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.backproject import load_all
 from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Notice, Started
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.linear_em import (
+from napari_tomodrgn.learn.linear.cross_validation import transfer
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
     expect,
@@ -29,10 +30,9 @@ from napari_tomodrgn.learn.linear_em import (
     posteriors,
     principal,
 )
-from napari_tomodrgn.learn.linear_grid import make_ball, sphere
-from napari_tomodrgn.learn.linear_samples import LinearSamples
-from napari_tomodrgn.learn.linear_select import transfer
-from napari_tomodrgn.learn.linear_start import (
+from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
+from napari_tomodrgn.learn.linear.image_samples import LinearSamples
+from napari_tomodrgn.learn.linear.initial_model import (
     leading_latents,
     mean_model,
     residual_maps,

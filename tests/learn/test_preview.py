@@ -11,7 +11,7 @@ import torch
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding.preview_basis import PreviewBasis, fit_preview
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.model import Vae
 
 BOX = 16

@@ -19,7 +19,7 @@ from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.inference.calibration import compared
 from napari_tomodrgn.learn.inference.held_out import Watch, compared_rows
 from napari_tomodrgn.learn.inference.refinement import Refinement, climb, fit_refinement
-from napari_tomodrgn.learn.linear_finish import local_weights
+from napari_tomodrgn.learn.linear.full_resolution import local_weights
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.embed import embed_set

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so

@@ -20,8 +20,12 @@ from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.refinement import Refinement, climb
 from napari_tomodrgn.learn.kept import Kept
-from napari_tomodrgn.learn.linear_em import LinearModel, posteriors, sufficient
-from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.linear.expectation_maximization import (
+    LinearModel,
+    posteriors,
+    sufficient,
+)
+from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.network.model import Encoder, Posterior
 
 _PARTICLES_AT_A_TIME = 32

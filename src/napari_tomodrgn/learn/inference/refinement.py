@@ -27,10 +27,10 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
-from napari_tomodrgn.learn.linear_em import LinearModel, expect, noise_of
-from napari_tomodrgn.learn.linear_grid import make_ball, sphere
-from napari_tomodrgn.learn.linear_samples import LinearSamples
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel, expect, noise_of
+from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
+from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.physics.fourier import volume_from_transform
 

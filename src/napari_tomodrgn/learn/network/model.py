@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_tomodrgn.config import ModelConfig
-from napari_tomodrgn.learn.linear_decode import LinearDecoder
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.mean_map import MeanMap
 from napari_tomodrgn.learn.network.fast_linear import (
     as_pixels,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.kept import Kept
-    from napari_tomodrgn.learn.linear_decode import LinearDecoder
+    from napari_tomodrgn.learn.linear.decoder import LinearDecoder
     from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
 
 
@@ -306,7 +306,7 @@ class Run:
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
-        from napari_tomodrgn.learn.linear_decode import LinearDecoder
+        from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 
         self.refuse_imported()
         optics = self.info.to_optics()
@@ -328,7 +328,7 @@ class Run:
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
-        from napari_tomodrgn.learn.linear_decode import LinearDecoder
+        from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 
         if self.config.method == "linear" or not self.components_file.exists():
             return None

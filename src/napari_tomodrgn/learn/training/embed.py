@@ -24,7 +24,7 @@ from napari_tomodrgn.learn.inference.methods import (
     encode,
     in_parts,
 )
-from napari_tomodrgn.learn.linear_decode import read_fitted
+from napari_tomodrgn.learn.linear.decoder import read_fitted
 from napari_tomodrgn.learn.network.model import Encoder, Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table

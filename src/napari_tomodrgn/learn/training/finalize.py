@@ -35,7 +35,7 @@ from napari_tomodrgn.learn.inference.methods import (
 from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.kept import Kept
-from napari_tomodrgn.learn.linear_decode import LinearDecoder, read_fitted
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.quality_report import Way, best_of, sentences, told

@@ -2,7 +2,7 @@
 
 An autoencoder that begins with noise has to find what all particles share, then what tells them
 apart, and whether it finds the latter depends on luck. Both are known in seconds in closed form
-(`learn.linear`): the decoder begins as mean plus components, the encoder is fitted to the posterior
+(`learn.linear.engine`): the decoder begins as mean plus components, the encoder is fitted to the posterior
 means that belong to them, and training goes on from there.
 """
 
@@ -19,9 +19,9 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.events import Event, Notice, Preparing
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.methods import encode
-from napari_tomodrgn.learn.linear import FEWEST_PARTICLES, LinearEngine, supported
-from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
-from napari_tomodrgn.learn.linear_finish import Finished, finish
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
+from napari_tomodrgn.learn.linear.engine import FEWEST_PARTICLES, LinearEngine, supported
+from napari_tomodrgn.learn.linear.full_resolution import Finished, finish
 from napari_tomodrgn.learn.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.run.checkpoint import save_weights

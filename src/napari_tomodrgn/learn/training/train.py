@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.events import (
 )
 from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.inference.held_out import Watch
-from napari_tomodrgn.learn.linear import train_linear
+from napari_tomodrgn.learn.linear.engine import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch

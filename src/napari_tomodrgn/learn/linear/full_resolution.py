@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear import Fit, LinearEngine
-from napari_tomodrgn.learn.linear_em import LinearModel, expect, maximise, posteriors, principal
-from napari_tomodrgn.learn.linear_grid import Ball
-from napari_tomodrgn.learn.linear_start import mean_model, with_components
+from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
+from napari_tomodrgn.learn.linear.expectation_maximization import (
+    LinearModel,
+    expect,
+    maximise,
+    posteriors,
+    principal,
+)
+from napari_tomodrgn.learn.linear.fourier_ball import Ball
+from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
 _REACH = 1.5

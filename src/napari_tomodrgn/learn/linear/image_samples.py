@@ -28,7 +28,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import soft_window
 from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.linear_grid import Ball
+from napari_tomodrgn.learn.linear.fourier_ball import Ball
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
 from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, slice_frequencies

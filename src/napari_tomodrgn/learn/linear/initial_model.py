@@ -14,15 +14,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear_em import (
+from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
     expect,
     maximise,
     noise_of,
 )
-from napari_tomodrgn.learn.linear_grid import Ball
-from napari_tomodrgn.learn.linear_samples import Block
+from napari_tomodrgn.learn.linear.fourier_ball import Ball
+from napari_tomodrgn.learn.linear.image_samples import Block
 
 _MEAN_STEPS = 6
 # Particles whose residuals are compared: a matrix of this many squared.

@@ -36,8 +36,9 @@ from napari_tomodrgn.learn.events import (
 from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.held_out import compared_rows, errors_of
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
-from napari_tomodrgn.learn.linear_decode import LinearDecoder, save_fitted
-from napari_tomodrgn.learn.linear_em import (
+from napari_tomodrgn.learn.linear.cross_validation import count_components, transfer
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
+from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
     expect,
@@ -46,10 +47,9 @@ from napari_tomodrgn.learn.linear_em import (
     posteriors,
     principal,
 )
-from napari_tomodrgn.learn.linear_grid import Ball, around_density, make_ball, sphere
-from napari_tomodrgn.learn.linear_samples import Block, LinearSamples
-from napari_tomodrgn.learn.linear_select import count_components, transfer
-from napari_tomodrgn.learn.linear_start import (
+from napari_tomodrgn.learn.linear.fourier_ball import Ball, around_density, make_ball, sphere
+from napari_tomodrgn.learn.linear.image_samples import Block, LinearSamples
+from napari_tomodrgn.learn.linear.initial_model import (
     leading_latents,
     mean_model,
     residual_maps,

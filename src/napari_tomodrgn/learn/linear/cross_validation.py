@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear_em import Blocks, LinearModel, sufficient
+from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, LinearModel, sufficient
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes'.
 _LEAST_GAIN = 4.0

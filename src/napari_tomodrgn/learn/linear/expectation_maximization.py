@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear_grid import Ball
-from napari_tomodrgn.learn.linear_samples import Block
+from napari_tomodrgn.learn.linear.fourier_ball import Ball
+from napari_tomodrgn.learn.linear.image_samples import Block
 
 # Steps of conjugate gradients in one M-step.
 _GRADIENT_STEPS = 2
