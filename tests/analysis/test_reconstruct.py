@@ -20,7 +20,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.backproject import OVERSAMPLING, BackProjection
+from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, BackProjection
 from napari_tomodrgn.physics.fourier import (
     cropped,
     gridding,

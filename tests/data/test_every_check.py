@@ -20,7 +20,7 @@ from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.backproject import load_all
+from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from napari_tomodrgn.learn.mean_map import with_solved_shells
+from napari_tomodrgn.learn.reconstruction.mean_map import with_solved_shells
 from napari_tomodrgn.physics.fourier import transform_volume, volume_from_transform
 from napari_tomodrgn.physics.shells import shell_indices
 

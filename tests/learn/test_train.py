@@ -17,10 +17,10 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.backproject import load_all
-from napari_tomodrgn.learn.contrast import decide_sign
 from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Progress, Started
 from napari_tomodrgn.learn.network.loss import draw_points, squared_errors
+from napari_tomodrgn.learn.reconstruction.backprojection import load_all
+from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 
@@ -185,7 +185,7 @@ def test_interleaved_tomograms_change_no_latent(simulated: Path, tmp_path: Path)
     for _ in train(original, guessed, tmp_path / "run"):
         pass
     run = Run.open(tmp_path / "run")
-    from napari_tomodrgn.learn.contrast import run_to_end
+    from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
     from napari_tomodrgn.learn.training.embed import embed_set
 
     straight = run_to_end(embed_set(run, original))

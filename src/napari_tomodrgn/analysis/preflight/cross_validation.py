@@ -26,9 +26,9 @@ from torch import Tensor
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
 from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.backproject import OVERSAMPLING
-from napari_tomodrgn.learn.contrast import half_volumes
-from napari_tomodrgn.learn.sample import Sample, chosen_rows
+from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING
+from napari_tomodrgn.learn.reconstruction.contrast import half_volumes
+from napari_tomodrgn.learn.reconstruction.subsample import Sample, chosen_rows
 from napari_tomodrgn.physics.ctf import ctf
 from napari_tomodrgn.physics.fourier import gridding, padded, sample_transform, transform_volume
 from napari_tomodrgn.physics.lattice import slice_frequencies

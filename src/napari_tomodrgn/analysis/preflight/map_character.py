@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.preflight.cross_validation import Halves
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.contrast import denoised, density_contrast
+from napari_tomodrgn.learn.reconstruction.contrast import denoised, density_contrast
 
 FloatArray = NDArray[np.float64]
 Word = Literal["particle", "featureless ball", "hollow", "noise"]

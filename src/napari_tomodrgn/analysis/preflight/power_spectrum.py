@@ -23,7 +23,7 @@ from torch import Tensor
 
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import ctf_parameters
-from napari_tomodrgn.learn.sample import Sample
+from napari_tomodrgn.learn.reconstruction.subsample import Sample
 from napari_tomodrgn.physics.ctf import ctf
 from napari_tomodrgn.physics.exposure import dose_weights
 

@@ -17,7 +17,7 @@ from napari_tomodrgn.analysis.preflight.map_character import Kind
 from napari_tomodrgn.analysis.preflight.power_spectrum import PowerModel
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.sample import Sample
+from napari_tomodrgn.learn.reconstruction.subsample import Sample
 
 
 @dataclass(frozen=True)

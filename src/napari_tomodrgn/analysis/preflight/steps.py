@@ -19,7 +19,7 @@ from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import Check, check_stacks
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.sample import read_sample
+from napari_tomodrgn.learn.reconstruction.subsample import read_sample
 
 
 def preflight(

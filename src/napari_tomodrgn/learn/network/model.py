@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.mean_map import MeanMap
 from napari_tomodrgn.learn.network.fast_linear import (
     as_pixels,
     as_rows,
@@ -26,6 +25,7 @@ from napari_tomodrgn.learn.network.fast_linear import (
     padding_of,
     residual,
 )
+from napari_tomodrgn.learn.reconstruction.mean_map import MeanMap
 from napari_tomodrgn.physics.lattice import into_half_space
 
 # Particles of a call up to which their latents are spread over points by a product.

@@ -22,8 +22,8 @@ from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear.engine import FEWEST_PARTICLES, LinearEngine, supported
 from napari_tomodrgn.learn.linear.full_resolution import Finished, finish
-from napari_tomodrgn.learn.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
+from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
 

@@ -12,7 +12,6 @@ import torch
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.contrast import run_to_end
 from napari_tomodrgn.learn.events import (
     EpochDone,
     Event,
@@ -29,6 +28,7 @@ from napari_tomodrgn.learn.linear.engine import train_linear
 from napari_tomodrgn.learn.memory import said_plainly
 from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
+from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row

@@ -11,8 +11,8 @@ from torch import Tensor
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.backproject import back_project
-from napari_tomodrgn.learn.sample import chosen_rows, read_sample
+from napari_tomodrgn.learn.reconstruction.backprojection import back_project
+from napari_tomodrgn.learn.reconstruction.subsample import chosen_rows, read_sample
 from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere
 
 if TYPE_CHECKING:
