@@ -23,10 +23,10 @@ import torch
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
-from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
 from napari_tomodrgn.learn.network.model import Vae
+from napari_tomodrgn.learn.runtime.device import pick_device
 
 _MAPS = 100
 _FEWER = 20

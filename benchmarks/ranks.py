@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from napari_tomodrgn.config import read_config
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn import memory
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime import memory
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 

@@ -35,8 +35,8 @@ from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.events import EpochDone, LatentsReady
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import EpochDone, LatentsReady
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 

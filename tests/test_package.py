@@ -113,7 +113,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_imports_are_declared_and_the_core_needs_no_window() -> None:
     base = declared()
     # Only several processes need it, and only where they are started (the extra `cluster`).
-    optional = {Path("learn/ranks.py"): {"lightning_fabric"}}
+    optional = {Path("learn/runtime/distributed.py"): {"lightning_fabric"}}
     for path in sorted(PACKAGE.rglob("*.py")):
         allowed = base if PACKAGE / "gui" in path.parents else base - WINDOW
         extra = optional.get(path.relative_to(PACKAGE), set())

@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _which_process() -> str:
     """Which of several processes speaks; nothing if there is one."""
-    from napari_tomodrgn.learn.ranks import launch
+    from napari_tomodrgn.learn.runtime.distributed import launch
 
     try:
         here = launch()

@@ -22,10 +22,10 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.inspecting import inspect as inspect
 from napari_tomodrgn.inspecting import print_report, read_named, said_of_images
-from napari_tomodrgn.learn.device import pick_device
-from napari_tomodrgn.learn.events import Finished
-from napari_tomodrgn.learn.ranks import launch
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.device import pick_device
+from napari_tomodrgn.learn.runtime.distributed import launch
+from napari_tomodrgn.learn.runtime.events import Finished
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train as train_events
 from napari_tomodrgn.results import analysed, tell_analysis

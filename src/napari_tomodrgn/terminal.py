@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from napari_tomodrgn.learn.events import (
+from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
     Finished,

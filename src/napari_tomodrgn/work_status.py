@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.learn.runtime.events import Losses
 
 
 @dataclass(frozen=True)

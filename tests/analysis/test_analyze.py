@@ -16,8 +16,8 @@ from napari_tomodrgn.analysis.umap_child import umap_steps
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import Preparing
 
 
 @pytest.fixture

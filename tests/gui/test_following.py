@@ -177,7 +177,7 @@ def test_a_real_training_is_followed_from_its_first_file(
 ) -> None:
     """The folder as a training leaves it between two of its events, not as a test writes it."""
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.learn.events import EpochDone, Started
+    from napari_tomodrgn.learn.runtime.events import EpochDone, Started
 
     widget.controller.following.timer.setInterval(100)
     session, folder = widget.session, tmp_path / "run"

@@ -9,13 +9,13 @@ import torch
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.events import Finished, Preparing
 from napari_tomodrgn.learn.inference.methods import in_parts
-from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project, load_all
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import Finished, Preparing
+from napari_tomodrgn.learn.runtime.resumable import Kept
 from napari_tomodrgn.learn.training.train import train
 
 

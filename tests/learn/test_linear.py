@@ -16,7 +16,6 @@ from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Notice, Started
 from napari_tomodrgn.learn.linear.cross_validation import transfer
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.expectation_maximization import (
@@ -39,6 +38,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
 from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, LatentsReady, Notice, Started
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane

@@ -13,7 +13,6 @@ import torch
 from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.inference.calibration import compared
 from napari_tomodrgn.learn.inference.held_out import Watch, compared_rows
 from napari_tomodrgn.learn.inference.refinement import Refinement, climb, fit_refinement
@@ -22,6 +21,7 @@ from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane

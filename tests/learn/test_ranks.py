@@ -15,8 +15,8 @@ import torch
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.ranks import Launch, Ranks, launch
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.distributed import Launch, Ranks, launch
 
 needs_fabric = pytest.mark.skipif(
     importlib.util.find_spec("lightning_fabric") is None,

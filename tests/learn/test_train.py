@@ -17,11 +17,17 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import EpochDone, Finished, LatentsReady, Progress, Started
 from napari_tomodrgn.learn.network.loss import draw_points, squared_errors
 from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import (
+    EpochDone,
+    Finished,
+    LatentsReady,
+    Progress,
+    Started,
+)
 from napari_tomodrgn.learn.training.train import train
 
 SMALL = {

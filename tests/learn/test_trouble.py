@@ -15,9 +15,9 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import Event, Finished, Notice, Progress
 from napari_tomodrgn.learn.network.model import Decoder
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import Event, Finished, Notice, Progress
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.learn.training.trainer import Trainer
 

@@ -27,9 +27,9 @@ from napari_tomodrgn.analysis.umap_child import is_worth_it, umap_steps
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
-from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.learn.run.analysis_files import AnalysisInfo
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import Preparing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,9 +23,9 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.runtime.events import Preparing
 from napari_tomodrgn.physics.lattice import half_plane
 
 # Particles read at a time: images are never all in memory.

@@ -18,7 +18,7 @@ from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence, verdic
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.training import LatentsRead
 from napari_tomodrgn.gui.workers import LatestWins
-from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 

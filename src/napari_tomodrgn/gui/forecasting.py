@@ -40,7 +40,7 @@ class Forecasting(QObject):
             return
 
         def steps() -> Iterator[dict[str, Any]]:
-            from napari_tomodrgn.learn.device import pick_device
+            from napari_tomodrgn.learn.runtime.device import pick_device
             from napari_tomodrgn.learn.training.forecast import forecast
 
             device = pick_device(config.train.device).type

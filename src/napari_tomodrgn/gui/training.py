@@ -15,7 +15,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.workers import Job, Stop
-from napari_tomodrgn.learn.events import (
+from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Finished,
     LatentsReady,

@@ -21,7 +21,6 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.memory import block_of
 from napari_tomodrgn.learn.network.loss import (
     Points,
     choose_points,
@@ -30,6 +29,7 @@ from napari_tomodrgn.learn.network.loss import (
     uniforms,
 )
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.runtime.memory import block_of
 
 # Samples of each particle's held-out images that are compared.
 _POINTS = 256

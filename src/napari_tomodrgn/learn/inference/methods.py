@@ -19,7 +19,6 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.refinement import Refinement, climb
-from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     LinearModel,
     posteriors,
@@ -27,6 +26,7 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 )
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.network.model import Encoder, Posterior
+from napari_tomodrgn.learn.runtime.resumable import Kept
 
 _PARTICLES_AT_A_TIME = 32
 

@@ -23,17 +23,6 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.decoding.volume_decoder import solvent_at_zero
-from napari_tomodrgn.learn.events import (
-    EpochDone,
-    Event,
-    Finished,
-    LatentsReady,
-    Losses,
-    Notice,
-    Progress,
-    Started,
-)
-from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.held_out import compared_rows, errors_of
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
 from napari_tomodrgn.learn.linear.cross_validation import count_components, transfer
@@ -56,9 +45,20 @@ from napari_tomodrgn.learn.linear.initial_model import (
     with_components,
 )
 from napari_tomodrgn.learn.network.model import Posterior
-from napari_tomodrgn.learn.ranks import StoppedError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row
+from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
+from napari_tomodrgn.learn.runtime.distributed import StoppedError
+from napari_tomodrgn.learn.runtime.events import (
+    EpochDone,
+    Event,
+    Finished,
+    LatentsReady,
+    Losses,
+    Notice,
+    Progress,
+    Started,
+)
 from napari_tomodrgn.learn.training.prepare_run import open_run
 
 _MOST_COMPONENTS = 6

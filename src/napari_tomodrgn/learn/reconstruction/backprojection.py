@@ -19,7 +19,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.kept import Kept
+from napari_tomodrgn.learn.runtime.resumable import Kept
 from napari_tomodrgn.physics.fourier import (
     FourierAccumulator,
     cropped,

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, back_project
+from napari_tomodrgn.learn.runtime.resumable import Kept
 from napari_tomodrgn.physics.fourier import (
     sample_transforms,
     transform_table,

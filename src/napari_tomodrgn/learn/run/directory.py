@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
-    from napari_tomodrgn.learn.kept import Kept
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
     from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
+    from napari_tomodrgn.learn.runtime.resumable import Kept
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Run:
 
     def kept(self, piece: str, work: str = "") -> Kept:
         """Where a long piece of work before or after training is kept while it is done."""
-        from napari_tomodrgn.learn.kept import Kept
+        from napari_tomodrgn.learn.runtime.resumable import Kept
 
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
         return Kept(file, f"{piece} {work}".strip(), self.config.train.save_seconds)

@@ -12,7 +12,7 @@ import pandas as pd
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.events import Losses
+from napari_tomodrgn.learn.runtime.events import Losses
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.network.model import Posterior

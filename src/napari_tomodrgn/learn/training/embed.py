@@ -13,7 +13,6 @@ from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import Preparing
 from napari_tomodrgn.learn.inference.methods import (
     EncoderInference,
     Inference,
@@ -28,6 +27,7 @@ from napari_tomodrgn.learn.network.model import Encoder, Posterior
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
+from napari_tomodrgn.learn.runtime.events import Preparing
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBEDDED_AT_A_TIME = 32

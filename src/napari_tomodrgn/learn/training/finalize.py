@@ -15,8 +15,6 @@ import torch
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.events import Event, LatentsReady, Notice, Preparing
-from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.calibration import calibrate
 from napari_tomodrgn.learn.inference.held_out import (
     Watch,
@@ -34,10 +32,12 @@ from napari_tomodrgn.learn.inference.methods import (
 )
 from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
-from napari_tomodrgn.learn.kept import Kept
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
+from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, Preparing
+from napari_tomodrgn.learn.runtime.resumable import Kept
 from napari_tomodrgn.learn.training.quality_report import Way, best_of, sentences, told
 
 _WHAT = "Refining latents"

@@ -12,9 +12,9 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.device import pick_device
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
+from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.events import Event, Notice, Preparing
-from napari_tomodrgn.learn.heeding import Stop, heeding
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear.engine import FEWEST_PARTICLES, LinearEngine, supported
@@ -26,6 +24,8 @@ from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
+from napari_tomodrgn.learn.runtime.events import Event, Notice, Preparing
 
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16

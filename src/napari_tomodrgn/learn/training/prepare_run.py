@@ -12,13 +12,13 @@ from napari_tomodrgn.data.fourier_images import Cache, ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.device import pick_device
-from napari_tomodrgn.learn.events import Event
-from napari_tomodrgn.learn.heeding import Stop, heeding
-from napari_tomodrgn.learn.ranks import Ranks
 from napari_tomodrgn.learn.reconstruction.contrast import sign_steps
 from napari_tomodrgn.learn.run.directory import Run, cache_file, clear_leftovers
 from napari_tomodrgn.learn.run.run_info import describe
+from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
+from napari_tomodrgn.learn.runtime.device import pick_device
+from napari_tomodrgn.learn.runtime.distributed import Ranks
+from napari_tomodrgn.learn.runtime.events import Event
 from napari_tomodrgn.physics.lattice import half_plane
 
 

@@ -12,7 +12,16 @@ import torch
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.events import (
+from napari_tomodrgn.learn.inference.held_out import Watch
+from napari_tomodrgn.learn.linear.engine import train_linear
+from napari_tomodrgn.learn.network.model import Posterior, Vae
+from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.tables import metrics_row
+from napari_tomodrgn.learn.runtime.cancellable import Stop
+from napari_tomodrgn.learn.runtime.distributed import Ranks, StoppedError, launch
+from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
     Finished,
@@ -22,16 +31,7 @@ from napari_tomodrgn.learn.events import (
     Progress,
     Started,
 )
-from napari_tomodrgn.learn.heeding import Stop
-from napari_tomodrgn.learn.inference.held_out import Watch
-from napari_tomodrgn.learn.linear.engine import train_linear
-from napari_tomodrgn.learn.memory import said_plainly
-from napari_tomodrgn.learn.network.model import Posterior, Vae
-from napari_tomodrgn.learn.ranks import Ranks, StoppedError, launch
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
-from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
-from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.run.tables import metrics_row
+from napari_tomodrgn.learn.runtime.memory import said_plainly
 from napari_tomodrgn.learn.training.finalize import conclude
 from napari_tomodrgn.learn.training.initialize import start
 from napari_tomodrgn.learn.training.prepare_run import open_run
@@ -67,7 +67,7 @@ def train(
 
     Yields
     ------
-    Frozen events (`learn.events`). What an event tells of is on disk before it is yielded.
+    Frozen events (`learn.runtime.events`). What an event tells of is on disk before it is yielded.
 
     Raises
     ------

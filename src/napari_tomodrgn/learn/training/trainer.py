@@ -2,7 +2,7 @@
 
 Whatever random is drawn in a step comes from a generator seeded by (seed, epoch, step). A resumed
 run therefore needs no random state, and draws what the uninterrupted one would have drawn. Where
-several processes train (`learn.ranks`), each draws the numbers of the whole step and takes those of
+several processes train (`learn.runtime.distributed`), each draws the numbers of the whole step and takes those of
 its own particles; what it adds up is divided by the counts of the whole step. So the sums over all
 processes are what one process would have found.
 """
@@ -21,15 +21,12 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.device import autocast
-from napari_tomodrgn.learn.heeding import Stop
 from napari_tomodrgn.learn.inference.held_out import (
     held_out_points,
     mean_errors,
     particles_together,
 )
 from napari_tomodrgn.learn.inference.methods import encode
-from napari_tomodrgn.learn.memory import AtATime, block_of, whose_memory
 from napari_tomodrgn.learn.network.loss import (
     Points,
     beta_at,
@@ -41,8 +38,11 @@ from napari_tomodrgn.learn.network.loss import (
     uniforms,
 )
 from napari_tomodrgn.learn.network.model import Posterior, Vae
-from napari_tomodrgn.learn.ranks import Ranks, StoppedError
 from napari_tomodrgn.learn.run.checkpoint import Position
+from napari_tomodrgn.learn.runtime.cancellable import Stop
+from napari_tomodrgn.learn.runtime.device import autocast
+from napari_tomodrgn.learn.runtime.distributed import Ranks, StoppedError
+from napari_tomodrgn.learn.runtime.memory import AtATime, block_of, whose_memory
 from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from napari_tomodrgn.learn.events import Event
+    from napari_tomodrgn.learn.runtime.events import Event
 
 # How long a rank waits for the others: reading images may take that long between two signs of life.
 _PATIENCE = timedelta(hours=1)

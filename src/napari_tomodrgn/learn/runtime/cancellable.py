@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from napari_tomodrgn.learn.events import Event, Preparing
-from napari_tomodrgn.learn.ranks import StoppedError
+from napari_tomodrgn.learn.runtime.distributed import StoppedError
+from napari_tomodrgn.learn.runtime.events import Event, Preparing
 
 Stop = Callable[[], bool]
 T = TypeVar("T")
