@@ -38,13 +38,13 @@ _HOME = {
     "DataConfig": "config",
     "Overrides": "config",
     "ParticleSet": "data.particles",
-    "Run": "learn.run",
+    "Run": "learn.run.directory",
     "RunConfig": "config",
     "Volume": "data.volume",
     "read_particles": "data.dialects",
     "reconstruct": "analysis.reconstruct",
     "simulate": "synthetic",
-    "train": "learn.train",
+    "train": "learn.training.train",
 }
 
 try:
