@@ -135,7 +135,7 @@ class Docks:
 
     def close(self) -> None:
         """Leave nothing running."""
-        from napari_tomodrgn.gui.workers import finish_threads
+        from napari_tomodrgn.gui.background.workers import finish_threads
 
         self.widget.close_down()
         finish_threads()

@@ -72,8 +72,8 @@ def main() -> None:
         import napari
         from napari.settings import get_settings
 
+        from napari_tomodrgn.gui.background.workers import finish_threads
         from napari_tomodrgn.gui.reader import open_dock
-        from napari_tomodrgn.gui.workers import finish_threads
 
         get_settings().appearance.font_size = asked.font
         viewer = napari.Viewer(title="tomoDRGN")

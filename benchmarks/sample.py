@@ -22,8 +22,8 @@ def once() -> None:
     import napari
     from hands import culprits, settle, timer_gaps, until
 
+    from napari_tomodrgn.gui.background.workers import finish_threads
     from napari_tomodrgn.gui.controller import controller_of
-    from napari_tomodrgn.gui.workers import finish_threads
 
     viewer = napari.Viewer()
     viewer.window.resize(1440, 900)

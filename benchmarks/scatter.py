@@ -21,6 +21,7 @@ from hands import culprits, settle, timer_gaps, until
 from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.background.workers import finish_threads
 from napari_tomodrgn.gui.density import DensityPoints
 from napari_tomodrgn.gui.drawing import LASSO
 from napari_tomodrgn.gui.hovering import picture_of
@@ -29,7 +30,6 @@ from napari_tomodrgn.gui.picking import inside_polygon, nearest
 from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.sample_data import packaged_run
 from napari_tomodrgn.gui.scatter import Lassoed, LatentView
-from napari_tomodrgn.gui.workers import finish_threads
 from napari_tomodrgn.session import Session
 
 SIZE = (800, 600)

@@ -14,7 +14,7 @@ import pytest
 
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.gui import filming
-from napari_tomodrgn.gui.errands import Errands
+from napari_tomodrgn.gui.background.task_queue import Errands
 from napari_tomodrgn.gui.layers import LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.gui.surfaces import difference
 from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix

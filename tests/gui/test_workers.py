@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from napari_tomodrgn.gui.workers import Job, LatestWins, Stop
+from napari_tomodrgn.gui.background.workers import Job, LatestWins, Stop
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_failing_request_is_told(latest: LatestWins, qtbot: Any) -> None:
 
 
 def test_a_pace_does_the_first_at_once_and_never_forgets_the_last(qtbot: Any) -> None:
-    from napari_tomodrgn.gui.pace import Pace
+    from napari_tomodrgn.gui.background.throttle import Pace
 
     pace, began = Pace(200), time.monotonic()
     at: list[float] = []

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.analysis.latents import mean_columns
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.surfaces import contour, difference, lowpassed
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.latent_points import (
     along_component,
     between,
@@ -16,7 +17,6 @@ from napari_tomodrgn.gui.latent_points import (
     through,
 )
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import (
     LatentPath,
     LatentPoint,

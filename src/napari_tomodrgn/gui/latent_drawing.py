@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.latent_points import is_latent
 from napari_tomodrgn.gui.legend import Explained
 from napari_tomodrgn.gui.loading import sentence
@@ -21,7 +22,6 @@ from napari_tomodrgn.gui.palette import colour_column_of, colours_of
 from napari_tomodrgn.gui.points import Placed
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.selecting import combined
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import (
     SELECTIONS,
     Clip,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.workers import finish_threads
+from napari_tomodrgn.gui.background.workers import finish_threads
 
 _log = logging.getLogger(__name__)
 

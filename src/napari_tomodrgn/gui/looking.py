@@ -7,9 +7,9 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.montage_layers import MontageLayers
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Session
 
 

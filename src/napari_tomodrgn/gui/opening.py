@@ -9,10 +9,10 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.loading import Opened, open_path, sentence
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.remembered import recall, remember
-from napari_tomodrgn.gui.workers import LatestWins
 from napari_tomodrgn.session import Session
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
+from napari_tomodrgn.gui.background.workers import Job, Stop
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import hexadecimal
 from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
-from napari_tomodrgn.gui.workers import Job, Stop
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import latent_matrix
 

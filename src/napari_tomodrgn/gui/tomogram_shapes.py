@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.decoding import Decoders
 from napari_tomodrgn.gui.tomogram_layers import ENTRIES, Chunk
-from napari_tomodrgn.gui.workers import LatestWins
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.meshes import Mesh
