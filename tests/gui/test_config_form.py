@@ -8,7 +8,7 @@ import pytest
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.config_form import ConfigForm
+from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 
 
 def _all_fields() -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget
 
 from napari_tomodrgn.gui.density import DensityPoints
-from napari_tomodrgn.gui.folding import FoldingRow
 from napari_tomodrgn.gui.points import PointRenderer, RasterPoints
 from napari_tomodrgn.gui.points_vispy import VispyPoints
+from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000

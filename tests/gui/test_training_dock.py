@@ -13,7 +13,7 @@ from napari.utils import progress
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.config_form import ConfigForm
+from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.work_status import TrainingStatus
 

@@ -7,9 +7,9 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
-from napari_tomodrgn.gui import icons
-from napari_tomodrgn.gui.folding import tight_row
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 
 _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 

@@ -9,9 +9,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.check_names import name_of, number_of, rank, tally
-from napari_tomodrgn.gui.fold import Fold
 from napari_tomodrgn.gui.loading import in_the_window
-from napari_tomodrgn.gui.qt import Signal, clear_layout, make_button, make_label, make_tool_button
+from napari_tomodrgn.gui.widgets.collapsible import Fold
+from napari_tomodrgn.gui.widgets.qt import (
+    Signal,
+    clear_layout,
+    make_button,
+    make_label,
+    make_tool_button,
+)
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from napari_tomodrgn.gui.palette import particle_table
-from napari_tomodrgn.gui.qt import Signal, make_button
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.session import Column, Session, colour_names, column
 
 _HOW = {

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.data_plots import BarPlot, PointPlot, ViewMap
-from napari_tomodrgn.gui.qt import Signal, labelled, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui import chart
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.points import View
-from napari_tomodrgn.gui.qt import to_image
+from napari_tomodrgn.gui.widgets.qt import to_image
 
 _INK = "#56b4e9"
 # Dark to light, readable without colour: none, mean, three times the mean and more.

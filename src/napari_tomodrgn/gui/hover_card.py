@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.hovering import Card
-from napari_tomodrgn.gui.qt import to_image
+from napari_tomodrgn.gui.widgets.qt import to_image
 
 _GAP = 3
 _LINES = 3  # of words

@@ -20,8 +20,8 @@ from napari_tomodrgn.gui.legend import Explained
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import colour_column_of, colours_of
 from napari_tomodrgn.gui.points import Placed
-from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import (
     SELECTIONS,
     Clip,

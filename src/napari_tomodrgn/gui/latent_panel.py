@@ -12,17 +12,17 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from napari_tomodrgn.gui.axis_controls import AxisControls
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.drawing import MOVE, PATH, combination
-from napari_tomodrgn.gui.folding import FoldingRow
 from napari_tomodrgn.gui.hover_card import HoverCard
 from napari_tomodrgn.gui.latent_drawing import Asked, LatentDrawing, LatentPicture
 from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
 from napari_tomodrgn.gui.path_controls import PathControls
 from napari_tomodrgn.gui.points_vispy import MANY, make_renderer
-from napari_tomodrgn.gui.qt import Signal, make_label
 from napari_tomodrgn.gui.scatter import Click, Lassoed, LatentView
 from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.volume_controls import VolumeControls
+from napari_tomodrgn.gui.widgets.qt import Signal, make_label
+from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
 from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."

@@ -12,9 +12,9 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.folding import tight_row
 from napari_tomodrgn.gui.palette import colours_along, colours_of_categories
-from napari_tomodrgn.gui.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60

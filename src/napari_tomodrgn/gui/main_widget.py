@@ -12,18 +12,18 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui import shortcuts
-from napari_tomodrgn.gui.banner import Banner
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.points import RasterPoints
-from napari_tomodrgn.gui.qt import make_button
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram_layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
 from napari_tomodrgn.gui.training_panel import TrainingPanel
 from napari_tomodrgn.gui.validation_panel import ValidationPanel
+from napari_tomodrgn.gui.widgets.message_banner import Banner
+from napari_tomodrgn.gui.widgets.qt import make_button
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15

@@ -9,11 +9,11 @@ from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui import icons
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.folding import tight_row
 from napari_tomodrgn.gui.latent_points import TYPICAL
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import FEW, LatentPoint, Session, axis_names
 
 _FRAME_MS = 180

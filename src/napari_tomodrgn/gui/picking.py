@@ -14,7 +14,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
 from napari_tomodrgn.gui.points import Cloud
-from napari_tomodrgn.gui.qt import grey_levels
+from napari_tomodrgn.gui.widgets.qt import grey_levels
 
 FloatArray = NDArray[np.floating[Any]]
 Transform = tuple[float, ...]

@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.drawing import PATH, Drawing
 from napari_tomodrgn.gui.palette import muted
 from napari_tomodrgn.gui.picking import neighbour
 from napari_tomodrgn.gui.points import Placed, PointRenderer, RasterPoints, View, radius_px
-from napari_tomodrgn.gui.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 
 
 class PointChart(QWidget):

@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.config_form import ConfigForm
-from napari_tomodrgn.gui.folder_edit import FolderEdit
-from napari_tomodrgn.gui.qt import Signal, labelled, make_button
+from napari_tomodrgn.gui.widgets.config_form import ConfigForm
+from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button
 from napari_tomodrgn.session import Session
 
 _FIELDS = (

@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.drawing import LASSO, MOVE, PATH, POLYGON, combination
 from napari_tomodrgn.gui.picking import inside_polygon, nearest
 from napari_tomodrgn.gui.point_chart import PointChart
 from napari_tomodrgn.gui.points import PointRenderer, View
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal
 
 _REACH_PX = 10.0
 _ZOOM_PER_NOTCH = 0.85

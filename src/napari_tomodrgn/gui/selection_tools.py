@@ -10,10 +10,10 @@ from qtpy import QtGui
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
-from napari_tomodrgn.gui import icons
 from napari_tomodrgn.gui.drawing import LASSO, MOVE, PATH, POLYGON, RECTANGLE
-from napari_tomodrgn.gui.folding import tight_row
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 
 _KEYS_HELD = (
     "With a key held: Shift adds to the selection, Alt or Ctrl takes away from it, "

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.palette import PLAIN
-from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session
 
 _HINT = (

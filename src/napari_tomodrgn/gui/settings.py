@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.remembered import recall, remember
+from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session
 
 _MOST_RECENT = 8

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.column_filter import ColumnFilter
 from napari_tomodrgn.gui.palette import particle_table
-from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
 
 if TYPE_CHECKING:

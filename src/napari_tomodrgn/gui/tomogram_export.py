@@ -13,8 +13,8 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.gui.background.workers import Job, Stop
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.palette import hexadecimal
-from napari_tomodrgn.gui.qt import Signal
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
+from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import latent_matrix
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import Session
 
 _MESHES = "Meshes (*.ply *.stl *.glb)"

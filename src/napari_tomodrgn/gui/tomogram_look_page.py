@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.palette import particle_table
-from napari_tomodrgn.gui.qt import Signal, make_button
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.session import SELECTIONS, InCell, Session, colour_names
 
 _ONE_COLOUR = "one colour"

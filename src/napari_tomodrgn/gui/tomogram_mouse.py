@@ -15,7 +15,7 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.drawing import MOVE, RECTANGLE, combination_of
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal
 
 _CLICK_PX = 4.0
 

@@ -21,12 +21,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.qt import Signal, make_label, make_tool_button, scrolled
-from napari_tomodrgn.gui.remembered import recall, remember
 from napari_tomodrgn.gui.tomogram_context_page import ContextPage
 from napari_tomodrgn.gui.tomogram_export_page import ExportPage
 from napari_tomodrgn.gui.tomogram_look_page import LookPage
 from napari_tomodrgn.gui.tomogram_scene import NO_POSITIONS
+from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."

@@ -12,19 +12,19 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.config_form import ConfigForm
-from napari_tomodrgn.gui.fold import Fold
-from napari_tomodrgn.gui.folder_edit import FolderEdit
 from napari_tomodrgn.gui.presets import EXPLAINED, preset
-from napari_tomodrgn.gui.qt import (
+from napari_tomodrgn.gui.training_progress import TrainingProgress, duration
+from napari_tomodrgn.gui.widgets.collapsible import Fold
+from napari_tomodrgn.gui.widgets.config_form import ConfigForm
+from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
+from napari_tomodrgn.gui.widgets.qt import (
     Signal,
     labelled,
     make_button,
     make_label,
     scrolled,
 )
-from napari_tomodrgn.gui.remembered import recall, remember
-from napari_tomodrgn.gui.training_progress import TrainingProgress, duration
+from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session
 
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")

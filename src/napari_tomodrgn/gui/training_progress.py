@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.chart import ChartColours
 from napari_tomodrgn.gui.curves import Curve, CurvePlot
-from napari_tomodrgn.gui.qt import make_label
+from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from napari_tomodrgn.gui.qt import make_label
+from napari_tomodrgn.gui.widgets.qt import make_label
 
 
 def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -10,11 +10,11 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QToolButton, QWidget
 
-from napari_tomodrgn.gui import icons
 from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.folding import tight_row
 from napari_tomodrgn.gui.palette import PLAIN
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)

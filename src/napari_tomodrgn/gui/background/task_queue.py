@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal
 
 
 class Errands(QObject):

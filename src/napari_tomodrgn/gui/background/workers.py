@@ -20,7 +20,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool
 
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal
 
 _log = logging.getLogger(__name__)
 

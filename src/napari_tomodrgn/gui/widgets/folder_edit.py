@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
-from napari_tomodrgn.gui.qt import make_tool_button
+from napari_tomodrgn.gui.widgets.qt import make_tool_button
 
 
 class FolderEdit(QWidget):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QWidget
 
-from napari_tomodrgn.gui.qt import make_label, make_tool_button
+from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
 from napari_tomodrgn.session import Message, Session
 
 # Text and ground, readable on napari's dark and light themes alike.

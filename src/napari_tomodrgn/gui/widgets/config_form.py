@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.qt import Signal, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

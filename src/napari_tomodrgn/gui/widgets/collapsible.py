@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal
 
 
 class Fold(QWidget):
