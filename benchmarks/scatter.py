@@ -22,14 +22,14 @@ from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.background.workers import finish_threads
-from napari_tomodrgn.gui.density import DensityPoints
-from napari_tomodrgn.gui.drawing import LASSO
+from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO
+from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
+from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed, LatentView
+from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.hovering import picture_of
 from napari_tomodrgn.gui.latent_panel import LatentPanel
-from napari_tomodrgn.gui.picking import inside_polygon, nearest
-from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.sample_data import packaged_run
-from napari_tomodrgn.gui.scatter import Lassoed, LatentView
 from napari_tomodrgn.session import Session
 
 SIZE = (800, 600)

@@ -12,10 +12,10 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_tomodrgn.gui.charts.colormaps import colours_of, gradient, hue_circle
 from napari_tomodrgn.gui.hover_card import HoverCard
 from napari_tomodrgn.gui.hovering import Card
 from napari_tomodrgn.gui.legend import Legend
-from napari_tomodrgn.gui.palette import colours_of, gradient, hue_circle
 from napari_tomodrgn.particle_columns import Clip, Column, column
 
 LEFT = Qt.MouseButton.LeftButton

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn.gui import latent_drawing
+from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
 from napari_tomodrgn.gui.latent_panel import LatentPanel
-from napari_tomodrgn.gui.scatter import Lassoed
 from napari_tomodrgn.session import LatentPoint, Session, latent_matrix, principal_components
 
 COUNT = 60_000

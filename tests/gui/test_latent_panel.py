@@ -14,9 +14,9 @@ from qtpy.QtGui import QShortcut
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget
 
-from napari_tomodrgn.gui.density import DensityPoints
-from napari_tomodrgn.gui.points import PointRenderer, RasterPoints
-from napari_tomodrgn.gui.points_vispy import VispyPoints
+from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
+from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, RasterPoints
+from napari_tomodrgn.gui.charts.vispy_renderer import VispyPoints
 from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
 
 LEFT = Qt.MouseButton.LeftButton

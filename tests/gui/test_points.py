@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui import chart
-from napari_tomodrgn.gui.density import DensityPoints
-from napari_tomodrgn.gui.palette import gradient
-from napari_tomodrgn.gui.picking import inside_polygon, nearest, neighbour
-from napari_tomodrgn.gui.points import Cloud, PointRenderer, RasterPoints, View, radius_px
-from napari_tomodrgn.gui.points_vispy import VispyPoints, is_hardware, make_renderer
+from napari_tomodrgn.gui.charts import painting
+from napari_tomodrgn.gui.charts.colormaps import gradient
+from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
+from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest, neighbour
+from napari_tomodrgn.gui.charts.point_cloud import (
+    Cloud,
+    PointRenderer,
+    RasterPoints,
+    View,
+    radius_px,
+)
+from napari_tomodrgn.gui.charts.vispy_renderer import VispyPoints, is_hardware, make_renderer
 
 SIZE = (320, 240)
 VIEW = View(-1.0, 1.0, -1.0, 1.0)
@@ -198,15 +204,15 @@ def test_a_line_encloses_nothing() -> None:
     ("low", "high"), [(-4.2, 5.1), (0.0, 1e-6), (1e6, 3e6), (-0.031, 0.058), (-1e-3, 1e9)]
 )
 def test_ticks_are_round_inside_and_told_apart(low: float, high: float) -> None:
-    values = chart.ticks(low, high, 5)
+    values = painting.ticks(low, high, 5)
     assert 2 <= len(values) <= 9
     assert all(low <= value <= high for value in values)
-    names = chart.tick_texts(values)
+    names = painting.tick_texts(values)
     assert len(set(names)) == len(names)
     assert "-0" not in names
 
 
 def test_no_ticks_without_a_range() -> None:
-    assert chart.ticks(1.0, 1.0, 5) == []
-    assert chart.ticks(0.0, float("nan"), 5) == []
-    assert chart.tick_texts([]) == []
+    assert painting.ticks(1.0, 1.0, 5) == []
+    assert painting.ticks(0.0, float("nan"), 5) == []
+    assert painting.tick_texts([]) == []

@@ -11,7 +11,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_tomodrgn.gui.scatter import LatentView
+from napari_tomodrgn.gui.charts.interactive_scatter import LatentView
 
 POINTS = np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [1.0, -1.0]])
 LEFT = Qt.MouseButton.LeftButton

@@ -14,8 +14,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.palette import selections_column
-from napari_tomodrgn.gui.scatter import Lassoed
+from napari_tomodrgn.gui.charts.colormaps import selections_column
+from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
 from napari_tomodrgn.gui.selecting import combined
 
 LONG = 60_000

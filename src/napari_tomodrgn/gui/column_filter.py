@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
-from napari_tomodrgn.gui.palette import particle_table
+from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.session import Column, Session, colour_names, column
 

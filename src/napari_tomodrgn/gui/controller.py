@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.background.throttle import Pace
+from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
@@ -29,7 +30,6 @@ from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
-from napari_tomodrgn.gui.palette import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.saving import Saving

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.data_plots import BarPlot, PointPlot, ViewMap
+from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.small_plots import BarPlot, PointPlot, ViewMap
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
 from napari_tomodrgn.session import Session
 

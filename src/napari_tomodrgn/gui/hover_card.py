@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.hovering import Card
 from napari_tomodrgn.gui.widgets.qt import to_image
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.charts.colormaps import colour_column_of, colours_of
+from napari_tomodrgn.gui.charts.point_cloud import Placed
 from napari_tomodrgn.gui.latent_points import is_latent
 from napari_tomodrgn.gui.legend import Explained
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.palette import colour_column_of, colours_of
-from napari_tomodrgn.gui.points import Placed
 from napari_tomodrgn.gui.selecting import combined
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.gui.scatter import Lassoed
+    from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
     from napari_tomodrgn.session import Column
 
 # Rows up to which everything takes less than a frame.

@@ -11,8 +11,8 @@ from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.palette import colours_along, colours_of_categories
+from napari_tomodrgn.gui.charts.colormaps import colours_along, colours_of_categories
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Clip, Column

@@ -12,11 +12,11 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui import shortcuts
-from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
-from napari_tomodrgn.gui.points import RasterPoints
 from napari_tomodrgn.gui.selections_panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram_layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram_panel import TomogramPanel

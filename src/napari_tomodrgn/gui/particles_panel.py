@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.check_list import CheckList
 from napari_tomodrgn.gui.data_look import DataLook
 from napari_tomodrgn.gui.reading_form import ReadingForm

@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.latent_points import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal

@@ -10,7 +10,7 @@ from qtpy import QtGui
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
-from napari_tomodrgn.gui.drawing import LASSO, MOVE, PATH, POLYGON, RECTANGLE
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, RECTANGLE
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.palette import PLAIN
+from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui.palette import colour_column
+from napari_tomodrgn.gui.charts.colormaps import colour_column
 from napari_tomodrgn.gui.tomogram_shapes import Wish
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, latent_matrix

@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.column_filter import ColumnFilter
-from napari_tomodrgn.gui.palette import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
 

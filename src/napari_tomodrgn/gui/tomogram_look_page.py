@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.palette import particle_table
+from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.session import SELECTIONS, InCell, Session, colour_names
 

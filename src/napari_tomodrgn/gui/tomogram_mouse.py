@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.drawing import MOVE, RECTANGLE, combination_of
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, combination_of
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 _CLICK_PX = 4.0

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
 from napari_tomodrgn.gui.layers import VolumeLayers
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.palette import colour_column, colours_of, muted, particle_table
 from napari_tomodrgn.gui.tomogram_budget import Seen, fingerprint, wish_of
 from napari_tomodrgn.gui.tomogram_layers import CellLayers
 from napari_tomodrgn.gui.tomogram_linking import TomogramLinking

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.curves import Curve, CurvePlot
+from napari_tomodrgn.gui.charts.line_plot import Curve, CurvePlot
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import Session, Validation
 

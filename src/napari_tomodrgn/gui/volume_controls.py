@@ -10,8 +10,8 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QToolButton, QWidget
 
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.palette import PLAIN
+from napari_tomodrgn.gui.charts.colormaps import PLAIN
+from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRect, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 
-from napari_tomodrgn.gui.points import View
+from napari_tomodrgn.gui.charts.point_cloud import View
 
 _TICK_PX = 4
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_tomodrgn.gui.palette import gradient
-from napari_tomodrgn.gui.points import ByteArray, Cloud, View, radius_px
+from napari_tomodrgn.gui.charts.colormaps import gradient
+from napari_tomodrgn.gui.charts.point_cloud import ByteArray, Cloud, View, radius_px
 
 # Edge of a cell in logical pixels, in large sets; in small ones it is that of a point.
 _CELL_PX = 2.0

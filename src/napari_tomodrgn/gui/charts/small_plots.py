@@ -10,9 +10,9 @@ from qtpy.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_tomodrgn.gui import chart
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.points import View
+from napari_tomodrgn.gui.charts import painting
+from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.point_cloud import View
 from napari_tomodrgn.gui.widgets.qt import to_image
 
 _INK = "#56b4e9"
@@ -50,8 +50,8 @@ class Plot(QWidget):
         view = self.view()
         if view is None:
             return
-        rect = chart.plot_rect(self.width(), self.height(), self.fontMetrics())
-        chart.paint_axes(painter, rect, view, self._names, self._theme)
+        rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
+        painting.paint_axes(painter, rect, view, self._names, self._theme)
         painter.setClipRect(rect)
         self.paint_content(painter, rect, view)
 

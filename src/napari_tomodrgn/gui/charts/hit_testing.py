@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
-from napari_tomodrgn.gui.points import Cloud
+from napari_tomodrgn.gui.charts.point_cloud import Cloud
 from napari_tomodrgn.gui.widgets.qt import grey_levels
 
 FloatArray = NDArray[np.floating[Any]]

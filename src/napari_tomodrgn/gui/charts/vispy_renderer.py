@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_tomodrgn.gui.density import DensityPoints
-from napari_tomodrgn.gui.points import (
+from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
+from napari_tomodrgn.gui.charts.point_cloud import (
     ByteArray,
     Cloud,
     PointRenderer,

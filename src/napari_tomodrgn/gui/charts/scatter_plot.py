@@ -10,12 +10,18 @@ from qtpy.QtCore import QEvent, QPointF, QRect, QRectF, QSize
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_tomodrgn.gui import chart
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.drawing import PATH, Drawing
-from napari_tomodrgn.gui.palette import muted
-from napari_tomodrgn.gui.picking import neighbour
-from napari_tomodrgn.gui.points import Placed, PointRenderer, RasterPoints, View, radius_px
+from napari_tomodrgn.gui.charts import painting
+from napari_tomodrgn.gui.charts.colormaps import muted
+from napari_tomodrgn.gui.charts.drawn_shape import PATH, Drawing
+from napari_tomodrgn.gui.charts.hit_testing import neighbour
+from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.point_cloud import (
+    Placed,
+    PointRenderer,
+    RasterPoints,
+    View,
+    radius_px,
+)
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 
 
@@ -189,9 +195,9 @@ class PointChart(QWidget):
         rect = self._rect()
         if not len(self._xy):
             words = self._busy or self._hint
-            chart.paint_hint(painter, self.rect(), words, self._theme)
+            painting.paint_hint(painter, self.rect(), words, self._theme)
             return
-        chart.paint_axes(painter, rect, self._view, self._labels, self._theme)
+        painting.paint_axes(painter, rect, self._view, self._labels, self._theme)
         if self._picture is None:
             self._picture = self._draw(rect)
         painter.drawImage(QRectF(rect), self._picture)
@@ -202,31 +208,33 @@ class PointChart(QWidget):
         self._paint_marks(painter, rect)
         if self._busy:
             corner = QPointF(rect.left(), rect.top())
-            chart.paint_tag(painter, corner, self._busy, rect, self._theme)
+            painting.paint_tag(painter, corner, self._busy, rect, self._theme)
 
     def _paint_marks(self, painter: QPainter, rect: QRect) -> None:
         radius = radius_px(len(self._xy))
         for index in self._pinned:
             if index < len(self._xy):
-                chart.paint_ring(painter, self.position_of(index), radius + 4, self._theme.text)
+                painting.paint_ring(painter, self.position_of(index), radius + 4, self._theme.text)
         if self._line is not None:
             grey = self._theme.line
-            chart.paint_line(
+            painting.paint_line(
                 painter, self._pixels(self._line), self._theme.accent, self._weak, grey
             )
         if self._place is not None:
-            chart.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
+            painting.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
         elif self._focused >= 0:
             at = self.position_of(self._focused)
-            chart.paint_ring(painter, at, radius + 5, self._theme.accent)
+            painting.paint_ring(painter, at, radius + 5, self._theme.accent)
         if 0 <= self._hovered < len(self._xy):
             at = self.position_of(self._hovered)
-            chart.paint_ring(painter, at, radius + 2.5, self._theme.text)
+            painting.paint_ring(painter, at, radius + 2.5, self._theme.text)
             if self._tag:
-                chart.paint_tag(painter, at, self._tag, rect, self._theme)
+                painting.paint_tag(painter, at, self._tag, rect, self._theme)
         if self._drawing.corners:
             closed = self._drawing.tool != PATH
-            chart.paint_outline(painter, self._drawing.outline(), self._theme.accent, closed=closed)
+            painting.paint_outline(
+                painter, self._drawing.outline(), self._theme.accent, closed=closed
+            )
 
     def _place_points(self, placed: Placed) -> None:
         self._xy, self._cloud, self._whole = placed.xy, placed.cloud, placed.whole
@@ -252,7 +260,7 @@ class PointChart(QWidget):
         self.update()
 
     def _rect(self) -> QRect:
-        return chart.plot_rect(self.width(), self.height(), self.fontMetrics())
+        return painting.plot_rect(self.width(), self.height(), self.fontMetrics())
 
     def _pixels(self, xy: NDArray[Any]) -> NDArray[Any]:
         rect = self._rect()

@@ -12,9 +12,9 @@ from qtpy.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_tomodrgn.gui import chart
-from napari_tomodrgn.gui.chart import ChartColours
-from napari_tomodrgn.gui.points import View
+from napari_tomodrgn.gui.charts import painting
+from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.point_cloud import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +73,9 @@ class CurvePlot(QWidget):
         painter.fillRect(self.rect(), QColor(self._theme.background))
         if not self._curves:
             return
-        rect = chart.plot_rect(self.width(), self.height(), self.fontMetrics())
+        rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
         view = self._view()
-        chart.paint_axes(painter, rect, view, self._names, self._theme)
+        painting.paint_axes(painter, rect, view, self._names, self._theme)
         painter.setClipRect(rect)
         if self._level is not None:
             ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])

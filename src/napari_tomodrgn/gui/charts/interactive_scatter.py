@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_tomodrgn.gui.drawing import LASSO, MOVE, PATH, POLYGON, combination
-from napari_tomodrgn.gui.picking import inside_polygon, nearest
-from napari_tomodrgn.gui.point_chart import PointChart
-from napari_tomodrgn.gui.points import PointRenderer, View
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, combination
+from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
+from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, View
+from napari_tomodrgn.gui.charts.scatter_plot import PointChart
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 _REACH_PX = 10.0
