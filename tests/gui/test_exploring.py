@@ -13,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui import latent_points
-from napari_tomodrgn.gui.layers import LAYER_NAME, PROJECTION_NAME
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, PROJECTION_NAME
 from napari_tomodrgn.session import latent_matrix, principal_components
 
 LONG = 60_000

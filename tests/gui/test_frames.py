@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui import decoding, mesh_vispy
-from napari_tomodrgn.gui.layers import VolumeLayers
-from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.gui.volumes import decoding_service, vispy_mesh_patch
+from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 
 LONG = 60_000
 
@@ -91,10 +91,10 @@ def test_meshes_of_an_unknown_vispy_are_left_alone(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(MeshVisual, "_build_color_transform", build)
     monkeypatch.setattr(vispy, "__version__", "99.0.0")
-    assert not mesh_vispy.keep_shaders()
+    assert not vispy_mesh_patch.keep_shaders()
     assert MeshVisual._build_color_transform is build
     monkeypatch.delattr(MeshVisual, "_build_color_transform")
-    assert not mesh_vispy.keep_shaders()
+    assert not vispy_mesh_patch.keep_shaders()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_preview_is_shown_where_the_whole_map_is_slow_or_clicks_are_fast(
     session = opened(tiny_run)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     qtbot.wait(100)
-    monkeypatch.setattr(decoding, "_SOON_S", soon)
+    monkeypatch.setattr(decoding_service, "_SOON_S", soon)
     widget.controller.waiting.setInterval(LONG)
     shown: list[int] = []
     session.events.decoded.connect(lambda one: shown.append(one.volume.box_size_px))

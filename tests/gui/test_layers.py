@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.decoding import Look
-from napari_tomodrgn.gui.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.gui.volumes.decoding_service import Look
+from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.session import Decoded, Session, TrainingStatus
 
 
@@ -172,7 +172,7 @@ def test_a_map_without_contrast_shows_nothing(viewer: Any, lit: Callable[..., fl
 
 def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(viewer: Any) -> None:
     """As the quick reconstruction does, before there is a run."""
-    from napari_tomodrgn.gui.layers import VolumeLayers
+    from napari_tomodrgn.gui.volumes.layers import VolumeLayers
     from napari_tomodrgn.session import Mesh
 
     vertices = np.array([[-5, -5, -5], [5, -5, -5], [0, 5, 5]], np.float32)

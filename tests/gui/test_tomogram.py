@@ -18,10 +18,10 @@ from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui import tomogram_export
-from napari_tomodrgn.gui.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
 from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
 from napari_tomodrgn.gui.tomogram_shapes import MapStore
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.session import InCell
 
 LONG = 60_000

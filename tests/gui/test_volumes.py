@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import Volume, read_volume
-from napari_tomodrgn.gui import filming
 from napari_tomodrgn.gui.background.task_queue import Errands
-from napari_tomodrgn.gui.layers import LAYER_NAME, LESS_NAME, MORE_NAME
-from napari_tomodrgn.gui.surfaces import difference
+from napari_tomodrgn.gui.volumes import movie_service
+from napari_tomodrgn.gui.volumes.isosurfaces import difference
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix
 
 LONG = 60_000
@@ -172,7 +172,7 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
 ) -> None:
     session, maker = opened(tiny_run), widget.controller.filming
     session.path = _short_path(session)
-    monkeypatch.setattr(filming, "_ENCODERS", {"no_such_package": "x"})
+    monkeypatch.setattr(movie_service, "_ENCODERS", {"no_such_package": "x"})
     maker.start(tmp_path / "path.mp4")
     assert "imageio-ffmpeg" in session.message.text
     assert not maker.is_busy

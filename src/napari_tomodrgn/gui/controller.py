@@ -16,23 +16,17 @@ from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.background.throttle import Pace
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
-from napari_tomodrgn.gui.decoding import Decoding
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
-from napari_tomodrgn.gui.filming import Filming
-from napari_tomodrgn.gui.first_map import FirstMap
 from napari_tomodrgn.gui.following import Following
 from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
-from napari_tomodrgn.gui.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
-from napari_tomodrgn.gui.pinning import Pinning
 from napari_tomodrgn.gui.preflighting import Preflighting
-from napari_tomodrgn.gui.saving import Saving
 from napari_tomodrgn.gui.selecting import Selecting
 from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.surrounding import Surrounding
@@ -41,6 +35,12 @@ from napari_tomodrgn.gui.tomogram_scene import TomogramScene
 from napari_tomodrgn.gui.training import LatentsRead, Training
 from napari_tomodrgn.gui.truth_layers import TruthLayers
 from napari_tomodrgn.gui.validating import Validating
+from napari_tomodrgn.gui.volumes.decoding_service import Decoding
+from napari_tomodrgn.gui.volumes.export_service import Saving
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.gui.volumes.movie_service import Filming
+from napari_tomodrgn.gui.volumes.pinned_service import Pinning
+from napari_tomodrgn.gui.volumes.stored_first_map import FirstMap
 from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
 from napari_tomodrgn.work_status import TrainingStatus
 

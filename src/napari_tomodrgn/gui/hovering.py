@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import PLAIN, colour_at, colour_column, fixed, rgb
-from napari_tomodrgn.gui.decoding import Decoders, latent_of
+from napari_tomodrgn.gui.volumes.decoding_service import Decoders, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Column, Session, latent_matrix, row_of
 

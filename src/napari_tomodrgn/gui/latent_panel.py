@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.latent_points import projected
 from napari_tomodrgn.gui.legend import Legend
 from napari_tomodrgn.gui.path_controls import PathControls
 from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
-from napari_tomodrgn.gui.volume_controls import VolumeControls
+from napari_tomodrgn.gui.volumes.volume_bar import VolumeControls
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
 from napari_tomodrgn.session import Clip, Session, row_of, selected_mask

@@ -17,7 +17,7 @@ from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
-from napari_tomodrgn.gui.layers import ORIENTATION
+from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.session import InCell
 
 ENTRIES = 1024

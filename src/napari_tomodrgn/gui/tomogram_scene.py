@@ -15,12 +15,12 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
-from napari_tomodrgn.gui.layers import VolumeLayers
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.tomogram_budget import Seen, fingerprint, wish_of
 from napari_tomodrgn.gui.tomogram_layers import CellLayers
 from napari_tomodrgn.gui.tomogram_linking import TomogramLinking
 from napari_tomodrgn.gui.tomogram_shapes import Shaped, Shapes
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import InCell, Session

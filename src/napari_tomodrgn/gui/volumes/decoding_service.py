@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.analysis.latents import mean_columns
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.surfaces import contour, difference, lowpassed
+from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
 
 if TYPE_CHECKING:

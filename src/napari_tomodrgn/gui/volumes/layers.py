@@ -21,7 +21,7 @@ from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.charts.colormaps import rgb
-from napari_tomodrgn.gui.mesh_vispy import keep_shaders
+from napari_tomodrgn.gui.volumes.vispy_mesh_patch import keep_shaders
 from napari_tomodrgn.session import Mesh
 
 ORIENTATION = ("towards", "up", "right")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.surfaces import contour
+from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Decoded, Session, typical_particle
 

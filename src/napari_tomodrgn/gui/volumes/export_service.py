@@ -10,9 +10,9 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.gui.background.task_queue import Errands
-from napari_tomodrgn.gui.decoding import Decoders
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.surfaces import lowpassed
+from napari_tomodrgn.gui.volumes.decoding_service import Decoders
+from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
