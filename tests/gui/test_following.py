@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.gui.following import patience_s
+from napari_tomodrgn.gui.training.run_monitor import patience_s
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 

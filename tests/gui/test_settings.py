@@ -67,7 +67,7 @@ def test_a_settings_file_edited_by_hand_hinders_nothing(text: str) -> None:
 def test_the_menu_opens_again_and_the_preset_is_kept(
     widget: Any, qtbot: Any, tiny_run: Path
 ) -> None:
-    from napari_tomodrgn.gui.training_panel import TrainingPanel
+    from napari_tomodrgn.gui.training.panel import TrainingPanel
 
     remember("recent", None, f'["{tiny_run}"]')
     menu = widget.particles.recent.menu()

@@ -272,7 +272,7 @@ def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
 
 
 def test_time_left_is_that_of_the_epochs_trained_here() -> None:
-    from napari_tomodrgn.gui.training import advanced
+    from napari_tomodrgn.gui.training.service import advanced
     from napari_tomodrgn.learn.runtime.events import Losses, Progress
 
     status = TrainingStatus("training", 5, 10, first_epoch=5)

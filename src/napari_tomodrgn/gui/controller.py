@@ -18,8 +18,6 @@ from napari_tomodrgn.gui.background.throttle import Pace
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.exploring import Exploring
 from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
-from napari_tomodrgn.gui.following import Following
-from napari_tomodrgn.gui.forecasting import Forecasting
 from napari_tomodrgn.gui.hovering import Hovering
 from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.loading import Opened, sentence
@@ -32,7 +30,9 @@ from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.surrounding import Surrounding
 from napari_tomodrgn.gui.tomogram_export import TomogramExport
 from napari_tomodrgn.gui.tomogram_scene import TomogramScene
-from napari_tomodrgn.gui.training import LatentsRead, Training
+from napari_tomodrgn.gui.training.forecast_service import Forecasting
+from napari_tomodrgn.gui.training.run_monitor import Following
+from napari_tomodrgn.gui.training.service import LatentsRead, Training
 from napari_tomodrgn.gui.truth_layers import TruthLayers
 from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.gui.volumes.decoding_service import Decoding

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.presets import EXPLAINED, preset
-from napari_tomodrgn.gui.training_progress import TrainingProgress, duration
+from napari_tomodrgn.gui.training.presets import EXPLAINED, preset
+from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
 from napari_tomodrgn.gui.widgets.collapsible import Fold
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit

@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence, verdict_of
-from napari_tomodrgn.gui.training import LatentsRead
+from napari_tomodrgn.gui.training.service import LatentsRead
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
