@@ -16,7 +16,7 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import selections_column
 from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
-from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.selections.service import combined
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton

@@ -17,7 +17,6 @@ from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.background.throttle import Pace
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.exploring import Exploring
-from napari_tomodrgn.gui.extras_keeper import ExtrasKeeper
 from napari_tomodrgn.gui.hovering import Hovering
 from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.loading import Opened, sentence
@@ -25,7 +24,8 @@ from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.preflighting import Preflighting
-from napari_tomodrgn.gui.selecting import Selecting
+from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
+from napari_tomodrgn.gui.selections.service import Selecting
 from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.surrounding import Surrounding
 from napari_tomodrgn.gui.tomogram_export import TomogramExport

@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.charts.point_cloud import Placed
 from napari_tomodrgn.gui.latent_points import is_latent
 from napari_tomodrgn.gui.legend import Explained
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.selections.service import combined
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import (
     SELECTIONS,

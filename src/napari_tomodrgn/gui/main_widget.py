@@ -17,7 +17,7 @@ from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
-from napari_tomodrgn.gui.selections_panel import SelectionsPanel
+from napari_tomodrgn.gui.selections.panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram_layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
-from napari_tomodrgn.gui.column_filter import ColumnFilter
+from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
 

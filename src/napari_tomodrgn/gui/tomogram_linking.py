@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.selecting import combined
+from napari_tomodrgn.gui.selections.service import combined
 from napari_tomodrgn.gui.tomogram_mouse import Box, CellMouse, Ray, Stroke
 from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
 
