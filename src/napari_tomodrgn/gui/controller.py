@@ -24,6 +24,7 @@ from napari_tomodrgn.gui.looking import Looking
 from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.preflighting import Preflighting
+from napari_tomodrgn.gui.reconstruction.service import Validating
 from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
 from napari_tomodrgn.gui.selections.service import Selecting
 from napari_tomodrgn.gui.settings import Settings
@@ -34,7 +35,6 @@ from napari_tomodrgn.gui.training.forecast_service import Forecasting
 from napari_tomodrgn.gui.training.run_monitor import Following
 from napari_tomodrgn.gui.training.service import LatentsRead, Training
 from napari_tomodrgn.gui.truth_layers import TruthLayers
-from napari_tomodrgn.gui.validating import Validating
 from napari_tomodrgn.gui.volumes.decoding_service import Decoding
 from napari_tomodrgn.gui.volumes.export_service import Saving
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
