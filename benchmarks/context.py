@@ -65,8 +65,8 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
     """A rotated frame with so many different particles and the slice plane."""
     from napari_tomodrgn.analysis.meshes import contour, step_within_budget
     from napari_tomodrgn.data.tomograms import Tomogram
-    from napari_tomodrgn.gui.tomogram_layers import CellLayers
-    from napari_tomodrgn.gui.tomogram_shapes import merged, particles_per_surface
+    from napari_tomodrgn.gui.tomogram.layers import CellLayers
+    from napari_tomodrgn.gui.tomogram.particle_surfaces import merged, particles_per_surface
     from napari_tomodrgn.session import InCell
 
     rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def _turned(viewer: Any) -> None:
 
 def picking(repeats: int) -> None:
     """A ray on the poses."""
-    from napari_tomodrgn.gui.tomogram_picking import picked
+    from napari_tomodrgn.gui.tomogram.ray_picking import picked
 
     rng = np.random.default_rng(1)
     for count in (1_000, 5_000, 50_000):
@@ -172,7 +172,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
 
 def memory(count: int) -> None:
     """What different maps of so many particles take, and the bound of it."""
-    from napari_tomodrgn.gui.tomogram_shapes import KEPT_BYTES, MapStore
+    from napari_tomodrgn.gui.tomogram.particle_surfaces import KEPT_BYTES, MapStore
 
     rng = np.random.default_rng(3)
     maps = [phantom(rng) for _ in range(20)]

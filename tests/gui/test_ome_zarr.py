@@ -9,7 +9,7 @@ import pytest
 
 from napari_tomodrgn.data.tomograms import open_tomogram
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.tomogram_plugins import read_by_plugin
+from napari_tomodrgn.gui.tomogram.plugin_reader import read_by_plugin
 
 VOXEL_NM = 1.2
 
@@ -18,7 +18,7 @@ VOXEL_NM = 1.2
 def test_what_nothing_reads_is_told_in_one_sentence_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    import napari_tomodrgn.gui.tomogram_plugins as module
+    import napari_tomodrgn.gui.tomogram.plugin_reader as module
 
     monkeypatch.setattr(module, "find_spec", lambda _name: object() if installed else None)
     folder = tmp_path / "TS_001.zarr"

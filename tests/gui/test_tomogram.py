@@ -17,10 +17,10 @@ from napari_tomodrgn.analysis.meshes import contour
 from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui import tomogram_export
-from napari_tomodrgn.gui.tomogram_layers import ENTRIES, CellLayers, Chunk
-from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
-from napari_tomodrgn.gui.tomogram_shapes import MapStore
+from napari_tomodrgn.gui.tomogram import export_service
+from napari_tomodrgn.gui.tomogram.layers import ENTRIES, CellLayers, Chunk
+from napari_tomodrgn.gui.tomogram.particle_surfaces import MapStore
+from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.session import InCell
 
@@ -315,7 +315,7 @@ def test_what_is_drawn_can_be_written(
     import imageio.v3 as imageio
     import trimesh
 
-    monkeypatch.setattr(tomogram_export, "_FRAMES", 8)
+    monkeypatch.setattr(export_service, "_FRAMES", 8)
 
     cell, page = widget.controller.cell, widget.tomogram.export
     shown.selection = frozenset(cell.poses.ids[:5])

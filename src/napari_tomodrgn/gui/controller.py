@@ -28,9 +28,9 @@ from napari_tomodrgn.gui.reconstruction.service import Validating
 from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
 from napari_tomodrgn.gui.selections.service import Selecting
 from napari_tomodrgn.gui.settings import Settings
-from napari_tomodrgn.gui.surrounding import Surrounding
-from napari_tomodrgn.gui.tomogram_export import TomogramExport
-from napari_tomodrgn.gui.tomogram_scene import TomogramScene
+from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
+from napari_tomodrgn.gui.tomogram.neighborhood_service import Surrounding
+from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.training.forecast_service import Forecasting
 from napari_tomodrgn.gui.training.run_monitor import Following
 from napari_tomodrgn.gui.training.service import LatentsRead, Training

@@ -19,8 +19,8 @@ from napari_tomodrgn.gui.latent_panel import LatentPanel
 from napari_tomodrgn.gui.particles_panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
-from napari_tomodrgn.gui.tomogram_layers import possible_surfaces
-from napari_tomodrgn.gui.tomogram_panel import TomogramPanel
+from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
+from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
 from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import make_button

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.tomogram_layers import ENTRIES, Chunk
+from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk
 from napari_tomodrgn.gui.volumes.decoding_service import Decoders
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.charts.colormaps import colour_column
-from napari_tomodrgn.gui.tomogram_shapes import Wish
+from napari_tomodrgn.gui.tomogram.particle_surfaces import Wish
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, latent_matrix
 

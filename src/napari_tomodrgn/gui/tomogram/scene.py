@@ -16,10 +16,10 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
 from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.tomogram_budget import Seen, fingerprint, wish_of
-from napari_tomodrgn.gui.tomogram_layers import CellLayers
-from napari_tomodrgn.gui.tomogram_linking import TomogramLinking
-from napari_tomodrgn.gui.tomogram_shapes import Shaped, Shapes
+from napari_tomodrgn.gui.tomogram.layers import CellLayers
+from napari_tomodrgn.gui.tomogram.level_of_detail import Seen, fingerprint, wish_of
+from napari_tomodrgn.gui.tomogram.particle_surfaces import Shaped, Shapes
+from napari_tomodrgn.gui.tomogram.pointer import TomogramLinking
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
@@ -190,7 +190,7 @@ class TomogramScene(QObject):
 
     def _read(self, name: str) -> None:
         from napari_tomodrgn.data.tomograms import open_tomogram
-        from napari_tomodrgn.gui.tomogram_plugins import read_by_plugin
+        from napari_tomodrgn.gui.tomogram.plugin_reader import read_by_plugin
 
         path, particles = self.session.tomogram_files.get(name), self.session.particles
         if path is None or particles is None:

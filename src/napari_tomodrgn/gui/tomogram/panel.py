@@ -21,10 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.tomogram_context_page import ContextPage
-from napari_tomodrgn.gui.tomogram_export_page import ExportPage
-from napari_tomodrgn.gui.tomogram_look_page import LookPage
-from napari_tomodrgn.gui.tomogram_scene import NO_POSITIONS
+from napari_tomodrgn.gui.tomogram.display_page import LookPage
+from napari_tomodrgn.gui.tomogram.export_page import ExportPage
+from napari_tomodrgn.gui.tomogram.neighborhood_page import ContextPage
+from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
 from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session

@@ -8,11 +8,11 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.selections.service import combined
-from napari_tomodrgn.gui.tomogram_mouse import Box, CellMouse, Ray, Stroke
-from napari_tomodrgn.gui.tomogram_picking import boxed, brushed, picked
+from napari_tomodrgn.gui.tomogram.mouse import Box, CellMouse, Ray, Stroke
+from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.tomogram_scene import TomogramScene
+    from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 
 
 class TomogramLinking(QObject):

@@ -22,7 +22,7 @@ from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.surrounding import Tested
+    from napari_tomodrgn.gui.tomogram.neighborhood_service import Tested
 
 _NO_STATE, _NO_LAYER = "no state", "no surface"
 _HINT = (
