@@ -52,7 +52,7 @@ def once() -> None:
 def _panel_of(viewer: object) -> object:
     from qtpy.QtWidgets import QApplication
 
-    from napari_tomodrgn.gui.latent_panel import LatentPanel
+    from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 
     return next(one for one in QApplication.allWidgets() if isinstance(one, LatentPanel))
 

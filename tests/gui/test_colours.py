@@ -13,9 +13,9 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import colours_of, gradient, hue_circle
-from napari_tomodrgn.gui.hover_card import HoverCard
-from napari_tomodrgn.gui.hovering import Card
-from napari_tomodrgn.gui.legend import Legend
+from napari_tomodrgn.gui.latent_space.color_legend import Legend
+from napari_tomodrgn.gui.latent_space.preview_card import HoverCard
+from napari_tomodrgn.gui.latent_space.preview_service import Card
 from napari_tomodrgn.particle_columns import Clip, Column, column
 
 LEFT = Qt.MouseButton.LeftButton

@@ -12,7 +12,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui import latent_points
+from napari_tomodrgn.gui.latent_space import trajectories
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, PROJECTION_NAME
 from napari_tomodrgn.session import latent_matrix, principal_components
 
@@ -34,15 +34,15 @@ def test_a_clicked_place_is_that_place_of_the_chart(table: pd.DataFrame) -> None
         if xy is None:
             xy = np.stack([table["mu_2"], scores[:, 0]], axis=1)
         at = tuple(xy.mean(axis=0) + 0.1)
-        point = latent_points.clicked_point(table, axes, xy, at)
-        found = latent_points.projected(table, axes, xy, np.array([point.z]))
+        point = trajectories.clicked_point(table, axes, xy, at)
+        found = trajectories.projected(table, axes, xy, np.array([point.z]))
         np.testing.assert_allclose(found, [at], atol=1e-9)
         assert point.near > 0
 
 
 def test_far_away_nobody_is_near(table: pd.DataFrame) -> None:
     scores, _ = principal_components(latent_matrix(table))
-    point = latent_points.clicked_point(table, ("PC 1", "PC 2"), scores[:, :2], (90.0, 0.0))
+    point = trajectories.clicked_point(table, ("PC 1", "PC 2"), scores[:, :2], (90.0, 0.0))
     assert point.near == 0
     assert point.weak
 
@@ -53,11 +53,11 @@ def test_on_a_map_without_directions_a_place_is_what_is_near_there(table: pd.Dat
     axes, xy = ("UMAP 1", "UMAP 2"), np.stack([points[:, 0] ** 3, points[:, 1]], axis=1)
     xy[5] = np.nan
     at = xy[17]
-    point = latent_points.clicked_point(table, axes, xy, (float(at[0]), float(at[1])))
+    point = trajectories.clicked_point(table, axes, xy, (float(at[0]), float(at[1])))
     extent = np.nanmax(xy, axis=0) - np.nanmin(xy, axis=0)
     near = np.argsort(np.linalg.norm((xy - at) / extent, axis=1))[:10]
     np.testing.assert_allclose(point.z, points[near].mean(axis=0))
-    shown = latent_points.projected(table, axes, xy, np.array([points[17]]))
+    shown = trajectories.projected(table, axes, xy, np.array([points[17]]))
     np.testing.assert_array_equal(shown, xy[[17]])
 
 
@@ -65,8 +65,8 @@ def test_a_drawn_path_follows_the_pen(table: pd.DataFrame) -> None:
     scores, _ = principal_components(latent_matrix(table))
     xy, axes = scores[:, :2], ("PC 1", "PC 2")
     pen = np.array([[-4.0, 0.0], [-4.0, 0.0], [0.0, 1.0], [4.0, 0.0], [30.0, 0.0]])
-    path = latent_points.drawn(table, axes, xy, pen)
-    line = latent_points.projected(table, axes, xy, np.array([one.z for one in path.points]))
+    path = trajectories.drawn(table, axes, xy, pen)
+    line = trajectories.projected(table, axes, xy, np.array([one.z for one in path.points]))
     np.testing.assert_allclose(line[[0, -1]], pen[[0, -1]], atol=1e-9)
     on_pen = np.interp(line[:, 0], pen[1:, 0], pen[1:, 1])
     np.testing.assert_allclose(line[:, 1], on_pen, atol=1e-9)
@@ -75,14 +75,14 @@ def test_a_drawn_path_follows_the_pen(table: pd.DataFrame) -> None:
 
 
 def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
-    path = latent_points.between(table, "TS/3", "TS/8")
+    path = trajectories.between(table, "TS/3", "TS/8")
     points = latent_matrix(table)
     np.testing.assert_allclose(path.points[0].z, points[3])
     np.testing.assert_allclose(path.points[-1].z, points[8])
     scores, _ = principal_components(points)
-    along = latent_points.along_component(table, 1)
+    along = trajectories.along_component(table, 1)
     frames = np.array([point.z for point in along.points])
-    line = latent_points.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
+    line = trajectories.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
     ends = np.percentile(scores[:, 0], [2, 98])
     np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
 

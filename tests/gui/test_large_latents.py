@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.gui import latent_drawing
 from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
-from napari_tomodrgn.gui.latent_panel import LatentPanel
+from napari_tomodrgn.gui.latent_space import scatter_contents
+from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.session import LatentPoint, Session, latent_matrix, principal_components
 
 COUNT = 60_000
@@ -102,6 +102,6 @@ def test_a_lasso_and_a_place_arrive_from_the_thread(
 
 
 def test_small_sets_are_there_at_once(panel: LatentPanel, table: pd.DataFrame) -> None:
-    panel._session.latents = table.iloc[: latent_drawing.AT_ONCE]
+    panel._session.latents = table.iloc[: scatter_contents.AT_ONCE]
     panel.refresh()
-    assert len(panel.view.points) == latent_drawing.AT_ONCE and not panel.drawing.is_busy
+    assert len(panel.view.points) == scatter_contents.AT_ONCE and not panel.drawing.is_busy

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn.analysis import analyze
-from napari_tomodrgn.gui.mapping import Mapping
+from napari_tomodrgn.gui.latent_space.umap_service import Mapping
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session, axis_names
 from napari_tomodrgn.work_status import TrainingStatus

@@ -16,12 +16,12 @@ from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.background.throttle import Pace
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
-from napari_tomodrgn.gui.exploring import Exploring
-from napari_tomodrgn.gui.hovering import Hovering
+from napari_tomodrgn.gui.latent_space.preview_service import Hovering
+from napari_tomodrgn.gui.latent_space.trajectory_service import Exploring
+from napari_tomodrgn.gui.latent_space.umap_service import Mapping
 from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.loading import Opened, sentence
 from napari_tomodrgn.gui.looking import Looking
-from napari_tomodrgn.gui.mapping import Mapping
 from napari_tomodrgn.gui.opening import Opening
 from napari_tomodrgn.gui.preflighting import Preflighting
 from napari_tomodrgn.gui.reconstruction.service import Validating

@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.latent_points import TYPICAL
+from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row

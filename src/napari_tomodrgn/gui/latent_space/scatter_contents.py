@@ -17,8 +17,8 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import colour_column_of, colours_of
 from napari_tomodrgn.gui.charts.point_cloud import Placed
-from napari_tomodrgn.gui.latent_points import is_latent
-from napari_tomodrgn.gui.legend import Explained
+from napari_tomodrgn.gui.latent_space.color_legend import Explained
+from napari_tomodrgn.gui.latent_space.trajectories import is_latent
 from napari_tomodrgn.gui.loading import sentence
 from napari_tomodrgn.gui.selections.service import combined
 from napari_tomodrgn.gui.widgets.qt import Signal

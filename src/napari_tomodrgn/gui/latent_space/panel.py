@@ -9,17 +9,17 @@ from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.axis_controls import AxisControls
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, combination
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, Lassoed, LatentView
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
-from napari_tomodrgn.gui.hover_card import HoverCard
-from napari_tomodrgn.gui.latent_drawing import Asked, LatentDrawing, LatentPicture
-from napari_tomodrgn.gui.latent_points import projected
-from napari_tomodrgn.gui.legend import Legend
-from napari_tomodrgn.gui.path_controls import PathControls
-from napari_tomodrgn.gui.selection_tools import SelectionTools, add_shortcut
+from napari_tomodrgn.gui.latent_space.axis_bar import AxisControls
+from napari_tomodrgn.gui.latent_space.color_legend import Legend
+from napari_tomodrgn.gui.latent_space.preview_card import HoverCard
+from napari_tomodrgn.gui.latent_space.scatter_contents import Asked, LatentDrawing, LatentPicture
+from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, add_shortcut
+from napari_tomodrgn.gui.latent_space.trajectories import projected
+from napari_tomodrgn.gui.latent_space.trajectory_bar import PathControls
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeControls
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow

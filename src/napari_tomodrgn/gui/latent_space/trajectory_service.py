@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.latent_points import (
+from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
     clicked_point,

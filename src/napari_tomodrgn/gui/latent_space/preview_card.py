@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.hovering import Card
+from napari_tomodrgn.gui.latent_space.preview_service import Card
 from napari_tomodrgn.gui.widgets.qt import to_image
 
 _GAP = 3
