@@ -67,7 +67,7 @@ def test_latents_of_a_run_are_read_without_torch() -> None:
     code = (
         "import sys\n"
         "from napari_tomodrgn.config import ReadingConfig\n"
-        "from napari_tomodrgn.gui.loading import open_path\n"
+        "from napari_tomodrgn.gui.particles.load import open_path\n"
         "from napari_tomodrgn.gui.sample_data import packaged_run\n"
         "(opened,) = open_path(packaged_run(), ReadingConfig())\n"
         "print(len(opened.latents), 'torch' in sys.modules)\n"

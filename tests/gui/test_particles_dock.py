@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QLabel
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.data.checks import Check
-from napari_tomodrgn.gui.check_list import CheckList
-from napari_tomodrgn.gui.check_names import _NAMES, name_of, number_of, tally
+from napari_tomodrgn.gui.particles.check_labels import _NAMES, name_of, number_of, tally
+from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import WorkStatus
 
@@ -86,7 +86,7 @@ def test_every_check_has_a_name_in_plain_words(tiny_star: Path) -> None:
 
 
 def test_remedies_name_fields_of_the_window() -> None:
-    from napari_tomodrgn.gui.loading import in_the_window
+    from napari_tomodrgn.gui.particles.load import in_the_window
 
     words = in_the_window("The star file is used; if it is wrong, override it with --pixel-size.")
     assert words.endswith("override it with “Pixel size” under “Read it differently”.")
@@ -186,7 +186,7 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
 def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
-    from napari_tomodrgn.gui.montage_layers import NAME
+    from napari_tomodrgn.gui.particles.montage_layer import NAME
 
     session, panel = opened(tiny_star), widget.particles
     assert session.overview is None

@@ -20,10 +20,10 @@ from napari_tomodrgn.gui.latent_space.preview_service import Hovering
 from napari_tomodrgn.gui.latent_space.trajectory_service import Exploring
 from napari_tomodrgn.gui.latent_space.umap_service import Mapping
 from napari_tomodrgn.gui.lettering import Lettering
-from napari_tomodrgn.gui.loading import Opened, sentence
-from napari_tomodrgn.gui.looking import Looking
-from napari_tomodrgn.gui.opening import Opening
-from napari_tomodrgn.gui.preflighting import Preflighting
+from napari_tomodrgn.gui.particles.load import Opened, sentence
+from napari_tomodrgn.gui.particles.open_service import Opening
+from napari_tomodrgn.gui.particles.overview_service import Looking
+from napari_tomodrgn.gui.particles.preflight_service import Preflighting
 from napari_tomodrgn.gui.reconstruction.service import Validating
 from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
 from napari_tomodrgn.gui.selections.service import Selecting

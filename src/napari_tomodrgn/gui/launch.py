@@ -113,7 +113,7 @@ def some_display() -> Iterator[None]:
 def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
     import napari
 
-    from napari_tomodrgn.gui.loading import run_folder
+    from napari_tomodrgn.gui.particles.load import run_folder
     from napari_tomodrgn.gui.reader import open_dock
 
     viewer = napari.Viewer(title="tomoDRGN")

@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
-from napari_tomodrgn.gui.particles_panel import ParticlesPanel
+from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces

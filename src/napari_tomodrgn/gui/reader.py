@@ -110,7 +110,7 @@ def open_dock(viewer: Any) -> Any:
 def positions(path: PathLike) -> list[LayerData]:
     """A points layer for each tomogram, in Å; nothing where the star file gives no positions."""
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.gui.loading import run_folder
+    from napari_tomodrgn.gui.particles.load import run_folder
     from napari_tomodrgn.learn.run.directory import Run
 
     folder = run_folder(path)

@@ -19,7 +19,7 @@ from napari_tomodrgn.gui.charts.colormaps import colour_column_of, colours_of
 from napari_tomodrgn.gui.charts.point_cloud import Placed
 from napari_tomodrgn.gui.latent_space.color_legend import Explained
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.selections.service import combined
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import (

@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.latent_space.trajectories import (
     drawn,
     through,
 )
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import (
     LatentPath,
     LatentPoint,

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.workers import Job, Stop
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.learn.runtime.events import Preparing
 from napari_tomodrgn.session import Session, Validation

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.task_queue import Errands
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import Job, Stop
 from napari_tomodrgn.gui.charts.colormaps import hexadecimal
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import particle_table, selections_column
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import SELECTIONS, Column, Session, column
 

@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.tomogram.layers import CellLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import Seen, fingerprint, wish_of
 from napari_tomodrgn.gui.tomogram.particle_surfaces import Shaped, Shapes

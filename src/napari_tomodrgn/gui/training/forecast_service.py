@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 
 if TYPE_CHECKING:
     from napari_tomodrgn.config import RunConfig

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence, verdict_of
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence, verdict_of
 from napari_tomodrgn.gui.training.service import LatentsRead
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import Losses

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.gui.background.workers import Job, Stop
-from napari_tomodrgn.gui.loading import make_ready, metrics_of, sentence
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.gui.background.task_queue import Errands
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.volumes.decoding_service import Decoders
 from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.task_queue import Errands
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import LatentPath, Session
 

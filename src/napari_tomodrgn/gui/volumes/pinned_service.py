@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, colour_at, colour_column
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.volumes.decoding_service import Decoders, Look, dressed, latent_of
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.session import Decoded, Session, row_of

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.loading import Opened, open_path, sentence
+from napari_tomodrgn.gui.particles.load import Opened, open_path, sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.check_names import name_of, number_of, rank, tally
-from napari_tomodrgn.gui.loading import in_the_window
+from napari_tomodrgn.gui.particles.check_labels import name_of, number_of, rank, tally
+from napari_tomodrgn.gui.particles.load import in_the_window
 from napari_tomodrgn.gui.widgets.collapsible import Fold
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,

@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.loading import sentence
-from napari_tomodrgn.gui.montage_layers import MontageLayers
+from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
 from napari_tomodrgn.session import Session
 
 

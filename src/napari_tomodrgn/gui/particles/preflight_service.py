@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.loading import sentence
+from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import WorkStatus
 

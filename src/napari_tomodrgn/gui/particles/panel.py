@@ -17,12 +17,12 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.check_list import CheckList
-from napari_tomodrgn.gui.data_look import DataLook
-from napari_tomodrgn.gui.reading_form import ReadingForm
+from napari_tomodrgn.gui.particles.check_list import CheckList
+from napari_tomodrgn.gui.particles.import_form import ReadingForm
+from napari_tomodrgn.gui.particles.overview_view import DataLook
+from napari_tomodrgn.gui.particles.summary_table import table_of, understood
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.settings import last_folder, recent
-from napari_tomodrgn.gui.understood import table_of, understood
 from napari_tomodrgn.gui.widgets.collapsible import Fold
 from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
 from napari_tomodrgn.session import Session
