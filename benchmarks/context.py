@@ -139,7 +139,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
     """A selection of half of all, set in the session, until both views have taken it."""
     from qtpy.QtWidgets import QApplication
 
-    from napari_tomodrgn.gui.reader import open_dock
+    from napari_tomodrgn.gui.plugin.reader import open_dock
 
     widget = open_dock(viewer)
     session, rng = widget.session, np.random.default_rng(2)

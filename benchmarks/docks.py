@@ -35,7 +35,7 @@ class Docks:
     def __init__(self, out: Path, star: Path, size: tuple[int, int], theme: str) -> None:
         import napari
 
-        from napari_tomodrgn.gui.reader import open_dock
+        from napari_tomodrgn.gui.plugin.reader import open_dock
 
         self.out, self.star = out, star
         self.viewer = napari.Viewer(title="tomoDRGN")
@@ -144,7 +144,7 @@ class Docks:
 
 def star_file(scratch: Path) -> Path:
     """A copy of the real set, or the simulated sample."""
-    from napari_tomodrgn.gui.sample_data import write_sample
+    from napari_tomodrgn.gui.plugin.sample_data import write_sample
 
     real = Path(os.environ.get("TOMODRGN_TEST_DATA", "")) / REAL
     if real.is_file():

@@ -58,7 +58,7 @@ class Window:
         import napari
 
         from napari_tomodrgn.gui.launch import WINDOW_SIZE
-        from napari_tomodrgn.gui.reader import open_dock
+        from napari_tomodrgn.gui.plugin.reader import open_dock
 
         self.viewer = napari.Viewer()
         self.viewer.window.resize(*WINDOW_SIZE)

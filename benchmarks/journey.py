@@ -317,7 +317,7 @@ class Traveller:
 
     def find_widget(self) -> None:
         """Our dock in the viewer."""
-        from napari_tomodrgn.gui.reader import open_dock
+        from napari_tomodrgn.gui.plugin.reader import open_dock
 
         until(lambda: len(self.viewer.window.dock_widgets) >= 2)
         self.widget = open_dock(self.viewer)
@@ -348,7 +348,7 @@ def watched(traveller: Traveller) -> Iterator[None]:
 def source_of(name: str, scratch: Path) -> Path:
     """The star file of a set; copies of the shared ones, beside which nothing is to be written."""
     if name == "sample":
-        from napari_tomodrgn.gui.sample_data import write_sample
+        from napari_tomodrgn.gui.plugin.sample_data import write_sample
 
         return write_sample(scratch / "sample")
     data = Path(os.environ["TOMODRGN_TEST_DATA"])

@@ -15,7 +15,7 @@ from typing import Any
 from hands import made_smaller, settle, until
 
 from napari_tomodrgn.gui.launch import WINDOW_SIZE, some_display
-from napari_tomodrgn.gui.sample_data import copied_run
+from napari_tomodrgn.gui.plugin.sample_data import copied_run
 
 PAGES = ("view", "context", "export")
 
@@ -73,7 +73,7 @@ def main() -> None:
         from napari.settings import get_settings
 
         from napari_tomodrgn.gui.background.workers import finish_threads
-        from napari_tomodrgn.gui.reader import open_dock
+        from napari_tomodrgn.gui.plugin.reader import open_dock
 
         get_settings().appearance.font_size = asked.font
         viewer = napari.Viewer(title="tomoDRGN")

@@ -29,7 +29,7 @@ from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed, LatentView
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.latent_space.preview_service import picture_of
-from napari_tomodrgn.gui.sample_data import packaged_run
+from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 from napari_tomodrgn.session import Session
 
 SIZE = (800, 600)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import read_volume
-from napari_tomodrgn.gui.sample_data import packaged_run
+from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import latent_matrix, row_of, typical_particle
 
@@ -68,7 +68,7 @@ def test_latents_of_a_run_are_read_without_torch() -> None:
         "import sys\n"
         "from napari_tomodrgn.config import ReadingConfig\n"
         "from napari_tomodrgn.gui.particles.load import open_path\n"
-        "from napari_tomodrgn.gui.sample_data import packaged_run\n"
+        "from napari_tomodrgn.gui.plugin.sample_data import packaged_run\n"
         "(opened,) = open_path(packaged_run(), ReadingConfig())\n"
         "print(len(opened.latents), 'torch' in sys.modules)\n"
     )

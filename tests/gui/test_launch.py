@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui import launch, sample_data
-from napari_tomodrgn.gui.reader import open_dock
-from napari_tomodrgn.gui.sample_data import packaged_run
+from napari_tomodrgn.gui import launch
+from napari_tomodrgn.gui.plugin import sample_data
+from napari_tomodrgn.gui.plugin.reader import open_dock
+from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 
 
 def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -120,7 +121,7 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
 
 def test_importing_the_window_loads_no_heavy_package() -> None:
     code = (
-        "import sys, napari_tomodrgn.gui.main_widget, napari_tomodrgn.gui.sample_data;"
+        "import sys, napari_tomodrgn.gui.main_widget, napari_tomodrgn.gui.plugin.sample_data;"
         "print([name for name in ('torch', 'sklearn', 'umap') if name in sys.modules])"
     )
     done = _run(code, QT_QPA_PLATFORM="offscreen")
@@ -129,7 +130,7 @@ def test_importing_the_window_loads_no_heavy_package() -> None:
 
 def test_the_reader_alone_loads_neither_torch_nor_pandas_nor_qt() -> None:
     code = (
-        "import sys, napari_tomodrgn.gui.reader;"
+        "import sys, napari_tomodrgn.gui.plugin.reader;"
         "print([name for name in ('torch', 'pandas', 'qtpy', 'napari') if name in sys.modules])"
     )
     assert _run(code).stdout.strip() == "[]"

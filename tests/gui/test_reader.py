@@ -11,8 +11,8 @@ import pytest
 
 from napari_tomodrgn.data.mrc import read_mrc_header, write_mrc
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.reader import get_reader, open_dock, positions, read_maps
-from napari_tomodrgn.gui.writer import write_map
+from napari_tomodrgn.gui.plugin.reader import get_reader, open_dock, positions, read_maps
+from napari_tomodrgn.gui.plugin.writer import write_map
 
 PLUGIN = "napari-tomodrgn"
 

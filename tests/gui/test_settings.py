@@ -90,7 +90,7 @@ def test_the_menu_opens_again_and_the_preset_is_kept(
 def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
     from napari.settings import get_settings
 
-    from napari_tomodrgn.gui.reader import open_dock
+    from napari_tomodrgn.gui.plugin.reader import open_dock
 
     viewer.window.resize(1440, 900)
     get_settings().appearance.font_size = 12
@@ -103,7 +103,7 @@ def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
 def test_tomograms_beside_the_particles_come_before_a_folder_of_others(
     widget: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_tomodrgn.gui import sample_data
+    from napari_tomodrgn.gui.plugin import sample_data
 
     remember("tomogram folder", None, "/of/others")
     monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)

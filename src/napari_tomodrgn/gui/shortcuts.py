@@ -13,7 +13,7 @@ from typing import Any
 from qtpy import QtGui
 from qtpy.QtCore import Qt
 
-from napari_tomodrgn.gui.tabs import turn_to
+from napari_tomodrgn.gui.plugin.menu_entries import turn_to
 
 PARTS = {
     "Alt+1": "Particles",

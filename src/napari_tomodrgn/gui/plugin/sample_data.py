@@ -32,7 +32,7 @@ def simulated() -> list[tuple[Any, ...]]:
 
     The layers are the true structures, hidden, to hold against what is decoded.
     """
-    from napari_tomodrgn.gui.reader import current_viewer, open_dock
+    from napari_tomodrgn.gui.plugin.reader import current_viewer, open_dock
 
     viewer = current_viewer()
     if viewer is not None:
@@ -42,7 +42,7 @@ def simulated() -> list[tuple[Any, ...]]:
 
 def trained() -> list[tuple[Any, ...]]:
     """Open the trained run that the package carries: three compositions in two tomograms."""
-    from napari_tomodrgn.gui.reader import current_viewer, open_dock
+    from napari_tomodrgn.gui.plugin.reader import current_viewer, open_dock
 
     viewer = current_viewer()
     if viewer is None:

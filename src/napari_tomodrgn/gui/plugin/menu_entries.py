@@ -11,7 +11,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_tomodrgn.gui.reader import open_dock
+from napari_tomodrgn.gui.plugin.reader import open_dock
 
 
 def turn_to(widget: Any, part: str) -> None:
