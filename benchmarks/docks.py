@@ -19,7 +19,7 @@ from typing import Any
 from hands import made_smaller, settle, until
 
 from napari_tomodrgn.config import ReadingConfig
-from napari_tomodrgn.gui.launch import WINDOW_SIZE, some_display
+from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
 REAL = "warptools/warptools_test_4-tomos_10-ptcls_box-32_angpix-12_optimisation_set.star"
 # What a user may get wrong; each is told by a check.

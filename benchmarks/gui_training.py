@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.gui.launch import some_display
+from napari_tomodrgn.gui.window.launch import some_display
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 TICK_MS = 10
@@ -57,8 +57,8 @@ class Window:
     def __init__(self, star: Path, run: Path) -> None:
         import napari
 
-        from napari_tomodrgn.gui.launch import WINDOW_SIZE
         from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.launch import WINDOW_SIZE
 
         self.viewer = napari.Viewer()
         self.viewer.window.resize(*WINDOW_SIZE)

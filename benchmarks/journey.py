@@ -43,7 +43,7 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_tomodrgn.gui.launch import WINDOW_SIZE, some_display
+from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
 NAME = "right side"
 SETS = {

@@ -14,8 +14,8 @@ from typing import Any
 
 from hands import made_smaller, settle, until
 
-from napari_tomodrgn.gui.launch import WINDOW_SIZE, some_display
 from napari_tomodrgn.gui.plugin.sample_data import copied_run
+from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
 PAGES = ("view", "context", "export")
 

@@ -23,7 +23,7 @@ def once() -> None:
     from hands import culprits, settle, timer_gaps, until
 
     from napari_tomodrgn.gui.background.workers import finish_threads
-    from napari_tomodrgn.gui.controller import controller_of
+    from napari_tomodrgn.gui.window.controller import controller_of
 
     viewer = napari.Viewer()
     viewer.window.resize(1440, 900)

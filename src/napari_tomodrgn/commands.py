@@ -324,7 +324,7 @@ def view(options: Namespace) -> int:
 
 def _show(paths: list[Path], screenshot: Path | None) -> int:
     try:
-        from napari_tomodrgn.gui.launch import view as open_window
+        from napari_tomodrgn.gui.window.launch import view as open_window
     except ImportError as error:
         raise BadInputError(
             f"The window needs napari and a Qt binding ({error}).",

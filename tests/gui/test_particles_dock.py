@@ -221,7 +221,7 @@ def _pixels(plot: Any) -> Any:
 def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
-    from napari_tomodrgn.gui.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
 
     session, panel = opened(tiny_star), widget.particles.quick
     panel.button.click()

@@ -185,7 +185,7 @@ def test_napari_opens_and_saves_maps_through_the_plugin(
 def test_the_menu_opens_one_window_and_turns_to_its_parts(
     make_napari_viewer: Any, tiny_star: Path, qtbot: Any
 ) -> None:
-    from napari_tomodrgn.gui.main_widget import MainWidget
+    from napari_tomodrgn.gui.window.main_widget import MainWidget
 
     viewer = make_napari_viewer(show=True, strict_qt="raise")
     window = viewer.window

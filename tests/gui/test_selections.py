@@ -124,7 +124,7 @@ def test_the_selected_particles_are_exported(
 def test_a_selection_is_reconstructed_beside_the_decoded_map(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:
-    from napari_tomodrgn.gui.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
 
     session = opened(run)
     assert not widget.validation.button.isEnabled()

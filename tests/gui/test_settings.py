@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from napari_tomodrgn.gui.settings import Settings, last_folder, recent
 from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
+from napari_tomodrgn.gui.window.view_settings import Settings, last_folder, recent
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.shortcuts import PARTS, PAUSE, SCATTER
+from napari_tomodrgn.gui.window.shortcuts import PARTS, PAUSE, SCATTER
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
-from napari_tomodrgn.gui.controller import controller_of
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
+from napari_tomodrgn.gui.window.controller import controller_of
 from napari_tomodrgn.session import mask_of
 
 LONG = 60_000

@@ -98,7 +98,7 @@ def open_dock(viewer: Any) -> Any:
     napari calls the dock one thing when its menu opens it and another when a program does, so it
     is looked for by what it is.
     """
-    from napari_tomodrgn.gui.main_widget import MainWidget
+    from napari_tomodrgn.gui.window.main_widget import MainWidget
 
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, MainWidget):

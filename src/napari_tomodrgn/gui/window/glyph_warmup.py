@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.controller import Controller
+    from napari_tomodrgn.gui.window.controller import Controller
 
 # First those of most captions of volumes, then what else names of tomograms have.
 _LETTERS = "TS_0123/·epochntur.smaσ456789bdfgijklqvwxyzPLGAÅ≈,-"

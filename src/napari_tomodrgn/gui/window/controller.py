@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.config import ReadingConfig
-from napari_tomodrgn.gui.activity import Activity
 from napari_tomodrgn.gui.background.throttle import Pace
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
 from napari_tomodrgn.gui.latent_space.preview_service import Hovering
 from napari_tomodrgn.gui.latent_space.trajectory_service import Exploring
 from napari_tomodrgn.gui.latent_space.umap_service import Mapping
-from napari_tomodrgn.gui.lettering import Lettering
 from napari_tomodrgn.gui.particles.load import Opened, sentence
 from napari_tomodrgn.gui.particles.open_service import Opening
 from napari_tomodrgn.gui.particles.overview_service import Looking
@@ -27,20 +25,22 @@ from napari_tomodrgn.gui.particles.preflight_service import Preflighting
 from napari_tomodrgn.gui.reconstruction.service import Validating
 from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
 from napari_tomodrgn.gui.selections.service import Selecting
-from napari_tomodrgn.gui.settings import Settings
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
 from napari_tomodrgn.gui.tomogram.neighborhood_service import Surrounding
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.training.forecast_service import Forecasting
 from napari_tomodrgn.gui.training.run_monitor import Following
 from napari_tomodrgn.gui.training.service import LatentsRead, Training
-from napari_tomodrgn.gui.truth_layers import TruthLayers
 from napari_tomodrgn.gui.volumes.decoding_service import Decoding
 from napari_tomodrgn.gui.volumes.export_service import Saving
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.gui.volumes.movie_service import Filming
 from napari_tomodrgn.gui.volumes.pinned_service import Pinning
 from napari_tomodrgn.gui.volumes.stored_first_map import FirstMap
+from napari_tomodrgn.gui.window.glyph_warmup import Lettering
+from napari_tomodrgn.gui.window.progress_bars import Activity
+from napari_tomodrgn.gui.window.sample_truth_layers import TruthLayers
+from napari_tomodrgn.gui.window.view_settings import Settings
 from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
 from napari_tomodrgn.work_status import TrainingStatus
 

@@ -11,10 +11,8 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui import shortcuts
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
-from napari_tomodrgn.gui.controller import Controller, register
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
@@ -24,6 +22,8 @@ from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
 from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import make_button
+from napari_tomodrgn.gui.window import shortcuts
+from napari_tomodrgn.gui.window.controller import Controller, register
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
