@@ -74,10 +74,10 @@ def follow(out: Path) -> None:
 
     if (out / "run.json").exists():
         run = Run.open(out)
-        directory.metrics()
-        if directory.epochs():
-            directory.latents()
-            directory.model()
+        run.metrics()
+        if run.epochs():
+            run.latents()
+            run.model()
 
 
 def over(out: Path) -> bool:
@@ -92,11 +92,11 @@ def left_by(out: Path) -> tuple[bytes, bytes, str]:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(out)
-    last = directory.last_epoch()
-    losses = directory.metrics()[LOSSES].to_csv(index=False)
+    last = run.last_epoch()
+    losses = run.metrics()[LOSSES].to_csv(index=False)
     return (
-        directory.weights_file(last).read_bytes(),
-        directory.latents_file(last).read_bytes(),
+        run.weights_file(last).read_bytes(),
+        run.latents_file(last).read_bytes(),
         losses,
     )
 

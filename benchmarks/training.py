@@ -7,9 +7,10 @@ Run::
 The floor are the products of the same shapes in the same process: for each linear layer of encoder
 and decoder one forward and two backward products (one, where nobody asks for the gradient of the
 input), on as many rows as a step evaluates; rows of weight 0 are not. Twice: as ``x @ W`` does
-them, and as the fastest product found on this machine does (`learn.network.fast_linear`). An epoch is its steps,
-the held-out loss and the latents; its floor is that of the steps alone. The forecast is what the
-window says before training; the linear start is in neither. The table says what a step costs.
+them, and as the fastest product found on this machine does (`learn.network.fast_linear`). An epoch
+is its steps, the held-out loss and the latents; its floor is that of the steps alone. The forecast
+is what the window says before training; the linear start is in neither. The table says what a step
+costs.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def plain(products: list[Product], device: torch.device) -> Callable[[], object]
 
 
 def fastest(products: list[Product], device: torch.device) -> Callable[[], object]:
-    """The same by `learn.network.fast_linear`, whose gradients autograd asks for, where that is faster."""
+    """The same by `fast_linear`, whose gradients autograd asks for, where that is faster."""
     made = []
     for rows, layer, back in products:
         x, gradient = _operands(rows, layer, device)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_tomodrgn.cli import _parser, main
-from napari_tomodrgn.slurm import arguments
+from napari_tomodrgn.cli import main
+from napari_tomodrgn.cli.parser import make_parser
+from napari_tomodrgn.cli.slurm import arguments
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def test_the_script_starts_the_same_training_then_goes_on(
     script, run = tmp_path / "go.sh", tmp_path / "my run"
     given = ["train", str(star), "--out", str(run), "--epochs", "7", "--dose-weighted", "no"]
     given += ["--column", "rlnDefocusU=myDefocus", "--column", "rlnDefocusV=mine", "--hand", "-1"]
-    options = _parser().parse_args(given)
-    assert vars(_parser().parse_args(arguments(options))) == vars(options)
+    options = make_parser().parse_args(given)
+    assert vars(make_parser().parse_args(arguments(options))) == vars(options)
     plain = ["train", str(star), "--out", str(run), "--epochs", "7"]
     assert main([*plain, "--slurm", str(script), "--gpus", "0"]) == 0
     assert "gpus" not in script.read_text()

@@ -43,7 +43,8 @@ def test_a_picture_without_a_display(
     tiny_run: Path, tmp_path: Path, lit: Callable[..., float]
 ) -> None:
     picture = tmp_path / "pictures" / "window.png"
-    code = f"from napari_tomodrgn.gui.window.launch import view; view([{str(tiny_run)!r}], {str(picture)!r})"
+    call = f"view([{str(tiny_run)!r}], {str(picture)!r})"
+    code = f"from napari_tomodrgn.gui.window.launch import view; {call}"
     done = _run(code)
     assert done.returncode == 0, done.stderr
     from imageio.v3 import imread
@@ -119,7 +120,8 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
 
 def test_importing_the_window_loads_no_heavy_package() -> None:
     code = (
-        "import sys, napari_tomodrgn.gui.window.main_widget, napari_tomodrgn.gui.plugin.sample_data;"
+        "import sys, napari_tomodrgn.gui.window.main_widget;"
+        "import napari_tomodrgn.gui.plugin.sample_data;"
         "print([name for name in ('torch', 'sklearn', 'umap') if name in sys.modules])"
     )
     done = _run(code, QT_QPA_PLATFORM="offscreen")

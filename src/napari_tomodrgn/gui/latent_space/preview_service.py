@@ -1,7 +1,8 @@
 """What is known of the particle under the pointer: who it is, two of its images, its volume.
 
 Worked out in threads, the newest particle first; what was found is kept. The volume comes from a
-few maps that are decoded once an epoch (`learn.decoding.preview_basis`), until then from the decoder itself.
+few maps that are decoded once an epoch (`learn.decoding.preview_basis`), until then from the
+decoder itself.
 """
 
 from __future__ import annotations

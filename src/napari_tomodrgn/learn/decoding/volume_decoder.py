@@ -23,7 +23,7 @@ _POINTS_AT_A_TIME = {"cpu": 1 << 12, "cuda": 1 << 18, "mps": 1 << 16}
 # What is kept between maps because it depends on no latent: boxes, and bytes of all of them.
 _KEPT_BOXES = 2
 _KEPT_BYTES = 256 * 2**20
-# Box of coarse answers: the first one of `VolumeDecoder.progressive`, and `learn.decoding.preview_basis`.
+# Box of coarse answers: the first one of `VolumeDecoder.progressive`, and `preview_basis`.
 PREVIEW_BOX = 32
 
 

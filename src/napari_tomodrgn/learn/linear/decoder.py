@@ -26,7 +26,7 @@ _OVERSAMPLING = 2
 
 
 class LinearDecoder(nn.Module):
-    """``F(k, z) = F_0(k) + Σ_j z_j F_j(k)``, the interface of `learn.decoding.volume_decoder.FourierModel`.
+    """``F(k, z) = F_0(k) + Σ_j z_j F_j(k)``, the interface of `FourierModel`.
 
     Parameters
     ----------

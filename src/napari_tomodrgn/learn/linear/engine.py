@@ -319,7 +319,7 @@ def train_linear(
     resume: bool = False,
     stop: Stop,
 ) -> Iterator[Event]:
-    """Fit the linear model, telling what happens; parameters and events as of `learn.training.train.train`.
+    """Fit the linear model, telling what happens; parameters and events as of `train`.
 
     A run that is resumed is computed again from the start, to the same result: it takes seconds.
 

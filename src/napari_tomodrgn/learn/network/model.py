@@ -224,7 +224,7 @@ class PreparedPoints:
     Attributes
     ----------
     first
-        Output of the network's first layer, as `learn.network.fast_linear.as_pixels` gives it, padded.
+        Output of the network's first layer, as `fast_linear.as_pixels` gives it, padded.
     mirrored
         ``(point,)``, true where the value is to be conjugated.
     mean, components

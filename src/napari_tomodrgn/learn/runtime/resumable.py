@@ -1,7 +1,7 @@
 """Long pieces of work that are kept now and then, so that a kill costs little of them.
 
-Training steps are kept in the resume file (`learn.run.checkpoint`). What goes before the first of them
-and what follows the last one goes over the whole set as well, in parts whose results add up or
+Training steps are kept in the resume file (`learn.run.checkpoint`). What goes before the first of
+them and what follows the last one goes over the whole set as well, in parts whose results add up or
 stand in a row: these are kept here, and a resumed run goes on from there, to the same bits.
 """
 

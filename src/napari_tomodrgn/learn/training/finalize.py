@@ -2,8 +2,9 @@
 
 Measured on every run, by the same means for encoder, refined latents and linear engine: how well
 held-out images are predicted, and whether posteriors are as wide as they say. The latents that a
-run ends with are drawn to the middle as far as held-out images ask for it (`learn.inference.shrinkage`). What is
-measured is in ``analysis/quality.json`` and told in a sentence each.
+run ends with are drawn to the middle as far as held-out images ask for it
+(`learn.inference.shrinkage`). What is measured is in ``analysis/quality.json`` and told in a
+sentence each.
 """
 
 from __future__ import annotations

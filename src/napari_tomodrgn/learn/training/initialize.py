@@ -2,8 +2,8 @@
 
 An autoencoder that begins with noise has to find what all particles share, then what tells them
 apart, and whether it finds the latter depends on luck. Both are known in seconds in closed form
-(`learn.linear.engine`): the decoder begins as mean plus components, the encoder is fitted to the posterior
-means that belong to them, and training goes on from there.
+(`learn.linear.engine`): the decoder begins as mean plus components, the encoder is fitted to the
+posterior means that belong to them, and training goes on from there.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Whatever random is drawn in a step comes from a generator seeded by (seed, epoch, step). A resumed
 run therefore needs no random state, and draws what the uninterrupted one would have drawn. Where
-several processes train (`learn.runtime.distributed`), each draws the numbers of the whole step and takes those of
-its own particles; what it adds up is divided by the counts of the whole step. So the sums over all
-processes are what one process would have found.
+several processes train (`learn.runtime.distributed`), each draws the numbers of the whole step and
+takes those of its own particles; what it adds up is divided by the counts of the whole step. So the
+sums over all processes are what one process would have found.
 """
 
 from __future__ import annotations

@@ -13,6 +13,13 @@ from napari_tomodrgn.analysis import chimerax_scene
 from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
+from napari_tomodrgn.cli.analysis_commands import analysed, tell_analysis
+from napari_tomodrgn.cli.analysis_commands import analyze as analyze
+from napari_tomodrgn.cli.analysis_commands import import_result as import_result
+from napari_tomodrgn.cli.inspect import inspect as inspect
+from napari_tomodrgn.cli.inspect import print_report, read_named, said_of_images
+from napari_tomodrgn.cli.slurm import write_script
+from napari_tomodrgn.cli.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles, write_subset
@@ -20,21 +27,14 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.inspecting import inspect as inspect
-from napari_tomodrgn.inspecting import print_report, read_named, said_of_images
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.runtime.distributed import launch
 from napari_tomodrgn.learn.runtime.events import Finished
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train as train_events
-from napari_tomodrgn.results import analysed, tell_analysis
-from napari_tomodrgn.results import analyze as analyze
-from napari_tomodrgn.results import import_result as import_result
-from napari_tomodrgn.slurm import write_script
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
-from napari_tomodrgn.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
 
 # The demo: large states that differ by a subunit, small images, a quarter of a minute to write.
 DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0.1, tomograms=2)

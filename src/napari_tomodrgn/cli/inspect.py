@@ -7,14 +7,14 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
-from napari_tomodrgn.cli import YES_NO
+from napari_tomodrgn.cli.options import YES_NO
+from napari_tomodrgn.cli.terminal import Bar
 from napari_tomodrgn.config import DataConfig, Overrides, RunConfig
 from napari_tomodrgn.data.checks import Check, file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.forecast import forecast
-from napari_tomodrgn.terminal import Bar
 
 
 def read_named(options: Namespace) -> ParticleSet:
