@@ -31,4 +31,4 @@ if loaded:
 PYTHON
 "$core/bin/napari-tomodrgn" --help >/dev/null
 # Of the tests, those next to the formulas and files; the others are run with everything there.
-"$core/bin/python" -m pytest -q -m "not slow" tests/physics tests/data/test_stack.py tests/data/test_subset.py
+"$core/bin/python" -m pytest -q -m "not slow" tests/physics tests/data/test_stack.py tests/data/dialects/test_subset_writer.py

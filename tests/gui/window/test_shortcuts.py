@@ -17,7 +17,7 @@ from napari_tomodrgn.work_status import TrainingStatus
 if TYPE_CHECKING:
     import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "shortcuts.md"
+PAGE = Path(__file__).parents[3] / "docs" / "shortcuts.md"
 
 
 def _documented() -> set[str]:
