@@ -65,15 +65,15 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
     """A rotated frame with so many different particles and the slice plane."""
     from napari_tomodrgn.analysis.meshes import contour, step_within_budget
     from napari_tomodrgn.data.tomograms import Tomogram
-    from napari_tomodrgn.gui.tomogram.layers import CellLayers
+    from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
     from napari_tomodrgn.gui.tomogram.particle_surfaces import merged, particles_per_surface
-    from napari_tomodrgn.session import InCell
+    from napari_tomodrgn.session import TomogramDisplay
 
     rng = np.random.default_rng(0)
     volume = rng.normal(size=TOMOGRAM_PX).astype(np.float32)
     # As many different maps as are quickly made: what is drawn has all its vertices.
     maps = [phantom(rng) for _ in range(50)]
-    layers, look = CellLayers(viewer), InCell()
+    layers, look = TomogramLayers(viewer), TomogramDisplay()
     layers.show_image(Tomogram(Path("noise.mrc"), (volume,), VOXEL_ANGSTROM), look)
     layers.look_at_all(np.zeros(3), SPREAD)
     size = tuple(viewer.canvas.size)
@@ -172,11 +172,11 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
 
 def memory(count: int) -> None:
     """What different maps of so many particles take, and the bound of it."""
-    from napari_tomodrgn.gui.tomogram.particle_surfaces import KEPT_BYTES, MapStore
+    from napari_tomodrgn.gui.tomogram.particle_surfaces import KEPT_BYTES, MapCache
 
     rng = np.random.default_rng(3)
     maps = [phantom(rng) for _ in range(20)]
-    store = MapStore()
+    store = MapCache()
     for number in range(count):
         store.mesh(("run", 1, str(number)), (3.0, 1), lambda n=number: maps[n % 20])
     words = f"{len(store):,} of {count:,} kept, bound {KEPT_BYTES / 2**20:.0f} MiB"

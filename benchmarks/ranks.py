@@ -62,7 +62,7 @@ def main() -> None:
     particles, config = read_particles(star), read_config(folder / "settings.toml")
     for _ in train(particles, config, folder / "one"):
         pass
-    memory.AtATime.on = classmethod(  # type: ignore[method-assign, assignment]
+    memory.ChunkSizes.on = classmethod(  # type: ignore[method-assign, assignment]
         lambda cls, device, size, samples: cls(1 << 15, -(-size // processes))
     )
     for _ in train(particles, config, folder / "halves"):

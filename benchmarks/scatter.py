@@ -25,7 +25,7 @@ from napari_tomodrgn.gui.background.workers import finish_threads
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
-from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed, LatentView
+from napari_tomodrgn.gui.charts.interactive_scatter import InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.latent_space.preview_service import picture_of
@@ -59,7 +59,7 @@ def clusters(count: int) -> tuple[np.ndarray, np.ndarray]:
 def measure(count: int) -> None:
     """Print one line for so many points."""
     xy, colours = clusters(count)
-    view = LatentView()
+    view = InteractiveScatter()
     view.resize(*SIZE)
     view.show()
     QApplication.processEvents()
@@ -178,7 +178,7 @@ def measure_window(count: int) -> None:
 
     def lasso() -> None:
         mask = np.arange(count) % 3 == 0
-        panel._on_lasso(Lassoed(mask, "replace"))
+        panel._on_lasso(LassoSelection(mask, "replace"))
 
     with tempfile.TemporaryDirectory() as folder:
         write_run(Path(folder) / "run", count)

@@ -116,7 +116,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class InCell:
+class TomogramDisplay:
     """How a tomogram and its particles are shown; lengths in Å.
 
     Attributes
@@ -300,7 +300,7 @@ class Session:
     stage: str = "particle"
     tomogram: str = ""
     tomogram_files: dict[str, Path] = field(default_factory=dict)
-    in_cell: InCell = InCell()
+    in_cell: TomogramDisplay = TomogramDisplay()
     validation: Validation | None = None
     validating: WorkStatus = field(default_factory=WorkStatus)
     overview: Overview | None = None

@@ -17,7 +17,7 @@ from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.events import Preparing
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def run(tiny_run: Path, tmp_path: Path) -> Run:
     return Run.open(shutil.copytree(tiny_run, tmp_path / "run"))
 
 
-def _analysed(run: Run, **options: int) -> tuple[Analysis, list[Preparing]]:
+def _analysed(run: Run, **options: int) -> tuple[Analysis, list[WorkProgress]]:
     events, steps = [], analyze_steps(run, **options)
     while True:
         try:
@@ -62,7 +62,7 @@ def test_all_of_it_is_written(run: Run) -> None:
         "components",
         "variance",
     }
-    assert events[-1] == Preparing(3 + 2 * FRAMES, 3 + 2 * FRAMES, "Decoding maps")
+    assert events[-1] == WorkProgress(3 + 2 * FRAMES, 3 + 2 * FRAMES, "Decoding maps")
     assert "UMAP was left out" in found.notes[0]
 
 

@@ -39,7 +39,7 @@ def codes(particles: ParticleSet) -> dict[str, str]:
     return {problem.code: problem.severity for problem in problems}
 
 
-def with_images(particles: ParticleSet, **columns: object) -> ParticleSet:
+def filter_images(particles: ParticleSet, **columns: object) -> ParticleSet:
     return replace(particles, images=particles.images.assign(**columns))
 
 
@@ -79,14 +79,14 @@ COLUMNS = [
 def test_columns_of_images(
     good: ParticleSet, change: dict[str, object], code: str, severity: str
 ) -> None:
-    assert codes(with_images(good, **change))[code] == severity
+    assert codes(filter_images(good, **change))[code] == severity
 
 
 def test_angles_all_zero_of_image_series(image_series) -> None:
     zero = {"rot_deg": 0.0, "tilt_deg": 0.0, "psi_deg": 0.0}
     series = read_particles(image_series.star)
     assert "no-poses" not in codes(series)
-    assert codes(with_images(series, **zero))["no-poses"] == "error"
+    assert codes(filter_images(series, **zero))["no-poses"] == "error"
 
 
 def test_positions(good: ParticleSet) -> None:
@@ -132,7 +132,7 @@ def test_odd_box(good: ParticleSet) -> None:
 
 
 def test_worst_first(good: ParticleSet) -> None:
-    worse = with_images(good.with_optics(voltage_kv=3e5), shift_x_px=40.0)
+    worse = filter_images(good.with_optics(voltage_kv=3e5), shift_x_px=40.0)
     order = [problem.severity for problem in inspect_particles(worse)]
     assert order == sorted(order, key=["error", "warning", "info"].index)
 

@@ -253,7 +253,7 @@ def hidden_in_visible_only(sets: Sets) -> object:
     small = sets.small
     row = np.flatnonzero(small.images["particle_id"] == small.ids[1])[0]
     return write_subset(
-        small.with_images(np.arange(len(small.images)) != row), sets.folder / "few.star"
+        small.filter_images(np.arange(len(small.images)) != row), sets.folder / "few.star"
     )
 
 

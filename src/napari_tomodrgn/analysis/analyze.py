@@ -1,7 +1,7 @@
 """The analysis of a run: components, UMAP, clusters, their maps, traversals, audit, figures.
 
-A generator of `Preparing` events. All that it finds lies under ``RUN/analysis``; UMAP and clusters
-are also columns of the particles, which the window shows.
+A generator of `WorkProgress` events. All that it finds lies under ``RUN/analysis``; UMAP and
+clusters are also columns of the particles, which the window shows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.run.analysis_files import AnalysisInfo
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.events import Preparing
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ class _State:
 
 def analyze_steps(
     run: Run, epoch: int | None = None, clusters: int = DEFAULT_CLUSTERS, seed: int = 0
-) -> Generator[Preparing, None, Analysis]:
+) -> Generator[WorkProgress, None, Analysis]:
     """Analyse the latents of an epoch (the last one if None); files as they come.
 
     Raises
@@ -150,7 +150,7 @@ def umap_columns(run: Run, epoch: int, seed: int = 0) -> Iterator[pd.DataFrame |
             yield None
 
 
-def _umap(state: _State) -> Generator[Preparing, None, np.ndarray | None]:
+def _umap(state: _State) -> Generator[WorkProgress, None, np.ndarray | None]:
     if not is_worth_it(state.points):
         state.notes.append(
             "UMAP was left out: the latents have too few dimensions, or there are too few "
@@ -169,7 +169,7 @@ def _umap(state: _State) -> Generator[Preparing, None, np.ndarray | None]:
             except BadInputError as error:
                 state.notes.append(str(error))
                 return None
-            yield Preparing(0, 1, what)
+            yield WorkProgress(0, 1, what)
 
 
 def _save_components(state: _State, explained: np.ndarray) -> None:
@@ -194,7 +194,7 @@ def _save_clusters(state: _State, found: Clusters) -> None:
     _write_table(state.run.analysis.centers, pd.DataFrame(centers))
 
 
-def _maps(state: _State, found: Clusters) -> Generator[Preparing, None, None]:
+def _maps(state: _State, found: Clusters) -> Generator[WorkProgress, None, None]:
     """Maps of the centres, and along the first components."""
     import pandas as pd
 
@@ -221,7 +221,7 @@ def _maps(state: _State, found: Clusters) -> Generator[Preparing, None, None]:
         return
     for done, (path, latent) in enumerate(wanted, start=1):
         write_volume(path, decoder.decode(latent))
-        yield Preparing(done, len(wanted), "Decoding maps")
+        yield WorkProgress(done, len(wanted), "Decoding maps")
 
 
 def _audit(state: _State) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
-from napari_tomodrgn.learn.runtime.events import Preparing
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.physics.lattice import half_plane
 
 # Particles read at a time: images are never all in memory.
@@ -115,7 +115,7 @@ def reconstruct_steps(
     data: DataConfig | None = None,
     weight: WeightConfig | None = None,
     seed: int = 0,
-) -> Generator[Preparing, None, Reconstruction]:
+) -> Generator[WorkProgress, None, Reconstruction]:
     """`reconstruct` as a generator of events that a caller may stop."""
     if len(particles) < 2:
         raise BadInputError(
@@ -124,7 +124,7 @@ def reconstruct_steps(
         )
     check_stacks(particles)
     data, weight = data or DataConfig(), weight or WeightConfig()
-    particles = particles.as_said(data)
+    particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
     first = np.zeros(len(particles), dtype=bool)
     first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
@@ -139,7 +139,7 @@ def reconstruct_steps(
             sums = _block_sums(part, data, weight, sign)
             halves[half] = sums if halves[half] is None else halves[half] + sums  # type: ignore[operator]
             done += len(part.images)
-            yield Preparing(done, total)
+            yield WorkProgress(done, total)
     one, two = halves
     assert one is not None and two is not None  # both halves have at least one particle
     return _finish(one, two, particles)

@@ -15,7 +15,7 @@ from napari_tomodrgn.learn.run.directory import Run
 def analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
-    tell_analysis(analysed(run, options.epoch, options.clusters, options.seed))
+    print_analysis(analysed(run, options.epoch, options.clusters, options.seed))
     say(f"→ {run.analysis.folder}")
     return 0
 
@@ -35,7 +35,7 @@ def analysed(run: Run, epoch: int | None, clusters: int, seed: int = 0) -> Analy
     return watch(analyze_steps(run, epoch, clusters, seed))
 
 
-def tell_analysis(found: Analysis) -> None:
+def print_analysis(found: Analysis) -> None:
     """What was found, in a few lines on stdout."""
     info = found.info
     print(f"{info.particles} particles, epoch {info.epoch}")

@@ -13,11 +13,11 @@ from napari_tomodrgn.analysis import chimerax_scene
 from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
-from napari_tomodrgn.cli.analysis_commands import analysed, tell_analysis
+from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
 from napari_tomodrgn.cli.analysis_commands import analyze as analyze
 from napari_tomodrgn.cli.analysis_commands import import_result as import_result
+from napari_tomodrgn.cli.inspect import data_options, print_report, read_particles_from_args
 from napari_tomodrgn.cli.inspect import inspect as inspect
-from napari_tomodrgn.cli.inspect import print_report, read_named, said_of_images
 from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
@@ -43,7 +43,7 @@ DEMO_EPOCHS = 12
 
 def train(options: Namespace) -> int:
     """Train a run, or go on with one."""
-    particles = read_named(options)
+    particles = read_particles_from_args(options)
     particles = _chosen(particles, options.particles)
     config = _config_of(options)
     if options.slurm is not None:
@@ -77,7 +77,7 @@ def _config_of(options: Namespace) -> RunConfig:
     if options.resume and not options.config and options.epochs is None:
         config = Run.open(options.out).config
     given = {
-        "data": said_of_images(options),
+        "data": data_options(options),
         "model": {"latent_dim": options.latent_dim},
         "linear": {"components": options.latent_dim},
         "train": {
@@ -102,7 +102,11 @@ def embed(options: Namespace) -> int:
     run = Run.open(options.run)
     if options.out.suffix not in (".parquet", ".csv"):
         raise BadInputError(f"{options.out}: the table must end in .parquet or .csv.")
-    particles = run.particles(options.images) if options.source is None else read_named(options)
+    particles = (
+        run.particles(options.images)
+        if options.source is None
+        else read_particles_from_args(options)
+    )
     table = watch(embed_set(run, particles, options.epoch), "Embedding").reset_index()
     with written_atomically(options.out) as temporary:
         if options.out.suffix == ".csv":
@@ -179,9 +183,9 @@ def safe_name(particle_id: str) -> str:
 
 def reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
-    particles = read_named(options)
+    particles = read_particles_from_args(options)
     particles = _chosen(particles, options.particles)
-    data = DataConfig.model_validate(said_of_images(options))
+    data = DataConfig.model_validate(data_options(options))
     steps = reconstruct_steps(particles, data=data)
     result = watch(steps, "Reconstructing")
     result.save(options.out)
@@ -304,7 +308,7 @@ def demo(options: Namespace) -> int:
     say("4. Analysing: do the latents tell the compositions apart?")
     run = Run.open(run_path)
     found = analysed(run, None, DEMO.states)
-    tell_analysis(found)
+    print_analysis(found)
     truth = pd.read_csv(options.out / "simulated" / "truth.csv")
     states = truth.set_index("particle_id").loc[run.latents().index, "state"].to_numpy()
     ari = agreement(found.clusters.labels, states)

@@ -17,7 +17,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.forecast import forecast
 
 
-def read_named(options: Namespace) -> ParticleSet:
+def read_particles_from_args(options: Namespace) -> ParticleSet:
     """The particles that a command line names; what a run to resume overrode stays so."""
     overrides = Overrides(
         pixel_size_angstrom=options.pixel_size,
@@ -32,7 +32,7 @@ def read_named(options: Namespace) -> ParticleSet:
     )
 
 
-def said_of_images(options: Namespace) -> dict[str, str | bool]:
+def data_options(options: Namespace) -> dict[str, str | bool]:
     """Fields of `DataConfig` that the command line says something about."""
     said = {
         "contrast": options.contrast,
@@ -44,8 +44,8 @@ def said_of_images(options: Namespace) -> dict[str, str | bool]:
 
 def inspect(options: Namespace) -> int:
     """Say what a star file holds and what is wrong with it."""
-    config = DataConfig.model_validate(said_of_images(options))
-    particles = read_named(options).as_said(config)
+    config = DataConfig.model_validate(data_options(options))
+    particles = read_particles_from_args(options).with_overrides(config)
     checks = file_checks(particles)
     found = None
     broken = any(check.verdict == "error" for check in checks)

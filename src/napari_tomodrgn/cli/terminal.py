@@ -18,9 +18,9 @@ from napari_tomodrgn.learn.runtime.events import (
     Event,
     Finished,
     Notice,
-    Preparing,
     Progress,
     Started,
+    WorkProgress,
 )
 
 # Lines of progress in a log file are at least this far apart.
@@ -97,8 +97,8 @@ class Bar:
             self._bar = None
 
 
-def watch(steps: Generator[Preparing, None, T], text: str = "") -> T:
-    """Run a generator of `Preparing` events to its end with a bar; its result is returned.
+def watch(steps: Generator[WorkProgress, None, T], text: str = "") -> T:
+    """Run a generator of `WorkProgress` events to its end with a bar; its result is returned.
 
     With ``text`` the events are of images and the bar bears it; without, the bar says what is done.
     """
@@ -130,7 +130,7 @@ def tell(events: Iterator[Event]) -> Finished | None:
     finished, epochs, particles = None, 0, 0
     try:
         for event in events:
-            if isinstance(event, Preparing):
+            if isinstance(event, WorkProgress):
                 preparing = _bar_of(event, preparing)
                 preparing.show(event.done, event.total)
             elif isinstance(event, Started):
@@ -155,7 +155,7 @@ def tell(events: Iterator[Event]) -> Finished | None:
     return finished
 
 
-def _bar_of(event: Preparing, bar: Bar) -> Bar:
+def _bar_of(event: WorkProgress, bar: Bar) -> Bar:
     """The bar for this kind of work: a new one where another kind begins."""
     if bar.text == event.what:
         return bar

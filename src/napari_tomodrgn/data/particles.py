@@ -167,7 +167,7 @@ class ParticleSet:
         images["stack"] = images["stack"].cat.remove_unused_categories()
         return replace(self, images=images.reset_index(drop=True), particles=particles)
 
-    def with_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
+    def filter_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
         """The images where the mask ``keep`` (one entry an image row) is true.
 
         Particles left without an image are dropped.
@@ -183,7 +183,7 @@ class ParticleSet:
         """The same set with some fields of the optics replaced."""
         return replace(self, optics=replace(self.optics, **changes))
 
-    def as_said(self, data: DataConfig) -> ParticleSet:
+    def with_overrides(self, data: DataConfig) -> ParticleSet:
         """The same set, its images filtered as the settings say where they say something."""
         said = {"ctf_premultiplied": data.ctf_premultiplied, "dose_weighted": data.dose_weighted}
         changes = {name: value for name, value in said.items() if value is not None}

@@ -93,7 +93,7 @@ def test_companions_are_whole(exported, tmp_path: Path, name: str) -> None:
 
 def test_hidden_frames_of_relion4_are_written(exported, tmp_path: Path) -> None:
     particles = read_particles(exported("relion4").star)
-    fewer = particles.with_images(particles.images["tilt_index"].to_numpy() != 5)
+    fewer = particles.filter_images(particles.images["tilt_index"].to_numpy() != 5)
     assert len(fewer.images) < len(particles.images)
     again = read_particles(write_subset(fewer, tmp_path / "fewer.star"))
     same_but_for_row_numbers(fewer, again)

@@ -41,7 +41,7 @@ def test_real_sets(real_data: Path, tmp_path: Path, name: str, part: str) -> Non
     if part == "particles":
         particles = particles.take(rng.random(len(particles)) < 0.3)
     elif part == "images":
-        particles = particles.with_images(rng.random(len(particles.images)) < 0.4)
+        particles = particles.filter_images(rng.random(len(particles.images)) < 0.4)
     written = write_subset(particles, tmp_path / "elsewhere" / "some.star")
     assert_equal(particles, read_particles(written), numbering=name == "warptools")
     again = read_particles(tmp_path / "elsewhere" / "some.star")
@@ -82,7 +82,7 @@ def test_hidden_frames_are_written_and_others_keep_their_text(warptools_set) -> 
     warptools_set.change("[1,1,1,1]", "[1,1,1,1.0]")
     particles = read_particles(warptools_set.star)
     first = particles.images["particle_id"] == "TS_1.tomostar/7"
-    fewer = particles.with_images(~(first & (particles.images["tilt_index"] == 1)).to_numpy())
+    fewer = particles.filter_images(~(first & (particles.images["tilt_index"] == 1)).to_numpy())
     written = write_subset(fewer, warptools_set.star.with_name("fewer.star"))
     lists = read_star(warptools_set.star.with_name("fewer.star"))["particles"]
     assert lists["rlnTomoVisibleFrames"].tolist() == [
@@ -97,7 +97,7 @@ def test_hidden_frames_are_written_and_others_keep_their_text(warptools_set) -> 
 def test_hiding_needs_stacks_of_all_frames(warptools_set, mrc) -> None:
     warptools_set.stacks[3].write_bytes(mrc(np.zeros((2, 8, 8), np.float16)))
     particles = read_particles(warptools_set.star)
-    last = particles.with_images(np.arange(len(particles.images)) < len(particles.images) - 1)
+    last = particles.filter_images(np.arange(len(particles.images)) < len(particles.images) - 1)
     with pytest.raises(BadInputError, match="only the visible frames") as caught:
         write_subset(last, warptools_set.star.with_name("last.star"))
     assert caught.value.code == "cannot-hide-frames"
@@ -109,7 +109,7 @@ def test_without_a_column_of_visible_frames(warptools_set) -> None:
     warptools_set.particles.write_text(lines)
     particles = read_particles(warptools_set.star)
     assert particles.particles["tilts"].tolist() == [3, 3, 4, 4]
-    fewer = particles.with_images(np.arange(len(particles.images)) != 4)
+    fewer = particles.filter_images(np.arange(len(particles.images)) != 4)
     written = write_subset(fewer, warptools_set.star.with_name("fewer.star"))
     assert_equal(fewer, read_particles(written))
 

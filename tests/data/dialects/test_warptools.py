@@ -169,7 +169,7 @@ def test_hiding_a_frame_removes_just_that_row(warptools_set) -> None:
     after = read_particles(warptools_set.star)
     gone = (before.images["particle_id"] == "TS_2.tomostar/7") & (before.images["tilt_index"] == 2)
     assert gone.sum() == 1
-    expected = before.with_images(~gone.to_numpy())
+    expected = before.filter_images(~gone.to_numpy())
     assert after.images.equals(expected.images)
     assert after.particles.equals(expected.particles)
 

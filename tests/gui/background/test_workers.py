@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from napari_tomodrgn.gui.background.workers import Job, LatestWins, Stop
+from napari_tomodrgn.gui.background.workers import LatestTask, LongTask, Stop
 
 
 @pytest.fixture
-def job(qtbot: Any) -> Iterator[Job]:
-    job = Job("test")
+def job(qtbot: Any) -> Iterator[LongTask]:
+    job = LongTask("test")
     yield job
     job.stop()
     qtbot.waitUntil(lambda: not job.running)
 
 
 @pytest.fixture
-def latest(qtbot: Any) -> Iterator[LatestWins]:
-    latest = LatestWins()
+def latest(qtbot: Any) -> Iterator[LatestTask]:
+    latest = LatestTask()
     yield latest
     latest.cancel()
     qtbot.waitUntil(lambda: not latest.is_busy)
@@ -37,7 +37,7 @@ def _counting(stop: Stop) -> Iterator[Any]:
         time.sleep(0.001)
 
 
-def test_items_arrive_in_order_in_the_gui_thread(job: Job, qtbot: Any) -> None:
+def test_items_arrive_in_order_in_the_gui_thread(job: LongTask, qtbot: Any) -> None:
     heard: list[Any] = []
     job.item.connect(lambda item: heard.append((item, threading.current_thread())))
     with qtbot.waitSignal(job.ended):
@@ -46,7 +46,7 @@ def test_items_arrive_in_order_in_the_gui_thread(job: Job, qtbot: Any) -> None:
     assert {thread for _, thread in heard} == {threading.main_thread()}
 
 
-def test_stopped_work_saves_first(job: Job, qtbot: Any) -> None:
+def test_stopped_work_saves_first(job: LongTask, qtbot: Any) -> None:
     heard: list[Any] = []
     job.item.connect(heard.append)
     job.start(_counting)
@@ -59,7 +59,7 @@ def test_stopped_work_saves_first(job: Job, qtbot: Any) -> None:
     assert not job.running
 
 
-def test_a_failure_is_told_and_nothing_is_raised(job: Job, qtbot: Any) -> None:
+def test_a_failure_is_told_and_nothing_is_raised(job: LongTask, qtbot: Any) -> None:
     def failing(stop: Stop) -> Iterator[int]:
         yield 1
         raise ValueError("no such column")
@@ -69,14 +69,14 @@ def test_a_failure_is_told_and_nothing_is_raised(job: Job, qtbot: Any) -> None:
     assert str(heard.args[0]) == "no such column"
 
 
-def test_one_job_at_a_time(job: Job) -> None:
+def test_one_job_at_a_time(job: LongTask) -> None:
     job.start(_counting)
     with pytest.raises(RuntimeError, match="running already"):
         job.start(_counting)
 
 
 def test_closing_the_viewer_stops_the_job_gracefully(
-    make_napari_viewer: Any, job: Job, qtbot: Any
+    make_napari_viewer: Any, job: LongTask, qtbot: Any
 ) -> None:
     viewer = make_napari_viewer(show=True)
     heard: list[Any] = []
@@ -88,7 +88,7 @@ def test_closing_the_viewer_stops_the_job_gracefully(
     assert heard[-1] == "saved"
 
 
-def test_late_answers_are_dropped(latest: LatestWins, qtbot: Any) -> None:
+def test_late_answers_are_dropped(latest: LatestTask, qtbot: Any) -> None:
     gate = threading.Event()
 
     def slow(name: str) -> Iterator[str]:
@@ -108,7 +108,7 @@ def test_late_answers_are_dropped(latest: LatestWins, qtbot: Any) -> None:
 
 
 def test_a_storm_of_requests_shows_the_last_and_queues_nothing(
-    latest: LatestWins, qtbot: Any
+    latest: LatestTask, qtbot: Any
 ) -> None:
     began: list[int] = []
 
@@ -128,7 +128,7 @@ def test_a_storm_of_requests_shows_the_last_and_queues_nothing(
     assert len(began) <= 2
 
 
-def test_cancelled_work_says_nothing(latest: LatestWins, qtbot: Any) -> None:
+def test_cancelled_work_says_nothing(latest: LatestTask, qtbot: Any) -> None:
     heard: list[Any] = []
     latest.item.connect(heard.append)
     latest.failed.connect(heard.append)
@@ -144,7 +144,7 @@ def test_cancelled_work_says_nothing(latest: LatestWins, qtbot: Any) -> None:
     assert heard == []
 
 
-def test_busy_is_told_once_for_a_burst(latest: LatestWins, qtbot: Any) -> None:
+def test_busy_is_told_once_for_a_burst(latest: LatestTask, qtbot: Any) -> None:
     heard: list[bool] = []
     latest.busy.connect(heard.append)
     for number in range(3):
@@ -152,16 +152,16 @@ def test_busy_is_told_once_for_a_burst(latest: LatestWins, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: heard == [True, False])
 
 
-def test_a_failing_request_is_told(latest: LatestWins, qtbot: Any) -> None:
+def test_a_failing_request_is_told(latest: LatestTask, qtbot: Any) -> None:
     with qtbot.waitSignal(latest.failed) as heard:
         latest.request(lambda: iter([1 // 0]))
     assert isinstance(heard.args[0], ZeroDivisionError)
 
 
 def test_a_pace_does_the_first_at_once_and_never_forgets_the_last(qtbot: Any) -> None:
-    from napari_tomodrgn.gui.background.throttle import Pace
+    from napari_tomodrgn.gui.background.throttle import Throttle
 
-    pace, began = Pace(200), time.monotonic()
+    pace, began = Throttle(200), time.monotonic()
     at: list[float] = []
     pace.due.connect(lambda: at.append(time.monotonic() - began))
     for _ in range(5):

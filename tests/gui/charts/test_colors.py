@@ -14,8 +14,8 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import colours_of, gradient, hue_circle
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
-from napari_tomodrgn.gui.latent_space.preview_card import HoverCard
-from napari_tomodrgn.gui.latent_space.preview_service import Card
+from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
+from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
 from napari_tomodrgn.particle_columns import Clip, Column, column
 
 LEFT = Qt.MouseButton.LeftButton
@@ -126,23 +126,23 @@ def test_hovering_fills_the_card(
 
 
 def test_a_card_says_why_there_are_no_images(qtbot: Any) -> None:
-    card = HoverCard()
+    card = PreviewCard()
     qtbot.addWidget(card)
     card.resize(card.sizeHint())
     empty = card.grab().toImage()
-    card.set_card(Card("TS/1", ("3 tilts",), missing="Its tilt images are not there."))
+    card.set_card(PreviewData("TS/1", ("3 tilts",), missing="Its tilt images are not there."))
     assert card.grab().toImage() != empty
 
 
 def test_a_legend_keeps_room_for_its_names_and_the_card_gives_way(qtbot: Any) -> None:
     from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-    side, legend, card = QWidget(), Legend(), HoverCard()
+    side, legend, card = QWidget(), Legend(), PreviewCard()
     layout = QVBoxLayout(side)
     layout.addWidget(legend, 1)
     layout.addWidget(card)
     qtbot.addWidget(side)
-    card.set_card(Card("TS/1", ("3 tilts", "state: open")))
+    card.set_card(PreviewData("TS/1", ("3 tilts", "state: open")))
     legend.set_column(Column("state", np.array([0, 1, 2]), ("open", "closed", "neither")))
     line = legend.key._line()
     side.resize(200, 4 * line + 90)  # as little as large type leaves

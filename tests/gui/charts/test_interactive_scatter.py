@@ -1,4 +1,4 @@
-"""`LatentView` with a real mouse."""
+"""`InteractiveScatter` with a real mouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_tomodrgn.gui.charts.interactive_scatter import LatentView
+from napari_tomodrgn.gui.charts.interactive_scatter import InteractiveScatter
 
 POINTS = np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [1.0, -1.0]])
 LEFT = Qt.MouseButton.LeftButton
@@ -20,8 +20,8 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
-def view(qtbot: Any) -> LatentView:
-    view = LatentView()
+def view(qtbot: Any) -> InteractiveScatter:
+    view = InteractiveScatter()
     qtbot.addWidget(view)
     view.resize(420, 300)
     view.set_points(POINTS, np.full((4, 3), 220, np.uint8))
@@ -32,7 +32,7 @@ def view(qtbot: Any) -> LatentView:
 
 
 def _drag(
-    view: LatentView, corners: list[QPoint], held: Any = Qt.KeyboardModifier.NoModifier
+    view: InteractiveScatter, corners: list[QPoint], held: Any = Qt.KeyboardModifier.NoModifier
 ) -> None:
     QTest.mousePress(view, LEFT, held, corners[0])
     for corner in corners[1:]:
@@ -40,13 +40,13 @@ def _drag(
     QTest.mouseRelease(view, LEFT, held, corners[-1])
 
 
-def _picture(view: LatentView) -> Any:
+def _picture(view: InteractiveScatter) -> Any:
     from napari._qt.utils import QImg2array
 
     return QImg2array(view.grab().toImage())
 
 
-def test_a_click_tells_the_point(view: LatentView, qtbot: Any) -> None:
+def test_a_click_tells_the_point(view: InteractiveScatter, qtbot: Any) -> None:
     for index in range(4):
         with qtbot.waitSignal(view.clicked) as heard:
             QTest.mouseClick(view, LEFT, pos=view.position_of(index).toPoint())
@@ -54,7 +54,7 @@ def test_a_click_tells_the_point(view: LatentView, qtbot: Any) -> None:
         assert heard.args[0].x == pytest.approx(POINTS[index, 0], abs=0.02)
 
 
-def test_shift_and_alt_are_told(view: LatentView, qtbot: Any) -> None:
+def test_shift_and_alt_are_told(view: InteractiveScatter, qtbot: Any) -> None:
     at = view.position_of(2).toPoint()
     with qtbot.waitSignal(view.clicked) as heard:
         QTest.mouseClick(view, LEFT, SHIFT, at)
@@ -65,12 +65,12 @@ def test_shift_and_alt_are_told(view: LatentView, qtbot: Any) -> None:
     assert heard.args[0].index == -1
 
 
-def test_a_click_beside_all_points_is_none(view: LatentView, qtbot: Any) -> None:
+def test_a_click_beside_all_points_is_none(view: InteractiveScatter, qtbot: Any) -> None:
     with qtbot.assertNotEmitted(view.clicked):
         QTest.mouseClick(view, LEFT, pos=QPoint(120, 60))
 
 
-def test_hover_tells_and_forgets(view: LatentView, qtbot: Any) -> None:
+def test_hover_tells_and_forgets(view: InteractiveScatter, qtbot: Any) -> None:
     heard: list[int] = []
     view.hovered.connect(heard.append)
     QTest.mouseMove(view, view.position_of(3).toPoint())
@@ -79,7 +79,7 @@ def test_hover_tells_and_forgets(view: LatentView, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: heard == [3, -1])
 
 
-def test_a_drag_moves_the_view_and_is_no_click(view: LatentView, qtbot: Any) -> None:
+def test_a_drag_moves_the_view_and_is_no_click(view: InteractiveScatter, qtbot: Any) -> None:
     before = view.position_of(1)
     with qtbot.assertNotEmitted(view.clicked):
         _drag(view, [QPoint(200, 100), QPoint(215, 105), QPoint(240, 120)])
@@ -89,7 +89,7 @@ def test_a_drag_moves_the_view_and_is_no_click(view: LatentView, qtbot: Any) -> 
 
 
 def test_the_wheel_zooms_where_the_pointer_is_and_a_double_click_shows_all(
-    view: LatentView,
+    view: InteractiveScatter,
 ) -> None:
     at = view.position_of(2)
     turn = QWheelEvent(
@@ -111,7 +111,7 @@ def test_the_wheel_zooms_where_the_pointer_is_and_a_double_click_shows_all(
     assert view.shows_all
 
 
-def test_a_lasso_selects_what_it_encloses(view: LatentView, qtbot: Any) -> None:
+def test_a_lasso_selects_what_it_encloses(view: InteractiveScatter, qtbot: Any) -> None:
     one, other = view.position_of(2), view.position_of(3)
     left, right = round(one.x()) - 25, view.width() - 12
     top, bottom = round(one.y()) - 8, round(other.y()) + 8
@@ -127,7 +127,7 @@ def test_a_lasso_selects_what_it_encloses(view: LatentView, qtbot: Any) -> None:
         assert heard.args[0].how == how
 
 
-def _around(view: LatentView, *indices: int, margin: int = 9) -> list[QPoint]:
+def _around(view: InteractiveScatter, *indices: int, margin: int = 9) -> list[QPoint]:
     """The corners of a box around points, in a way that a pointer might go."""
     places = [view.position_of(index) for index in indices]
     x = [place.x() for place in places]
@@ -137,7 +137,7 @@ def _around(view: LatentView, *indices: int, margin: int = 9) -> list[QPoint]:
     return [QPoint(left, top), QPoint(right, top), QPoint(right, bottom), QPoint(left, bottom)]
 
 
-def test_a_rectangle_is_drawn_from_corner_to_corner(view: LatentView, qtbot: Any) -> None:
+def test_a_rectangle_is_drawn_from_corner_to_corner(view: InteractiveScatter, qtbot: Any) -> None:
     view.set_tool("rectangle")
     corners = _around(view, 1, 2)
     with qtbot.waitSignal(view.lassoed) as heard, qtbot.assertNotEmitted(view.view_changed):
@@ -146,7 +146,7 @@ def test_a_rectangle_is_drawn_from_corner_to_corner(view: LatentView, qtbot: Any
     assert heard.args[0].how == "intersect"
 
 
-def test_a_polygon_is_clicked_and_closed(view: LatentView, qtbot: Any) -> None:
+def test_a_polygon_is_clicked_and_closed(view: InteractiveScatter, qtbot: Any) -> None:
     view.set_tool("polygon")
     view.how = "add"
     corners = _around(view, 0, 3)
@@ -166,7 +166,7 @@ def test_a_polygon_is_clicked_and_closed(view: LatentView, qtbot: Any) -> None:
         QTest.keyClick(view, Qt.Key.Key_Return)
 
 
-def test_a_drawn_path_is_told_in_units_of_the_axes(view: LatentView, qtbot: Any) -> None:
+def test_a_drawn_path_is_told_in_units_of_the_axes(view: InteractiveScatter, qtbot: Any) -> None:
     view.set_tool("path")
     way = [view.position_of(index).toPoint() for index in (0, 1, 2)]
     with qtbot.waitSignal(view.path_drawn) as heard:
@@ -176,7 +176,7 @@ def test_a_drawn_path_is_told_in_units_of_the_axes(view: LatentView, qtbot: Any)
     np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], atol=0.02)
 
 
-def test_arrow_keys_tell_a_step_and_home_shows_all(view: LatentView, qtbot: Any) -> None:
+def test_arrow_keys_tell_a_step_and_home_shows_all(view: InteractiveScatter, qtbot: Any) -> None:
     with qtbot.waitSignal(view.stepped) as heard:
         QTest.keyClick(view, Qt.Key.Key_Up)
     assert heard.args == [0, -1, False]
@@ -190,7 +190,7 @@ def test_arrow_keys_tell_a_step_and_home_shows_all(view: LatentView, qtbot: Any)
     assert view.shows_all
 
 
-def test_points_axes_ring_and_fading_are_painted(view: LatentView) -> None:
+def test_points_axes_ring_and_fading_are_painted(view: InteractiveScatter) -> None:
     plain = _picture(view)
     at = view.position_of(0).toPoint()
     assert plain[at.y(), at.x(), :3].max() > 150
@@ -203,21 +203,21 @@ def test_points_axes_ring_and_fading_are_painted(view: LatentView) -> None:
     assert (_picture(view) != plain).any(axis=-1).sum() > 100
 
 
-def test_an_empty_view_says_what_to_do(view: LatentView) -> None:
+def test_an_empty_view_says_what_to_do(view: InteractiveScatter) -> None:
     view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
     empty = _picture(view)
     view.set_hint("Open a run.")
     assert (_picture(view) != empty).any()
 
 
-def test_marks_do_not_outlive_their_points(view: LatentView) -> None:
+def test_marks_do_not_outlive_their_points(view: InteractiveScatter) -> None:
     view.set_focused(3)
     view.set_selected(np.array([True, False, False, True]))
     view.set_points(POINTS[:2], np.zeros((2, 3), np.uint8))
     _picture(view)
 
 
-def test_the_view_can_be_kept_while_points_move(view: LatentView) -> None:
+def test_the_view_can_be_kept_while_points_move(view: InteractiveScatter) -> None:
     kept = view.view
     view.set_points(POINTS * 3, np.zeros((4, 3), np.uint8), keep_view=True)
     assert view.view == kept

@@ -11,7 +11,7 @@ from napari_tomodrgn.gui.charts.colormaps import gradient
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest, neighbour
 from napari_tomodrgn.gui.charts.point_cloud import (
-    Cloud,
+    PointCloud,
     PointRenderer,
     RasterPoints,
     View,
@@ -33,7 +33,7 @@ def _drawn(
     colours: NDArray[np.uint8] | None = None,
     view: View = VIEW,
 ) -> NDArray[np.uint8]:
-    renderer.set_points(Cloud.of(xy), _colours(len(xy)) if colours is None else colours)
+    renderer.set_points(PointCloud.of(xy), _colours(len(xy)) if colours is None else colours)
     try:
         return renderer.render(view, SIZE, 1.0)
     finally:
@@ -104,7 +104,7 @@ def test_far_from_zero_a_point_is_still_where_it_is() -> None:
     """Å coordinates of a tomogram, zoomed in to a tenth of an Å."""
     xy = np.array([[61234.04, 5.0], [61234.06, 5.0], [61334.0, 6.0]])
     view = View(61234.0, 61234.1, 4.0, 6.0)
-    cloud = Cloud.of(xy)
+    cloud = PointCloud.of(xy)
     a, b, _, _ = cloud.transform(view, *SIZE)
     np.testing.assert_allclose(cloud.x[:2] * a + b, [128, 192], atol=1.0)
 
@@ -154,9 +154,9 @@ def test_to_plane_undoes_to_pixels() -> None:
     assert VIEW.to_plane(pixel[0], pixel[1], 300, 200) == pytest.approx((0.3, 0.7))
 
 
-def _in_pixels(pixels: NDArray[np.float64]) -> tuple[Cloud, tuple[float, ...]]:
+def _in_pixels(pixels: NDArray[np.float64]) -> tuple[PointCloud, tuple[float, ...]]:
     """The cloud, and the transform that takes it to these pixels."""
-    cloud = Cloud.of(pixels * [1, -1])
+    cloud = PointCloud.of(pixels * [1, -1])
     return cloud, cloud.transform(View(0.0, 320.0, -240.0, 0.0), *SIZE)
 
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QDockWidget
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, RasterPoints
 from napari_tomodrgn.gui.charts.vispy_renderer import VispyPoints
-from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
+from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -125,7 +125,7 @@ def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
 def test_rows_fold_where_there_is_no_room(qtbot: Any) -> None:
     from qtpy.QtWidgets import QLabel
 
-    row = FoldingRow(QLabel("contour, low-pass, style"), QLabel("path, slider, play, loop"))
+    row = WrappingRow(QLabel("contour, low-pass, style"), QLabel("path, slider, play, loop"))
     qtbot.addWidget(row)
     row.resize(row.sizeHint().width() + 20, 40)
     row.show()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
+from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.latent_space import scatter_contents
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.session import LatentPoint, Session, latent_matrix, principal_components
@@ -88,10 +88,10 @@ def test_a_lasso_and_a_place_arrive_from_the_thread(
     session.latents = table
     _all_is_there(panel, qtbot)
     first, second = np.arange(COUNT) % 3 == 0, np.arange(COUNT) % 2 == 0
-    panel.view.lassoed.emit(Lassoed(first, "replace"))
+    panel.view.lassoed.emit(LassoSelection(first, "replace"))
     assert panel.drawing.is_busy and not session.selection
     # Another in a hurry is combined with what the first will give.
-    panel.view.lassoed.emit(Lassoed(second, "intersect"))
+    panel.view.lassoed.emit(LassoSelection(second, "intersect"))
     _all_is_there(panel, qtbot)
     assert session.selection == frozenset(table.index[first & second])
     assert (panel.view._selected == (first & second)).all()

@@ -15,7 +15,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import selections_column
-from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
+from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.selections.service import combined
 
 LONG = 60_000
@@ -31,7 +31,7 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 def _lasso(widget: Any, rows: list[int], how: str = "replace") -> None:
     mask = np.zeros(len(widget.session.latents), bool)
     mask[rows] = True
-    widget.latent.view.lassoed.emit(Lassoed(mask, how))
+    widget.latent.view.lassoed.emit(LassoSelection(mask, how))
 
 
 def _rows(widget: Any) -> list[int]:

@@ -18,11 +18,11 @@ from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.tomogram import export_service
-from napari_tomodrgn.gui.tomogram.layers import ENTRIES, CellLayers, Chunk
-from napari_tomodrgn.gui.tomogram.particle_surfaces import MapStore
+from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk, TomogramLayers
+from napari_tomodrgn.gui.tomogram.particle_surfaces import MapCache
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION
-from napari_tomodrgn.session import InCell
+from napari_tomodrgn.session import TomogramDisplay
 
 LONG = 60_000
 
@@ -38,7 +38,7 @@ def shown(
         widget.tomogram.folder.setText(str(folder))
         widget.tomogram.folder.editingFinished.emit()
         qtbot.waitUntil(lambda n=count: len(session.tomogram_files) == n, timeout=LONG)
-    session.in_cell = InCell(shape="own")
+    session.in_cell = TomogramDisplay(shape="own")
     widget.tomogram.list.itemClicked.emit(widget.tomogram.list.topLevelItem(0), 0)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     return session
@@ -379,13 +379,13 @@ def test_every_particle_keeps_its_colour(viewer: Any) -> None:
     vertices = (corner[:, None] + square).reshape(-1, 3).astype(np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]]) + 4 * np.arange(ENTRIES)[:, None, None]
     values = np.repeat(np.arange(ENTRIES), 4).astype(np.float32)
-    layers = CellLayers(viewer)
+    layers = TomogramLayers(viewer)
     colours = np.random.default_rng(0).integers(0, 256, (ENTRIES, 3)).astype(np.uint8)
     layers.paint(colours)
     centres = (corner + np.array([0, 4.5, 4.5])) * np.array([1, -1, 1])
     for count in (ENTRIES, 301):  # a full palette, and one with entries to spare
         some = (vertices[: 4 * count], faces[:count].reshape(-1, 3).astype(np.int32))
-        layers.show_chunk(0, Chunk(np.arange(count), *some, values[: 4 * count]), InCell())
+        layers.show_chunk(0, Chunk(np.arange(count), *some, values[: 4 * count]), TomogramDisplay())
         viewer.layers["particles in place"].shading = "none"
         layers.look_at_all(np.array([0, -320.0, 0]), np.array([0, 0.0, 320.0]))
         viewer.canvas.overlays.scale_bar.visible = False
@@ -415,7 +415,7 @@ def test_kept_maps_stay_within_their_bytes() -> None:
         decoded.append(1)
         return Volume(ball, 2.0)
 
-    store = MapStore(limit_bytes=10 * (2 * ball.size + 20_000))
+    store = MapCache(limit_bytes=10 * (2 * ball.size + 20_000))
     for number in range(40):
         store.mesh(("run", 1, str(number)), (3.0, 1), decode)
         assert store.bytes <= store.limit_bytes

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import Volume, read_volume
-from napari_tomodrgn.gui.background.task_queue import Errands
+from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.volumes.isosurfaces import difference
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
@@ -188,7 +188,7 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
 
 
 def test_errands_are_all_done_in_order_and_a_failure_stops_none(qtbot: Any) -> None:
-    errands = Errands()
+    errands = TaskQueue()
     done: list[object] = []
     failed: list[Exception] = []
     errands.done.connect(done.append)

@@ -14,7 +14,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel
 
-from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
+from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
 from napari_tomodrgn.gui.window.controller import controller_of
 from napari_tomodrgn.session import mask_of
@@ -87,7 +87,7 @@ def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> No
     _open(widget, qtbot, tiny_run)
     mask = np.zeros(24, bool)
     mask[[3, 8]] = True
-    widget.latent.view.lassoed.emit(Lassoed(mask, "replace"))
+    widget.latent.view.lassoed.emit(LassoSelection(mask, "replace"))
     names = widget.session.latents.index
     assert widget.session.selection == {names[3], names[8]}
     assert "2 selected" in widget.latent.status.text()

@@ -16,7 +16,7 @@ import torch
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.distributed import Launch, Ranks, launch
+from napari_tomodrgn.learn.runtime.distributed import Launch, ProcessGroup, launch
 
 needs_fabric = pytest.mark.skipif(
     importlib.util.find_spec("lightning_fabric") is None,
@@ -80,7 +80,9 @@ def test_an_environment_that_contradicts_itself_is_refused(
 def test_shares_cover_everything_once() -> None:
     for count in (0, 1, 5, 8, 41):
         for size in (1, 2, 3, 7):
-            shares = [Ranks(Launch(rank, size, rank, size)).share(count) for rank in range(size)]
+            shares = [
+                ProcessGroup(Launch(rank, size, rank, size)).share(count) for rank in range(size)
+            ]
             covered = [row for share in shares for row in range(count)[share]]
             assert covered == list(range(count))
             sizes = [share.stop - share.start for share in shares]
@@ -89,13 +91,13 @@ def test_shares_cover_everything_once() -> None:
 
 def test_one_process_needs_no_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    alone = Ranks.join()
+    alone = ProcessGroup.join()
     values = torch.ones(3)
     assert alone.first and alone.total(values) is values and alone.device is None
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(BadInputError, match=r"4 processes.*Lightning Fabric is not installed"):
-        Ranks.join()
+        ProcessGroup.join()
 
 
 def test_what_one_process_cannot_do_is_refused_before_it_starts(

@@ -14,8 +14,8 @@ from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project, load_all
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.events import Finished, Preparing
-from napari_tomodrgn.learn.runtime.resumable import Kept
+from napari_tomodrgn.learn.runtime.events import Finished, WorkProgress
+from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.learn.training.train import train
 
 
@@ -25,19 +25,19 @@ def test_sums_go_on_to_the_same_bits(simulated: Path, tmp_path: Path) -> None:
     data = load_all(read_particles(star), config.data, config.weight, sign=1)
     rows = torch.arange(data.particle_count)
     whole = run_to_end(back_project(data, rows))
-    kept = Kept(tmp_path / "sums.safetensors", "sums", 0.0)
+    kept = ResumableWork(tmp_path / "sums.safetensors", "sums", 0.0)
     steps = back_project(data, rows, kept=kept)
     assert next(steps) == 16  # of 24
     steps.close()
-    again = back_project(data, rows, kept=Kept(kept.path, "sums", 1000.0))
+    again = back_project(data, rows, kept=ResumableWork(kept.path, "sums", 1000.0))
     assert next(again) == 24, "what was kept is not done again"
     rest = run_to_end(again)
     assert torch.equal(rest.numerator, whole.numerator)
     assert torch.equal(rest.denominator, whole.denominator)
-    assert Kept(kept.path, "sums", 1.0).begun()[0] == 24
-    assert Kept(kept.path, "other sums", 1.0).begun() == (0, {})
+    assert ResumableWork(kept.path, "sums", 1.0).begun()[0] == 24
+    assert ResumableWork(kept.path, "other sums", 1.0).begun() == (0, {})
     kept.path.write_bytes(b"half a file")
-    assert Kept(kept.path, "sums", 1.0).begun() == (0, {})
+    assert ResumableWork(kept.path, "sums", 1.0).begun() == (0, {})
 
 
 @pytest.mark.parametrize("covariance", [False, True])
@@ -55,11 +55,13 @@ def test_posteriors_go_on_in_the_same_parts(tmp_path: Path, covariance: bool) ->
     whole = run_to_end(in_parts(inference, rows, images, 16))
     asked.clear()
     path = tmp_path / "kept.safetensors"
-    steps = in_parts(inference, rows, images, 16, Kept(path, "latents 3", 0.0))
+    steps = in_parts(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
     assert [next(steps), next(steps)] == [16, 32]
     steps.close()
     for _ in range(2):  # the second time all is there
-        rest = run_to_end(in_parts(inference, rows, images, 16, Kept(path, "latents 3", 0.0)))
+        rest = run_to_end(
+            in_parts(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
+        )
         assert torch.equal(rest.mu, whole.mu) and torch.equal(rest.logvar, whole.logvar)
         assert (rest.covariance is not None) == covariance
         if covariance:
@@ -96,7 +98,7 @@ def test_a_run_stopped_before_and_after_training_does_not_begin_anew(
             stop=lambda: bool(seen) and seen[-1] == what,
         )
         for event in steps:
-            seen.append(event.what if isinstance(event, Preparing) else "")
+            seen.append(event.what if isinstance(event, WorkProgress) else "")
         return seen
 
     stopped_at("Teaching the encoder", resume=False)

@@ -14,8 +14,12 @@ from napari_tomodrgn.analysis.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.inference.calibration import compared
-from napari_tomodrgn.learn.inference.held_out import Watch, compared_rows
-from napari_tomodrgn.learn.inference.refinement import Refinement, climb, fit_refinement
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping, compared_rows
+from napari_tomodrgn.learn.inference.refinement import (
+    Refinement,
+    fit_refinement,
+    maximize_posterior,
+)
 from napari_tomodrgn.learn.linear.full_resolution import local_weights
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.reconstruction.backprojection import load_all
@@ -137,7 +141,7 @@ def test_latents_climb_to_the_closed_form_of_a_linear_decoder() -> None:
     root = torch.randn((5, 4, 4), generator=generator).double()
     quadratic, linear = root @ root.mT, torch.randn((5, 4), generator=generator).double()
     start = torch.randn((5, 2), generator=generator)
-    mu, covariance = climb(refinement, decoder, (quadratic, linear), start)
+    mu, covariance = maximize_posterior(refinement, decoder, (quadratic, linear), start)
     slope = mixing.double()
     precision = torch.eye(2).double() + 2 * slope.T @ quadratic @ slope
     right = (2 * slope.T @ linear[..., None])[..., 0]
@@ -182,7 +186,7 @@ def test_the_best_epoch_is_found_within_the_noise_of_images() -> None:
     def errors(mean: float) -> torch.Tensor:
         return noise + mean + torch.from_numpy(rng.normal(0, 0.002, 300))
 
-    watch = Watch()
+    watch = EarlyStopping()
     for epoch, mean in enumerate([0.01, 0.005, 0.0, 0.0, 0.004, 0.004], start=1):
         watch = watch.after(epoch, errors(mean), kept=True)
     assert watch.best == 3 and watch.chosen == 3 and watch.waited == 3

@@ -100,7 +100,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Preference:
+class ModelComparison:
     """How much better particles are foreseen by another description than by the given one.
 
     ``z`` is that of the paired differences, ``relative`` the other's mean G over that of the given
@@ -112,18 +112,18 @@ class Preference:
     error: float
 
 
-NO_PREFERENCE = Preference(0.0, 0.0, float("inf"))
+NO_PREFERENCE = ModelComparison(0.0, 0.0, float("inf"))
 
 
 def preference(
     given: Agreement, other: Agreement, shells: NDArray[np.bool_] | None = None
-) -> Preference:
+) -> ModelComparison:
     """Compare two descriptions of the same images over some shells."""
     before, after = given.gain(shells), other.gain(shells)
     scale = max(float(before.mean()), 0.02 * float(after.mean()), 1e-12)
     difference = after - before
     error = float(difference.std(ddof=1)) / np.sqrt(len(difference)) if len(before) > 2 else np.inf
-    return Preference(paired_z(difference), float(difference.mean()) / scale, error / scale)
+    return ModelComparison(paired_z(difference), float(difference.mean()) / scale, error / scale)
 
 
 def split_shells(given: Sample, other: Sample) -> NDArray[np.bool_]:

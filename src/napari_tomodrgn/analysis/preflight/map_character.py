@@ -22,7 +22,7 @@ _CORRELATED = 0.3  # mean FSC of shells 2 to 4, below which the halves show diff
 
 
 @dataclass(frozen=True)
-class Kind:
+class MapCharacter:
     """The word for a map and its figures.
 
     Attributes
@@ -44,7 +44,7 @@ class Kind:
     agreement: float
 
 
-def kind_of(halves: Halves, sign: int) -> Kind:
+def kind_of(halves: Halves, sign: int) -> MapCharacter:
     """Name what half maps show; ``sign`` makes density positive."""
     first, second = (_denoised(half, halves) * sign for half in (halves.first, halves.second))
     radius = radii(first.shape[0])
@@ -66,7 +66,7 @@ def kind_of(halves: Halves, sign: int) -> Kind:
     middle = float((size * profile)[:inner].sum() / size[:inner].sum())
     centre = middle / max(float(profile.max()), 1e-30)
     agreement = float(halves.fsc.correlation[2:5].mean())
-    return Kind(_word(structure, centre, agreement), structure, centre, agreement)
+    return MapCharacter(_word(structure, centre, agreement), structure, centre, agreement)
 
 
 def _word(structure: float, centre: float, agreement: float) -> Word:

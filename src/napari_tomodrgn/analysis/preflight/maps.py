@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.map_character import Kind, contrasts, kind_of
+from napari_tomodrgn.analysis.preflight.map_character import MapCharacter, contrasts, kind_of
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check, Verdict
 
@@ -21,7 +21,7 @@ def map_checks(state: State) -> Iterator[Check]:
     yield _contrast_check(state, one, two)
 
 
-def _half_map_check(state: State, kind: Kind) -> Check:
+def _half_map_check(state: State, kind: MapCharacter) -> Check:
     curve = state.maps().halves.fsc
     count = len(state.sample.particles)
     why = "If halves of the data show different things, there is nothing to compare particles by."
@@ -41,7 +41,7 @@ def _half_map_check(state: State, kind: Kind) -> Check:
     return Check("half-maps", "ok", message, resolution if np.isfinite(resolution) else None, why)
 
 
-def _kind_check(state: State, kind: Kind) -> Check:
+def _kind_check(state: State, kind: MapCharacter) -> Check:
     why = "A structure without features shows that signs, CTF or poses are wrong."
     figures = (
         f"{kind.structure:.0%} of the density varies with direction, centre at {kind.centre:.0%} "

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from napari_tomodrgn.analysis.preflight.cross_validation import (
     NO_PREFERENCE,
     Agreement,
-    Preference,
+    ModelComparison,
     agreement,
     preference,
     split_shells,
 )
 from napari_tomodrgn.analysis.preflight.events import Contrast
-from napari_tomodrgn.analysis.preflight.map_character import Kind
+from napari_tomodrgn.analysis.preflight.map_character import MapCharacter
 from napari_tomodrgn.analysis.preflight.power_spectrum import PowerModel
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.particles import ParticleSet
@@ -45,7 +45,7 @@ class State:
     config: DataConfig
     power: PowerModel | None = None
     given: Agreement | None = None
-    kind: Kind | None = None
+    kind: MapCharacter | None = None
     contrast: Contrast | None = None
     odd: list[str] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ class State:
             self.given = agreement(self.sample)
         return self.given
 
-    def prefers_ctf(self, other: ParticleSet) -> Preference:
+    def prefers_ctf(self, other: ParticleSet) -> ModelComparison:
         """How much better other CTFs foresee images, over the shells that tell them apart."""
         sample = self.sample.over(other)
         shells = split_shells(self.sample, sample)

@@ -40,7 +40,7 @@ def preflight(
         If the images cannot be read.
     """
     config = config or DataConfig()
-    particles = particles.as_said(config)
+    particles = particles.with_overrides(config)
     check_stacks(particles)
     total = len(_STAGES) + 1
     yield PreflightProgress("Reading a sample of the images", 0, total)

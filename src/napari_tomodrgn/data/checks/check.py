@@ -59,8 +59,8 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a question found wrong; `Question` adds why it was asked."""
+class CheckResult:
+    """What a question found wrong; `CheckSpec` adds why it was asked."""
 
     severity: Severity
     code: str
@@ -69,14 +69,14 @@ class Finding:
     number: float | None = None
 
     @classmethod
-    def of_error(cls, error: BadInputError, number: float, more: str = "") -> Finding:
+    def of_error(cls, error: BadInputError, number: float, more: str = "") -> CheckResult:
         """The error that reading would stop at; ``more`` ends its sentence."""
         message = error.message.removesuffix(".") + more + "."
         return cls("error", error.code, message, error.remedy, number)
 
 
 @dataclass(frozen=True)
-class Question:
+class CheckSpec:
     """A question to a set.
 
     Attributes
@@ -93,7 +93,7 @@ class Question:
         What goes wrong if this is wrong.
     """
 
-    ask: Callable[[ParticleSet], Iterator[Finding]]
+    ask: Callable[[ParticleSet], Iterator[CheckResult]]
     code: str
     passed: str
     figure: Callable[[ParticleSet], float]

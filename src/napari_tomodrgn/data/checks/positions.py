@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import KDTree
 
-from napari_tomodrgn.data.checks.check import Finding, Question
+from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.particles import ParticleSet
 
 
-def _poses(particles: ParticleSet) -> Iterator[Finding]:
+def _poses(particles: ParticleSet) -> Iterator[CheckResult]:
     whole = particles.particles[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
     if np.isnan(whole).all():
         whole = particles.images[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
     if not np.any(whole):
         message = "All angles are 0: the particles have not been aligned."
         remedy = "Refine them before looking for differences."
-        yield Finding("error", "no-poses", message, remedy, 0.0)
+        yield CheckResult("error", "no-poses", message, remedy, 0.0)
     far = int((_shifts(particles) > particles.optics.box_size_px / 2).sum())
     if far:
-        yield Finding(
+        yield CheckResult(
             "warning",
             "large-shifts",
             f"The shift of {far} images is larger than half the box.",
@@ -36,7 +36,7 @@ def _shifts(particles: ParticleSet) -> np.ndarray:
     return np.asarray(np.abs(shifts).max(axis=1))
 
 
-def _positions(particles: ParticleSet) -> Iterator[Finding]:
+def _positions(particles: ParticleSet) -> Iterator[CheckResult]:
     columns = [f"position_{axis}_angstrom" for axis in "xyz"]
     extents = {known.name: known.extent_xyz_angstrom for known in particles.source.tomograms}
     outside = near = 0
@@ -50,37 +50,37 @@ def _positions(particles: ParticleSet) -> Iterator[Finding]:
     if outside:
         message = f"{outside} particles lie outside their tomogram."
         remedy = "Check the unit of the coordinates."
-        yield Finding("warning", "outside-tomogram", message, remedy, outside)
+        yield CheckResult("warning", "outside-tomogram", message, remedy, outside)
     if near:
         message = f"{near} pairs of particles lie within one pixel of each other."
         remedy = "Remove duplicates before training."
-        yield Finding("warning", "duplicate-positions", message, remedy, near)
+        yield CheckResult("warning", "duplicate-positions", message, remedy, near)
 
 
-def _trajectories(particles: ParticleSet) -> Iterator[Finding]:
+def _trajectories(particles: ParticleSet) -> Iterator[CheckResult]:
     name = particles.source.optimisation_set.get("rlnTomoTrajectoriesFile", "")
     if name and Path(name).name != "None":
         message = f"The motion trajectories ({Path(name).name}) are not applied."
         remedy = "Extract 2-D stacks after motion refinement."
-        yield Finding("info", "trajectories", message, remedy)
+        yield CheckResult("info", "trajectories", message, remedy)
 
 
 PLACE_QUESTIONS = (
-    Question(
+    CheckSpec(
         _poses,
         "angles-and-shifts",
         "The particles are aligned, and their shifts stay in the box.",
         lambda particles: float(_shifts(particles).max()),
         "Without poses there is no structure to compare.",
     ),
-    Question(
+    CheckSpec(
         _positions,
         "positions",
         "Positions lie inside their tomograms and are different ones.",
         lambda particles: float(len(particles)),
         "Duplicates are taken for independent particles; a wrong unit for another defocus.",
     ),
-    Question(
+    CheckSpec(
         _trajectories,
         "motion",
         "There are no motion trajectories that would have to be applied.",

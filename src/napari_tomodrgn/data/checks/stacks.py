@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from napari_tomodrgn.data.checks.check import Finding, Question
+from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
 from napari_tomodrgn.errors import BadInputError
@@ -67,7 +67,7 @@ def _mismatch(header: StackHeader, box_size_px: int, needed: int) -> BadInputErr
     return too_short(header.path, header.count, needed) if header.count < needed else None
 
 
-def _files(particles: ParticleSet) -> Iterator[Finding]:
+def _files(particles: ParticleSet) -> Iterator[CheckResult]:
     errors: dict[str, list[BadInputError]] = defaultdict(list)
     other_pixel: list[StackHeader] = []
     star = particles.optics.pixel_size_angstrom
@@ -80,10 +80,10 @@ def _files(particles: ParticleSet) -> Iterator[Finding]:
                 other_pixel.append(header)
     for found in errors.values():
         more = f" ({len(found)} such files)" if len(found) > 1 else ""
-        yield Finding.of_error(found[0], len(found), more)
+        yield CheckResult.of_error(found[0], len(found), more)
     if other_pixel:
         first = other_pixel[0]
-        yield Finding(
+        yield CheckResult(
             "warning",
             "pixel-size-header",
             f"The header of {first.path.name} gives {first.pixel_size_angstrom:.3f} Å/px, the star "
@@ -93,9 +93,9 @@ def _files(particles: ParticleSet) -> Iterator[Finding]:
         )
 
 
-def _box(particles: ParticleSet) -> Iterator[Finding]:
+def _box(particles: ParticleSet) -> Iterator[CheckResult]:
     if particles.optics.box_size_px % 2:
-        yield Finding.of_error(_odd_box(particles), particles.optics.box_size_px)
+        yield CheckResult.of_error(_odd_box(particles), particles.optics.box_size_px)
 
 
 def _odd_box(particles: ParticleSet) -> BadInputError:
@@ -107,13 +107,13 @@ def _odd_box(particles: ParticleSet) -> BadInputError:
     )
 
 
-def _repeats(particles: ParticleSet) -> Iterator[Finding]:
+def _repeats(particles: ParticleSet) -> Iterator[CheckResult]:
     images = particles.images
     stack = images["stack"].cat.codes.to_numpy(np.int64)
     index = images["stack_index"].to_numpy(np.int64)
     repeated = len(index) - len(np.unique(stack * (int(index.max()) + 1) + index))
     if repeated:
-        yield Finding(
+        yield CheckResult(
             "warning",
             "duplicate-images",
             f"{repeated} rows refer to an image that another row refers to as well.",
@@ -127,21 +127,21 @@ def _files_in_use(particles: ParticleSet) -> float:
 
 
 STACK_QUESTIONS = (
-    Question(
+    CheckSpec(
         _files,
         "files",
         "All image files are there, whole and of the right box.",
         _files_in_use,
         "A missing or cut file stops a run, or gives particles the images of others.",
     ),
-    Question(
+    CheckSpec(
         _box,
         "box",
         "The box is even.",
         lambda particles: float(particles.optics.box_size_px),
         "The centre of an odd box lies elsewhere.",
     ),
-    Question(
+    CheckSpec(
         _repeats,
         "images",
         "Every image belongs to one particle.",

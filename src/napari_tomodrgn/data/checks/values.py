@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.checks.check import Finding, Question
+from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star_table import StarTable, meant
@@ -26,12 +26,12 @@ _STEPS_APART = 4.0
 _BACKWARDS = 0.9  # rank correlation of dose and steepness, of a series that is turned around
 
 
-def _finite(particles: ParticleSet) -> Iterator[Finding]:
+def _finite(particles: ParticleSet) -> Iterator[CheckResult]:
     numbers = particles.images.select_dtypes("number")
     for name in numbers.columns:
         count = int((~np.isfinite(numbers[name].to_numpy(np.float64))).sum())
         if count:
-            yield Finding(
+            yield CheckResult(
                 "error",
                 "not-a-number",
                 f"{name} is not a number for {count} images.",
@@ -40,7 +40,7 @@ def _finite(particles: ParticleSet) -> Iterator[Finding]:
             )
 
 
-def _optics(particles: ParticleSet) -> Iterator[Finding]:
+def _optics(particles: ParticleSet) -> Iterator[CheckResult]:
     optics = particles.optics
     kv, contrast = optics.voltage_kv, optics.amplitude_contrast
     cs, pixel = optics.spherical_aberration_mm, optics.pixel_size_angstrom
@@ -48,19 +48,19 @@ def _optics(particles: ParticleSet) -> Iterator[Finding]:
     if not low <= kv <= high:
         message = f"The voltage is {kv:g} kV."
         remedy = "It has to be given in kV, usually 300 or 200."
-        yield Finding("error", "voltage", message, remedy, kv)
+        yield CheckResult("error", "voltage", message, remedy, kv)
     if not 0.0 <= contrast <= 1.0:
         message = f"The amplitude contrast is {contrast:g}, not between 0 and 1."
         remedy = "Usual values are 0.07 to 0.1."
-        yield Finding("error", "amplitude-contrast", message, remedy, contrast)
+        yield CheckResult("error", "amplitude-contrast", message, remedy, contrast)
     if not 0.0 <= cs <= 10.0:
         message = f"The spherical aberration is {cs:g} mm."
         remedy = "Usual values are 0.01 to 2.7."
-        yield Finding("warning", "spherical-aberration", message, remedy, cs)
+        yield CheckResult("warning", "spherical-aberration", message, remedy, cs)
     if not 0.1 <= pixel <= 50.0:
         message = f"The pixel size is {pixel:g} Å."
         remedy = "It has to be that of the images, in Å; override it with --pixel-size."
-        yield Finding("error", "pixel-size", message, remedy, pixel)
+        yield CheckResult("error", "pixel-size", message, remedy, pixel)
 
 
 def _mean_defocus(particles: ParticleSet) -> NDArray[np.float64]:
@@ -68,16 +68,16 @@ def _mean_defocus(particles: ParticleSet) -> NDArray[np.float64]:
     return np.asarray(particles.images[columns].to_numpy(np.float64).mean(axis=1))
 
 
-def _defocus(particles: ParticleSet) -> Iterator[Finding]:
+def _defocus(particles: ParticleSet) -> Iterator[CheckResult]:
     values = _mean_defocus(particles)
     if not np.any(values):
         message = "The defocus is 0 for all images."
-        yield Finding("error", "no-defocus", message, "Estimate the CTF before exporting.", 0.0)
+        yield CheckResult("error", "no-defocus", message, "Estimate the CTF before exporting.", 0.0)
         return
     low, high = _DEFOCUS_ANGSTROM
     outside = int(((values <= low) | (values > high)).sum())
     if outside:
-        yield Finding(
+        yield CheckResult(
             "warning",
             "defocus-range",
             f"The defocus of {outside} images is not between {low:g} and {high:g} Å "
@@ -87,16 +87,16 @@ def _defocus(particles: ParticleSet) -> Iterator[Finding]:
         )
 
 
-def _dose(particles: ParticleSet) -> Iterator[Finding]:
+def _dose(particles: ParticleSet) -> Iterator[CheckResult]:
     dose = particles.images["dose_e_per_angstrom2"]
     low, high = _DOSE_E_PER_ANGSTROM2
     if not dose.any():
         message = "The dose is 0 for all images, so images cannot be weighted by it."
         remedy = "Give the dose of one tilt with --dose-per-tilt."
-        yield Finding("warning", "no-dose", message, remedy, 0.0)
+        yield CheckResult("warning", "no-dose", message, remedy, 0.0)
         return
     if dose.min() < low or dose.max() > high:
-        yield Finding(
+        yield CheckResult(
             "error" if dose.min() < low else "warning",
             "dose-range",
             f"The dose goes from {dose.min():g} to {dose.max():g} e/Å².",
@@ -107,7 +107,7 @@ def _dose(particles: ParticleSet) -> Iterator[Finding]:
     different = dose.groupby(particles.images["particle_id"], observed=True).nunique()
     repeated = int((different.to_numpy() < particles.particles["tilts"].to_numpy()).sum())
     if repeated > len(particles) // 2:
-        yield Finding(
+        yield CheckResult(
             "warning",
             "dose-repeated",
             f"In {repeated} particles several tilts have the same dose.",
@@ -118,13 +118,13 @@ def _dose(particles: ParticleSet) -> Iterator[Finding]:
         yield from _dose_order(particles)
 
 
-def _dose_order(particles: ParticleSet) -> Iterator[Finding]:
+def _dose_order(particles: ParticleSet) -> Iterator[CheckResult]:
     """Does the dose follow the tilts as any scheme of acquisition would have it?"""
     series = _series(particles)
     told = [_order_of(rows) for _, rows in series if len(rows) >= 2 * _FEW_TILTS]
     backwards, scrambled = told.count("backwards"), told.count("scrambled")
     if 2 * backwards > len(told):
-        yield Finding(
+        yield CheckResult(
             "warning",
             "dose-order",
             f"In {backwards} of {len(told)} tilt series the steepest tilts have the lowest dose.",
@@ -132,7 +132,7 @@ def _dose_order(particles: ParticleSet) -> Iterator[Finding]:
             backwards,
         )
     elif 2 * scrambled > len(told):
-        yield Finding(
+        yield CheckResult(
             "warning",
             "dose-order",
             f"In {scrambled} of {len(told)} tilt series the dose follows no order of tilts.",
@@ -169,31 +169,31 @@ def _order_of(series: pd.DataFrame) -> str:
     return "scrambled" if apart > _STEPS_APART * step else ""
 
 
-def _tilts(particles: ParticleSet) -> Iterator[Finding]:
+def _tilts(particles: ParticleSet) -> Iterator[CheckResult]:
     steepest = _steepest(particles)
     if steepest == 0.0:
         message = "The stage tilt is 0 for all images."
         remedy = "Check the tilt column of the star file."
-        yield Finding("warning", "no-tilts", message, remedy, 0.0)
+        yield CheckResult("warning", "no-tilts", message, remedy, 0.0)
     elif steepest > _STAGE_TILT_DEG:
         message = f"The steepest stage tilt is {steepest:.1f}°."
         remedy = "Check the tilt angles of the series."
-        yield Finding("warning", "tilt-range", message, remedy, steepest)
+        yield CheckResult("warning", "tilt-range", message, remedy, steepest)
     tilts = particles.particles["tilts"]
     few = int((tilts < _FEW_TILTS).sum())
     if few:
         message = f"{few} particles have fewer than {_FEW_TILTS} tilt images."
-        yield Finding("warning", "few-tilts", message, "Leave them out if they are poor.", few)
+        yield CheckResult("warning", "few-tilts", message, "Leave them out if they are poor.", few)
     if tilts.nunique() > 1:
         message = f"Particles have {tilts.min()} to {tilts.max()} tilt images; all are used."
-        yield Finding("info", "unequal-tilts", message, number=int(tilts.max() - tilts.min()))
+        yield CheckResult("info", "unequal-tilts", message, number=int(tilts.max() - tilts.min()))
 
 
 def _steepest(particles: ParticleSet) -> float:
     return float(particles.images["stage_tilt_deg"].abs().max())
 
 
-def _hidden(particles: ParticleSet) -> Iterator[Finding]:
+def _hidden(particles: ParticleSet) -> Iterator[CheckResult]:
     source = particles.source
     if source.rows_are_images:
         return
@@ -202,46 +202,46 @@ def _hidden(particles: ParticleSet) -> Iterator[Finding]:
     if hidden:
         message = f"{hidden} particles have no visible frame and are left out."
         remedy = "Nothing to do if this is meant."
-        yield Finding("warning", "no-visible-frames", message, remedy, hidden)
+        yield CheckResult("warning", "no-visible-frames", message, remedy, hidden)
 
 
 VALUE_QUESTIONS = (
-    Question(
+    CheckSpec(
         _finite,
         "numbers",
         "All values are numbers.",
         lambda particles: 0.0,
         "One value that is none spoils all results.",
     ),
-    Question(
+    CheckSpec(
         _optics,
         "optics",
         "Voltage, aberration, amplitude contrast and pixel size are plausible.",
         lambda particles: particles.optics.voltage_kv,
         "They set where the CTF changes sign.",
     ),
-    Question(
+    CheckSpec(
         _defocus,
         "defocus",
         "All defoci are plausible.",
         lambda particles: float(np.median(_mean_defocus(particles))),
         "A wrong defocus turns the contrast of whole shells of frequency around.",
     ),
-    Question(
+    CheckSpec(
         _dose,
         "dose",
         "Each tilt has a dose of its own, in a plausible range and order.",
         lambda particles: float(particles.images["dose_e_per_angstrom2"].max()),
         "Images are weighted by what the dose has left of them.",
     ),
-    Question(
+    CheckSpec(
         _tilts,
         "tilts",
         "All particles have as many tilts, at plausible angles.",
         _steepest,
         "Few tilts leave a particle's structure undetermined.",
     ),
-    Question(
+    CheckSpec(
         _hidden,
         "visible-frames",
         "Every particle has visible frames.",

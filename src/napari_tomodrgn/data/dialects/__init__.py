@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.cistem import CISTEM_COLUMNS, read_cistem
 from napari_tomodrgn.data.dialects.common import StarInput
-from napari_tomodrgn.data.dialects.optimisation_set import followed
+from napari_tomodrgn.data.dialects.optimisation_set import resolve_optimisation_set
 from napari_tomodrgn.data.dialects.per_image_rows import (
     CRYOSRPNT_COLUMNS,
     NEXTPYP_COLUMNS,
@@ -108,7 +108,7 @@ def read_particles(
         overrides=overrides or Overrides(),
         images_needed=images_needed,
     )
-    listing = followed(named)
+    listing = resolve_optimisation_set(named)
     particles = DIALECTS[dialect or _recognised(listing)].read(listing)
     _refuse_unused_columns(listing)
     return particles
@@ -133,7 +133,7 @@ def recognise(path: Path, blocks: StarBlocks) -> str:
     BadInputError
         If no dialect fits; names the columns that the nearest one misses.
     """
-    return _recognised(followed(StarInput(path, blocks, None)))
+    return _recognised(resolve_optimisation_set(StarInput(path, blocks, None)))
 
 
 def _recognised(source: StarInput) -> str:

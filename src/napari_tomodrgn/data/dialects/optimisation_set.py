@@ -31,7 +31,7 @@ def entries_of(blocks: StarBlocks) -> dict[str, str]:
     return {}
 
 
-def followed(source: StarInput) -> StarInput:
+def resolve_optimisation_set(source: StarInput) -> StarInput:
     """The particles star that an optimisation set names; other files as they are."""
     entries = entries_of(source.blocks)
     if PARTICLES_FILE not in entries:

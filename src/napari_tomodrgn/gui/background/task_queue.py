@@ -8,14 +8,14 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 
-class Errands(QObject):
+class TaskQueue(QObject):
     """A list of work and the thread that does it.
 
-    Requests that wait in a `LatestWins` replace each other, so the work is in a list of its own.
+    Requests that wait in a `LatestTask` replace each other, so the work is in a list of its own.
     """
 
     done = Signal(object)  # what the work gave
@@ -23,7 +23,7 @@ class Errands(QObject):
 
     def __init__(self, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
-        self.queue = LatestWins(self, computes=computes)
+        self.queue = LatestTask(self, computes=computes)
         self.queue.item.connect(self._tell)
         self._pending: deque[Callable[[], Any]] = deque()
         self._results: deque[Any] = deque()

@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 
-class Pace(QObject):
+class Throttle(QObject):
     """`due` comes at once where the last was long ago, else when the time has passed."""
 
     due = Signal()

@@ -101,7 +101,7 @@ def finish_threads(seconds: float = 30.0) -> bool:
     return not pool.activeThreadCount()
 
 
-class Job(QObject):
+class LongTask(QObject):
     """One piece of long work at a time, which ends by itself when it is asked to stop.
 
     napari knows of it: closing the window asks the user, then stops the work.
@@ -161,7 +161,7 @@ class Job(QObject):
         self.ended.emit()
 
 
-class LatestWins(QObject):
+class LatestTask(QObject):
     """Short pieces of work of which only the newest matters.
 
     At most one runs and one waits. A newer request ends the running one between two of its items;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_tomodrgn.gui.charts.colormaps import gradient
-from napari_tomodrgn.gui.charts.point_cloud import ByteArray, Cloud, View, radius_px
+from napari_tomodrgn.gui.charts.point_cloud import ByteArray, PointCloud, View, radius_px
 
 # Edge of a cell in logical pixels, in large sets; in small ones it is that of a point.
 _CELL_PX = 2.0
@@ -21,9 +21,9 @@ class DensityPoints:
     """
 
     def __init__(self) -> None:
-        self.set_points(Cloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
+        self.set_points(PointCloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
-    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
         """Take positions and colours."""
         self._cloud = cloud
         alike = len(colours) == 0 or bool((colours == colours[0]).all())

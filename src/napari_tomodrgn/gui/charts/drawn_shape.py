@@ -33,7 +33,7 @@ def combination_of(*, add: bool, less: bool, otherwise: str = "replace") -> str:
 
 
 @dataclass
-class Drawing:
+class DrawnShape:
     """Corners in widget pixels; empty when nothing is being drawn.
 
     Attributes

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
-from napari_tomodrgn.gui.charts.point_cloud import Cloud
+from napari_tomodrgn.gui.charts.point_cloud import PointCloud
 from napari_tomodrgn.gui.widgets.qt import grey_levels
 
 FloatArray = NDArray[np.floating[Any]]
@@ -24,10 +24,12 @@ _BLOCK = 1 << 15
 _INSIDE, _CLOSE = 96, 255
 
 
-def nearest(cloud: Cloud, transform: Transform, at: tuple[float, float], reach_px: float) -> int:
+def nearest(
+    cloud: PointCloud, transform: Transform, at: tuple[float, float], reach_px: float
+) -> int:
     """Index of the point nearest to ``at`` within ``reach_px``, the topmost of equals; else -1.
 
-    ``transform`` is `Cloud.transform`'s, plus the offset of the chart in the widget.
+    ``transform`` is `PointCloud.transform`'s, plus the offset of the chart in the widget.
     """
     a, b, c, d = transform
     x, y = np.float32((at[0] - b) / a), np.float32((at[1] - d) / c)
@@ -47,7 +49,7 @@ def nearest(cloud: Cloud, transform: Transform, at: tuple[float, float], reach_p
     return index
 
 
-def neighbour(cloud: Cloud, transform: Transform, index: int, step: tuple[int, int]) -> int:
+def neighbour(cloud: PointCloud, transform: Transform, index: int, step: tuple[int, int]) -> int:
     """The next point from ``index`` towards ``step`` (right, down), -1 if there is none.
 
     Next is nearest on the screen among those that lie more in that direction than across it.
@@ -62,7 +64,10 @@ def neighbour(cloud: Cloud, transform: Transform, index: int, step: tuple[int, i
 
 
 def inside_polygon(
-    cloud: Cloud, transform: Transform, corners: list[tuple[float, float]], size: tuple[int, int]
+    cloud: PointCloud,
+    transform: Transform,
+    corners: list[tuple[float, float]],
+    size: tuple[int, int],
 ) -> NDArray[np.bool_]:
     """Points inside a closed line by the even-odd rule, exactly.
 

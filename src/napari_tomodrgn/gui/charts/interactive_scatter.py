@@ -1,4 +1,4 @@
-"""`LatentView`: the scatter. Arrays and colours in, indices of points out; it knows no particles.
+"""`InteractiveScatter`: arrays and colours in, indices of points out; it knows no particles.
 
 A plain widget that paints a picture made by a `PointRenderer`; axes, rings, lines and labels are
 painted over it. With the tool *move* a drag moves the view, and one with a key held (see
@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, combination
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, View
-from napari_tomodrgn.gui.charts.scatter_plot import PointChart
+from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 _REACH_PX = 10.0
@@ -57,14 +57,14 @@ class Click:
 
 
 @dataclass(frozen=True, eq=False)
-class Lassoed:
+class LassoSelection:
     """Points that a line encloses, and what is to be done, as `drawing.combination` says."""
 
     mask: NDArray[np.bool_]
     how: str
 
 
-class LatentView(PointChart):
+class InteractiveScatter(ScatterPlot):
     """Scatter of points; see the module."""
 
     clicked = Signal(object)  # Click
@@ -185,7 +185,7 @@ class LatentView(PointChart):
             return
         size = (self.width(), self.height())
         mask = inside_polygon(self._cloud, self._transform(), outline, size)
-        self.lassoed.emit(Lassoed(mask, self._drawing.how))
+        self.lassoed.emit(LassoSelection(mask, self._drawing.how))
 
     def leaveEvent(self, event: Any) -> None:
         """Nothing is under the pointer any more."""

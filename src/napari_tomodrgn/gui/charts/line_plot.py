@@ -27,7 +27,7 @@ class Curve:
     colour: str
 
 
-class CurvePlot(QWidget):
+class LinePlot(QWidget):
     """Curves with axes; hidden by its owner while there are none."""
 
     def __init__(self, x_name: str, y_name: str, parent: QWidget | None = None) -> None:

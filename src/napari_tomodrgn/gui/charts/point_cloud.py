@@ -86,7 +86,7 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
+class PointCloud:
     """Positions as they are drawn and picked: float32, near 0, infinite where there is none.
 
     A coordinate of 60,000 Å has too few digits left in float32 to zoom into; measured from the
@@ -99,7 +99,7 @@ class Cloud:
     extent: tuple[float, float]
 
     @classmethod
-    def of(cls, xy: FloatArray) -> Cloud:
+    def of(cls, xy: FloatArray) -> PointCloud:
         """The cloud of positions (point, 2)."""
         columns, middle, extent = [], [], []
         for values in (xy[:, 0], xy[:, 1]):
@@ -120,7 +120,7 @@ class Cloud:
     def __len__(self) -> int:
         return len(self.x)
 
-    def taken(self, order: NDArray[np.integer]) -> Cloud:
+    def taken(self, order: NDArray[np.integer]) -> PointCloud:
         """The same points in another order, or some of them."""
         return replace(self, x=self.x[order], y=self.y[order])
 
@@ -154,23 +154,23 @@ class Cloud:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlottedPoints:
     """Positions with all that a chart works out of them, in whichever thread."""
 
     xy: FloatArray
-    cloud: Cloud
+    cloud: PointCloud
     whole: View  # that shows all of them
 
     @classmethod
-    def of(cls, xy: FloatArray, least: float = 0.0) -> Placed:
+    def of(cls, xy: FloatArray, least: float = 0.0) -> PlottedPoints:
         """The positions (point, 2); NaN where there is none. ``least`` as of `View.around`."""
-        return cls(xy, Cloud.of(xy), View.around(xy, least=least))
+        return cls(xy, PointCloud.of(xy), View.around(xy, least=least))
 
 
 class PointRenderer(Protocol):
     """Draws points into an image."""
 
-    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
         """Take positions and colours (point, 3), 0…255; later points lie on top."""
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
@@ -196,9 +196,9 @@ class RasterPoints:
     """
 
     def __init__(self) -> None:
-        self.set_points(Cloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
+        self.set_points(PointCloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
-    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
         """Take positions and colours."""
         self._cloud = cloud
         self._numbers = np.arange(len(cloud), dtype=np.int32)

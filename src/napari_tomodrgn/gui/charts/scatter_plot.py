@@ -1,4 +1,4 @@
-"""`PointChart`: a picture of points with axes, rings, lines and labels painted over it."""
+"""`ScatterPlot`: a picture of points with axes, rings, lines and labels painted over it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.colormaps import muted
-from napari_tomodrgn.gui.charts.drawn_shape import PATH, Drawing
+from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.charts.point_cloud import (
-    Placed,
+    PlottedPoints,
     PointRenderer,
     RasterPoints,
     View,
@@ -25,7 +25,7 @@ from napari_tomodrgn.gui.charts.point_cloud import (
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 
 
-class PointChart(QWidget):
+class ScatterPlot(QWidget):
     """A plain widget that shows what its setters were given, drawn by a `PointRenderer`."""
 
     view_changed = Signal(object)  # View
@@ -35,7 +35,7 @@ class PointChart(QWidget):
     ) -> None:
         super().__init__(parent)
         self._renderer = renderer or RasterPoints()
-        self._place_points(Placed.of(np.zeros((0, 2))))
+        self._place_points(PlottedPoints.of(np.zeros((0, 2))))
         self._colours = np.zeros((0, 3), np.uint8)
         self._selected: NDArray[np.bool_] | None = None
         self._labels = ("", "")
@@ -46,7 +46,7 @@ class PointChart(QWidget):
         self._view = View(-1.0, 1.0, -1.0, 1.0)
         self._focused = self._hovered = -1
         self._picture: QImage | None = None
-        self._drawing = Drawing()
+        self._drawing = DrawnShape()
         self._pinned: list[int] = []
         self._line: NDArray[Any] | None = None
         self._weak: NDArray[np.bool_] | None = None
@@ -86,10 +86,16 @@ class PointChart(QWidget):
         return self._view == self._whole
 
     def set_points(
-        self, xy: NDArray[Any] | Placed, colours: NDArray[np.uint8], *, keep_view: bool = False
+        self,
+        xy: NDArray[Any] | PlottedPoints,
+        colours: NDArray[np.uint8],
+        *,
+        keep_view: bool = False,
     ) -> None:
         """Take positions (point, 2) and colours (point, 3); NaN points are not drawn."""
-        self._place_points(xy if isinstance(xy, Placed) else Placed.of(np.asarray(xy)))
+        self._place_points(
+            xy if isinstance(xy, PlottedPoints) else PlottedPoints.of(np.asarray(xy))
+        )
         self._colours = np.asarray(colours, np.uint8)
         self._hovered = -1
         if self._focused >= len(self._xy):
@@ -236,7 +242,7 @@ class PointChart(QWidget):
                 painter, self._drawing.outline(), self._theme.accent, closed=closed
             )
 
-    def _place_points(self, placed: Placed) -> None:
+    def _place_points(self, placed: PlottedPoints) -> None:
         self._xy, self._cloud, self._whole = placed.xy, placed.cloud, placed.whole
 
     def _draw(self, rect: QRect) -> QImage:
@@ -268,7 +274,7 @@ class PointChart(QWidget):
         return pixels + np.array([rect.left(), rect.top()], pixels.dtype)
 
     def _transform(self) -> tuple[float, ...]:
-        """`Cloud.transform` to pixels of the widget."""
+        """`PointCloud.transform` to pixels of the widget."""
         rect = self._rect()
         a, b, c, d = self._cloud.transform(self._view, rect.width(), rect.height())
         return a, b + rect.left(), c, d + rect.top()

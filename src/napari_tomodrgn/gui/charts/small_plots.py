@@ -124,7 +124,7 @@ class BarPlot(Plot):
             painter.drawRect(QRectF(rect.left() + x0, rect.top() + y1, x1 - x0, y0 - y1))
 
 
-class ViewMap(Plot):
+class ViewingDirectionPlot(Plot):
     """Where the sphere is looked at from; each cell has the same area on it."""
 
     def __init__(self, tip: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.point_cloud import (
     ByteArray,
-    Cloud,
+    PointCloud,
     PointRenderer,
     RasterPoints,
     View,
@@ -42,7 +42,7 @@ class VispyPoints:
         self._box = self._canvas.central_widget.add_view()
         self._box.camera = scene.PanZoomCamera()
         self._markers: Any = scene.visuals.Markers(parent=self._box.scene, antialias=0)
-        self.set_points(Cloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
+        self.set_points(PointCloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
     @property
     def driver(self) -> str:
@@ -52,7 +52,7 @@ class VispyPoints:
         self._canvas.set_current()
         return str(gl.glGetParameter(gl.GL_RENDERER) or "")
 
-    def set_points(self, cloud: Cloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
         """Take positions and colours."""
         keep = np.isfinite(cloud.x) & np.isfinite(cloud.y)
         self._cloud = cloud

@@ -14,7 +14,7 @@ from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
-class AxisControls(QWidget):
+class AxisBar(QWidget):
     """Three boxes of column names and two buttons."""
 
     axes_chosen = Signal()

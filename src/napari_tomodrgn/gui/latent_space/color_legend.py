@@ -23,14 +23,14 @@ _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at e
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
+class LegendData:
     """What a legend counts and paints, in whichever thread: of categories, or in a histogram."""
 
     counts: NDArray[np.int_]
     bar: NDArray[np.uint8]  # one row of RGBA; empty for categories
 
     @classmethod
-    def of(cls, column: Column) -> Explained:
+    def of(cls, column: Column) -> LegendData:
         """Count the values of a column."""
         if column.categorical:
             known = column.values[column.values >= 0]
@@ -88,11 +88,11 @@ class Legend(QWidget):
         layout.addWidget(self._limits)
         self.set_column(None)
 
-    def set_column(self, column: Column | None, explained: Explained | None = None) -> None:
+    def set_column(self, column: Column | None, explained: LegendData | None = None) -> None:
         """Explain the colours of this column (None: nothing to explain)."""
         self._column = column
         if column is not None and explained is None:
-            explained = Explained.of(column)
+            explained = LegendData.of(column)
         self.key.set_column(column, explained)
         numbers = column is not None and not column.categorical and not column.period
         self._limits.setVisible(numbers)
@@ -131,11 +131,11 @@ class _Key(QWidget):
         self._column: Column | None = None
         self._theme = ChartColours()
         self._bar: QImage | None = None
-        self._explained: Explained | None = None
+        self._explained: LegendData | None = None
         self._shown = 0  # chips
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def set_column(self, column: Column | None, explained: Explained | None) -> None:
+    def set_column(self, column: Column | None, explained: LegendData | None) -> None:
         """Take what is to be painted."""
         self._column, self._explained, self._bar, self._shown = column, explained, None, 0
         self.setToolTip("")

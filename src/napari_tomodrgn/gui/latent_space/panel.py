@@ -10,19 +10,19 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, combination
-from napari_tomodrgn.gui.charts.interactive_scatter import Click, Lassoed, LatentView
+from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
-from napari_tomodrgn.gui.latent_space.axis_bar import AxisControls
+from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
-from napari_tomodrgn.gui.latent_space.preview_card import HoverCard
-from napari_tomodrgn.gui.latent_space.scatter_contents import Asked, LatentDrawing, LatentPicture
+from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
+from napari_tomodrgn.gui.latent_space.scatter_contents import Asked, ScatterContents, ScatterLoader
 from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.latent_space.trajectories import projected
-from napari_tomodrgn.gui.latent_space.trajectory_bar import PathControls
-from napari_tomodrgn.gui.volumes.volume_bar import VolumeControls
+from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
+from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
-from napari_tomodrgn.gui.widgets.wrapping_row import FoldingRow
+from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
@@ -44,26 +44,26 @@ class LatentPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.view = LatentView()
+        self.view = InteractiveScatter()
         self.view.set_hint(_HINT)
-        self.legend, self.card = Legend(), HoverCard()
-        self.axes = AxisControls()
+        self.legend, self.card = Legend(), PreviewCard()
+        self.axes = AxisBar()
         self.x_axis, self.y_axis, self.colour = self.axes.x_box, self.axes.y_box, self.axes.colour
         self.status = make_label()
         self.tools = SelectionTools()
-        self.volumes = VolumeControls(session)
-        self.path = PathControls(session)
+        self.volumes = VolumeBar(session)
+        self.path = TrajectoryBar(session)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
-        layout.addWidget(FoldingRow(self.axes, self.tools))
+        layout.addWidget(WrappingRow(self.axes, self.tools))
         middle = QHBoxLayout()
         middle.addWidget(self.view, 1)
         middle.addWidget(self._side())
         layout.addLayout(middle, 1)
-        layout.addWidget(FoldingRow(self.path, self.volumes))
-        self.drawing = LatentDrawing(session, self)
-        self._picture: LatentPicture | None = None  # on show
+        layout.addWidget(WrappingRow(self.path, self.volumes))
+        self.drawing = ScatterLoader(session, self)
+        self._picture: ScatterContents | None = None  # on show
         self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
         self._shown_run: Any = None
         self._sized_for: Any = "nothing"  # the run whose size chose points or density
@@ -115,7 +115,7 @@ class LatentPanel(QWidget):
         self._redraw.stop()
         self.drawing.stop()
 
-    def _take(self, picture: LatentPicture) -> None:
+    def _take(self, picture: ScatterContents) -> None:
         """Show what was worked out."""
         session, asked = self._session, picture.asked
         if asked.table is not session.latents:
@@ -257,7 +257,7 @@ class LatentPanel(QWidget):
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)
 
-    def _on_lasso(self, lasso: Lassoed) -> None:
+    def _on_lasso(self, lasso: LassoSelection) -> None:
         if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
             self.drawing.enclose(self._picture.asked.table, lasso)
 
@@ -280,7 +280,7 @@ class LatentPanel(QWidget):
         """A chip of the legend was clicked: select its particles."""
         shade = None if self._picture is None else self._picture.shade
         if shade is not None:
-            self._on_lasso(Lassoed(shade.values == code, combination(held, self.view.how)))
+            self._on_lasso(LassoSelection(shade.values == code, combination(held, self.view.how)))
 
     def _on_how(self, how: str) -> None:
         self.view.how = how

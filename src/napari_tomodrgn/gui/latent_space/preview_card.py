@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.latent_space.preview_service import Card
+from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
 from napari_tomodrgn.gui.widgets.qt import to_image
 
 _GAP = 3
@@ -18,12 +18,12 @@ _LINES = 3  # of words
 _SMALLEST = 32  # px, of a picture
 
 
-class HoverCard(QWidget):
+class PreviewCard(QWidget):
     """Painted; empty while there is no particle."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._card: Card | None = None
+        self._card: PreviewData | None = None
         self._pictures: list[tuple[str, QImage]] = []
         self._theme = ChartColours()
         # Where there is little room, in large type, the pictures give way to the legend above.
@@ -35,7 +35,7 @@ class HoverCard(QWidget):
         )
 
     @property
-    def card(self) -> Card | None:
+    def card(self) -> PreviewData | None:
         """What is shown."""
         return self._card
 
@@ -48,7 +48,7 @@ class HoverCard(QWidget):
         """The words alone."""
         return QSize(120, _LINES * self.fontMetrics().height() + 2)
 
-    def set_card(self, card: Card | None) -> None:
+    def set_card(self, card: PreviewData | None) -> None:
         """Show this particle."""
         self._card = card
         self._pictures = []

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.charts.colormaps import PLAIN, colour_at, colour_column, fixed, rgb
-from napari_tomodrgn.gui.volumes.decoding_service import Decoders, latent_of
+from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Column, Session, latent_matrix, row_of
 
@@ -36,7 +36,7 @@ _KEPT = 1000  # particles
 
 
 @dataclass(frozen=True, eq=False)
-class Card:
+class PreviewData:
     """What is shown of one particle; pictures are None until they are there.
 
     Attributes
@@ -60,7 +60,7 @@ class Card:
     missing: str = ""
 
 
-class Hovering(QObject):
+class ParticlePreview(QObject):
     """Makes the card of the hovered particle of a session, else of the one in focus."""
 
     card_changed = Signal(object)  # Card, or None
@@ -68,14 +68,14 @@ class Hovering(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.card: Card | None = None
-        self.fitting = LatestWins(self, computes=True)
-        self.previews = LatestWins(self, computes=True)
-        self.reading = LatestWins(self)
+        self.card: PreviewData | None = None
+        self.fitting = LatestTask(self, computes=True)
+        self.previews = LatestTask(self, computes=True)
+        self.reading = LatestTask(self)
         self.fitting.item.connect(self._take_basis)
         self.previews.item.connect(self._take_volume)
         self.reading.item.connect(self._take_tilts)
-        self._decoders, self._fit_decoders = Decoders(), Decoders()
+        self._decoders, self._fit_decoders = DecoderCache(), DecoderCache()
         self._basis: tuple[Any, Any] = (None, None)  # of which run and epoch; the basis
         self._asked: Any = None
         self._column: Column | None = None
@@ -90,7 +90,7 @@ class Hovering(QObject):
         session.events.particles.connect(self._forget)
 
     @property
-    def queues(self) -> tuple[LatestWins, ...]:
+    def queues(self) -> tuple[LatestTask, ...]:
         """What may be under way."""
         return self.fitting, self.previews, self.reading
 
@@ -105,7 +105,7 @@ class Hovering(QObject):
             return
         known = self.card if self.card is not None and self.card.identity == identity else None
         tilts = self._tilts.get(identity, ())
-        card = Card(identity, self._facts(identity), known.volume if known else None, tilts)
+        card = PreviewData(identity, self._facts(identity), known.volume if known else None, tilts)
         self._tell(replace(card, missing=known.missing if known else ""))
         self._ask_for_volume(identity)
         if not tilts:
@@ -229,7 +229,7 @@ class Hovering(QObject):
         self._coloured = False
         self.refresh()
 
-    def _tell(self, card: Card | None) -> None:
+    def _tell(self, card: PreviewData | None) -> None:
         self.card = card
         self.card_changed.emit(card)
 

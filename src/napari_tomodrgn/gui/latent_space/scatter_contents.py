@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.charts.colormaps import colour_column_of, colours_of
-from napari_tomodrgn.gui.charts.point_cloud import Placed
-from napari_tomodrgn.gui.latent_space.color_legend import Explained
+from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
+from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.selections.service import combined
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
-    from napari_tomodrgn.gui.charts.interactive_scatter import Lassoed
+    from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
     from napari_tomodrgn.session import Column
 
 # Rows up to which everything takes less than a frame.
@@ -77,7 +77,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class LatentPicture:
+class ScatterContents:
     """The scatter of a session, ready to be handed to the widgets.
 
     Attributes
@@ -99,11 +99,11 @@ class LatentPicture:
     colour_names: list[str]
     axes: tuple[str, str]
     labels: tuple[str, str]
-    placed: Placed
+    placed: PlottedPoints
     colours: NDArray[np.uint8]
     selected: NDArray[np.bool_]
     shade: Column | None
-    explained: Explained | None
+    explained: LegendData | None
 
 
 def _least_share(axes: tuple[str, str]) -> float:
@@ -112,28 +112,28 @@ def _least_share(axes: tuple[str, str]) -> float:
     return _LEAST_SHARE if latent else 0.0
 
 
-def picture_of(asked: Asked) -> LatentPicture:
+def picture_of(asked: Asked) -> ScatterContents:
     """Work it out."""
     tables = asked.table, asked.particles, asked.extras
     names = axis_names(*tables)
     axes = resolve_axes(asked.axes, names)
     values = [column(asked.table, asked.particles, name, asked.extras).values for name in axes]
     shade = colour_column_of(*tables, asked.colour, asked.clip, asked.selections)
-    return LatentPicture(
+    return ScatterContents(
         asked,
         names,
         [*([SELECTIONS] if asked.selections else []), *colour_names(*tables)],
         axes,
         (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
-        Placed.of(np.stack(values, axis=1), _least_share(axes)),
+        PlottedPoints.of(np.stack(values, axis=1), _least_share(axes)),
         colours_of(shade, len(asked.table)),
         selected_mask(asked.table, asked.selection),
         shade,
-        None if shade is None else Explained.of(shade),
+        None if shade is None else LegendData.of(shade),
     )
 
 
-class LatentDrawing(QObject):
+class ScatterLoader(QObject):
     """Works out pictures and selections of a session; only the newest of each arrives."""
 
     drawn = Signal(object)  # LatentPicture
@@ -143,7 +143,7 @@ class LatentDrawing(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self._pictures, self._selections, self._others = (LatestWins(self) for _ in range(3))
+        self._pictures, self._selections, self._others = (LatestTask(self) for _ in range(3))
         self._pictures.item.connect(self.drawn)
         self._pictures.busy.connect(self._tell_busy)
         self._selections.item.connect(self._finish_selection)
@@ -153,7 +153,7 @@ class LatentDrawing(QObject):
             queue.failed.connect(self._failed)
 
     @property
-    def queues(self) -> tuple[LatestWins, ...]:
+    def queues(self) -> tuple[LatestTask, ...]:
         """What may be under way."""
         return self._pictures, self._selections, self._others
 
@@ -177,7 +177,7 @@ class LatentDrawing(QObject):
             self._pictures.cancel()
             self.drawn.emit(picture_of(asked))
 
-    def enclose(self, table: pd.DataFrame, lasso: Lassoed) -> None:
+    def enclose(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
         """Ask for the selection that there is after a line was drawn."""
         selection, unfinished = self.session.selection, self._unfinished
 

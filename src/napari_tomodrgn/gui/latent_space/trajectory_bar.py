@@ -24,7 +24,7 @@ _SUPPORT = (
 )
 
 
-class PathControls(QWidget):
+class TrajectoryBar(QWidget):
     """Which path, slider with the support of each frame, play, loop."""
 
     along_requested = Signal(int)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
@@ -27,13 +27,13 @@ from napari_tomodrgn.session import (
 )
 
 
-class Exploring(QObject):
+class TrajectoryService(QObject):
     """Verbs on places of the latent space that are no particle's."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestTask(self)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 UMAP = "UMAP "
 
 
-class Mapping(QObject):
+class UmapService(QObject):
     """Keeps the UMAP columns of ``session.extras`` those of the latents on show."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestTask(self)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self._shown: tuple[Any, int] | None = None  # run and epoch that the columns are of

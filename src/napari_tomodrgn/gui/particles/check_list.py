@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidg
 
 from napari_tomodrgn.gui.particles.check_labels import name_of, number_of, rank, tally
 from napari_tomodrgn.gui.particles.load import in_the_window
-from napari_tomodrgn.gui.widgets.collapsible import Fold
+from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,
     clear_layout,
@@ -65,7 +65,9 @@ class CheckList(QWidget):
         for rows in (self._rows, self._passed):
             rows.setSpacing(2)
             rows.setContentsMargins(0, 0, 0, 0)
-        self.passed = Fold("", passed, "Checks with nothing to say against the particles")
+        self.passed = CollapsibleSection(
+            "", passed, "Checks with nothing to say against the particles"
+        )
         self._shown: list[Check] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

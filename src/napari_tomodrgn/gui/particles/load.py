@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class LoadedData:
     """What was found at a path; ``note`` is a sentence for the user where something is lacking.
 
     ``verdict`` is what held-out images said of the particles when the run ended.
@@ -53,7 +53,7 @@ def run_folder(path: str | Path) -> Path | None:
     return path if (path / "run.json").is_file() else None
 
 
-def open_path(path: str | Path, reading: ReadingConfig) -> Iterator[Opened]:
+def open_path(path: str | Path, reading: ReadingConfig) -> Iterator[LoadedData]:
     """Read a star file or a run directory.
 
     Raises
@@ -75,7 +75,7 @@ def open_path(path: str | Path, reading: ReadingConfig) -> Iterator[Opened]:
         yield _open_particles(path, reading)
 
 
-def _open_particles(path: Path, reading: ReadingConfig) -> Opened:
+def _open_particles(path: Path, reading: ReadingConfig) -> LoadedData:
     from napari_tomodrgn.data.dialects import read_particles
 
     particles = read_particles(
@@ -87,10 +87,10 @@ def _open_particles(path: Path, reading: ReadingConfig) -> Opened:
     }
     changes = {name: value for name, value in said.items() if value is not None}
     particles = particles.with_optics(**changes) if changes else particles
-    return _understood(Opened(path, reading, particles), reading.data.contrast)
+    return _understood(LoadedData(path, reading, particles), reading.data.contrast)
 
 
-def _understood(opened: Opened, contrast: str) -> Opened:
+def _understood(opened: LoadedData, contrast: str) -> LoadedData:
     """What the files and the numbers of the particles give to say."""
     from napari_tomodrgn.data.checks import file_checks, problems_of, summary
 
@@ -115,7 +115,7 @@ def _for_exploring(check: Check) -> Check:
     )
 
 
-def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
+def _open_run(folder: Path, reading: ReadingConfig) -> LoadedData:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
@@ -129,7 +129,7 @@ def _open_run(folder: Path, reading: ReadingConfig) -> Opened:
     trained = ReadingConfig(
         images=reading.images, overrides=run.info.overrides, data=run.config.data
     )
-    found = Opened(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
+    found = LoadedData(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
     found = replace(found, selections=selections, verdict=verdict_of(run))
     extras, damaged = _extras(run)
     found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
@@ -158,7 +158,7 @@ def make_ready(
     column(latents, particles, colour_names(latents, particles, extras)[0], extras)
 
 
-def _with_particles(found: Opened, run: Run, reading: ReadingConfig) -> Opened:
+def _with_particles(found: LoadedData, run: Run, reading: ReadingConfig) -> LoadedData:
     try:
         particles = run.particles(images=reading.images)
     except BadInputError as error:
@@ -168,7 +168,7 @@ def _with_particles(found: Opened, run: Run, reading: ReadingConfig) -> Opened:
     return _understood(replace(found, particles=particles), run.config.data.contrast)
 
 
-def _without_images(found: Opened, run: Run) -> Opened:
+def _without_images(found: LoadedData, run: Run) -> LoadedData:
     """The particles nevertheless, for their places and columns, where the star file suffices."""
     try:
         particles = run.particles(images_needed=False)

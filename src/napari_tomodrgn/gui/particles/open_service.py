@@ -9,14 +9,14 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import LatestWins
-from napari_tomodrgn.gui.particles.load import Opened, open_path, sentence
+from napari_tomodrgn.gui.background.workers import LatestTask
+from napari_tomodrgn.gui.particles.load import LoadedData, open_path, sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
 from napari_tomodrgn.session import Session
 
 
-class Opening(QObject):
+class OpenService(QObject):
     """What is asked for last is opened; ``session.asked`` says what could not be."""
 
     opened = Signal(object)  # Opened
@@ -24,7 +24,7 @@ class Opening(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestTask(self)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self._asked: tuple[Path, ReadingConfig] | None = None
@@ -56,7 +56,7 @@ class Opening(QObject):
         self._asked = None if path is None else (path, reading)
         self.queue.request(lambda: open_path(prepare(), reading))
 
-    def _take(self, found: Opened) -> None:
+    def _take(self, found: LoadedData) -> None:
         if self._asked is not None and found.particles is not None:
             remember("images", self._asked[0], found.reading.images or "")
         self.session.asked = None

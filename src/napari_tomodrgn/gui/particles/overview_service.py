@@ -7,20 +7,20 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
 from napari_tomodrgn.session import Session
 
 
-class Looking(QObject):
+class OverviewService(QObject):
     """Puts an overview into the session, and projections into the viewer."""
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self._layers = MontageLayers(viewer)
-        self.overviews, self.montages = LatestWins(self), LatestWins(self)
+        self.overviews, self.montages = LatestTask(self), LatestTask(self)
         self.overviews.item.connect(self._take_overview)
         self.montages.item.connect(self._layers.show)
         for queue in (self.overviews, self.montages):
@@ -28,7 +28,7 @@ class Looking(QObject):
         session.events.particles.connect(self._forget)
 
     @property
-    def queues(self) -> tuple[LatestWins, ...]:
+    def queues(self) -> tuple[LatestTask, ...]:
         """What may be under way."""
         return self.overviews, self.montages
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColours
-from napari_tomodrgn.gui.charts.small_plots import BarPlot, PointPlot, ViewMap
+from napari_tomodrgn.gui.charts.small_plots import BarPlot, PointPlot, ViewingDirectionPlot
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
 from napari_tomodrgn.session import Session
 
@@ -20,7 +20,7 @@ _PROJECTIONS = (
 )
 
 
-class DataLook(QWidget):
+class OverviewView(QWidget):
     """What the tables and the images say to an eye that knows such data."""
 
     look_requested = Signal()
@@ -40,7 +40,7 @@ class DataLook(QWidget):
         self.tilts = PointPlot(
             "Dose, e⁻/Å²", "Tilt, °", "Tilt of the stage over the dose, in the order of exposure"
         )
-        self.views = ViewMap(
+        self.views = ViewingDirectionPlot(
             "Viewing directions of all images. Cells have the same area on the sphere; dark ones "
             "are never looked along, bright ones three times as often as the mean, or more."
         )

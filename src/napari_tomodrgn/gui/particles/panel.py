@@ -19,10 +19,10 @@ from superqt import QElidingLabel
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.import_form import ReadingForm
-from napari_tomodrgn.gui.particles.overview_view import DataLook
+from napari_tomodrgn.gui.particles.overview_view import OverviewView
 from napari_tomodrgn.gui.particles.summary_table import table_of, understood
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
-from napari_tomodrgn.gui.widgets.collapsible import Fold
+from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
 from napari_tomodrgn.gui.window.view_settings import last_folder, recent
 from napari_tomodrgn.session import Session
@@ -50,7 +50,7 @@ class ParticlesPanel(QWidget):
         self.hint = make_label(_HINT)
         self.checks = CheckList(session)
         self.reading = ReadingForm(session)
-        self.fold = Fold(
+        self.fold = CollapsibleSection(
             "Read it differently",
             self.reading,
             "Where the star file is wrong, silent, or its images were moved",
@@ -58,9 +58,9 @@ class ParticlesPanel(QWidget):
         table = QWidget()
         self._table = QVBoxLayout(table)
         self._table.setContentsMargins(6, 0, 0, 0)
-        self.understood = Fold("What was understood", table, open=True)
-        self.look = DataLook(session)
-        self.look_fold = Fold(
+        self.understood = CollapsibleSection("What was understood", table, open=True)
+        self.look = OverviewView(session)
+        self.look_fold = CollapsibleSection(
             "Look at the data",
             self.look,
             "Projections, tilt scheme, viewing directions and defocus of the particles",

@@ -7,19 +7,19 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import WorkStatus
 
 
-class Preflighting(QObject):
+class PreflightService(QObject):
     """Adds the answers of ``analysis.preflight`` to the checks of the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self, computes=True)
+        self.queue = LatestTask(self, computes=True)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self._answers: list[Any] = []

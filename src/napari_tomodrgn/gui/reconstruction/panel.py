@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.line_plot import Curve, CurvePlot
+from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import Session, Validation
@@ -39,7 +39,7 @@ class ValidationPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.result = make_label(tip="Where the half maps' correlation falls below 0.143")
-        self.plot = CurvePlot("Resolution, 1/Å", "FSC")
+        self.plot = LinePlot("Resolution, 1/Å", "FSC")
         self.plot.setToolTip("Fourier shell correlation of two halves of the particles")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -12,10 +12,10 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import Job, Stop
+from napari_tomodrgn.gui.background.workers import LongTask, Stop
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
-from napari_tomodrgn.learn.runtime.events import Preparing
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import Session, Validation
 from napari_tomodrgn.work_status import WorkStatus
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 _SAMPLE = 500
 
 
-class Validating(QObject):
+class ReconstructionService(QObject):
     """Reconstructs particles in a thread and puts the result into the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.job = Job("tomoDRGN reconstruction", self, computes=True)
+        self.job = LongTask("tomoDRGN reconstruction", self, computes=True)
         self.job.item.connect(self._take)
         self.job.failed.connect(self._failed)
         self.job.ended.connect(self._ended)
@@ -82,7 +82,7 @@ class Validating(QObject):
             # A slow one may end after something else was opened.
             if self.session.particles is not None:
                 self.session.validation = item
-        elif isinstance(item, Preparing):
+        elif isinstance(item, WorkProgress):
             self.session.validating = WorkStatus(True, item.done / max(1, item.total))
 
     def _failed(self, error: Exception) -> None:

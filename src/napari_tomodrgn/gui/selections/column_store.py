@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class ExtrasKeeper(QObject):
+class ColumnStore(QObject):
     """Writes ``session.extras`` into the run whenever they or the run change."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.files = LatestWins(self)
+        self.files = LatestTask(self)
         self.files.failed.connect(self._failed)
         self._kept: tuple[Any, Any] = (None, None)  # folder and table as they are on disk
         for name in ("extras", "run"):

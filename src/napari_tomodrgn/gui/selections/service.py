@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.task_queue import Errands
+from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.session import Session
@@ -32,13 +32,13 @@ class Kept:
     selection: Selection | None
 
 
-class Selecting(QObject):
+class SelectionService(QObject):
     """Verbs on the selection of a session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.files = Errands(self)
+        self.files = TaskQueue(self)
         self.files.done.connect(self._take_result)
         self.files.failed.connect(self._failed)
         self._promised: dict[str, str] = {}

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import SELECTIONS, InCell, Session, colour_names
+from napari_tomodrgn.session import SELECTIONS, Session, TomogramDisplay, colour_names
 
 _ONE_COLOUR = "one colour"
 _IMAGES = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
@@ -37,7 +37,7 @@ _STEPS = 1000
 _SETTLED_MS = 60
 
 
-class LookPage(QWidget):
+class DisplayPage(QWidget):
     """Writes ``session.in_cell``, ``colour`` and ``sigma``; asks for steps, jumps and orbits."""
 
     step_requested = Signal(int)
@@ -213,7 +213,7 @@ class LookPage(QWidget):
         self._settled.start()
 
     def _apply(self) -> None:
-        wished = InCell(
+        wished = TomogramDisplay(
             shape=list(_SHAPES)[self.shape.currentIndex()],
             most_surfaces=self.most.value(),
             most_own=self.own.value(),

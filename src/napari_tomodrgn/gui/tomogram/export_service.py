@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.gui.background.workers import Job, Stop
+from napari_tomodrgn.gui.background.workers import LongTask, Stop
 from napari_tomodrgn.gui.charts.colormaps import hexadecimal
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
@@ -35,7 +35,7 @@ class TomogramExport(QObject):
     def __init__(self, scene: TomogramScene, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._scene, self._session, self._viewer = scene, scene.session, viewer
-        self.job = Job("tomoDRGN writing files", self, computes=True)
+        self.job = LongTask("tomoDRGN writing files", self, computes=True)
         self.job.item.connect(self._take)
         self.job.failed.connect(self._failed)
         self._pictures: list[NDArray[np.uint8]] = []

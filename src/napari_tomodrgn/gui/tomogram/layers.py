@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.session import InCell
+from napari_tomodrgn.session import TomogramDisplay
 
 ENTRIES = 1024
 _SCALE = (1.0, -1.0, 1.0)  # see `layers`
@@ -51,7 +51,7 @@ class Chunk:
     values: NDArray[np.float32]
 
 
-class CellLayers:
+class TomogramLayers:
     """Tomogram, points, surfaces and marks in a viewer."""
 
     def __init__(self, viewer: Any) -> None:
@@ -102,7 +102,7 @@ class CellLayers:
 
     # -- the tomogram -------------------------------------------------------------------------
 
-    def show_image(self, tomogram: Tomogram, look: InCell) -> None:
+    def show_image(self, tomogram: Tomogram, look: TomogramDisplay) -> None:
         """Show a tomogram instead of the one on show."""
         if self.image is not None:
             self.viewer.layers.remove(self._image)
@@ -132,7 +132,7 @@ class CellLayers:
             self.viewer.layers.remove(self._image)
         self._image = self._tomogram = None
 
-    def apply(self, look: InCell, *, contrast: bool = False) -> None:
+    def apply(self, look: TomogramDisplay, *, contrast: bool = False) -> None:
         """Slice, projection, thickness, contrast and clipping as they are set."""
         layer, tomogram = self.image, self._tomogram
         if layer is not None and tomogram is not None:
@@ -152,18 +152,18 @@ class CellLayers:
                 layer.contrast_limits = tomogram.contrast(look.percent)
         self._clip(look)
 
-    def slice_height(self, look: InCell, top_angstrom: float) -> float:
+    def slice_height(self, look: TomogramDisplay, top_angstrom: float) -> float:
         """Height z of the slice in Å."""
         tomogram = self._tomogram
         if tomogram is None:
             return look.depth * top_angstrom
         return look.depth * (tomogram.extent_zyx_angstrom[0] - tomogram.voxel_size_angstrom)
 
-    def _clip(self, look: InCell) -> None:
+    def _clip(self, look: TomogramDisplay) -> None:
         for layer in self._surfaces.values():
             self._clip_one(layer, look)
 
-    def _clip_one(self, layer: Any, look: InCell) -> None:
+    def _clip_one(self, layer: Any, look: TomogramDisplay) -> None:
         """Cut away what is nearer to the eye (higher in z) than the slice."""
         height = self.slice_height(look, self._top())
         layer.experimental_clipping_planes = (
@@ -211,7 +211,7 @@ class CellLayers:
         self._marks.editable = False
         self._activate()
 
-    def show_chunk(self, number: int, chunk: Chunk, look: InCell) -> None:
+    def show_chunk(self, number: int, chunk: Chunk, look: TomogramDisplay) -> None:
         """Show or replace one merged surface."""
         empty = not len(chunk.faces)
         self._chunks[number] = chunk

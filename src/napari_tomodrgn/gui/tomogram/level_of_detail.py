@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.charts.colormaps import colour_column
-from napari_tomodrgn.gui.tomogram.particle_surfaces import Wish
+from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceRequest
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, latent_matrix
 
@@ -28,7 +28,9 @@ class Seen:
     span_px: float
 
 
-def wish_of(session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen) -> Wish | None:
+def wish_of(
+    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen
+) -> SurfaceRequest | None:
     """The surfaces to make; None where there can be none, or none is asked for."""
     table, look = session.latents, session.in_cell
     if session.run is None or table is None or look.shape == "points":
@@ -49,7 +51,7 @@ def wish_of(session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen
     ]
     classes = np.where(rows >= 0, codes[rows], -1)
     at = (session.run, session.epoch, poses, latents, classes, np.stack([*means, overall]))
-    return Wish(*at, surfaces, own, session.sigma)
+    return SurfaceRequest(*at, surfaces, own, session.sigma)
 
 
 def budget(
@@ -72,7 +74,7 @@ def budget(
     return np.concatenate([np.sort(surfaces[:own]), np.sort(surfaces[own:])]), own
 
 
-def fingerprint(wish: Wish) -> tuple[Any, ...]:
+def fingerprint(wish: SurfaceRequest) -> tuple[Any, ...]:
     """What makes two wishes the same."""
     arrays = (wish.latents, wish.classes, wish.class_latents, wish.surfaces)
     content = tuple(array.tobytes() for array in arrays)

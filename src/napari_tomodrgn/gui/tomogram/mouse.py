@@ -47,7 +47,7 @@ class Box:
     how: str  # as `drawing.combination` says
 
 
-class CellMouse(QObject):
+class TomogramMouse(QObject):
     """Listens to a viewer while it is switched on.
 
     Attributes

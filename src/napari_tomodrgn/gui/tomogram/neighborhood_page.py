@@ -22,7 +22,7 @@ from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import SELECTIONS, Session, colour_names
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.tomogram.neighborhood_service import Tested
+    from napari_tomodrgn.gui.tomogram.neighborhood_service import AssociationResult
 
 _NO_STATE, _NO_LAYER = "no state", "no surface"
 _HINT = (
@@ -43,7 +43,7 @@ _MEASURES = {
 _CLEAR_Q = 0.05
 
 
-class ContextPage(QWidget):
+class NeighborhoodPage(QWidget):
     """Asks for columns and tests; shows associations."""
 
     compute_requested = Signal(float, str, object)  # radius, state, layer or None
@@ -92,7 +92,7 @@ class ContextPage(QWidget):
         extras = session.extras
         self.test.setEnabled(extras is not None and "neighbour_distance_angstrom" in extras)
 
-    def show_associations(self, tested: Tested) -> None:
+    def show_associations(self, tested: AssociationResult) -> None:
         """Show associations, the clearest first."""
         found = tested.table.sort_values(["p_value", "effect"], ascending=[True, False])
         self.table.setRowCount(len(found))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.charts.colormaps import particle_table, selections_column
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -27,21 +27,21 @@ _MESH_EDGE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Computed:
+class NeighborhoodColumns:
     """Columns of all particles."""
 
     table: pd.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class AssociationResult:
     """The association of a state with each column, as `analysis.association.associations`."""
 
     state: str
     table: pd.DataFrame
 
 
-class Surrounding(QObject):
+class NeighborhoodService(QObject):
     """Computes columns into ``session.extras``; `tested` hands over associations."""
 
     tested = Signal(object)  # Tested
@@ -49,7 +49,7 @@ class Surrounding(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestTask(self)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
 
@@ -91,8 +91,8 @@ class Surrounding(QObject):
             found = column(table, session.particles, name, session.extras)
         return pd.Series(_words(found), index=table.index, name=name)
 
-    def _take(self, item: Computed | Tested) -> None:
-        if isinstance(item, Tested):
+    def _take(self, item: NeighborhoodColumns | AssociationResult) -> None:
+        if isinstance(item, AssociationResult):
             self.tested.emit(item)
         else:
             self.session.add_extras(item.table)
@@ -141,7 +141,7 @@ def _columns(
     radius: float,
     labels: pd.Series | None,
     surface: tuple[str, Points] | None,
-) -> Iterator[Computed | None]:
+) -> Iterator[NeighborhoodColumns | None]:
     from napari_tomodrgn.analysis.neighborhood import defocus, neighbourhood, surface_context
 
     table = neighbourhood(particles, radius, labels)
@@ -152,16 +152,16 @@ def _columns(
         name, points = surface
         table = table.join(surface_context(particles, {name: points()}))
     # A column without a single value is none that one could look at.
-    yield Computed(table.dropna(axis=1, how="all"))
+    yield NeighborhoodColumns(table.dropna(axis=1, how="all"))
 
 
 def _associations(
     state: str, series: tuple[pd.Series, pd.DataFrame, pd.Series], permutations: int
-) -> Iterator[Tested | None]:
+) -> Iterator[AssociationResult | None]:
     from napari_tomodrgn.analysis.association import association_steps
 
     for table in association_steps(*series, permutations):
-        yield None if table is None else Tested(state, table)
+        yield None if table is None else AssociationResult(state, table)
 
 
 def _words(found: Column) -> Any:

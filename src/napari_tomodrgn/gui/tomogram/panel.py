@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.tomogram.display_page import LookPage
+from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
 from napari_tomodrgn.gui.tomogram.export_page import ExportPage
-from napari_tomodrgn.gui.tomogram.neighborhood_page import ContextPage
+from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
 from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
@@ -50,7 +50,7 @@ class TomogramPanel(QWidget):
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
-        self.look, self.context = LookPage(session), ContextPage(session)
+        self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
         self.export = ExportPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")

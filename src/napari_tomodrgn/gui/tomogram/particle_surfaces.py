@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk
-from napari_tomodrgn.gui.volumes.decoding_service import Decoders
+from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.meshes import Mesh
@@ -42,7 +42,7 @@ Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class SurfaceRequest:
     """What is to be drawn.
 
     Attributes
@@ -77,7 +77,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Shaped:
+class SurfaceReady:
     """A merged surface is ready: number ``number`` of ``count``; ``own`` maps are in so far."""
 
     number: int
@@ -87,7 +87,7 @@ class Shaped:
     wanted: int
 
 
-class MapStore:
+class MapCache:
     """Maps and their surfaces by key, the last used first to stay; for one thread."""
 
     def __init__(self, limit_bytes: int = KEPT_BYTES) -> None:
@@ -138,20 +138,20 @@ class MapStore:
         return sum(array.nbytes for array in arrays)
 
 
-class Shapes(QObject):
-    """Makes what a `Wish` asks for; `queue.item` hands over `Shaped`."""
+class SurfaceBuilder(QObject):
+    """Makes what a `SurfaceRequest` asks for; `queue.item` hands over `SurfaceReady`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.queue = LatestWins(self, computes=True)
-        self.store = MapStore()
-        self._decoders = Decoders()
+        self.queue = LatestTask(self, computes=True)
+        self.store = MapCache()
+        self._decoders = DecoderCache()
 
-    def request(self, wish: Wish) -> None:
+    def request(self, wish: SurfaceRequest) -> None:
         """Make this instead of what was asked before."""
         self.queue.request(lambda: self.steps(wish))
 
-    def steps(self, wish: Wish) -> Iterator[Shaped | None]:
+    def steps(self, wish: SurfaceRequest) -> Iterator[SurfaceReady | None]:
         """Merged surfaces as they are ready: first of the categories, then of particles."""
         from napari_tomodrgn.analysis.meshes import step_within_budget
 
@@ -173,7 +173,9 @@ class Shapes(QObject):
         per = particles_per_surface(float(np.mean(sizes)))
         parts = [wish.surfaces[at : at + per] for at in range(0, len(wish.surfaces), per)]
         for number in range(len(parts)):
-            yield Shaped(number, len(parts), merged(parts[number], shapes, wish.poses), 0, wish.own)
+            yield SurfaceReady(
+                number, len(parts), merged(parts[number], shapes, wish.poses), 0, wish.own
+            )
         told, changed = time.monotonic(), set()
         for done, row in enumerate(wish.surfaces[: wish.own].tolist(), start=1):
             z, key = wish.latents[row], (*where, wish.poses.ids[row])
@@ -184,7 +186,7 @@ class Shapes(QObject):
             if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == wish.own:
                 for number in sorted(changed):
                     chunk = merged(parts[number], shapes, wish.poses)
-                    yield Shaped(number, len(parts), chunk, done, wish.own)
+                    yield SurfaceReady(number, len(parts), chunk, done, wish.own)
                 told, changed = time.monotonic(), set()
 
 

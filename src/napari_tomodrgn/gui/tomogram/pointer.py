@@ -8,21 +8,21 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.selections.service import combined
-from napari_tomodrgn.gui.tomogram.mouse import Box, CellMouse, Ray, Stroke
+from napari_tomodrgn.gui.tomogram.mouse import Box, Ray, Stroke, TomogramMouse
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 
 
-class TomogramLinking(QObject):
+class TomogramPointer(QObject):
     """Turns rays into identities and writes them into the session."""
 
     def __init__(self, scene: TomogramScene, viewer: Any) -> None:
         super().__init__(scene)
         self._scene, self._session = scene, scene.session
         self._stroke, self._subtract = np.zeros(0, bool), False
-        self.mouse = CellMouse(viewer, self)
+        self.mouse = TomogramMouse(viewer, self)
         self.mouse.hovered.connect(self._hover)
         self.mouse.clicked.connect(self._click)
         self.mouse.double_clicked.connect(self._double_click)

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
 from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.gui.tomogram.layers import CellLayers
+from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import Seen, fingerprint, wish_of
-from napari_tomodrgn.gui.tomogram.particle_surfaces import Shaped, Shapes
-from napari_tomodrgn.gui.tomogram.pointer import TomogramLinking
+from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
+from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
-from napari_tomodrgn.session import InCell, Session
+from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.placement import Poses
@@ -52,7 +52,7 @@ class TomogramScene(QObject):
     ) -> None:
         super().__init__(parent)
         self.session = session
-        self.layers = CellLayers(viewer)
+        self.layers = TomogramLayers(viewer)
         self.poses: Poses | None = None
         self.tomogram: Tomogram | None = None
         self._volumes, self._viewer = volumes, viewer
@@ -61,9 +61,9 @@ class TomogramScene(QObject):
         self._views: dict[str, dict[str, Any]] = {}
         self._asked: tuple[Any, ...] | None = None
         self._own = (0, 0)
-        self.files, self.reading = LatestWins(self), LatestWins(self)
-        self.shapes = Shapes(self)
-        self.linking = TomogramLinking(self, viewer)
+        self.files, self.reading = LatestTask(self), LatestTask(self)
+        self.shapes = SurfaceBuilder(self)
+        self.linking = TomogramPointer(self, viewer)
         self._settled, self._orbit = QTimer(self), QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
@@ -311,7 +311,7 @@ class TomogramScene(QObject):
 
     # -- surfaces -----------------------------------------------------------------------------
 
-    def _apply(self, now: InCell, before: InCell) -> None:
+    def _apply(self, now: TomogramDisplay, before: TomogramDisplay) -> None:
         contrast = now.percent != before.percent
         self.layers.apply(now, contrast=contrast)
         names = ("shape", "most_surfaces", "most_own", "only_selected", "within")
@@ -357,7 +357,7 @@ class TomogramScene(QObject):
             self._asked = asked
             self.shapes.request(wish)
 
-    def _take_shape(self, shaped: Shaped) -> None:
+    def _take_shape(self, shaped: SurfaceReady) -> None:
         self.layers.show_chunk(shaped.number, shaped.chunk, self.session.in_cell)
         if shaped.number == shaped.count - 1:
             self.layers.keep_chunks(shaped.count)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import sentence
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _NAMES = {"cpu": "the processor", "cuda": "the graphics card", "mps": "the graphics chip"}
 
 
-class Forecasting(QObject):
+class ForecastService(QObject):
     """Asks `learn.training.forecast` and puts the answer into the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self, computes=True)
+        self.queue = LatestTask(self, computes=True)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self._later: RunConfig | None = None

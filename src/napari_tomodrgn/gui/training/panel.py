@@ -14,7 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.training.presets import EXPLAINED, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
-from napari_tomodrgn.gui.widgets.collapsible import Fold
+from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
 from napari_tomodrgn.gui.widgets.qt import (
@@ -67,7 +67,7 @@ class TrainingPanel(QWidget):
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
         self.more = ConfigForm(self._base, _ADVANCED)
-        self.fold = Fold("More settings", self.more, "What rarely has to be changed")
+        self.fold = CollapsibleSection("More settings", self.more, "What rarely has to be changed")
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
             "a new folder",

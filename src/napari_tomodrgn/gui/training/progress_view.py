@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.line_plot import Curve, CurvePlot
+from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColours
 from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.session import Session
@@ -33,12 +33,12 @@ class TrainingProgress(QWidget):
         self.bar.setFixedHeight(10)
         self.status = make_label()
         self.losses = make_label(tip="Of the last report, averaged over the particles seen")
-        self.plot = CurvePlot("Epoch", "Loss")
+        self.plot = LinePlot("Epoch", "Loss")
         self.plot.setToolTip(
             "Weighted squared error per Fourier sample. Held-out images are never trained on: when "
             "their curve rises while the other falls, the network learns noise."
         )
-        self.divergence = CurvePlot("Epoch", "KL, nats")
+        self.divergence = LinePlot("Epoch", "KL, nats")
         self.divergence.setToolTip(_KL_TIP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

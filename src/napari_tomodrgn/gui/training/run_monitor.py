@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence, verdict_of
 from napari_tomodrgn.gui.training.service import LatentsRead
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -46,7 +46,7 @@ class Seen:
     written: float  # seconds since 1970, of the last write
 
 
-class Following(QObject):
+class RunMonitor(QObject):
     """Keeps the session in step with the run that is open, while it is unfinished."""
 
     latents_read = Signal(object)  # LatentsRead
@@ -54,7 +54,7 @@ class Following(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self)
+        self.queue = LatestTask(self)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
         self.timer = QTimer(self)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.gui.background.workers import Job, Stop
+from napari_tomodrgn.gui.background.workers import LongTask, Stop
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import (
@@ -20,9 +20,9 @@ from napari_tomodrgn.learn.runtime.events import (
     Finished,
     LatentsReady,
     Notice,
-    Preparing,
     Progress,
     Started,
+    WorkProgress,
 )
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
@@ -55,7 +55,7 @@ class MetricsRead:
     table: pd.DataFrame | None
 
 
-class Training(QObject):
+class TrainingService(QObject):
     """The training of a window, one at a time."""
 
     latents_read = Signal(object)  # LatentsRead
@@ -64,7 +64,9 @@ class Training(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.job = Job("tomoDRGN training (it is saved when it is stopped)", self, computes=True)
+        self.job = LongTask(
+            "tomoDRGN training (it is saved when it is stopped)", self, computes=True
+        )
         self.job.item.connect(self._take)
         self.job.failed.connect(self._failed)
         self.job.ended.connect(self._ended)
@@ -161,7 +163,7 @@ class Training(QObject):
 
 def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
     """The status after an event; ``elapsed`` seconds since training began."""
-    if isinstance(event, Preparing):
+    if isinstance(event, WorkProgress):
         share = event.done / max(1, event.total)
         return replace(status, phase="preparing", fraction=share, what=event.what)
     if isinstance(event, Progress):

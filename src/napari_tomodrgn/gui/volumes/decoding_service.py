@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.analysis.latents import mean_columns
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
 
@@ -33,7 +33,7 @@ _SOON_S = 0.3
 Key = tuple[str, int, str]
 
 
-class Decoders:
+class DecoderCache:
     """The decoder of the run and epoch asked for last; for one thread only."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Decoders:
 
 
 @dataclass(frozen=True)
-class Look:
+class VolumeStyle:
     """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against the mean.
 
     ``fine`` surfaces take the window longer to draw; while a training shares its cores they wait.
@@ -60,7 +60,7 @@ class Look:
     fine: bool = True
 
     @classmethod
-    def of(cls, session: Session) -> Look:
+    def of(cls, session: Session) -> VolumeStyle:
         """How a session wants them."""
         against_mean, fine = session.style == "difference", not session.training.busy
         return cls(session.sigma, session.lowpass, against_mean, fine)
@@ -73,7 +73,7 @@ class Look:
         return fine_enough and look == (self.sigma, self.lowpass, self.difference)
 
 
-class Decoding(QObject):
+class DecodingService(QObject):
     """Decodes the focused particle of a session in a thread and puts the volume into the session.
 
     Weights are read from the checkpoint that the latents on show belong to, never from a model that
@@ -83,10 +83,10 @@ class Decoding(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.queue = LatestWins(self, computes=True)
+        self.queue = LatestTask(self, computes=True)
         self.queue.item.connect(self._show)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
-        self._decoders = Decoders()
+        self._decoders = DecoderCache()
         self._mean: tuple[Any, Volume] | None = None  # of which run and epoch
         self._whole_s: dict[str, float] = {}  # how long the last whole map of a run took
 
@@ -109,7 +109,7 @@ class Decoding(QObject):
         if run is None:
             return
         key = (str(run.path), session.epoch, name)
-        look = Look.of(session)
+        look = VolumeStyle.of(session)
         finished = self._finished.get(key)
         at, table = (run, session.epoch), session.latents
         if finished is None:
@@ -133,7 +133,7 @@ class Decoding(QObject):
         at: tuple[Run, int],
         z: NDArray[np.float32],
         blank: Callable[..., Decoded],
-        look: Look,
+        look: VolumeStyle,
         table: pd.DataFrame | None,
         at_once: bool,
     ) -> Iterator[Decoded | None]:
@@ -161,7 +161,7 @@ class Decoding(QObject):
             began = time.perf_counter()
 
     def _dressed(
-        self, at: tuple[Run, int], decoded: Decoded, look: Look, table: pd.DataFrame | None
+        self, at: tuple[Run, int], decoded: Decoded, look: VolumeStyle, table: pd.DataFrame | None
     ) -> Iterator[Decoded | None]:
         """The map as it is to be seen; the one of the mean latent is decoded where it is needed."""
         mean = None
@@ -202,7 +202,7 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
 
 
-def dressed(decoded: Decoded, look: Look, mean: Volume | None = None) -> Decoded:
+def dressed(decoded: Decoded, look: VolumeStyle, mean: Volume | None = None) -> Decoded:
     """The same map, filtered and contoured as it is to be seen, against a mean if one is given."""
     filtered = lowpassed(decoded.volume, look.lowpass)
     mesh = contour(filtered, look.sigma, fine=look.fine and decoded.complete)

@@ -9,9 +9,9 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import write_text
-from napari_tomodrgn.gui.background.task_queue import Errands
+from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.gui.volumes.decoding_service import Decoders
+from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from napari_tomodrgn.session import LatentPath
 
 
-class Saving(QObject):
+class VolumeExporter(QObject):
     """Verbs that write files; the session tells when they are there."""
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session, self._viewer = session, viewer
-        self.errands = Errands(self, computes=True)
+        self.errands = TaskQueue(self, computes=True)
         self.errands.done.connect(session.say)
         self.errands.failed.connect(self._failed)
-        self._decoders = Decoders()
+        self._decoders = DecoderCache()
 
     def save_map(self, path: str | Path) -> None:
         """Write the map on show, filtered as it is shown, with its voxel size."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.gui.background.task_queue import Errands
+from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import LatentPath, Session
@@ -28,7 +28,7 @@ def mp4_plugin() -> str | None:
     return next((plugin for package, plugin in _ENCODERS.items() if find_spec(package)), None)
 
 
-class Filming(QObject):
+class MovieRecorder(QObject):
     """Goes along the path of a session, a picture at each frame, then writes the movie."""
 
     frame_requested = Signal(int)
@@ -36,7 +36,7 @@ class Filming(QObject):
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session, self._viewer = session, viewer
-        self.errands = Errands(self)
+        self.errands = TaskQueue(self)
         self.errands.done.connect(session.say)
         self.errands.failed.connect(self._failed)
         self._path: LatentPath | None = None

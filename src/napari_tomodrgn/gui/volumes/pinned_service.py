@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, colour_at, colour_column
 from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.gui.volumes.decoding_service import Decoders, Look, dressed, latent_of
+from napari_tomodrgn.gui.volumes.decoding_service import (
+    DecoderCache,
+    VolumeStyle,
+    dressed,
+    latent_of,
+)
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.session import Decoded, Session, row_of
 
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 MOST = 9
 
 
-class Pinning(QObject):
+class PinnedVolumes(QObject):
     """Keeps the layers of the pinned particles in step with the session."""
 
     def __init__(
@@ -32,10 +37,10 @@ class Pinning(QObject):
     ) -> None:
         super().__init__(parent)
         self.session, self._volumes = session, volumes
-        self.queue = LatestWins(self, computes=True)
+        self.queue = LatestTask(self, computes=True)
         self.queue.item.connect(self._take)
         self.queue.failed.connect(self._failed)
-        self._decoders = Decoders()
+        self._decoders = DecoderCache()
         self._maps: dict[tuple[str, int, str], Decoded] = {}
         session.events.layout.connect(self._lay_out)
         for name in ("pinned", "sigma", "lowpass"):
@@ -67,7 +72,7 @@ class Pinning(QObject):
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
         latents = {one: latent_of(table, one) for one in session.pinned if row_of(table, one) >= 0}
-        look, epoch = replace(Look.of(session), difference=False), session.epoch
+        look, epoch = replace(VolumeStyle.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
 
     def _steps(
@@ -75,7 +80,7 @@ class Pinning(QObject):
         at: tuple[Run, int],
         latents: dict[str, NDArray[np.float32]],
         known: dict[tuple[str, int, str], Decoded],
-        look: Look,
+        look: VolumeStyle,
     ) -> Iterator[tuple[tuple[str, int, str], Decoded] | None]:
         run, epoch = at
         for identity, z in latents.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestWins
+from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Decoded, Session, typical_particle
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _LARGEST_BOX = 128  # px: 8 MB
 
 
-class FirstMap(QObject):
+class StoredFirstMap(QObject):
     """Reads the map of a run's typical particle, and keeps it when it was decoded."""
 
     answered = Signal(object)  # Decoded; None where the run has none
@@ -33,7 +33,7 @@ class FirstMap(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.reading, self.writing = LatestWins(self), LatestWins(self)
+        self.reading, self.writing = LatestTask(self), LatestTask(self)
         self.reading.item.connect(lambda found: self.answered.emit(found[0]))
         self.reading.failed.connect(self._unreadable)
         self.writing.failed.connect(lambda error: _log.debug("A first map is not kept: %s", error))
@@ -41,7 +41,7 @@ class FirstMap(QObject):
         session.events.decoded.connect(self._keep)
 
     @property
-    def queues(self) -> tuple[LatestWins, ...]:
+    def queues(self) -> tuple[LatestTask, ...]:
         """What may be under way."""
         return self.reading, self.writing
 

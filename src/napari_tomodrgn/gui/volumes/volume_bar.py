@@ -40,7 +40,7 @@ _LAYOUTS = {
 }
 
 
-class VolumeControls(QWidget):
+class VolumeBar(QWidget):
     """Sliders and menus that all volumes on show follow."""
 
     map_requested = Signal(str)  # file

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 
-class Fold(QWidget):
+class CollapsibleSection(QWidget):
     """Heading and content; the content takes no room, and no work, while it is folded."""
 
     toggled = Signal(bool)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QWidget
 _SPACING = 10
 
 
-class FoldingRow(QWidget):
+class WrappingRow(QWidget):
     """Some groups of controls; needs no more width than the widest of them."""
 
     def __init__(self, *groups: QWidget, parent: QWidget | None = None) -> None:

@@ -13,33 +13,33 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.config import ReadingConfig
-from napari_tomodrgn.gui.background.throttle import Pace
+from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
-from napari_tomodrgn.gui.latent_space.preview_service import Hovering
-from napari_tomodrgn.gui.latent_space.trajectory_service import Exploring
-from napari_tomodrgn.gui.latent_space.umap_service import Mapping
-from napari_tomodrgn.gui.particles.load import Opened, sentence
-from napari_tomodrgn.gui.particles.open_service import Opening
-from napari_tomodrgn.gui.particles.overview_service import Looking
-from napari_tomodrgn.gui.particles.preflight_service import Preflighting
-from napari_tomodrgn.gui.reconstruction.service import Validating
-from napari_tomodrgn.gui.selections.column_store import ExtrasKeeper
-from napari_tomodrgn.gui.selections.service import Selecting
+from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
+from napari_tomodrgn.gui.latent_space.trajectory_service import TrajectoryService
+from napari_tomodrgn.gui.latent_space.umap_service import UmapService
+from napari_tomodrgn.gui.particles.load import LoadedData, sentence
+from napari_tomodrgn.gui.particles.open_service import OpenService
+from napari_tomodrgn.gui.particles.overview_service import OverviewService
+from napari_tomodrgn.gui.particles.preflight_service import PreflightService
+from napari_tomodrgn.gui.reconstruction.service import ReconstructionService
+from napari_tomodrgn.gui.selections.column_store import ColumnStore
+from napari_tomodrgn.gui.selections.service import SelectionService
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
-from napari_tomodrgn.gui.tomogram.neighborhood_service import Surrounding
+from napari_tomodrgn.gui.tomogram.neighborhood_service import NeighborhoodService
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
-from napari_tomodrgn.gui.training.forecast_service import Forecasting
-from napari_tomodrgn.gui.training.run_monitor import Following
-from napari_tomodrgn.gui.training.service import LatentsRead, Training
-from napari_tomodrgn.gui.volumes.decoding_service import Decoding
-from napari_tomodrgn.gui.volumes.export_service import Saving
+from napari_tomodrgn.gui.training.forecast_service import ForecastService
+from napari_tomodrgn.gui.training.run_monitor import RunMonitor
+from napari_tomodrgn.gui.training.service import LatentsRead, TrainingService
+from napari_tomodrgn.gui.volumes.decoding_service import DecodingService
+from napari_tomodrgn.gui.volumes.export_service import VolumeExporter
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.gui.volumes.movie_service import Filming
-from napari_tomodrgn.gui.volumes.pinned_service import Pinning
-from napari_tomodrgn.gui.volumes.stored_first_map import FirstMap
-from napari_tomodrgn.gui.window.glyph_warmup import Lettering
-from napari_tomodrgn.gui.window.progress_bars import Activity
-from napari_tomodrgn.gui.window.sample_truth_layers import TruthLayers
+from napari_tomodrgn.gui.volumes.movie_service import MovieRecorder
+from napari_tomodrgn.gui.volumes.pinned_service import PinnedVolumes
+from napari_tomodrgn.gui.volumes.stored_first_map import StoredFirstMap
+from napari_tomodrgn.gui.window.glyph_warmup import GlyphWarmup
+from napari_tomodrgn.gui.window.progress_bars import ProgressBars
+from napari_tomodrgn.gui.window.sample_truth_layers import SampleTruthLayers
 from napari_tomodrgn.gui.window.view_settings import Settings
 from napari_tomodrgn.session import Decoded, Session, row_of, typical_particle
 from napari_tomodrgn.work_status import TrainingStatus
@@ -64,41 +64,41 @@ class Controller(QObject):
         super().__init__()
         self.session = session or Session()
         self.volumes = VolumeLayers(viewer)
-        self.lettering = Lettering(viewer, self)
+        self.lettering = GlyphWarmup(viewer, self)
         self.volumes.captioned = self.lettering.stop
-        self.opening = Opening(self.session, self)
+        self.opening = OpenService(self.session, self)
         self.opening.opened.connect(self._take_opened)
-        self.preflighting = Preflighting(self.session, self)
-        self.looking = Looking(self.session, viewer, self)
-        self.decoding = Decoding(self.session, self)
+        self.preflighting = PreflightService(self.session, self)
+        self.looking = OverviewService(self.session, viewer, self)
+        self.decoding = DecodingService(self.session, self)
         self.decoding.queue.failed.connect(self._decoding_failed)
-        self.pinning = Pinning(self.session, self.volumes, self)
-        self.forecasting = Forecasting(self.session, self)
-        self.exploring = Exploring(self.session, self)
-        self.hovering = Hovering(self.session, self)
-        self.selecting = Selecting(self.session, self)
-        self.extras = ExtrasKeeper(self.session, self)
-        self.saving = Saving(self.session, viewer, self)
-        self.truth = TruthLayers(self.session, viewer, self)
-        self.filming = Filming(self.session, viewer, self)
+        self.pinning = PinnedVolumes(self.session, self.volumes, self)
+        self.forecasting = ForecastService(self.session, self)
+        self.exploring = TrajectoryService(self.session, self)
+        self.hovering = ParticlePreview(self.session, self)
+        self.selecting = SelectionService(self.session, self)
+        self.extras = ColumnStore(self.session, self)
+        self.saving = VolumeExporter(self.session, viewer, self)
+        self.truth = SampleTruthLayers(self.session, viewer, self)
+        self.filming = MovieRecorder(self.session, viewer, self)
         self.filming.frame_requested.connect(self.exploring.show_frame)
         self.cell = TomogramScene(self.session, viewer, self.volumes, self)
-        self.mapping = Mapping(self.session, self)
+        self.mapping = UmapService(self.session, self)
         self.settings = Settings(self.session, self)
-        self.surrounding = Surrounding(self.session, self)
+        self.surrounding = NeighborhoodService(self.session, self)
         self.taking_out = TomogramExport(self.cell, viewer, self)
-        self.validating = Validating(self.session, self)
-        self.training = Training(self.session, self)
-        self.following = Following(self.session, self)
+        self.validating = ReconstructionService(self.session, self)
+        self.training = TrainingService(self.session, self)
+        self.following = RunMonitor(self.session, self)
         for source in (self.training, self.following):
             source.latents_read.connect(self._take_latents)
         self._first = self._clock(_MILLISECONDS_FOR_THE_SCATTER, self._ask_first)
-        self.first_map = FirstMap(self.session, self)
+        self.first_map = StoredFirstMap(self.session, self)
         self.first_map.answered.connect(self._focus_first)
-        self.pace = Pace(_MILLISECONDS_BETWEEN_VOLUMES, self)
+        self.pace = Throttle(_MILLISECONDS_BETWEEN_VOLUMES, self)
         self.pace.due.connect(self._decode_anew)
         self.waiting = self._clock(_MILLISECONDS_BEFORE_WORDS, self._tell_decoding)
-        self.activity = Activity(self.session, self)
+        self.activity = ProgressBars(self.session, self)
         self._connect()
 
     def _clock(self, milliseconds: int, do: Callable[[], None]) -> QTimer:
@@ -199,7 +199,7 @@ class Controller(QObject):
 
     # -- what comes back ----------------------------------------------------------------------
 
-    def _take_opened(self, opened: Opened) -> None:
+    def _take_opened(self, opened: LoadedData) -> None:
         session = self.session
         self.following.stop()
         session.clear_particles()

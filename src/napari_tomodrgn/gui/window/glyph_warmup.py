@@ -22,7 +22,7 @@ _AT_A_TIME, _MILLISECONDS = 3, 40
 _WHILE_TRAINING = 2, 250
 
 
-class Lettering(QObject):
+class GlyphWarmup(QObject):
     """Draws some letters now and then, until all are known or there are words to be seen."""
 
     def __init__(self, viewer: Any, controller: Controller) -> None:

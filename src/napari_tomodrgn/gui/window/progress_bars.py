@@ -13,7 +13,7 @@ _STEPS = 1000
 _MILLISECONDS = 150
 
 
-class Activity(QObject):
+class ProgressBars(QObject):
     """One bar for the training and one for each other piece of work, while it is under way.
 
     napari's bars deliver all events that wait while they are moved. They are therefore moved from

@@ -12,7 +12,7 @@ from napari_tomodrgn.session import Session
 _MS_BETWEEN = 250
 
 
-class TruthLayers(QObject):
+class SampleTruthLayers(QObject):
     """Adds hidden layers under those that are there, one by one, once a first map is on show."""
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:

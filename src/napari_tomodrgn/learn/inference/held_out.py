@@ -29,7 +29,7 @@ from napari_tomodrgn.learn.network.loss import (
     uniforms,
 )
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
-from napari_tomodrgn.learn.runtime.memory import block_of
+from napari_tomodrgn.learn.runtime.memory import particles_per_block
 
 # Samples of each particle's held-out images that are compared.
 _POINTS = 256
@@ -63,7 +63,7 @@ def compared_rows(particles: int) -> Tensor:
 
 def particles_together(data: TiltData) -> int:
     """How many particles to take together: a power of two, so that it divides a block of draws."""
-    return 1 << block_of(data.points_per_particle, PARTICLES_AT_A_TIME).bit_length() - 1
+    return 1 << particles_per_block(data.points_per_particle, PARTICLES_AT_A_TIME).bit_length() - 1
 
 
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
@@ -126,7 +126,7 @@ def difference(one: Tensor, other: Tensor) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Watch:
+class EarlyStopping:
     """Which epoch explains held-out images best so far, and how long ago it was.
 
     Attributes
@@ -157,7 +157,7 @@ class Watch:
         """The epoch that a run should end with: the last, unless an earlier one is better."""
         return self.best if self.last_is_worse else self.last
 
-    def after(self, epoch: int, errors: Tensor, *, kept: bool) -> Watch:
+    def after(self, epoch: int, errors: Tensor, *, kept: bool) -> EarlyStopping:
         """The watch after an epoch; one whose weights are not kept cannot become the best.
 
         An epoch that was seen before (a run killed while it was written) changes nothing.
@@ -171,7 +171,7 @@ class Watch:
             return replace(later, best=epoch, last=epoch, waited=0, errors=errors)
         mean, error = difference(errors, self.errors)
         if mean < -error:
-            return Watch(epoch, epoch, 0, epoch, last_is_worse=False, errors=errors)
+            return EarlyStopping(epoch, epoch, 0, epoch, last_is_worse=False, errors=errors)
         return replace(later, last=epoch, last_is_worse=mean > _WORSE * error)
 
     def over(self, patience: int) -> bool:
@@ -179,7 +179,7 @@ class Watch:
         known = bool(torch.isfinite(self.errors).any())
         return 0 < patience <= self.waited and known
 
-    def rested(self) -> Watch:
+    def rested(self) -> EarlyStopping:
         """The watch of a run that someone wants to go on after it has stopped."""
         return replace(self, waited=0)
 
@@ -196,7 +196,7 @@ class Watch:
             save_file({"errors": self.errors}, temporary, metadata={"watch": json.dumps(told)})
 
     @classmethod
-    def read(cls, path: Path) -> Watch:
+    def read(cls, path: Path) -> EarlyStopping:
         """What was written; a new one where there is none."""
         if not path.exists():
             return cls()

@@ -18,15 +18,15 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.inference.refinement import Refinement, climb
+from napari_tomodrgn.learn.inference.refinement import Refinement, maximize_posterior
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     LinearModel,
     posteriors,
-    sufficient,
+    sufficient_statistics,
 )
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.network.model import Encoder, Posterior
-from napari_tomodrgn.learn.runtime.resumable import Kept
+from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 _PARTICLES_AT_A_TIME = 32
 
@@ -121,12 +121,12 @@ class RefinedInference:
         device = self.model.noise.device
         ball = self.model.ball
         shells = self.samples.shells(ball.radius_px).to(device)
-        quadratic, linear = sufficient(
+        quadratic, linear = sufficient_statistics(
             self.model, lambda: self.samples.blocks(ball, rows, images), shells
         )
         statistics = (quadratic[:, 1:, 1:], linear[:, 1:] - quadratic[:, 1:, 0])
         start = self.guess(rows, images).mu.to(device)
-        mu, covariance = climb(self.refinement, self.decoder, statistics, start)
+        mu, covariance = maximize_posterior(self.refinement, self.decoder, statistics, start)
         return Posterior.of(mu.cpu(), covariance.cpu())
 
 
@@ -162,7 +162,7 @@ def in_parts(
     rows: Tensor,
     images: Tensor,
     size: int = 128,
-    kept: Kept | None = None,
+    kept: ResumableWork | None = None,
 ) -> Generator[int, None, Posterior]:
     """Posteriors of particles, in parts, yielding how many are done; ``kept`` is gone on from."""
     done, tensors = kept.begun() if kept else (0, {})

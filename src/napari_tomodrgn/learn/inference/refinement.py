@@ -304,7 +304,7 @@ def _noise(
     return noise_of(found, shells, len(refinement.noise))
 
 
-def climb(
+def maximize_posterior(
     refinement: Refinement, decoder: FourierModel, statistics: Statistics, z: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Latents of the largest likelihood ``(particle, latent)``, and their covariances there.

@@ -30,7 +30,7 @@ _SURE = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Support:
+class ShrinkageResult:
     """What held-out images say of the differences between particles.
 
     Attributes
@@ -91,7 +91,7 @@ class Support:
 
 def support_steps(
     decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
-) -> Generator[int, None, Support]:
+) -> Generator[int, None, ShrinkageResult]:
     """Compare held-out images with maps that differ more and less; yields how far it is.
 
     Parameters
@@ -119,7 +119,7 @@ def support_steps(
                 break
     *tried, alike, mirrored = found
     chosen = supported(torch.stack(tried))
-    return Support(FACTORS[chosen], tried[chosen], alike, mirrored - tried[-1])
+    return ShrinkageResult(FACTORS[chosen], tried[chosen], alike, mirrored - tried[-1])
 
 
 # How many times the set is compared.

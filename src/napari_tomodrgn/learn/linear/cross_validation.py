@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, LinearModel, sufficient
+from napari_tomodrgn.learn.linear.expectation_maximization import (
+    Blocks,
+    LinearModel,
+    sufficient_statistics,
+)
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes'.
 _LEAST_GAIN = 4.0
@@ -22,7 +26,7 @@ _TRANSFER_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Transfer:
+class CrossValidation:
     """Components of one half as the other half sees them.
 
     Attributes
@@ -55,9 +59,9 @@ class Transfer:
         )
 
 
-def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> Transfer:
+def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
     """Hand the components of a model to the particles of other blocks."""
-    quadratic, linear = sufficient(model, blocks, shells)
+    quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
     width = strength.shape[1]
@@ -76,7 +80,7 @@ def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> Transfer:
         _log_likelihood(strength, shifted, axes[:, :count] * variance[:count].sqrt())
         for count in range(width + 1)
     ]
-    return Transfer(axes, variance, torch.tensor(totals).diff())
+    return CrossValidation(axes, variance, torch.tensor(totals).diff())
 
 
 def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:

@@ -24,7 +24,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.decoding.volume_decoder import solvent_at_zero
 from napari_tomodrgn.learn.inference.held_out import compared_rows, errors_of
-from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
+from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, support_steps
 from napari_tomodrgn.learn.linear.cross_validation import count_components, transfer
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
 from napari_tomodrgn.learn.linear.expectation_maximization import (
@@ -36,8 +36,8 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     posteriors,
     principal,
 )
-from napari_tomodrgn.learn.linear.fourier_ball import Ball, around_density, make_ball, sphere
-from napari_tomodrgn.learn.linear.image_samples import Block, LinearSamples
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, around_density, make_ball, sphere
+from napari_tomodrgn.learn.linear.image_samples import LinearSamples, SampleBlock
 from napari_tomodrgn.learn.linear.initial_model import (
     leading_latents,
     mean_model,
@@ -47,8 +47,8 @@ from napari_tomodrgn.learn.linear.initial_model import (
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row
-from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
-from napari_tomodrgn.learn.runtime.distributed import StoppedError
+from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
+from napari_tomodrgn.learn.runtime.distributed import Cancelled
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
@@ -59,7 +59,7 @@ from napari_tomodrgn.learn.runtime.events import (
     Progress,
     Started,
 )
-from napari_tomodrgn.learn.training.prepare_run import open_run
+from napari_tomodrgn.learn.training.prepare_run import prepare_run
 
 _MOST_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
@@ -157,7 +157,7 @@ class LinearEngine:
     def _least_radius(self) -> int:
         return self.samples.noise_radius()
 
-    def ball(self, radius_px: int) -> Ball:
+    def ball(self, radius_px: int) -> FourierBall:
         """The unknowns at a radius."""
         return make_ball(radius_px, support=self.support, device=self.samples.device)
 
@@ -166,18 +166,18 @@ class LinearEngine:
         radius = self.radii()[0]
         ball = self.ball(radius)
         shells = self.samples.shells(radius).to(self.samples.device)
-        blocks = self.blocks(ball, self.learners(radius))
+        blocks = self.blocks(ball, self.training_rows(radius))
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         decoder = LinearDecoder.from_model(model, self.data.lattice.box_size_px)
         density = solvent_at_zero(decoder.basis_volumes(len(self.support))[0].cpu().numpy())
         return around_density(density.astype(np.float64), self.support)
 
-    def blocks(self, ball: Ball, particles: Tensor) -> Blocks:
+    def blocks(self, ball: FourierBall, particles: Tensor) -> Blocks:
         """Blocks of particles, kept, with their training images."""
         kept = list(self._heeding(self.samples.blocks(ball, particles, self.data.training)))
         return lambda: self._heeding(kept)
 
-    def learners(self, radius_px: int) -> Tensor:
+    def training_rows(self, radius_px: int) -> Tensor:
         """Rows of the particles that are learnt from: all, or as many as fit into memory, drawn
         with the seed. Latents are found for all, in a stream.
         """
@@ -186,16 +186,16 @@ class LinearEngine:
         room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
         return self._order()[: max(room, _FEWEST_LEARNERS)].sort().values
 
-    def finest(self) -> int:
+    def largest_affordable_radius(self) -> int:
         """The largest radius at which as many particles fit into memory as learn at the first."""
-        wanted = len(self.learners(self.radii()[0]))
-        radii = [r for r in self.radii() if len(self.learners(r)) >= min(wanted, _ENOUGH)]
+        wanted = len(self.training_rows(self.radii()[0]))
+        radii = [r for r in self.radii() if len(self.training_rows(r)) >= min(wanted, _ENOUGH)]
         return radii[-1]
 
-    def halves(self, learners: Tensor) -> tuple[Tensor, Tensor]:
+    def halves(self, training_rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of two disjoint halves of the particles, or of as many as can judge well."""
         order = self._order()
-        order = order[torch.isin(order, learners)][: 2 * _MOST_IN_HALF]
+        order = order[torch.isin(order, training_rows)][: 2 * _MOST_IN_HALF]
         first, second = order.chunk(2)
         return first.sort().values, second.sort().values
 
@@ -224,8 +224,8 @@ class LinearEngine:
         """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
-        learners = self.learners(radius_px)
-        halves = self.halves(learners)
+        training_rows = self.training_rows(radius_px)
+        halves = self.halves(training_rows)
         # As many components as the smaller half has particles less its mean.
         width = min(max(width, self.config.linear.components or 0), min(map(len, halves)) - 1)
         sides = [self.blocks(ball, rows) for rows in halves]
@@ -240,20 +240,20 @@ class LinearEngine:
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
         accepted = judged[better].applied(models[better], count)
-        model = self._whole(accepted, learners, shells)
+        model = self._whole(accepted, training_rows, shells)
         return self._embedded(model, shells, gains[:count])
 
-    def _start(self, ball: Ball, blocks: Blocks, shells: Tensor, width: int) -> LinearModel:
+    def _start(self, ball: FourierBall, blocks: Blocks, shells: Tensor, width: int) -> LinearModel:
         """Mean and leading components of some particles."""
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         maps = residual_maps(model, blocks, shells)
         power = (1 / model.prior[:, 0])[ball.shells]
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
-    def _whole(self, accepted: LinearModel, learners: Tensor, shells: Tensor) -> LinearModel:
+    def _whole(self, accepted: LinearModel, training_rows: Tensor, shells: Tensor) -> LinearModel:
         """All learners, along axes that were fitted to one half and accepted by the other."""
         ball = accepted.ball
-        blocks = self.blocks(ball, learners)
+        blocks = self.blocks(ball, training_rows)
         latents = posteriors(accepted, blocks, shells)[0]
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
         spread = latents.std(0, correction=0).clamp(min=1e-9)
@@ -276,11 +276,11 @@ class LinearEngine:
         """Blocks of particles made anew at each pass, of the images where ``images`` is true."""
         return lambda: self._heeding(self.samples.blocks(model.ball, particles, images))
 
-    def _heeding(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def _heeding(self, blocks: Iterable[SampleBlock]) -> Iterator[SampleBlock]:
         """The same blocks; between any two of them the engine can be stopped."""
         for block in blocks:
             if self.stop():
-                raise StoppedError
+                raise Cancelled
             yield block
 
     def _iterate(
@@ -336,7 +336,7 @@ def train_linear(
             code="few-particles",
         )
     try:
-        run, data = yield from open_run(particles, config, Path(out), resume=resume, stop=stop)
+        run, data = yield from prepare_run(particles, config, Path(out), resume=resume, stop=stop)
         run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
         run.save_info()
         engine = LinearEngine.of(data, run.config, stop)
@@ -345,7 +345,7 @@ def train_linear(
             run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
         )
         last = yield from _radii(run, engine)
-    except StoppedError:
+    except Cancelled:
         yield Finished("stopped", 0)
         return
     yield Finished("completed", last)
@@ -353,7 +353,7 @@ def train_linear(
 
 def supported(
     engine: LinearEngine, fit: Fit
-) -> Generator[Event, None, tuple[LinearDecoder, Support]]:
+) -> Generator[Event, None, tuple[LinearDecoder, ShrinkageResult]]:
     """The decoder of a fit with components as strong as held-out images ask for, and what they say.
 
     Latents stay as they are: it is maps that must not show what nothing supports.
@@ -364,7 +364,7 @@ def supported(
     latents[rows] = fit.training_mu[rows].float().cpu()
     steps = support_steps(decoder, latents, engine.data, engine.config)
     total, what = COMPARISONS * count, "Comparing held-out images"
-    support = yield from heeding(steps, total, what, engine.stop)
+    support = yield from run_cancellable(steps, total, what, engine.stop)
     return decoder.weakened(support.factor), support
 
 
@@ -382,7 +382,7 @@ def _radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
 
 def _save(
     run: Run, engine: LinearEngine, fit: Fit, epoch: int, started: float
-) -> Generator[Event, None, Support]:
+) -> Generator[Event, None, ShrinkageResult]:
     """Write what a radius leaves, then tell of it."""
     decoder, support = yield from supported(engine, fit)
     seconds = time.perf_counter() - started

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear.fourier_ball import Ball
-from napari_tomodrgn.learn.linear.image_samples import Block
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
+from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 
 # Steps of conjugate gradients in one M-step.
 _GRADIENT_STEPS = 2
 
-Blocks = Callable[[], Iterable[Block]]
+Blocks = Callable[[], Iterable[SampleBlock]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class LinearModel:
         τ, the share of the samples that is independent.
     """
 
-    ball: Ball
+    ball: FourierBall
     free: Tensor
     basis: Tensor
     noise: Tensor
@@ -133,7 +133,7 @@ class _Normal:
     matched: Tensor  # (image, 2 point) π b
 
 
-def _products(block: Block, basis: Tensor, precision: Tensor) -> _Normal:
+def _products(block: SampleBlock, basis: Tensor, precision: Tensor) -> _Normal:
     images, points = block.strength.shape
     width = basis.shape[2]
     values = (block.forward @ basis.flatten(1)).reshape(images, 2 * points, width)
@@ -142,7 +142,7 @@ def _products(block: Block, basis: Tensor, precision: Tensor) -> _Normal:
     return _Normal(values, values * strength[..., None], matched)
 
 
-def _particle_sums(block: Block, normal: _Normal) -> tuple[Tensor, Tensor]:
+def _particle_sums(block: SampleBlock, normal: _Normal) -> tuple[Tensor, Tensor]:
     """Σ π a Re(B†B) and Σ π Re(B†b) of each particle of a block, in double precision."""
     width = normal.values.shape[2]
     quadratic = torch.bmm(normal.weighted.transpose(1, 2), normal.values).flatten(1)
@@ -151,7 +151,9 @@ def _particle_sums(block: Block, normal: _Normal) -> tuple[Tensor, Tensor]:
     return sums[:, : width * width].reshape(-1, width, width), sums[:, width * width :]
 
 
-def sufficient(model: LinearModel, blocks: Blocks, shells: Tensor) -> tuple[Tensor, Tensor]:
+def sufficient_statistics(
+    model: LinearModel, blocks: Blocks, shells: Tensor
+) -> tuple[Tensor, Tensor]:
     """All that the samples of each particle say of (1, z): ``(particle, 1 + J, 1 + J)`` and
     ``(particle, 1 + J)``, see `_particle_sums`.
     """
@@ -161,7 +163,7 @@ def sufficient(model: LinearModel, blocks: Blocks, shells: Tensor) -> tuple[Tens
     return quadratic, linear
 
 
-def _posterior(block: Block, normal: _Normal) -> tuple[Tensor, Tensor, Tensor]:
+def _posterior(block: SampleBlock, normal: _Normal) -> tuple[Tensor, Tensor, Tensor]:
     """μ, Λ⁻¹ and log-likelihood beyond noise of each particle of a block."""
     quadratic, linear = _particle_sums(block, normal)
     eye = torch.eye(linear.shape[1] - 1, dtype=linear.dtype, device=linear.device)
@@ -226,7 +228,7 @@ def expect(
 
 
 def _residual(
-    block: Block, normal: _Normal, moments: Tensor, precision: Tensor
+    block: SampleBlock, normal: _Normal, moments: Tensor, precision: Tensor
 ) -> tuple[Tensor, Tensor]:
     """π (E[ẑ] b − a E[ẑẑᵀ] B) at each sample, and the expected squared error there."""
     images, points = block.strength.shape
@@ -241,7 +243,7 @@ def _residual(
     return residual.reshape(images * points, -1), error.double()
 
 
-def _folded(ball: Ball, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
+def _folded(ball: FourierBall, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the two places at which a voxel with kx = 0 stands."""
     plane = ball.on_plane
     mirrored = gradient[ball.mirror]

@@ -22,7 +22,7 @@ _GROWN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Ball:
+class FourierBall:
     """Voxels of half a Fourier grid within a radius.
 
     Attributes
@@ -103,7 +103,7 @@ def make_ball(
     *,
     support: NDArray[np.float64],
     device: torch.device | str = "cpu",
-) -> Ball:
+) -> FourierBall:
     """All voxels that trilinear interpolation within ``radius_px`` reads from.
 
     Parameters
@@ -129,11 +129,11 @@ def make_ball(
     shells = torch.round(radius[keep] / oversampling).to(torch.int64)
     mirror = torch.arange(len(places))
     factor = _resampled(support, 2 * (margin + 1), oversampling)
-    ball = Ball(radius_px, oversampling, places, shells, mirror, table, factor)
+    ball = FourierBall(radius_px, oversampling, places, shells, mirror, table, factor)
     plane = torch.nonzero(ball.on_plane)[:, 0]
     ball.mirror[plane] = ball.numbers(-places[plane])
     parts = (ball.places, ball.shells, ball.mirror, ball.table, ball.support)
-    return Ball(radius_px, oversampling, *(part.to(device) for part in parts))
+    return FourierBall(radius_px, oversampling, *(part.to(device) for part in parts))
 
 
 def _resampled(support: NDArray[np.float64], size: int, oversampling: int) -> Tensor:

@@ -26,7 +26,7 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     posteriors,
     principal,
 )
-from napari_tomodrgn.learn.linear.fourier_ball import Ball
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
@@ -56,19 +56,19 @@ class Finished:
 
 def finish(engine: LinearEngine, fit: Fit) -> Finished:
     """Mean and components of a fit to the finest radius that memory allows, weighed by place."""
-    radius = max(engine.finest(), fit.model.ball.radius_px)
+    radius = max(engine.largest_affordable_radius(), fit.model.ball.radius_px)
     ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
-    learners = engine.learners(radius)
-    whole = _fitted(engine, ball, learners, fit.training_mu)
-    order = torch.randperm(len(learners), generator=torch.Generator().manual_seed(0))
+    training_rows = engine.training_rows(radius)
+    whole = _fitted(engine, ball, training_rows, fit.training_mu)
+    order = torch.randperm(len(training_rows), generator=torch.Generator().manual_seed(0))
     halves = [
-        _fitted(engine, ball, learners[half.sort().values], fit.training_mu).basis
+        _fitted(engine, ball, training_rows[half.sort().values], fit.training_mu).basis
         for half in order.chunk(2)
     ]
     one, two = (_maps(ball, basis[..., 1:]) for basis in halves)
     weights = np.stack([local_weights(a, b) for a, b in zip(one, two, strict=True)])
     model = _weighed(whole, weights)
-    blocks = engine.blocks(ball, learners)
+    blocks = engine.blocks(ball, training_rows)
     model, _, _ = principal(model, expect(model, blocks, shells))
     everything = torch.arange(engine.data.particle_count)
     stream = engine.stream(model, everything, engine.data.training)
@@ -76,7 +76,7 @@ def finish(engine: LinearEngine, fit: Fit) -> Finished:
     return Finished(model, mu, covariance)
 
 
-def _fitted(engine: LinearEngine, ball: Ball, rows: Tensor, latents: Tensor) -> LinearModel:
+def _fitted(engine: LinearEngine, ball: FourierBall, rows: Tensor, latents: Tensor) -> LinearModel:
     """Mean and components of some particles, from their latents."""
     blocks = engine.blocks(ball, rows)
     shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
@@ -87,7 +87,7 @@ def _fitted(engine: LinearEngine, ball: Ball, rows: Tensor, latents: Tensor) -> 
     return maximise(model, blocks, shells, expect(model, blocks, shells))
 
 
-def _maps(ball: Ball, columns: Tensor) -> NDArray[np.float32]:
+def _maps(ball: FourierBall, columns: Tensor) -> NDArray[np.float32]:
     """Real maps ``(column, n, n, n)`` of basis columns, as they stand in the ball's grid."""
     grid = ball.on_grid(columns)
     maps = torch.fft.irfftn(grid, s=ball.support.shape, dim=(1, 2, 3))

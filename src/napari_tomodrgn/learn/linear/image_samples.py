@@ -28,7 +28,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import soft_window
 from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.linear.fourier_ball import Ball
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
 from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, slice_frequencies
@@ -42,7 +42,7 @@ _IMAGES_FOR_RADIUS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SampleBlock:
     """Images of some particles, as one piece of the likelihood.
 
     Attributes
@@ -150,7 +150,7 @@ class LinearSamples:
             )
         return int(seen[0])
 
-    def blocks(self, ball: Ball, particles: Tensor, images: Tensor) -> Iterator[Block]:
+    def blocks(self, ball: FourierBall, particles: Tensor, images: Tensor) -> Iterator[SampleBlock]:
         """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""
         points = self.points(ball.radius_px)
         rows = self.data.images_of(particles)
@@ -170,7 +170,9 @@ class LinearSamples:
             )
             first, row = first + size, row + held
 
-    def _block(self, ball: Ball, particles: Tensor, rows: Tensor, owner: Tensor) -> Block:
+    def _block(
+        self, ball: FourierBall, particles: Tensor, rows: Tensor, owner: Tensor
+    ) -> SampleBlock:
         points = self.points(ball.radius_px)
         owner = owner.to(self.device)
         matched, strength, energy, counted = self._statistics(rows, points)
@@ -182,7 +184,7 @@ class LinearSamples:
         forward = _interpolation(inside.reshape(-1, 3), ball)
         backward = _rows(forward.t().to_sparse_csr)
         gather = _ones(owner, len(particles))
-        return Block(
+        return SampleBlock(
             particles, owner, matched, strength, energy, counted, forward, backward, gather
         )
 
@@ -218,7 +220,7 @@ class LinearSamples:
         return samples * (weight * ratio), weight * (ratio * filtered).square(), energy, counted
 
 
-def _interpolation(points: Tensor, ball: Ball) -> Tensor:
+def _interpolation(points: Tensor, ball: FourierBall) -> Tensor:
     """Sparse ``(point, voxel)`` matrix of trilinear weights; points are in Fourier pixels."""
     low = torch.floor(points)
     part = points - low

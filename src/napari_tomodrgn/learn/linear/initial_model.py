@@ -21,15 +21,15 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     maximise,
     noise_of,
 )
-from napari_tomodrgn.learn.linear.fourier_ball import Ball
-from napari_tomodrgn.learn.linear.image_samples import Block
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
+from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 
 _MEAN_STEPS = 6
 # Particles whose residuals are compared: a matrix of this many squared.
 _MOST_COMPARED = 2000
 
 
-def mean_model(ball: Ball, blocks: Blocks, shells: Tensor, share: float) -> LinearModel:
+def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) -> LinearModel:
     """Mean map and noise of a set, no components yet."""
     count = int(max(ball.shells.max(), shells.max())) + 1
     device = ball.shells.device
@@ -75,7 +75,7 @@ def residual_maps(model: LinearModel, blocks: Blocks, shells: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def _of_block(model: LinearModel, block: Block, precision: Tensor) -> Tensor:
+def _of_block(model: LinearModel, block: SampleBlock, precision: Tensor) -> Tensor:
     points = len(precision)
     mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
     pulled = precision[:, None] * (block.matched - block.strength[..., None] * mean)

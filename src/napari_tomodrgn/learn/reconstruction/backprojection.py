@@ -19,7 +19,7 @@ from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.runtime.resumable import Kept
+from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
     FourierAccumulator,
     cropped,
@@ -104,7 +104,7 @@ def back_project(
     device: torch.device | str = "cpu",
     *,
     training_only: bool = False,
-    kept: Kept | None = None,
+    kept: ResumableWork | None = None,
 ) -> Generator[int, None, BackProjection]:
     """Sums over some particles of a set (rows), yielding how many are done.
 

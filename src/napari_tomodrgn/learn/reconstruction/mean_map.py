@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, back_project
-from napari_tomodrgn.learn.runtime.resumable import Kept
+from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
     sample_transforms,
     transform_table,
@@ -57,7 +57,7 @@ class MeanMap(nn.Module):
 
 
 def mean_map(
-    data: TiltData, kept: tuple[Kept | None, Kept | None] = (None, None)
+    data: TiltData, kept: tuple[ResumableWork | None, ResumableWork | None] = (None, None)
 ) -> Generator[int, None, Tensor]:
     """Back-projection of all training images, each shell weighted by what half maps agree on.
 

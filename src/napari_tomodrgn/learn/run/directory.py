@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
     from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
-    from napari_tomodrgn.learn.runtime.resumable import Kept
+    from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,12 @@ class Run:
         """What was measured of the run when it ended."""
         return self.path / "analysis" / "quality.json"
 
-    def kept(self, piece: str, work: str = "") -> Kept:
+    def kept(self, piece: str, work: str = "") -> ResumableWork:
         """Where a long piece of work before or after training is kept while it is done."""
-        from napari_tomodrgn.learn.runtime.resumable import Kept
+        from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
-        return Kept(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
+        return ResumableWork(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
 
     def drop_kept(self) -> None:
         """Remove what was kept of such pieces: they are over."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from napari_tomodrgn.learn.runtime.distributed import StoppedError
-from napari_tomodrgn.learn.runtime.events import Event, Preparing
+from napari_tomodrgn.learn.runtime.distributed import Cancelled
+from napari_tomodrgn.learn.runtime.events import Event, WorkProgress
 
 Stop = Callable[[], bool]
 T = TypeVar("T")
 
 
-def heeding(
+def run_cancellable(
     steps: Generator[int, None, T], total: int, what: str, stop: Stop
 ) -> Generator[Event, None, T]:
     """Run steps that yield how many of ``total`` are done, telling so; what they return.
@@ -28,6 +28,6 @@ def heeding(
         except StopIteration as finished:
             value: T = finished.value
             return value
-        yield Preparing(min(done, total), total, what)
+        yield WorkProgress(min(done, total), total, what)
         if stop():
-            raise StoppedError
+            raise Cancelled

@@ -29,7 +29,7 @@ _GOING, _READY, _FAILED = 0, 1, 2
 T = TypeVar("T")
 
 
-class StoppedError(Exception):
+class Cancelled(Exception):
     """Someone asked to stop; raised and caught within the generators that train."""
 
 
@@ -113,14 +113,14 @@ def _checked(found: Launch, given: Mapping[str, str]) -> Launch:
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """This process among those that train together; one primitive, the sum over all."""
 
     launch: Launch = field(default_factory=Launch)
     fabric: Any = None
 
     @classmethod
-    def join(cls, device: str = "auto") -> Ranks:
+    def join(cls, device: str = "auto") -> ProcessGroup:
         """Meet the other processes of the environment; at once, if there are none.
 
         Raises
@@ -206,7 +206,7 @@ class Ranks:
                 self._beat(_READY, stop=False)
                 return value
             except BaseException as error:
-                stopped = isinstance(error, StoppedError)
+                stopped = isinstance(error, Cancelled)
                 self._beat(_GOING if stopped else _FAILED, stop=stopped, heeded=True)
                 raise
             self._beat(_GOING, stop=stop())
@@ -248,7 +248,7 @@ class Ranks:
 
         said = self.total(torch.tensor([float(state), float(stop)]))
         if said[1] > 0 and not heeded:
-            raise StoppedError
+            raise Cancelled
         return int(said[0])
 
 

@@ -21,7 +21,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Preparing:
+class WorkProgress:
     """Work before the first epoch: ``done`` of ``total`` pieces of ``what`` are ready."""
 
     done: int
@@ -88,4 +88,4 @@ class Finished:
     epoch: int
 
 
-Event = Preparing | Started | Progress | EpochDone | LatentsReady | Notice | Finished
+Event = WorkProgress | Started | Progress | EpochDone | LatentsReady | Notice | Finished

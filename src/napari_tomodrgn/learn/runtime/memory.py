@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class AtATime:
+class ChunkSizes:
     """How many points are decoded, and how many particles of a step computed, at a time.
 
     Neither changes what a step computes, but for rounding: pieces are added up.
@@ -40,9 +40,9 @@ class AtATime:
     said: list[str] = field(default_factory=list)
 
     @classmethod
-    def on(cls, device: torch.device, batch_size: int, samples: float) -> AtATime:
+    def on(cls, device: torch.device, batch_size: int, samples: float) -> ChunkSizes:
         """What a device of this kind usually holds, of particles with so many image samples."""
-        particles = batch_size if device.type != "cpu" else block_of(samples, batch_size)
+        particles = batch_size if device.type != "cpu" else particles_per_block(samples, batch_size)
         return cls(_POINTS[device.type], particles)
 
     def halve(self, error: BaseException) -> None:
@@ -54,7 +54,7 @@ class AtATime:
             If it cannot be less, or the memory is the computer's own.
         """
         least = self.points <= _FEWEST_POINTS and self.particles == 1
-        if least or whose_memory(error) != "GPU":
+        if least or exhausted_memory(error) != "GPU":
             raise too_much(error) from error
         self.points = max(self.points // 2, _FEWEST_POINTS)
         self.particles = max(self.particles // 2, 1)
@@ -66,12 +66,12 @@ class AtATime:
         )
 
 
-def block_of(samples: float, most: int) -> int:
+def particles_per_block(samples: float, most: int) -> int:
     """How many particles with so many image samples each to take together on a CPU, at most."""
     return max(1, min(most, int(_SAMPLES_IN_BLOCK / samples)))
 
 
-def whose_memory(error: BaseException) -> str:
+def exhausted_memory(error: BaseException) -> str:
     """Whose memory has run out, ``GPU`` or ``computer``; empty if it is another error."""
     text = str(error).lower()
     if isinstance(error, torch.OutOfMemoryError) or "mps backend out of memory" in text:
@@ -86,18 +86,18 @@ def too_much(error: BaseException) -> BadInputError:
     asked = re.search(r"allocate ([\d.,]+ ?(?:bytes|[KMGT]i?B))", str(error))
     amount = f" ({asked[1]} more were asked for)" if asked else ""
     return BadInputError(
-        f"The memory of this {whose_memory(error)} is not enough{amount}.",
+        f"The memory of this {exhausted_memory(error)} is not enough{amount}.",
         remedy="Lower the batch size, or the memory for images (data.memory_gb), "
         "so that they are kept in a file.",
         code="out-of-memory",
     )
 
 
-def said_plainly(events: Iterator[T]) -> Iterator[T]:
+def translate_memory_errors(events: Iterator[T]) -> Iterator[T]:
     """The same events; that memory has run out is said in a sentence."""
     try:
         yield from events
     except (RuntimeError, MemoryError) as error:
-        if not whose_memory(error):
+        if not exhausted_memory(error):
             raise
         raise too_much(error) from error

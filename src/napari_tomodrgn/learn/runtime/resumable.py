@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Kept:
+class ResumableWork:
     """One such piece.
 
     Parameters

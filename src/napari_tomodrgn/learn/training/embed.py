@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.network.model import Encoder, Posterior
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
-from napari_tomodrgn.learn.runtime.events import Preparing
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBEDDED_AT_A_TIME = 32
@@ -56,7 +56,7 @@ def embed(
 
 def embed_set(
     run: Run, particles: ParticleSet, epoch: int | None = None
-) -> Generator[Preparing, None, pd.DataFrame]:
+) -> Generator[WorkProgress, None, pd.DataFrame]:
     """Latents of any particles by a run of either method, as `Run.latents` gives them.
 
     The particles may be others than those trained on, if box and pixel size are the same.
@@ -96,7 +96,7 @@ def embed_set(
             in_parts(inference_of(data), torch.arange(data.particle_count), every)
         )
         tables.append(latent_table(part, posterior))
-        yield Preparing(min(start + at_a_time, len(particles)), len(particles))
+        yield WorkProgress(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)
 
 

@@ -18,7 +18,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.calibration import calibrate
 from napari_tomodrgn.learn.inference.held_out import (
-    Watch,
+    EarlyStopping,
     compared_rows,
     difference,
     error_steps,
@@ -32,14 +32,14 @@ from napari_tomodrgn.learn.inference.methods import (
     in_parts,
 )
 from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
-from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, Support, support_steps
+from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, support_steps
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_fitted
 from napari_tomodrgn.learn.network.model import Posterior
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
-from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, Preparing
-from napari_tomodrgn.learn.runtime.resumable import Kept
-from napari_tomodrgn.learn.training.quality_report import Way, best_of, sentences, told
+from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
+from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
+from napari_tomodrgn.learn.runtime.resumable import ResumableWork
+from napari_tomodrgn.learn.training.quality_report import LatentEstimate, best_of, sentences, told
 
 _WHAT = "Refining latents"
 _COMPARING = "Comparing held-out images"
@@ -57,31 +57,37 @@ class _End:
     data: TiltData
     stop: Stop
 
-    def posterior(self, inference: Inference, kept: Kept) -> Generator[Event, None, Posterior]:
+    def posterior(
+        self, inference: Inference, kept: ResumableWork
+    ) -> Generator[Event, None, Posterior]:
         """Posteriors of all particles from all images, gone on from, heeding a stop."""
         rows = torch.arange(self.data.particle_count)
         steps = in_parts(inference, rows, torch.ones_like(self.data.training), kept=kept)
-        return (yield from heeding(steps, len(rows), _WHAT, self.stop))
+        return (yield from run_cancellable(steps, len(rows), _WHAT, self.stop))
 
-    def judged(self, inference: Inference, decoder: FourierModel) -> Generator[Event, None, Way]:
+    def judged(
+        self, inference: Inference, decoder: FourierModel
+    ) -> Generator[Event, None, LatentEstimate]:
         """Calibration of a way, and the error of held-out images from the other images."""
         count = self.data.particle_count
         rows = compared_rows(count)
         guessing = in_parts(inference, rows, self.data.training)
-        known = yield from heeding(guessing, len(rows), _WHAT, self.stop)
+        known = yield from run_cancellable(guessing, len(rows), _WHAT, self.stop)
         latents = torch.full((count, known.mu.shape[1]), torch.nan)
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
-        errors = yield from heeding(steps, count, _COMPARING, self.stop)
+        errors = yield from run_cancellable(steps, count, _COMPARING, self.stop)
         twice = calibrate(inference, self.data)
-        found = yield from heeding(twice, count, "Comparing halves of the tilts", self.stop)
-        return Way(inference, decoder, found, latents, errors)
+        found = yield from run_cancellable(twice, count, "Comparing halves of the tilts", self.stop)
+        return LatentEstimate(inference, decoder, found, latents, errors)
 
-    def shrunk(self, way: Way) -> Generator[Event, None, tuple[Way, Support]]:
+    def shrunk(
+        self, way: LatentEstimate
+    ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
         """A way drawn to the middle as far as held-out images ask for it."""
         steps = support_steps(way.decoder, way.latents, self.data, self.run.config)
         total = COMPARISONS * self.data.particle_count
-        found = yield from heeding(steps, total, _COMPARING, self.stop)
+        found = yield from run_cancellable(steps, total, _COMPARING, self.stop)
         inference = way.inference
         if found.factor < 1:
             inference = ShrunkInference(inference, found.factor)
@@ -89,7 +95,9 @@ class _End:
         return way, found
 
 
-def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Event, None, None]:
+def finalize(
+    run: Run, data: TiltData, watch: EarlyStopping, stop: Stop
+) -> Generator[Event, None, None]:
     """Choose the epoch, refine its latents where that helps, compare, and tell.
 
     May be repeated, to the same end: a run that was killed here is concluded when it is resumed.
@@ -131,7 +139,7 @@ def conclude(run: Run, data: TiltData, watch: Watch, stop: Stop) -> Generator[Ev
 
 def _refined(
     end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
-) -> Generator[Event, None, tuple[Refinement, Way]]:
+) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
     refinement = yield from _fitted(end, epoch, guess, decoder)
     refined = RefinedInference(guess, decoder, refinement, end.run.config)
     way = yield from end.judged(refined, decoder)
@@ -141,7 +149,7 @@ def _refined(
 def _fitted(
     end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, Refinement]:
-    yield Preparing(0, end.data.particle_count, _WHAT)
+    yield WorkProgress(0, end.data.particle_count, _WHAT)
     posterior = yield from end.posterior(guess, end.run.kept("guess", f"{epoch}"))
     device = end.data.lattice.frequencies.device
     on_device = Posterior(posterior.mu.to(device), posterior.logvar.to(device))
@@ -149,8 +157,8 @@ def _fitted(
 
 
 def _rescaled(
-    end: _End, refinement: Refinement, way: Way, guess: EncoderInference
-) -> Generator[Event, None, tuple[Refinement, Way]]:
+    end: _End, refinement: Refinement, way: LatentEstimate, guess: EncoderInference
+) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
     """The same with noise scaled so that posteriors are as wide as they should be."""
     found = way.calibration
     if found is None or found.particles < _ENOUGH or not found.off:
@@ -161,7 +169,7 @@ def _rescaled(
     return refinement, (yield from end.judged(inference, way.decoder))
 
 
-def _linear(end: _End) -> Generator[Event, None, Way]:
+def _linear(end: _End) -> Generator[Event, None, LatentEstimate]:
     device = end.data.lattice.frequencies.device
     model = read_fitted(end.run.linear_file, device)
     decoder = LinearDecoder.read(end.run.linear_file).to(device)
@@ -169,7 +177,7 @@ def _linear(end: _End) -> Generator[Event, None, Way]:
     return (yield from end.judged(inference, decoder))
 
 
-def _said_of_epochs(run: Run, watch: Watch) -> Generator[Event, None, None]:
+def _said_of_epochs(run: Run, watch: EarlyStopping) -> Generator[Event, None, None]:
     if watch.over(run.config.train.patience):
         yield Notice(
             f"Stopped after epoch {watch.seen}: held-out images have not been explained better "

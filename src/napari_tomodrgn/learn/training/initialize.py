@@ -24,8 +24,8 @@ from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
-from napari_tomodrgn.learn.runtime.events import Event, Notice, Preparing
+from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
+from napari_tomodrgn.learn.runtime.events import Event, Notice, WorkProgress
 
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16
@@ -45,7 +45,7 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
         return
     count = data.particle_count
     kept = (run.kept("mean-one"), run.kept("mean-two"))
-    mean = yield from heeding(mean_map(data, kept), count, "Averaging particles", stop)
+    mean = yield from run_cancellable(mean_map(data, kept), count, "Averaging particles", stop)
     model.decoder.mean.fill(mean)
     if not run.config.model.linear_start or not FEWEST_PARTICLES <= count <= MOST_PARTICLES:
         return
@@ -65,7 +65,7 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
-    yield from heeding(teaching, _FIT_STEPS, "Teaching the encoder", stop)
+    yield from run_cancellable(teaching, _FIT_STEPS, "Teaching the encoder", stop)
 
 
 def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, None, Finished]:
@@ -73,11 +73,11 @@ def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, Non
     engine = LinearEngine.of(data, run.config, stop)
     radii = [radius for radius in engine.radii() if engine.work(radius) <= _MOST_WORK]
     total = len(radii) + 1
-    yield Preparing(0, total, "Finding components")
+    yield WorkProgress(0, total, "Finding components")
     fit = None
     for done, found in enumerate(engine.fits(radii or engine.radii()[:1]), start=1):
         fit = found
-        yield Preparing(min(done, total - 1), total, "Finding components")
+        yield WorkProgress(min(done, total - 1), total, "Finding components")
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
     decoder, support = yield from supported(engine, fit)
@@ -87,7 +87,7 @@ def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, Non
     run.save_linear_latents(data.particles, fit.posterior)
     finished = finish(engine, fit)
     save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
-    yield Preparing(total, total, "Finding components")
+    yield WorkProgress(total, total, "Finding components")
     return finished
 
 

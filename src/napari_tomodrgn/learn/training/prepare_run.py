@@ -15,29 +15,29 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.reconstruction.contrast import sign_steps
 from napari_tomodrgn.learn.run.directory import Run, cache_file, clear_leftovers
 from napari_tomodrgn.learn.run.run_info import describe
-from napari_tomodrgn.learn.runtime.cancellable import Stop, heeding
+from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
 from napari_tomodrgn.learn.runtime.device import pick_device
-from napari_tomodrgn.learn.runtime.distributed import Ranks
+from napari_tomodrgn.learn.runtime.distributed import ProcessGroup
 from napari_tomodrgn.learn.runtime.events import Event
 from napari_tomodrgn.physics.lattice import half_plane
 
 
-def open_run(
+def prepare_run(
     particles: ParticleSet,
     config: RunConfig,
     out: Path,
     *,
     resume: bool,
     stop: Stop,
-    ranks: Ranks | None = None,
+    ranks: ProcessGroup | None = None,
 ) -> Generator[Event, None, tuple[Run, TiltData]]:
     """Read and transform the images, make or reopen the run.
 
     The configuration that holds is the one of the run that is returned.
     """
-    ranks = ranks or Ranks()
+    ranks = ranks or ProcessGroup()
     stacks = particles.images["stack"].cat.categories
-    yield from heeding(stack_steps(particles), len(stacks), "Checking image files", stop)
+    yield from run_cancellable(stack_steps(particles), len(stacks), "Checking image files", stop)
     run = Run.open(out) if resume else None
     if ranks.first:
         clear_leftovers(out)
@@ -48,13 +48,13 @@ def open_run(
         config = run.config.model_copy(update={"train": longer})
         run = replace(run, info=run.info.model_copy(update={"config": config}))
         particles = _in_order_of(run, particles)
-    particles = particles.as_said(config.data)
+    particles = particles.with_overrides(config.data)
     device = ranks.device or pick_device(config.train.device)
     if run:
         sign = run.info.sign
     else:
         deciding = sign_steps(particles, config.data)
-        sign = yield from heeding(deciding, len(particles), "Deciding the contrast", stop)
+        sign = yield from run_cancellable(deciding, len(particles), "Deciding the contrast", stop)
     lattice = half_plane(particles.optics.box_size_px)
     reader = ImageReader(particles, lattice, config.data, sign)
     cache = Cache(
@@ -64,7 +64,7 @@ def open_run(
         save_seconds=config.train.save_seconds,
     )
     reading = prepare(reader, len(lattice), config.data.memory_gb, cache)
-    images = yield from heeding(reading, len(reader), "Reading images", stop)
+    images = yield from run_cancellable(reading, len(reader), "Reading images", stop)
     data = TiltData(particles, images, lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
     if run is None:

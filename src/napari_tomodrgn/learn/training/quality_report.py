@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.calibration import Calibration
-from napari_tomodrgn.learn.inference.held_out import Watch, difference
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping, difference
 from napari_tomodrgn.learn.inference.methods import Inference
-from napari_tomodrgn.learn.inference.shrinkage import Support
+from napari_tomodrgn.learn.inference.shrinkage import ShrinkageResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
+class LatentEstimate:
     """A way to latents with its decoder, and what was found of it."""
 
     inference: Inference
@@ -24,10 +24,10 @@ class Way:
     calibration: Calibration | None
     latents: Tensor  # (particle, latent) from the images learnt from; NaN where not compared
     held_out: Tensor  # (particle,)
-    support: Support | None = None  # of the way that a run ends with
+    support: ShrinkageResult | None = None  # of the way that a run ends with
 
 
-def told(watch: Watch, ways: dict[str, Way]) -> dict[str, object]:
+def told(watch: EarlyStopping, ways: dict[str, LatentEstimate]) -> dict[str, object]:
     """What was measured, as plain numbers."""
     best = best_of(ways)
     support = ways[best].support
@@ -49,16 +49,16 @@ def told(watch: Watch, ways: dict[str, Way]) -> dict[str, object]:
     }
 
 
-def best_of(ways: dict[str, Way]) -> str:
+def best_of(ways: dict[str, LatentEstimate]) -> str:
     return "refined" if "refined" in ways else "encoder"
 
 
-def _gain(ways: dict[str, Way]) -> tuple[float, float]:
+def _gain(ways: dict[str, LatentEstimate]) -> tuple[float, float]:
     """By how much held-out images are explained better than by the linear engine, and its error."""
     return difference(ways["linear"].held_out, ways[best_of(ways)].held_out)
 
 
-def sentences(ways: dict[str, Way]) -> list[str]:
+def sentences(ways: dict[str, LatentEstimate]) -> list[str]:
     """What else a user should know."""
     best, said = best_of(ways), []
     support = ways[best].support

@@ -12,7 +12,7 @@ import torch
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.inference.held_out import Watch
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping
 from napari_tomodrgn.learn.linear.engine import train_linear
 from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
@@ -20,7 +20,7 @@ from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_stat
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import metrics_row
 from napari_tomodrgn.learn.runtime.cancellable import Stop
-from napari_tomodrgn.learn.runtime.distributed import Ranks, StoppedError, launch
+from napari_tomodrgn.learn.runtime.distributed import Cancelled, ProcessGroup, launch
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
@@ -31,10 +31,10 @@ from napari_tomodrgn.learn.runtime.events import (
     Progress,
     Started,
 )
-from napari_tomodrgn.learn.runtime.memory import said_plainly
-from napari_tomodrgn.learn.training.finalize import conclude
+from napari_tomodrgn.learn.runtime.memory import translate_memory_errors
+from napari_tomodrgn.learn.training.finalize import finalize
 from napari_tomodrgn.learn.training.initialize import start
-from napari_tomodrgn.learn.training.prepare_run import open_run
+from napari_tomodrgn.learn.training.prepare_run import prepare_run
 from napari_tomodrgn.learn.training.trainer import Trainer
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
@@ -77,7 +77,7 @@ def train(
     """
     config = (config or RunConfig()).as_trained()
     steps = _train(particles, config, Path(out), resume=resume, stop=stop or _never)
-    yield from said_plainly(steps)
+    yield from translate_memory_errors(steps)
 
 
 def _train(
@@ -92,7 +92,7 @@ def _train(
             )
         yield from train_linear(particles, config, out, resume=resume, stop=stop)
         return
-    ranks = Ranks.join(config.train.device)
+    ranks = ProcessGroup.join(config.train.device)
     try:
         yield from _together(ranks, particles, config, out, resume=resume, stop=stop)
     finally:
@@ -100,7 +100,7 @@ def _train(
 
 
 def _together(
-    ranks: Ranks,
+    ranks: ProcessGroup,
     particles: ParticleSet,
     config: RunConfig,
     out: Path,
@@ -110,7 +110,7 @@ def _together(
 ) -> Iterator[Event]:
     try:
         run, trainer, position = yield from _begin(ranks, particles, config, out, resume, stop)
-    except StoppedError:
+    except Cancelled:
         yield Finished("stopped", 0)
         return
     config = run.config
@@ -129,19 +129,19 @@ def _together(
         if not ranks.first:
             ranks.follow(stop)
             return
-        yield from ranks.lead(conclude(run, trainer.data, watch, stop), stop)
-    except StoppedError:
+        yield from ranks.lead(finalize(run, trainer.data, watch, stop), stop)
+    except Cancelled:
         yield Finished("stopped", min(position.epoch, config.train.epochs))
         return
     yield Finished("completed", position.epoch - 1)
 
 
-def _watch(run: Run, trainer: Trainer, position: Position) -> Watch:
+def _watch(run: Run, trainer: Trainer, position: Position) -> EarlyStopping:
     """The watch over held-out images as it stands; a run that was over and is to go on starts anew.
 
     Such a run has no chosen epoch any more.
     """
-    watch = Watch.read(run.watch_file)
+    watch = EarlyStopping.read(run.watch_file)
     if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
         return watch
     if trainer.ranks.first:
@@ -155,7 +155,9 @@ def prepare_trainer(
     particles: ParticleSet, config: RunConfig, out: str | Path
 ) -> tuple[Trainer, Position]:
     """A new run up to where training begins: for measuring single steps."""
-    steps = _begin(Ranks(), particles, config.as_trained(), Path(out), resume=False, stop=_never)
+    steps = _begin(
+        ProcessGroup(), particles, config.as_trained(), Path(out), resume=False, stop=_never
+    )
     _, trainer, position = run_to_end(steps)
     return trainer, position
 
@@ -165,7 +167,7 @@ def _never() -> bool:
 
 
 def _begin(
-    ranks: Ranks,
+    ranks: ProcessGroup,
     particles: ParticleSet,
     config: RunConfig,
     out: Path,
@@ -199,7 +201,7 @@ def _begin(
 
 
 def _prepare(
-    ranks: Ranks,
+    ranks: ProcessGroup,
     particles: ParticleSet,
     config: RunConfig,
     out: Path,
@@ -207,7 +209,9 @@ def _prepare(
     stop: Stop,
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
     """Read and transform the images, make or reopen the run, build the model."""
-    run, data = yield from open_run(particles, config, out, resume=resume, stop=stop, ranks=ranks)
+    run, data = yield from prepare_run(
+        particles, config, out, resume=resume, stop=stop, ranks=ranks
+    )
     config, lattice = run.config, data.lattice
     device = lattice.frequencies.device
     model = Vae(config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed).to(
@@ -247,8 +251,8 @@ class _Every:
 
 
 def _epoch(
-    run: Run, trainer: Trainer, position: Position, told: _Every, watch: Watch
-) -> Generator[Event, None, tuple[Position, Watch]]:
+    run: Run, trainer: Trainer, position: Position, told: _Every, watch: EarlyStopping
+) -> Generator[Event, None, tuple[Position, EarlyStopping]]:
     """The rest of an epoch, its losses and its latents; the position of the next one."""
     started, before = time.perf_counter(), position.seconds
     saved = _Every(trainer.config.train.save_seconds)
@@ -267,7 +271,7 @@ def _epoch(
             _save(run, trainer, position)
         errors = trainer.held_out()
         posterior = trainer.embed()
-    except (StoppedError, GeneratorExit):
+    except (Cancelled, GeneratorExit):
         # A step that was cut short has not touched the weights: `position` is still true of them.
         _save(run, trainer, position)
         raise

@@ -41,8 +41,8 @@ from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.cancellable import Stop
 from napari_tomodrgn.learn.runtime.device import autocast
-from napari_tomodrgn.learn.runtime.distributed import Ranks, StoppedError
-from napari_tomodrgn.learn.runtime.memory import AtATime, block_of, whose_memory
+from napari_tomodrgn.learn.runtime.distributed import Cancelled, ProcessGroup
+from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory, particles_per_block
 from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     device: torch.device
     stop: Stop
-    ranks: Ranks = field(default_factory=Ranks)
+    ranks: ProcessGroup = field(default_factory=ProcessGroup)
 
     @property
     def steps(self) -> int:
@@ -83,9 +83,11 @@ class Trainer:
         return -(-self.data.particle_count // self.config.train.batch_size)
 
     @cached_property
-    def at_a_time(self) -> AtATime:
+    def at_a_time(self) -> ChunkSizes:
         """How much is computed at a time; less once memory has run out."""
-        return AtATime.on(self.device, self.config.train.batch_size, self.data.points_per_particle)
+        return ChunkSizes.on(
+            self.device, self.config.train.batch_size, self.data.points_per_particle
+        )
 
     def beta(self, position: Position) -> float:
         """Beta at a position of the run."""
@@ -111,12 +113,14 @@ class Trainer:
         BadInputError
             If loss or gradient are not finite; likewise.
         """
-        work = self._work(position, order)
+        work = self._draw_step(position, order)
         if self.config.train.capacity is not None:
             # The penalty is not linear in the mean, so that the mean must be known before.
-            kl = self._sparing(lambda: self._kl_alone(work))
+            kl = self._retry_with_less_memory(lambda: self._kl_alone(work))
             work = replace(work, mean_kl=self.ranks.total(kl) / len(work.rows))
-        sums = self._agreed(self._sparing(lambda: self._gradients(work)), position)
+        sums = self._synchronize_gradients(
+            self._retry_with_less_memory(lambda: self._gradients(work)), position
+        )
         self.optimiser.step()
         count = len(work.rows)
         kl = sums[1] / count
@@ -137,17 +141,19 @@ class Trainer:
         size = particles_together(self.data)
         for first in self._rounds(size):
             last = min(first + size, self.data.particle_count)
-            found[first:last] = self._sparing(partial(self._unseen, first, last))
+            found[first:last] = self._retry_with_less_memory(
+                partial(self._held_out_errors, first, last)
+            )
         return self.ranks.total(found)
 
     def embed(self) -> Posterior:
         """Posteriors of all particles, from all their images."""
         count, latent = self.data.particle_count, self.config.model.latent_dim
         found = torch.zeros((2, count, latent))
-        size = block_of(self.data.points_per_particle, EMBEDDED_AT_A_TIME)
+        size = particles_per_block(self.data.points_per_particle, EMBEDDED_AT_A_TIME)
         for first in self._rounds(size):
             rows = slice(first, min(first + size, count))
-            posterior = self._sparing(lambda rows=rows: self._embedded(rows))  # type: ignore[misc]
+            posterior = self._retry_with_less_memory(lambda rows=rows: self._embedded(rows))  # type: ignore[misc]
             found[0, rows], found[1, rows] = posterior.mu, posterior.logvar
         return Posterior(*self.ranks.total(found))
 
@@ -169,7 +175,7 @@ class Trainer:
                 posterior: Posterior = done.value
                 return posterior
 
-    def _unseen(self, first: int, last: int) -> Tensor:
+    def _held_out_errors(self, first: int, last: int) -> Tensor:
         batch = self.data.batch(torch.arange(first, last), self.device)
         points = held_out_points(batch, self.config.seed, first)
         total = torch.zeros(batch.size, dtype=torch.float64, device=self.device)
@@ -179,7 +185,7 @@ class Trainer:
                 total.index_add_(0, part.owner, self._errors(batch, part, latent).double())
         return mean_errors(total, batch)
 
-    def _work(self, position: Position, order: Tensor) -> _Step:
+    def _draw_step(self, position: Position, order: Tensor) -> _Step:
         size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle
         rows = order[position.step * size : (position.step + 1) * size]
         following = order[(position.step + 1) * size : (position.step + 2) * size]
@@ -208,10 +214,10 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         sums = torch.zeros(2, dtype=torch.float64)
         for part in work.parts(self.ranks.share(len(work.rows)), self.at_a_time.particles):
-            sums += self._part(work, part)
+            sums += self._accumulate_gradients(work, part)
         return sums
 
-    def _part(self, work: _Step, part: slice) -> Tensor:
+    def _accumulate_gradients(self, work: _Step, part: slice) -> Tensor:
         batch = self.data.batch(work.rows[part], self.device)
         with autocast(self.config.train.precision, self.device):
             posterior = encode(self.model.encoder, batch, training_only=True)
@@ -221,7 +227,7 @@ class Trainer:
         # handed on to the encoder: one piece's activations in memory, not the whole step's.
         latent = z.detach().requires_grad_()
         errors = sum(
-            self._piece(batch, piece, latent, work.drawn) for piece in self._pieces(points)
+            self._backward_chunk(batch, piece, latent, work.drawn) for piece in self._pieces(points)
         )
         kl = posterior.kl().sum()
         mean = kl / len(work.rows)
@@ -233,7 +239,7 @@ class Trainer:
         torch.autograd.backward([z, penalty * self._loss_scale], [pulled, None])
         return torch.tensor([errors, float(kl.detach())], dtype=torch.float64)
 
-    def _agreed(self, sums: Tensor, position: Position) -> Tensor:
+    def _synchronize_gradients(self, sums: Tensor, position: Position) -> Tensor:
         """Sum gradients and ``sums`` over all processes; nobody goes on with what is not finite."""
         if self.ranks.size > 1:
             sums = self._summed(sums)
@@ -250,7 +256,7 @@ class Trainer:
         stopping = torch.tensor([float(self.stop())], dtype=torch.float64)
         together = self.ranks.total(torch.cat([sums, stopping]))
         if together[-1] > 0:
-            raise StoppedError
+            raise Cancelled
         parameters = list(self.model.parameters())
         flat = torch.cat([_gradient(parameter).flatten() for parameter in parameters])
         parts = self.ranks.total(flat).split([parameter.numel() for parameter in parameters])
@@ -258,13 +264,13 @@ class Trainer:
             parameter.grad = part.view_as(parameter)
         return together[:-1]
 
-    def _sparing(self, work: Callable[[], T]) -> T:
+    def _retry_with_less_memory(self, work: Callable[[], T]) -> T:
         """Do it; once memory runs out, with half as much at a time."""
         while True:
             try:
                 return work()
             except (RuntimeError, MemoryError) as error:
-                if not whose_memory(error):
+                if not exhausted_memory(error):
                     raise
                 problem = error
             # Outside the handler: the traceback holds on to what is to be freed.
@@ -276,7 +282,9 @@ class Trainer:
             self._heed_stop()
             yield part
 
-    def _piece(self, batch: TiltBatch, points: Points, latent: Tensor, drawn: int) -> float:
+    def _backward_chunk(
+        self, batch: TiltBatch, points: Points, latent: Tensor, drawn: int
+    ) -> float:
         errors = self._errors(batch, points, latent).sum()
         (errors * (self._loss_scale / max(drawn, 1))).backward()
         return float(errors.detach())
@@ -296,9 +304,9 @@ class Trainer:
         """Stop if asked to; where several processes train, only where all of them can."""
         if self.ranks.size > 1:
             if together and self.ranks.any(self.stop()):
-                raise StoppedError
+                raise Cancelled
         elif self.stop():
-            raise StoppedError
+            raise Cancelled
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:
