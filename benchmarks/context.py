@@ -84,8 +84,8 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
         step = step_within_budget(BOX, count)
         meshes = [contour(one, 3.0, step) for one in maps]
         shapes = {row: meshes[row % len(meshes)] for row in range(count)}
-        colours = rng.integers(0, 256, (count, 3)).astype(np.uint8)
-        layers.paint(colours)
+        colors = rng.integers(0, 256, (count, 3)).astype(np.uint8)
+        layers.paint(colors)
         per = particles_per_surface(np.mean([len(one.vertices_zyx_angstrom) for one in meshes]))
         starts = range(0, count, per)
         chunks = [
@@ -103,16 +103,16 @@ def frames(viewer: Any, counts: list[int], repeats: int) -> None:
         )
         told(
             f"  recolour {count:,}",
-            measured(partial(_repainted, layers, colours), 5 * repeats),
+            measured(partial(_repainted, layers, colors), 5 * repeats),
         )
         replace = partial(layers.show_chunk, 0, chunks[0], look)
         told(f"  replace a surface of {len(chunks[0].rows):,}", measured(replace, repeats))
     layers.clear()
 
 
-def _repainted(layers: Any, colours: Any) -> None:
-    colours += np.uint8(1)  # the same palette again would cost nothing
-    layers.paint(colours)
+def _repainted(layers: Any, colors: Any) -> None:
+    colors += np.uint8(1)  # the same palette again would cost nothing
+    layers.paint(colors)
 
 
 def _turned(viewer: Any) -> None:
@@ -153,7 +153,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
     scene.poses = random_poses(2 * count, rng)
     scene._rows = {name: row for row, name in enumerate(names)}
     scene.layers.show_points(scene.poses.positions_zyx_angstrom, 100.0, "TS")
-    session.colour = "z 0"
+    session.color = "z 0"
     QApplication.processEvents()
     halves = [frozenset(names[:count]), frozenset(names[count:])]
 

@@ -221,7 +221,7 @@ class Traveller:
         widget.selections.name.setText(NAME)
         QTest.mouseClick(widget.selections.keep, LEFT)
         until(lambda: any(one.name == NAME for one in session.selections))
-        session.colour = "selections"
+        session.color = "selections"
         until(lambda: widget.controller.idle)
         if chosen == 0 or abs(chosen - expected) > 0.1 * len(places):
             self.raised.append(f"the lasso holds {chosen} particles, {expected} are in it")
@@ -290,9 +290,9 @@ class Traveller:
         session = self.widget.session
         until(lambda: session.decoded is not None and self.widget.controller.idle)
         names = [one.name for one in session.selections]
-        if names != [NAME] or session.colour != "selections":
-            self.raised.append(f"reopened with {names} and colour {session.colour!r}")
-        return f"epoch {session.epoch}, selections {names}, colour {session.colour!r}"
+        if names != [NAME] or session.color != "selections":
+            self.raised.append(f"reopened with {names} and colour {session.color!r}")
+        return f"epoch {session.epoch}, selections {names}, colour {session.color!r}"
 
     def close(self) -> str:
         """The window, and with it everything that it started."""

@@ -37,7 +37,7 @@ def training(star: str, out: str, settings: dict[str, object], phase: Any) -> No
     from napari_tomodrgn import files
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
-    from napari_tomodrgn.learn.run.directory import checkpoint, directory
+    from napari_tomodrgn.learn.run import checkpoint, directory
     from napari_tomodrgn.learn.training.train import train
 
     def note(text: str) -> None:

@@ -31,7 +31,7 @@ def explore(viewer: Any, widget: Any, out: Path) -> None:
     """The latent space with card and legend, and each tab, on the run that is open."""
     session, controller = widget.session, widget.controller
     names = [str(name) for name in session.latents.index]
-    session.colour = "cluster"
+    session.color = "cluster"
     session.selection = frozenset(names[:40])
     widget.selections.name.setText("first forty")
     widget.selections._save()
@@ -42,14 +42,14 @@ def explore(viewer: Any, widget: Any, out: Path) -> None:
     for tab in ("particles", "training", "tomogram"):
         widget.tabs.setCurrentWidget(getattr(widget, tab))
         take(viewer, out / f"{tab}.png")
-    session.colour = "PC 1"
+    session.color = "PC 1"
     widget.tabs.setCurrentIndex(widget.tabs.count() - 1)
     take(viewer, out / "selections.png")
     session.hovered = None
     session.pinned = tuple(names[:2])
     until(lambda: controller.idle)
     widget.tabs.setCurrentWidget(widget.tomogram)
-    session.colour = "cluster"
+    session.color = "cluster"
     session.tomogram = sorted({name.split("/")[0] for name in names})[0]
     settle(0.5)
     until(lambda: controller.idle)

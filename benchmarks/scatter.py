@@ -58,13 +58,13 @@ def clusters(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(count: int) -> None:
     """Print one line for so many points."""
-    xy, colours = clusters(count)
+    xy, colors = clusters(count)
     view = InteractiveScatter()
     view.resize(*SIZE)
     view.show()
     QApplication.processEvents()
     begun = time.perf_counter()
-    view.set_points(xy, colours)
+    view.set_points(xy, colors)
     view.grab()
     opened = time.perf_counter() - begun
 
@@ -172,7 +172,7 @@ def measure_window(count: int) -> None:
             and len(picture.asked.table) == count
             and not panel.drawing.is_busy
             and not panel._redraw.isActive()
-            and picture.asked.colour == session.colour
+            and picture.asked.color == session.color
             and picture.asked.axes == session.axes
         )
 
@@ -187,8 +187,8 @@ def measure_window(count: int) -> None:
             "first map": (lambda: None, lambda: widget.controller.idle),
             "axes z 2, z 3": (lambda: setattr(session, "axes", ("z 2", "z 3")), shown),
             "axes PC 3, PC 4": (lambda: setattr(session, "axes", ("PC 3", "PC 4")), shown),
-            "colour PC 1": (lambda: setattr(session, "colour", "PC 1"), shown),
-            "colour tomogram": (lambda: setattr(session, "colour", "tomogram"), shown),
+            "colour PC 1": (lambda: setattr(session, "color", "PC 1"), shown),
+            "colour tomogram": (lambda: setattr(session, "color", "tomogram"), shown),
             "UMAP columns": (lambda: session.add_extras(umap), shown),
             "axes UMAP": (lambda: setattr(session, "axes", ("UMAP 1", "UMAP 2")), shown),
             "lasso of a third": (lasso, lambda: len(session.selection) == -(-count // 3)),

@@ -55,15 +55,15 @@ def test_components_of_a_collapsed_latent_are_finite() -> None:
     assert np.isfinite(share).all()
 
 
-def test_names_of_axes_and_colours(latents: pd.DataFrame, particles: Any) -> None:
+def test_names_of_axes_and_colors(latents: pd.DataFrame, particles: Any) -> None:
     axes = module.axis_names(latents, particles)
     assert axes[:4] == ["PC 1", "PC 2", "PC 3", "z 0"]
     assert "tilts" in axes
     assert "position_x_angstrom" not in axes, "a column without a value is no axis"
-    colours = module.colour_names(latents, particles)
-    assert colours[0] == "tomogram"
-    assert "state" in colours
-    assert "particle" not in colours, "a name for every particle is no category"
+    colors = module.color_names(latents, particles)
+    assert colors[0] == "tomogram"
+    assert "state" in colors
+    assert "particle" not in colors, "a name for every particle is no category"
 
 
 def test_one_latent_dimension_is_shown_against_itself(latents: pd.DataFrame) -> None:
@@ -84,7 +84,7 @@ def test_categories(latents: pd.DataFrame) -> None:
     assert np.bincount(tomogram.values).tolist() == [20, 30]
 
 
-def test_extras_are_axes_colours_and_categories(latents: pd.DataFrame, particles: Any) -> None:
+def test_extras_are_axes_colors_and_categories(latents: pd.DataFrame, particles: Any) -> None:
     rows = latents.index[:40][::-1]  # another order, and ten particles without a value
     number = np.array([int(name.split("/")[1]) for name in rows])
     extras = pd.DataFrame(
@@ -92,9 +92,9 @@ def test_extras_are_axes_colours_and_categories(latents: pd.DataFrame, particles
     )
     assert "UMAP 1" in module.axis_names(latents, particles, extras)
     assert "side" not in module.axis_names(latents, particles, extras)
-    colours = module.colour_names(latents, particles, extras)
-    assert {"UMAP 1", "side", "state"} <= set(colours)
-    assert len(colours) == len(set(colours))
+    colors = module.color_names(latents, particles, extras)
+    assert {"UMAP 1", "side", "state"} <= set(colors)
+    assert len(colors) == len(set(colors))
     found = module.column(latents, particles, "UMAP 1", extras)
     np.testing.assert_array_equal(found.values[:40], np.arange(40) / 2)
     assert np.isnan(found.values[40:]).all()
@@ -136,9 +136,9 @@ def test_mask_is_by_identity(latents: pd.DataFrame) -> None:
 
 def test_a_field_tells_of_changes_only() -> None:
     session, heard = Session(), []
-    session.events.colour.connect(lambda new, old: heard.append((old, new)))
-    session.colour = "tomogram"
-    session.colour = "tomogram"
+    session.events.color.connect(lambda new, old: heard.append((old, new)))
+    session.color = "tomogram"
+    session.color = "tomogram"
     assert heard == [("", "tomogram")]
 
 

@@ -67,7 +67,7 @@ class Column:
     name: str
     values: NDArray[Any]
     categories: tuple[str, ...] = ()
-    colours: tuple[str, ...] = ()  # of the categories, where they have colours of their own
+    colors: tuple[str, ...] = ()  # of the categories, where they have colours of their own
     period: float = 0.0
     clip: Clip = Clip()
 
@@ -111,7 +111,7 @@ def axis_names(
     return list(dict.fromkeys(names + more))
 
 
-def colour_names(
+def color_names(
     latents: pd.DataFrame,
     particles: ParticleSet | None = None,
     extras: pd.DataFrame | None = None,

@@ -23,7 +23,7 @@ from napari_tomodrgn.particle_columns import Column as Column
 from napari_tomodrgn.particle_columns import axes_of as axes_of
 from napari_tomodrgn.particle_columns import axis_label as axis_label
 from napari_tomodrgn.particle_columns import axis_names as axis_names
-from napari_tomodrgn.particle_columns import colour_names as colour_names
+from napari_tomodrgn.particle_columns import color_names as color_names
 from napari_tomodrgn.particle_columns import column as column
 from napari_tomodrgn.particle_columns import latent_matrix as latent_matrix
 from napari_tomodrgn.particle_columns import mask_of as mask_of
@@ -211,7 +211,7 @@ class Session:
         Epoch that ``latents`` belong to.
     axes
         Names of the two columns that the scatter shows.
-    colour
+    color
         Name of the column that colours particles everywhere; empty for none.
     clip
         Which of that column's values get colours of their own.
@@ -239,7 +239,7 @@ class Session:
         ``surface``, ``projection`` (maximum intensity), or ``difference`` to the mean.
     layout
         Of pinned volumes: ``grid``, or ``overlay``.
-    surface_colour
+    surface_color
         ``#rrggbb`` of all surfaces; empty: as particles are coloured.
     stage
         What the canvas shows: ``particle`` (decoded volumes) or ``tomogram``.
@@ -281,7 +281,7 @@ class Session:
     extras: pd.DataFrame | None = None
     epoch: int = 0
     axes: tuple[str, str] = ("PC 1", "PC 2")
-    colour: str = ""
+    color: str = ""
     clip: Clip = field(default_factory=Clip)
     selection: frozenset[str] = frozenset()
     selections: tuple[Selection, ...] = ()
@@ -296,7 +296,7 @@ class Session:
     lowpass: float = 0.0
     style: str = "surface"
     layout: str = "grid"
-    surface_colour: str = ""
+    surface_color: str = ""
     stage: str = "particle"
     tomogram: str = ""
     tomogram_files: dict[str, Path] = field(default_factory=dict)

@@ -98,7 +98,7 @@ def test_an_identity_cannot_become_a_command(tmp_path: Path) -> None:
     assert_in_place(Parsed(scene.script), [placement])
 
 
-def test_colours_by_column() -> None:
+def test_colors_by_column() -> None:
     numbers = colors_of(pd.Series(np.append(np.linspace(0, 1, 101), np.nan)))
     assert (numbers[0], numbers[50], numbers[100], numbers[101]) == (
         "#440154",

@@ -19,8 +19,8 @@ def test_points_lie_where_their_numbers_say() -> None:
     )
     root = ElementTree.fromstring(text)
     points = {one.get("fill"): one for one in root.iter(f"{SVG}circle")}
-    x = {colour: float(point.get("cx") or 0) for colour, point in points.items()}
-    y = {colour: float(point.get("cy") or 0) for colour, point in points.items()}
+    x = {color: float(point.get("cx") or 0) for color, point in points.items()}
+    y = {color: float(point.get("cy") or 0) for color, point in points.items()}
     assert x["#00ff00"] > x["#ff0000"] == x["#0000ff"]
     assert y["#0000ff"] < y["#ff0000"] == y["#00ff00"]  # up on the page is less
     words = {one.text for one in root.iter(f"{SVG}text")}

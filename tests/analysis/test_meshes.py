@@ -109,7 +109,7 @@ def test_merged_surfaces_stand_at_their_poses() -> None:
     assert enclosed(merged.vertices_zyx_angstrom[:, ::-1], merged.faces) > 0
 
 
-def test_no_more_particles_in_a_mesh_than_colours() -> None:
+def test_no_more_particles_in_a_mesh_than_colors() -> None:
     mesh, placed = contour(ball(box=16), step=2), poses(1025)
     with pytest.raises(ValueError, match="1025 particles in one mesh of at most 1024"):
         merge(mesh, placed)

@@ -249,7 +249,7 @@ def _draw(
     import pandas as pd
 
     files = state.run.analysis
-    colours = colors_of(pd.Series(found.labels))
+    colors = colors_of(pd.Series(found.labels))
     maps = {"umap": (places, UMAP_COLUMNS)}
     if scores.shape[1] > 1:
         axes = tuple(f"PC {k + 1} ({explained[k]:.0%} of the variance)" for k in (0, 1))
@@ -262,7 +262,7 @@ def _draw(
             for number, row in enumerate(found.centers, start=1)
         ]
         title = f"{len(xy):,} particles, epoch {state.info.epoch}, by cluster"
-        write_text(files.figure(name), figures.scatter(xy, colours, (title, *axes), labels))
+        write_text(files.figure(name), figures.scatter(xy, colors, (title, *axes), labels))
     names = [f"PC {k + 1}" for k in range(len(explained))]
     notes = [f"{share:.1%}" for share in explained]
     chart = figures.bars(

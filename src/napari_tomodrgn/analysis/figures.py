@@ -33,7 +33,7 @@ class Label:
 
 def scatter(
     xy: NDArray[np.floating],
-    colours: Sequence[str],
+    colors: Sequence[str],
     words: tuple[str, str, str],
     labels: Sequence[Label] = (),
 ) -> str:
@@ -53,7 +53,7 @@ def scatter(
     radius = 3 if len(kept) <= 1000 else 1.8
     parts = [
         f'<circle cx="{frame.x(xy[row, 0]):.1f}" cy="{frame.y(xy[row, 1]):.1f}" r="{radius}" '
-        f'fill="{colours[row]}" fill-opacity="0.75"/>'
+        f'fill="{colors[row]}" fill-opacity="0.75"/>'
         for row in kept
     ]
     parts += [

@@ -12,7 +12,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.charts.colormaps import colours_of, gradient, hue_circle
+from napari_tomodrgn.gui.charts.colormaps import colors_of, gradient, hue_circle
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
@@ -22,13 +22,13 @@ LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
 
 
-def test_angles_that_mean_the_same_have_the_same_colour() -> None:
+def test_angles_that_mean_the_same_have_the_same_color() -> None:
     table = pd.DataFrame({"mu_0": np.zeros(4)}, index=list("abcd"))
     extras = pd.DataFrame({"rlnAnglePsi": [-179.9, 180.1, 0.0, 360.0]}, index=list("abcd"))
     angles = column(table, None, "rlnAnglePsi", extras)
     assert angles.period == 360
     assert angles.limits == (-180, 180)
-    one, same, zero, turn = colours_of(angles, 4).astype(int)
+    one, same, zero, turn = colors_of(angles, 4).astype(int)
     np.testing.assert_array_equal(one, same)
     np.testing.assert_array_equal(zero, turn)
     assert np.abs(one - zero).max() > 80, "half a turn away it is another"
@@ -43,12 +43,12 @@ def test_no_hue_is_brighter_and_none_is_far_from_the_next() -> None:
     assert np.ptp(luminance) < 0.12
 
 
-def test_an_outlier_no_longer_takes_all_the_colours() -> None:
+def test_an_outlier_no_longer_takes_all_the_colors() -> None:
     values = np.append(np.linspace(0, 1, 99), 1000.0)
     whole, clipped = Column("x", values), Column("x", values, clip=Clip(2.0))
-    assert np.ptp(colours_of(whole, 100)[:99].astype(int), axis=0).max() <= 2
-    assert np.ptp(colours_of(clipped, 100)[:99].astype(int), axis=0).max() > 150
-    np.testing.assert_array_equal(colours_of(clipped, 100)[99], gradient()[-1])
+    assert np.ptp(colors_of(whole, 100)[:99].astype(int), axis=0).max() <= 2
+    assert np.ptp(colors_of(clipped, 100)[:99].astype(int), axis=0).max() > 150
+    np.testing.assert_array_equal(colors_of(clipped, 100)[99], gradient()[-1])
     fixed = Column("x", values, clip=Clip(limits=(0.25, 0.75), of="x"))
     assert fixed.limits == (0.25, 0.75)
     assert Column("y", values, clip=fixed.clip).limits == (0.0, 1000.0), "limits of another column"
@@ -100,7 +100,7 @@ def test_hovering_fills_the_card(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert card.card.identity == session.focused
     other = next(str(name) for name in session.latents.index if name != session.focused)
-    session.colour = "psi_deg"
+    session.color = "psi_deg"
     QTest.mouseMove(
         widget.latent.view,
         widget.latent.view.position_of(session.latents.index.get_loc(other)).toPoint(),

@@ -23,25 +23,25 @@ SIZE = (320, 240)
 VIEW = View(-1.0, 1.0, -1.0, 1.0)
 
 
-def _colours(count: int) -> NDArray[np.uint8]:
+def _colors(count: int) -> NDArray[np.uint8]:
     return np.tile(np.array([[255, 160, 20]], np.uint8), (count, 1))
 
 
 def _drawn(
     renderer: PointRenderer,
     xy: NDArray[np.float64],
-    colours: NDArray[np.uint8] | None = None,
+    colors: NDArray[np.uint8] | None = None,
     view: View = VIEW,
 ) -> NDArray[np.uint8]:
-    renderer.set_points(PointCloud.of(xy), _colours(len(xy)) if colours is None else colours)
+    renderer.set_points(PointCloud.of(xy), _colors(len(xy)) if colors is None else colors)
     try:
         return renderer.render(view, SIZE, 1.0)
     finally:
         renderer.close()
 
 
-def _raster(xy: NDArray[np.float64], colours: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    return _drawn(RasterPoints(), xy, colours)
+def _raster(xy: NDArray[np.float64], colors: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    return _drawn(RasterPoints(), xy, colors)
 
 
 def test_a_point_is_drawn_where_it_is() -> None:
@@ -52,8 +52,8 @@ def test_a_point_is_drawn_where_it_is() -> None:
 
 
 def test_the_later_point_lies_on_top() -> None:
-    colours = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
-    picture = _raster(np.zeros((2, 2)), colours)
+    colors = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
+    picture = _raster(np.zeros((2, 2)), colors)
     assert picture[120, 160].tolist() == [0, 255, 0, 255]
 
 
@@ -67,7 +67,7 @@ def test_points_at_the_border_and_without_value(count: int) -> None:
     assert (picture[..., 3] > 0).any()
 
 
-def test_colours_are_premultiplied() -> None:
+def test_colors_are_premultiplied() -> None:
     picture = _raster(np.random.default_rng(0).uniform(-1, 1, (200, 2))).astype(int)
     assert (picture[..., :3].max(axis=-1) <= picture[..., 3]).all()
 
@@ -86,16 +86,16 @@ def test_every_disc_is_a_disc_and_the_last_one_wins() -> None:
     """The running maximum draws what stamping one disc after the other would draw."""
     count = 30_000  # beyond the smooth ones
     rng = np.random.default_rng(2)
-    xy, colours = rng.uniform(-1, 1, (count, 2)), rng.integers(0, 255, (count, 3)).astype(np.uint8)
-    picture = _raster(xy, colours)
+    xy, colors = rng.uniform(-1, 1, (count, 2)), rng.integers(0, 255, (count, 3)).astype(np.uint8)
+    picture = _raster(xy, colors)
     radius = radius_px(count)
     pixels = np.floor(VIEW.to_pixels(xy, *SIZE)).astype(int)
     expected = np.zeros((SIZE[1] + 20, SIZE[0] + 20, 3), np.uint8)
     reach = range(-int(radius), int(radius) + 1)
     disc = [(dx, dy) for dx in reach for dy in reach if dx * dx + dy * dy <= radius**2]
-    for (column, row), colour in zip(pixels, colours, strict=True):
+    for (column, row), color in zip(pixels, colors, strict=True):
         for dx, dy in disc:
-            expected[row + dy + 10, column + dx + 10] = colour
+            expected[row + dy + 10, column + dx + 10] = color
     differ = (picture[..., :3] != expected[10:-10, 10:-10]).any(axis=-1)
     assert differ.mean() < 0.002, "but for float32 at the edge of a pixel"
 
@@ -120,9 +120,9 @@ def test_density_counts_every_point_in_view_once() -> None:
     assert (picture[..., 3] > 0).sum() == 2 * edge**2, "two cells"
 
 
-def test_density_of_coloured_points_is_their_mean_colour() -> None:
-    colours = np.array([[200, 0, 0], [0, 100, 0]], np.uint8)
-    picture = _drawn(DensityPoints(), np.full((2, 2), 0.5), colours)
+def test_density_of_colored_points_is_their_mean_color() -> None:
+    colors = np.array([[200, 0, 0], [0, 100, 0]], np.uint8)
+    picture = _drawn(DensityPoints(), np.full((2, 2), 0.5), colors)
     assert picture[60, 240].tolist() == [100, 50, 0, 255]
 
 

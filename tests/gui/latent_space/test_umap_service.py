@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn.analysis import analyze
-from napari_tomodrgn.gui.latent_space.umap_service import Mapping
+from napari_tomodrgn.gui.latent_space.umap_service import UmapService
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session, axis_names
 from napari_tomodrgn.work_status import TrainingStatus
@@ -45,7 +45,7 @@ def _open(session: Session, run: Run, epoch: int) -> None:
 
 def test_umap_becomes_an_axis_by_itself(run: Run, asked: list[int], qtbot: Any) -> None:
     session = Session()
-    mapping = Mapping(session)
+    mapping = UmapService(session)
     _open(session, run, 3)
     qtbot.waitUntil(lambda: session.extras is not None)
     assert {"UMAP 1", "UMAP 2"} <= set(axis_names(session.latents, None, session.extras))
@@ -61,7 +61,7 @@ def test_a_map_of_an_earlier_epoch_goes_and_comes_back_at_the_end(
     run: Run, asked: list[int], qtbot: Any
 ) -> None:
     session = Session()
-    mapping = Mapping(session)
+    mapping = UmapService(session)
     _open(session, run, 1)
     qtbot.waitUntil(lambda: session.extras is not None)
     session.add_extras(pd.DataFrame({"depth": 1.0}, index=session.latents.index))
@@ -86,7 +86,7 @@ def test_a_run_that_has_its_map_is_not_mapped_again(run: Run, asked: list[int], 
     run.analysis.save_umap(analyze.AnalysisInfo(epoch=3, particles=len(places)))
     for epoch in (3, 2):
         session = Session()
-        mapping = Mapping(session)
+        mapping = UmapService(session)
         session.extras = run.extras()
         _open(session, run, epoch)
         qtbot.waitUntil(lambda one=mapping: not one.queue.is_busy)
@@ -100,7 +100,7 @@ def test_a_failure_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, qt
 
     monkeypatch.setattr(analyze, "umap_columns", columns)
     session = Session()
-    mapping = Mapping(session)
+    mapping = UmapService(session)
     _open(session, run, 3)
     qtbot.waitUntil(lambda: session.message is not None)
     assert session.message.severity == "warning"

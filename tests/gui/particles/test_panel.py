@@ -195,7 +195,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     assert len(panel.look.tilts.xy) == 5
     assert panel.look.defocus.counts.sum() == 120
     picture = _pixels(panel.look.views)
-    assert len({tuple(colour) for colour in picture.reshape(-1, 3)}) > 3
+    assert len({tuple(color) for color in picture.reshape(-1, 3)}) > 3
     panel.look.lowpass.setValue(40.0)
     panel.look.projections.click()
     qtbot.waitUntil(lambda: NAME in viewer.layers, timeout=LONG)

@@ -64,7 +64,7 @@ def test_lassos_add_and_subtract_and_all_of_it_can_be_undone(
     assert not tools.redo.isEnabled()
 
 
-def test_a_name_outlives_the_window_and_colours_the_points(
+def test_a_name_outlives_the_window_and_colors_the_points(
     widget: Any, opened: Callable[[Path], Any], run: Path, tiny_star: Path, qtbot: Any
 ) -> None:
     session, panel = opened(run), widget.selections
@@ -81,11 +81,11 @@ def test_a_name_outlives_the_window_and_colours_the_points(
     panel.list.itemClicked.emit(panel.list.item(1))
     assert _rows(widget) == [9, 10, 11]
     widget.latent.tools.clear_requested.emit()
-    QTest.mouseClick(panel.colour, LEFT)
+    QTest.mouseClick(panel.color, LEFT)
     qtbot.wait(50)
-    assert widget.latent.colour.currentText() == "selections"
-    colours = widget.latent.view._colours
-    assert len({tuple(colours[row]) for row in (4, 9, 0)}) == 3
+    assert widget.latent.color.currentText() == "selections"
+    colors = widget.latent.view._colors
+    assert len({tuple(colors[row]) for row in (4, 9, 0)}) == 3
     panel.list.setCurrentRow(0)
     QTest.mouseClick(panel.delete, LEFT)
     qtbot.waitUntil(lambda: len(session.selections) == 1, timeout=LONG)
@@ -144,7 +144,7 @@ def test_a_selection_is_reconstructed_beside_the_decoded_map(
     assert RECONSTRUCTION not in viewer.layers, "it says nothing about the next set"
 
 
-def test_named_selections_are_a_column_with_colours() -> None:
+def test_named_selections_are_a_column_with_colors() -> None:
     table = pd.DataFrame(index=[f"TS/{row}" for row in range(50)])
     kept = [
         SimpleNamespace(name="a", particles=("TS/1", "TS/2"), color="#112233"),
@@ -153,7 +153,7 @@ def test_named_selections_are_a_column_with_colours() -> None:
     found = selections_column(table, kept)  # type: ignore[arg-type]
     assert found.values[:4].tolist() == [-1, 0, 1, -1]
     assert found.categories == ("a", "b")
-    assert found.colours == ("#112233", "#445566")
+    assert found.colors == ("#112233", "#445566")
 
 
 def test_a_lasso_replaces_adds_or_subtracts() -> None:

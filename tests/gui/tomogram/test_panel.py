@@ -212,7 +212,7 @@ def test_selections_and_neighbours_in_the_tomogram(
 ) -> None:
     cell = widget.controller.cell
     chosen = cell.poses.ids[3]
-    before = cell.colours()
+    before = cell.colors()
     shown.selection = frozenset({chosen})
     surface = cell.layers.layers[1]
     entry = cell.layers.surfaced.tolist().index(3)
@@ -370,7 +370,7 @@ def test_a_star_file_without_a_run_shows_points(
     assert viewer.layers[LAYER_NAME].visible
 
 
-def test_every_particle_keeps_its_colour(viewer: Any) -> None:
+def test_every_particle_keeps_its_color(viewer: Any) -> None:
     """Squares in one surface, each of a random colour: as they come back from the screen."""
     edge = 32
     row, col = np.divmod(np.arange(ENTRIES), edge)
@@ -380,8 +380,8 @@ def test_every_particle_keeps_its_colour(viewer: Any) -> None:
     faces = np.array([[0, 1, 2], [0, 2, 3]]) + 4 * np.arange(ENTRIES)[:, None, None]
     values = np.repeat(np.arange(ENTRIES), 4).astype(np.float32)
     layers = TomogramLayers(viewer)
-    colours = np.random.default_rng(0).integers(0, 256, (ENTRIES, 3)).astype(np.uint8)
-    layers.paint(colours)
+    colors = np.random.default_rng(0).integers(0, 256, (ENTRIES, 3)).astype(np.uint8)
+    layers.paint(colors)
     centres = (corner + np.array([0, 4.5, 4.5])) * np.array([1, -1, 1])
     for count in (ENTRIES, 301):  # a full palette, and one with entries to spare
         some = (vertices[: 4 * count], faces[:count].reshape(-1, 3).astype(np.int32))
@@ -393,7 +393,7 @@ def test_every_particle_keeps_its_colour(viewer: Any) -> None:
         ratio = picture.shape[0] / viewer.canvas.size[0]
         places = [canvas_px(viewer, place) for place in centres[:count]]
         found = [picture[int(at.y() * ratio), int(at.x() * ratio), :3] for at in places]
-        assert np.abs(np.array(found).astype(int) - colours[:count]).max() <= 2
+        assert np.abs(np.array(found).astype(int) - colors[:count]).max() <= 2
 
 
 def test_rays_meet_the_first_sphere() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.decoding_service import Look
+from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.session import Decoded, Session, TrainingStatus
@@ -51,11 +51,9 @@ def _centre(mask: NDArray[np.bool_]) -> tuple[float, float]:
     return columns.mean() - mask.shape[1] / 2, mask.shape[0] / 2 - rows.mean()
 
 
-def _show(
-    layers: VolumeLayers, volume: Volume, caption: str = "", colour: str | None = None
-) -> Any:
+def _show(layers: VolumeLayers, volume: Volume, caption: str = "", color: str | None = None) -> Any:
     box = volume.box_size_px * volume.voxel_size_angstrom
-    layers.show_mesh(contour(volume), box, caption, colour)
+    layers.show_mesh(contour(volume), box, caption, color)
     return layers.layer
 
 
@@ -101,13 +99,13 @@ def test_surfaces_are_coarse_only_while_a_training_shares_the_cores() -> None:
     distances = [np.linalg.norm(one.vertices - [-30, 0, 20], axis=1) for one in (fine, coarse)]
     assert distances[0].std() < distances[1].std() / 2, "rounder, by smaller triangles"
     session = Session()
-    assert Look.of(session).fine
+    assert VolumeStyle.of(session).fine
     session.training = TrainingStatus("training")
-    assert not Look.of(session).fine
+    assert not VolumeStyle.of(session).fine
     seen = Decoded(volume, coarse, "TS_1/1", 1, complete=True)
-    assert Look.of(session).is_of(seen)
+    assert VolumeStyle.of(session).is_of(seen)
     session.training = TrainingStatus()
-    assert not Look.of(session).is_of(seen), "drawn again when the training is over"
+    assert not VolumeStyle.of(session).is_of(seen), "drawn again when the training is over"
 
 
 def test_x_is_to_the_right_and_y_is_up(viewer: Any) -> None:
@@ -134,8 +132,8 @@ def test_z_comes_towards_the_viewer_so_the_hand_is_right(viewer: Any) -> None:
 def test_a_front_ball_hides_the_one_behind(viewer: Any) -> None:
     """The same with colour alone: what is at +z is drawn over what is at -z."""
     front, back = VolumeLayers(viewer), VolumeLayers(viewer)
-    _show(back, _balls((0, 0, -8)), colour="#ff0000")
-    _show(front, _balls((0, 0, 8)), colour="#00ff00")
+    _show(back, _balls((0, 0, -8)), color="#ff0000")
+    _show(front, _balls((0, 0, 8)), color="#00ff00")
     picture = viewer.screenshot(flash=False)
     rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
     assert picture[rows, columns, 1] > picture[rows, columns, 0]

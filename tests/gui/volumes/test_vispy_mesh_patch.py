@@ -56,7 +56,7 @@ def test_another_map_builds_no_shader_and_lays_nothing_out(viewer: Any) -> None:
     assert len(layers.layer.vertices) > vertices and (before != after).any(), "but it is another"
 
 
-def test_shaders_follow_when_a_surface_is_coloured_by_its_values(viewer: Any) -> None:
+def test_shaders_follow_when_a_surface_is_colored_by_its_values(viewer: Any) -> None:
     """What is kept depends on the limits: new ones have to be seen."""
     layers = VolumeLayers(viewer)
     layers.show_mesh(contour(_ball(6.0)), 320.0)
@@ -72,7 +72,7 @@ def test_shaders_follow_when_a_surface_is_coloured_by_its_values(viewer: Any) ->
     assert viewer.screenshot(flash=False)[..., 0].max() == pytest.approx(128, abs=2)
 
 
-def test_the_same_map_in_another_colour_is_not_given_anew(viewer: Any) -> None:
+def test_the_same_map_in_another_color_is_not_given_anew(viewer: Any) -> None:
     layers, mesh = VolumeLayers(viewer), contour(_ball(6.0))
     layers.show_mesh(mesh, 320.0)
     given: list[Any] = []

@@ -83,7 +83,7 @@ def test_nine_pins_in_a_grid_or_over_each_other(
         "seen through, so drawn last"
     )
     assert len({layer.colormap.name for layer in layers}) == 9, "told apart"
-    session.surface_colour = "#ff0000"
+    session.surface_color = "#ff0000"
     assert {layer.colormap.name for layer in [*layers, viewer.layers[LAYER_NAME]]} == {
         "surface #ff0000"
     }

@@ -94,7 +94,7 @@ def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> No
     np.testing.assert_array_equal(mask_of(widget.session.latents, widget.session.selection), mask)
 
 
-def test_axes_and_colour(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
+def test_axes_and_color(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
     _open(widget, qtbot, tiny_run)
     latent, session = widget.latent, widget.session
     latent.x_axis.setCurrentText("z 2")
@@ -104,9 +104,9 @@ def test_axes_and_colour(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -
         lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]), timeout=2000
     )
     plain = viewer.layers[LAYER_NAME].colormap.name
-    latent.colour.setCurrentText("tomogram")
-    latent.colour.activated.emit(latent.colour.currentIndex())
-    assert session.colour == "tomogram"
+    latent.color.setCurrentText("tomogram")
+    latent.color.activated.emit(latent.color.currentIndex())
+    assert session.color == "tomogram"
     assert viewer.layers[LAYER_NAME].colormap.name != plain, "the volume takes the point's colour"
 
 
@@ -122,7 +122,7 @@ def test_more_columns_are_kept_in_the_run(
     session.add_extras(pd.DataFrame({"nearest_angstrom": values}, index=names))
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "nearest_angstrom" in [
-        widget.latent.colour.itemText(row) for row in range(widget.latent.colour.count())
+        widget.latent.color.itemText(row) for row in range(widget.latent.color.count())
     ]
     session.axes = ("nearest_angstrom", "PC 1")
     qtbot.waitUntil(
@@ -208,7 +208,7 @@ def test_a_closed_latent_space_can_be_shown_again(viewer: Any, widget: Any, qtbo
     assert not widget.reopen.isVisible()
 
 
-def test_colours_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
+def test_colors_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
     from napari._qt.utils import QImg2array
 
     _open(widget, qtbot, tiny_run)

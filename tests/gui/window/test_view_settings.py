@@ -29,16 +29,16 @@ def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
     session = Session()
     keeper = Settings(session)
     _show(session, runs[0])
-    session.axes, session.colour = ("z 1", "PC 2"), "tomogram"
+    session.axes, session.color = ("z 1", "PC 2"), "tomogram"
     _show(session, runs[1])
-    session.axes, session.colour = ("PC 1", "UMAP 1"), "z 0"
+    session.axes, session.color = ("PC 1", "UMAP 1"), "z 0"
     del keeper
     later = Session()
     again = Settings(later)
     _show(later, runs[0])
-    assert (later.axes, later.colour) == (("z 1", "PC 2"), "tomogram")
+    assert (later.axes, later.color) == (("z 1", "PC 2"), "tomogram")
     _show(later, runs[1])
-    assert (later.axes, later.colour) == (("PC 1", "UMAP 1"), "z 0")
+    assert (later.axes, later.color) == (("PC 1", "UMAP 1"), "z 0")
     assert again.session is later
 
 

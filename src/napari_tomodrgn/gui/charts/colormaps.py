@@ -38,14 +38,14 @@ CATEGORIES = (
 ).split()
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
+def rgb(color: str) -> tuple[int, int, int]:
     """Red, green and blue, 0…255, of ``#rrggbb``."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def hexadecimal(colour: NDArray[Any]) -> str:
+def hexadecimal(color: NDArray[Any]) -> str:
     """``#rrggbb`` of three bytes."""
-    return "#" + "".join(f"{int(part):02x}" for part in colour[:3])
+    return "#" + "".join(f"{int(part):02x}" for part in color[:3])
 
 
 @lru_cache(maxsize=4)
@@ -82,13 +82,13 @@ def hue_circle(steps: int = 256) -> ByteArray:
     return np.round(encoded.T * 255).astype(np.uint8)
 
 
-def colours_along(column: Column, steps: int = 256) -> ByteArray:
+def colors_along(column: Column, steps: int = 256) -> ByteArray:
     """Colours (step, 3) of a column of numbers from its lower to its upper limit."""
     low, high = column.limits
-    return _coloured(column, np.linspace(low, high, steps))
+    return _colored(column, np.linspace(low, high, steps))
 
 
-def _coloured(column: Column, values: NDArray[Any]) -> ByteArray:
+def _colored(column: Column, values: NDArray[Any]) -> ByteArray:
     low, high = column.limits
     table = hue_circle() if column.period else gradient()
     if column.period:
@@ -98,42 +98,42 @@ def _coloured(column: Column, values: NDArray[Any]) -> ByteArray:
     return table.take(np.round(share * (len(table) - 1)).astype(int), axis=0)
 
 
-def colours_of_categories(column: Column) -> list[str]:
+def colors_of_categories(column: Column) -> list[str]:
     """Colours of a column's categories, as far as there are some."""
-    own = [colour or PLAIN for colour in column.colours]
+    own = [color or PLAIN for color in column.colors]
     return own or CATEGORIES[:MAX_CATEGORIES]
 
 
-def colours_of(column: Column | None, count: int) -> ByteArray:
+def colors_of(column: Column | None, count: int) -> ByteArray:
     """One colour (3 bytes) a particle; grey where there is no value."""
     if column is None:
         return np.tile(np.array(rgb(PLAIN), np.uint8), (count, 1))
     missing = np.array(rgb(MISSING), np.uint8)
     if column.categorical:
-        table = np.array([rgb(colour) for colour in colours_of_categories(column)], np.uint8)
+        table = np.array([rgb(color) for color in colors_of_categories(column)], np.uint8)
         # The last of the table is for codes that have no colour of their own, and for none.
         table = np.vstack([table, missing])
         codes = np.where(column.values < len(table) - 1, column.values, -1)
         return table.take(np.maximum(codes, -1), axis=0, mode="wrap")
     known = np.isfinite(column.values)
     if known.all():
-        return _coloured(column, column.values)
-    colours = _coloured(column, np.where(known, column.values, 0.0))
-    colours[~known] = missing
-    return colours
+        return _colored(column, column.values)
+    colors = _colored(column, np.where(known, column.values, 0.0))
+    colors[~known] = missing
+    return colors
 
 
-def muted(colours: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
+def muted(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
     """Colours of what is not selected: nearly grey, but to be seen before their background."""
     ground = np.asarray(background, np.float64)
     grey = 0.75 * ground + 0.25 * (255 - ground)
-    return (0.25 * np.asarray(colours) + 0.75 * grey).astype(np.uint8)
+    return (0.25 * np.asarray(colors) + 0.75 * grey).astype(np.uint8)
 
 
-def colour_at(column: Column, row: int) -> str:
+def color_at(column: Column, row: int) -> str:
     """``#rrggbb`` of one particle, without working out those of all."""
     one = replace(column, values=column.values[row : row + 1], clip=fixed(column))
-    return hexadecimal(colours_of(one, 1)[0])
+    return hexadecimal(colors_of(one, 1)[0])
 
 
 def fixed(column: Column) -> Clip:
@@ -159,17 +159,17 @@ def particle_table(session: Session) -> pd.DataFrame | None:
     return None if session.particles is None else session.particles.particles
 
 
-def colour_column(session: Session) -> Column | None:
+def color_column(session: Session) -> Column | None:
     """What colours the particles of a session now, None for one colour."""
     table = particle_table(session)
     if table is None:
         return None
     tables = table, session.particles, session.extras
-    return colour_column_of(*tables, session.colour, session.clip, session.selections)
+    return color_column_of(*tables, session.color, session.clip, session.selections)
 
 
 @kept(4)
-def colour_column_of(
+def color_column_of(
     table: pd.DataFrame,
     particles: ParticleSet | None,
     extras: pd.DataFrame | None,

@@ -23,12 +23,12 @@ class DensityPoints:
     def __init__(self) -> None:
         self.set_points(PointCloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
-    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colors: ByteArray) -> None:
         """Take positions and colours."""
         self._cloud = cloud
-        alike = len(colours) == 0 or bool((colours == colours[0]).all())
+        alike = len(colors) == 0 or bool((colors == colors[0]).all())
         # As bytes: numbers of a million colours take longer to make than to sum.
-        self._colours = None if alike else np.ascontiguousarray(colours[:, :3].T)
+        self._colors = None if alike else np.ascontiguousarray(colors[:, :3].T)
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""
@@ -40,13 +40,13 @@ class DensityPoints:
         cells = self._cloud.cells((a, b + 1, c, d + 1), page)
         counts = self._sums(cells, page)
         share = np.log1p(counts) / max(float(np.log1p(counts.max(initial=0.0))), 1e-9)
-        if self._colours is None:
+        if self._colors is None:
             table = gradient()
             rgb = table[np.round(share * (len(table) - 1)).astype(np.intp)].astype(np.float32)
             alpha = (counts > 0).astype(np.float32)
         else:
             total = np.maximum(counts, 1)
-            sums = [self._sums(cells, page, weights) / total for weights in self._colours]
+            sums = [self._sums(cells, page, weights) / total for weights in self._colors]
             rgb = np.stack(sums, axis=-1).astype(np.float32)
             alpha = np.where(counts > 0, _FAINTEST + (1 - _FAINTEST) * share, 0.0)
         small = np.empty((rows, columns, 4), np.uint8)

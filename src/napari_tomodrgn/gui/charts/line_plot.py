@@ -13,7 +13,7 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import View
 
 
@@ -24,7 +24,7 @@ class Curve:
     name: str
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    colour: str
+    color: str
 
 
 class LinePlot(QWidget):
@@ -36,7 +36,7 @@ class LinePlot(QWidget):
         self._curves: list[Curve] = []
         self._limits: tuple[float, float] | None = None
         self._level: float | None = None
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self.setMinimumHeight(150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(f"{y_name} against {x_name}")
@@ -56,7 +56,7 @@ class LinePlot(QWidget):
         self._limits, self._level = limits, level
         self.update()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.update()
@@ -84,7 +84,7 @@ class LinePlot(QWidget):
         for curve in self._curves:
             xy = np.stack([curve.x, curve.y], axis=1)
             pixels = view.to_pixels(xy[np.isfinite(xy).all(axis=1)], rect.width(), rect.height())
-            self._paint_line(painter, rect, pixels, QPen(QColor(curve.colour), 2.0))
+            self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
         self._paint_legend(painter, rect)
 
     def _view(self) -> View:
@@ -117,5 +117,5 @@ class LinePlot(QWidget):
                 top = rect.top() + 3 + row * line
                 box = QRectF(rect.right() - 2 - width, top, width, line)
                 painter.fillRect(box, ground)
-                painter.setPen(QColor(curve.colour))
+                painter.setPen(QColor(curve.color))
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, curve.name)

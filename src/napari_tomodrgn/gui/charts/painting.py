@@ -17,7 +17,7 @@ _TICK_PX = 4
 
 
 @dataclass(frozen=True)
-class ChartColours:
+class ChartColors:
     """Colours of a chart as ``#rrggbb``."""
 
     background: str = "#1b1e23"
@@ -69,13 +69,13 @@ def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
 
 
 def paint_axes(
-    painter: QPainter, rect: QRect, view: View, labels: tuple[str, str], colours: ChartColours
+    painter: QPainter, rect: QRect, view: View, labels: tuple[str, str], colors: ChartColors
 ) -> None:
     """Frame, grid lines, ticks with numbers, names of the axes."""
     metrics = painter.fontMetrics()
     x_ticks = ticks(view.x_min, view.x_max, max(2, rect.width() // 90))
     y_ticks = ticks(view.y_min, view.y_max, max(2, rect.height() // 50))
-    grid, text = QPen(QColor(colours.grid)), QPen(QColor(colours.text))
+    grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
     for value, name in zip(x_ticks, tick_texts(x_ticks), strict=True):
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
         painter.setPen(grid)
@@ -90,15 +90,15 @@ def paint_axes(
         painter.setPen(text)
         box = QRectF(0, y - metrics.height() / 2, rect.left() - _TICK_PX - 2, metrics.height())
         painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
-    painter.setPen(QPen(QColor(colours.line)))
+    painter.setPen(QPen(QColor(colors.line)))
     painter.drawRect(rect)
-    _paint_names(painter, rect, labels, colours)
+    _paint_names(painter, rect, labels, colors)
 
 
-def paint_ring(painter: QPainter, at: QPointF, radius: float, colour: str) -> None:
+def paint_ring(painter: QPainter, at: QPointF, radius: float, color: str) -> None:
     """A ring with a dark halo, seen on any background."""
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for pen in (QPen(QColor(0, 0, 0, 170), 4.0), QPen(QColor(colour), 2.0)):
+    for pen in (QPen(QColor(0, 0, 0, 170), 4.0), QPen(QColor(color), 2.0)):
         painter.setPen(pen)
         painter.drawEllipse(at, radius, radius)
 
@@ -106,39 +106,39 @@ def paint_ring(painter: QPainter, at: QPointF, radius: float, colour: str) -> No
 def paint_line(
     painter: QPainter,
     pixels: NDArray[Any],
-    colour: str,
+    color: str,
     weak: NDArray[np.bool_] | None = None,
-    weak_colour: str = "",
+    weak_color: str = "",
 ) -> None:
     """A line through places (place, 2), with a dot at each, of another colour at the weak ones."""
     places = [QPointF(float(x), float(y)) for x, y in pixels]
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for pen in (QPen(QColor(0, 0, 0, 170), 3.5), QPen(QColor(colour), 1.5)):
+    for pen in (QPen(QColor(0, 0, 0, 170), 3.5), QPen(QColor(color), 1.5)):
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(places))
     for row, place in enumerate(places):
         faint = weak is not None and bool(weak[row])
-        painter.setPen(QPen(QColor(colour), 1.0))
-        painter.setBrush(QColor(weak_colour if faint else colour))
+        painter.setPen(QPen(QColor(color), 1.0))
+        painter.setBrush(QColor(weak_color if faint else color))
         painter.drawEllipse(place, 2.5, 2.5)
 
 
-def paint_cross(painter: QPainter, at: NDArray[Any], colour: str) -> None:
+def paint_cross(painter: QPainter, at: NDArray[Any], color: str) -> None:
     """A cross with a dark halo at a place that is no particle's."""
     x, y, reach = float(at[0]), float(at[1]), 7.0
-    for pen in (QPen(QColor(0, 0, 0, 170), 5.0), QPen(QColor(colour), 2.5)):
+    for pen in (QPen(QColor(0, 0, 0, 170), 5.0), QPen(QColor(color), 2.5)):
         painter.setPen(pen)
         painter.drawLine(QPointF(x - reach, y), QPointF(x + reach, y))
         painter.drawLine(QPointF(x, y - reach), QPointF(x, y + reach))
 
 
 def paint_outline(
-    painter: QPainter, corners: list[tuple[float, float]], colour: str, *, closed: bool = True
+    painter: QPainter, corners: list[tuple[float, float]], color: str, *, closed: bool = True
 ) -> None:
     """The line being drawn, with a faint fill where it is a closed one."""
-    fill = QColor(colour)
+    fill = QColor(color)
     fill.setAlpha(40)
-    painter.setPen(QPen(QColor(colour), 1.5, Qt.PenStyle.DashLine))
+    painter.setPen(QPen(QColor(color), 1.5, Qt.PenStyle.DashLine))
     line = QPolygonF([QPointF(x, y) for x, y in corners])
     if closed:
         painter.setBrush(fill)
@@ -148,39 +148,37 @@ def paint_outline(
         painter.drawPolyline(line)
 
 
-def paint_tag(
-    painter: QPainter, at: QPointF, words: str, rect: QRect, colours: ChartColours
-) -> None:
+def paint_tag(painter: QPainter, at: QPointF, words: str, rect: QRect, colors: ChartColors) -> None:
     """A small label beside a point, kept inside ``rect``."""
     metrics = painter.fontMetrics()
     width, height = metrics.horizontalAdvance(words) + 12, metrics.height() + 6
     x = at.x() + 12 if at.x() + 12 + width < rect.right() else at.x() - 12 - width
     y = min(max(at.y() - height - 6, rect.top() + 2), rect.bottom() - height - 2)
     box = QRectF(max(x, rect.left() + 2), y, width, height)
-    back = QColor(colours.background)
+    back = QColor(colors.background)
     back.setAlpha(225)
-    painter.setPen(QPen(QColor(colours.line)))
+    painter.setPen(QPen(QColor(colors.line)))
     painter.setBrush(back)
     painter.drawRoundedRect(box, 3, 3)
-    painter.setPen(QColor(colours.text))
+    painter.setPen(QColor(colors.text))
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
 
-def paint_hint(painter: QPainter, rect: QRect, words: str, colours: ChartColours) -> None:
+def paint_hint(painter: QPainter, rect: QRect, words: str, colors: ChartColors) -> None:
     """What to do next, in the middle of an empty chart."""
-    painter.setPen(QColor(colours.text))
+    painter.setPen(QColor(colors.text))
     flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
     painter.drawText(rect.adjusted(16, 8, -16, -8), int(flags), words)
 
 
 def _paint_names(
-    painter: QPainter, rect: QRect, labels: tuple[str, str], colours: ChartColours
+    painter: QPainter, rect: QRect, labels: tuple[str, str], colors: ChartColors
 ) -> None:
     font = QFont(painter.font())
     font.setBold(True)
     painter.save()
     painter.setFont(font)
-    painter.setPen(QColor(colours.text))
+    painter.setPen(QColor(colors.text))
     line = painter.fontMetrics().height()
     below = QRectF(rect.left(), rect.bottom() + _TICK_PX + line, rect.width(), line + 2)
     painter.drawText(below, Qt.AlignmentFlag.AlignCenter, labels[0])

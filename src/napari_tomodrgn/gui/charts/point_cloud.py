@@ -170,7 +170,7 @@ class PlottedPoints:
 class PointRenderer(Protocol):
     """Draws points into an image."""
 
-    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colors: ByteArray) -> None:
         """Take positions and colours (point, 3), 0…255; later points lie on top."""
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
@@ -198,14 +198,14 @@ class RasterPoints:
     def __init__(self) -> None:
         self.set_points(PointCloud.of(np.zeros((0, 2))), np.zeros((0, 3), np.uint8))
 
-    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colors: ByteArray) -> None:
         """Take positions and colours."""
         self._cloud = cloud
         self._numbers = np.arange(len(cloud), dtype=np.int32)
         # One row more: what no point covers has the number -1.
         self._packed = np.zeros(len(cloud) + 1, np.uint32)
         bytes_of = self._packed[:-1].view(np.uint8).reshape(-1, 4)
-        bytes_of[:, :3], bytes_of[:, 3] = colours[:, :3], 255
+        bytes_of[:, :3], bytes_of[:, 3] = colors[:, :3], 255
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""

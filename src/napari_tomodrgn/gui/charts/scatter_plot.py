@@ -14,7 +14,7 @@ from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.colormaps import muted
 from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import (
     PlottedPoints,
     PointRenderer,
@@ -36,13 +36,13 @@ class ScatterPlot(QWidget):
         super().__init__(parent)
         self._renderer = renderer or RasterPoints()
         self._place_points(PlottedPoints.of(np.zeros((0, 2))))
-        self._colours = np.zeros((0, 3), np.uint8)
+        self._colors = np.zeros((0, 3), np.uint8)
         self._selected: NDArray[np.bool_] | None = None
         self._labels = ("", "")
         self._hint = ""
         self._tag = ""
         self._busy = ""
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self._view = View(-1.0, 1.0, -1.0, 1.0)
         self._focused = self._hovered = -1
         self._picture: QImage | None = None
@@ -88,7 +88,7 @@ class ScatterPlot(QWidget):
     def set_points(
         self,
         xy: NDArray[Any] | PlottedPoints,
-        colours: NDArray[np.uint8],
+        colors: NDArray[np.uint8],
         *,
         keep_view: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ class ScatterPlot(QWidget):
         self._place_points(
             xy if isinstance(xy, PlottedPoints) else PlottedPoints.of(np.asarray(xy))
         )
-        self._colours = np.asarray(colours, np.uint8)
+        self._colors = np.asarray(colors, np.uint8)
         self._hovered = -1
         if self._focused >= len(self._xy):
             self._focused = -1
@@ -156,9 +156,9 @@ class ScatterPlot(QWidget):
         self._busy = words
         self.update()
 
-    def set_theme(self, colours: ChartColours) -> None:
+    def set_theme(self, colors: ChartColors) -> None:
         """Take the colours of the theme."""
-        self._theme = colours
+        self._theme = colors
         self._hand_over()
 
     def set_renderer(self, renderer: PointRenderer) -> None:
@@ -251,17 +251,17 @@ class ScatterPlot(QWidget):
         return to_image(self._renderer.render(self._view, size, ratio))
 
     def _hand_over(self) -> None:
-        cloud, colours = self._cloud, self._colours
+        cloud, colors = self._cloud, self._colors
         if self._selected is not None:
             back = np.array(QColor(self._theme.background).getRgb()[:3])
             faded = muted(np.arange(256)[:, None], back)
-            colours = colours.copy()
+            colors = colors.copy()
             others = np.flatnonzero(~self._selected)
-            colours[others] = faded[colours[others], np.arange(3)]
+            colors[others] = faded[colors[others], np.arange(3)]
             # Selected points lie on top.
             order = np.concatenate([others, np.flatnonzero(self._selected)])
-            cloud, colours = cloud.taken(order), colours[order]
-        self._renderer.set_points(cloud, colours)
+            cloud, colors = cloud.taken(order), colors[order]
+        self._renderer.set_points(cloud, colors)
         self._picture = None
         self.update()
 

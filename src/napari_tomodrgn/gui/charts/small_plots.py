@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import View
 from napari_tomodrgn.gui.widgets.qt import to_image
 
@@ -27,7 +27,7 @@ class Plot(QWidget):
     def __init__(self, x_name: str, y_name: str, tip: str, height: int = 150) -> None:
         super().__init__()
         self._names, self._height = (x_name, y_name), height
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self.setMinimumHeight(height)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(tip)
@@ -37,7 +37,7 @@ class Plot(QWidget):
         """Wide and low."""
         return QSize(280, self._height)
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.update()

@@ -52,12 +52,12 @@ class VispyPoints:
         self._canvas.set_current()
         return str(gl.glGetParameter(gl.GL_RENDERER) or "")
 
-    def set_points(self, cloud: PointCloud, colours: ByteArray) -> None:
+    def set_points(self, cloud: PointCloud, colors: ByteArray) -> None:
         """Take positions and colours."""
         keep = np.isfinite(cloud.x) & np.isfinite(cloud.y)
         self._cloud = cloud
         self._xy = np.stack([cloud.x[keep], cloud.y[keep]], axis=1)
-        self._colours = colours[keep, :3].astype(np.float32) / 255
+        self._colors = colors[keep, :3].astype(np.float32) / 255
         self._radius = radius_px(len(cloud))
         self._drawn_size = 0.0
 
@@ -90,7 +90,7 @@ class VispyPoints:
         if len(self._xy) and diameter != self._drawn_size:
             self._drawn_size = diameter
             self._markers.set_data(
-                pos=self._xy, face_color=self._colours, edge_width=0, size=diameter
+                pos=self._xy, face_color=self._colors, edge_width=0, size=diameter
             )
 
     def close(self) -> None:

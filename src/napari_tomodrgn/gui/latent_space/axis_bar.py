@@ -18,18 +18,18 @@ class AxisBar(QWidget):
     """Three boxes of column names and two buttons."""
 
     axes_chosen = Signal()
-    colour_chosen = Signal()
+    color_chosen = Signal()
     density_toggled = Signal(bool)
     fit_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.x_box, self.y_box, self.colour = QComboBox(), QComboBox(), QComboBox()
+        self.x_box, self.y_box, self.color = QComboBox(), QComboBox(), QComboBox()
         row = tight_row(self)
         for words, box, tip in (
             ("x", self.x_box, "What the horizontal axis shows"),
             ("y", self.y_box, "What the vertical axis shows"),
-            ("Colour", self.colour, "What colours the points, and the volume on show"),
+            ("Colour", self.color, "What colours the points, and the volume on show"),
         ):
             box.setToolTip(tip)
             box.setAccessibleName(tip)
@@ -51,27 +51,25 @@ class AxisBar(QWidget):
             row.addWidget(button)
         for box in (self.x_box, self.y_box):
             box.activated.connect(lambda _row: self.axes_chosen.emit())
-        self.colour.activated.connect(lambda _row: self.colour_chosen.emit())
+        self.color.activated.connect(lambda _row: self.color_chosen.emit())
 
     @property
     def axes(self) -> tuple[str, str]:
         """Names in the two boxes."""
         return self.x_box.currentText(), self.y_box.currentText()
 
-    def set_theme(self, colour: str, chosen: str) -> None:
+    def set_theme(self, color: str, chosen: str) -> None:
         """Draw the icons in this colour, what is on upon the other one."""
         self.setStyleSheet(f"QToolButton:checked {{ background: {chosen}; }}")
-        self.density.setIcon(icons.icon("density", colour))
-        self.fit.setIcon(icons.icon("fit", colour))
+        self.density.setIcon(icons.icon("density", color))
+        self.fit.setIcon(icons.icon("fit", color))
 
-    def fill(
-        self, names: list[str], axes: tuple[str, str], colours: list[str], colour: str
-    ) -> None:
+    def fill(self, names: list[str], axes: tuple[str, str], colors: list[str], color: str) -> None:
         """Offer these columns; show which are chosen."""
         for box, words, chosen in (
             (self.x_box, names, axes[0]),
             (self.y_box, names, axes[1]),
-            (self.colour, colours, colour),
+            (self.color, colors, color),
         ):
             with QSignalBlocker(box):
                 if [box.itemText(row) for row in range(box.count())] != words:

@@ -11,8 +11,8 @@ from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.colormaps import colours_along, colours_of_categories
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categories
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Clip, Column
@@ -43,7 +43,7 @@ class LegendData:
         values = np.clip(values, *column.limits)
         span = column.limits if column.limits[1] > column.limits[0] else None
         counts, _ = np.histogram(values, bins=_BINS, range=span)
-        return cls(counts, _opaque(colours_along(column)))
+        return cls(counts, _opaque(colors_along(column)))
 
 
 class Legend(QWidget):
@@ -100,7 +100,7 @@ class Legend(QWidget):
             for edit, value in zip((self.low, self.high), column.limits, strict=True):
                 edit.setText(f"{value:.4g}")
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.key.set_theme(theme)
 
@@ -129,7 +129,7 @@ class _Key(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._column: Column | None = None
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self._bar: QImage | None = None
         self._explained: LegendData | None = None
         self._shown = 0  # chips
@@ -148,7 +148,7 @@ class _Key(QWidget):
             self._bar = to_image(explained.bar)
         self.update()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.update()
@@ -191,12 +191,12 @@ class _Key(QWidget):
         room = max(1, self.height() // line - 1)
         assert self._explained is not None
         counts = self._explained.counts
-        names = list(zip(column.categories, counts, colours_of_categories(column), strict=False))
+        names = list(zip(column.categories, counts, colors_of_categories(column), strict=False))
         shown = names if len(names) <= room else names[: room - 1]
         self._shown = len(shown)
-        for row, (name, count, colour) in enumerate(shown, start=1):
+        for row, (name, count, color) in enumerate(shown, start=1):
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(colour))
+            painter.setBrush(QColor(color))
             painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
             painter.setPen(QColor(self._theme.text))
             self._write(painter, row, f"{name or '(none)'}  {count:,}")
@@ -238,6 +238,6 @@ def _limit(tip: str) -> QLineEdit:
     return edit
 
 
-def _opaque(colours: np.ndarray) -> np.ndarray:
+def _opaque(colors: np.ndarray) -> np.ndarray:
     """One row of RGBA of colours (step, 3)."""
-    return np.dstack([colours[None], np.full((1, len(colours), 1), 255, np.uint8)])
+    return np.dstack([colors[None], np.full((1, len(colors), 1), 255, np.uint8)])

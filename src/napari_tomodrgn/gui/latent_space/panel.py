@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, combination
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
@@ -27,7 +27,7 @@ from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
-_ONE_COLOUR = "one colour"
+_ONE_COLOR = "one colour"
 _SIDE_WIDTH = 200
 # Share of the view that Alt and an arrow key go.
 _STEP = 0.025
@@ -48,7 +48,7 @@ class LatentPanel(QWidget):
         self.view.set_hint(_HINT)
         self.legend, self.card = Legend(), PreviewCard()
         self.axes = AxisBar()
-        self.x_axis, self.y_axis, self.colour = self.axes.x_box, self.axes.y_box, self.axes.colour
+        self.x_axis, self.y_axis, self.color = self.axes.x_box, self.axes.y_box, self.axes.color
         self.status = make_label()
         self.tools = SelectionTools()
         self.volumes = VolumeBar(session)
@@ -78,7 +78,7 @@ class LatentPanel(QWidget):
         self._connect()
         self.refresh()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.view.set_theme(theme)
         self.legend.set_theme(theme)
@@ -97,7 +97,7 @@ class LatentPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Draw what the session holds, as soon as it is worked out."""
         session, asked = self._session, Asked.of(self._session)
-        for box in (self.x_axis, self.y_axis, self.colour):
+        for box in (self.x_axis, self.y_axis, self.color):
             box.setEnabled(asked is not None)
         if asked is not None:
             self.drawing.draw(asked)
@@ -121,8 +121,8 @@ class LatentPanel(QWidget):
         if asked.table is not session.latents:
             return  # the next one is under way
         self._picture = picture
-        colours = [_ONE_COLOUR, *picture.colour_names]
-        self.axes.fill(picture.names, picture.axes, colours, session.colour or _ONE_COLOUR)
+        colors = [_ONE_COLOR, *picture.color_names]
+        self.axes.fill(picture.names, picture.axes, colors, session.color or _ONE_COLOR)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, picture.axes)
         keep = shown == self._shown_run and self._zoomed
@@ -134,7 +134,7 @@ class LatentPanel(QWidget):
         # Before the points: a million need not be handed over twice.
         self._choose_renderer(self.axes.density.isChecked(), len(asked.table))
         self.view.set_labels(*picture.labels)
-        self.view.set_points(picture.placed, picture.colours, keep_view=keep)
+        self.view.set_points(picture.placed, picture.colors, keep_view=keep)
         self._zoomed = keep
         self.legend.set_column(picture.shade, picture.explained)
         self._mark()
@@ -164,13 +164,13 @@ class LatentPanel(QWidget):
         # Not for the whole panel: there Space presses the button that has the focus.
         add_shortcut(QKeySequence("Space"), self.view, self.path.play.click)
         self.axes.axes_chosen.connect(self._choose_axes)
-        self.axes.colour_chosen.connect(self._choose_colour)
+        self.axes.color_chosen.connect(self._choose_color)
         self.axes.density_toggled.connect(self._choose_renderer)
         self.legend.clip_chosen.connect(self._on_clip)
         self.legend.category_chosen.connect(self._on_category)
         self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
-        for name in ("latents", "extras", "axes", "colour", "clip", "particles", "selections"):
+        for name in ("latents", "extras", "axes", "color", "clip", "particles", "selections"):
             getattr(events, name).connect(self._ask_for_redraw)
         for name in ("pinned", "point", "path"):
             getattr(events, name).connect(self._mark_places)
@@ -323,6 +323,6 @@ class LatentPanel(QWidget):
     def _choose_axes(self) -> None:
         self._session.axes = self.axes.axes
 
-    def _choose_colour(self) -> None:
-        chosen = self.colour.currentText()
-        self._session.colour = "" if chosen == _ONE_COLOUR else chosen
+    def _choose_color(self) -> None:
+        chosen = self.color.currentText()
+        self._session.color = "" if chosen == _ONE_COLOR else chosen

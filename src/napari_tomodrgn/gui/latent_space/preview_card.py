@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
 from napari_tomodrgn.gui.widgets.qt import to_image
 
@@ -25,7 +25,7 @@ class PreviewCard(QWidget):
         super().__init__(parent)
         self._card: PreviewData | None = None
         self._pictures: list[tuple[str, QImage]] = []
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         # Where there is little room, in large type, the pictures give way to the legend above.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self.setAccessibleName("Particle under the pointer")
@@ -60,7 +60,7 @@ class PreviewCard(QWidget):
             self._pictures.append((f"{round(angle)}° tilt", to_image(rgba)))
         self.update()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.update()

@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import PLAIN, colour_at, colour_column, fixed, rgb
+from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, color_column, fixed, rgb
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Column, Session, latent_matrix, row_of
@@ -82,9 +82,9 @@ class ParticlePreview(QObject):
         self._volumes: OrderedDict[Any, Picture] = OrderedDict()
         self._tilts: OrderedDict[str, tuple[tuple[float, Picture], ...]] = OrderedDict()
         self._stacks: tuple[Any, Any] = (None, None)
-        self._coloured = False
-        for name in ("particles", "extras", "latents", "colour", "clip", "selections"):
-            getattr(session.events, name).connect(self._recolour)
+        self._colored = False
+        for name in ("particles", "extras", "latents", "color", "clip", "selections"):
+            getattr(session.events, name).connect(self._recolor)
         for name in ("hovered", "focused", "sigma"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
@@ -124,8 +124,8 @@ class ParticlePreview(QObject):
             self._asked = at
             epoch = session.epoch
             self.fitting.request(lambda: self._fit(run, epoch, table))
-        colour, sigma = self._colour_of(identity), session.sigma
-        key = (*at, identity, colour, sigma)
+        color, sigma = self._color_of(identity), session.sigma
+        key = (*at, identity, color, sigma)
         if key in self._volumes:
             self.previews.cancel()
             self._take_volume((key, self._volumes[key]))
@@ -134,7 +134,7 @@ class ParticlePreview(QObject):
         if self._basis[0] == at:
             # Some 7 ms: sooner here than any thread could begin.
             self.previews.cancel()
-            self._take_volume((key, picture_of(self._basis[1].volume(z), sigma, colour)))
+            self._take_volume((key, picture_of(self._basis[1].volume(z), sigma, color)))
             return
         epoch = session.epoch
 
@@ -143,7 +143,7 @@ class ParticlePreview(QObject):
 
             decoder = self._decoders.of(run, epoch)
             for volume in decoder.decode_steps(z, min(PREVIEW_BOX, decoder.box_size_px)):
-                yield None if volume is None else (key, picture_of(volume, sigma, colour))
+                yield None if volume is None else (key, picture_of(volume, sigma, color))
 
         self.previews.request(steps)
 
@@ -211,22 +211,22 @@ class ParticlePreview(QObject):
             facts.append(f"{shade.name}: {value_of(shade, row)}")
         return tuple(facts)
 
-    def _colour_of(self, identity: str) -> tuple[int, int, int]:
+    def _color_of(self, identity: str) -> tuple[int, int, int]:
         table, shade = self.session.latents, self._shade()
         if table is None or shade is None:
             return rgb(PLAIN)
-        return rgb(colour_at(shade, row_of(table, identity)))
+        return rgb(color_at(shade, row_of(table, identity)))
 
     def _shade(self) -> Column | None:
         """What colours the particles, worked out once for all that the pointer passes."""
-        if not self._coloured:
-            found = colour_column(self.session)
+        if not self._colored:
+            found = color_column(self.session)
             self._column = found and replace(found, clip=fixed(found))
-            self._coloured = True
+            self._colored = True
         return self._column
 
-    def _recolour(self, *_: Any) -> None:
-        self._coloured = False
+    def _recolor(self, *_: Any) -> None:
+        self._colored = False
         self.refresh()
 
     def _tell(self, card: PreviewData | None) -> None:
@@ -242,14 +242,14 @@ def value_of(column: Column, row: int) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "none"
 
 
-def picture_of(volume: Any, sigma: float, colour: tuple[int, int, int]) -> Picture:
+def picture_of(volume: Any, sigma: float, color: tuple[int, int, int]) -> Picture:
     """RGBA of a map's surface, premultiplied."""
     from napari_tomodrgn.analysis.meshes import contour_level
     from napari_tomodrgn.analysis.pictures import shaded_surface
 
     grey, opacity = shaded_surface(volume, contour_level(volume, sigma), PICTURE_PX)
     picture = np.empty((*grey.shape, 4), np.uint8)
-    picture[..., :3] = grey[..., None] / 255 * np.array(colour)
+    picture[..., :3] = grey[..., None] / 255 * np.array(color)
     picture[..., 3] = opacity
     return picture
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import colour_column_of, colours_of
+from napari_tomodrgn.gui.charts.colormaps import color_column_of, colors_of
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
 from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
@@ -28,7 +28,7 @@ from napari_tomodrgn.session import (
     Session,
     axis_label,
     axis_names,
-    colour_names,
+    color_names,
     column,
     names_where,
     resolve_axes,
@@ -57,7 +57,7 @@ class Asked:
     particles: ParticleSet | None
     extras: pd.DataFrame | None
     axes: tuple[str, str]
-    colour: str
+    color: str
     clip: Clip
     selections: tuple[Selection, ...]
     selection: frozenset[str]
@@ -84,11 +84,11 @@ class ScatterContents:
     ----------
     asked
         What it was made from.
-    names, colour_names
+    names, color_names
         Columns that can be an axis, and that can colour.
     axes, labels
         Names of the two that are shown, and as they stand on the axes.
-    placed, colours, selected
+    placed, colors, selected
         Positions, three bytes each, and whether it is selected: of every particle.
     shade, explained
         The column that colours, and its legend.
@@ -96,11 +96,11 @@ class ScatterContents:
 
     asked: Asked
     names: list[str]
-    colour_names: list[str]
+    color_names: list[str]
     axes: tuple[str, str]
     labels: tuple[str, str]
     placed: PlottedPoints
-    colours: NDArray[np.uint8]
+    colors: NDArray[np.uint8]
     selected: NDArray[np.bool_]
     shade: Column | None
     explained: LegendData | None
@@ -118,15 +118,15 @@ def picture_of(asked: Asked) -> ScatterContents:
     names = axis_names(*tables)
     axes = resolve_axes(asked.axes, names)
     values = [column(asked.table, asked.particles, name, asked.extras).values for name in axes]
-    shade = colour_column_of(*tables, asked.colour, asked.clip, asked.selections)
+    shade = color_column_of(*tables, asked.color, asked.clip, asked.selections)
     return ScatterContents(
         asked,
         names,
-        [*([SELECTIONS] if asked.selections else []), *colour_names(*tables)],
+        [*([SELECTIONS] if asked.selections else []), *color_names(*tables)],
         axes,
         (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
         PlottedPoints.of(np.stack(values, axis=1), _least_share(axes)),
-        colours_of(shade, len(asked.table)),
+        colors_of(shade, len(asked.table)),
         selected_mask(asked.table, asked.selection),
         shade,
         None if shade is None else LegendData.of(shade),

@@ -61,7 +61,7 @@ class SelectionTools(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._named: dict[str, QToolButton] = {}
-        self._how, self._colour = "replace", "#808080"
+        self._how, self._color = "replace", "#808080"
         self._combinations = QMenu(self)
         row = tight_row(self, spacing=1)
         group = QButtonGroup(self)
@@ -90,15 +90,15 @@ class SelectionTools(QWidget):
         self.invert, self.undo, self.redo, self.clear = (self._named[name] for name in _VERBS)
         row.addStretch(1)
 
-    def set_theme(self, colour: str, chosen: str) -> None:
+    def set_theme(self, color: str, chosen: str) -> None:
         """Draw the icons in this colour, the tool in the hand on the other one."""
         self.setStyleSheet(f"QToolButton:checked {{ background: {chosen}; }}")
         for name, button in self._named.items():
-            button.setIcon(icons.icon(name, colour))
+            button.setIcon(icons.icon(name, color))
         for action in self._combinations.actions():
-            action.setIcon(icons.icon(str(action.data()), colour))
-        self.how.setIcon(icons.icon(self._how, colour))
-        self._colour = colour
+            action.setIcon(icons.icon(str(action.data()), color))
+        self.how.setIcon(icons.icon(self._how, color))
+        self._color = color
 
     def set_possible(self, *, some: bool, undo: bool, redo: bool) -> None:
         """Enable what can be done now."""
@@ -143,7 +143,7 @@ class SelectionTools(QWidget):
 
     def _choose_how(self, name: str) -> None:
         self._how = name
-        self.how.setIcon(icons.icon(name, self._colour))
+        self.how.setIcon(icons.icon(name, self._color))
         self.how_chosen.emit(name)
 
 

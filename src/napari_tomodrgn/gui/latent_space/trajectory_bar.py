@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -39,7 +39,7 @@ class TrajectoryBar(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self.choose = QToolButton()
         self.choose.setText("Path  ")
         self.choose.setToolTip("A series of volumes through latent space: make one, save it")
@@ -77,7 +77,7 @@ class TrajectoryBar(QWidget):
         self._fill()
         self.refresh()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.setStyleSheet(f"QToolButton:checked {{ background: {theme.highlight}; }}")
@@ -118,10 +118,10 @@ class TrajectoryBar(QWidget):
         return button
 
     def _draw_icons(self) -> None:
-        colour = self._theme.text
-        self.play.setIcon(icons.icon("pause" if self.play.isChecked() else "play", colour))
-        self.loop.setIcon(icons.icon("loop", colour))
-        self.stop.setIcon(icons.icon("clear", colour))
+        color = self._theme.text
+        self.play.setIcon(icons.icon("pause" if self.play.isChecked() else "play", color))
+        self.loop.setIcon(icons.icon("loop", color))
+        self.stop.setIcon(icons.icon("clear", color))
 
     def _fill(self) -> None:
         """What paths there can be, just before the menu opens."""
@@ -200,7 +200,7 @@ class SupportStrip(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._points: Sequence[LatentPoint] = ()
-        self._theme = ChartColours()
+        self._theme = ChartColors()
         self.setFixedHeight(5)
         self.setToolTip(_SUPPORT)
 
@@ -209,7 +209,7 @@ class SupportStrip(QWidget):
         self._points = points
         self.update()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = theme
         self.update()
@@ -219,7 +219,7 @@ class SupportStrip(QWidget):
         painter = QPainter(self)
         wide = self.width() / max(1, len(self._points))
         for place, point in enumerate(self._points):
-            colour = QColor(self._theme.line if point.weak else self._theme.accent)
+            color = QColor(self._theme.line if point.weak else self._theme.accent)
             if not point.weak:
-                colour.setAlphaF(min(1.0, 0.35 + 0.65 * point.near / TYPICAL))
-            painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), colour)
+                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.near / TYPICAL))
+            painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), color)

@@ -105,8 +105,8 @@ class CheckList(QWidget):
         self.summary.setVisible(worst is not None)
         if worst is not None:
             words = tally(checks)
-            colour = _LIGHTS[worst.verdict][1]
-            self.summary.setText(f"<b><span style='color:{colour}'>■</span> {words}</b>")
+            color = _LIGHTS[worst.verdict][1]
+            self.summary.setText(f"<b><span style='color:{color}'>■</span> {words}</b>")
             self.summary.setAccessibleName(words)
         self._show_running()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.session import axes_of, colour_names, column, typical_particle
+from napari_tomodrgn.session import axes_of, color_names, column, typical_particle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def make_ready(
     """Work out in this thread what the window asks of a table first; it is kept."""
     typical_particle(latents)
     axes_of(latents)
-    column(latents, particles, colour_names(latents, particles, extras)[0], extras)
+    column(latents, particles, color_names(latents, particles, extras)[0], extras)
 
 
 def _with_particles(found: LoadedData, run: Run, reading: ReadingConfig) -> LoadedData:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.small_plots import BarPlot, PointPlot, ViewingDirectionPlot
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
 from napari_tomodrgn.session import Session
@@ -57,7 +57,7 @@ class OverviewView(QWidget):
         session.events.particles.connect(self._ask_again)
         self.refresh()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         for plot in (self.tilts, self.views, self.defocus):
             plot.set_theme(theme)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.import_form import ReadingForm
 from napari_tomodrgn.gui.particles.overview_view import OverviewView
@@ -124,7 +124,7 @@ class ParticlesPanel(QWidget):
         if self._unfolded is not None:
             self._area.ensureWidgetVisible(self._unfolded, 0, 8)
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.quick.set_theme(theme)
         self.look.set_theme(theme)

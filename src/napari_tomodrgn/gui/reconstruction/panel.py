@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.session import Session, Validation
 
@@ -49,7 +49,7 @@ class ValidationPanel(QWidget):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.plot.set_theme(theme)
 

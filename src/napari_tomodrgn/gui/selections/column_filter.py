@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import Column, Session, colour_names, column
+from napari_tomodrgn.session import Column, Session, color_names, column
 
 _HOW = {
     "select": "replace",
@@ -62,7 +62,7 @@ class ColumnFilter(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show the columns that there are."""
         session, table = self._session, particle_table(self._session)
-        names = [] if table is None else colour_names(table, session.particles, session.extras)
+        names = [] if table is None else color_names(table, session.particles, session.extras)
         chosen = self.name.currentText()
         with QSignalBlocker(self.name):
             self.name.clear()

@@ -50,8 +50,8 @@ class SelectionsPanel(QWidget):
         self.list.itemClicked.connect(lambda item: self._show(item))
         self.list.currentItemChanged.connect(self._enable)
         self.delete = make_button("Delete", "Forget this selection, not its particles", self._drop)
-        self.colour = make_button(
-            "Colour by selection", "Each point in the colour of its selection", self._colour
+        self.color = make_button(
+            "Colour by selection", "Each point in the colour of its selection", self._color
         )
         self.export = make_button(
             "Export star file…",
@@ -89,14 +89,14 @@ class SelectionsPanel(QWidget):
         self.keep.setEnabled(some and session.run is not None and bool(self.name.text().strip()))
         self.export.setEnabled(some and session.particles is not None)
         self.delete.setEnabled(bool(self._chosen()))
-        self.colour.setEnabled(bool(session.selections))
+        self.color.setEnabled(bool(session.selections))
 
     def _lay_out(self) -> None:
         naming = QHBoxLayout()
         naming.addWidget(self.name, 1)
         naming.addWidget(self.keep)
         buttons = QGridLayout()
-        buttons.addWidget(self.colour, 0, 0)
+        buttons.addWidget(self.color, 0, 0)
         buttons.addWidget(self.delete, 0, 1)
         buttons.addWidget(self.export, 1, 0, 1, 2)
         layout = QVBoxLayout(self)
@@ -122,8 +122,8 @@ class SelectionsPanel(QWidget):
         if name := self._chosen():
             self.delete_requested.emit(name)
 
-    def _colour(self) -> None:
-        self._session.colour = SELECTIONS
+    def _color(self) -> None:
+        self._session.color = SELECTIONS
 
     def _export(self) -> None:
         source = self._session.source
@@ -135,7 +135,7 @@ class SelectionsPanel(QWidget):
             self.export_requested.emit(name if name.endswith(".star") else f"{name}.star")
 
 
-def _chip(colour: str) -> QIcon:
+def _chip(color: str) -> QIcon:
     picture = QPixmap(12, 12)
-    picture.fill(QColor(colour))
+    picture.fill(QColor(color))
     return QIcon(picture)

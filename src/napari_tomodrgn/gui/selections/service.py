@@ -115,9 +115,9 @@ class SelectionService(QObject):
             return
         known = {one.name: one.color for one in session.selections}
         # Those that are still being written count, too.
-        colour = _colour_for(name, {**self._promised, **known})
-        self._promised[name] = colour
-        new = Selection(name=name, particles=tuple(sorted(session.selection)), color=colour)
+        color = _color_for(name, {**self._promised, **known})
+        self._promised[name] = color
+        new = Selection(name=name, particles=tuple(sorted(session.selection)), color=color)
 
         def work() -> Kept:
             save_selection(run.path, new)
@@ -180,9 +180,9 @@ class SelectionService(QObject):
         session.say(kept.words)
 
 
-def _colour_for(name: str, known: dict[str, str]) -> str:
+def _color_for(name: str, known: dict[str, str]) -> str:
     """The colour that the name has already, else one that no other has."""
-    free = (colour for colour in CATEGORIES if colour not in known.values())
+    free = (color for color in CATEGORIES if color not in known.values())
     return known.get(name) or next(free, CATEGORIES[0])
 
 

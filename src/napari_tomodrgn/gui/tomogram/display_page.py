@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import SELECTIONS, Session, TomogramDisplay, colour_names
+from napari_tomodrgn.session import SELECTIONS, Session, TomogramDisplay, color_names
 
-_ONE_COLOUR = "one colour"
+_ONE_COLOR = "one colour"
 _IMAGES = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
 _SHAPES = {
     "auto": "By size on screen",
@@ -92,9 +92,9 @@ class DisplayPage(QWidget):
             "Points, the mean map of the particle's category, or the map that was decoded from "
             "the particle's own latent; by size on screen chooses among the three",
         )
-        self.colour = QComboBox()
-        self.colour.setToolTip("What colours the particles, here and in the latent space")
-        self.colour.setSizeAdjustPolicy(
+        self.color = QComboBox()
+        self.color.setToolTip("What colours the particles, here and in the latent space")
+        self.color.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.sigma = _slider(100, "Contour in standard deviations above solvent")
@@ -125,7 +125,7 @@ class DisplayPage(QWidget):
         form.addRow("Thickness", self.thickness)
         form.addRow("Saturated", self.percent)
         form.addRow("Particles", self.shape)
-        form.addRow("Colour", self.colour)
+        form.addRow("Colour", self.color)
         form.addRow("Contour", _row(self.sigma, self.sigma_words))
         form.addRow("Surfaces", self.most)
         form.addRow("Own maps", self.own)
@@ -155,9 +155,9 @@ class DisplayPage(QWidget):
             box.activated.connect(self._moved)
         for check in (self.reverse, self.only):
             check.toggled.connect(self._moved)
-        self.colour.activated.connect(self._choose_colour)
+        self.color.activated.connect(self._choose_color)
         events = self._session.events
-        for name in ("in_cell", "sigma", "stage", "colour", "latents", "extras", "selections"):
+        for name in ("in_cell", "sigma", "stage", "color", "latents", "extras", "selections"):
             getattr(events, name).connect(self.refresh)
         events.particles.connect(self.refresh)
 
@@ -166,7 +166,7 @@ class DisplayPage(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session, look = self._session, self._session.in_cell
-        self._fill_colours()
+        self._fill_colors()
         if self._settled.isActive():
             return  # the user is moving something
         values: tuple[tuple[Any, Any], ...] = (
@@ -191,16 +191,16 @@ class DisplayPage(QWidget):
             self.orbit.setChecked(False)
         self._tell()
 
-    def _fill_colours(self) -> None:
+    def _fill_colors(self) -> None:
         session, table = self._session, particle_table(self._session)
-        words = [_ONE_COLOUR, *([SELECTIONS] if session.selections else [])]
+        words = [_ONE_COLOR, *([SELECTIONS] if session.selections else [])]
         if table is not None:
-            words += colour_names(table, session.particles, session.extras)
-        with QSignalBlocker(self.colour):
-            if [self.colour.itemText(row) for row in range(self.colour.count())] != words:
-                self.colour.clear()
-                self.colour.addItems(words)
-            self.colour.setCurrentText(session.colour or _ONE_COLOUR)
+            words += color_names(table, session.particles, session.extras)
+        with QSignalBlocker(self.color):
+            if [self.color.itemText(row) for row in range(self.color.count())] != words:
+                self.color.clear()
+                self.color.addItems(words)
+            self.color.setCurrentText(session.color or _ONE_COLOR)
 
     def _tell(self) -> None:
         self.place_words.setText(f"{self.place.value() / _STEPS:.0%}")
@@ -229,9 +229,9 @@ class DisplayPage(QWidget):
         self._session.in_cell = replace(self._session.in_cell, **vars(wished))
         self._session.sigma = self.sigma.value() / 10
 
-    def _choose_colour(self, _row: int) -> None:
-        chosen = self.colour.currentText()
-        self._session.colour = "" if chosen == _ONE_COLOUR else chosen
+    def _choose_color(self, _row: int) -> None:
+        chosen = self.color.currentText()
+        self._session.color = "" if chosen == _ONE_COLOR else chosen
 
     def _previous(self) -> None:
         self.step_requested.emit(-1)

@@ -63,8 +63,8 @@ class TomogramExport(QObject):
             return
         known = [row for row in rows.tolist() if poses.ids[row] in table.index]
         placed = [poses[row] for row in known]
-        colours = scene.colours(np.ones(len(poses), bool))
-        names = [hexadecimal(colours[row]) for row in known]
+        colors = scene.colors(np.ones(len(poses), bool))
+        names = [hexadecimal(colors[row]) for row in known]
         places = rows_of(table, [pose.particle_id for pose in placed])
         latents = latent_matrix(table)[places].astype(np.float32)
         look = (session.epoch, session.sigma)
@@ -78,8 +78,8 @@ class TomogramExport(QObject):
         if not chunks or self._scene.poses is None:
             self._session.say("There are no surfaces to write.", "warning")
             return
-        colours = self._scene.colours()
-        self._start(lambda _stop: _mesh_steps(Path(path), chunks, colours))
+        colors = self._scene.colors()
+        self._start(lambda _stop: _mesh_steps(Path(path), chunks, colors))
 
     def star(self, path: str | Path) -> None:
         """The selected particles, or all, with the columns that were worked out."""
@@ -164,11 +164,11 @@ def _scene_steps(
 ) -> Iterator[Any]:
     from napari_tomodrgn.analysis.chimerax_scene import Scene, scene_steps
 
-    (latents, colours), (epoch, sigma) = maps, look
+    (latents, colors), (epoch, sigma) = maps, look
     decoder = run.decoder(epoch)
     pairs = zip(placed, latents, strict=True)
     decoded = ((pose.particle_id, decoder.decode(z)) for pose, z in pairs)
-    for step in scene_steps(folder, decoded, placed, colours, sigma):
+    for step in scene_steps(folder, decoded, placed, colors, sigma):
         if isinstance(step, Scene):
             yield f"{len(placed):,} maps at their poses → {step.script}"
         elif stop():
@@ -177,7 +177,7 @@ def _scene_steps(
             yield step, len(placed)
 
 
-def _mesh_steps(path: Path, chunks: list[Any], colours: NDArray[np.uint8]) -> Iterator[str]:
+def _mesh_steps(path: Path, chunks: list[Any], colors: NDArray[np.uint8]) -> Iterator[str]:
     from napari_tomodrgn.analysis.meshes import Mesh, write_mesh
 
     up = np.array([1.0, -1.0, 1.0], np.float32)
@@ -190,7 +190,7 @@ def _mesh_steps(path: Path, chunks: list[Any], colours: NDArray[np.uint8]) -> It
         np.concatenate([chunk.faces + start for chunk, start in pairs]).astype(np.int32),
         owners.astype(np.float32),
     )
-    write_mesh(path, mesh, colours[owners])
+    write_mesh(path, mesh, colors[owners])
     yield f"{len(np.unique(owners)):,} surfaces, {len(mesh.faces):,} triangles → {path}"
 
 

@@ -61,7 +61,7 @@ class TomogramLayers:
         self._marks: Any = None
         self._surfaces: dict[int, Any] = {}
         self._chunks: dict[int, Chunk] = {}
-        self._colours: ByteArray = np.zeros((0, 3), np.uint8)
+        self._colors: ByteArray = np.zeros((0, 3), np.uint8)
         self._tomogram: Tomogram | None = None
         self._visible = True
 
@@ -252,14 +252,14 @@ class TomogramLayers:
         if layer is not None and layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
 
-    def paint(self, colours: ByteArray) -> None:
+    def paint(self, colors: ByteArray) -> None:
         """Recolour all particles: three bytes a row of the poses."""
-        self._colours = colours
+        self._colors = colors
         for number, chunk in self._chunks.items():
             if number in self._surfaces:
                 self._surfaces[number].colormap = self._palette(chunk)
-        if self._points is not None and len(self._points.data) == len(colours):
-            self._points.face_color = colours / np.float32(255)
+        if self._points is not None and len(self._points.data) == len(colors):
+            self._points.face_color = colors / np.float32(255)
 
     def size_points(self, shown: NDArray[np.bool_]) -> None:
         """No points where a surface stands, and where not ``shown``."""
@@ -282,12 +282,12 @@ class TomogramLayers:
 
     def _palette(self, chunk: Chunk) -> Any:
         count = _entries(chunk)
-        colours = np.zeros((count, 4), np.float32)
-        colours[:, 3] = 1.0
-        if len(self._colours) > (chunk.rows.max() if len(chunk.rows) else 0):
-            colours[: len(chunk.rows), :3] = self._colours[chunk.rows] / np.float32(255)
+        colors = np.zeros((count, 4), np.float32)
+        colors[:, 3] = 1.0
+        if len(self._colors) > (chunk.rows.max() if len(chunk.rows) else 0):
+            colors[: len(chunk.rows), :3] = self._colors[chunk.rows] / np.float32(255)
         steps = np.linspace(0, 1, count + 1)
-        return Colormap(colours, controls=steps, interpolation="zero", name="particles")
+        return Colormap(colors, controls=steps, interpolation="zero", name="particles")
 
     def _activate(self) -> None:
         """Points are asked what is under the pointer: of surfaces napari asks every triangle."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui.charts.colormaps import colour_column
+from napari_tomodrgn.gui.charts.colormaps import color_column
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceRequest
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, latent_matrix
@@ -40,7 +40,7 @@ def wish_of(
     rows = rows_of(table, poses.ids)
     latents = np.where((rows >= 0)[:, None], matrix[rows], np.float32(np.nan))
     codes = np.full(len(table), -1, np.int64)
-    column = colour_column(session)
+    column = color_column(session)
     if column is not None and column.categorical:
         codes = np.asarray(column.values, np.int64)
     overall = matrix.mean(axis=0)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.session import SELECTIONS, Session, colour_names
+from napari_tomodrgn.session import SELECTIONS, Session, color_names
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.tomogram.neighborhood_service import AssociationResult
@@ -84,11 +84,11 @@ class NeighborhoodPage(QWidget):
         session, table = self._session, particle_table(self._session)
         names = [SELECTIONS] if session.selections else []
         if table is not None:
-            names += colour_names(table, session.particles, session.extras)
+            names += color_names(table, session.particles, session.extras)
         chosen = self.state.currentText()
         _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
-        if chosen in ("", _NO_STATE) and session.colour not in ("", "tomogram"):
-            self.state.setCurrentText(session.colour)
+        if chosen in ("", _NO_STATE) and session.color not in ("", "tomogram"):
+            self.state.setCurrentText(session.color)
         extras = session.extras
         self.test.setEnabled(extras is not None and "neighbour_distance_angstrom" in extras)
 

@@ -67,7 +67,7 @@ class TomogramPointer(QObject):
         self._subtract = stroke.subtract
         before = self._scene.chosen()
         self._scene.layers.paint(
-            self._scene.colours(before & ~self._stroke if self._subtract else before | self._stroke)
+            self._scene.colors(before & ~self._stroke if self._subtract else before | self._stroke)
         )
 
     def _box(self, box: Box) -> None:
@@ -83,14 +83,14 @@ class TomogramPointer(QObject):
             "subtract": before & ~inside,
             "intersect": before & inside,
         }
-        scene.layers.paint(scene.colours(then.get(box.how, inside)))
+        scene.layers.paint(scene.colors(then.get(box.how, inside)))
 
     def _end_box(self) -> None:
         poses = self._scene.poses
         if poses is not None and len(self._stroke) == len(poses):
             names = frozenset(poses.ids[row] for row in np.flatnonzero(self._stroke))
             self._session.selection = combined(self._session.selection, names, self._how)
-            self._scene.layers.paint(self._scene.colours())  # also where it stays as it was
+            self._scene.layers.paint(self._scene.colors())  # also where it stays as it was
 
     def _end_stroke(self) -> None:
         if self._scene.poses is None or len(self._stroke) != len(self._scene.poses):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import colour_column, colours_of, muted, particle_table
+from napari_tomodrgn.gui.charts.colormaps import color_column, colors_of, muted, particle_table
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import Seen, fingerprint, wish_of
@@ -77,13 +77,13 @@ class TomogramScene(QObject):
         events.in_cell.connect(self._apply)
         events.particles.connect(self._forget)
         events.tomogram_files.connect(self._reopen)
-        for name in ("colour", "selections", "extras", "latents"):
+        for name in ("color", "selections", "extras", "latents"):
             getattr(events, name).connect(self._repaint)
         events.selection.connect(self._selected)
         for name in ("focused", "hovered"):
             getattr(events, name).connect(self._mark)
         events.focused.connect(self._refocused)
-        for name in ("latents", "sigma", "colour"):
+        for name in ("latents", "sigma", "color"):
             getattr(events, name).connect(self._ask_for_shapes)
         self.files.item.connect(self._take_files)
         self.reading.item.connect(self._take_tomogram)
@@ -263,15 +263,15 @@ class TomogramScene(QObject):
 
     # -- colours and marks --------------------------------------------------------------------
 
-    def colours(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+    def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
         """Three bytes a particle of the tomogram: as in the scatter, dimmed if not ``chosen``."""
         poses, session = self.poses, self.session
         table = particle_table(session)
         if poses is None or table is None:
             return np.zeros((0, 3), np.uint8)
         rows = rows_of(table, poses.ids)
-        colours = colours_of(colour_column(session), len(table))
-        ours = np.where((rows >= 0)[:, None], colours[rows], np.uint8(120))
+        colors = colors_of(color_column(session), len(table))
+        ours = np.where((rows >= 0)[:, None], colors[rows], np.uint8(120))
         chosen = self.chosen() if chosen is None else chosen
         if chosen.any():
             ours = np.where(chosen[:, None], ours, muted(ours))
@@ -285,7 +285,7 @@ class TomogramScene(QObject):
 
     def _repaint(self, *_: Any) -> None:
         if self.poses is not None and len(self.poses):
-            self.layers.paint(self.colours())
+            self.layers.paint(self.colors())
 
     def _selected(self, *_: Any) -> None:
         self._repaint()

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.training.presets import EXPLAINED, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
@@ -89,7 +89,7 @@ class TrainingPanel(QWidget):
         self._connect()
         self._new_particles()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.progress.set_theme(theme)
 

@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
@@ -51,7 +51,7 @@ class TrainingProgress(QWidget):
         self.refresh()
         self._draw()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.plot.set_theme(theme)
         self.divergence.set_theme(theme)

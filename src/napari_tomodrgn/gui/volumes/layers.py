@@ -33,7 +33,7 @@ _DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70
-_COLOUR = "#9fc3e6"
+_COLOR = "#9fc3e6"
 _SCALE = (1.0, -1.0, 1.0)
 # A surface without a face cannot be drawn: this one has no area.
 _NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
@@ -109,7 +109,7 @@ class VolumeLayers:
                 layer.visible = False
 
     def show_mesh(
-        self, mesh: Mesh, box_angstrom: float, caption: str = "", colour: str | None = None
+        self, mesh: Mesh, box_angstrom: float, caption: str = "", color: str | None = None
     ) -> None:
         """Show a contoured map in Å, its box centred on the origin.
 
@@ -121,7 +121,7 @@ class VolumeLayers:
             Edge of the map's box, which sets the zoom when the layer is made.
         caption
             Words in the corner of the canvas.
-        colour
+        color
             Of the surface, as ``#rrggbb``.
         """
         self._box = box_angstrom
@@ -132,7 +132,7 @@ class VolumeLayers:
             self._set_up_view(box_angstrom, alone=alone)
             if self._beside:
                 self._arrange()
-        _paint(self._layer, colour or _COLOUR)
+        _paint(self._layer, color or _COLOR)
         self._caption(caption)
         self._stay_hidden()
 
@@ -171,9 +171,9 @@ class VolumeLayers:
 
     def show_difference(self, more: Mesh, less: Mesh) -> None:
         """Show where the decoded map has more and less than the mean, itself faint behind."""
-        for (name, colour), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
+        for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
-            _paint(self._against[name], colour)
+            _paint(self._against[name], color)
         self._see_through()
         self._stay_hidden()
 
@@ -217,7 +217,7 @@ class VolumeLayers:
             self._caption(words)
 
     def show_beside(
-        self, name: str, mesh: Mesh, box_angstrom: float, colour: str | None = None
+        self, name: str, mesh: Mesh, box_angstrom: float, color: str | None = None
     ) -> Any:
         """Show another contoured map beside the decoded one, or replace the one of this name."""
         self._prune()
@@ -227,7 +227,7 @@ class VolumeLayers:
         layer = self._beside[name] = self._put(name, self._beside.get(name), mesh)
         if made and self.layer is None:
             self._set_up_view(self._box, alone=alone)
-        _paint(layer, colour or _COLOUR)
+        _paint(layer, color or _COLOR)
         self._arrange()
         if made:
             self._see_through()
@@ -287,7 +287,7 @@ class VolumeLayers:
         return self.viewer.add_surface(
             data,
             name=name,
-            colormap=surface_colours(_COLOUR),
+            colormap=surface_colors(_COLOR),
             contrast_limits=(0.0, 1.0),
             shading="smooth",
             scale=_SCALE,
@@ -345,16 +345,16 @@ def _drawable(mesh: Mesh, box_angstrom: float) -> Any:
     return np.concatenate([vertices * np.array(_SCALE, np.float32), corners]), faces
 
 
-def _paint(layer: Any, colour: str) -> None:
-    if layer.colormap.name != _name(colour):
-        layer.colormap = surface_colours(colour)
+def _paint(layer: Any, color: str) -> None:
+    if layer.colormap.name != _name(color):
+        layer.colormap = surface_colors(color)
 
 
-def surface_colours(colour: str) -> Any:
+def surface_colors(color: str) -> Any:
     """A colour map of one colour."""
-    top = [part / 255 for part in rgb(colour)]
-    return Colormap([[*top, 1.0], [*top, 1.0]], name=_name(colour))
+    top = [part / 255 for part in rgb(color)]
+    return Colormap([[*top, 1.0], [*top, 1.0]], name=_name(color))
 
 
-def _name(colour: str) -> str:
-    return f"surface {colour}"
+def _name(color: str) -> str:
+    return f"surface {color}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, colour_at, colour_column
+from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at, color_column
 from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.volumes.decoding_service import (
     DecoderCache,
@@ -45,7 +45,7 @@ class PinnedVolumes(QObject):
         session.events.layout.connect(self._lay_out)
         for name in ("pinned", "sigma", "lowpass"):
             getattr(session.events, name).connect(self.refresh)
-        for name in ("colour", "clip", "selections", "surface_colour", "layout"):
+        for name in ("color", "clip", "selections", "surface_color", "layout"):
             getattr(session.events, name).connect(self._paint)
 
     def toggle(self, identity: str) -> None:
@@ -100,16 +100,16 @@ class PinnedVolumes(QObject):
         key, decoded = item
         if key[2] in self.session.pinned:
             self._maps[key] = decoded
-            colour = self._colour_of(key[2])
+            color = self._color_of(key[2])
             box = box_angstrom(decoded.volume)
-            self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, colour)
+            self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, color)
 
     def _paint(self, *_: Any) -> None:
         for key, decoded in self._maps.items():
             if _layer_name(key[2]) in self._volumes.beside:
-                colour = self._colour_of(key[2])
+                color = self._color_of(key[2])
                 box = box_angstrom(decoded.volume)
-                self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, colour)
+                self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, color)
 
     def _lay_out(self, layout: str) -> None:
         self._volumes.set_layout(layout)
@@ -118,15 +118,15 @@ class PinnedVolumes(QObject):
         """Let all pinned particles go."""
         self.session.pinned = ()
 
-    def _colour_of(self, identity: str) -> str | None:
+    def _color_of(self, identity: str) -> str | None:
         session = self.session
-        if session.surface_colour:
-            return session.surface_colour
-        table, values = session.latents, colour_column(session)
+        if session.surface_color:
+            return session.surface_color
+        table, values = session.latents, color_column(session)
         if values is None and session.layout == "overlay" and identity in session.pinned:
             return CATEGORIES[session.pinned.index(identity)]  # told apart where they overlap
         row = row_of(table, identity) if table is not None else -1
-        return None if values is None or row < 0 else colour_at(values, row)
+        return None if values is None or row < 0 else color_at(values, row)
 
     def _failed(self, error: Exception) -> None:
         self.session.say(sentence(error, "decoding a pinned volume"), "error")

@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QToolButton, QWidget
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -86,7 +86,7 @@ class VolumeBar(QWidget):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
-    def set_theme(self, theme: ChartColours) -> None:
+    def set_theme(self, theme: ChartColors) -> None:
         """Draw the icons in the colour of the theme's text."""
         self.look.setIcon(icons.icon("eye", theme.text))
         self.save.setIcon(icons.icon("save", theme.text))
@@ -132,8 +132,8 @@ class VolumeBar(QWidget):
             menu.addSeparator()
         self._entry(menu, "release", "Let all pinned volumes go", "", self.release_requested.emit)
         menu.addSeparator()
-        self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_colour)
-        self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_colour)
+        self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_color)
+        self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_color)
         axes = self._entry(menu, "axes", "Axes", "Directions of x, y and z", lambda: None)
         axes.setCheckable(True)
         axes.setChecked(True)
@@ -156,14 +156,14 @@ class VolumeBar(QWidget):
     def _setter(self, field: str, name: str) -> Callable[[], None]:
         return lambda: setattr(self._session, field, name)
 
-    def _clear_colour(self) -> None:
-        self._session.surface_colour = ""
+    def _clear_color(self) -> None:
+        self._session.surface_color = ""
 
-    def _ask_for_colour(self) -> None:
-        start = QColor(self._session.surface_colour or PLAIN)
+    def _ask_for_color(self) -> None:
+        start = QColor(self._session.surface_color or PLAIN)
         chosen = QColorDialog.getColor(start, self, "Colour of all surfaces")
         if chosen.isValid():
-            self._session.surface_colour = chosen.name()
+            self._session.surface_color = chosen.name()
 
     def _ask_for_map(self) -> None:
         self._ask("Save the map", "map.mrc", "Maps (*.mrc)", self.map_requested)

@@ -9,7 +9,7 @@ from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
 from napari_tomodrgn.session import Message, Session
 
 # Text and ground, readable on napari's dark and light themes alike.
-_COLOURS = {
+_COLORS = {
     "error": ("#ffffff", "#a83232"),
     "warning": ("#1b1b1b", "#e0a83c"),
     "info": ("#ffffff", "#2f6f9f"),
@@ -40,7 +40,7 @@ class Banner(QFrame):
         if message is None:
             self.hide()
             return
-        text, ground = _COLOURS[message.severity]
+        text, ground = _COLORS[message.severity]
         self.setStyleSheet(
             f"#tomodrgn_banner {{ background: {ground}; border-radius: 4px; }}"
             f"#tomodrgn_banner QLabel {{ color: {text}; background: transparent; }}"

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.background.throttle import Throttle
-from napari_tomodrgn.gui.charts.colormaps import MISSING, colour_at, colour_column
+from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at, color_column
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
 from napari_tomodrgn.gui.latent_space.trajectory_service import TrajectoryService
 from napari_tomodrgn.gui.latent_space.umap_service import UmapService
@@ -54,7 +54,7 @@ _MILLISECONDS_BETWEEN_VOLUMES = 3000
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
 _MILLISECONDS_BEFORE_WORDS = 300
 _MILLISECONDS_FOR_THE_SCATTER = 60
-_VALIDATED_COLOUR = "#f0d68a"  # not of a category: it shows images, not the network
+_VALIDATED_COLOR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
 class Controller(QObject):
@@ -117,7 +117,7 @@ class Controller(QObject):
         events.style.connect(self._restyle)
         self.decoding.queue.busy.connect(self._tell_waiting)
         events.decoded.connect(self._show_decoded)
-        for name in ("colour", "clip", "selections", "surface_colour"):
+        for name in ("color", "clip", "selections", "surface_color"):
             getattr(events, name).connect(self._show_decoded)
         events.validation.connect(self._show_validation)
         events.training.connect(self._after_training)
@@ -287,7 +287,7 @@ class Controller(QObject):
         decoded = self.session.decoded
         if decoded is not None:
             box = box_angstrom(decoded.volume)
-            self.volumes.show_mesh(decoded.mesh, box, _caption(decoded), self._colour_of(decoded))
+            self.volumes.show_mesh(decoded.mesh, box, _caption(decoded), self._color_of(decoded))
             if self.session.style == "projection":
                 self.volumes.show_projection(decoded.shown)
             else:
@@ -323,20 +323,20 @@ class Controller(QObject):
             self.volumes.remove_beside(RECONSTRUCTION)
         else:
             self.volumes.show_beside(
-                RECONSTRUCTION, found.mesh, box_angstrom(found.volume), _VALIDATED_COLOUR
+                RECONSTRUCTION, found.mesh, box_angstrom(found.volume), _VALIDATED_COLOR
             )
 
-    def _colour_of(self, decoded: Decoded) -> str | None:
+    def _color_of(self, decoded: Decoded) -> str | None:
         session = self.session
-        values = colour_column(session)
+        values = color_column(session)
         if decoded.point is not None and decoded.point.weak:
             return MISSING
-        if session.surface_colour:
-            return session.surface_colour
+        if session.surface_color:
+            return session.surface_color
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
         row = row_of(session.latents, decoded.particle_id)
-        return colour_at(values, row) if row >= 0 else None
+        return color_at(values, row) if row >= 0 else None
 
     def _decoding_failed(self, error: Exception) -> None:
         self.filming.stop()  # its frame will not come

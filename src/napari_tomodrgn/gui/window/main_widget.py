@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.painting import ChartColours
+from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
@@ -249,7 +249,7 @@ class MainWidget(QWidget):
 
     def _take_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
-        colours = ChartColours(
+        colors = ChartColors(
             background=theme.canvas.as_hex(format="long"),
             text=theme.text.as_hex(format="long"),
             line=theme.secondary.as_hex(format="long"),
@@ -258,7 +258,7 @@ class MainWidget(QWidget):
             highlight=theme.current.as_hex(format="long"),
         )
         for panel in (self.latent, self.particles, self.training, self.validation):
-            panel.set_theme(colours)
+            panel.set_theme(colors)
 
 
 def _stacked(*panels: QWidget) -> QWidget:

@@ -41,7 +41,7 @@ class Settings(QObject):
         events.source.connect(self._keep_recent)
         events.latents.connect(self._give_back)
         events.axes.connect(self._keep_view)
-        events.colour.connect(self._keep_view)
+        events.color.connect(self._keep_view)
 
     def _keep_recent(self, *_: Any) -> None:
         source = self.session.source
@@ -56,15 +56,15 @@ class Settings(QObject):
             self._shown = None
         elif self._shown != run.path:
             axes = recall("axes", run.path).split("\t")
-            colour = recall("colour", run.path)
+            color = recall("colour", run.path)
             if len(axes) == 2:
                 session.axes = (axes[0], axes[1])
-            if colour:
-                session.colour = colour
+            if color:
+                session.color = color
             self._shown = run.path
 
     def _keep_view(self, *_: Any) -> None:
         session = self.session
         if self._shown is not None and session.run is not None:
             remember("axes", session.run.path, "\t".join(session.axes))
-            remember("colour", session.run.path, session.colour)
+            remember("colour", session.run.path, session.color)
