@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from linear import SETS
 
-from napari_tomodrgn.analysis.clusters import agreement, k_means
+from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from napari_tomodrgn.analysis.analyze import UMAP_COLUMNS
+from napari_tomodrgn.analysis.latents.analyze import UMAP_COLUMNS
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet

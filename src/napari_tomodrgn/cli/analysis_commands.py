@@ -6,7 +6,7 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_tomodrgn.analysis.analyze import Analysis, analyze_steps
+from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.learn.run.directory import Run

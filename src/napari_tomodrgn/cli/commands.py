@@ -287,7 +287,7 @@ def _write_simulation(out: Path, config: SimulationConfig) -> None:
 
 def demo(options: Namespace) -> int:
     """Simulate, check, train, analyse, then show."""
-    from napari_tomodrgn.analysis.clusters import agreement
+    from napari_tomodrgn.analysis.latents.clusters import agreement
 
     source = options.out / "simulated" / "warptools" / "particles_optimisation_set.star"
     say("1. Simulating ribosomes of three compositions in two tomograms")

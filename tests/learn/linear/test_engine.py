@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from napari_tomodrgn.analysis.clusters import agreement, k_means
+from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet

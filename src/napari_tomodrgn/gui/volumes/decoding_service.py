@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.analysis.latents import mean_columns
+from napari_tomodrgn.analysis.latents.components import mean_columns
 from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
 from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
