@@ -13,8 +13,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.analysis.meshes import contour
-from napari_tomodrgn.analysis.placement import placements
+from napari_tomodrgn.analysis.tomogram.meshes import contour
+from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.tomogram import export_service

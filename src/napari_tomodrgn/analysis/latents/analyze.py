@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tomodrgn.analysis.chimerax_scene import colors_of
 from napari_tomodrgn.analysis.latents.audit import audit
 from napari_tomodrgn.analysis.latents.clusters import Clusters, clusters_of
 from napari_tomodrgn.analysis.latents.components import (
@@ -24,6 +23,7 @@ from napari_tomodrgn.analysis.latents.components import (
     with_columns,
 )
 from napari_tomodrgn.analysis.latents.umap_child import is_worth_it, umap_steps
+from napari_tomodrgn.analysis.tomogram.chimerax_scene import colors_of
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically

@@ -19,7 +19,7 @@ from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import latent_matrix
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.placement import Placement
+    from napari_tomodrgn.analysis.tomogram.placement import Placement
     from napari_tomodrgn.learn.run.directory import Run
 
 _FRAMES, _FRAME_SECONDS = 72, 0.06
@@ -162,7 +162,7 @@ def _scene_steps(
     look: tuple[int, float],
     stop: Stop,
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.chimerax_scene import Scene, scene_steps
+    from napari_tomodrgn.analysis.tomogram.chimerax_scene import Scene, scene_steps
 
     (latents, colors), (epoch, sigma) = maps, look
     decoder = run.decoder(epoch)
@@ -178,7 +178,7 @@ def _scene_steps(
 
 
 def _mesh_steps(path: Path, chunks: list[Any], colors: NDArray[np.uint8]) -> Iterator[str]:
-    from napari_tomodrgn.analysis.meshes import Mesh, write_mesh
+    from napari_tomodrgn.analysis.tomogram.meshes import Mesh, write_mesh
 
     up = np.array([1.0, -1.0, 1.0], np.float32)
     starts = np.cumsum([0, *(len(chunk.vertices) for chunk in chunks[:-1])])

@@ -26,7 +26,7 @@ from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.tomograms import Tomogram
 
 # Particles are taken for spheres of this share of their box.
@@ -166,7 +166,7 @@ class TomogramScene(QObject):
         self._views.pop("tomogram", None)
 
     def _show(self, name: str) -> None:
-        from napari_tomodrgn.analysis.placement import poses_of
+        from napari_tomodrgn.analysis.tomogram.placement import poses_of
 
         particles = self.session.particles
         self._forget()
