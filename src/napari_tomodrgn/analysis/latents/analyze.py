@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tomodrgn.analysis.latents import figures
 from napari_tomodrgn.analysis.latents.audit import audit
 from napari_tomodrgn.analysis.latents.clusters import Clusters, clusters_of
 from napari_tomodrgn.analysis.latents.components import (
-    figures,
     latent_matrix,
     principal_components,
     traversal,

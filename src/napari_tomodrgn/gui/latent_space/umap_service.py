@@ -1,7 +1,8 @@
 """UMAP of the latents in the background: axes that appear by themselves, and go when outdated.
 
 It is computed when a run is opened that has none of its epoch, and at the end of a training; in a
-child process, as it takes seconds to minutes and may not run in threads (`analysis.latents.umap_child`).
+child process, as it takes seconds to minutes and may not run in threads
+(`analysis.latents.umap_child`).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class NeighborhoodColumns:
 
 @dataclass(frozen=True, eq=False)
 class AssociationResult:
-    """The association of a state with each column, as `analysis.tomogram.association.associations`."""
+    """The association of a state with each column, as `association.associations` gives it."""
 
     state: str
     table: pd.DataFrame
