@@ -70,7 +70,7 @@ def import_result(
     """
     folder = ResultFolder.open(result)
     particles, notes = _particles(folder, source, images)
-    posteriors = {epoch: _posterior(epoch, particles) for epoch in folder.epochs}
+    posteriors = _posteriors(folder, particles, notes)
     latent_dim = posteriors[folder.epochs[-1]].mu.shape[1]
     info, lacking = _with_network(_describe(particles, folder, latent_dim), folder)
     run = Run.create(out, info, particles)
@@ -96,10 +96,31 @@ def _particles(
         if images is not None:
             raise
         try:
-            particles = read_particles(star, images_needed=False)
+            box = folder.box_size_px()
+            particles = read_particles(star, images_needed=False, box_size_px=box)
         except BadInputError:
             raise error from None
         return particles, [f"{error} Embedding and reconstructing need the images."]
+
+
+def _posteriors(
+    folder: ResultFolder, particles: ParticleSet, notes: list[str]
+) -> dict[Epoch, Posterior]:
+    """Latents of all epochs, ascending; damaged ones before the last are left out and said."""
+    *earlier, last = folder.epochs
+    final = _posterior(last, particles)
+    found = {}
+    for epoch in earlier:
+        try:
+            posterior = _posterior(epoch, particles)
+        except BadInputError as error:
+            notes.append(f"Epoch {epoch.number} was left out: {error}")
+            continue
+        if posterior.mu.shape == final.mu.shape:
+            found[epoch] = posterior
+        else:
+            notes.append(f"Epoch {epoch.number} was left out: other latent dimensions.")
+    return {**found, last: final}
 
 
 def _posterior(epoch: Epoch, particles: ParticleSet) -> Posterior:

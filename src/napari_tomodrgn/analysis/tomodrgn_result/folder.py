@@ -84,7 +84,8 @@ class ResultFolder:
         names = [section.get("sourcefile_filtered"), section.get("sourcefile")]
         paths = [Path(name) for name in names if isinstance(name, str) and name]
         for path in paths:
-            for candidate in (path, self.path / path, self.path / path.name, self.path.parent / path):
+            places = (path, self.path / path, self.path / path.name, self.path.parent / path)
+            for candidate in places:
                 if candidate.is_file():
                     return candidate
         named = f"the star file {paths[0]}" if paths else "a star file"
@@ -98,6 +99,11 @@ class ResultFolder:
         """The folder of images that the settings name, if it is there."""
         name = self.section("dataset_args").get("datadir")
         return Path(name) if isinstance(name, str) and Path(name).is_dir() else None
+
+    def box_size_px(self) -> int | None:
+        """Box of the images, of which its lattice has one point more; None where nobody says."""
+        points = self.section("lattice_args").get("boxsize")
+        return int(points) - 1 if isinstance(points, int) else None
 
     def losses(self) -> list[dict[str, float]]:
         """Rows of losses in ``run.log``, columns as ``metrics.csv`` of a run has them."""

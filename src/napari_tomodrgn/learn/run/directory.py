@@ -272,6 +272,7 @@ class Run:
             dialect=self.info.dialect,
             overrides=self.info.overrides,
             images_needed=images_needed,
+            box_size_px=self.info.optics["box_size_px"],
         )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
