@@ -106,6 +106,7 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=int, default=0, help="of clusters and UMAP (0)")
+    add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -208,7 +209,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
     "select": ("write some particles of a run back as the star file they came from", _select),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
-    "import": ("make a run of a finished tomoDRGN result: its latents, not its network", _import),
+    "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
     "simulate": ("write a data set with known states", _simulate),
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",

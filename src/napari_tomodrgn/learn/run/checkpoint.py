@@ -52,7 +52,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
     BadInputError
         If the file is absent, damaged or of another model.
     """
-    tensors, _ = _read(path)
+    tensors, _ = read_tensors(path)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -76,7 +76,7 @@ def save_state(
 
 def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Position:
     """Read what `save_state` wrote into model and optimiser; the position is returned."""
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path)
     state: dict[int, dict[str, Tensor]] = {}
     weights = {}
     for name, value in tensors.items():
@@ -92,7 +92,14 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     return Position(**json.loads(metadata["position"]))
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a checkpoint by their names, and what was written beside them.
+
+    Raises
+    ------
+    BadInputError
+        If the file is absent or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as stream:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}

@@ -22,6 +22,7 @@ from napari_tomodrgn.learn.inference.methods import (
     encode,
     in_parts,
 )
+from napari_tomodrgn.learn.inference.tomodrgn_encoder import embed_imported
 from napari_tomodrgn.learn.linear.decoder import read_fitted
 from napari_tomodrgn.learn.network.model import Encoder, Posterior
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
@@ -78,6 +79,8 @@ def embed_set(
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
     )
+    if run.info.network is not None:
+        return (yield from embed_imported(run, particles, epoch))
     inference_of = _inference_of(run, epoch)
     lattice = half_plane(box)
     tables = []
