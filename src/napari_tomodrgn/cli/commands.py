@@ -254,6 +254,7 @@ def simulate(options: Namespace) -> int:
         "states": options.states,
         "continuous": options.continuous,
         "snr": options.snr,
+        "export": options.export,
         "seed": options.seed,
     }
     settings = {name: value for name, value in given.items() if value is not None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ IMAGE_COLUMNS: dict[str, str] = {
     "phase_shift_deg": "phase plate",
     "dose_e_per_angstrom2": "exposure accumulated before or through this image, as the source says",
     "stage_tilt_deg": "tilt of the stage; where the source keeps only its cosine, positive",
+    "ctf_scale": "factor of the CTF in images that were multiplied by it, rlnCtfScalefactor",
+    "optics_group": "0-based row of `Optics.groups`",
     "source_row": "0-based row of the block of the source star that this image came from",
 }
 
@@ -57,8 +59,36 @@ PARTICLE_COLUMNS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
+class OpticsGroup:
+    """What images of one microscope session share.
+
+    ``b_factor_per_dose_angstrom2`` is RELION's ``rlnCtfBfactorPerElectronDose``: where it is above
+    0, the dose leaves the amplitude ``exp(-B dose s² / 4)`` instead of the critical-exposure curve.
+    """
+
+    voltage_kv: float
+    spherical_aberration_mm: float
+    amplitude_contrast: float
+    b_factor_per_dose_angstrom2: float = 0.0
+
+
+@dataclass(frozen=True)
 class Optics:
-    """What all images of a set share."""
+    """What all images of a set share, and what was done to them when they were extracted.
+
+    Attributes
+    ----------
+    pixel_size_angstrom, box_size_px
+        Of the images.
+    voltage_kv, spherical_aberration_mm, amplitude_contrast, b_factor_per_dose_angstrom2
+        Of the group that most images belong to.
+    ctf_premultiplied, dose_weighted
+        Whether images were multiplied by their CTF, or weighted by exposure.
+    ctf_phase_flipped, ctf_corrected
+        Whether the sign of their CTF was taken out, or all of it.
+    other_groups
+        Groups of images that differ in what the microscope gives; usually none.
+    """
 
     pixel_size_angstrom: float
     voltage_kv: float
@@ -67,19 +97,38 @@ class Optics:
     box_size_px: int
     ctf_premultiplied: bool
     dose_weighted: bool
+    ctf_phase_flipped: bool = False
+    ctf_corrected: bool = False
+    b_factor_per_dose_angstrom2: float = 0.0
+    other_groups: tuple[OpticsGroup, ...] = ()
+
+    @property
+    def groups(self) -> tuple[OpticsGroup, ...]:
+        """All groups; ``optics_group`` of an image is a position here."""
+        first = OpticsGroup(
+            self.voltage_kv,
+            self.spherical_aberration_mm,
+            self.amplitude_contrast,
+            self.b_factor_per_dose_angstrom2,
+        )
+        return (first, *self.other_groups)
 
 
 @dataclass(frozen=True)
 class TomogramGeometry:
     """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand.
 
-    ``tilts`` counts the images of its tilt series, kept or not.
+    ``tilts`` counts the images of its tilt series, kept or not. ``defocus_slope`` is the factor of
+    a particle's height in its defocus beside the hand (``rlnTomoDefocusSlope``), and
+    ``b_factor_per_dose_angstrom2`` is ``rlnCtfBfactorPerElectronDose``.
     """
 
     name: str
     extent_xyz_angstrom: tuple[float, float, float] | None = None
     hand: float = -1.0
     tilts: int = 0
+    defocus_slope: float = 1.0
+    b_factor_per_dose_angstrom2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +148,22 @@ class ImageArrays:
     phase_shift_deg: NDArray[np.float64]
     dose_e_per_angstrom2: NDArray[np.float64]
     stage_tilt_deg: NDArray[np.float64]
+    ctf_scale: NDArray[np.float64]
+    optics_group: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that reading a set has to say of it, beside the set itself.
+
+    ``number`` counts what it concerns; ``severity`` is that of a check.
+    """
+
+    code: str
+    severity: Literal["warning", "info"]
+    message: str
+    remedy: str = ""
+    number: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,11 +258,13 @@ class ParticleSet:
         """The image columns as arrays, taken out once, in one place."""
         table = self.images
         angles = table[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
-        names = ImageArrays.__dataclass_fields__.keys() - {"particle", "rotations", "shifts_px"}
+        taken = {"particle", "rotations", "shifts_px", "optics_group"}
+        names = ImageArrays.__dataclass_fields__.keys() - taken
         return ImageArrays(
             particle=np.asarray(table["particle_id"].cat.codes, dtype=np.int64),
             rotations=euler_to_matrix(angles),
             shifts_px=table[["shift_x_px", "shift_y_px"]].to_numpy(np.float64),
+            optics_group=table["optics_group"].to_numpy(np.int64),
             **{name: table[name].to_numpy(np.float64) for name in names},
         )
 
@@ -231,6 +298,8 @@ class StarSource:
         Entries of the optimisation set, where the user named one.
     overrides
         What was read otherwise than the files say; it is not written back.
+    remarks
+        What reading has to say: rows left out, columns that are not applied, what was assumed.
     """
 
     path: Path
@@ -244,3 +313,4 @@ class StarSource:
     image_column: str = "rlnImageName"
     optimisation_set: dict[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    remarks: tuple[Remark, ...] = ()
