@@ -132,6 +132,54 @@ FORMATION_COLUMNS: dict[str, FormationColumn] = {
     column.name: column for column in (*_USED, *_TOLD, *_OVER)
 }
 
+# Names, files, scores and counts: they say nothing of how an image came about.
+OTHER_COLUMNS = frozenset(
+    (
+        "cisTEMBest2DClass",
+        "cisTEMLogP",
+        "cisTEMOriginalImageFilename",
+        "cisTEMParticleGroup",
+        "cisTEMPositionInStack",
+        "cisTEMScore",
+        "cisTEMScoreChange",
+        "cisTEMSigma",
+        "cisTEMStackFilename",
+        "rlnAccumMotionEarly",
+        "rlnAccumMotionLate",
+        "rlnAccumMotionTotal",
+        "rlnClassNumber",
+        "rlnCtfFigureOfMerit",
+        "rlnCtfIceRingDensity",
+        "rlnCtfMaxResolution",
+        "rlnEtomoDirectiveFile",
+        "rlnGroupName",
+        "rlnGroupNumber",
+        "rlnImageName",
+        "rlnLogLikeliContribution",
+        "rlnMaxValueProbDistribution",
+        "rlnMicrographMetadata",
+        "rlnMicrographMovieName",
+        "rlnMicrographName",
+        "rlnNrOfSignificantSamples",
+        "rlnOpticsGroup",
+        "rlnOpticsGroupName",
+        "rlnRandomSubset",
+        "rlnTiltIndex",
+        "rlnTomoFiducialsStarFile",
+        "rlnTomoFrameCount",
+        "rlnTomoName",
+        "rlnTomoParticleId",
+        "rlnTomoParticleName",
+        "rlnTomoParticlesFile",
+        "rlnTomoReconstructedTomogram",
+        "rlnTomoTiltMovieFrameCount",
+        "rlnTomoTiltSeriesName",
+        "rlnTomoTiltSeriesStarFile",
+        "rlnTomoTomogramsFile",
+        "rlnTomoTrajectoriesFile",
+    )
+)
+
 
 def formation_remarks(tables: Iterable[StarTable]) -> Iterator[Remark]:
     """What the tables of a set say of its images that is not applied."""
