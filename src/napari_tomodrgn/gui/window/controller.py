@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at, color_column
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
@@ -340,7 +341,10 @@ class Controller(QObject):
 
     def _decoding_failed(self, error: Exception) -> None:
         self.filming.stop()  # its frame will not come
-        self._fail(error, "decoding a volume")
+        doing = "decoding a volume"
+        # A result that came without its network can be explored all the same: that is no fault.
+        expected = isinstance(error, BadInputError) and error.code == "imported"
+        self.session.say(sentence(error, doing), "info" if expected else "error")
 
     def _fail(self, error: Exception, doing: str) -> None:
         self.session.say(sentence(error, doing), "error")
