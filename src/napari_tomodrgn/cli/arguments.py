@@ -126,8 +126,14 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
 
 
 def _select(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    which = parser.add_mutually_exclusive_group(required=True)
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        type=Path,
+        help="run directory, star file of particles, or optimisation set",
+    )
+    which = parser.add_argument_group("which particles (of several options, those in all)")
     which.add_argument(
         "--clusters",
         metavar="1,4",
@@ -140,10 +146,56 @@ def _select(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line"
     )
-    add = parser.add_argument
-    add("--out", metavar="FILE.star", type=Path, required=True, help="star file to write")
+    which.add_argument(
+        "--where",
+        metavar="EXPRESSION",
+        help="condition on columns, such as 'cluster in (1,3) and depth < 400'; names with blanks "
+        "in backticks; abs(…) and zscore(…) of a column",
+    )
+    which.add_argument(
+        "--table",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="columns for --where: .csv, .tsv, .star, .npy, or .pkl of tomoDRGN and cryoDRGN",
+    )
+    which.add_argument(
+        "--index",
+        metavar="FILE",
+        type=Path,
+        help="index file of tomoDRGN or cryoDRGN (.pkl, .npy): numbers from 0 in the star file",
+    )
+    add(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="file to write: .star, or an index for tomoDRGN and cryoDRGN (.pkl, .npy)",
+    )
+    add("--per-tomogram", action="store_true", help="one star file a tomogram")
     add("--invert", action="store_true", help="all other particles instead")
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+
+
+def _columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add(
+        "--add",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
+        "or .npy and .pkl with one row a particle of the star file",
+    )
+    add("--overwrite", action="store_true", help="replace columns of the same names")
+    add(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="file to write: .csv, .tsv, .parquet; of one column labels for tomoDRGN (.pkl, .npy)",
+    )
+    add("--column", metavar="NAME", action="append", help="column to write (all)")
 
 
 def _place(parser: argparse.ArgumentParser) -> None:
@@ -165,6 +217,22 @@ def _place(parser: argparse.ArgumentParser) -> None:
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+
+
+def _fsc(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("first", metavar="A.mrc", type=Path, help="a map")
+    add("second", metavar="B.mrc", type=Path, help="another one of the same box")
+    add(
+        "--mask",
+        metavar="MASK",
+        default="none",
+        help="none (default), sphere, tight or soft (around the density of both), or a mask's file",
+    )
+    add(
+        "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the headers lie"
+    )
+    add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
@@ -201,9 +269,14 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "decode": ("maps of particles or latents, by a trained run", _decode),
     "analyze": ("components, UMAP, clusters, their maps, traversals, audit of a run", _analyze),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
-    "select": ("write some particles of a run back as the star file they came from", _select),
+    "select": (
+        "write some particles of a run or star file, all else untouched",
+        _select,
+    ),
+    "columns": ("list, add or write columns of a run's particles", _columns),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
+    "fsc": ("correlation of two maps, as a whole and by Fourier shell", _fsc),
     "simulate": ("write a data set with known states", _simulate),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

@@ -10,19 +10,22 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
-from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
+from napari_tomodrgn.analysis.selections import read_ids
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
 from napari_tomodrgn.cli.analysis_commands import analyze as analyze
 from napari_tomodrgn.cli.analysis_commands import import_result as import_result
+from napari_tomodrgn.cli.columns_command import columns as columns
 from napari_tomodrgn.cli.inspect import data_options, print_report, read_particles_from_args
 from napari_tomodrgn.cli.inspect import inspect as inspect
+from napari_tomodrgn.cli.select_command import select as select
 from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
+from napari_tomodrgn.cli.volume_commands import fsc as fsc
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
-from napari_tomodrgn.data.dialects import read_particles, write_subset
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -201,26 +204,6 @@ def _chosen(particles: ParticleSet, file: Path | None) -> ParticleSet:
     if file is None:
         return particles
     return particles.select(read_ids(file))
-
-
-def select(options: Namespace) -> int:
-    """Write some particles of a run as a star file, all else untouched."""
-    if options.out.suffix != ".star":
-        raise BadInputError(f"{options.out}: the file to write must end in .star.")
-    run = Run.open(options.run)
-    if options.selection is not None:
-        ids = list(load_selection(run.path, options.selection).particles)
-    elif options.clusters is not None:
-        ids = ids_of_clusters(run.path, options.clusters)
-    else:
-        ids = read_ids(options.particles)
-    particles = run.particles(options.images)
-    chosen = particles.select(ids)
-    if options.invert:
-        chosen = particles.take(~particles.particles.index.isin(chosen.ids))
-    written = write_subset(chosen, options.out)
-    say(f"{len(chosen)} of {len(particles)} particles → {written}")
-    return 0
 
 
 def place(options: Namespace) -> int:
