@@ -25,7 +25,7 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.safe_pickle import read_arrays, read_settings
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.analysis_files import AnalysisInfo
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.run_info import RunInfo

@@ -20,9 +20,9 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 )
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes'.
-_LEAST_GAIN = 4.0
-_LEAST_SHARE = 0.05
-_TRANSFER_STEPS = 60
+_MIN_GAIN_NATS = 4.0
+_MIN_SHARE = 0.05
+_EM_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class CrossValidation:
     variance: Tensor
     gains: Tensor
 
-    def applied(self, model: LinearModel, components: int) -> LinearModel:
+    def apply(self, model: LinearModel, components: int) -> LinearModel:
         """The model of the first half along the first axes, of unit variance on the other."""
         scale = self.variance[:components].clamp(min=1e-6).sqrt()
         turn = (self.axes[:, :components] * scale).to(model.free.dtype)
@@ -59,7 +59,7 @@ class CrossValidation:
         )
 
 
-def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
+def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
     """Hand the components of a model to the particles of other blocks."""
     quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
@@ -67,7 +67,7 @@ def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidat
     width = strength.shape[1]
     eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
     covariance, mean = eye.clone(), torch.zeros_like(right[0])
-    for _ in range(_TRANSFER_STEPS):
+    for _ in range(_EM_STEPS):
         inverse = torch.linalg.inv(covariance + 1e-9 * eye)
         spread = torch.linalg.inv(strength + inverse)
         mu = (spread @ (right + inverse @ mean)[..., None])[..., 0]
@@ -97,6 +97,6 @@ def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
 def count_components(gains: Tensor) -> int:
     """How many axes are real, from the nats that each brings on unseen particles."""
     total = gains.clamp(min=0).sum()
-    real = (gains >= _LEAST_GAIN) & (gains >= _LEAST_SHARE * total)
+    real = (gains >= _MIN_GAIN_NATS) & (gains >= _MIN_SHARE * total)
     # Axes come in order; those after the first that fails do not count.
     return int(real.long().cumprod(0).sum())

@@ -68,7 +68,7 @@ class FourierBall:
         x, y, z = places.unbind(-1)
         return self.table[((z + margin) * width + y + margin) * (margin + 1) + x]
 
-    def supported(self, free: Tensor) -> Tensor:
+    def apply_support(self, free: Tensor) -> Tensor:
         """S u of ``(voxel, 2, column)`` values; S is its own transpose."""
         grid = self.on_grid(free)
         maps = torch.fft.irfftn(grid, s=self.support.shape, dim=(1, 2, 3)) * self.support

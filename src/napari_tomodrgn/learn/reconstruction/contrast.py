@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,24 +13,14 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.reconstruction.subsample import chosen_rows, read_sample
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SIGNAL = 0.143  # FSC from which a shell of half maps says something
-T = TypeVar("T")
-
-
-def run_to_end(steps: Generator[object, None, T]) -> T:
-    """Run a generator to its end and return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            value: T = done.value
-            return value
+_MIN_FSC = 0.143  # FSC from which a shell of half maps says something
 
 
 def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
@@ -54,8 +44,8 @@ def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, Non
     one, two = yield from half_steps(data, sample.first_half)
     sphere = soft_sphere(one.shape[0]).float()
     correlation = shell_correlation(one * sphere, two * sphere)
-    if correlation[1] >= _SIGNAL:
-        one, two = denoised(one, correlation), denoised(two, correlation)
+    if correlation[1] >= _MIN_FSC:
+        one, two = denoise_half_map(one, correlation), denoise_half_map(two, correlation)
     return 1 if density_contrast(one) + density_contrast(two) >= 0 else -1
 
 
@@ -73,10 +63,10 @@ def half_steps(
     return one.volume(), two.volume()
 
 
-def denoised(half: Tensor, correlation: Tensor) -> Tensor:
+def denoise_half_map(half: Tensor, correlation: Tensor) -> Tensor:
     """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
     factors = correlation.clamp(0, 1)
-    below = torch.nonzero(correlation[1:] < _SIGNAL)
+    below = torch.nonzero(correlation[1:] < _MIN_FSC)
     if len(below):
         factors[int(below[0]) + 1 :] = 0.0
     factors[0] = 1.0

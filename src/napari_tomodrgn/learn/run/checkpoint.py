@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.runtime.events import Losses
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,12 @@ class Position:
     kl: float = 0.0
     total: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def losses(self) -> Losses:
+        """Means over the particles seen in the epoch so far."""
+        count = max(self.particles, 1)
+        return Losses(self.reconstruction / count, self.kl / count, self.total / count)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
