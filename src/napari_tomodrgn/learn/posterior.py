@@ -26,7 +26,7 @@ class Posterior:
 
     @classmethod
     def of(cls, mu: Tensor, covariance: Tensor) -> Posterior:
-        """With all of its covariance."""
+        """Make a posterior from means ``(particle, latent)`` and full covariances."""
         return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
 
     def sample(self, noise: Tensor) -> Tensor:

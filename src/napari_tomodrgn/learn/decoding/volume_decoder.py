@@ -125,7 +125,7 @@ class VolumeDecoder:
         box_size_px: int | None = None,
         lowpass_angstrom: float | None = None,
     ) -> Iterator[Volume | None]:
-        """The same in steps: None while there is more to do, at last the map."""
+        """Decode a latent ``(latent,)`` in steps: yield None until it is done, then the map."""
         latent = self._latent(z)
         box = box_size_px or self.box_size_px
         if box % 2 or box < 4:
@@ -154,7 +154,7 @@ class VolumeDecoder:
     def progressive(
         self, z: ArrayLike, lowpass_angstrom: float | None = None
     ) -> Iterator[Volume | None]:
-        """A coarse map at once, then the full one; None in between, where a caller may stop."""
+        """Decode a coarse map, then the full one, of ``(latent,)``; None in between, to stop at."""
         if self.box_size_px > PREVIEW_BOX:
             yield from self.decode_steps(z, PREVIEW_BOX, lowpass_angstrom)
         yield from self.decode_steps(z, None, lowpass_angstrom)

@@ -58,14 +58,14 @@ class Calibration:
 
 
 def image_halves(data: TiltData) -> tuple[Tensor, Tensor]:
-    """Masks of every other image of each particle, and of the others."""
+    """Split the images: masks ``(image,)`` of every other one of each particle, and of the rest."""
     particle_index = torch.from_numpy(data.particles.arrays().particle.copy())
     rank = torch.arange(len(particle_index)) - torch.searchsorted(particle_index, particle_index)
     return rank % 2 == 0, rank % 2 == 1
 
 
 def calibration_particles(data: TiltData) -> Tensor:
-    """Rows of the particles that are embedded twice: spread over the set, two images or more."""
+    """Choose the particles to embed twice: ``(particle,)`` rows, spread over the set."""
     particle_index = torch.from_numpy(data.particles.arrays().particle.copy())
     able = torch.nonzero(torch.bincount(particle_index, minlength=data.particle_count) >= 2)[:, 0]
     chosen = torch.linspace(0, len(able) - 1, min(len(able), _MAX_PARTICLES)).long().unique()
@@ -73,7 +73,7 @@ def calibration_particles(data: TiltData) -> Tensor:
 
 
 def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Calibration | None]:
-    """Embed particles of a set twice and compare; None where too few have two images.
+    """Embed particles twice, from halves of their tilts, and compare; None if too few have two.
 
     Yields how many particles of a half are done.
     """
@@ -88,7 +88,7 @@ def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Cali
 
 
 def compare_halves(one: Posterior, two: Posterior) -> Calibration:
-    """Calibration of posteriors of the same particles from disjoint images."""
+    """Compare posteriors ``(particle, latent)`` of the same particles from disjoint images."""
     first, second = _covariance(one), _covariance(two)
     shared = first @ second
     expected = torch.diagonal(first + second - shared - shared.mT, dim1=1, dim2=2).mean(0)

@@ -54,7 +54,7 @@ def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool =
 
 
 def comparison_rows(particles: int) -> Tensor:
-    """Rows of the particles that models are compared on: all, or blocks spread over the set."""
+    """Choose the particles that models are compared on: ``(row,)``, all or blocks of the set."""
     blocks = torch.arange(particles).split(PARTICLES_AT_A_TIME)
     most = min(len(blocks), _MAX_COMPARED // PARTICLES_AT_A_TIME)
     chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
@@ -67,7 +67,7 @@ def particles_per_chunk(data: TiltData) -> int:
 
 
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
-    """Mean error of each particle from its sum; NaN for those without such images."""
+    """Divide sums ``(particle,)`` by the samples compared; NaN without such images."""
     there = (
         torch.bincount(batch.particle_index[batch.training != held_out], minlength=batch.size) > 0
     )
@@ -82,7 +82,7 @@ def errors_of(
     *,
     held_out: bool = True,
 ) -> Tensor:
-    """Squared errors ``(particle,)`` of images that latents ``(particle, latent)`` predict.
+    """Compute squared errors ``(particle,)`` of images that latents ``(particle, latent)`` predict.
 
     Of held-out images, or of those that were learnt from.
     """
@@ -98,7 +98,7 @@ def error_steps(
     *,
     held_out: bool = True,
 ) -> Generator[int, None, Tensor]:
-    """The same in steps, yielding how many particles are done.
+    """Compute `errors_of` in steps: ``(particle,)``, yielding how many particles are done.
 
     Particles whose latents are NaN are left out; so are their errors.
     """
@@ -120,7 +120,7 @@ def error_steps(
 
 
 def mean_difference(one: Tensor, other: Tensor) -> tuple[float, float]:
-    """Mean of ``one − other`` over particles that have both, and its standard error."""
+    """Average ``one − other``, both ``(particle,)``, where both are known; standard error too."""
     apart = (one - other)[torch.isfinite(one - other)]
     if len(apart) < 2:
         return (float(apart.mean()) if len(apart) else 0.0), float("nan")
@@ -160,7 +160,7 @@ class EarlyStopping:
         return self.best if self.last_is_worse else self.last
 
     def updated(self, epoch: int, errors: Tensor, *, has_checkpoint: bool) -> EarlyStopping:
-        """The watch after an epoch; one whose weights are not kept cannot become the best.
+        """Take in held-out errors ``(particle,)`` of an epoch; only a saved one can be the best.
 
         An epoch that was seen before (a run killed while it was written) changes nothing.
         """
@@ -182,7 +182,7 @@ class EarlyStopping:
         return 0 < patience <= self.waited and known
 
     def with_patience_reset(self) -> EarlyStopping:
-        """The watch of a run that someone wants to go on after it has stopped."""
+        """Wait anew: for a run that someone wants to go on after it has stopped."""
         return replace(self, waited=0)
 
     def save(self, path: Path) -> None:

@@ -165,7 +165,11 @@ def infer_in_chunks(
     size: int = 128,
     resumable: ResumableWork | None = None,
 ) -> Generator[int, None, Posterior]:
-    """Posteriors of particles, in parts, yielding how many are done; ``kept`` is gone on from."""
+    """Infer posteriors of particles ``(row,)`` in chunks, yielding how many are done.
+
+    ``images`` is the mask ``(image,)`` of those that may be used. What ``resumable`` holds of an
+    earlier attempt is gone on from.
+    """
     done, tensors = resumable.load() if resumable else (0, {})
     parts = [Posterior(**tensors)] if tensors else []
     for some in rows[done:].split(size) if done < len(rows) else ():

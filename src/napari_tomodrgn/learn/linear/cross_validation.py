@@ -44,7 +44,7 @@ class CrossValidation:
     gains: Tensor
 
     def apply(self, model: LinearModel, components: int) -> LinearModel:
-        """The model of the first half along the first axes, of unit variance on the other."""
+        """Turn the model of the first half onto the first axes, of unit variance on the other."""
         scale = self.variance[:components].clamp(min=1e-6).sqrt()
         turn = (self.axes[:, :components] * scale).to(model.free.dtype)
 
@@ -60,7 +60,10 @@ class CrossValidation:
 
 
 def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
-    """Hand the components of a model to the particles of other blocks."""
+    """Fit mean and covariance of z to particles that the components of a model never saw.
+
+    ``shells`` is ``(point,)``, the shell of each sample of an image.
+    """
     quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
@@ -95,7 +98,7 @@ def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
 
 
 def count_components(gains: Tensor) -> int:
-    """How many axes are real, from the nats that each brings on unseen particles."""
+    """Count the real axes, from the nats ``(axis,)`` that each brings on unseen particles."""
     total = gains.clamp(min=0).sum()
     real = (gains >= _MIN_GAIN_NATS) & (gains >= _MIN_SHARE * total)
     # Axes come in order; those after the first that fails do not count.

@@ -117,7 +117,7 @@ class LinearDecoder(nn.Module):
         return result
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
-        """Amplitudes at the points of `prepare`."""
+        """Evaluate complex ``(point,)`` amplitudes for latents ``(particle, latent)``."""
         if len(z) == 1:
             weighted: Tensor = prepared[:, 1:] @ z[0].to(prepared.dtype)
         else:

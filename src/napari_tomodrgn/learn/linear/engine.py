@@ -143,7 +143,7 @@ class LinearEngine:
         return make_ball(radius_px, support=self.support, device=self.samples.device)
 
     def particle_support(self) -> NDArray[np.float64]:
-        """A soft mask around the mean map of the whole set at the first radius."""
+        """Make a soft mask ``(n, n, n)`` zyx around the mean map of the set at the first radius."""
         radius = self.radii()[0]
         ball = self.ball(radius)
         shells = self.samples.shells(radius).to(self.samples.device)
@@ -154,13 +154,14 @@ class LinearEngine:
         return around_density(density.astype(np.float64), self.support)
 
     def blocks(self, ball: FourierBall, particles: Tensor) -> Blocks:
-        """Blocks of particles, kept, with their training images."""
+        """Keep blocks of particles ``(row,)`` with their training images in memory."""
         kept = list(self._cancellable(self.samples.blocks(ball, particles, self.data.training)))
         return lambda: self._cancellable(kept)
 
     def training_rows(self, radius_px: int) -> Tensor:
-        """Rows of the particles that are learnt from: all, or as many as fit into memory, drawn
-        with the seed. Latents are found for all, in a stream.
+        """Choose the particles ``(row,)`` that are learnt from: all, or as many as fit into memory.
+
+        They are drawn with the seed. Latents are found for all particles, in a stream.
         """
         samples = self.data.image_count / self.data.particle_count
         samples *= len(self.samples.points(radius_px))
@@ -178,7 +179,7 @@ class LinearEngine:
         return radii[-1]
 
     def halves(self, training_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of two disjoint halves of the particles, or of as many as can judge well."""
+        """Draw two disjoint halves ``(row,)`` of the particles that are learnt from."""
         order = self._order()
         order = order[torch.isin(order, training_rows)][: 2 * _MAX_IN_HALF]
         first, second = order.chunk(2)
@@ -263,7 +264,7 @@ class LinearEngine:
         return Fit(model, mu, covariance, training_mu, gains)
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
-        """Blocks of particles made anew at each pass, of the images where ``images`` is true."""
+        """Make blocks of particles ``(row,)`` anew at each pass, of images ``(image,)``."""
         return lambda: self._cancellable(self.samples.blocks(model.ball, particles, images))
 
     def _cancellable(self, blocks: Iterable[SampleBlock]) -> Iterator[SampleBlock]:

@@ -64,7 +64,7 @@ class LinearModel:
         return int(self.basis.shape[2]) - 1
 
     def precision(self, shells: Tensor) -> Tensor:
-        """τ/σ² at samples of these shells."""
+        """Compute τ/σ² at samples of these shells, ``(point,)`` both."""
         return self.share / self.noise[shells]
 
     def first(self, components: int) -> LinearModel:
@@ -77,7 +77,7 @@ class LinearModel:
         )
 
     def with_free(self, free: Tensor) -> LinearModel:
-        """The model with other unknowns."""
+        """Replace the unknowns u by others, ``(voxel, 2, 1 + component)``."""
         return replace(self, free=free, basis=self.ball.apply_support(free))
 
 
@@ -116,7 +116,7 @@ class Expectation:
 
 
 def second_moments(mu: Tensor, covariance: Tensor) -> Tensor:
-    """E[ẑẑᵀ] with ẑ = (1, z)."""
+    """Compute E[ẑẑᵀ] ``(particle, 1 + J, 1 + J)`` with ẑ = (1, z) from means and covariances."""
     ones = mu.new_ones((len(mu), 1))
     extended = torch.cat([ones, mu], dim=1)
     moments = extended[:, :, None] * extended[:, None, :]
@@ -178,7 +178,7 @@ def _posterior(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor,
 
 
 def posteriors(model: LinearModel, blocks: Blocks, shells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """μ, Λ⁻¹ and gain of the particles of all blocks, in their order."""
+    """Infer μ ``(particle, J)``, Λ⁻¹ ``(particle, J, J)`` and gain ``(particle,)`` in nats."""
     precision = model.precision(shells)
     parts = [_posterior(block, _project(block, model.basis, precision)) for block in blocks()]
     mu, covariance, gain = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -283,7 +283,10 @@ def m_step(
     expectation: Expectation,
     steps: int = _GRADIENT_STEPS,
 ) -> LinearModel:
-    """The model after some steps of preconditioned conjugate gradients on the normal equations."""
+    """Improve the basis by steps of preconditioned conjugate gradients on the normal equations.
+
+    ``shells`` is ``(point,)``; ``expectation`` what `e_step` found for the same blocks.
+    """
     ball, moments = model.ball, expectation.moments()
     prior = model.prior[ball.shells][:, None, :]
     mean_square = torch.diagonal(moments, dim1=1, dim2=2).mean(0).to(prior.dtype)
@@ -310,7 +313,7 @@ def m_step(
 
 
 def estimate_noise(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
-    """σ² per shell from the expected squared errors; shells without samples as the nearest."""
+    """Estimate σ² ``(shell,)`` from expected squared errors; empty shells as the nearest."""
     total = torch.zeros(count, dtype=torch.float64, device=shells.device)
     number = torch.zeros_like(total)
     for source, target in ((expectation.errors, total), (expectation.counts, number)):
@@ -326,11 +329,12 @@ def estimate_noise(expectation: Expectation, shells: Tensor, count: int) -> Tens
 def rotate_to_principal_axes(
     model: LinearModel, expectation: Expectation, *, rescale: bool = True
 ) -> tuple[LinearModel, Tensor, Tensor]:
-    """Axes along which z has unit variance and mean 0 and the components' signals are orthogonal.
+    """Turn z onto axes of unit variance and mean 0 with orthogonal signals of the components.
 
     Returns
     -------
-    The model in these axes, the matrix W and the vector m with ``z_new = W (z − m)``.
+    The model in these axes, the matrix W ``(J, J)`` and the vector m ``(J,)`` with
+    ``z_new = W (z − m)``.
     """
     mu, covariance = expectation.mu, expectation.covariance
     centre = mu.mean(0) if rescale else torch.zeros_like(mu[0])

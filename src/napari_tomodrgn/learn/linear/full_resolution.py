@@ -97,7 +97,7 @@ def _maps(ball: FourierBall, columns: Tensor) -> NDArray[np.float32]:
 
 
 def local_weights(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of a map to keep, place by place, from two maps of independent noise; 0 to 1."""
+    """Weigh places of a map 0 to 1 by what two maps ``(n, n, n)`` of independent noise share."""
     both = ndimage.gaussian_filter(one * two, _REACH, mode="wrap")
     each = ndimage.gaussian_filter((one * one + two * two) / 2, _REACH, mode="wrap")
     agreement = both / np.maximum(each, 1e-30)

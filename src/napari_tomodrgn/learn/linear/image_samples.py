@@ -117,11 +117,11 @@ class LinearSamples:
         self.independent_share = float(disc.square().mean())
 
     def points(self, radius_px: int) -> Tensor:
-        """Samples of an image within a radius."""
+        """Find the samples ``(point,)`` of an image within a radius in Fourier pixels."""
         return torch.nonzero(self._distance <= radius_px)[:, 0]
 
     def shells(self, radius_px: int) -> Tensor:
-        """Shell of each of `points`."""
+        """Give the shell ``(point,)`` of each of `points`, in Fourier pixels."""
         return torch.round(self._distance[self.points(radius_px)]).to(torch.int64)
 
     def noise_radius(self) -> int:
@@ -151,7 +151,7 @@ class LinearSamples:
         return int(seen[0])
 
     def blocks(self, ball: FourierBall, particles: Tensor, images: Tensor) -> Iterator[SampleBlock]:
-        """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""
+        """Make blocks of particles ``(row,)``, ascending, with images where ``(image,)`` is true."""
         points = self.points(ball.radius_px)
         rows = self.data.images_of(particles)
         rows = rows[images[rows]]

@@ -30,7 +30,7 @@ _MAX_COMPARED = 2000
 
 
 def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) -> LinearModel:
-    """Mean map and noise of a set, no components yet."""
+    """Fit mean map and noise of a set, no components yet; ``shells`` is ``(point,)``."""
     count = int(max(ball.shells.max(), shells.max())) + 1
     device = ball.shells.device
     model = LinearModel(
@@ -56,7 +56,7 @@ def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) 
 
 
 def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:
-    """Inverse power of the mean map's shells beyond what noise puts there."""
+    """Estimate the prior ``(shell, 1)``: inverse power of the mean map beyond that of its noise."""
     shells = model.ball.shells
     count = len(model.prior)
     number = torch.bincount(shells, minlength=count).clamp(min=1)[:, None]
@@ -117,7 +117,7 @@ def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
 def with_components(
     model: LinearModel, blocks: Blocks, shells: Tensor, latents: Tensor
 ) -> LinearModel:
-    """The mean model with components fitted to given latents, which are taken for uncertain."""
+    """Fit components to given latents ``(particle, component)``, which are taken for certain."""
     width = latents.shape[1]
     room = model.basis.new_zeros((*model.basis.shape[:2], width))
     # u fills the whole box in the prior but only the support in the fitted mean, so the same

@@ -52,7 +52,7 @@ class BackProjection:
         )
 
     def volume(self, regularisation: Tensor | None = None) -> Tensor:
-        """Density zyx: division of the sums, back to real space, gridding corrected.
+        """Divide the sums, go back to real space: density ``(box, box, box)`` zyx, gridding undone.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class BackProjection:
         return volume / gridding(self.box_size_px, OVERSAMPLING, volume.device)
 
     def filtered(self, correlation: Tensor) -> Tensor:
-        """Density zyx by a Wiener filter, each voxel of Fourier space by itself.
+        """Filter density ``(box, box, box)`` zyx after Wiener, each Fourier voxel by itself.
 
         ``correlation`` is the FSC of half maps by shell of the box. Where a shell holds the share
         ``s`` of signal (`signal_share`), the noise adds ``(1 − s) / s`` of its mean to the
@@ -88,7 +88,7 @@ class BackProjection:
         return self.volume(noise)
 
     def shell_mean(self) -> Tensor:
-        """Mean denominator of each shell of the oversampled grid."""
+        """Average the denominator over shells of the oversampled grid, ``(shell,)``."""
         shells = shell_indices(self.denominator.shape[0], self.denominator.device).flatten()
         total = torch.bincount(shells, weights=self.denominator.flatten())
         return (total / torch.bincount(shells).clamp(min=1)).float()
@@ -102,7 +102,7 @@ def back_project(
     training_only: bool = False,
     resumable: ResumableWork | None = None,
 ) -> Generator[int, None, BackProjection]:
-    """Sums over some particles of a set (rows), yielding how many are done.
+    """Back-project particles ``(row,)`` of a set, yielding how many are done.
 
     ``training_only`` leaves out images that are held out. Sums saved in ``resumable`` are gone on
     from.

@@ -33,7 +33,7 @@ def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
 
 
 def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, None, int]:
-    """The same in steps, yielding a count that grows."""
+    """Decide the sign as `decide_sign` does, in steps, yielding a count that grows."""
     if config.contrast != "auto":
         return 1 if config.contrast == "keep" else -1
     sample = yield from read_sample(particles, config)
@@ -50,21 +50,21 @@ def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, Non
 
 
 def half_volumes(data: TiltData, first_half: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-    """Density zyx of two halves of the particles, by back-projection."""
+    """Reconstruct halves of the particles, mask ``(particle,)``: ``(box, box, box)`` zyx each."""
     return run_to_end(half_steps(data, first_half))
 
 
 def half_steps(
     data: TiltData, first_half: NDArray[np.bool_]
 ) -> Generator[int, None, tuple[Tensor, Tensor]]:
-    """The same in steps, yielding how many particles of a half are done."""
+    """Reconstruct two halves as `half_volumes`, yielding how many particles ``(row,)`` are done."""
     one = yield from back_project(data, chosen_rows(first_half))
     two = yield from back_project(data, chosen_rows(~first_half))
     return one.volume(), two.volume()
 
 
 def denoise_half_map(half: Tensor, correlation: Tensor) -> Tensor:
-    """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
+    """Shrink shells of a half map ``(box, box, box)`` by the FSC, to 0 where below 0.143."""
     factors = correlation.clamp(0, 1)
     below = torch.nonzero(correlation[1:] < _MIN_FSC)
     if len(below):
@@ -74,7 +74,7 @@ def denoise_half_map(half: Tensor, correlation: Tensor) -> Tensor:
 
 
 def density_contrast(volume: Tensor) -> float:
-    """Mean density within 0.45 half boxes of the centre minus that around, over the map's SD."""
+    """Compare the middle of a map ``(box, box, box)`` with its rim, in SDs of the map."""
     axis = torch.arange(volume.shape[0]) - volume.shape[0] // 2
     radius = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt() / (len(axis) / 2)
     inside, around = radius < 0.45, (radius > 0.7) & (radius < 0.95)

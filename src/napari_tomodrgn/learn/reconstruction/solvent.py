@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map minus its mean outside the sphere of 0.9 half boxes.
+    """Subtract from a map ``(box, box, box)`` its mean outside the sphere of 0.9 half boxes.
 
     The origin of Fourier space is not observed (images are normalised to a mean of 0), so the
     constant is free: this choice makes contour levels comparable between particles.

@@ -119,5 +119,5 @@ def _cropped(particles: ParticleSet, box_size_px: int) -> ParticleSet:
 
 
 def chosen_rows(first: NDArray[np.bool_]) -> Tensor:
-    """Rows where a mask is true, as a tensor."""
+    """Give the rows ``(row,)`` where a mask ``(particle,)`` is true, as a tensor."""
     return torch.from_numpy(np.flatnonzero(first))

@@ -152,7 +152,7 @@ class ProcessGroup:
         return slice(count * rank // size, count * (rank + 1) // size)
 
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """Sum over all processes, the same to the bit on each; ``values`` if alone.
+        """Sum values of any shape over all processes, the same to the bit on each.
 
         Raises
         ------

@@ -46,7 +46,7 @@ class ChunkSizes:
         return cls(_POINTS[device.type], particles)
 
     def halve(self, error: BaseException) -> None:
-        """Half of both from now on.
+        """Halve both from now on.
 
         Raises
         ------
@@ -82,7 +82,7 @@ def exhausted_memory(error: BaseException) -> str:
 
 
 def out_of_memory_error(error: BaseException) -> BadInputError:
-    """The sentence for it."""
+    """Make the error that says in a sentence whose memory is not enough."""
     asked = re.search(r"allocate ([\d.,]+ ?(?:bytes|[KMGT]i?B))", str(error))
     amount = f" ({asked[1]} more were asked for)" if asked else ""
     return BadInputError(
@@ -94,7 +94,7 @@ def out_of_memory_error(error: BaseException) -> BadInputError:
 
 
 def translate_memory_errors(events: Iterator[T]) -> Iterator[T]:
-    """The same events; that memory has run out is said in a sentence."""
+    """Pass events on; turn an out-of-memory error into a `BadInputError` of one sentence."""
     try:
         yield from events
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Long pieces of work that are kept now and then, so that a kill costs little of them.
+"""Long pieces of work that are saved now and then, so that a kill costs little of them.
 
 Training steps are kept in the resume file (`learn.run.checkpoint`). What goes before the first of
 them and what follows the last one goes over the whole set as well, in parts whose results add up or
@@ -38,7 +38,7 @@ class ResumableWork:
         self._last = time.perf_counter()
 
     def load(self) -> tuple[int, dict[str, Tensor]]:
-        """How many parts were done, and what had come of them; 0 and nothing if none were."""
+        """Read how many parts were done and their tensors, any shape; 0 and none if none were."""
         try:
             with safe_open(self.path, framework="pt") as stream:
                 metadata = stream.metadata() or {}
@@ -59,7 +59,7 @@ class ResumableWork:
         return late or (last and self.path.exists())
 
     def save(self, done: int, tensors: dict[str, Tensor]) -> None:
-        """Write what has come of ``done`` parts."""
+        """Write the tensors, of any shape, that have come of ``done`` parts."""
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         metadata = {"work": self.work, "done": str(done)}
         with written_atomically(self.path) as temporary:

@@ -65,7 +65,7 @@ class _FinalPass:
     def posterior(
         self, inference: Inference, resumable: ResumableWork
     ) -> Generator[Event, None, Posterior]:
-        """Posteriors of all particles from all images, gone on from, heeding a stop."""
+        """Infer posteriors of all particles from all images, resuming earlier work."""
         rows = torch.arange(self.data.particle_count)
         steps = infer_in_chunks(
             inference, rows, torch.ones_like(self.data.training), resumable=resumable
@@ -75,7 +75,7 @@ class _FinalPass:
     def evaluate(
         self, inference: Inference, decoder: FourierModel
     ) -> Generator[Event, None, LatentEstimate]:
-        """Calibration of a way, and the error of held-out images from the other images."""
+        """Measure how well a method is calibrated, and its error on held-out images."""
         count = self.data.particle_count
         rows = comparison_rows(count)
         guessing = infer_in_chunks(inference, rows, self.data.training)
@@ -91,7 +91,7 @@ class _FinalPass:
     def shrink(
         self, estimate: LatentEstimate
     ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
-        """A way drawn to the middle as far as held-out images ask for it."""
+        """Draw latents to the middle as far as held-out images ask for it."""
         steps = shrinkage_steps(estimate.decoder, estimate.latents, self.data, self.run.config)
         total = COMPARISONS * self.data.particle_count
         found = yield from self.context.run_steps(steps, total, _COMPARING)
@@ -105,7 +105,7 @@ class _FinalPass:
 def finalize(
     run: Run, data: TiltData, stopping: EarlyStopping, context: RunContext
 ) -> Generator[Event, None, None]:
-    """Choose the epoch, refine its latents where that helps, compare, and tell.
+    """Choose the epoch, refine its latents where that helps, compare, and report.
 
     May be repeated, to the same end: a run that was killed here is concluded when it is resumed.
     """
@@ -166,7 +166,7 @@ def _fit_basis(
 def _rescale_noise(
     final: _FinalPass, refinement: Refinement, estimate: LatentEstimate, guess: EncoderInference
 ) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
-    """The same with noise scaled so that posteriors are as wide as they should be."""
+    """Scale the noise so that posteriors are as wide as they should be."""
     found = estimate.calibration
     if found is None or found.particles < _MIN_PARTICLES_FOR_SCALE or not found.miscalibrated:
         return refinement, estimate

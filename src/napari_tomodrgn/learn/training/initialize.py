@@ -44,7 +44,7 @@ T = TypeVar("T")
 def initialize(
     run: Run, data: TiltData, model: Vae, context: RunContext
 ) -> Generator[Event, None, None]:
-    """Fill a new model from the data; what it was given is kept in the run directory."""
+    """Fill a new model with mean map and components of the data; save them in the run directory."""
     if model.decoder.mean is None:
         return
     count = data.particle_count
@@ -75,7 +75,7 @@ def initialize(
 def _linear_engine(
     run: Run, data: TiltData, context: RunContext
 ) -> Generator[Event, None, FullResolutionFit]:
-    """The linear engine's fit, kept in the run, and its components brought to full resolution."""
+    """Fit the linear engine, save it in the run, bring its components to full resolution."""
     engine = LinearEngine.of(data, run.config, context)
     radii = [radius for radius in engine.radii() if engine.work(radius) <= _MAX_SAMPLES_PER_PASS]
     total = len(radii) + 1

@@ -36,7 +36,7 @@ def train(
     resume: bool = False,
     stop: Stop | None = None,
 ) -> Iterator[Event]:
-    """Train a VAE on the tilt images of particles, telling what happens.
+    """Train on the tilt images of particles and report by frozen events.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.training.prepare_run import RunRequest, prepare_run
 
 
 def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
-    """Fit the linear model, telling what happens; events as of `train`.
+    """Fit the linear model and report by the events of `train`.
 
     A run that is resumed is computed again from the start, to the same result: it takes seconds.
 
@@ -66,7 +66,7 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
 def shrink_components(
     engine: LinearEngine, fit: Fit
 ) -> Generator[Event, None, tuple[LinearDecoder, ShrinkageResult]]:
-    """The decoder of a fit with components as strong as held-out images ask for, and what they say.
+    """Scale the components of a fit to what held-out images support; decoder and result.
 
     Latents stay as they are: it is maps that must not show what nothing supports.
     """
@@ -81,7 +81,7 @@ def shrink_components(
 
 
 def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
-    """Radius by radius until one brings nothing; the last epoch that was kept."""
+    """Fit radius by radius until one brings nothing; return the last epoch."""
     epoch, started, support = 0, time.perf_counter(), None
     for epoch, fit in enumerate(engine.fits(), start=1):
         support = yield from _save_epoch(run, engine, fit, epoch, started)
@@ -95,7 +95,7 @@ def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
 def _save_epoch(
     run: Run, engine: LinearEngine, fit: Fit, epoch: int, started: float
 ) -> Generator[Event, None, ShrinkageResult]:
-    """Write what a radius leaves, then tell of it."""
+    """Write what a radius leaves, then report it."""
     decoder, support = yield from shrink_components(engine, fit)
     seconds = time.perf_counter() - started
     losses = _losses(engine, fit, decoder)
@@ -111,7 +111,7 @@ def _save_epoch(
 
 
 def _losses(engine: LinearEngine, fit: Fit, decoder: LinearDecoder) -> Losses:
-    """The losses of the autoencoder for the same images, so that both compare."""
+    """Compute the losses of the autoencoder for the same images, so that both compare."""
     latents, data = fit.training_mu.float(), engine.data
     reconstruction, held_out = (
         float(errors_of(decoder, latents, data, engine.config, held_out=which).nanmean())
