@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel, VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-    from napari_tomodrgn.learn.network.model import Posterior, Vae
+    from napari_tomodrgn.learn.network.model import Vae
+    from napari_tomodrgn.learn.posterior import Posterior
     from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 
@@ -156,7 +157,7 @@ class Run:
         return AnalysisFiles(self.path / "analysis")
 
     @property
-    def watch_file(self) -> Path:
+    def early_stopping_file(self) -> Path:
         """Errors of held-out images in the best epoch."""
         return self.path / "checkpoints" / "held-out.safetensors"
 
@@ -165,14 +166,14 @@ class Run:
         """What was measured of the run when it ended."""
         return self.path / "analysis" / "quality.json"
 
-    def kept(self, piece: str, work: str = "") -> ResumableWork:
+    def resumable(self, piece: str, work: str = "") -> ResumableWork:
         """Where a long piece of work before or after training is kept while it is done."""
         from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
         return ResumableWork(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
 
-    def drop_kept(self) -> None:
+    def clear_resumable(self) -> None:
         """Remove what was kept of such pieces: they are over."""
         for file in (self.path / "checkpoints").glob("kept-*.safetensors"):
             file.unlink(missing_ok=True)
