@@ -19,10 +19,13 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import (
+    all_or_none,
+    make_folder,
     remove_leftovers,
     remove_safetensors_leftovers,
     write_text,
@@ -104,11 +107,12 @@ class Run:
                 remedy="Choose another folder, or continue it with --resume.",
                 code="run-exists",
             )
-        for folder in ("checkpoints", "latents", "analysis"):
-            (run.path / folder).mkdir(parents=True, exist_ok=True)
-        write_subset(particles, run.particles_star)
-        # Last, so that a folder with a run.json is a complete run.
-        run.save_info()
+        with all_or_none():
+            for folder in ("checkpoints", "latents", "analysis"):
+                make_folder(run.path / folder)
+            write_subset(particles, run.particles_star)
+            # Last, so that a folder with a run.json is a complete run.
+            run.save_info()
         return run
 
     def save_info(self) -> None:
@@ -265,7 +269,14 @@ class Run:
     def particles(
         self, images: str | Path | None = None, *, images_needed: bool = True
     ) -> ParticleSet:
-        """The particles as trained, optics with what the configuration overrides."""
+        """The particles as trained: their tilt images, and their optics as the settings say."""
+        particles = self.stored_particles(images, images_needed=images_needed)
+        return choose_images(particles, self.config.data)
+
+    def stored_particles(
+        self, images: str | Path | None = None, *, images_needed: bool = True
+    ) -> ParticleSet:
+        """The particles with all their tilt images, as they are to be written back."""
         particles = read_particles(
             self.particles_star,
             images=images,
@@ -273,10 +284,11 @@ class Run:
             overrides=self.info.overrides,
             images_needed=images_needed,
         )
-        return particles.with_optics(
-            ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
-            dose_weighted=self.info.to_optics().dose_weighted,
+        optics = self.info.to_optics()
+        particles = particles.with_optics(
+            ctf_premultiplied=optics.ctf_premultiplied, dose_weighted=optics.dose_weighted
         )
+        return particles.with_overrides(self.config.data)
 
     def refuse_imported(self) -> None:
         """Raise where there is no network: the latents are another program's."""

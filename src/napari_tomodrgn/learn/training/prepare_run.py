@@ -6,8 +6,9 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.checks import stack_steps
+from napari_tomodrgn.data.choice import choose_images, choose_particles
 from napari_tomodrgn.data.fourier_images import Cache, ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
@@ -36,19 +37,19 @@ def prepare_run(
     The configuration that holds is the one of the run that is returned.
     """
     ranks = ranks or ProcessGroup()
+    run = Run.open(out) if resume else None
+    if run is None:
+        listed = choose_particles(particles, config.data)
+    else:
+        run.refuse_imported()
+        config = resumed(run.path, run.config, config)
+        run = replace(run, info=run.info.model_copy(update={"config": config}))
+        listed = _in_order_of(run, particles)
+    particles = choose_images(listed, config.data).with_overrides(config.data)
     stacks = particles.images["stack"].cat.categories
     yield from run_cancellable(stack_steps(particles), len(stacks), "Checking image files", stop)
-    run = Run.open(out) if resume else None
     if ranks.first:
         clear_leftovers(out)
-    if run is not None:
-        run.refuse_imported()
-        epochs = max(config.train.epochs, run.config.train.epochs)
-        longer = run.config.train.model_copy(update={"epochs": epochs})
-        config = run.config.model_copy(update={"train": longer})
-        run = replace(run, info=run.info.model_copy(update={"config": config}))
-        particles = _in_order_of(run, particles)
-    particles = particles.with_overrides(config.data)
     device = ranks.device or pick_device(config.train.device)
     if run:
         sign = run.info.sign
@@ -68,7 +69,8 @@ def prepare_run(
     data = TiltData(particles, images, lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
     if run is None:
-        run = Run.create(out, describe(particles, data, config, sign, device), particles)
+        # With all images of a particle: what is left out of them is a setting of the run.
+        run = Run.create(out, describe(particles, data, config, sign, device), listed)
     elif ranks.first:
         run.save_info()
     return run, data
@@ -76,14 +78,17 @@ def prepare_run(
 
 def _in_order_of(run: Run, particles: ParticleSet) -> ParticleSet:
     """The particles of a run, and only if the set given is the one that it was trained on."""
-    trained = run.particles()
-    if trained.ids == particles.ids:
-        return particles  # as given: with the images folder that was given
-    if set(trained.ids) != set(particles.ids):
+    trained = run.stored_particles(images_needed=False)
+    chosen = particles
+    if run.config.data.chooses and set(trained.ids) <= set(particles.ids):
+        chosen = particles.select(trained.ids)
+    if trained.ids == chosen.ids:
+        return chosen  # as given: with the images folder that was given
+    if set(trained.ids) != set(chosen.ids):
         raise BadInputError(
             f"{run.path}: was trained on {len(trained)} particles, "
             f"the set given has {len(particles)}, or others.",
             remedy="Resume with the same particles.",
             code="other-particles",
         )
-    return trained
+    return run.stored_particles()

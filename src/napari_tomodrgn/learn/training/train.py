@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
@@ -18,6 +19,7 @@ from napari_tomodrgn.learn.network.model import Posterior, Vae
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.lock import training_lock
 from napari_tomodrgn.learn.run.tables import metrics_row
 from napari_tomodrgn.learn.runtime.cancellable import Stop
 from napari_tomodrgn.learn.runtime.distributed import Cancelled, ProcessGroup, launch
@@ -55,8 +57,8 @@ def train(
     particles
         The set.
     config
-        Everything that decides the result; defaults if None. Of a resumed run only the number of
-        epochs, to extend it.
+        Everything that decides the result; defaults if None. A resumed run keeps its own: fields
+        that are set here and differ are refused, but more epochs, device and memory are taken.
     out
         Run directory: a new one, or the one to resume.
     resume
@@ -72,12 +74,18 @@ def train(
     Raises
     ------
     BadInputError
-        If the images cannot be used, ``out`` is not what ``resume`` needs, memory is not enough, or
+        If the images cannot be used, ``out`` is not what ``resume`` needs or another process trains
+        into it, memory is not enough, or
         the loss is no longer finite (code ``diverged``); the state saved last can be resumed.
     """
+    if resume:
+        run = Run.open(out)
+        config = resumed(run.path, run.config, config)
     config = (config or RunConfig()).as_trained()
     steps = _train(particles, config, Path(out), resume=resume, stop=stop or _never)
-    yield from translate_memory_errors(steps)
+    alone = training_lock(out) if launch().rank == 0 else nullcontext()
+    with alone:
+        yield from translate_memory_errors(steps)
 
 
 def _train(
@@ -116,7 +124,7 @@ def _together(
     config = run.config
     yield Started(
         run=run.path,
-        particles=len(particles),
+        particles=trainer.data.particle_count,
         images=trainer.data.image_count,
         first_epoch=position.epoch,
         epochs=config.train.epochs,
