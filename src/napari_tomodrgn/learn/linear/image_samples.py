@@ -151,7 +151,7 @@ class LinearSamples:
         return int(seen[0])
 
     def blocks(self, ball: FourierBall, particles: Tensor, images: Tensor) -> Iterator[SampleBlock]:
-        """Make blocks of particles ``(row,)``, ascending, with images of which ``(image,)`` holds."""
+        """Make blocks of particles ``(row,)``, ascending, from their images ``(image,)``."""
         points = self.points(ball.radius_px)
         rows = self.data.images_of(particles)
         rows = rows[images[rows]]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from napari_tomodrgn.data.checks import check_stacks
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
@@ -69,6 +70,7 @@ def embed_set(
         If they are not.
     """
     trained = run.info.to_optics()
+    particles = choose_images(particles, run.config.data).with_overrides(run.config.data)
     box = particles.optics.box_size_px
     if box != trained.box_size_px:
         raise BadInputError(
