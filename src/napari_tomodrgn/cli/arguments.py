@@ -252,6 +252,12 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
     add("--seed", metavar="N", type=int, help="same seed: same files (0)")
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path(), help="folder to be written to (here)"
+    )
+
+
 def _view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", metavar="PATH", type=Path, nargs="*", help="star file, run directory or tomogram"
@@ -278,5 +284,9 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
     "fsc": ("correlation of two maps, as a whole and by Fourier shell", _fsc),
     "simulate": ("write a data set with known states", _simulate),
+    "doctor": (
+        "versions, card, OpenGL and memory of this computer, for bug reports",
+        _doctor,
+    ),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

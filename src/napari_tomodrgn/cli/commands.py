@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
-from napari_tomodrgn.analysis.selections import read_ids
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
@@ -25,6 +24,7 @@ from napari_tomodrgn.cli.terminal import Bar, last_of, say, stop_on_interrupt, t
 from napari_tomodrgn.cli.volume_commands import fsc as fsc
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
+from napari_tomodrgn.data.choice import read_ids
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume

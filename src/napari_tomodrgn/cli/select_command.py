@@ -19,10 +19,11 @@ from napari_tomodrgn.analysis.index_files import (
     write_array,
 )
 from napari_tomodrgn.analysis.particle_values import ParticleValues
-from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
+from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection
 from napari_tomodrgn.analysis.star_rows import StarRows
 from napari_tomodrgn.analysis.user_tables import read_user_table
 from napari_tomodrgn.cli.terminal import say
+from napari_tomodrgn.data.choice import read_ids
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star

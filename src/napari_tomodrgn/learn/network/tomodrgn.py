@@ -25,11 +25,12 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, padding_of
-from napari_tomodrgn.learn.network.model import Posterior, ResidualMlp
-from napari_tomodrgn.learn.run.checkpoint import read_tensors
+from napari_tomodrgn.learn.network.model import ResidualMlp
+from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.run.tomodrgn_network import TomodrgnNetwork
+    from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 # Of the pixels of its lattice, (D + 1)², that tomoDRGN's encoder sees; kept with the weights.
 ENCODER_MASK = "encoder.mask"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, ParticleSet
-from napari_tomodrgn.learn.run.tomodrgn_network import TomodrgnNetwork
+from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 if TYPE_CHECKING:
     import torch
