@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.fsc import low_pass, soft_sphere
-from napari_tomodrgn.data.volume import Volume, read_volume
-from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.data.volume_mask import read_mask
 
 KINDS = ("none", "sphere", "tight", "soft")
 # Of the density mask: voxels above this percentile of the map low-passed to this share of Nyquist
@@ -45,32 +45,6 @@ def make_mask(kind: str | Path, like: Volume) -> FloatArray | None:
     if kind in ("tight", "soft"):
         return _around_density(like, soft=kind == "soft")
     return read_mask(kind, like.box_size_px)
-
-
-def read_mask(path: str | Path, box_size_px: int) -> FloatArray:
-    """A mask from a file.
-
-    Raises
-    ------
-    BadInputError
-        If it cannot be read, has another box, or values that are not between 0 and 1.
-    """
-    data = np.asarray(read_volume(path).data, np.float64)
-    if data.shape != (box_size_px,) * 3:
-        raise BadInputError(
-            f"{path}: a mask of {' × '.join(map(str, data.shape[::-1]))} voxels for maps of "
-            f"{box_size_px}³.",
-            remedy="Make it in the box of the maps.",
-            code="wrong-box",
-        )
-    if not np.isfinite(data).all() or data.min() < -1e-3 or data.max() > 1 + 1e-3:
-        raise BadInputError(
-            f"{path}: values from {data.min():.3g} to {data.max():.3g}; a mask has 0 to 1.",
-            code="bad-mask",
-        )
-    if not data.any():
-        raise BadInputError(f"{path}: the mask is empty.", code="bad-mask")
-    return data.clip(0, 1)
 
 
 def _around_density(volume: Volume, *, soft: bool) -> FloatArray:

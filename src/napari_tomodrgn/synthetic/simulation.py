@@ -87,12 +87,14 @@ def simulate(out: str | Path, config: SimulationConfig | None = None) -> Iterato
         If ``out`` is a file or a folder with other things in it.
     """
     config = config or SimulationConfig()
-    yield from _simulate(Layout(Path(out)), config, load_structures(config))
+    yield from simulate_structures(out, config, load_structures(config))
 
 
-def _simulate(
-    layout: Layout, config: SimulationConfig, structures: Structures
+def simulate_structures(
+    out: str | Path, config: SimulationConfig, structures: Structures
 ) -> Iterator[SimulationEvent]:
+    """The same of structures of one's own (`structures.prepare`), drawn with equal chances."""
+    layout = Layout(Path(out))
     _prepare_folder(layout, config)
     scene = make_scene(config, len(structures.names), structures.pixel_size_angstrom)
     pairs = zip(structures.names, structures.volumes, strict=True)

@@ -58,7 +58,9 @@ class LinearDecoder(nn.Module):
         size = model.ball.support.shape[0]
         # Reading between voxels has dimmed what the voxels say: take it as the samples saw it.
         dimming = gridding(size, 1, model.basis.device)
-        grids = model.ball.on_grid(model.basis)
+        # What is nuisance to the latents is no part of what they decode to.
+        shown = model.basis[..., : 1 + model.groups[0].stop]
+        grids = model.ball.on_grid(shown)
         maps = torch.stack([volume_from_transform(grid) * dimming for grid in grids])
         return cls(maps, model.ball.radius_px, box_size_px)
 
@@ -160,6 +162,8 @@ def save_linear_model(path: Path, model: LinearModel, decoder: LinearDecoder) ->
         "noise": model.noise,
         "share": torch.tensor([model.share], dtype=torch.float64),
     }
+    if model.focus is not None:
+        tensors["focus"] = torch.tensor([model.focus])
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_atomically(path) as temporary:
         save_file(tensors, temporary)
@@ -178,6 +182,7 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         radius = int(tensors["limits"][0])
         basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
         share = float(tensors["share"])
+        focus = int(tensors["focus"]) if "focus" in tensors else None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BadInputError(
             f"{path}: holds no fit of the linear method ({error}).",
@@ -186,4 +191,4 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         ) from error
     ball = make_ball(radius, support=sphere(1.0), device=device)
     prior = torch.ones((len(noise), basis.shape[2]), device=noise.device)
-    return LinearModel(ball, basis, basis, noise, prior, share)
+    return LinearModel(ball, basis, basis, noise, prior, share, focus=focus)

@@ -13,6 +13,7 @@ from napari_tomodrgn.learn.inference.held_out import comparison_rows, errors_of
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, shrinkage_steps
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
 from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, Fit, LinearEngine, gaussian_kl
+from napari_tomodrgn.learn.linear.focus import make_engine
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import (
@@ -51,7 +52,7 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
         run, data = yield from prepare_run(request, context)
         run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
         run.save_info()
-        engine = LinearEngine.of(data, run.config, context)
+        engine = make_engine(data, run.config, context)
         radii = engine.radii()
         yield Started(
             run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
