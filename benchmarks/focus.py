@@ -65,8 +65,8 @@ def measure(out: Path, scene: str, options: argparse.Namespace) -> dict[str, obj
         states = truth.loc[table.index, "state"]
         latents = table.filter(like="mu_").to_numpy()
         row[f"{name}_components"] = latents.shape[1]
-        for side in ("in", "out"):
-            value, error = auc(latents, states.str.contains(f"-{side}-").to_numpy())
+        for side, members in (("in", (1, 3)), ("out", (2, 3))):  # in the order of `simulated`
+            value, error = auc(latents, states.isin(members).to_numpy())
             row[f"{name}_{side}"] = round(value, 4)
             row[f"{name}_{side}_error"] = round(error, 4)
     return row
@@ -95,10 +95,10 @@ def simulated(out: Path, scene: str, options: argparse.Namespace) -> tuple[Path,
 
     inner, outer = blob(there), strength * blob(there - [apart, 0, 0])
     maps = {
-        "none-": base.data,
-        "has-in-": base.data + inner,
-        "has-out-": base.data + outer,
-        "has-in-out-": base.data + inner + outer,
+        "neither": base.data,
+        "inside": base.data + inner,
+        "outside": base.data + outer,
+        "both": base.data + inner + outer,
     }
     voxel = base.voxel_size_angstrom
     sources = {name: Volume(data.astype(np.float32), voxel) for name, data in maps.items()}

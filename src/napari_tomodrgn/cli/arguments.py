@@ -45,6 +45,12 @@ def _train(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         help="numbers that describe a particle (8)",
     )
+    add(
+        "--focus",
+        metavar="MASK.mrc",
+        type=Path,
+        help="latents of what differs inside a mask only, by the linear method (mask: see there)",
+    )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
     add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")

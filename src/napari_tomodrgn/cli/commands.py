@@ -82,13 +82,16 @@ def _config_of(options: Namespace) -> RunConfig:
     given = {
         "data": data_options(options),
         "model": {"latent_dim": options.latent_dim},
-        "linear": {"components": options.latent_dim},
+        "linear": {
+            "components": options.latent_dim,
+            "focus_mask": options.focus and str(options.focus.resolve()),
+        },
         "train": {
             "epochs": options.epochs,
             "batch_size": options.batch_size,
             "device": options.device,
         },
-        "method": options.method,
+        "method": options.method or ("linear" if options.focus else None),
         "seed": options.seed,
     }
     settings = config.model_dump()

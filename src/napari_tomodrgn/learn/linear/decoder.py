@@ -89,6 +89,13 @@ class LinearDecoder(nn.Module):
         radius, box = self.limits.tolist()
         return LinearDecoder(maps, radius, int(box))
 
+    def without_mean(self, most: int) -> LinearDecoder:
+        """The decoder of its first components alone, at ``most`` so many; the mean is 0."""
+        maps = self.maps[: 1 + most].clone()
+        maps[0] = 0
+        radius, box = self.limits.tolist()
+        return LinearDecoder(maps, radius, int(box))
+
     @property
     def transforms(self) -> Tensor:
         """Complex ``(1 + component, 2 n, 2 n, n + 1)`` transforms of the maps, padded twice."""

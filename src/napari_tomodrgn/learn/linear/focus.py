@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.particles import Optics
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume_mask import read_mask
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, LinearModel, posteriors
-from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, resample_support
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, resample_support, sphere
 from napari_tomodrgn.learn.linear.initial_model import (
     leading_latents,
     mean_model,
@@ -53,10 +54,33 @@ def make_engine(data: TiltData, config: RunConfig, context: RunContext) -> Linea
     engine = LinearEngine.of(data, config, context)
     if config.linear.focus_mask is None:
         return engine
-    box = data.lattice.box_size_px
     path = Path(config.linear.focus_mask)
-    mask = read_mask(path, box, box * data.optics.pixel_size_angstrom)
-    return FocusEngine.on_mask(engine, mask, path)
+    return FocusEngine.on_mask(engine, read_focus_mask(config.linear.focus_mask, data.optics), path)
+
+
+def read_focus_mask(path: str, optics: Optics) -> NDArray[np.float64]:
+    """Read the mask ``(m, m, m)`` of a region of particles with these optics.
+
+    Raises
+    ------
+    BadInputError
+        If it is none, or leaves nothing outside.
+    """
+    box = optics.box_size_px
+    mask = read_mask(path, box, box * optics.pixel_size_angstrom)
+    _check_share(sphere(1.0, len(mask)), mask, Path(path))
+    return mask
+
+
+def _check_share(support: NDArray[np.float64], mask: NDArray[np.float64], path: Path) -> None:
+    share = float((support * mask).sum() / support.sum())
+    if not _MIN_SHARE < share < 1 - _MIN_SHARE:
+        where = "outside of" if share < 0.5 else "inside"
+        raise BadInputError(
+            f"{path}: nearly all of the particle lies {where} the mask ({share:.1%} inside).",
+            remedy="Mark a region of the particle.",
+            code="bad-mask",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +95,7 @@ class FocusEngine(LinearEngine):
         size = len(engine.support)
         inside = torch.fft.fftshift(resample_support(mask, size)).double().numpy()
         support = np.maximum(engine.support, inside)
-        share = float((support * inside).sum() / support.sum())
-        if not _MIN_SHARE < share < 1 - _MIN_SHARE:
-            where = "outside of" if share < 0.5 else "inside"
-            raise BadInputError(
-                f"{path}: nearly all of the particle lies {where} the mask ({share:.1%} inside).",
-                remedy="Mark a region of the particle.",
-                code="bad-mask",
-            )
+        _check_share(support, inside, path)
         known = {field.name: getattr(engine, field.name) for field in fields(LinearEngine)}
         return cls(**(known | {"support": support}), mask=inside)
 

@@ -29,9 +29,9 @@ from napari_tomodrgn.files import (
     write_text,
     written_atomically,
 )
+from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
-from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan, write_latents
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
@@ -144,6 +144,11 @@ class Run:
         return self.path / "checkpoints" / "refinement.safetensors"
 
     @property
+    def focus_mask_file(self) -> Path:
+        """Mask of the region that the latents are of."""
+        return self.path / "focus-mask.mrc"
+
+    @property
     def linear_latents_file(self) -> Path:
         """Latents of the linear engine."""
         return self.path / "latents" / "linear.parquet"
@@ -224,7 +229,7 @@ class Run:
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
-        return read_latents(self.latents_file(self.last_epoch(epoch)))
+        return tables.read_latents(self.latents_file(self.last_epoch(epoch)))
 
     def linear_latents(self) -> pd.DataFrame:
         """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
@@ -238,7 +243,7 @@ class Run:
             raise BadInputError(
                 f"{self.path}: did not start from the linear engine.", code="no-linear-start"
             )
-        return read_latents(self.linear_latents_file)
+        return tables.read_latents(self.linear_latents_file)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -262,7 +267,7 @@ class Run:
         """One row an epoch: losses, seconds, beta, learning rate."""
         file = self.path / "metrics.csv"
         if not file.exists():
-            return pd.DataFrame(columns=METRICS)
+            return pd.DataFrame(columns=tables.METRICS)
         return pd.read_csv(file)
 
     def particles(
@@ -347,11 +352,7 @@ class Run:
         if self.config.method == "linear" or not self.components_file.exists():
             return None
         whole = LinearDecoder.read(self.components_file)
-        count = 1 + min(whole.components, self.config.model.latent_dim)
-        maps = whole.maps[:count].clone()
-        maps[0] = 0
-        radius, box = whole.limits.tolist()
-        return LinearDecoder(maps, radius, int(box)).to(device)
+        return whole.without_mean(self.config.model.latent_dim).to(device)
 
     def refinement(
         self, epoch: int | None = None, device: torch.device | str = "cpu"
@@ -366,16 +367,16 @@ class Run:
 
     def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
         """Write the latents of an epoch; rows are the particles of the set, by identity."""
-        write_latents(self.latents_file(epoch), particles, posterior)
+        tables.write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
 
     def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
         """Write the latents of the linear engine that the autoencoder starts from."""
-        write_latents(self.linear_latents_file, particles, posterior)
+        tables.write_latents(self.linear_latents_file, particles, posterior)
 
     def save_quality(self, told: dict[str, Any]) -> None:
         """Write what was measured of the run when it ended."""
-        write_text(self.quality_file, json.dumps(without_nan(told), indent=2) + "\n")
+        write_text(self.quality_file, json.dumps(tables.without_nan(told), indent=2) + "\n")
 
     def quality(self) -> dict[str, Any]:
         """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
@@ -390,12 +391,7 @@ class Run:
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
-        file = self.path / "metrics.csv"
-        written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
-        # As text, so that what was written stays letter for letter.
-        earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
-        lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
-        write_text(file, "\n".join(lines) + "\n")
+        tables.append_metrics(self.path / "metrics.csv", row)
 
 
 def cache_file(path: Path) -> Path:

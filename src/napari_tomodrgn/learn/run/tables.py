@@ -11,7 +11,7 @@ import pandas as pd
 
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.files import write_text, written_atomically
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.posterior import Posterior
@@ -61,6 +61,15 @@ def write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> N
     table = latent_table(particles, posterior)
     with written_atomically(file) as temporary:
         table.reset_index().to_parquet(temporary, index=False)
+
+
+def append_metrics(file: Path, row: dict[str, float]) -> None:
+    """Add an epoch to ``metrics.csv``; one that was there already (a resumed run) is replaced."""
+    written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
+    # As text, so that what was written stays letter for letter.
+    earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
+    lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
+    write_text(file, "\n".join(lines) + "\n")
 
 
 def without_nan(value: Any) -> Any:

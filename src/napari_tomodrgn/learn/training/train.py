@@ -85,6 +85,12 @@ def _train(request: RunRequest, stop: Stop) -> Iterator[Event]:
             )
         yield from train_linear(request, RunContext(stop))
         return
+    if request.config.linear.focus_mask is not None:
+        raise BadInputError(
+            "A focus mask is of the linear method; the autoencoder has no such region.",
+            remedy="Train with --method linear, or leave --focus out.",
+            code="focus-without-linear",
+        )
     processes = ProcessGroup.join(request.config.train.device)
     try:
         yield from _train_vae(request, RunContext(stop, processes))
