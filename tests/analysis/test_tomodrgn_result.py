@@ -90,7 +90,7 @@ def test_the_network_is_not_there_and_that_is_one_sentence(
     particle = read_particles(star).ids[0]
     for arguments in (
         ["decode", out, "--particle", particle, "--out", tmp_path / "maps"],
-        ["embed", out, "--out", tmp_path / "a.csv"],
+        ["embed", out, star, "--out", tmp_path / "a.csv"],
         ["train", star, "--out", out, "--resume"],
     ):
         assert main([str(argument) for argument in arguments]) == 2
