@@ -42,7 +42,10 @@ def test_all_files_of_an_export_or_none(tmp_path: Path) -> None:
 
 def test_what_exists_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("mine")
-    with pytest.raises(BadInputError, match=r"two\.txt: exists already.*--overwrite"), all_or_none():
+    with (
+        pytest.raises(BadInputError, match=r"two\.txt: exists already.*--overwrite"),
+        all_or_none(),
+    ):
         write_text(tmp_path / "one.txt", "1")
         write_text(tmp_path / "two.txt", "2")
     assert contents(tmp_path) == {"two.txt": "mine"}
@@ -83,7 +86,10 @@ def test_what_may_never_be_written_is_asked_for_each_file(tmp_path: Path) -> Non
     [
         (OSError(errno.ENOSPC, "No space left on device"), "disk-full"),
         (OSError("262144 requested and 0 written"), "disk-full"),  # numpy
-        (ValueError("I/O error: No space left on device (os error 28)"), "disk-full"),  # safetensors
+        (
+            ValueError("I/O error: No space left on device (os error 28)"),
+            "disk-full",
+        ),  # safetensors
         (OSError(errno.EROFS, ""), "read-only"),
         (PermissionError(errno.EACCES, ""), "no-permission"),
     ],
