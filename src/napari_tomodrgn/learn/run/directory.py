@@ -31,7 +31,13 @@ from napari_tomodrgn.files import (
 )
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
-from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan, write_latents
+from napari_tomodrgn.learn.run.tables import (
+    METRICS,
+    append_metrics,
+    read_latents,
+    without_nan,
+    write_latents,
+)
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
@@ -390,12 +396,7 @@ class Run:
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
-        file = self.path / "metrics.csv"
-        written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
-        # As text, so that what was written stays letter for letter.
-        earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
-        lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
-        write_text(file, "\n".join(lines) + "\n")
+        append_metrics(self.path / "metrics.csv", row)
 
 
 def cache_file(path: Path) -> Path:
