@@ -29,15 +29,9 @@ from napari_tomodrgn.files import (
     write_text,
     written_atomically,
 )
+from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
-from napari_tomodrgn.learn.run.tables import (
-    METRICS,
-    append_metrics,
-    read_latents,
-    without_nan,
-    write_latents,
-)
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
@@ -230,7 +224,7 @@ class Run:
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
-        return read_latents(self.latents_file(self.last_epoch(epoch)))
+        return tables.read_latents(self.latents_file(self.last_epoch(epoch)))
 
     def linear_latents(self) -> pd.DataFrame:
         """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
@@ -244,7 +238,7 @@ class Run:
             raise BadInputError(
                 f"{self.path}: did not start from the linear engine.", code="no-linear-start"
             )
-        return read_latents(self.linear_latents_file)
+        return tables.read_latents(self.linear_latents_file)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -268,7 +262,7 @@ class Run:
         """One row an epoch: losses, seconds, beta, learning rate."""
         file = self.path / "metrics.csv"
         if not file.exists():
-            return pd.DataFrame(columns=METRICS)
+            return pd.DataFrame(columns=tables.METRICS)
         return pd.read_csv(file)
 
     def particles(
@@ -372,16 +366,16 @@ class Run:
 
     def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
         """Write the latents of an epoch; rows are the particles of the set, by identity."""
-        write_latents(self.latents_file(epoch), particles, posterior)
+        tables.write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
 
     def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
         """Write the latents of the linear engine that the autoencoder starts from."""
-        write_latents(self.linear_latents_file, particles, posterior)
+        tables.write_latents(self.linear_latents_file, particles, posterior)
 
     def save_quality(self, told: dict[str, Any]) -> None:
         """Write what was measured of the run when it ended."""
-        write_text(self.quality_file, json.dumps(without_nan(told), indent=2) + "\n")
+        write_text(self.quality_file, json.dumps(tables.without_nan(told), indent=2) + "\n")
 
     def quality(self) -> dict[str, Any]:
         """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
@@ -396,7 +390,7 @@ class Run:
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
-        append_metrics(self.path / "metrics.csv", row)
+        tables.append_metrics(self.path / "metrics.csv", row)
 
 
 def cache_file(path: Path) -> Path:
