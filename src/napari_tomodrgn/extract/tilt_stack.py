@@ -23,6 +23,12 @@ class TiltStack:
     pixel_size_angstrom: float
 
     @property
+    def stated_pixel_size_angstrom(self) -> float:
+        """What the header says, in which lengths of other files are counted; else the user's."""
+        stated = self.header.voxel_size_zyx_angstrom[2]
+        return stated if stated > 0 and stated != 1.0 else self.pixel_size_angstrom
+
+    @property
     def path(self) -> Path:
         """The file."""
         return self.header.path

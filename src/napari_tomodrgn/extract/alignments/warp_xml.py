@@ -204,13 +204,14 @@ def read_warp(source: AlignmentInput) -> TiltGeometry:
     axis = series.numbers("AxisAngle", count)
     rotations = tilt_rotations(axis, tilt, series.attribute("LevelAngleX"))
     views = None if source.ignore_local else _own_views(series, rotations)
-    pixel = stack.pixel_size_angstrom
+    # Å of the file, in the pixels that it was made with.
+    pixel = stack.stated_pixel_size_angstrom
     used = used_tilts(series, count)
     return TiltGeometry(
         rotations=rotations[used],
         middle_px=(centre_index(stack.size_px, "n/2") + offsets / pixel)[used],
         sections=used,
-        pixel_size_angstrom=pixel,
+        pixel_size_angstrom=stack.pixel_size_angstrom,
         image_size_px=stack.size_px,
         rule="n/2",
         own_views=None if views is None else views[used],
