@@ -19,7 +19,11 @@ from napari_tomodrgn.synthetic.tilt_series.alignments import FORMS
 from napari_tomodrgn.synthetic.tilt_series.truth import TrueSeries
 
 PIXEL = 2.5
-SIZES = [((512, 480), (500, 470, 200)), ((511, 481), (501, 471, 201)), ((512, 481), (501, 470, 199))]
+SIZES = [
+    ((512, 480), (500, 470, 200)),
+    ((511, 481), (501, 471, 201)),
+    ((512, 481), (501, 470, 199)),
+]
 
 
 def true_series(image: tuple[int, int], volume: tuple[int, int, int]) -> TrueSeries:
@@ -77,12 +81,8 @@ def test_binned_voxels_lie_where_their_program_puts_them() -> None:
     whole = VoxelFrame((500, 470, 200), 2.0, "(n-1)/2")
     binned = VoxelFrame((125, 117.5, 50), 8.0, "(n-1)/2")
     index = np.array([10.0, 20.0, 30.0])
-    assert np.allclose(
-        binned.from_voxels(index, 0), whole.from_voxels(4 * index + 1.5, 0)
-    )
-    cropped, full = (
-        VoxelFrame((n, n, n), 8.0 * 124 / n, "n//2") for n in (124, 496)
-    )
+    assert np.allclose(binned.from_voxels(index, 0), whole.from_voxels(4 * index + 1.5, 0))
+    cropped, full = (VoxelFrame((n, n, n), 8.0 * 124 / n, "n//2") for n in (124, 496))
     assert np.allclose(
         cropped.from_voxels(index, 1), full.from_voxels((index - 1 - 62) * 4 + 248, 0)
     )

@@ -14,8 +14,8 @@ from napari_tomodrgn.extract.alignments.aretomo import read_aretomo
 from napari_tomodrgn.extract.alignments.imod import read_imod
 from napari_tomodrgn.extract.alignments.warp_xml import read_warp, read_warp_series
 from napari_tomodrgn.extract.geometry import tilt_angles
-from napari_tomodrgn.geometry import euler_to_matrix
 from napari_tomodrgn.extract.tilt_stack import TiltStack, open_tilt_stack
+from napari_tomodrgn.geometry import euler_to_matrix
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,8 @@ def _resampled(boxes: Tensor, rest_px: Tensor, plan: CropPlan) -> Tensor:
     wide = torch.fft.irfft2(spectrum, s=(new, new)) * (new / old) ** 2
     first = half - plan.box_px // 2
     middle = slice(first, first + plan.box_px)
-    return wide[:, middle, middle]
+    trimmed: Tensor = wide[:, middle, middle]
+    return trimmed
 
 
 def mean_and_sd(image: NDArray[np.float32]) -> tuple[float, float]:

@@ -46,13 +46,13 @@ def tilt_rotations(axis_deg: ArrayLike, tilt_deg: ArrayLike, x_tilt_deg: ArrayLi
 
 
 def tilt_angles(rotations: FloatArray) -> FloatArray:
-    """The angles a, t, b in degrees of each rotation: inverse of `tilt_rotations`, ``(tilt, 3)``."""
+    """a, t, b in degrees of each rotation, ``(tilt, 3)``: inverse of `tilt_rotations`."""
     return np.asarray(Rotation.from_matrix(rotations).as_euler("xyz", degrees=True))[:, ::-1]
 
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """Points in the images: ``xy_px`` ``(tilt, point, 2)`` and ``depth_angstrom`` ``(tilt, point)``.
+    """Points in images: ``xy_px`` ``(tilt, point, 2)``, ``depth_angstrom`` ``(tilt, point)``.
 
     ``xy_px`` counts pixels of the images from 0; ``depth_angstrom`` is along the beam, from the
     middle of the specimen.
@@ -163,7 +163,7 @@ class VoxelFrame:
     def from_voxels(self, index: ArrayLike, origin: int) -> FloatArray:
         """Å from the middle of the specimen, of voxel indices that count from ``origin``."""
         counted = np.asarray(index, dtype=np.float64) - origin
-        return np.asarray((counted - centre_index(self.size_px, self.rule))) * float(
+        return np.asarray(counted - centre_index(self.size_px, self.rule)) * float(
             self.voxel_size_angstrom
         )
 
@@ -173,7 +173,9 @@ class VoxelFrame:
         return np.asarray(counted + centre_index(self.size_px, self.rule) + origin)
 
 
-def mirrored_z(centred_angstrom: FloatArray, rotations: FloatArray) -> tuple[FloatArray, FloatArray]:
+def mirrored_z(
+    centred_angstrom: FloatArray, rotations: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Positions and poses of a tomogram whose z runs the other way.
 
     A tomogram with its z reversed is the mirror image of the specimen, and the average found in it

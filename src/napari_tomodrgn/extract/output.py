@@ -5,7 +5,7 @@
     OUT/optimisation_set.star           open this one
     OUT/particles.star, tomograms.star, tilt_series/NAME.star
     OUT/image_series.star               one row an image, on request
-    OUT/Particles/NAME/000001.mrcs      the visible images of one particle, in the order of the tilts
+    OUT/Particles/NAME/000001.mrcs      the visible images of one particle, in the tilts' order
     OUT/extraction.json                 where everything came from
 
 Images are as recorded, each tilt with its mean taken away and divided by its standard deviation:
@@ -129,7 +129,7 @@ def write_image_stack(
     statistics = np.array(
         [values.min(), values.max(), images.mean(dtype=np.float64), images.std(dtype=np.float64)]
     )
-    handle = open(path, "wb")  # noqa: SIM115
+    handle = open(path, "wb")
     handle.write(
         mrc_stack_header(len(images), images.shape[1], pixel_size_angstrom, dtype, statistics)
     )
@@ -258,7 +258,8 @@ def _particles(placed: list[PlacedSeries], plan: CropPlan, optics: Optics) -> St
             for i, axis in enumerate("XYZ")
         },
         **{
-            f"rlnAngle{name}": _floats(angles[:, i]) for i, name in enumerate(("Rot", "Tilt", "Psi"))
+            f"rlnAngle{name}": _floats(angles[:, i])
+            for i, name in enumerate(("Rot", "Tilt", "Psi"))
         },
         **{f"rlnOrigin{axis}Angst": [0] * len(names) for axis in "XYZ"},
         "rlnOpticsGroup": [1] * len(names),
@@ -312,7 +313,8 @@ def _image_rows(one: PlacedSeries, plan: CropPlan, optics: Optics) -> pd.DataFra
         "rlnCoordinateX": _floats(one.xy_px[tilts, owner, 0]),
         "rlnCoordinateY": _floats(one.xy_px[tilts, owner, 1]),
         **{
-            f"rlnAngle{name}": _floats(angles[:, i]) for i, name in enumerate(("Rot", "Tilt", "Psi"))
+            f"rlnAngle{name}": _floats(angles[:, i])
+            for i, name in enumerate(("Rot", "Tilt", "Psi"))
         },
         "rlnCtfBfactor": _floats(-4.0 * series.doses[section]),
         "rlnCtfScalefactor": _floats(np.cos(np.deg2rad(geometry.stage_tilt_deg[tilts]))),

@@ -2,17 +2,16 @@
 
 First, at coarse pixels and on at most 60 particles: does z of the list run as in the alignment, and
 do poses go reference → specimen? Each answer is tried; its figure is how much better its poses
-foresee images than poses shuffled between particles. Right ones reach a hundred times what wrong ones
-do, so a winner needs five times the next, and a paired z of 5.
+foresee images than poses shuffled between particles. Right ones reach some forty times what wrong
+ones do, so a winner needs five times the next, and a paired z of 5.
 
 Then, at the pixels of the extraction: from where voxels count, and the sign of the depth in the
-defocus, each by the paired difference over particles, z ≥ 5. What stays undecided is what the format
-or a file says; where nothing does, it is asked.
+defocus, each by the paired difference over particles, z ≥ 5. What stays undecided is what the
+format or a file says; where nothing does, it is asked.
 """
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.foresight import agreement, paired_z, preference
+from napari_tomodrgn.analysis.preflight.cross_validation import agreement, paired_z, preference
 from napari_tomodrgn.analysis.preflight.hypotheses import flipped_heights, shuffled_poses
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.dialects import read_particles
@@ -32,8 +31,8 @@ from napari_tomodrgn.extract.events import ExtractEvent, ExtractNotice
 from napari_tomodrgn.extract.output import PlacedSeries, write_stars
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.tomogram import place, write_tomogram
-from napari_tomodrgn.learn.contrast import run_to_end
-from napari_tomodrgn.learn.sample import Sample, read_sample
+from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.reconstruction.subsample import Sample, read_sample
 
 if TYPE_CHECKING:
     from napari_tomodrgn.extract.run import Extraction
@@ -230,7 +229,8 @@ def _decide_origin_and_hand(
     names: list[str],
     figures: dict[str, float],
 ) -> dict[str, Any]:
-    config, found = extraction.config, {}
+    config = extraction.config
+    found: dict[str, Any] = {}
     pixel = extraction.plan.pixel_size_angstrom * max(1.0, config.box_px / _FINE_BOX_PX)
     box = min(config.box_px, _FINE_BOX_PX)
     plan = plan_crops(extraction.series[0].stack.pixel_size_angstrom, box, pixel)
@@ -261,9 +261,7 @@ def _decide_origin_and_hand(
 
 def _fine_sample(particles: ParticleSet) -> Sample:
     return run_to_end(
-        read_sample(
-            particles, DataConfig(), most_images=_MOST_IMAGES, most_box_px=_FINE_BOX_PX
-        )
+        read_sample(particles, DataConfig(), most_images=_MOST_IMAGES, most_box_px=_FINE_BOX_PX)
     )
 
 
@@ -321,7 +319,10 @@ def _settled(
             code="undecided",
         )
     conventions = Conventions(
-        int(values["origin"]), bool(values["mirror"]), bool(values["inverse"]), float(values["hand"])
+        int(values["origin"]),
+        bool(values["mirror"]),
+        bool(values["inverse"]),
+        float(values["hand"]),
     )
     return Decided(conventions, reasons, figures)
 

@@ -146,9 +146,7 @@ def _write_all(
                 yield ExtractProgress(before + done, total)
         before += images
         hidden = one.visible.size - images
-        yield TomogramDone(
-            one.series.name, len(one), images, hidden, len(one.left_out), reused
-        )
+        yield TomogramDone(one.series.name, len(one), images, hidden, len(one.left_out), reused)
     return total
 
 

@@ -166,7 +166,9 @@ def read_all_series(config: ExtractConfig, particles: ParticleList) -> list[Seri
             )
         taken[name] = tomogram
     return [
-        _read_series(config, particles, tomogram, stack_of(name, stacks, config.stacks, config.tilt_series))
+        _read_series(
+            config, particles, tomogram, stack_of(name, stacks, config.stacks, config.tilt_series)
+        )
         for tomogram, name in pairs
     ]
 
@@ -329,4 +331,3 @@ def _tomogram(
             code="no-list-pixel-size",
         )
     return found[0]
-

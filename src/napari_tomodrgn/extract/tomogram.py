@@ -106,9 +106,7 @@ def is_written(out: Path, placed: PlacedSeries, plan: CropPlan, dtype: str) -> b
     return True
 
 
-def write_tomogram(
-    out: Path, placed: PlacedSeries, plan: CropPlan, dtype: str
-) -> Iterator[int]:
+def write_tomogram(out: Path, placed: PlacedSeries, plan: CropPlan, dtype: str) -> Iterator[int]:
     """Cut and write the images of a tomogram, yielding how many are done.
 
     They are written into a folder that only gets its name when all are on the disk.

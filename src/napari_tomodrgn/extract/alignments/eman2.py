@@ -1,4 +1,4 @@
-"""Alignments of EMAN2: ``tlt_params`` of the info file of a tomogram, ``[tx, ty, α, ytilt, xtilt]``.
+"""Alignments of EMAN2: ``tlt_params`` of a tomogram's info file, ``[tx, ty, α, ytilt, xtilt]``.
 
 ``a = −α``, ``t = −ytilt``, ``s = (tx, ty)``, middles at ``N // 2``. Tilts about x are refused.
 """

@@ -113,9 +113,7 @@ def read_relion(source: AlignmentInput) -> TiltGeometry:
     row, stack = read_series(source.path, source.name), source.stack
     check_count(row.tilts.path, "tilts", len(row.tilts), stack)
     by_angles = "rlnTomoYTilt" in row.tilts
-    rotations, middle, rule = (
-        _by_angles(row, source) if by_angles else _by_matrices(row)
-    )
+    rotations, middle, rule = _by_angles(row, source) if by_angles else _by_matrices(row)
     hand = row.value("rlnTomoHand")
     return TiltGeometry(
         rotations=rotations,

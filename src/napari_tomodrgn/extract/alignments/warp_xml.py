@@ -32,7 +32,7 @@ from napari_tomodrgn.extract.geometry import (
 from napari_tomodrgn.extract.text_files import number, read_bytes
 
 FloatArray = NDArray[np.float64]
-# Warps of the volume, which are not applied, may be this large, and angles differ so much in a tilt.
+# Warps of the volume are not applied; they, and differences of angles in a tilt, may be so large.
 _SMALL_WARP_ANGSTROM = 1.0
 _SMALL_ANGLE_DEG = 0.05
 _MOST_NODES = 1 << 22

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.alignments import find_alignment, tomograms_star_in
@@ -13,6 +12,10 @@ from napari_tomodrgn.extract.ctf.common import TiltContrast
 from napari_tomodrgn.extract.ctf.imod_defocus import read_imod_defocus
 from napari_tomodrgn.extract.ctf.stars import read_relion_contrast, read_warp_contrast
 from napari_tomodrgn.extract.ctf.tables import read_ctf_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["TiltContrast", "find_contrast", "read_contrast"]
 
@@ -53,9 +56,7 @@ def find_contrast(place: Path, names: list[str]) -> Path:
     )
 
 
-def read_contrast(
-    path: Path, name: str, sections: NDArray[np.int64], count: int
-) -> TiltContrast:
+def read_contrast(path: Path, name: str, sections: NDArray[np.int64], count: int) -> TiltContrast:
     """Read the CTF of a tilt series.
 
     Parameters

@@ -105,7 +105,7 @@ def doses_by_order(path: Path, dose_per_tilt: float, tilt_deg: FloatArray) -> Fl
     ranked = np.sort(order)
     if not any(np.array_equal(ranked, np.arange(first, first + count)) for first in (0, 1)):
         raise BadInputError(
-            f"{path}: is no order: its numbers are not 0 to {count - 1} or 1 to {count}, each once.",
+            f"{path}: is no order: not 0 to {count - 1} or 1 to {count}, each once.",
             code="unknown-order",
         )
     return np.asarray((order - ranked[0]) * dose_per_tilt)

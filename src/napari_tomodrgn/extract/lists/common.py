@@ -1,7 +1,7 @@
 """What comes out of every list: where particles are, how they are turned, and what they are called.
 
 A pose is the rotation matrix reference → specimen, acting on xyz columns. STOPGAP, AV3, Dynamo and
-PyTom turn about z, x, z; that is RELION's matrix with ``rot = 90 − phi, tilt = the, psi = −90 − psi``.
+PyTom turn about z, x, z: RELION's matrix with ``rot = 90 − phi, tilt = the, psi = −90 − psi``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from napari_tomodrgn.errors import BadInputError
 
 FloatArray = NDArray[np.float64]
 # voxels: of the list's tomogram; series_px: of the tilt series, in the tomogram's frame;
-# centred_angstrom, middle_px: from the middle of the tomogram; corner_angstrom: from its first voxel.
+# centred_angstrom, middle_px: from the middle of the tomogram; corner_angstrom: from its corner.
 Unit = Literal["voxels", "series_px", "centred_angstrom", "corner_angstrom", "middle_px"]
 # Rows of a list → the bytes of a list of these rows alone, all else untouched.
 SubsetWriter = Callable[[NDArray[np.int64]], bytes]

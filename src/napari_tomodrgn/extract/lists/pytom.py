@@ -1,5 +1,6 @@
-"""Particle lists of PyTom, XML: ``Rz(Z2) · Rx(X) · Rz(Z1)``, places ``(PickPosition + Shift) · Binning``.
+"""Particle lists of PyTom, XML.
 
+Poses are ``Rz(Z2) · Rx(X) · Rz(Z1)``, places ``(PickPosition + Shift) · Binning``.
 The direction of the poses and the origin of the places are not settled by the format: the proof on
 the data decides them.
 """

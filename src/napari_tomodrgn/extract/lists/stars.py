@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, entries_of
 from napari_tomodrgn.data.dialects.locate import locate_star
+from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, entries_of
 from napari_tomodrgn.data.star import StarBlocks, read_star, write_star
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
@@ -206,5 +206,3 @@ def _star_subset(table: StarTable, blocks: StarBlocks) -> SubsetWriter:
             return path.read_bytes()
 
     return subset
-
-

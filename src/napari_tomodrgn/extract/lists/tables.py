@@ -103,7 +103,8 @@ def _columns(
 ) -> FloatArray:
     places = [head.index(name) for name in names]
     rows = [
-        [number(path, line, row[place]) for place in places] for line, row in enumerate(words[1:], 2)
+        [number(path, line, row[place]) for place in places]
+        for line, row in enumerate(words[1:], 2)
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 

@@ -19,7 +19,9 @@ def write_imod(folder: Path, series: TrueSeries) -> None:
     matrices = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], axis=1)
     moved = -np.einsum("tij,tj->ti", matrices, series.shifts_px("(n-1)/2"))
     rows = np.concatenate([matrices.reshape(-1, 4), moved], axis=1)
-    lines = ["".join(f"{v:12.7f}" for v in row[:4]) + f"{row[4]:12.3f}{row[5]:12.3f}" for row in rows]
+    lines = [
+        "".join(f"{v:12.7f}" for v in row[:4]) + f"{row[4]:12.3f}{row[5]:12.3f}" for row in rows
+    ]
     write_text(folder / f"{series.name}.xf", "\n".join(lines) + "\n")
     write_text(folder / f"{series.name}.tlt", _column(series.tilt_deg))
     x, y, z = series.volume_size_px
@@ -45,7 +47,8 @@ def write_aretomo(folder: Path, series: TrueSeries, first: int = 1) -> None:
         "# NumPatches = 0",
         "# AlphaOffset =     0.00",
         "# BetaOffset =     0.00",
-        "# SEC     ROT         GMAG       TX          TY      SMEAN     SFIT    SCALE     BASE     TILT",
+        "# SEC     ROT         GMAG       TX          TY      SMEAN     SFIT    SCALE     BASE     "
+        "TILT",
     ]
     shifts = series.shifts_px("n/2")
     for row, (axis, shift, tilt) in enumerate(
@@ -83,7 +86,9 @@ def write_warp(folder: Path, series: TrueSeries) -> None:
         "GridCTFDefocusDelta": delta,
         "GridCTFDefocusAngle": series.defocus_angle_deg,
     }
-    body = "".join(f"\t<{name}>" + "\n".join(words) + f"</{name}>\n" for name, words in lists.items())
+    body = "".join(
+        f"\t<{name}>" + "\n".join(words) + f"</{name}>\n" for name, words in lists.items()
+    )
     parameters = {"Voltage": 300.0, "Cs": 2.7, "Amplitude": 0.07, "PhaseShift": 0}
     body += "\t<CTF>\n"
     body += "".join(f'\t\t<Param Name="{k}" Value="{v}" />\n' for k, v in parameters.items())

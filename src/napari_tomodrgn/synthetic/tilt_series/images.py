@@ -150,5 +150,3 @@ def _add_particle(
         (x0, y0), (x1, y1) = low, high
         inside = target[y0 - corner[1] : y1 - corner[1], x0 - corner[0] : x1 - corner[0]]
         image[y0:y1, x0:x1] += inside
-
-

@@ -156,7 +156,9 @@ def write_relion3(folder: Path, particles: TrueParticles) -> None:
     names += [f"rlnAngle{name}" for name in ("Rot", "Tilt", "Psi")]
     names += ["rlnDetectorPixelSize"]
     rows = [
-        f"{name}.mrc " + " ".join(f"{v:.5f}" for v in (*place, *angles)) + f" {particles.voxel_size_angstrom:g}"
+        f"{name}.mrc "
+        + " ".join(f"{v:.5f}" for v in (*place, *angles))
+        + f" {particles.voxel_size_angstrom:g}"
         for name, place, angles in zip(
             particles.names, particles.voxels, matrix_to_euler(particles.rotations), strict=True
         )

@@ -57,7 +57,7 @@ class TrueSeries:
     def place(self, voxels: FloatArray) -> FloatArray:
         """Where unbinned voxels, counted from 0, ``(point, 3)``, fall: ``(tilt, point, 2)``."""
         turned = np.einsum("tij,nj->tni", self.rotations, voxels)
-        return turned[..., :2] + self.corner_px[:, None]
+        return np.asarray(turned[..., :2] + self.corner_px[:, None])
 
     def middle_px(self, rule: CentreRule) -> FloatArray:
         """Where that falls which a program takes for the middle of the volume, ``(tilt, 2)``."""
