@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +21,26 @@ def tilt_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def made(root: Path, form: str = "imod", name: str = "stopgap.star", **more: object) -> ExtractConfig:
+@pytest.fixture(scope="session")
+def made(tilt_images: Path) -> Callable[..., ExtractConfig]:
     """Settings to extract the simulated set by one alignment and one list."""
-    folder = root / "tilt_series"
-    family = "imod" if form == "imod" else "aretomo"
-    settings = {
-        "particles": folder / "lists" / family / name,
-        "tilt_series": folder / "stacks",
-        "alignment": folder / "alignments" / form,
-        "ctf": folder / "ctf" / "ctffind",
-        "dose": folder / "dose" / "mdoc",
-        "tomograms": root / "tomograms",
-        "box_px": 32,
-        "z": "keep",
-        "pose": "keep",
-        "origin": "1" if name in ("stopgap.star", "motl.em", "dynamo.tbl") else "0",
-        "hand": "1",
-    }
-    return ExtractConfig.model_validate({**settings, **more})
+
+    def make(form: str = "imod", name: str = "stopgap.star", **more: object) -> ExtractConfig:
+        folder = tilt_images / "tilt_series"
+        family = "imod" if form == "imod" else "aretomo"
+        settings = {
+            "particles": folder / "lists" / family / name,
+            "tilt_series": folder / "stacks",
+            "alignment": folder / "alignments" / form,
+            "ctf": folder / "ctf" / "ctffind",
+            "dose": folder / "dose" / "mdoc",
+            "tomograms": tilt_images / "tomograms",
+            "box_px": 32,
+            "z": "keep",
+            "pose": "keep",
+            "origin": "1" if name in ("stopgap.star", "motl.em", "dynamo.tbl") else "0",
+            "hand": "1",
+        }
+        return ExtractConfig.model_validate({**settings, **more})
+
+    return make

@@ -6,6 +6,7 @@ Counted from 1: 4 particle, 5 tomogram, 8–10 place, 11–13 shift (voxels), 17
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def read_em_motl(path: Path) -> ParticleList:
 def _values(path: Path, raw: bytes) -> NDArray[np.floating]:
     if len(raw) < _HEADER_BYTES or raw[3] not in _TYPES:
         raise BadInputError(f"{path}: not an EM file of real numbers.", code="not-em")
-    order = ">" if raw[0] in _BIG_ENDIAN else "<"
+    order: Literal["<", ">"] = ">" if raw[0] in _BIG_ENDIAN else "<"
     nx, ny, nz = (int(n) for n in np.frombuffer(raw, f"{order}i4", 3, 4))
     dtype = _TYPES[raw[3]].newbyteorder(order)
     # Some writers put the particles along z.
