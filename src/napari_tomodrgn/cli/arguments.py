@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
     add_choice,
@@ -219,8 +220,11 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         help="variance of signal over that of noise (0.1)",
     )
     add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace an earlier simulation in that folder"
+    add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
+    add(
+        "--tilt-series",
+        action="store_true",
+        help="also whole tilt images, with the alignment, list, CTF and dose of every program",
     )
 
 
@@ -250,6 +254,10 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "select": ("write some particles of a run back as the star file they came from", _select),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
+    "extract": (
+        "cut 2-D tilt images out of tilt series, from any averaging package's list",
+        add_extract_arguments,
+    ),
     "simulate": ("write a data set with known states", _simulate),
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",

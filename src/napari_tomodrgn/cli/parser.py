@@ -22,8 +22,9 @@ from napari_tomodrgn.errors import BadInputError
 
 # Of commands whose name no function can bear.
 _FUNCTIONS = {"import": "import_result"}
-# Of commands that stand elsewhere than in `commands`: the doctor has to work where torch does not.
-_MODULES = {"doctor": "doctor"}
+# Of commands that stand elsewhere than in `commands`: the doctor has to work where torch does not,
+# and what `extract` reads is much and its own.
+_MODULES = {"doctor": "doctor", "extract": "extract"}
 _STOPPED = "napari-tomodrgn: stopped."
 
 

@@ -46,6 +46,7 @@ def simulate(options: Namespace) -> int:
         "continuous": options.continuous,
         "snr": options.snr,
         "seed": options.seed,
+        "tilt_series": options.tilt_series,
     }
     settings = {name: value for name, value in given.items() if value is not None}
     config = validated(SimulationConfig, settings, names=_FLAGS)
