@@ -29,6 +29,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.embed_tomodrgn import embed_imported
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBED_BATCH_SIZE = 32
@@ -79,6 +80,8 @@ def embed_set(
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
     )
+    if run.info.network is not None:
+        return (yield from embed_imported(run, particles, epoch))
     inference_of = _make_inference(run, epoch)
     lattice = half_plane(box)
     tables = []
