@@ -24,13 +24,13 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, padding_of
+from napari_tomodrgn.learn.network.fast_linear import as_rows, dense
 from napari_tomodrgn.learn.network.model import ResidualMlp
 from napari_tomodrgn.learn.posterior import Posterior
-from napari_tomodrgn.learn.runtime.tensor_files import read_tensors
+from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.network.tomodrgn_network import TomodrgnNetwork
+    from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 # Of the pixels of its lattice, (D + 1)², that tomoDRGN's encoder sees; kept with the weights.
 ENCODER_MASK = "encoder.mask"
@@ -79,8 +79,8 @@ class HartleyDecoder(nn.Module):
         angles = frequencies @ self.frequencies.T
         sine, cosine = angles.sin(), angles.cos()
         features = torch.cat([torch.cat([sine, cosine], 1), torch.cat([-sine, cosine], 1)])
-        added = padding_of(len(features), features.device)
-        rows = as_pixels(functional.pad(features, (0, 0, 0, added)))
+        added = self.network.padding_of(len(features), features.device)
+        rows = self.network.as_pixels(functional.pad(features, (0, 0, 0, added)))
         return dense(rows, self.network.first.weight, self.network.first.bias)
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.runtime.events import Losses
-from napari_tomodrgn.learn.runtime.tensor_files import read_tensors
+from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
 if TYPE_CHECKING:
     import torch

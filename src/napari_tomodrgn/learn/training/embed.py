@@ -29,7 +29,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
-from napari_tomodrgn.learn.training.embed_tomodrgn import embed_imported
+from napari_tomodrgn.learn.training.embed_imported import embed_imported
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBED_BATCH_SIZE = 32

@@ -1,4 +1,4 @@
-"""Tensors from safetensors files: nothing that is read is executed."""
+"""Tensors from safetensors: nothing that is read is executed."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.data.tilt_data import ctf_parameters
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.network.tomodrgn import read_encoder
-from napari_tomodrgn.learn.network.tomodrgn_network import TomodrgnNetwork
+from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
