@@ -302,12 +302,14 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
+        from napari_tomodrgn.learn.network.fast_linear import ProductTable
         from napari_tomodrgn.learn.network.model import Vae
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
         info, box = self.info, self.info.to_optics().box_size_px
-        model = Vae(info.config.model, box, info.points, info.slots)
+        products = ProductTable.of_machine(info.products)
+        model = Vae(info.config.model, box, info.points, info.slots, products=products)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
         model.decoder.start_from(self.linear_components(device))
         return model.to(device).eval().requires_grad_(requires_grad=False)
