@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+# Nothing of a test stays in the user's own cache.
+os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
 _ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.cli.terminal import say, watch
+from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
 
@@ -25,7 +26,8 @@ def analyze(options: Namespace) -> int:
 
 def import_result(options: Namespace) -> int:
     """Make a run of a finished tomoDRGN result."""
-    found = import_folder(options.result, options.out, options.source, options.images)
+    with all_or_none():
+        found = import_folder(options.result, options.out, options.source, options.images)
     table = found.run.latents()
     say(f"{len(table)} particles → {options.out}")
     for note in found.notes:
@@ -34,8 +36,9 @@ def import_result(options: Namespace) -> int:
 
 
 def analysed(run: Run, epoch: int | None, clusters: int, seed: int = 0) -> Analysis:
-    """The analysis of a run, with bars."""
-    return watch(analyze_steps(run, epoch, clusters, seed))
+    """The analysis of a run, with bars; its files are all replaced, or none is."""
+    with all_or_none(overwrite=True):
+        return watch(analyze_steps(run, epoch, clusters, seed))
 
 
 def print_analysis(found: Analysis) -> None:

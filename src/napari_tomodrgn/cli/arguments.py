@@ -6,13 +6,20 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
+    add_binning,
+    add_choice,
+    add_conditions,
+    add_groups,
     add_image_options,
+    add_overwrite,
+    add_particles,
     add_source,
-    cluster_numbers,
     natural_int,
     positive_float,
     positive_int,
+    whole_number,
 )
 
 
@@ -29,8 +36,29 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 def _inspect(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add_image_options(parser)
+    add_binning(parser)
+    add_choice(parser)
+    parser.add_argument(
+        "--ids", action="store_true", help="print the ids of the particles, one a line, no more"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    slurm = parser.add_argument_group("on a cluster").add_argument
+    slurm(
+        "--slurm",
+        metavar="FILE.sh",
+        type=Path,
+        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+    )
+    add_overwrite(parser)
+    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
+    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
+    slurm(
+        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
+    )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -53,23 +81,24 @@ def _train(parser: argparse.ArgumentParser) -> None:
     )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
-    add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")
+    add("--seed", metavar="N", type=whole_number, help="same seed, same device: same result (0)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)")
     add_image_options(parser)
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
-    add("--resume", action="store_true", help="go on with the run in --out")
-    slurm = parser.add_argument_group("on a cluster").add_argument
-    slurm(
-        "--slurm",
-        metavar="FILE.sh",
+    add_binning(parser)
+    add_choice(parser)
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, as it was trained; --epochs may be more",
+    )
+    add(
+        "--selections-of",
+        metavar="RUN",
         type=Path,
-        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+        help="take over named selections and columns of another run, such as one of older poses, "
+        "for the particles of the same ids",
     )
-    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
-    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
-    slurm(
-        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
-    )
+    _add_cluster_options(parser)
 
 
 def _embed(parser: argparse.ArgumentParser) -> None:
@@ -79,20 +108,30 @@ def _embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write, .parquet or .csv"
     )
+    add_choice(parser, tilts=False)
+    add_overwrite(parser)
 
 
 def _decode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--particle", metavar="ID", nargs="+", help="particles to decode, as inspect names them"
+    which = parser.add_argument_group("what is decoded").add_argument
+    which("--particle", metavar="ID", nargs="+", help="these particles, as inspect names them")
+    which(
+        "--particles",
+        metavar="FILE|all",
+        type=Path,
+        help="those of a list (.txt, an id a line), a table (.csv with particle_id) or a star "
+        "file; or all",
     )
-    which.add_argument(
+    add_groups(which)
+    which("--tomogram", metavar="NAME", nargs="+", help="only particles of these tomograms")
+    which(
         "--latents",
         metavar="FILE",
         type=Path,
-        help="latents to decode, one a row: .npy, or .csv with or without column names mu_0 …",
+        help="latents instead, one a row: .npy, or .csv with or without column names mu_0 …",
     )
+    add_overwrite(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the .mrc maps")
     add(
@@ -111,7 +150,7 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
-    add("--seed", metavar="N", type=int, default=0, help="of clusters and UMAP (0)")
+    add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
 
 
@@ -127,8 +166,10 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
     add_image_options(parser)
+    add_binning(parser)
+    add_choice(parser)
+    add_overwrite(parser)
 
 
 def _select(parser: argparse.ArgumentParser) -> None:
@@ -139,37 +180,15 @@ def _select(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="run directory, star file of particles, or optimisation set",
     )
-    which = parser.add_argument_group("which particles (of several options, those in all)")
-    which.add_argument(
-        "--clusters",
-        metavar="1,4",
-        type=cluster_numbers,
-        help="particles of these clusters (analysis/clusters.csv of the run)",
-    )
-    which.add_argument(
-        "--selection", metavar="NAME", help="named selection (analysis/selections of the run)"
-    )
-    which.add_argument(
-        "--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line"
-    )
-    which.add_argument(
-        "--where",
-        metavar="EXPRESSION",
-        help="condition on columns, such as 'cluster in (1,3) and depth < 400'; names with blanks "
-        "in backticks; abs(…) and zscore(…) of a column",
-    )
-    which.add_argument(
-        "--table",
-        metavar="FILE",
+    add_groups(add)
+    add_conditions(add)
+    add_choice(parser)
+    add_overwrite(parser)
+    add(
+        "--star",
+        metavar="FILE.star",
         type=Path,
-        action="append",
-        help="columns for --where: .csv, .tsv, .star, .npy, or .pkl of tomoDRGN and cryoDRGN",
-    )
-    which.add_argument(
-        "--index",
-        metavar="FILE",
-        type=Path,
-        help="index file of tomoDRGN or cryoDRGN (.pkl, .npy): numbers from 0 in the star file",
+        help="write rows of this star file, of the same particles with, say, new poses",
     )
     add(
         "--out",
@@ -212,7 +231,9 @@ def _place(parser: argparse.ArgumentParser) -> None:
     add("--by-cluster", action="store_true", help="one map a cluster, of its mean latent")
     add("--color", metavar="COLUMN", help="colour by mu_0 …, cluster or a column of the particles")
     add("--sigma", metavar="S", type=positive_float, default=3.0, help="contour, in sigma (3)")
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
+    add_particles(add)
+    add_groups(add)
+    add_overwrite(parser)
     add(
         "--box",
         metavar="N",
@@ -255,7 +276,13 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="variance of signal over that of noise (0.1)",
     )
-    add("--seed", metavar="N", type=int, help="same seed: same files (0)")
+    add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
+    add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
+    add(
+        "--tilt-series",
+        action="store_true",
+        help="also whole tilt images, with the alignment, list, CTF and dose of every program",
+    )
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -289,6 +316,10 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
     "fsc": ("correlation of two maps, as a whole and by Fourier shell", _fsc),
+    "extract": (
+        "cut 2-D tilt images out of tilt series, from any averaging package's list",
+        add_extract_arguments,
+    ),
     "simulate": ("write a data set with known states", _simulate),
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",

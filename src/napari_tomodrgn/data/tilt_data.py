@@ -31,9 +31,9 @@ class TiltBatch:
     ----------
     particles
         ``(particle,)`` rows of the particle set.
-    owner
+    particle_index
         ``(image,)`` which of ``particles`` each image shows, ascending.
-    slot
+    tilt_index
         ``(image,)`` index of the image's tilt in its tilt series.
     samples
         ``(image, point)`` complex64, scaled and signed.

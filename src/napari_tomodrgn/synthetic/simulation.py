@@ -25,6 +25,7 @@ from napari_tomodrgn.synthetic.stacks import StackWriter, write_map
 from napari_tomodrgn.synthetic.stars import write_stars, write_truth
 from napari_tomodrgn.synthetic.structures import Structures, load_structures
 from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
+from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
 _SECONDS_BETWEEN_EVENTS = 0.1
@@ -106,7 +107,16 @@ def simulate_structures(
     )
     write_truth(layout, scene, structures.names, config.continuous)
     write_stars(layout, scene, config)
+    if config.tilt_series:
+        yield from _write_tilt_series(layout, make_microscope(scene, structures, config))
     yield Simulated(layout.warptools, layout.warp, tomograms, layout.truth, maps)
+
+
+def _write_tilt_series(layout: Layout, microscope: Microscope) -> Iterator[SimulationProgress]:
+    with one_core_threads() as pool:
+        scale = signal_scale(microscope, pool)
+    for done in write_tilt_series(layout.tilt_series, microscope, scale):
+        yield SimulationProgress(done, len(microscope.scene.series))
 
 
 def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import (
+    ProductTable,
     as_pixels,
     as_rows,
+    default_products,
     dense,
     padding_of,
     residual,
@@ -44,24 +46,34 @@ class ResidualMlp(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
         self.last = nn.Linear(hidden, outputs)
         self.activation = _ACTIVATIONS[activation]()
+        self.width = hidden
+        self.products = default_products()
         self._skip_first, self._skip_last = inputs == hidden, hidden == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """``(row, inputs)`` → ``(row, outputs)``."""
-        values = as_pixels(x)
+        values = self.as_pixels(x)
         if self._skip_first:
             return self.after_first(residual(values, self.first.weight, self.first.bias))
         return self.after_first(dense(values, self.first.weight, self.first.bias))
 
     def after_first(self, values: Tensor) -> Tensor:
         """The rest of the network, from the output of its first layer, which it may overwrite."""
-        values = as_pixels(self._activate(values))
+        values = self.as_pixels(self._activate(values))
         for layer in self.hidden:
             assert isinstance(layer, nn.Linear)
             values = self._activate(residual(values, layer.weight, layer.bias))
         rows = as_rows(values)
         out: Tensor = self.last(rows)
         return out + rows if self._skip_last else out
+
+    def as_pixels(self, rows: Tensor) -> Tensor:
+        """``(row, feature)`` in the layout that the hidden layers are fastest in."""
+        return as_pixels(rows, self.width, self.products)
+
+    def padding_of(self, rows: int, device: torch.device) -> int:
+        """How many rows to add for that layout."""
+        return padding_of(rows) if self.products.uses_convolution(rows, self.width, device) else 0
 
     def _activate(self, values: Tensor) -> Tensor:
         if isinstance(self.activation, nn.ReLU):
@@ -202,7 +214,7 @@ class PreparedPoints:
     Attributes
     ----------
     first
-        Output of the network's first layer, as `fast_linear.as_pixels` gives it, padded.
+        Output of the network's first layer, as `ResidualMlp.as_pixels` lays it out, padded.
     mirrored
         ``(point,)``, true where the value is to be conjugated.
     mean, components
@@ -264,8 +276,8 @@ class Decoder(nn.Module):
     def prepare(self, frequencies: Tensor) -> PreparedPoints:
         """What is the same for all latents at ``(point, 3)`` frequencies."""
         inside, mirrored = into_half_space(frequencies)
-        added = padding_of(len(inside), inside.device)
-        features = as_pixels(self._encoded(functional.pad(inside, (0, 0, 0, added))))
+        added = self.network.padding_of(len(inside), inside.device)
+        features = self.network.as_pixels(self._encoded(functional.pad(inside, (0, 0, 0, added))))
         return PreparedPoints(
             first=dense(features, self.network.first.weight, self.network.first.bias),
             mirrored=mirrored,
@@ -336,10 +348,18 @@ class Vae(nn.Module):
         Largest number of images of one particle (``concatenate`` pooling has that many places).
     seed
         Of the initial weights.
+    products
+        Which product is taken for which shape; the machine's own choice if None.
     """
 
     def __init__(
-        self, config: ModelConfig, box_size_px: int, n_samples: int, n_tilts: int, seed: int = 0
+        self,
+        config: ModelConfig,
+        box_size_px: int,
+        n_samples: int,
+        n_tilts: int,
+        seed: int = 0,
+        products: ProductTable | None = None,
     ) -> None:
         super().__init__()
         # nn.Linear draws from the global generator: fork it, so that nobody else's is touched.
@@ -349,3 +369,12 @@ class Vae(nn.Module):
             self.encoder = Encoder(config, n_samples, n_tilts)
             self.decoder = Decoder(config, box_size_px, generator)
         self.config = config
+        self.products = products or default_products()
+        for module in self.modules():
+            if isinstance(module, ResidualMlp):
+                module.products = self.products
+
+    def choose_products(self, device: torch.device) -> dict[str, str]:
+        """Choose the faster product for all layers; what was chosen, by shape class."""
+        widths = {module.width for module in self.modules() if isinstance(module, ResidualMlp)}
+        return dict(self.products.measure(widths, device))

@@ -23,12 +23,7 @@ from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import (
-    all_or_none,
-    make_folder,
-    write_text,
-    written_atomically,
-)
+from napari_tomodrgn.files import all_or_none, make_folder, write_text, written_atomically
 from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
@@ -307,12 +302,14 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
+        from napari_tomodrgn.learn.network.fast_linear import ProductTable
         from napari_tomodrgn.learn.network.model import Vae
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
         info, box = self.info, self.info.to_optics().box_size_px
-        model = Vae(info.config.model, box, info.points, info.slots)
+        products = ProductTable.of_machine(info.products)
+        model = Vae(info.config.model, box, info.points, info.slots, products=products)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
         model.decoder.start_from(self.linear_components(device))
         return model.to(device).eval().requires_grad_(requires_grad=False)

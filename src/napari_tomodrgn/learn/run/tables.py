@@ -63,15 +63,6 @@ def write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> N
         table.reset_index().to_parquet(temporary, index=False)
 
 
-def append_metrics(file: Path, row: dict[str, float]) -> None:
-    """Add an epoch to ``metrics.csv``; one that was there already (a resumed run) is replaced."""
-    written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
-    # As text, so that what was written stays letter for letter.
-    earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
-    lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
-    write_text(file, "\n".join(lines) + "\n")
-
-
 def without_nan(value: Any) -> Any:
     """The same with null for what is not a number, as JSON has no such thing."""
     if isinstance(value, dict):
@@ -79,3 +70,12 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def append_metrics(file: Path, row: dict[str, float]) -> None:
+    """Add an epoch to a table of losses; one that was there already is replaced."""
+    written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
+    # As text, so that what was written stays letter for letter.
+    earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
+    lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
+    write_text(file, "\n".join(lines) + "\n")
