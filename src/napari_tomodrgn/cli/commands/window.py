@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
-from napari_tomodrgn.cli.inspect import print_report
-from napari_tomodrgn.cli.set_commands import write_simulation
+from napari_tomodrgn.cli.commands.analysis import analysed, print_analysis
+from napari_tomodrgn.cli.commands.inspect import print_report
+from napari_tomodrgn.cli.commands.sets import write_simulation
 from napari_tomodrgn.cli.terminal import say, stop_on_interrupt, tell
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
