@@ -20,8 +20,6 @@ from typing import Any
 from napari_tomodrgn.cli.arguments import COMMANDS
 from napari_tomodrgn.errors import BadInputError
 
-# Of a command whose name no function can bear.
-_FUNCTIONS = {"import": "import_result"}
 # Modules of `cli.commands` with the functions of several commands; others have one of their own.
 _MODULES = {
     **dict.fromkeys(("analyze", "import"), "analysis"),
@@ -40,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Late, so that --help does not wait for torch.
         module_name = _MODULES.get(options.command, options.command)
         module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
-        name = _FUNCTIONS.get(options.command, options.command)
-        command: Callable[[argparse.Namespace], int] = getattr(module, name)
+        command: Callable[[argparse.Namespace], int] = getattr(module, f"run_{options.command}")
         try:
             started()
             return command(options)

@@ -13,7 +13,7 @@ from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
 
-def analyze(options: Namespace) -> int:
+def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
     steps = analyze_steps(
@@ -24,7 +24,7 @@ def analyze(options: Namespace) -> int:
     return 0
 
 
-def import_result(options: Namespace) -> int:
+def run_import(options: Namespace) -> int:
     """Make a run of a finished tomoDRGN result."""
     with all_or_none():
         found = import_folder(options.result, options.out, options.source, options.images)

@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import embed_set
 
 
-def embed(options: Namespace) -> int:
+def run_embed(options: Namespace) -> int:
     """Write the latents of particles, by a trained run."""
     run = Run.open(options.run)
     require_suffix(options.out, (".parquet", ".csv"), "the table")
@@ -71,7 +71,7 @@ def _without_images(run: Run) -> ParticleSet:
     return run.stored_particles(images_needed=False)
 
 
-def decode(options: Namespace) -> int:
+def run_decode(options: Namespace) -> int:
     """Write the maps of particles or latents, by a trained run."""
     run = Run.open(options.run)
     _reject_box_and_lowpass(run, options)
@@ -171,7 +171,7 @@ def safe_name(particle_id: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", particle_id)
 
 
-def place(options: Namespace) -> int:
+def run_place(options: Namespace) -> int:
     """Write the decoded maps of a tomogram's particles at their poses."""
     run = Run.open(options.run)
     _reject_box_and_lowpass(run, options)

@@ -21,7 +21,7 @@ _FLAGS = {"box_size_px": "--box"} | {
 }
 
 
-def reconstruct(options: Namespace) -> int:
+def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
     data = data_config(options)
     particles = read_chosen(options, data)
@@ -36,7 +36,7 @@ def reconstruct(options: Namespace) -> int:
     return 0
 
 
-def simulate(options: Namespace) -> int:
+def run_simulate(options: Namespace) -> int:
     """Write a data set with known states."""
     given = {
         "particles": options.particles,

@@ -24,7 +24,7 @@ DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0
 DEMO_EPOCHS = 12
 
 
-def demo(options: Namespace) -> int:
+def run_demo(options: Namespace) -> int:
     """Simulate, check, train, analyse, then show."""
     from napari_tomodrgn.analysis.latents.clusters import agreement
 
@@ -57,7 +57,7 @@ def demo(options: Namespace) -> int:
     return _show([run_path], options.screenshot)
 
 
-def view(options: Namespace) -> int:
+def run_view(options: Namespace) -> int:
     """Open napari."""
     for path in options.paths:
         if not path.exists():
