@@ -35,7 +35,7 @@ class Docks:
     def __init__(self, out: Path, star: Path, size: tuple[int, int], theme: str) -> None:
         import napari
 
-        from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.dock import open_dock
 
         self.out, self.star = out, star
         self.viewer = napari.Viewer(title="tomoDRGN")
@@ -69,7 +69,7 @@ class Docks:
         self.take("empty", "particles")
         self.take("training-empty", "training")
         self.opened()
-        until(lambda: self.session.checking.fraction > 0.4 or self.controller.idle)
+        until(lambda: self.session.preflight_status.fraction > 0.4 or self.controller.idle)
         self.take("checking", "particles")
         self.idle()
         panel.checks.passed.set_open(True)

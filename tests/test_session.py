@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn import session as module
+from napari_tomodrgn import particle_columns as module
 from napari_tomodrgn.session import Session
 
 
@@ -87,35 +87,35 @@ def test_categories(latents: pd.DataFrame) -> None:
 def test_extras_are_axes_colors_and_categories(latents: pd.DataFrame, particles: Any) -> None:
     rows = latents.index[:40][::-1]  # another order, and ten particles without a value
     number = np.array([int(name.split("/")[1]) for name in rows])
-    extras = pd.DataFrame(
+    added_columns = pd.DataFrame(
         {"UMAP 1": number / 2, "side": ["in", "out"] * 20, "tilts": 7}, index=rows
     )
-    assert "UMAP 1" in module.axis_names(latents, particles, extras)
-    assert "side" not in module.axis_names(latents, particles, extras)
-    colors = module.color_names(latents, particles, extras)
+    assert "UMAP 1" in module.axis_names(latents, particles, added_columns)
+    assert "side" not in module.axis_names(latents, particles, added_columns)
+    colors = module.color_names(latents, particles, added_columns)
     assert {"UMAP 1", "side", "state"} <= set(colors)
     assert len(colors) == len(set(colors))
-    found = module.column(latents, particles, "UMAP 1", extras)
+    found = module.column(latents, particles, "UMAP 1", added_columns)
     np.testing.assert_array_equal(found.values[:40], np.arange(40) / 2)
     assert np.isnan(found.values[40:]).all()
-    side = module.column(latents, particles, "side", extras)
+    side = module.column(latents, particles, "side", added_columns)
     assert side.categories == ("in", "out")
     np.testing.assert_array_equal(side.values[40:], -1)
     # Of two columns of one name the one that was joined later is meant.
-    assert module.column(latents, particles, "tilts", extras).values[0] == 7
+    assert module.column(latents, particles, "tilts", added_columns).values[0] == 7
 
 
 def test_columns_are_added_by_identity(latents: pd.DataFrame) -> None:
     session = Session(latents=latents)
-    session.add_extras(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["TS/1", "TS/2"]))
-    session.add_extras(pd.DataFrame({"b": [5.0, 6.0]}, index=["TS/2", "TS/3"]))
-    table = session.extras
+    session.add_columns(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["TS/1", "TS/2"]))
+    session.add_columns(pd.DataFrame({"b": [5.0, 6.0]}, index=["TS/2", "TS/3"]))
+    table = session.added_columns
     assert table is not None
     assert table.loc["TS/2"].to_dict() == {"a": 2.0, "b": 5.0}
     assert table.loc["TS/1"].isna().to_dict() == {"a": False, "b": True}
     assert table.loc["TS/3", "b"] == 6.0
-    session.clear_particles()
-    assert session.extras is None
+    session.reset()
+    assert session.added_columns is None
 
 
 def test_unknown_column(latents: pd.DataFrame) -> None:
@@ -154,14 +154,14 @@ def test_tables_are_compared_by_identity(latents: pd.DataFrame) -> None:
 def test_the_same_sentence_is_shown_again() -> None:
     session, heard = Session(), []
     session.events.message.connect(lambda new: heard.append(new.text))
-    session.say("No such file.", "error")
-    session.say("No such file.", "error")
+    session.show_message("No such file.", "error")
+    session.show_message("No such file.", "error")
     assert heard == ["No such file."] * 2
 
 
 def test_clearing_forgets_everything_of_the_particles(latents: pd.DataFrame) -> None:
     session = Session(latents=latents, focused="TS/1", selection=frozenset({"TS/2"}), epoch=4)
-    session.clear_particles()
+    session.reset()
     assert session.latents is None
     assert session.focused is None
     assert not session.selection

@@ -101,24 +101,24 @@ class Column:
 def axis_names(
     latents: pd.DataFrame,
     particles: ParticleSet | None = None,
-    extras: pd.DataFrame | None = None,
+    added_columns: pd.DataFrame | None = None,
 ) -> list[str]:
     """Columns that can be an axis: components, latent dimensions, numbers of extras and star."""
     dimensions = len(mean_columns(latents))
     names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
     names += [f"z {number}" for number in range(dimensions)]
-    more = _names(extras, numeric=True) + _names(_star_table(particles), numeric=True)
+    more = _names(added_columns, numeric=True) + _names(_star_table(particles), numeric=True)
     return list(dict.fromkeys(names + more))
 
 
 def color_names(
     latents: pd.DataFrame,
     particles: ParticleSet | None = None,
-    extras: pd.DataFrame | None = None,
+    added_columns: pd.DataFrame | None = None,
 ) -> list[str]:
     """Columns that can colour the particles: the tomogram, categories, then every axis."""
-    words = _names(extras, numeric=False) + _names(_star_table(particles), numeric=False)
-    return list(dict.fromkeys(["tomogram", *words, *axis_names(latents, particles, extras)]))
+    words = _names(added_columns, numeric=False) + _names(_star_table(particles), numeric=False)
+    return list(dict.fromkeys(["tomogram", *words, *axis_names(latents, particles, added_columns)]))
 
 
 def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
@@ -133,7 +133,7 @@ def column(
     latents: pd.DataFrame,
     particles: ParticleSet | None,
     name: str,
-    extras: pd.DataFrame | None = None,
+    added_columns: pd.DataFrame | None = None,
 ) -> Column:
     """The values of a column by its name, one per row of ``latents``.
 
@@ -150,7 +150,7 @@ def column(
         return Column(name, latent_matrix(latents) @ vector - axes.mean @ vector)
     if name.startswith("z "):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
-    tables = (latents, extras, _star_table(particles))
+    tables = (latents, added_columns, _star_table(particles))
     table = next((one for one in tables if one is not None and name in one), None)
     if table is None:
         raise KeyError(name)

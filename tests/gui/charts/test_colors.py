@@ -24,8 +24,8 @@ LONG = 60_000
 
 def test_angles_that_mean_the_same_have_the_same_color() -> None:
     table = pd.DataFrame({"mu_0": np.zeros(4)}, index=list("abcd"))
-    extras = pd.DataFrame({"rlnAnglePsi": [-179.9, 180.1, 0.0, 360.0]}, index=list("abcd"))
-    angles = column(table, None, "rlnAnglePsi", extras)
+    added_columns = pd.DataFrame({"rlnAnglePsi": [-179.9, 180.1, 0.0, 360.0]}, index=list("abcd"))
+    angles = column(table, None, "rlnAnglePsi", added_columns)
     assert angles.period == 360
     assert angles.limits == (-180, 180)
     one, same, zero, turn = colors_of(angles, 4).astype(int)
@@ -96,7 +96,7 @@ def test_hovering_fills_the_card(
     widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:
     session = opened(tiny_run)
-    card, hovering = widget.latent.card, widget.controller.hovering
+    card, hovering = widget.latent.card, widget.controller.preview
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert card.card.identity == session.focused
     other = next(str(name) for name in session.latents.index if name != session.focused)

@@ -53,7 +53,7 @@ def test_arrow_keys_go_from_particle_to_particle_and_alt_along_the_axis(
     _idle(widget, qtbot)
     before = session.focused
     QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
-    qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: session.free_point is not None, timeout=LONG)
     _idle(widget, qtbot)
     place = view.place
     width = view.view.x_max - view.view.x_min

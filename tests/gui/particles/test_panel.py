@@ -103,11 +103,11 @@ def test_physics_come_in_after_opening(
     widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
     seen: list[WorkStatus] = []
-    widget.session.events.checking.connect(lambda status: seen.append(status))
+    widget.session.events.preflight_status.connect(lambda status: seen.append(status))
     session = opened(tiny_star)
     codes = {check.code for check in session.checks}
     assert {"files", "dose", "pixels", "poses", "tilt-hand", "contrast"} <= codes
-    assert not session.checking.busy
+    assert not session.preflight_status.busy
     assert {status.what for status in seen if status.busy} >= {"Reconstructing half maps"}
     rows = widget.particles.checks.rows
     assert len(rows) == len(session.checks)
@@ -122,11 +122,11 @@ def test_checks_of_a_file_that_was_left_never_arrive(
 ) -> None:
     session = widget.session
     widget.open(tiny_star)
-    qtbot.waitUntil(lambda: session.checking.busy, timeout=LONG)
+    qtbot.waitUntil(lambda: session.preflight_status.busy, timeout=LONG)
     widget.open(tiny_run)
     qtbot.waitUntil(lambda: session.run is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    assert not session.checking.busy
+    assert not session.preflight_status.busy
     assert "poses" not in {check.code for check in session.checks}
 
 
@@ -178,9 +178,9 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert session.asked is None
     assert panel.checks.isVisibleTo(panel)
-    session.clear_particles()
+    session.reset()
     opened(star)  # without a word about the images
-    assert session.reading.images == str(away)
+    assert session.import_options.images == str(away)
 
 
 def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(

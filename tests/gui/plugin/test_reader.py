@@ -11,8 +11,9 @@ import pytest
 
 from napari_tomodrgn.data.mrc import read_mrc_header, write_mrc
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.plugin.reader import get_reader, open_dock, positions, read_maps
+from napari_tomodrgn.gui.plugin.reader import get_reader, positions, read_maps
 from napari_tomodrgn.gui.plugin.writer import write_map
+from napari_tomodrgn.gui.window.dock import open_dock
 
 PLUGIN = "napari-tomodrgn"
 

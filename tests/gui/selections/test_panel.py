@@ -16,7 +16,7 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import selections_column
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
-from napari_tomodrgn.gui.selections.service import combined
+from napari_tomodrgn.gui.selections.service import combine_selections
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -97,7 +97,7 @@ def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
 ) -> None:
     opened(run)
     _lasso(widget, [1])
-    widget.controller.selecting.save("../x")
+    widget.controller.selections.save("../x")
     qtbot.waitUntil(lambda: "cannot be called" in widget.banner.text, timeout=LONG)
     assert not widget.session.selections
     (run / "analysis" / "selections").mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def test_a_selection_is_reconstructed_beside_the_decoded_map(
     assert not widget.validation.button.isEnabled()
     _lasso(widget, list(range(12)))
     widget.validation.button.click()
-    assert session.validating.busy
+    assert session.reconstruction_status.busy
     qtbot.waitUntil(lambda: session.validation is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert session.validation.particles == 12
@@ -158,6 +158,6 @@ def test_named_selections_are_a_column_with_colors() -> None:
 
 def test_a_lasso_replaces_adds_or_subtracts() -> None:
     now, more = frozenset("ab"), frozenset("bc")
-    assert combined(now, more, "replace") == more
-    assert combined(now, more, "add") == frozenset("abc")
-    assert combined(now, more, "subtract") == frozenset("a")
+    assert combine_selections(now, more, "replace") == more
+    assert combine_selections(now, more, "add") == frozenset("abc")
+    assert combine_selections(now, more, "subtract") == frozenset("a")

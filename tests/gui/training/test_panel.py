@@ -116,7 +116,7 @@ def test_a_finished_run_is_extended(
 
 def _wait_for_a_later_epoch(widget: Any, qtbot: Any, clicked: str) -> None:
     """Until what was clicked and what is pinned show an epoch later than now."""
-    session, pins, epoch = widget.session, widget.controller.pinning, widget.session.epoch
+    session, pins, epoch = widget.session, widget.controller.pinned, widget.session.epoch
 
     def later() -> bool:
         shown = session.decoded
@@ -134,7 +134,7 @@ def test_a_click_and_a_pin_follow_the_epochs(
 ) -> None:
     session = started(endless)
     pinned, clicked = (str(name) for name in session.latents.index[[2, 7]])
-    widget.controller.pinning.toggle(pinned)
+    widget.controller.pinned.toggle(pinned)
     session.focused = clicked
     qtbot.waitUntil(lambda: session.decoded.particle_id == clicked, timeout=LONG)
     qtbot.waitUntil(lambda: session.decoded.complete, timeout=LONG)

@@ -14,7 +14,8 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.session import Decoded, Session, TrainingStatus
+from napari_tomodrgn.session import Decoded, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 def _balls(*centres_xyz: tuple[float, float, float], radius: float = 3.0) -> Volume:
@@ -102,7 +103,7 @@ def test_surfaces_are_coarse_only_while_a_training_shares_the_cores() -> None:
     assert VolumeStyle.of(session).fine
     session.training = TrainingStatus("training")
     assert not VolumeStyle.of(session).fine
-    seen = Decoded(volume, coarse, "TS_1/1", 1, complete=True)
+    seen = Decoded(volume, "TS_1/1", 1, complete=True, mesh=coarse)
     assert VolumeStyle.of(session).is_of(seen)
     session.training = TrainingStatus()
     assert not VolumeStyle.of(session).is_of(seen), "drawn again when the training is over"
@@ -171,12 +172,12 @@ def test_a_map_without_contrast_shows_nothing(viewer: Any, lit: Callable[..., fl
 def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(viewer: Any) -> None:
     """As the quick reconstruction does, before there is a run."""
     from napari_tomodrgn.gui.volumes.layers import VolumeLayers
-    from napari_tomodrgn.session import Mesh
+    from napari_tomodrgn.session import Isosurface
 
     vertices = np.array([[-5, -5, -5], [5, -5, -5], [0, 5, 5]], np.float32)
-    mesh = Mesh(vertices, np.array([[0, 1, 2]], np.int32), 0.5, 3.0)
+    mesh = Isosurface(vertices, np.array([[0, 1, 2]], np.int32), 0.5, 3.0)
     layers = VolumeLayers(viewer)
-    layer = layers.show_beside("reconstruction", mesh, 20.0)
+    layer = layers.show_companion("reconstruction", mesh, 20.0)
     assert tuple(layer.translate) == (0.0, 0.0, 0.0)
     assert tuple(viewer.scene.camera.center) == pytest.approx((0.0, 0.0, 0.0))
     layers.show_mesh(mesh, 20.0, "decoded")

@@ -17,7 +17,8 @@ from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.volumes.isosurfaces import difference
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
-from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix
+from napari_tomodrgn.particle_columns import latent_matrix
+from napari_tomodrgn.session import LatentPath, LatentPoint
 
 LONG = 60_000
 
@@ -105,7 +106,7 @@ def test_axes_can_be_hidden_and_a_wait_is_told(
     other = next(str(n) for n in session.latents.index if n != session.focused)
     session.focused = other
     assert "decoding" not in viewer.canvas.overlays.text.text, "not before it takes long"
-    widget.controller.waiting.timeout.emit()
+    widget.controller.volume_view.waiting.timeout.emit()
     assert viewer.canvas.overlays.text.text == f"{other}  ·  decoding …"
     _idle(widget, qtbot)
     assert viewer.canvas.overlays.text.text.startswith(f"{other}  ·  epoch")
@@ -144,7 +145,7 @@ def test_a_path_becomes_a_movie_and_maps(
     session, path = opened(tiny_run), widget.latent.path
     path.movie_requested.emit(str(tmp_path / "none.gif"))
     assert "Make a path first" in session.message.text
-    session.path = _short_path(session)
+    session.trajectory = _short_path(session)
     path.movie_requested.emit(str(tmp_path / "path.gif"))
     qtbot.waitUntil((tmp_path / "path.gif").exists, timeout=LONG)
     _idle(widget, qtbot)
@@ -155,7 +156,7 @@ def test_a_path_becomes_a_movie_and_maps(
     _idle(widget, qtbot)
     written = sorted(one.name for one in (tmp_path / "maps").iterdir())
     assert written == ["frame_001.mrc", "frame_002.mrc", "frame_003.mrc", "frames.csv"]
-    z = np.array(session.path.points[2].z, np.float32)
+    z = np.array(session.trajectory.points[2].z, np.float32)
     expected = session.run.decoder().decode(z)
     last = read_volume(tmp_path / "maps" / "frame_003.mrc")
     np.testing.assert_allclose(last.data, expected.data, atol=1e-5)
@@ -170,17 +171,17 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session, maker = opened(tiny_run), widget.controller.filming
-    session.path = _short_path(session)
+    session, maker = opened(tiny_run), widget.controller.movie
+    session.trajectory = _short_path(session)
     monkeypatch.setattr(movie_service, "_ENCODERS", {"no_such_package": "x"})
     maker.start(tmp_path / "path.mp4")
     assert "imageio-ffmpeg" in session.message.text
     assert not maker.is_busy
     maker.start(tmp_path / "path.gif")
-    session.path = None
+    session.trajectory = None
     assert not maker.is_busy
     assert "no movie" in session.message.text
-    session.path = _short_path(session)
+    session.trajectory = _short_path(session)
     maker.start(tmp_path / "path.gif")
     widget.controller.decoding.queue.failed.emit(OSError("the checkpoint is gone"))
     assert not maker.is_busy

@@ -8,7 +8,7 @@ from typing import Any
 def test_letters_are_drawn_unseen_until_there_are_words(
     viewer: Any, widget: Any, qtbot: Any
 ) -> None:
-    lettering, text = widget.controller.lettering, viewer.canvas.overlays.text
+    lettering, text = widget.controller.glyph_warmup, viewer.canvas.overlays.text
     lettering.timer.setInterval(1)
     drawn: set[str] = set()
     text.events.text.connect(lambda: drawn.update(text.text))
@@ -24,14 +24,14 @@ def test_letters_are_drawn_unseen_until_there_are_words(
 def test_all_letters_come_to_an_end_and_nothing_is_left(
     viewer: Any, widget: Any, qtbot: Any
 ) -> None:
-    lettering, text = widget.controller.lettering, viewer.canvas.overlays.text
+    lettering, text = widget.controller.glyph_warmup, viewer.canvas.overlays.text
     lettering.timer.setInterval(1)
     qtbot.waitUntil(lambda: not lettering.timer.isActive(), timeout=30_000)
     assert (text.text, text.visible, text.opacity) == ("", False, 1.0)
 
 
 def test_words_of_others_are_left_alone(viewer: Any, widget: Any, qtbot: Any) -> None:
-    lettering, text = widget.controller.lettering, viewer.canvas.overlays.text
+    lettering, text = widget.controller.glyph_warmup, viewer.canvas.overlays.text
     text.text, text.visible = "mine", True
     lettering.timer.setInterval(1)
     qtbot.waitUntil(lambda: not lettering.timer.isActive(), timeout=10_000)

@@ -57,7 +57,7 @@ def test_a_run_without(
     assert (session.particles is not None) == particles
     assert (session.decoded is not None) == volume
     session.selection = frozenset(session.latents.index[:3])
-    widget.controller.selecting.save("three")
+    widget.controller.selections.save("three")
     qtbot.waitUntil(lambda: bool(session.selections), timeout=30_000)
     widget.open(tiny_run)  # the window lives
     qtbot.waitUntil(lambda: session.run.path == tiny_run, timeout=30_000)

@@ -77,7 +77,7 @@ def test_a_key_pauses_the_training_and_goes_on(
     asked: list[str] = []
     training = widget.controller.training
     monkeypatch.setattr(training, "pause", lambda: asked.append("pause"))
-    monkeypatch.setattr(training, "go_on", lambda: asked.append("go on"))
+    monkeypatch.setattr(training, "resume", lambda: asked.append("go on"))
     _registered(widget)[PAUSE].activated.emit()
     widget.session.training = TrainingStatus("paused", epochs=3)
     _registered(widget)[PAUSE].activated.emit()

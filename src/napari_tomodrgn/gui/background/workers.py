@@ -20,6 +20,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def finish_threads(seconds: float = 30.0) -> bool:
     return not pool.activeThreadCount()
 
 
-class LongTask(QObject):
+class LongTask(Work):
     """One piece of long work at a time, which ends by itself when it is asked to stop.
 
     napari knows of it: closing the window asks the user, then stops the work.
@@ -127,7 +128,7 @@ class LongTask(QObject):
         self._worker: _StoppableWorker | None = None
 
     @property
-    def running(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether the work is under way."""
         return self._worker is not None
 
@@ -150,6 +151,10 @@ class LongTask(QObject):
         if self._worker is not None:
             self._worker.quit()
 
+    def close(self) -> None:
+        """Ask the work to end."""
+        self.stop()
+
     def _hand_over(self, item: Any) -> None:
         if isinstance(item, Failure):
             self.failed.emit(item.error)
@@ -161,7 +166,7 @@ class LongTask(QObject):
         self.ended.emit()
 
 
-class LatestTask(QObject):
+class LatestTask(Work):
     """Short pieces of work of which only the newest matters.
 
     At most one runs and one waits. A newer request ends the running one between two of its items;
@@ -197,6 +202,10 @@ class LatestTask(QObject):
         """Forget what was asked; nothing of it arrives any more."""
         self._newest += 1
         self._waiting = None
+
+    def close(self) -> None:
+        """Forget what was asked."""
+        self.cancel()
 
     def _next(self) -> None:
         make, self._waiting = self._waiting, None

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.session import (
+from napari_tomodrgn.particle_columns import (
     MAX_CATEGORIES,
     SELECTIONS,
     Clip,
     Column,
-    Session,
     column,
     mask_of,
 )
+from napari_tomodrgn.session import Session
 from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def colors_of(column: Column | None, count: int) -> ByteArray:
     return colors
 
 
-def muted(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
+def dimmed(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
     """Colours of what is not selected: nearly grey, but to be seen before their background."""
     ground = np.asarray(background, np.float64)
     grey = 0.75 * ground + 0.25 * (255 - ground)
@@ -164,15 +164,15 @@ def color_column(session: Session) -> Column | None:
     table = particle_table(session)
     if table is None:
         return None
-    tables = table, session.particles, session.extras
-    return color_column_of(*tables, session.color, session.clip, session.selections)
+    tables = table, session.particles, session.added_columns
+    return color_column_of(*tables, session.color, session.color_limits, session.selections)
 
 
 @kept(4)
 def color_column_of(
     table: pd.DataFrame,
     particles: ParticleSet | None,
-    extras: pd.DataFrame | None,
+    added_columns: pd.DataFrame | None,
     name: str,
     clip: Clip,
     selections: tuple[Selection, ...],
@@ -182,4 +182,4 @@ def color_column_of(
         return None
     if name == SELECTIONS:
         return selections_column(table, selections) if selections else None
-    return replace(column(table, particles, name, extras), clip=clip)
+    return replace(column(table, particles, name, added_columns), clip=clip)

@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
-from napari_tomodrgn.gui.charts.colormaps import muted
+from napari_tomodrgn.gui.charts.colormaps import dimmed
 from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -135,10 +135,10 @@ class ScatterPlot(QWidget):
         self,
         line: NDArray[Any] | None,
         place: NDArray[Any] | None,
-        weak: NDArray[np.bool_] | None = None,
+        unsupported: NDArray[np.bool_] | None = None,
     ) -> None:
         """Draw a line through places (place, 2), grey at the weak ones, and a cross at (1, 2)."""
-        self._line, self._weak, self._place = line, weak, place
+        self._line, self._weak, self._place = line, unsupported, place
         self.update()
 
     def set_hovered(self, index: int, tag: str = "") -> None:
@@ -254,7 +254,7 @@ class ScatterPlot(QWidget):
         cloud, colors = self._cloud, self._colors
         if self._selected is not None:
             back = np.array(QColor(self._theme.background).getRgb()[:3])
-            faded = muted(np.arange(256)[:, None], back)
+            faded = dimmed(np.arange(256)[:, None], back)
             colors = colors.copy()
             others = np.flatnonzero(~self._selected)
             colors[others] = faded[colors[others], np.arange(3)]

@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categor
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.session import Clip, Column
+from napari_tomodrgn.particle_columns import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for

@@ -16,14 +16,19 @@ from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
-from napari_tomodrgn.gui.latent_space.scatter_contents import Asked, ScatterContents, ScatterLoader
+from napari_tomodrgn.gui.latent_space.scatter_contents import (
+    ScatterContents,
+    ScatterLoader,
+    ScatterRequest,
+)
 from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.latent_space.trajectories import projected
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
-from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
+from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
+from napari_tomodrgn.session import Session
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -96,7 +101,7 @@ class LatentPanel(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Draw what the session holds, as soon as it is worked out."""
-        session, asked = self._session, Asked.of(self._session)
+        session, asked = self._session, ScatterRequest.of(self._session)
         for box in (self.x_axis, self.y_axis, self.color):
             box.setEnabled(asked is not None)
         if asked is not None:
@@ -170,9 +175,17 @@ class LatentPanel(QWidget):
         self.legend.category_chosen.connect(self._on_category)
         self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
-        for name in ("latents", "extras", "axes", "color", "clip", "particles", "selections"):
+        for name in (
+            "latents",
+            "added_columns",
+            "axes",
+            "color",
+            "color_limits",
+            "particles",
+            "selections",
+        ):
             getattr(events, name).connect(self._ask_for_redraw)
-        for name in ("pinned", "point", "path"):
+        for name in ("pinned", "free_point", "trajectory"):
             getattr(events, name).connect(self._mark_places)
         events.focused.connect(self._mark_focused)
         events.selection.connect(self._mark)
@@ -206,18 +219,18 @@ class LatentPanel(QWidget):
         if table is None or len(self.view.points) != len(table):
             return  # a redraw is due
         self.view.set_pinned([self._index_of(name) for name in session.pinned])
-        path = session.path.points if session.path is not None else ()
-        free = (session.point,) if session.point is not None else ()
+        path = session.trajectory.points if session.trajectory is not None else ()
+        free = (session.free_point,) if session.free_point is not None else ()
         if self._picture is None or not (path or free):
             self.view.set_path(None, None)
             return
         axes, xy = self._picture.axes, self.view.points
-        weak = np.array([one.weak for one in path], bool)
+        unsupported = np.array([one.unsupported for one in path], bool)
         z = np.array([one.z for one in (*path, *free)])
 
         def take(places: Any) -> None:
             line, place = places[: len(path)], places[len(path) :]
-            self.view.set_path(line if path else None, place if free else None, weak)
+            self.view.set_path(line if path else None, place if free else None, unsupported)
 
         self.drawing.ask(lambda: projected(table, axes, xy, z), take, len(table))
 
@@ -250,16 +263,16 @@ class LatentPanel(QWidget):
         elif identity is not None and click.add:
             self.pin_requested.emit(identity)
         elif identity is not None:
-            self._session.path = None
+            self._session.trajectory = None
             self._session.focused = identity
-            self._session.point = None
+            self._session.free_point = None
 
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)
 
     def _on_lasso(self, lasso: LassoSelection) -> None:
         if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
-            self.drawing.enclose(self._picture.asked.table, lasso)
+            self.drawing.select_in_lasso(self._picture.asked.table, lasso)
 
     def _on_enclosed(self, names: frozenset[str]) -> None:
         self._session.selection = names
@@ -274,7 +287,7 @@ class LatentPanel(QWidget):
         self.view.setFocus()
 
     def _on_clip(self, clip: Clip) -> None:
-        self._session.clip = clip
+        self._session.color_limits = clip
 
     def _on_category(self, code: int, held: object) -> None:
         """A chip of the legend was clicked: select its particles."""
@@ -299,9 +312,9 @@ class LatentPanel(QWidget):
         found = view.next_to(here, right, down)
         if found >= 0:
             view.reveal(found)
-            session.path = None
+            session.trajectory = None
             session.focused = self._identity(found)
-            session.point = None
+            session.free_point = None
 
     def _shown_place(self, focused: int) -> tuple[float, float]:
         """Where the volume on show is in the chart."""

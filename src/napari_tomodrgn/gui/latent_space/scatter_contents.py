@@ -14,18 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import color_column_of, colors_of
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
 from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
-from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.gui.selections.service import combined
+from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.session import (
+from napari_tomodrgn.particle_columns import (
     SELECTIONS,
     Clip,
-    Session,
     axis_label,
     axis_names,
     color_names,
@@ -34,6 +32,7 @@ from napari_tomodrgn.session import (
     resolve_axes,
     selected_mask,
 )
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
-    from napari_tomodrgn.session import Column
+    from napari_tomodrgn.particle_columns import Column
 
 # Rows up to which everything takes less than a frame.
 AT_ONCE = 50_000
@@ -50,20 +49,20 @@ _LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ScatterRequest:
     """All of a session that the picture of its latent space depends on."""
 
     table: pd.DataFrame
     particles: ParticleSet | None
-    extras: pd.DataFrame | None
+    added_columns: pd.DataFrame | None
     axes: tuple[str, str]
     color: str
-    clip: Clip
+    color_limits: Clip
     selections: tuple[Selection, ...]
     selection: frozenset[str]
 
     @classmethod
-    def of(cls, session: Session) -> Asked | None:
+    def of(cls, session: Session) -> ScatterRequest | None:
         """What is asked for now, None where there are no latents."""
         if session.latents is None:
             return None
@@ -94,7 +93,7 @@ class ScatterContents:
         The column that colours, and its legend.
     """
 
-    asked: Asked
+    asked: ScatterRequest
     names: list[str]
     color_names: list[str]
     axes: tuple[str, str]
@@ -112,13 +111,15 @@ def _least_share(axes: tuple[str, str]) -> float:
     return _LEAST_SHARE if latent else 0.0
 
 
-def picture_of(asked: Asked) -> ScatterContents:
+def picture_of(asked: ScatterRequest) -> ScatterContents:
     """Work it out."""
-    tables = asked.table, asked.particles, asked.extras
+    tables = asked.table, asked.particles, asked.added_columns
     names = axis_names(*tables)
     axes = resolve_axes(asked.axes, names)
-    values = [column(asked.table, asked.particles, name, asked.extras).values for name in axes]
-    shade = color_column_of(*tables, asked.color, asked.clip, asked.selections)
+    values = [
+        column(asked.table, asked.particles, name, asked.added_columns).values for name in axes
+    ]
+    shade = color_column_of(*tables, asked.color, asked.color_limits, asked.selections)
     return ScatterContents(
         asked,
         names,
@@ -133,43 +134,30 @@ def picture_of(asked: Asked) -> ScatterContents:
     )
 
 
-class ScatterLoader(QObject):
+class ScatterLoader(Service):
     """Works out pictures and selections of a session; only the newest of each arrives."""
 
-    drawn = Signal(object)  # LatentPicture
+    doing = "drawing the latent space"
+
+    drawn = Signal(object)  # ScatterContents
     enclosed = Signal(object)  # identities that are then selected
     busy = Signal(str)  # what is being worked out; empty: nothing
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self._pictures, self._selections, self._others = (LatestTask(self) for _ in range(3))
-        self._pictures.item.connect(self.drawn)
-        self._pictures.busy.connect(self._tell_busy)
-        self._selections.item.connect(self._finish_selection)
+        super().__init__(session, parent)
+        self._pictures = self.latest_task(self.drawn.emit)
+        self._pictures.busy.connect(self._on_busy)
+        self._selections = self.latest_task(self._on_selection)
         self._unfinished: Callable[[], frozenset[str]] | None = None
-        self._others.item.connect(lambda answer: answer[0](answer[1]))
-        for queue in self.queues:
-            queue.failed.connect(self._failed)
-
-    @property
-    def queues(self) -> tuple[LatestTask, ...]:
-        """What may be under way."""
-        return self._pictures, self._selections, self._others
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is still to come."""
-        return any(queue.is_busy for queue in self.queues)
+        self._others = self.latest_task(lambda answer: answer[0](answer[1]))
 
     def stop(self) -> None:
         """Nothing arrives any more."""
-        for queue in self.queues:
-            queue.cancel()
+        self.close()
         self._unfinished = None
         self.busy.emit("")
 
-    def draw(self, asked: Asked) -> None:
+    def draw(self, asked: ScatterRequest) -> None:
         """Ask for the picture."""
         if asked.is_large:
             self._pictures.request(lambda: iter([picture_of(asked)]))
@@ -177,14 +165,14 @@ class ScatterLoader(QObject):
             self._pictures.cancel()
             self.drawn.emit(picture_of(asked))
 
-    def enclose(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
+    def select_in_lasso(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
         """Ask for the selection that there is after a line was drawn."""
         selection, unfinished = self.session.selection, self._unfinished
 
         def work() -> frozenset[str]:
             # A line that was drawn while another was worked out goes on from what that one gives.
             before = unfinished() if unfinished is not None else selection
-            found = combined(before, names_where(table, lasso.mask), lasso.how)
+            found = combine_selections(before, names_where(table, lasso.mask), lasso.how)
             selected_mask(table, found)  # which is asked for as soon as it is told
             return found
 
@@ -202,14 +190,11 @@ class ScatterLoader(QObject):
             self._others.cancel()
             take(work())
 
-    def _finish_selection(self, found: frozenset[str]) -> None:
+    def _on_selection(self, found: frozenset[str]) -> None:
         self._unfinished = None
         self.enclosed.emit(found)
 
-    def _tell_busy(self, busy: bool) -> None:
+    def _on_busy(self, busy: bool) -> None:
         session = self.session
         count = 0 if session.latents is None else len(session.latents)
         self.busy.emit(f"Working out {count:,} points …" if busy and count else "")
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "drawing the latent space"), "error")

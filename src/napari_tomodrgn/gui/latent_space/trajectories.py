@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latent_paths import along_neighbours, evenly
-from napari_tomodrgn.session import LatentPath, LatentPoint, axes_of, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
+from napari_tomodrgn.session import LatentPath, LatentPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,8 @@ def _latents_at(
     extent = _extent(xy)
     known = np.where(np.isfinite(xy), xy, np.inf) / extent
     count = min(TYPICAL, len(points))
-    near = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
-    latents = np.stack([points[rows].mean(axis=0) for rows in near])
+    nearest = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
+    latents = np.stack([points[rows].mean(axis=0) for rows in nearest])
     directions = [_direction(table, name) for name in axes]
     if axes[0] == axes[1] or any(one is None for one in directions):
         return latents

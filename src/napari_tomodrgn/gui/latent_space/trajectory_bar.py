@@ -14,13 +14,14 @@ from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.session import FEW, LatentPoint, Session, axis_names
+from napari_tomodrgn.particle_columns import axis_names
+from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
 
 _FRAME_MS = 180
 _MOST_COMPONENTS = 8
 _SUPPORT = (
     f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
-    f"fewer than {FEW} the frame is grey: the volume is what the network makes up."
+    f"fewer than {MIN_SUPPORT} the frame is grey: the volume is what the network makes up."
 )
 
 
@@ -72,7 +73,7 @@ class TrajectoryBar(QWidget):
         self.stop.clicked.connect(lambda _checked=False: self.forget_requested.emit())
         self.slider.valueChanged.connect(self.frame_requested)
         self.play.toggled.connect(self._toggle)
-        for name in ("path", "frame", "latents"):
+        for name in ("trajectory", "frame", "latents"):
             getattr(session.events, name).connect(self.refresh)
         self._fill()
         self.refresh()
@@ -86,7 +87,7 @@ class TrajectoryBar(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, path = self._session, self._session.path
+        session, path = self._session, self._session.trajectory
         self.choose.setEnabled(session.latents is not None)
         for widget in (self.play, self.loop, self.slider, self.stop):
             widget.setEnabled(path is not None)
@@ -98,7 +99,7 @@ class TrajectoryBar(QWidget):
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, len(path.points) - 1)
             self.slider.setValue(session.frame)
-        near = path.points[session.frame].near
+        near = path.points[session.frame].n_neighbors
         self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} near")
         self.choose.setToolTip(f"Path {path.name}")
 
@@ -125,7 +126,7 @@ class TrajectoryBar(QWidget):
 
     def _fill(self) -> None:
         """What paths there can be, just before the menu opens."""
-        table, path = self._session.latents, self._session.path
+        table, path = self._session.latents, self._session.trajectory
         menu = self.menu
         menu.clear()
         names = axis_names(table) if table is not None else []
@@ -179,7 +180,7 @@ class TrajectoryBar(QWidget):
             self._timer.stop()
 
     def _advance(self) -> None:
-        session, path = self._session, self._session.path
+        session, path = self._session, self._session.trajectory
         if path is None:
             return
         shown, last = session.decoded, len(path.points) - 1
@@ -219,7 +220,7 @@ class SupportStrip(QWidget):
         painter = QPainter(self)
         wide = self.width() / max(1, len(self._points))
         for place, point in enumerate(self._points):
-            color = QColor(self._theme.line if point.weak else self._theme.accent)
-            if not point.weak:
-                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.near / TYPICAL))
+            color = QColor(self._theme.line if point.unsupported else self._theme.accent)
+            if not point.unsupported:
+                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.n_neighbors / TYPICAL))
             painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), color)

@@ -24,7 +24,7 @@ from napari_tomodrgn.gui.particles.summary_table import table_of, understood
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
-from napari_tomodrgn.gui.window.view_settings import last_folder, recent
+from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.session import Session
 
 _HINT = (

@@ -45,7 +45,7 @@ class ValidationPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.button, self.bar, self.result, self.plot):
             layout.addWidget(widget)
-        for name in ("selection", "particles", "validation", "validating"):
+        for name in ("selection", "particles", "validation", "reconstruction_status"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
@@ -56,13 +56,13 @@ class ValidationPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session, found = self._session, self._session.validation
-        busy = session.validating.busy
+        busy = session.reconstruction_status.busy
         wanted = session.particles if self._sample else session.selection
         possible = session.particles is not None and wanted is not None and len(wanted) > 1
         self.button.setEnabled(busy or possible)
         self.button.setText("Stop reconstruction" if busy else self._words)
         self.bar.setVisible(busy)
-        self.bar.setValue(round(1000 * session.validating.fraction))
+        self.bar.setValue(round(1000 * session.reconstruction_status.fraction))
         self.result.setVisible(found is not None)
         self.plot.setVisible(found is not None)
         if found is not None:
@@ -72,7 +72,7 @@ class ValidationPanel(QWidget):
             self.plot.set_curves([line], limits=(low, 1.05), level=0.143)
 
     def _press(self) -> None:
-        if self._session.validating.busy:
+        if self._session.reconstruction_status.busy:
             self.stop_requested.emit()
         else:
             self.start_requested.emit()

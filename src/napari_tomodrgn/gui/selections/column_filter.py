@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import Column, Session, color_names, column
+from napari_tomodrgn.particle_columns import Column, color_names, column
+from napari_tomodrgn.session import Session
 
 _HOW = {
     "select": "replace",
@@ -55,14 +56,16 @@ class ColumnFilter(QWidget):
         layout.addWidget(self.apply, 1, 2)
         layout.setColumnStretch(1, 1)
         self.name.currentIndexChanged.connect(self._show_kind)
-        for event in ("particles", "latents", "extras"):
+        for event in ("particles", "latents", "added_columns"):
             getattr(session.events, event).connect(self.refresh)
         self.refresh()
 
     def refresh(self, *_: Any) -> None:
         """Show the columns that there are."""
         session, table = self._session, particle_table(self._session)
-        names = [] if table is None else color_names(table, session.particles, session.extras)
+        names = (
+            [] if table is None else color_names(table, session.particles, session.added_columns)
+        )
         chosen = self.name.currentText()
         with QSignalBlocker(self.name):
             self.name.clear()
@@ -77,7 +80,7 @@ class ColumnFilter(QWidget):
         name = self.name.currentText()
         if table is None or not name:
             return None
-        return column(table, session.particles, name, session.extras)
+        return column(table, session.particles, name, session.added_columns)
 
     def _show_kind(self, *_: Any) -> None:
         found = self._column()
@@ -101,7 +104,7 @@ class ColumnFilter(QWidget):
         try:
             mask = self._fitting(found)
         except ValueError:
-            session.say("A limit of the filter is no number.", "warning")
+            session.show_message("A limit of the filter is no number.", "warning")
             return
         names = frozenset(str(name) for name in table.index[mask])
         self.chosen.emit(names, _HOW[self.how.currentText()])

@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.session import SELECTIONS, Session
+from napari_tomodrgn.particle_columns import SELECTIONS
+from napari_tomodrgn.session import Session
 
 _HINT = (
     "Nothing is selected. Hold Shift and draw a line around points of the latent space, or switch "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,17 +23,22 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import SELECTIONS, Session, TomogramDisplay, color_names
+from napari_tomodrgn.particle_columns import SELECTIONS, color_names
+from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
 _ONE_COLOR = "one colour"
-_IMAGES = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
-_SHAPES = {
+_IMAGES: dict[TomogramImage, str] = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
+_SHAPES: dict[ParticleShape, str] = {
     "auto": "By size on screen",
     "points": "Points",
     "class": "Mean map of the category",
     "own": "Own map of each",
 }
-_AT_SLICE = {"show": "Show all", "hide": "Hide behind it", "cut": "Cut above it"}
+_AT_SLICE: dict[AtSlice, str] = {
+    "show": "Show all",
+    "hide": "Hide behind it",
+    "cut": "Cut above it",
+}
 _STEPS = 1000
 _SETTLED_MS = 60
 
@@ -157,7 +163,15 @@ class DisplayPage(QWidget):
             check.toggled.connect(self._moved)
         self.color.activated.connect(self._choose_color)
         events = self._session.events
-        for name in ("in_cell", "sigma", "stage", "color", "latents", "extras", "selections"):
+        for name in (
+            "tomogram_display",
+            "sigma",
+            "canvas_mode",
+            "color",
+            "latents",
+            "added_columns",
+            "selections",
+        ):
             getattr(events, name).connect(self.refresh)
         events.particles.connect(self.refresh)
 
@@ -165,7 +179,7 @@ class DisplayPage(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, look = self._session, self._session.in_cell
+        session, look = self._session, self._session.tomogram_display
         self._fill_colors()
         if self._settled.isActive():
             return  # the user is moving something
@@ -187,7 +201,7 @@ class DisplayPage(QWidget):
         self.image.setCurrentText(_IMAGES[look.image])
         self.shape.setCurrentText(_SHAPES[look.shape])
         self.at_slice.setCurrentText(_AT_SLICE[look.at_slice])
-        if session.stage != "tomogram" and self.orbit.isChecked():
+        if session.canvas_mode != "tomogram" and self.orbit.isChecked():
             self.orbit.setChecked(False)
         self._tell()
 
@@ -195,7 +209,7 @@ class DisplayPage(QWidget):
         session, table = self._session, particle_table(self._session)
         words = [_ONE_COLOR, *([SELECTIONS] if session.selections else [])]
         if table is not None:
-            words += color_names(table, session.particles, session.extras)
+            words += color_names(table, session.particles, session.added_columns)
         with QSignalBlocker(self.color):
             if [self.color.itemText(row) for row in range(self.color.count())] != words:
                 self.color.clear()
@@ -226,7 +240,7 @@ class DisplayPage(QWidget):
             percent=self.percent.value(),
             reverse=self.reverse.isChecked(),
         )
-        self._session.in_cell = replace(self._session.in_cell, **vars(wished))
+        self._session.tomogram_display = replace(self._session.tomogram_display, **vars(wished))
         self._session.sigma = self.sigma.value() / 10
 
     def _choose_color(self, _row: int) -> None:
@@ -243,7 +257,7 @@ class DisplayPage(QWidget):
         self.orbit_toggled.emit(self.orbit.isChecked())
 
 
-def _combo(words: dict[str, str], tip: str) -> QComboBox:
+def _combo(words: Mapping[Any, str], tip: str) -> QComboBox:
     box = QComboBox()
     box.addItems(list(words.values()))
     box.setToolTip(tip)

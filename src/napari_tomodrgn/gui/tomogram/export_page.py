@@ -60,7 +60,7 @@ class ExportPage(QWidget):
             layout.addWidget(button)
         layout.addWidget(self.words)
         layout.addStretch(1)
-        for name in ("particles", "tomogram", "selection", "run", "stage"):
+        for name in ("particles", "tomogram", "selection", "run", "canvas_mode"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
@@ -71,7 +71,7 @@ class ExportPage(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session = self._session
-        shown = bool(session.tomogram) and session.stage == "tomogram"
+        shown = bool(session.tomogram) and session.canvas_mode == "tomogram"
         for button in (self.chimerax, self.mesh):
             button.setEnabled(shown and session.run is not None)
         for button in (self.picture, self.turntable):

@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.session import SELECTIONS, Session, color_names
+from napari_tomodrgn.particle_columns import SELECTIONS, color_names
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.tomogram.neighborhood_service import AssociationResult
@@ -69,7 +70,7 @@ class NeighborhoodPage(QWidget):
         self._set_up()
         self._set_up_table()
         self._lay_out()
-        for name in ("particles", "latents", "extras", "selections"):
+        for name in ("particles", "latents", "added_columns", "selections"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
         self.refresh()
@@ -84,13 +85,15 @@ class NeighborhoodPage(QWidget):
         session, table = self._session, particle_table(self._session)
         names = [SELECTIONS] if session.selections else []
         if table is not None:
-            names += color_names(table, session.particles, session.extras)
+            names += color_names(table, session.particles, session.added_columns)
         chosen = self.state.currentText()
         _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
         if chosen in ("", _NO_STATE) and session.color not in ("", "tomogram"):
             self.state.setCurrentText(session.color)
-        extras = session.extras
-        self.test.setEnabled(extras is not None and "neighbour_distance_angstrom" in extras)
+        added_columns = session.added_columns
+        self.test.setEnabled(
+            added_columns is not None and "neighbour_distance_angstrom" in added_columns
+        )
 
     def show_associations(self, tested: AssociationResult) -> None:
         """Show associations, the clearest first."""
@@ -187,7 +190,7 @@ class NeighborhoodPage(QWidget):
 
     def _test(self) -> None:
         if not self._state():
-            self._session.say("Choose the state that is to be tested.", "warning")
+            self._session.show_message("Choose the state that is to be tested.", "warning")
             return
         self.test_requested.emit(self._state(), self.permutations.value())
 

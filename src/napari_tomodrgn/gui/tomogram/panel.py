@@ -26,8 +26,8 @@ from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.session import CanvasMode, Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
@@ -109,14 +109,14 @@ class TomogramPanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
 
     def _connect(self) -> None:
-        self.particle.clicked.connect(lambda: self._set_stage("particle"))
-        self.tomogram.clicked.connect(lambda: self._set_stage("tomogram"))
+        self.particle.clicked.connect(lambda: self._set_canvas_mode("particle"))
+        self.tomogram.clicked.connect(lambda: self._set_canvas_mode("tomogram"))
         self.folder.editingFinished.connect(self._edited)
         self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
-        for name in ("particles", "tomogram_files", "tomogram", "stage"):
+        for name in ("particles", "tomogram_files", "tomogram", "canvas_mode"):
             getattr(events, name).connect(self.refresh)
         for name in ("particles", "run"):
             getattr(events, name).connect(self._recall)
@@ -130,7 +130,7 @@ class TomogramPanel(QWidget):
         self._fill_list()
         for button, stage in ((self.particle, "particle"), (self.tomogram, "tomogram")):
             with QSignalBlocker(button):
-                button.setChecked(session.stage == stage)
+                button.setChecked(session.canvas_mode == stage)
         self.tomogram.setEnabled(bool(session.tomogram))
         self.pages.setEnabled(session.particles is not None)
         if not session.tomogram:
@@ -170,13 +170,13 @@ class TomogramPanel(QWidget):
 
     # -- panel to session ---------------------------------------------------------------------
 
-    def _set_stage(self, stage: str) -> None:
-        self._session.stage = stage
+    def _set_canvas_mode(self, mode: CanvasMode) -> None:
+        self._session.canvas_mode = mode
 
     def _open(self, row: QTreeWidgetItem) -> None:
         name = str(row.data(0, Qt.ItemDataRole.UserRole))
         if name == self._session.tomogram:
-            self._session.stage = "tomogram"
+            self._session.canvas_mode = "tomogram"
         else:
             self._session.tomogram = name
 
@@ -200,8 +200,8 @@ class TomogramPanel(QWidget):
 
     def _edited(self) -> None:
         for place in (None, self._star()):
-            remember(_FOLDER, place, self.folder.text().strip())
-            remember(_PATTERN, place, self.pattern.text().strip())
+            save_setting(_FOLDER, place, self.folder.text().strip())
+            save_setting(_PATTERN, place, self.pattern.text().strip())
         self._find()
 
     def _find(self) -> None:
@@ -234,10 +234,10 @@ class TomogramPanel(QWidget):
         star = self._star()
         near = self._beside_the_star()
         # Tomograms beside the particles are theirs; a folder that was chosen for others is a guess.
-        last = None if near is not None and near.name == "tomograms" else recall
+        last = None if near is not None and near.name == "tomograms" else load_setting
         for box, what, usual in (
             (self.folder, _FOLDER, ""),
             (self.pattern, _PATTERN, DEFAULT_PATTERN),
         ):
-            box.setText(recall(what, star) or (last(what, None) if last else "") or usual)
+            box.setText(load_setting(what, star) or (last(what, None) if last else "") or usual)
         self._find()

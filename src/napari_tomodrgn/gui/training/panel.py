@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.training.presets import EXPLAINED, preset
+from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
@@ -24,7 +24,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_label,
     scrolled,
 )
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
 
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
@@ -47,19 +47,19 @@ class TrainingPanel(QWidget):
     """Form, folder, buttons, progress."""
 
     train_requested = Signal(object, str)  # RunConfig, folder
-    resume_requested = Signal(object)  # RunConfig
+    resume_run_requested = Signal(object)  # RunConfig
     forecast_requested = Signal(object)  # RunConfig
     pause_requested = Signal()
-    go_on_requested = Signal()
+    resume_requested = Signal()
     stop_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        before = recall("preset", None)
-        before = before if before in EXPLAINED else "Standard"
+        before = load_setting("preset", None)
+        before = before if before in PRESET_TIPS else "Standard"
         self.preset = QComboBox()
-        for name, tip in EXPLAINED.items():
+        for name, tip in PRESET_TIPS.items():
             self.preset.addItem(name)
             self.preset.setItemData(self.preset.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.preset.setCurrentText(before)
@@ -78,7 +78,7 @@ class TrainingPanel(QWidget):
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
         self.forecast = make_label(tip="Estimated by timing a short step on this machine")
-        self.explained = make_label(EXPLAINED[before] + ".")
+        self.explained = make_label(PRESET_TIPS[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()
         self.form.setVisible(self._base.method != "linear")
@@ -116,7 +116,7 @@ class TrainingPanel(QWidget):
         events.run.connect(self._take_run)
         events.epoch.connect(lambda _epoch: self._refresh_resume())
         events.particles.connect(self._new_particles)
-        events.reading.connect(self._take_reading)
+        events.import_options.connect(self._take_reading)
         self.preset.activated.connect(self._choose_preset)
         for form in (self.form, self.more):
             form.changed.connect(self._asked.start)
@@ -188,7 +188,7 @@ class TrainingPanel(QWidget):
 
     def _take_reading(self, *_: Any) -> None:
         """What was said of the images holds for the training, too."""
-        reading = self._session.reading.data
+        reading = self._session.import_options.data
         config = self._base.model_copy(update={"data": reading})
         self._base = config
         self.more.set_config(config)
@@ -202,9 +202,9 @@ class TrainingPanel(QWidget):
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
-        remember("preset", None, name)
-        self.explained.setText(EXPLAINED[name] + ".")
-        said = {"data": self._session.reading.data}  # of the images: no preset knows better
+        save_setting("preset", None, name)
+        self.explained.setText(PRESET_TIPS[name] + ".")
+        said = {"data": self._session.import_options.data}  # of the images: no preset knows better
         self._show(preset(name).model_copy(update=said))
 
     def _show(self, config: RunConfig) -> None:
@@ -224,16 +224,16 @@ class TrainingPanel(QWidget):
         self.forecast.setText(forecast_words(self._session.forecast))
 
     def _resume(self) -> None:
-        self._emit(self.resume_requested.emit)
+        self._emit(self.resume_run_requested.emit)
 
     def _press(self) -> None:
         phase = self._session.training.phase
         if self._session.training.busy:
-            (self.go_on_requested if phase == "paused" else self.pause_requested).emit()
+            (self.resume_requested if phase == "paused" else self.pause_requested).emit()
             return
         folder = self.folder.folder
         if not folder:
-            self._session.say("Choose a folder for the run.", "warning")
+            self._session.show_message("Choose a folder for the run.", "warning")
             return
         self._emit(lambda config: self.train_requested.emit(config, folder))
 
@@ -241,7 +241,7 @@ class TrainingPanel(QWidget):
         try:
             ask(self.config())
         except BadInputError as error:
-            self._session.say(str(error), "error")
+            self._session.show_message(str(error), "error")
 
 
 def forecast_words(found: dict[str, Any]) -> str:

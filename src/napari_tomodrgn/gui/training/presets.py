@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_tomodrgn.config import RunConfig
 
-EXPLAINED = {
+PRESET_TIPS = {
     "First look": "A linear model: no network to train. Says whether there is variation at all",
     "Standard": "The autoencoder with the settings that suit most sets",
     "Thorough": "Twice the epochs and a wider decoder, for a set that is worth the wait",

@@ -21,8 +21,8 @@ from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.charts.colormaps import rgb
-from napari_tomodrgn.gui.volumes.vispy_mesh_patch import keep_shaders
-from napari_tomodrgn.session import Mesh
+from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
+from napari_tomodrgn.session import Isosurface
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
@@ -52,11 +52,11 @@ class VolumeLayers:
     """
 
     def __init__(self, viewer: Any) -> None:
-        keep_shaders()
+        patch_vispy_mesh_colors()
         self.viewer = viewer
         self._layer: Any = None
-        self._beside: dict[str, Any] = {}
-        self._drawn: dict[str, Mesh] = {}  # what each of them shows
+        self._companions: dict[str, Any] = {}
+        self._drawn: dict[str, Isosurface] = {}  # what each of them shows
         self._projection: Any = None
         self._against: dict[str, Any] = {}
         self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
@@ -82,17 +82,17 @@ class VolumeLayers:
             self._layer,
             self._projection,
             *self._against.values(),
-            *self._beside.values(),
+            *self._companions.values(),
         ]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
-    def leave(self) -> None:
+    def suspend(self) -> None:
         """Make way for something else: volumes are kept up to date, but out of sight."""
         if self._hidden is None:
             self._hidden = [layer for layer in self.layers if not layer.visible]
             self._stay_hidden()
 
-    def come_back(self) -> None:
+    def restore(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
         hidden, self._hidden = self._hidden or [], None
         for layer in self.layers:
@@ -109,7 +109,7 @@ class VolumeLayers:
                 layer.visible = False
 
     def show_mesh(
-        self, mesh: Mesh, box_angstrom: float, caption: str = "", color: str | None = None
+        self, mesh: Isosurface, box_angstrom: float, caption: str = "", color: str | None = None
     ) -> None:
         """Show a contoured map in Å, its box centred on the origin.
 
@@ -130,7 +130,7 @@ class VolumeLayers:
         self._layer = self._put(LAYER_NAME, self.layer, mesh)
         if made:
             self._set_up_view(box_angstrom, alone=alone)
-            if self._beside:
+            if self._companions:
                 self._arrange()
         _paint(self._layer, color or _COLOR)
         self._caption(caption)
@@ -169,7 +169,7 @@ class VolumeLayers:
         self._projection = None
         self._stay_hidden()
 
-    def show_difference(self, more: Mesh, less: Mesh) -> None:
+    def show_difference(self, more: Isosurface, less: Isosurface) -> None:
         """Show where the decoded map has more and less than the mean, itself faint behind."""
         for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
@@ -197,7 +197,7 @@ class VolumeLayers:
         layer, layers = self.layer, self.viewer.layers
         if layer is None:
             return
-        covers = bool(self._beside) and self._layout == "overlay"
+        covers = bool(self._companions) and self._layout == "overlay"
         opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if covers else 1.0
         if opacity != self._opacity:  # else it is the user's
             layer.opacity = self._opacity = opacity
@@ -211,20 +211,32 @@ class VolumeLayers:
         axes.size, axes.box = _AXES_PX, False
         axes.visible = shown
 
-    def tell(self, words: str) -> None:
+    def set_caption(self, words: str) -> None:
         """Replace the words in the corner."""
         if self.layer is not None:
             self._caption(words)
 
-    def show_beside(
-        self, name: str, mesh: Mesh, box_angstrom: float, color: str | None = None
+    def clear(self) -> None:
+        """Remove the decoded volume and all that belongs to it; companions stay."""
+        self.hide_projection()
+        self.hide_difference()
+        if self.layer is not None:
+            self.viewer.layers.remove(self._layer)
+        self._layer, self._needs_view, self._opacity = None, False, 1.0
+        self._drawn.pop(LAYER_NAME, None)
+        self._arranged = (1, self._layout)
+        self._box = 0.0
+        self._caption("")
+
+    def show_companion(
+        self, name: str, mesh: Isosurface, box_angstrom: float, color: str | None = None
     ) -> Any:
         """Show another contoured map beside the decoded one, or replace the one of this name."""
         self._prune()
         self._box = self._box or box_angstrom
-        made = name not in self._beside
+        made = name not in self._companions
         alone = not any(layer.visible for layer in self.viewer.layers)
-        layer = self._beside[name] = self._put(name, self._beside.get(name), mesh)
+        layer = self._companions[name] = self._put(name, self._companions.get(name), mesh)
         if made and self.layer is None:
             self._set_up_view(self._box, alone=alone)
         _paint(layer, color or _COLOR)
@@ -234,10 +246,10 @@ class VolumeLayers:
         self._stay_hidden()
         return layer
 
-    def remove_beside(self, name: str) -> None:
+    def remove_companion(self, name: str) -> None:
         """Take a map away that stands beside the decoded one."""
         self._prune()
-        layer = self._beside.pop(name, None)
+        layer = self._companions.pop(name, None)
         self._drawn.pop(name, None)
         if layer is not None:
             self.viewer.layers.remove(layer)
@@ -245,18 +257,20 @@ class VolumeLayers:
         self._see_through()
 
     @property
-    def beside(self) -> dict[str, Any]:
+    def companions(self) -> dict[str, Any]:
         """Layers beside the decoded one, by name, without those that the user removed."""
         self._prune()
-        return dict(self._beside)
+        return dict(self._companions)
 
     def _prune(self) -> None:
         there = self.viewer.layers
-        self._beside = {name: layer for name, layer in self._beside.items() if layer in there}
+        self._companions = {
+            name: layer for name, layer in self._companions.items() if layer in there
+        }
 
     def _arrange(self) -> None:
         """Lay all maps out in a grid in reading order, the decoded one first, or in one place."""
-        layers = list(self._beside.values())
+        layers = list(self._companions.values())
         taken = int(self.layer is not None)  # a reconstruction may be there before any decoded map
         count = 1 if self._layout == "overlay" else max(1, len(layers) + taken)
         columns = int(np.ceil(np.sqrt(count)))
@@ -274,7 +288,7 @@ class VolumeLayers:
         margin = 1.2 if count == 1 else 1.08
         camera.zoom = margin * room / max(self._box, 1.0)
 
-    def _put(self, name: str, layer: Any, mesh: Mesh) -> Any:
+    def _put(self, name: str, layer: Any, mesh: Isosurface) -> Any:
         """The layer with the surface of a map; made where there is none any more."""
         if layer is None or layer not in self.viewer.layers:
             layer = self._add_surface(_drawable(mesh, self._box), name)
@@ -333,7 +347,7 @@ def box_angstrom(volume: Volume) -> float:
     return volume.box_size_px * volume.voxel_size_angstrom
 
 
-def _drawable(mesh: Mesh, box_angstrom: float) -> Any:
+def _drawable(mesh: Isosurface, box_angstrom: float) -> Any:
     """What a layer takes, with the corners of the box as vertices that belong to no face.
 
     The layer's extent is then the box, whatever is in it. Else each map would have another, and

@@ -7,12 +7,13 @@ second, often while a training runs beside.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-if TYPE_CHECKING:
-    from napari_tomodrgn.gui.window.controller import Controller
+from napari_tomodrgn.gui.background.work import Work
+from napari_tomodrgn.session import Session
 
 # First those of most captions of volumes, then what else names of tomograms have.
 _LETTERS = "TS_0123/·epochntur.smaσ456789bdfgijklqvwxyzPLGAÅ≈,-"
@@ -22,12 +23,18 @@ _AT_A_TIME, _MILLISECONDS = 3, 40
 _WHILE_TRAINING = 2, 250
 
 
-class GlyphWarmup(QObject):
+class GlyphWarmup(Work):
     """Draws some letters now and then, until all are known or there are words to be seen."""
 
-    def __init__(self, viewer: Any, controller: Controller) -> None:
-        super().__init__(controller)
-        self._viewer, self._controller = viewer, controller
+    def __init__(
+        self,
+        viewer: Any,
+        session: Session,
+        is_idle: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._is_idle = viewer, session, is_idle
         self._left = _LETTERS
         self.timer = QTimer(self)
         self.timer.setInterval(_MILLISECONDS_FIRST)
@@ -43,13 +50,17 @@ class GlyphWarmup(QObject):
         if text.opacity == 0:
             text.visible, text.text, text.opacity = False, "", 1.0
 
+    def close(self) -> None:
+        """Draw no more."""
+        self.stop()
+
     def _draw_some(self) -> None:
         text = self._viewer.canvas.overlays.text
         if not self._left or (text.visible and text.opacity):
             self.stop()
             return
-        busy = self._controller.session.training.busy
-        if not busy and not self._controller.idle:
+        busy = self._session.training.busy
+        if not busy and not self._is_idle():
             return  # something is opened: that is what is waited for
         count, interval = _WHILE_TRAINING if busy else (_AT_A_TIME, _MILLISECONDS)
         self.timer.setInterval(interval)

@@ -75,7 +75,7 @@ class MainWidget(QWidget):
         self.setMinimumWidth(260)
         self._connect()
         shortcuts.install(self)
-        self._take_theme()
+        self._on_theme()
         self._dock_latent_space()
 
     def sizeHint(self) -> QSize:
@@ -116,7 +116,7 @@ class MainWidget(QWidget):
         self.controller.close()
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
-        self._viewer.events.theme.disconnect(self._take_theme)
+        self._viewer.events.theme.disconnect(self._on_theme)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._tell_surfaces)
         if self.latent.parent() is not None:
@@ -128,34 +128,34 @@ class MainWidget(QWidget):
         self._connect_particles()
         training = self.controller.training
         self.training.train_requested.connect(training.start)
-        self.training.resume_requested.connect(training.resume)
+        self.training.resume_run_requested.connect(training.resume_run)
         self.training.pause_requested.connect(training.pause)
-        self.training.go_on_requested.connect(training.go_on)
+        self.training.resume_requested.connect(training.resume)
         self.training.stop_requested.connect(training.stop)
-        self.training.forecast_requested.connect(self.controller.forecasting.request)
+        self.training.forecast_requested.connect(self.controller.forecast.request)
         self._connect_selections()
         self._connect_exploring()
         self._connect_tomogram()
-        self.validation.start_requested.connect(self.controller.validating.start)
-        self.validation.stop_requested.connect(self.controller.validating.stop)
-        self._viewer.events.theme.connect(self._take_theme)
+        self.validation.start_requested.connect(self.controller.reconstruction.start)
+        self.validation.stop_requested.connect(self.controller.reconstruction.stop)
+        self._viewer.events.theme.connect(self._on_theme)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
 
     def _connect_particles(self) -> None:
-        panel, preflighting = self.particles, self.controller.preflighting
+        panel, preflight = self.particles, self.controller.preflight
         panel.open_requested.connect(self.controller.open)
-        panel.reading.read_requested.connect(self.controller.read_again)
-        panel.checks.check_requested.connect(preflighting.start)
-        panel.checks.cancel_requested.connect(preflighting.cancel)
-        panel.look.look_requested.connect(self.controller.looking.ask)
-        panel.look.projections_requested.connect(self.controller.looking.show_projections)
-        panel.quick.start_requested.connect(self.controller.validating.start_sample)
-        panel.quick.stop_requested.connect(self.controller.validating.stop)
+        panel.reading.read_requested.connect(self.controller.opening.request_again)
+        panel.checks.check_requested.connect(preflight.start)
+        panel.checks.cancel_requested.connect(preflight.cancel)
+        panel.look.look_requested.connect(self.controller.overview.request)
+        panel.look.projections_requested.connect(self.controller.overview.show_projections)
+        panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
+        panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
 
     def _connect_selections(self) -> None:
-        selecting, panel, tools = self.controller.selecting, self.selections, self.latent.tools
+        selecting, panel, tools = self.controller.selections, self.selections, self.latent.tools
         panel.save_requested.connect(selecting.save)
         panel.show_requested.connect(selecting.show)
         panel.delete_requested.connect(selecting.delete)
@@ -169,9 +169,9 @@ class MainWidget(QWidget):
         self._show_possible()
 
     def _connect_exploring(self) -> None:
-        exploring, latent = self.controller.exploring, self.latent
-        self.controller.hovering.card_changed.connect(latent.card.set_card)
-        latent.pin_requested.connect(self.controller.pinning.toggle)
+        exploring, latent = self.controller.trajectories, self.latent
+        self.controller.preview.card_changed.connect(latent.card.set_card)
+        latent.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
         latent.line_drawn.connect(exploring.along_line)
         latent.path.through_requested.connect(exploring.through_pinned)
@@ -180,27 +180,27 @@ class MainWidget(QWidget):
         latent.path.between_requested.connect(exploring.between_pinned)
         latent.path.forget_requested.connect(exploring.forget_path)
         latent.path.frame_requested.connect(exploring.show_frame)
-        saving, volumes = self.controller.saving, latent.volumes
-        latent.path.movie_requested.connect(self.controller.filming.start)
+        saving, volumes = self.controller.volume_export, latent.volumes
+        latent.path.movie_requested.connect(self.controller.movie.start)
         latent.path.maps_requested.connect(saving.save_frames)
         volumes.map_requested.connect(saving.save_map)
         volumes.picture_requested.connect(saving.save_picture)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
-        volumes.release_requested.connect(self.controller.pinning.release_all)
+        volumes.release_requested.connect(self.controller.pinned.unpin_all)
 
     def _connect_tomogram(self) -> None:
-        cell, panel = self.controller.cell, self.tomogram
+        cell, panel = self.controller.tomogram_scene, self.tomogram
         panel.find_requested.connect(cell.find)
         panel.look.step_requested.connect(cell.step)
         panel.look.jump_requested.connect(cell.jump)
         panel.look.orbit_toggled.connect(cell.orbit)
         cell.progress.connect(panel.tell)
-        surrounding = self.controller.surrounding
+        surrounding = self.controller.neighborhood
         panel.context.compute_requested.connect(surrounding.compute)
         panel.context.test_requested.connect(surrounding.test)
         surrounding.tested.connect(panel.context.show_associations)
-        panel.context.filter.chosen.connect(self.controller.selecting.combine)
-        export, writing = panel.export, self.controller.taking_out
+        panel.context.filter.chosen.connect(self.controller.selections.combine)
+        export, writing = panel.export, self.controller.tomogram_export
         for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         writing.progress.connect(export.tell)
@@ -213,11 +213,11 @@ class MainWidget(QWidget):
 
     def _tell_surfaces(self, _event: Any = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""
-        ours = [*self.controller.cell.layers.layers, *self.controller.volumes.layers]
+        ours = [*self.controller.tomogram_scene.layers.layers, *self.controller.volumes.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
     def _show_possible(self, *_: Any) -> None:
-        selecting = self.controller.selecting
+        selecting = self.controller.selections
         some = bool(self.session.selection)
         self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
 
@@ -247,7 +247,7 @@ class MainWidget(QWidget):
         height = max(_BOTTOM_HEIGHT, round(height))
         window.resizeDocks(docks[1:], [height], Qt.Orientation.Vertical)
 
-    def _take_theme(self, _event: Any = None) -> None:
+    def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
         colors = ChartColors(
             background=theme.canvas.as_hex(format="long"),

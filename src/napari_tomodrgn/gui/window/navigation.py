@@ -1,0 +1,20 @@
+"""Shows one part of the window by its name, for shortcuts and menu entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def show_tab(widget: Any, part: str) -> None:
+    """Bring a part of a `MainWidget` to the front: the latent space, or a tab by its title."""
+    dock = widget.latent.parentWidget()
+    if part == "Latent space":
+        if dock is None:
+            widget.reopen.click()
+        else:
+            dock.show()
+            dock.raise_()
+        return
+    tabs = widget.tabs
+    titles = [tabs.tabText(row) for row in range(tabs.count())]
+    tabs.setCurrentIndex(next(row for row, title in enumerate(titles) if title.startswith(part)))
