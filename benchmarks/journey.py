@@ -137,8 +137,8 @@ class Traveller:
     def look_at_data(self) -> str:
         """What the images and their numbers look like, and the average of a sample of particles."""
         panel, session = self.widget.particles, self.widget.session
-        panel.understood.set_open(False)
-        panel.look_fold.set_open(True)
+        panel.summary_section.set_open(False)
+        panel.overview_section.set_open(True)
         until(lambda: self.widget.controller.idle)
         settle(0.5)
         panel.quick.start_requested.emit()

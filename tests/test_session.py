@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,9 @@ import pandas as pd
 import pytest
 
 from napari_tomodrgn import particle_columns as module
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.session import LatentPoint, LoadedData, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 @pytest.fixture
@@ -159,10 +163,64 @@ def test_the_same_sentence_is_shown_again() -> None:
     assert heard == ["No such file."] * 2
 
 
-def test_clearing_forgets_everything_of_the_particles(latents: pd.DataFrame) -> None:
-    session = Session(latents=latents, focused="TS/1", selection=frozenset({"TS/2"}), epoch=4)
-    session.reset()
-    assert session.latents is None
-    assert session.focused is None
-    assert not session.selection
-    assert session.epoch == 0
+OURS = {one.name: one.metadata.get("owner") for one in fields(Session)}
+
+
+def _changed(name: str) -> Any:
+    """A value that differs from the default of a field."""
+    default = getattr(Session(), name)
+    if isinstance(default, str):
+        return f"{default} x"
+    if isinstance(default, (int, float)):
+        return default + 1
+    return object()
+
+
+def test_every_field_says_what_it_belongs_to() -> None:
+    assert set(OURS.values()) == {"data", "run", "window"}
+    # What a user sees of one data set, and must not see of the next.
+    assert all(
+        OURS[name] in ("data", "run")
+        for name in (
+            *("decoded", "focused", "latents", "metrics", "color", "axes", "validation", "pinned"),
+            *("sigma", "lowpass", "style", "surface_color", "tomogram", "selection", "overview"),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "message"])
+def test_opening_and_training_reset_what_belongs_to_the_old(name: str) -> None:
+    default = getattr(Session(), name)
+    session = Session(**{name: _changed(name)})
+    session.start_run(TrainingStatus("training"))
+    assert (getattr(session, name) == default) == (OURS[name] == "run") or name == "training"
+    session = Session(**{name: _changed(name)})
+    session.open(LoadedData(Path("new.star"), ReadingConfig()))
+    left = getattr(session, name)
+    assert left == default or OURS[name] == "window" or (name, left) == ("source", Path("new.star"))
+
+
+def test_nobody_hears_of_half_an_opened_set(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, focused="TS/1", epoch=4, sigma=5.0)
+    heard: list[tuple[str, Any]] = []
+
+    def listen(name: str) -> None:
+        def hear(new: Any, old: Any) -> None:
+            assert (session.epoch, session.focused, session.sigma) == (7, None, 3.0)
+            heard.append((name, old))
+
+        session.events[name].connect(hear)
+
+    for name in OURS:
+        listen(name)
+    session.open(LoadedData(Path("run"), ReadingConfig(), latents=latents.copy(), epoch=7))
+    assert dict(heard).keys() == {"source", "latents", "epoch", "focused", "sigma"}
+    assert dict(heard)["focused"] == "TS/1"
+
+
+def test_another_epoch_is_another_space(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, free_point=LatentPoint((0.0,), 3), focused="TS/1", frame=2)
+    run: Any = object()
+    session.show_latents(run, latents.copy(), 5, None)
+    assert (session.free_point, session.frame, session.epoch) == (None, 0, 5)
+    assert session.focused == "TS/1"

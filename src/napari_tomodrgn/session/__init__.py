@@ -13,6 +13,7 @@ from napari_tomodrgn.session.values import LoadedData as LoadedData
 from napari_tomodrgn.session.values import Message as Message
 from napari_tomodrgn.session.values import ParticleShape as ParticleShape
 from napari_tomodrgn.session.values import PinLayout as PinLayout
+from napari_tomodrgn.session.values import SelectionMode as SelectionMode
 from napari_tomodrgn.session.values import Severity as Severity
 from napari_tomodrgn.session.values import TomogramDisplay as TomogramDisplay
 from napari_tomodrgn.session.values import TomogramImage as TomogramImage

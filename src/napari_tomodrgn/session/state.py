@@ -49,8 +49,8 @@ DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
         (
-            *("particles", "checks", "summary", "run", "latents", "added_columns"),
-            *("decoded", "validation", "metrics", "overview", "tomogram_files"),
+            *("particles", "checks", "run", "latents", "added_columns"),
+            *("decoded", "validation", "metrics", "overview"),
         ),
         operator.is_,
     ),

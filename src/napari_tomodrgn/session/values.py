@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,16 @@ PinLayout = Literal["grid", "overlay"]
 ParticleShape = Literal["auto", "points", "class", "own"]
 AtSlice = Literal["show", "hide", "cut"]
 TomogramImage = Literal["slice", "projection", "none"]
+
+
+class SelectionMode(StrEnum):
+    """What becomes of the selection when particles are enclosed."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    SUBTRACT = "subtract"
+    INTERSECT = "intersect"
+
 
 # Fewer particles near a place than this do not support it.
 MIN_SUPPORT = 3

@@ -190,7 +190,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
 
     session, panel = opened(tiny_star), widget.particles
     assert session.overview is None
-    panel.look_fold.set_open(True)
+    panel.overview_section.set_open(True)
     qtbot.waitUntil(lambda: session.overview is not None, timeout=LONG)
     assert len(panel.look.tilts.xy) == 5
     assert panel.look.defocus.counts.sum() == 120

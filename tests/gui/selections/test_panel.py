@@ -28,10 +28,10 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_run, tmp_path / "run"))
 
 
-def _lasso(widget: Any, rows: list[int], how: str = "replace") -> None:
+def _lasso(widget: Any, rows: list[int], mode: str = "replace") -> None:
     mask = np.zeros(len(widget.session.latents), bool)
     mask[rows] = True
-    widget.latent.view.lassoed.emit(LassoSelection(mask, how))
+    widget.latent.view.lassoed.emit(LassoSelection(mask, mode))
 
 
 def _rows(widget: Any) -> list[int]:

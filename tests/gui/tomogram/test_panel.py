@@ -299,7 +299,7 @@ def test_surroundings_are_columns_and_are_tested(
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
     high = added_columns.index[added_columns["height_angstrom"] >= 100]
     assert shown.selection == set(high)
-    page.filter.how.setCurrentText("keep only")
+    page.filter.mode.setCurrentText("keep only")
     page.filter.name.setCurrentText("tomogram")
     page.filter.category.setCurrentText("TS_001.tomostar")
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)

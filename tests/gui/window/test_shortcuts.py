@@ -89,9 +89,9 @@ def test_the_scatter_takes_its_keys_and_no_others(widget: Any) -> None:
     view = widget.latent.view
 
     def taken(keys: str) -> bool:
-        combination = QKeySequence(keys)[0]
+        mode_for_keys = QKeySequence(keys)[0]
         event = QtGui.QKeyEvent(
-            QtGui.QKeyEvent.Type.KeyPress, combination.key(), combination.keyboardModifiers()
+            QtGui.QKeyEvent.Type.KeyPress, mode_for_keys.key(), mode_for_keys.keyboardModifiers()
         )
         event.ignore()
         event.accept()

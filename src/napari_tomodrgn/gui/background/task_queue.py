@@ -25,7 +25,7 @@ class TaskQueue(Work):
     def __init__(self, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
         self.queue = LatestTask(self, computes=computes)
-        self.queue.item.connect(self._hand_over)
+        self.queue.item.connect(self._emit_results)
         self._closed = False
         self._pending: deque[Callable[[], Any]] = deque()
         self._results: deque[Any] = deque()
@@ -48,7 +48,7 @@ class TaskQueue(Work):
                 self._results.append(error)
         yield True
 
-    def _hand_over(self, *_: Any) -> None:
+    def _emit_results(self, *_: Any) -> None:
         while self._results:
             result = self._results.popleft()
             if self._closed:

@@ -141,7 +141,7 @@ class LongTask(Work):
         call.name = self._name
         worker = create_worker(call, _worker_class=_StoppableWorker, _start_thread=False)
         worker.stop = stop
-        worker.yielded.connect(self._hand_over)
+        worker.yielded.connect(self._on_yielded)
         worker.finished.connect(self._end)
         self._worker = worker
         _start(worker)
@@ -155,7 +155,7 @@ class LongTask(Work):
         """Ask the work to end."""
         self.stop()
 
-    def _hand_over(self, item: Any) -> None:
+    def _on_yielded(self, item: Any) -> None:
         if isinstance(item, Failure):
             self.failed.emit(item.error)
         else:
@@ -214,7 +214,7 @@ class LatestTask(Work):
             return
         # Not through create_worker: it would enter every click into napari's list of tasks.
         worker = GeneratorWorker(self._numbered, self._newest, make)
-        worker.yielded.connect(self._hand_over)
+        worker.yielded.connect(self._on_yielded)
         worker.finished.connect(self._end)
         self._worker = worker
         _start(worker)
@@ -227,7 +227,7 @@ class LatestTask(Work):
                 if item is not None:
                     yield number, item
 
-    def _hand_over(self, answer: tuple[int, Any]) -> None:
+    def _on_yielded(self, answer: tuple[int, Any]) -> None:
         number, item = answer
         if number != self._newest:
             return

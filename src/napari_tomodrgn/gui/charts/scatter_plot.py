@@ -104,7 +104,7 @@ class ScatterPlot(QWidget):
             self._selected = None
         if not keep_view:
             self._view = self._whole
-        self._hand_over()
+        self._set_renderer_points()
 
     def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
         """Fade all points outside the mask; None or nothing selected: fade none."""
@@ -114,7 +114,7 @@ class ScatterPlot(QWidget):
         )
         if not same:
             self._selected = mask
-            self._hand_over()
+            self._set_renderer_points()
 
     def set_labels(self, x: str, y: str) -> None:
         """Name the axes."""
@@ -159,13 +159,13 @@ class ScatterPlot(QWidget):
     def set_theme(self, colors: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = colors
-        self._hand_over()
+        self._set_renderer_points()
 
     def set_renderer(self, renderer: PointRenderer) -> None:
         """Draw with another renderer; the old one is closed."""
         self._renderer.close()
         self._renderer = renderer
-        self._hand_over()
+        self._set_renderer_points()
 
     def show_all(self) -> None:
         """Zoom to all points."""
@@ -250,7 +250,7 @@ class ScatterPlot(QWidget):
         size = (max(1, round(rect.width() * ratio)), max(1, round(rect.height() * ratio)))
         return to_image(self._renderer.render(self._view, size, ratio))
 
-    def _hand_over(self) -> None:
+    def _set_renderer_points(self) -> None:
         cloud, colors = self._cloud, self._colors
         if self._selected is not None:
             back = np.array(QColor(self._theme.background).getRgb()[:3])

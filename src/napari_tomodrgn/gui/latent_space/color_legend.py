@@ -61,8 +61,8 @@ class Legend(QWidget):
             _limit("Smallest value with a colour of its own"),
             _limit("Largest value with a colour of its own"),
         )
-        self.low.editingFinished.connect(self._take_limits)
-        self.high.editingFinished.connect(self._take_limits)
+        self.low.editingFinished.connect(self._on_limits_edited)
+        self.high.editingFinished.connect(self._on_limits_edited)
         self.range = QToolButton()
         self.range.setText("range  ")
         self.range.setToolTip(
@@ -104,7 +104,7 @@ class Legend(QWidget):
         """Take the colours of the theme."""
         self.key.set_theme(theme)
 
-    def _take_limits(self) -> None:
+    def _on_limits_edited(self) -> None:
         column = self._column
         if column is None:
             return

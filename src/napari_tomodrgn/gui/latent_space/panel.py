@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, combination
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
@@ -28,7 +28,7 @@ from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import SelectionMode, Session
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -77,7 +77,7 @@ class LatentPanel(QWidget):
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
-        self.drawing.drawn.connect(self._take)
+        self.drawing.drawn.connect(self._on_drawn)
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
@@ -113,14 +113,14 @@ class LatentPanel(QWidget):
         self.view.set_hint(_WAITING if session.training.busy else _HINT)
         self.legend.set_column(None)
         self._shown_run = None
-        self._tell_counts()
+        self._show_counts()
 
     def stop(self) -> None:
         """Nothing that is still worked out arrives; the window is going."""
         self._redraw.stop()
         self.drawing.stop()
 
-    def _take(self, picture: ScatterContents) -> None:
+    def _on_drawn(self, picture: ScatterContents) -> None:
         """Show what was worked out."""
         session, asked = self._session, picture.asked
         if asked.table is not session.latents:
@@ -163,7 +163,7 @@ class LatentPanel(QWidget):
         self.view.stepped.connect(self._on_step)
         self.view.path_drawn.connect(self._on_path)
         self.tools.tool_chosen.connect(self.view.set_tool)
-        self.tools.how_chosen.connect(self._on_how)
+        self.tools.mode_chosen.connect(self._on_mode)
         for keys, verb in self.tools.shortcuts():
             add_shortcut(keys, self, verb)
         # Not for the whole panel: there Space presses the button that has the focus.
@@ -208,7 +208,7 @@ class LatentPanel(QWidget):
         self._mark_focused()
         self.view.set_selected(selected_mask(table, self._session.selection))
         self._mark_places()
-        self._tell_counts()
+        self._show_counts()
 
     def _mark_focused(self, *_: Any) -> None:
         self.view.set_focused(self._index_of(self._session.focused))
@@ -232,7 +232,7 @@ class LatentPanel(QWidget):
             line, place = places[: len(path)], places[len(path) :]
             self.view.set_path(line if path else None, place if free else None, unsupported)
 
-        self.drawing.ask(lambda: projected(table, axes, xy, z), take, len(table))
+        self.drawing.run(lambda: projected(table, axes, xy, z), take, len(table))
 
     def _mark_hovered(self, *_: Any) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
@@ -241,7 +241,7 @@ class LatentPanel(QWidget):
         table = None if self._picture is None else self._picture.asked.table
         return -1 if table is None else row_of(table, identity)
 
-    def _tell_counts(self) -> None:
+    def _show_counts(self) -> None:
         table, selected = self._session.latents, len(self._session.selection)
         if table is None:
             self.status.setText("")
@@ -293,10 +293,12 @@ class LatentPanel(QWidget):
         """A chip of the legend was clicked: select its particles."""
         shade = None if self._picture is None else self._picture.shade
         if shade is not None:
-            self._on_lasso(LassoSelection(shade.values == code, combination(held, self.view.how)))
+            self._on_lasso(
+                LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
+            )
 
-    def _on_how(self, how: str) -> None:
-        self.view.how = how
+    def _on_mode(self, mode: SelectionMode) -> None:
+        self.view.mode = mode
 
     def _on_step(self, right: int, down: int, along: bool) -> None:
         """An arrow key: the next particle in that direction; along the axis, the place beside."""

@@ -172,7 +172,7 @@ class ScatterLoader(Service):
         def work() -> frozenset[str]:
             # A line that was drawn while another was worked out goes on from what that one gives.
             before = unfinished() if unfinished is not None else selection
-            found = combine_selections(before, names_where(table, lasso.mask), lasso.how)
+            found = combine_selections(before, names_where(table, lasso.mask), lasso.mode)
             selected_mask(table, found)  # which is asked for as soon as it is told
             return found
 
@@ -182,7 +182,7 @@ class ScatterLoader(Service):
         else:
             self.enclosed.emit(work())
 
-    def ask(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
+    def run(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
         """Do something else with a table of so many rows and hand the answer over."""
         if rows > AT_ONCE:
             self._others.request(lambda: iter([(take, work())]))

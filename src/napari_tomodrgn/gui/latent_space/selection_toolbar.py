@@ -14,6 +14,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, R
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
+from napari_tomodrgn.session import SelectionMode
 
 _KEYS_HELD = (
     "With a key held: Shift adds to the selection, Alt or Ctrl takes away from it, "
@@ -34,11 +35,11 @@ _TOOLS = {
         "beyond the two axes it is what the nearest particles have.",
     ),
 }
-_COMBINATIONS = {
-    "replace": "A new line makes a new selection",
-    "add": "A new line adds to the selection (Shift)",
-    "subtract": "A new line takes away from the selection (Alt or Ctrl)",
-    "intersect": "A new line keeps what is in both (Shift and Alt or Ctrl)",
+_COMBINATIONS: dict[SelectionMode, str] = {
+    SelectionMode.REPLACE: "A new line makes a new selection",
+    SelectionMode.ADD: "A new line adds to the selection (Shift)",
+    SelectionMode.SUBTRACT: "A new line takes away from the selection (Alt or Ctrl)",
+    SelectionMode.INTERSECT: "A new line keeps what is in both (Shift and Alt or Ctrl)",
 }
 _VERBS = {
     "invert": ("Ctrl+I", "Select all other particles (Ctrl+I)"),
@@ -52,7 +53,7 @@ class SelectionTools(QWidget):
     """Verbs on the selection, as signals."""
 
     tool_chosen = Signal(str)
-    how_chosen = Signal(str)
+    mode_chosen = Signal(object)  # SelectionMode
     invert_requested = Signal()
     undo_requested = Signal()
     redo_requested = Signal()
@@ -61,7 +62,7 @@ class SelectionTools(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._named: dict[str, QToolButton] = {}
-        self._how, self._color = "replace", "#808080"
+        self._mode, self._color = SelectionMode.REPLACE, "#808080"
         self._combinations = QMenu(self)
         row = tight_row(self, spacing=1)
         group = QButtonGroup(self)
@@ -75,8 +76,8 @@ class SelectionTools(QWidget):
             row.addWidget(button)
         self._named[MOVE].setChecked(True)
         row.addSpacing(6)
-        self.how = self._make_combinations()
-        row.addWidget(self.how)
+        self.mode = self._make_combinations()
+        row.addWidget(self.mode)
         self._verbs = {
             "invert": self.invert_requested,
             "undo": self.undo_requested,
@@ -97,7 +98,7 @@ class SelectionTools(QWidget):
             button.setIcon(icons.icon(name, color))
         for action in self._combinations.actions():
             action.setIcon(icons.icon(str(action.data()), color))
-        self.how.setIcon(icons.icon(self._how, color))
+        self.mode.setIcon(icons.icon(self._mode, color))
         self._color = color
 
     def set_possible(self, *, some: bool, undo: bool, redo: bool) -> None:
@@ -131,8 +132,8 @@ class SelectionTools(QWidget):
     def _make_combinations(self) -> QToolButton:
         for name, words in _COMBINATIONS.items():
             action: Any = self._combinations.addAction(words)
-            action.setData(name)
-            action.triggered.connect(lambda _checked=False, name=name: self._choose_how(name))
+            action.setData(str(name))
+            action.triggered.connect(lambda _checked=False, name=name: self._choose_mode(name))
         button = QToolButton()
         button.setIconSize(icons.SIZE)
         button.setMenu(self._combinations)
@@ -141,10 +142,10 @@ class SelectionTools(QWidget):
         button.setAccessibleName("How lines combine")
         return button
 
-    def _choose_how(self, name: str) -> None:
-        self._how = name
-        self.how.setIcon(icons.icon(name, self._color))
-        self.how_chosen.emit(name)
+    def _choose_mode(self, name: SelectionMode) -> None:
+        self._mode = name
+        self.mode.setIcon(icons.icon(name, self._color))
+        self.mode_chosen.emit(name)
 
 
 def add_shortcut(keys: Any, owner: QWidget, verb: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ _FIELDS = (
 _IMAGES = ReadingConfig.model_fields["images"]
 
 
-class ReadingForm(QWidget):
+class ImportForm(QWidget):
     """Fields of `ReadingConfig`, empty where the star file is right; a button reads it again."""
 
     read_requested = Signal(object)  # ReadingConfig

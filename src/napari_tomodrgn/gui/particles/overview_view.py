@@ -23,7 +23,7 @@ _PROJECTIONS = (
 class OverviewView(QWidget):
     """What the tables and the images say to an eye that knows such data."""
 
-    look_requested = Signal()
+    overview_requested = Signal()
     projections_requested = Signal(float)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -54,7 +54,7 @@ class OverviewView(QWidget):
         for widget in (self.tilts, self.views, self.seen, self.defocus):
             layout.addWidget(widget)
         session.events.overview.connect(self.refresh)
-        session.events.particles.connect(self._ask_again)
+        session.events.particles.connect(self._on_particles)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -76,13 +76,13 @@ class OverviewView(QWidget):
             )
             self.defocus.set_bars(found.defocus_micrometre, found.defocus_counts)
 
-    def ask(self, is_open: bool = True) -> None:
+    def request_overview(self, is_open: bool = True) -> None:
         """Ask for what is not there yet, once it is to be seen."""
         if is_open:
-            self.look_requested.emit()
+            self.overview_requested.emit()
 
-    def _ask_again(self, *_: Any) -> None:
-        self.ask(self.isVisible())
+    def _on_particles(self, *_: Any) -> None:
+        self.request_overview(self.isVisible())
 
     def _show_projections(self) -> None:
         self.projections_requested.emit(self.lowpass.value())

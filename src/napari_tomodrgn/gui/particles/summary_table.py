@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from napari_tomodrgn.gui.widgets.qt import make_label
 
 
-def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and explanation of what a biologist checks first."""
     tomograms = summary.get("tomograms", [])
     pixel, box = summary.get("pixel_size_angstrom", 0.0), summary.get("box_px", 0)

@@ -13,28 +13,28 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.particle_columns import Column, color_names, column
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import SelectionMode, Session
 
 _HOW = {
-    "select": "replace",
-    "add": "add",
-    "remove": "subtract",
-    "keep only": "intersect",
+    "select": SelectionMode.REPLACE,
+    "add": SelectionMode.ADD,
+    "remove": SelectionMode.SUBTRACT,
+    "keep only": SelectionMode.INTERSECT,
 }
 
 
 class ColumnFilter(QWidget):
     """Asks for a selection of the particles whose value is in a range, or of a category."""
 
-    chosen = Signal(object, str)  # identities; how they combine with the selection
+    chosen = Signal(object, object)  # identities; how they combine with the selection
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.how, self.name, self.category = QComboBox(), QComboBox(), QComboBox()
+        self.mode, self.name, self.category = QComboBox(), QComboBox(), QComboBox()
         self.low, self.high = QLineEdit(), QLineEdit()
-        self.how.addItems(list(_HOW))
-        self.how.setToolTip("What becomes of the selection; keep only: those in it that fit")
+        self.mode.addItems(list(_HOW))
+        self.mode.setToolTip("What becomes of the selection; keep only: those in it that fit")
         self.name.setToolTip("Column that particles are selected by")
         self.category.setToolTip("Value that they have")
         for edit, words in ((self.low, "from"), (self.high, "to")):
@@ -48,7 +48,7 @@ class ColumnFilter(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.how, 0, 0)
+        layout.addWidget(self.mode, 0, 0)
         layout.addWidget(self.name, 0, 1, 1, 2)
         layout.addWidget(self.low, 1, 0)
         layout.addWidget(self.high, 1, 1)
@@ -107,7 +107,7 @@ class ColumnFilter(QWidget):
             session.show_message("A limit of the filter is no number.", "warning")
             return
         names = frozenset(str(name) for name in table.index[mask])
-        self.chosen.emit(names, _HOW[self.how.currentText()])
+        self.chosen.emit(names, _HOW[self.mode.currentText()])
 
     def _fitting(self, found: Column) -> NDArray[np.bool_]:
         if found.categorical:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import SelectionMode, Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
@@ -48,9 +48,9 @@ class SelectionService(Service):
 
     # -- the selection at hand ----------------------------------------------------------------
 
-    def combine(self, identities: frozenset[str], how: str) -> None:
+    def combine(self, identities: frozenset[str], mode: SelectionMode) -> None:
         """Replace the selection, add to it or subtract from it."""
-        self.session.selection = combine_selections(self.session.selection, identities, how)
+        self.session.selection = combine_selections(self.session.selection, identities, mode)
 
     def invert(self) -> None:
         """Select what is not selected."""
@@ -183,8 +183,16 @@ def _color_for(name: str, known: dict[str, str]) -> str:
     return known.get(name) or next(free, CATEGORIES[0])
 
 
-def combine_selections(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
-    """A selection after ``more`` was enclosed, as `drawing.combination` says."""
-    if how == "intersect":
-        return now & more
-    return {"replace": more, "add": now | more, "subtract": now - more}[how]
+def combine_selections(
+    now: frozenset[str], enclosed: frozenset[str], mode: SelectionMode
+) -> frozenset[str]:
+    """Return the selection after more particles were enclosed."""
+    match mode:
+        case SelectionMode.ADD:
+            return now | enclosed
+        case SelectionMode.SUBTRACT:
+            return now - enclosed
+        case SelectionMode.INTERSECT:
+            return now & enclosed
+        case SelectionMode.REPLACE:
+            return enclosed

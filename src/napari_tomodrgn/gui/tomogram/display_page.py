@@ -203,7 +203,7 @@ class DisplayPage(QWidget):
         self.at_slice.setCurrentText(_AT_SLICE[look.at_slice])
         if session.canvas_mode != "tomogram" and self.orbit.isChecked():
             self.orbit.setChecked(False)
-        self._tell()
+        self._show_values()
 
     def _fill_colors(self) -> None:
         session, table = self._session, particle_table(self._session)
@@ -216,14 +216,14 @@ class DisplayPage(QWidget):
                 self.color.addItems(words)
             self.color.setCurrentText(session.color or _ONE_COLOR)
 
-    def _tell(self) -> None:
+    def _show_values(self) -> None:
         self.place_words.setText(f"{self.place.value() / _STEPS:.0%}")
         self.sigma_words.setText(f"{self.sigma.value() / 10:.1f} σ")
 
     # -- page to session ----------------------------------------------------------------------
 
     def _moved(self, *_: Any) -> None:
-        self._tell()
+        self._show_values()
         self._settled.start()
 
     def _apply(self) -> None:

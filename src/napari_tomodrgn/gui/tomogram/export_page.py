@@ -64,7 +64,7 @@ class ExportPage(QWidget):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
-    def tell(self, words: str) -> None:
+    def set_status(self, words: str) -> None:
         """How far the writing is."""
         self.words.setText(words or self._what())
 

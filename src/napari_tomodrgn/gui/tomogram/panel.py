@@ -68,7 +68,7 @@ class TomogramPanel(QWidget):
         self._connect()
         self.refresh()
 
-    def tell(self, words: str) -> None:
+    def set_status(self, words: str) -> None:
         """One line on what is drawn."""
         self.status.setText(words or self._advice())
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.tomogram.mouse import Box, Ray, Stroke, TomogramMouse
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
+from napari_tomodrgn.session import SelectionMode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +58,7 @@ class TomogramPointer(QObject):
         self.mouse.double_clicked.connect(self._on_double_clicked)
         self.mouse.brushed.connect(self._on_brushed)
         self.mouse.released.connect(self._on_released)
-        self._how = "replace"
+        self._mode = SelectionMode.REPLACE
         self.mouse.boxed.connect(self._on_boxed)
         self.mouse.box_released.connect(self._on_box_released)
 
@@ -106,19 +107,19 @@ class TomogramPointer(QObject):
             return
         corners = tuple((ray.origin, ray.direction) for ray in (box.first, box.last))
         inside = boxed(scene.positions, (corners[0], corners[1]), box.up) & scene.shown()
-        before, self._stroke, self._how = scene.chosen(), inside, box.how
+        before, self._stroke, self._mode = scene.chosen(), inside, box.mode
         then = {
-            "add": before | inside,
-            "subtract": before & ~inside,
-            "intersect": before & inside,
+            SelectionMode.ADD: before | inside,
+            SelectionMode.SUBTRACT: before & ~inside,
+            SelectionMode.INTERSECT: before & inside,
         }
-        scene.layers.paint(scene.colors(then.get(box.how, inside)))
+        scene.layers.paint(scene.colors(then.get(box.mode, inside)))
 
     def _on_box_released(self) -> None:
         poses = self._scene.poses
         if poses is not None and len(self._stroke) == len(poses):
             names = frozenset(poses.ids[row] for row in np.flatnonzero(self._stroke))
-            self._session.selection = combine_selections(self._session.selection, names, self._how)
+            self._session.selection = combine_selections(self._session.selection, names, self._mode)
             self._scene.layers.paint(self._scene.colors())  # also where it stays as it was
 
     def _on_released(self) -> None:

@@ -67,7 +67,9 @@ class TrainingPanel(QWidget):
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
         self.more = ConfigForm(self._base, _ADVANCED)
-        self.fold = CollapsibleSection("More settings", self.more, "What rarely has to be changed")
+        self.section = CollapsibleSection(
+            "More settings", self.more, "What rarely has to be changed"
+        )
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
             "a new folder",
@@ -87,7 +89,7 @@ class TrainingPanel(QWidget):
         self._asked.setInterval(400)
         self._asked.timeout.connect(self._ask_forecast)
         self._connect()
-        self._new_particles()
+        self._on_particles()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -100,7 +102,7 @@ class TrainingPanel(QWidget):
         layout.addLayout(labelled(QLabel("Preset"), self.preset))
         layout.addWidget(self.explained)
         layout.addWidget(self.form)
-        layout.addWidget(self.fold)
+        layout.addWidget(self.section)
         layout.addLayout(labelled(QLabel("Save in"), self.folder))
         layout.addLayout(labelled(self.button, self.forecast, self.stop))
         layout.addWidget(self.resume)
@@ -112,11 +114,11 @@ class TrainingPanel(QWidget):
     def _connect(self) -> None:
         events = self._session.events
         events.training.connect(self.refresh)
-        events.forecast.connect(self._tell_forecast)
-        events.run.connect(self._take_run)
+        events.forecast.connect(self._on_forecast)
+        events.run.connect(self._on_run)
         events.epoch.connect(lambda _epoch: self._refresh_resume())
-        events.particles.connect(self._new_particles)
-        events.import_options.connect(self._take_reading)
+        events.particles.connect(self._on_particles)
+        events.import_options.connect(self._on_import_options)
         self.preset.activated.connect(self._choose_preset)
         for form in (self.form, self.more):
             form.changed.connect(self._asked.start)
@@ -179,21 +181,21 @@ class TrainingPanel(QWidget):
             self.resume.setText(f"Extend to {asked} epochs" if more else "Extend")
             self.resume.setToolTip(f"Go on in {run.path}: set Epochs above {done}")
 
-    def _new_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: Any) -> None:
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
             self.folder.set_folder(str(free_folder(source)))
         self._asked.start()
         self.refresh()
 
-    def _take_reading(self, *_: Any) -> None:
+    def _on_import_options(self, *_: Any) -> None:
         """What was said of the images holds for the training, too."""
         reading = self._session.import_options.data
         config = self._base.model_copy(update={"data": reading})
         self._base = config
         self.more.set_config(config)
 
-    def _take_run(self, *_: Any) -> None:
+    def _on_run(self, *_: Any) -> None:
         """The form shows how the open run is, or was, trained; more epochs extend it."""
         run = self._session.run
         if run is not None and run.config != self._base:
@@ -220,7 +222,7 @@ class TrainingPanel(QWidget):
         except BadInputError as error:
             self.forecast.setText(str(error))
 
-    def _tell_forecast(self, *_: Any) -> None:
+    def _on_forecast(self, *_: Any) -> None:
         self.forecast.setText(forecast_words(self._session.forecast))
 
     def _resume(self) -> None:

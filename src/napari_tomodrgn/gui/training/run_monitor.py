@@ -56,7 +56,7 @@ class RunMonitor(Service):
         self.timer = self.repeat(_MILLISECONDS, self._request)
         self._written = 0.0
         self._changed = float("-inf")  # when a change was seen, on the clock of this process
-        self._told = ""
+        self._last_message = ""
 
     def start(self) -> None:
         """Follow the run that is open; nothing happens where there is none, or it is complete."""
@@ -64,7 +64,7 @@ class RunMonitor(Service):
         run = self.session.run
         if run is None or _complete(run, self.session.epoch):
             return
-        self._written, self._changed, self._told = 0.0, float("-inf"), ""
+        self._written, self._changed, self._last_message = 0.0, float("-inf"), ""
         self.timer.start()
         self._request()
 
@@ -87,7 +87,7 @@ class RunMonitor(Service):
         elif not self.queue.is_busy:
             # What an epoch left is written anew when the run ends with it.
             known = (self.session.epoch, run.info.chosen_epoch)
-            self.queue.request(lambda: _look_at(run.path, known))
+            self.queue.request(lambda: _read_snapshot(run.path, known))
 
     def _on_snapshot(self, seen: RunSnapshot) -> None:
         session, run = self.session, self.session.run
@@ -96,7 +96,7 @@ class RunMonitor(Service):
         if self._written and seen.written != self._written:
             self._changed = time.monotonic()
         self._written = seen.written
-        self._told = ""
+        self._last_message = ""
         if seen.latents is not None:
             session.show_latents(seen.run, seen.latents, seen.epoch, seen.metrics)
         if not _same(session.metrics, seen.metrics):
@@ -120,12 +120,12 @@ class RunMonitor(Service):
 
     def on_failed(self, error: Exception) -> None:
         """Tell what went wrong: once, not every two seconds."""
-        if str(error) != self._told:
-            self._told = str(error)
+        if str(error) != self._last_message:
+            self._last_message = str(error)
             super().on_failed(error)
 
 
-def _look_at(folder: Path, known: tuple[int, int | None]) -> Iterator[RunSnapshot]:
+def _read_snapshot(folder: Path, known: tuple[int, int | None]) -> Iterator[RunSnapshot]:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)

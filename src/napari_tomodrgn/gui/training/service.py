@@ -71,7 +71,7 @@ class TrainingService(Service):
         self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
-        self._lasting = ""  # what is to be read when the training is over
+        self._final_notice = ""  # what is to be read when the training is over
 
     @property
     def running(self) -> bool:
@@ -132,16 +132,16 @@ class TrainingService(Service):
         elif isinstance(event, Finished):
             where = "" if session.run is None else f" in {session.run.path.name}"
             words = f"Training {event.reason} at epoch {event.epoch}; saved{where}."
-            session.show_message(f"{words} {self._lasting}".rstrip())
+            session.show_message(f"{words} {self._final_notice}".rstrip())
         elif isinstance(event, Notice):
-            self._lasting = event.text if event.lasting else self._lasting
+            self._final_notice = event.text if event.lasting else self._final_notice
             session.show_message(event.text)
         elif session.training.phase not in ("stopping", "paused"):
             session.training = advanced(session.training, event, time.monotonic() - self._began)
 
     def _start_over(self, event: Started) -> None:
         session = self.session
-        self._began, self._lasting = time.monotonic(), ""
+        self._began, self._final_notice = time.monotonic(), ""
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
         first = event.first_epoch

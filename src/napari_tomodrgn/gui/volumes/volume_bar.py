@@ -103,7 +103,7 @@ class VolumeBar(QWidget):
             self.actions_by_name[name].setChecked(True)
         self.actions_by_name["release"].setEnabled(bool(session.pinned))
         self.sigma.setEnabled(session.style != "projection")
-        self._tell()
+        self._show_values()
 
     def choose(self, name: str) -> None:
         """Do what an entry of the menus does, by its short name."""
@@ -178,14 +178,14 @@ class VolumeBar(QWidget):
             signal.emit(name if name.endswith(ending) else name + ending)
 
     def _moved(self, _value: int) -> None:
-        self._tell()
+        self._show_values()
         self._settled.start()
 
     def _apply(self) -> None:
         self._session.sigma = self.sigma.value() / _STEPS_PER_SIGMA
         self._session.lowpass = self.lowpass.value() * _LOWPASS_STEP
 
-    def _tell(self) -> None:
+    def _show_values(self) -> None:
         self.sigma_words.setText(f"{self.sigma.value() / _STEPS_PER_SIGMA:.1f} σ")
         lowpass = self.lowpass.value() * _LOWPASS_STEP
         self.lowpass_words.setText(f"{lowpass:.0f} Å" if lowpass else "off")

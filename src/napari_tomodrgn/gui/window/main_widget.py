@@ -118,7 +118,7 @@ class MainWidget(QWidget):
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._on_theme)
         for name in ("inserted", "removed"):
-            getattr(self._viewer.layers.events, name).disconnect(self._tell_surfaces)
+            getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
         if self.latent.parent() is not None:
             self._viewer.window.remove_dock_widget(self.latent)
         self.latent.deleteLater()
@@ -149,7 +149,7 @@ class MainWidget(QWidget):
         panel.reading.read_requested.connect(self.controller.opening.request_again)
         panel.checks.check_requested.connect(preflight.start)
         panel.checks.cancel_requested.connect(preflight.cancel)
-        panel.look.look_requested.connect(self.controller.overview.request)
+        panel.look.overview_requested.connect(self.controller.overview.request)
         panel.look.projections_requested.connect(self.controller.overview.show_projections)
         panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
         panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
@@ -165,8 +165,8 @@ class MainWidget(QWidget):
         tools.redo_requested.connect(selecting.redo)
         tools.clear_requested.connect(selecting.clear)
         for name in ("selection", "particles"):
-            getattr(self.session.events, name).connect(self._show_possible)
-        self._show_possible()
+            getattr(self.session.events, name).connect(self._refresh_tools)
+        self._refresh_tools()
 
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
@@ -194,29 +194,29 @@ class MainWidget(QWidget):
         panel.look.step_requested.connect(cell.step)
         panel.look.jump_requested.connect(cell.jump)
         panel.look.orbit_toggled.connect(cell.orbit)
-        cell.progress.connect(panel.tell)
-        surrounding = self.controller.neighborhood
-        panel.context.compute_requested.connect(surrounding.compute)
-        panel.context.test_requested.connect(surrounding.test)
-        surrounding.tested.connect(panel.context.show_associations)
+        cell.progress.connect(panel.set_status)
+        neighborhood = self.controller.neighborhood
+        panel.context.compute_requested.connect(neighborhood.compute)
+        panel.context.test_requested.connect(neighborhood.test)
+        neighborhood.tested.connect(panel.context.show_associations)
         panel.context.filter.chosen.connect(self.controller.selections.combine)
         export, writing = panel.export, self.controller.tomogram_export
         for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
-        writing.progress.connect(export.tell)
+        writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
-            getattr(self._viewer.layers.events, name).connect(self._tell_surfaces)
-        self._tell_surfaces()
+            getattr(self._viewer.layers.events, name).connect(self._on_layers_changed)
+        self._on_layers_changed()
         mouse, tools = cell.linking.mouse, self.latent.tools
         tools.tool_chosen.connect(lambda tool: setattr(mouse, "tool", tool))
-        tools.how_chosen.connect(lambda how: setattr(mouse, "how", how))
+        tools.mode_chosen.connect(lambda mode: setattr(mouse, "mode", mode))
 
-    def _tell_surfaces(self, _event: Any = None) -> None:
+    def _on_layers_changed(self, _event: Any = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""
         ours = [*self.controller.tomogram_scene.layers.layers, *self.controller.volumes.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
-    def _show_possible(self, *_: Any) -> None:
+    def _refresh_tools(self, *_: Any) -> None:
         selecting = self.controller.selections
         some = bool(self.session.selection)
         self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
