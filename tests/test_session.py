@@ -13,6 +13,7 @@ import pytest
 
 from napari_tomodrgn import particle_columns as module
 from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import LatentPoint, LoadedData, Session
 from napari_tomodrgn.work_status import TrainingStatus
 
@@ -60,30 +61,30 @@ def test_components_of_a_collapsed_latent_are_finite() -> None:
 
 
 def test_names_of_axes_and_colors(latents: pd.DataFrame, particles: Any) -> None:
-    axes = module.axis_names(latents, particles)
+    axes = ParticleTable(latents, particles).axis_names
     assert axes[:4] == ["PC 1", "PC 2", "PC 3", "z 0"]
     assert "tilts" in axes
     assert "position_x_angstrom" not in axes, "a column without a value is no axis"
-    colors = module.color_names(latents, particles)
+    colors = ParticleTable(latents, particles).color_names
     assert colors[0] == "tomogram"
     assert "state" in colors
     assert "particle" not in colors, "a name for every particle is no category"
 
 
 def test_one_latent_dimension_is_shown_against_itself(latents: pd.DataFrame) -> None:
-    names = module.axis_names(latents[["mu_0", "tomogram"]])
+    names = ParticleTable(latents[["mu_0", "tomogram"]]).axis_names
     assert names == ["z 0"]
     assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "z 0")
 
 
 def test_star_columns_are_joined_by_identity(latents: pd.DataFrame, particles: Any) -> None:
-    tilts = module.column(latents, particles, "tilts")
+    tilts = ParticleTable(latents, particles).column("tilts")
     np.testing.assert_array_equal(tilts.values, np.arange(50))
     assert not tilts.categorical
 
 
 def test_categories(latents: pd.DataFrame) -> None:
-    tomogram = module.column(latents, None, "tomogram")
+    tomogram = ParticleTable(latents, None).column("tomogram")
     assert tomogram.categories == ("TS_1", "TS_2")
     assert np.bincount(tomogram.values).tolist() == [20, 30]
 
@@ -94,19 +95,19 @@ def test_extras_are_axes_colors_and_categories(latents: pd.DataFrame, particles:
     added_columns = pd.DataFrame(
         {"UMAP 1": number / 2, "side": ["in", "out"] * 20, "tilts": 7}, index=rows
     )
-    assert "UMAP 1" in module.axis_names(latents, particles, added_columns)
-    assert "side" not in module.axis_names(latents, particles, added_columns)
-    colors = module.color_names(latents, particles, added_columns)
+    assert "UMAP 1" in ParticleTable(latents, particles, added_columns).axis_names
+    assert "side" not in ParticleTable(latents, particles, added_columns).axis_names
+    colors = ParticleTable(latents, particles, added_columns).color_names
     assert {"UMAP 1", "side", "state"} <= set(colors)
     assert len(colors) == len(set(colors))
-    found = module.column(latents, particles, "UMAP 1", added_columns)
+    found = ParticleTable(latents, particles, added_columns).column("UMAP 1")
     np.testing.assert_array_equal(found.values[:40], np.arange(40) / 2)
     assert np.isnan(found.values[40:]).all()
-    side = module.column(latents, particles, "side", added_columns)
+    side = ParticleTable(latents, particles, added_columns).column("side")
     assert side.categories == ("in", "out")
     np.testing.assert_array_equal(side.values[40:], -1)
     # Of two columns of one name the one that was joined later is meant.
-    assert module.column(latents, particles, "tilts", added_columns).values[0] == 7
+    assert ParticleTable(latents, particles, added_columns).column("tilts").values[0] == 7
 
 
 def test_columns_are_added_by_identity(latents: pd.DataFrame) -> None:
@@ -124,7 +125,7 @@ def test_columns_are_added_by_identity(latents: pd.DataFrame) -> None:
 
 def test_unknown_column(latents: pd.DataFrame) -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        module.column(latents, None, "nonsense")
+        ParticleTable(latents, None).column("nonsense")
 
 
 def test_limits_leave_out_what_is_not_finite() -> None:

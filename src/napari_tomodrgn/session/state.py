@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_tomodrgn.config import ReadingConfig
-from napari_tomodrgn.particle_columns import Clip, with_columns
+from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
 from napari_tomodrgn.session.values import (
     CanvasMode,
     Decoded,
@@ -185,6 +185,21 @@ class Session:
     forecast: dict[str, Any] = field(default_factory=dict, metadata=DATA)
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)
+
+    @property
+    def table(self) -> ParticleTable | None:
+        """All that is known of each particle: of the run, else of the star file; or None."""
+        rows = self.latents
+        if rows is None and self.particles is not None:
+            rows = self.particles.particles
+        return None if rows is None else ParticleTable(rows, self.particles, self.added_columns)
+
+    @property
+    def color_column(self) -> Column | None:
+        """What colours the particles now, None for one colour."""
+        if (table := self.table) is None:
+            return None
+        return table.color_column(self.color, self.color_limits, self.selections)
 
     # -- updates ------------------------------------------------------------------------------
 

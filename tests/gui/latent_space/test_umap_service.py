@@ -14,7 +14,6 @@ import pytest
 from napari_tomodrgn.analysis import analyze
 from napari_tomodrgn.gui.latent_space.umap_service import UmapService
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.particle_columns import axis_names
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
@@ -49,7 +48,7 @@ def test_umap_becomes_an_axis_by_itself(run: Run, asked: list[int], qtbot: Any) 
     mapping = UmapService(session)
     _open(session, run, 3)
     qtbot.waitUntil(lambda: session.added_columns is not None)
-    assert {"UMAP 1", "UMAP 2"} <= set(axis_names(session.latents, None, session.added_columns))
+    assert {"UMAP 1", "UMAP 2"} <= set(session.table.axis_names)
     pd.testing.assert_series_equal(
         session.added_columns["UMAP 1"], run.latents(3)["mu_0"], check_names=False
     )

@@ -14,9 +14,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.charts.colormaps import selections_column
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.selections.service import combine_selections
+from napari_tomodrgn.particle_columns import selections_column
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton

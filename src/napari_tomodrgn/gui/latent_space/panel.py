@@ -123,11 +123,16 @@ class LatentPanel(QWidget):
     def _on_drawn(self, picture: ScatterContents) -> None:
         """Show what was worked out."""
         session, asked = self._session, picture.asked
-        if asked.table is not session.latents:
+        if asked.table.rows is not session.latents:
             return  # the next one is under way
         self._picture = picture
         colors = [_ONE_COLOR, *picture.color_names]
-        self.axes.fill(picture.names, picture.axes, colors, session.color or _ONE_COLOR)
+        self.axes.fill(
+            picture.names,
+            picture.axes,
+            colors,
+            picture.shade.name if picture.shade is not None else _ONE_COLOR,
+        )
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, picture.axes)
         keep = shown == self._shown_run and self._zoomed
@@ -238,7 +243,7 @@ class LatentPanel(QWidget):
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
 
     def _index_of(self, identity: str | None) -> int:
-        table = None if self._picture is None else self._picture.asked.table
+        table = None if self._picture is None else self._picture.asked.table.rows
         return -1 if table is None else row_of(table, identity)
 
     def _show_counts(self) -> None:
@@ -253,7 +258,7 @@ class LatentPanel(QWidget):
 
     def _identity(self, index: int) -> str | None:
         # Of the table that is on show, which may not be the newest.
-        table = None if self._picture is None else self._picture.asked.table
+        table = None if self._picture is None else self._picture.asked.table.rows
         return str(table.index[index]) if table is not None and 0 <= index < len(table) else None
 
     def _on_click(self, click: Click) -> None:
@@ -272,7 +277,7 @@ class LatentPanel(QWidget):
 
     def _on_lasso(self, lasso: LassoSelection) -> None:
         if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
-            self.drawing.select_in_lasso(self._picture.asked.table, lasso)
+            self.drawing.select_in_lasso(self._picture.asked.table.rows, lasso)
 
     def _on_enclosed(self, names: frozenset[str]) -> None:
         self._session.selection = names

@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, color_column, fixed, rgb
+from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, fixed, rgb
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import Column, latent_matrix, row_of
@@ -219,7 +219,7 @@ class ParticlePreview(Service):
     def _shade(self) -> Column | None:
         """What colours the particles, worked out once for all that the pointer passes."""
         if not self._colored:
-            found = color_column(self.session)
+            found = self.session.color_column
             self._column = found and replace(found, clip=fixed(found))
             self._colored = True
         return self._column

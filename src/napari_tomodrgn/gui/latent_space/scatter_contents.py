@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import color_column_of, colors_of
+from napari_tomodrgn.gui.charts.colormaps import colors_of
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
 from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
@@ -24,10 +24,8 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import (
     SELECTIONS,
     Clip,
+    ParticleTable,
     axis_label,
-    axis_names,
-    color_names,
-    column,
     names_where,
     resolve_axes,
     selected_mask,
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.selections import Selection
-    from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
     from napari_tomodrgn.particle_columns import Column
 
@@ -52,9 +49,7 @@ _LEAST_SHARE = 0.1
 class ScatterRequest:
     """All of a session that the picture of its latent space depends on."""
 
-    table: pd.DataFrame
-    particles: ParticleSet | None
-    added_columns: pd.DataFrame | None
+    table: ParticleTable
     axes: tuple[str, str]
     color: str
     color_limits: Clip
@@ -64,10 +59,11 @@ class ScatterRequest:
     @classmethod
     def of(cls, session: Session) -> ScatterRequest | None:
         """What is asked for now, None where there are no latents."""
-        if session.latents is None:
+        table = session.table
+        if session.latents is None or table is None:
             return None
         names = [name for name in cls.__dataclass_fields__ if name != "table"]
-        return cls(session.latents, **{name: getattr(session, name) for name in names})
+        return cls(table, **{name: getattr(session, name) for name in names})
 
     @property
     def is_large(self) -> bool:
@@ -113,22 +109,20 @@ def _least_share(axes: tuple[str, str]) -> float:
 
 def picture_of(asked: ScatterRequest) -> ScatterContents:
     """Work it out."""
-    tables = asked.table, asked.particles, asked.added_columns
-    names = axis_names(*tables)
+    table = asked.table
+    names, color_names = table.axis_names, table.color_names
     axes = resolve_axes(asked.axes, names)
-    values = [
-        column(asked.table, asked.particles, name, asked.added_columns).values for name in axes
-    ]
-    shade = color_column_of(*tables, asked.color, asked.color_limits, asked.selections)
+    values = [table.column(name).values for name in axes]
+    shade = table.color_column(asked.color, asked.color_limits, asked.selections)
     return ScatterContents(
         asked,
         names,
-        [*([SELECTIONS] if asked.selections else []), *color_names(*tables)],
+        [*([SELECTIONS] if asked.selections else []), *color_names],
         axes,
-        (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
+        (axis_label(table.rows, axes[0]), axis_label(table.rows, axes[1])),
         PlottedPoints.of(np.stack(values, axis=1), _least_share(axes)),
-        colors_of(shade, len(asked.table)),
-        selected_mask(asked.table, asked.selection),
+        colors_of(shade, len(table)),
+        selected_mask(table.rows, asked.selection),
         shade,
         None if shade is None else LegendData.of(shade),
     )

@@ -14,7 +14,7 @@ from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.particle_columns import axis_names
+from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
 
 _FRAME_MS = 180
@@ -129,7 +129,7 @@ class TrajectoryBar(QWidget):
         table, path = self._session.latents, self._session.trajectory
         menu = self.menu
         menu.clear()
-        names = axis_names(table) if table is not None else []
+        names = ParticleTable(table).axis_names if table is not None else []
         components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
             self._entry(f"Along {name}", lambda number=number: self.along_requested.emit(number))

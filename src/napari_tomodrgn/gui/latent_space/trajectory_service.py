@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.latent_space.trajectories import (
     drawn,
     through,
 )
-from napari_tomodrgn.particle_columns import axis_names, resolve_axes, row_of
+from napari_tomodrgn.particle_columns import resolve_axes, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint, Session
 
 
@@ -63,10 +63,8 @@ class TrajectoryService(Service):
 
     def _axes(self) -> tuple[str, str]:
         session = self.session
-        if session.latents is None:
-            return session.axes
-        names = axis_names(session.latents, session.particles, session.added_columns)
-        return resolve_axes(session.axes, names)
+        table = session.table
+        return session.axes if table is None else resolve_axes(session.axes, table.axis_names)
 
     def _anchors(self) -> list[str]:
         """The pinned particles, the one on show last; says what to do where they are too few."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import IMPORT_FORM, error_message
-from napari_tomodrgn.particle_columns import axes_of, color_names, column, typical_particle
+from napari_tomodrgn.particle_columns import ParticleTable, axes_of, typical_particle
 from napari_tomodrgn.session import LoadedData
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def make_ready(
     """Work out in this thread what the window asks of a table first; it is kept."""
     typical_particle(latents)
     axes_of(latents)
-    column(latents, particles, color_names(latents, particles, added_columns)[0], added_columns)
+    table = ParticleTable(latents, particles, added_columns)
+    table.column(table.color_names[0])
 
 
 def _with_particles(found: LoadedData, run: Run, reading: ReadingConfig) -> LoadedData:

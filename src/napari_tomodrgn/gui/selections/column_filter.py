@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.particle_columns import Column, color_names, column
+from napari_tomodrgn.particle_columns import Column
 from napari_tomodrgn.session import SelectionMode, Session
 
 _HOW = {
@@ -62,10 +61,8 @@ class ColumnFilter(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show the columns that there are."""
-        session, table = self._session, particle_table(self._session)
-        names = (
-            [] if table is None else color_names(table, session.particles, session.added_columns)
-        )
+        table = self._session.table
+        names = [] if table is None else table.color_names
         chosen = self.name.currentText()
         with QSignalBlocker(self.name):
             self.name.clear()
@@ -76,11 +73,11 @@ class ColumnFilter(QWidget):
         self._show_kind()
 
     def _column(self) -> Column | None:
-        session, table = self._session, particle_table(self._session)
+        table = self._session.table
         name = self.name.currentText()
         if table is None or not name:
             return None
-        return column(table, session.particles, name, session.added_columns)
+        return table.column(name)
 
     def _show_kind(self, *_: Any) -> None:
         found = self._column()
@@ -98,7 +95,7 @@ class ColumnFilter(QWidget):
                 edit.setPlaceholderText(f"{limit:.4g}")
 
     def _apply(self) -> None:
-        session, table, found = self._session, particle_table(self._session), self._column()
+        session, table, found = self._session, self._session.table, self._column()
         if table is None or found is None:
             return
         try:
@@ -106,7 +103,7 @@ class ColumnFilter(QWidget):
         except ValueError:
             session.show_message("A limit of the filter is no number.", "warning")
             return
-        names = frozenset(str(name) for name in table.index[mask])
+        names = frozenset(str(name) for name in table.rows.index[mask])
         self.chosen.emit(names, _HOW[self.mode.currentText()])
 
     def _fitting(self, found: Column) -> NDArray[np.bool_]:

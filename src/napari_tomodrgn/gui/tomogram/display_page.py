@@ -21,9 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.particle_columns import SELECTIONS, color_names
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
 _ONE_COLOR = "one colour"
@@ -206,10 +205,10 @@ class DisplayPage(QWidget):
         self._show_values()
 
     def _fill_colors(self) -> None:
-        session, table = self._session, particle_table(self._session)
+        session, table = self._session, self._session.table
         words = [_ONE_COLOR, *([SELECTIONS] if session.selections else [])]
         if table is not None:
-            words += color_names(table, session.particles, session.added_columns)
+            words += table.color_names
         with QSignalBlocker(self.color):
             if [self.color.itemText(row) for row in range(self.color.count())] != words:
                 self.color.clear()

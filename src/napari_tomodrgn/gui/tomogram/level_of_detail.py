@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui.charts.colormaps import color_column
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceRequest
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 from napari_tomodrgn.session import Session
@@ -40,7 +39,7 @@ def surface_request_of(
     rows = rows_of(table, poses.ids)
     latents = np.where((rows >= 0)[:, None], matrix[rows], np.float32(np.nan))
     codes = np.full(len(table), -1, np.int64)
-    column = color_column(session)
+    column = session.color_column
     if column is not None and column.categorical:
         codes = np.asarray(column.values, np.int64)
     overall = matrix.mean(axis=0)

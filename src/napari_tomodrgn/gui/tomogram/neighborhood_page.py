@@ -16,10 +16,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.particle_columns import SELECTIONS, color_names
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -82,10 +81,10 @@ class NeighborhoodPage(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, table = self._session, particle_table(self._session)
+        session, table = self._session, self._session.table
         names = [SELECTIONS] if session.selections else []
         if table is not None:
-            names += color_names(table, session.particles, session.added_columns)
+            names += table.color_names
         chosen = self.state.currentText()
         _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
         if chosen in ("", _NO_STATE) and session.color not in ("", "tomogram"):

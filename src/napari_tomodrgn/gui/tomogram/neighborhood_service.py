@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import particle_table, selections_column
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.particle_columns import SELECTIONS, Column, column
+from napari_tomodrgn.particle_columns import SELECTIONS, Column, selections_column
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class NeighborhoodService(Service):
         states, added_columns, table = (
             self._state(state),
             self.session.added_columns,
-            particle_table(self.session),
+            self.session.table,
         )
         known = [
             name
@@ -78,21 +77,21 @@ class NeighborhoodService(Service):
             self.session.show_message("Compute the columns first, and choose a state.", "warning")
             return
         chosen = added_columns[[name for name in known if name != state]]
-        tomograms = table["tomogram"].astype(str)
+        tomograms = table.rows["tomogram"].astype(str)
         self.queue.request(lambda: _associations(state, (states, chosen, tomograms), permutations))
 
     def _state(self, name: str) -> pd.Series | None:
         """A column as names of classes, or as numbers; None for none."""
         import pandas as pd
 
-        session, table = self.session, particle_table(self.session)
+        session, table = self.session, self.session.table
         if table is None or not name:
             return None
         if name == SELECTIONS:
-            found = selections_column(table, session.selections)
+            found = selections_column(table.rows, session.selections)
         else:
-            found = column(table, session.particles, name, session.added_columns)
-        return pd.Series(_words(found), index=table.index, name=name)
+            found = table.column(name)
+        return pd.Series(_words(found), index=table.rows.index, name=name)
 
     def _on_result(self, item: NeighborhoodColumns | AssociationResult) -> None:
         if isinstance(item, AssociationResult):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import color_column, colors_of, dimmed, particle_table
+from napari_tomodrgn.gui.charts.colormaps import colors_of, dimmed
 from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import ViewFocus, fingerprint, surface_request_of
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
@@ -251,11 +251,11 @@ class TomogramScene(Service):
     def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
         """Three bytes a particle of the tomogram: as in the scatter, dimmed if not ``chosen``."""
         poses, session = self.poses, self.session
-        table = particle_table(session)
+        table = session.table
         if poses is None or table is None:
             return np.zeros((0, 3), np.uint8)
-        rows = rows_of(table, poses.ids)
-        colors = colors_of(color_column(session), len(table))
+        rows = rows_of(table.rows, poses.ids)
+        colors = colors_of(session.color_column, len(table))
         ours = np.where((rows >= 0)[:, None], colors[rows], np.uint8(120))
         chosen = self.chosen() if chosen is None else chosen
         if chosen.any():

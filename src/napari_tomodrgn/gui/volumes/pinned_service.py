@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
-from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at, color_column
+from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at
 from napari_tomodrgn.gui.volumes.decoding_service import (
     MILLISECONDS_BETWEEN_VOLUMES,
     DecoderCache,
@@ -137,7 +137,7 @@ class PinnedVolumes(Service):
         session = self.session
         if session.surface_color:
             return session.surface_color
-        table, values = session.latents, color_column(session)
+        table, values = session.latents, session.color_column
         if values is None and session.layout == "overlay" and identity in session.pinned:
             return CATEGORIES[session.pinned.index(identity)]  # told apart where they overlap
         row = row_of(table, identity) if table is not None else -1

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at, color_column
+from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session
@@ -76,7 +76,7 @@ class VolumeView(Service):
             return MISSING
         if session.surface_color:
             return session.surface_color
-        values = color_column(session)
+        values = session.color_column
         if values is None or session.latents is None or decoded.particle_id is None:
             return None
         row = row_of(session.latents, decoded.particle_id)
