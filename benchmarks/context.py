@@ -37,7 +37,7 @@ def phantom(rng: np.random.Generator) -> Any:
 
 def random_poses(count: int, rng: np.random.Generator) -> Any:
     """Particles anywhere in the tomogram, turned anyhow."""
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.geometry import random_rotations
 
     ids = tuple(f"TS/{number}" for number in range(count))
@@ -63,7 +63,7 @@ def told(name: str, figures: tuple[float, float], words: str = "") -> None:
 
 def frames(viewer: Any, counts: list[int], repeats: int) -> None:
     """A rotated frame with so many different particles and the slice plane."""
-    from napari_tomodrgn.analysis.meshes import contour, step_within_budget
+    from napari_tomodrgn.analysis.tomogram.meshes import contour, step_within_budget
     from napari_tomodrgn.data.tomograms import Tomogram
     from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
     from napari_tomodrgn.gui.tomogram.particle_surfaces import merged, particles_per_surface
@@ -185,7 +185,7 @@ def memory(count: int) -> None:
 
 def chance(repeats: int = 400) -> None:
     """A planted effect, and how often chance alone is taken for one (p < 0.05)."""
-    from napari_tomodrgn.analysis.association import association
+    from napari_tomodrgn.analysis.tomogram.association import association
 
     found = []
     for seed in range(repeats):

@@ -18,8 +18,8 @@ import mrcfile
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.analyze import analyze_steps
-from napari_tomodrgn.analysis.clusters import agreement
+from napari_tomodrgn.analysis.latents.analyze import analyze_steps
+from napari_tomodrgn.analysis.latents.clusters import agreement
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume, write_volume

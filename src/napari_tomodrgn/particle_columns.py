@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latents import PrincipalAxes, mean_columns, principal_axes
-from napari_tomodrgn.analysis.latents import latent_matrix as latent_matrix
-from napari_tomodrgn.analysis.latents import principal_components as principal_components
-from napari_tomodrgn.analysis.latents import with_columns as with_columns
+from napari_tomodrgn.analysis.latents.components import PrincipalAxes, mean_columns, principal_axes
+from napari_tomodrgn.analysis.latents.components import latent_matrix as latent_matrix
+from napari_tomodrgn.analysis.latents.components import principal_components as principal_components
+from napari_tomodrgn.analysis.latents.components import with_columns as with_columns
 from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:

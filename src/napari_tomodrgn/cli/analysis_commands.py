@@ -6,7 +6,7 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_tomodrgn.analysis.analyze import Analysis, analyze_steps
+from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.learn.run.directory import Run
@@ -15,7 +15,10 @@ from napari_tomodrgn.learn.run.directory import Run
 def analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
-    print_analysis(analysed(run, options.epoch, options.clusters, options.seed))
+    steps = analyze_steps(
+        run, options.epoch, options.clusters, options.seed, overwrite=options.overwrite
+    )
+    print_analysis(watch(steps))
     say(f"→ {run.analysis.folder}")
     return 0
 

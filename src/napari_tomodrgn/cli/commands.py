@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis import chimerax_scene
-from napari_tomodrgn.analysis.placement import placements
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
+from napari_tomodrgn.analysis.tomogram import chimerax_scene
+from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
 from napari_tomodrgn.cli.analysis_commands import analyze as analyze
 from napari_tomodrgn.cli.analysis_commands import import_result as import_result
@@ -287,7 +287,7 @@ def _write_simulation(out: Path, config: SimulationConfig) -> None:
 
 def demo(options: Namespace) -> int:
     """Simulate, check, train, analyse, then show."""
-    from napari_tomodrgn.analysis.clusters import agreement
+    from napari_tomodrgn.analysis.latents.clusters import agreement
 
     source = options.out / "simulated" / "warptools" / "particles_optimisation_set.star"
     say("1. Simulating ribosomes of three compositions in two tomograms")

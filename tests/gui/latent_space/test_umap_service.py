@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.analysis import analyze
+from napari_tomodrgn.analysis.latents import analyze
 from napari_tomodrgn.gui.latent_space.umap_service import UmapService
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session

@@ -243,8 +243,8 @@ def value_of(column: Column, row: int) -> str:
 
 def picture_of(volume: Any, sigma: float, color: tuple[int, int, int]) -> Picture:
     """RGBA of a map's surface, premultiplied."""
-    from napari_tomodrgn.analysis.meshes import contour_level
     from napari_tomodrgn.analysis.pictures import shaded_surface
+    from napari_tomodrgn.analysis.tomogram.meshes import contour_level
 
     grey, opacity = shaded_surface(volume, contour_level(volume, sigma), PICTURE_PX)
     picture = np.empty((*grey.shape, 4), np.uint8)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latent_paths import along_neighbours, evenly
+from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
 from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint
 

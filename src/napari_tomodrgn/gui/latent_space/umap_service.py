@@ -1,7 +1,8 @@
 """UMAP of the latents in the background: axes that appear by themselves, and go when outdated.
 
 It is computed when a run is opened that has none of its epoch, and at the end of a training; in a
-child process, as it takes seconds to minutes and may not run in threads (`analysis.umap_child`).
+child process, as it takes seconds to minutes and may not run in threads
+(`analysis.latents.umap_child`).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class UmapService(Service):
 
 def _columns(run: Run, epoch: int, *, known: bool) -> Iterator[pd.DataFrame | None]:
     """UMAP columns of an epoch, unless the run has them already."""
-    from napari_tomodrgn.analysis.analyze import umap_columns
+    from napari_tomodrgn.analysis.latents.analyze import umap_columns
 
     mapped = run.analysis.umap()
     if known and mapped is not None and mapped.epoch == epoch:

@@ -18,7 +18,7 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.placement import Placement
+    from napari_tomodrgn.analysis.tomogram.placement import Placement
     from napari_tomodrgn.learn.run.directory import Run
 
 _FRAMES, _FRAME_SECONDS = 72, 0.06
@@ -38,13 +38,20 @@ class TomogramExport(Service):
         self.job = self.long_task("tomoDRGN writing files", self._on_step)
         self._pictures: list[NDArray[np.uint8]] = []
         self._movie: Path | None = None
-        self._angles = (0.0, 0.0, 0.0)
+        self._angles = (0.0, 0.0, 0.0)  # before the movie
+        self._filmed = np.zeros((2, 3))  # how the camera looked at its last frame
         self._timer = self.repeat(0, self._film)
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being written."""
         return super().is_busy or self._timer.isActive()
+
+    def close(self) -> None:
+        """Stop; a camera that is being turned goes back."""
+        if self._timer.isActive():
+            self._turn_back()
+        super().close()
 
     def chimerax(self, folder: str | Path) -> None:
         """A folder for ChimeraX: the own map of each particle that is drawn as a surface."""
@@ -108,16 +115,21 @@ class TomogramExport(Service):
             return
         self._pictures, self._movie = [], Path(path)
         self._angles = self._viewer.scene.camera.angles
+        self._filmed = _directions(self._viewer.scene.camera)
         self._timer.start(0)
+
+    def _turn_back(self) -> None:
+        camera = self._viewer.scene.camera
+        # Else the user has turned it. Not by the angles: napari gives others for the same view.
+        if np.allclose(_directions(camera), self._filmed, atol=1e-4):
+            camera.angles = self._angles
 
     def _film(self) -> None:
         """One frame a turn of the event loop, so that the window stays alive."""
         camera, count = self._viewer.scene.camera, len(self._pictures)
-        camera.angles = (
-            self._angles[0],
-            self._angles[1] + 360.0 * count / _FRAMES,
-            self._angles[2],
-        )
+        first, second, third = self._angles
+        camera.angles = (first, second + 360.0 * count / _FRAMES, third)
+        self._filmed = _directions(camera)
         pixels = np.asarray(self._viewer.screenshot(flash=False))[..., :3]
         step = max(1, -(-pixels.shape[1] // _WIDEST_PX))
         self._pictures.append(np.ascontiguousarray(pixels[::step, ::step]))
@@ -125,7 +137,7 @@ class TomogramExport(Service):
         if len(self._pictures) < _FRAMES:
             return
         self._timer.stop()
-        camera.angles = self._angles
+        self._turn_back()
         pictures, path = self._pictures, self._movie
         self._pictures = []
         if path is not None:
@@ -153,6 +165,11 @@ class TomogramExport(Service):
         super().on_failed(error)
 
 
+def _directions(camera: Any) -> NDArray[np.float64]:
+    """Where the camera looks and what is up, as two rows zyx."""
+    return np.array([camera.view_direction, camera.up_direction], float)
+
+
 def _scene_steps(
     folder: Path,
     run: Run,
@@ -161,7 +178,7 @@ def _scene_steps(
     look: tuple[int, float],
     stop: Stop,
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.chimerax_scene import Scene, scene_steps
+    from napari_tomodrgn.analysis.tomogram.chimerax_scene import Scene, scene_steps
 
     (latents, colors), (epoch, sigma) = maps, look
     decoder = run.decoder(epoch)
@@ -177,7 +194,7 @@ def _scene_steps(
 
 
 def _mesh_steps(path: Path, chunks: list[Any], colors: NDArray[np.uint8]) -> Iterator[str]:
-    from napari_tomodrgn.analysis.meshes import Mesh, write_mesh
+    from napari_tomodrgn.analysis.tomogram.meshes import Mesh, write_mesh
 
     up = np.array([1.0, -1.0, 1.0], np.float32)
     starts = np.cumsum([0, *(len(chunk.vertices) for chunk in chunks[:-1])])

@@ -13,7 +13,7 @@ from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
 
 # Pixels on the screen that a particle has to span to be worth a surface, and a map of its own.
 SURFACE_PX, OWN_PX = 5.0, 16.0

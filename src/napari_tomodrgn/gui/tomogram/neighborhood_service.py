@@ -34,7 +34,7 @@ class NeighborhoodColumns:
 
 @dataclass(frozen=True, eq=False)
 class AssociationResult:
-    """The association of a state with each column, as `analysis.association.associations`."""
+    """The association of a state with each column, as `association.associations` gives it."""
 
     state: str
     table: pd.DataFrame
@@ -106,7 +106,7 @@ class NeighborhoodService(Service):
 
 def context_columns() -> tuple[str, ...]:
     """Names of the columns that are tested, in order."""
-    from napari_tomodrgn.analysis.neighborhood import COLUMNS
+    from napari_tomodrgn.analysis.tomogram.neighborhood import COLUMNS
 
     return COLUMNS
 
@@ -121,7 +121,7 @@ def points_of(layer: Any, particles: ParticleSet) -> Points:
     data = layer.data
 
     def of_labels() -> NDArray[np.float64]:
-        from napari_tomodrgn.analysis.neighborhood import surface_points
+        from napari_tomodrgn.analysis.tomogram.neighborhood import surface_points
 
         return surface_points(np.asarray(data), 1.0) @ matrix + origin
 
@@ -141,7 +141,11 @@ def _columns(
     labels: pd.Series | None,
     surface: tuple[str, Points] | None,
 ) -> Iterator[NeighborhoodColumns | None]:
-    from napari_tomodrgn.analysis.neighborhood import defocus, neighbourhood, surface_context
+    from napari_tomodrgn.analysis.tomogram.neighborhood import (
+        defocus,
+        neighbourhood,
+        surface_context,
+    )
 
     table = neighbourhood(particles, radius, labels)
     yield None
@@ -157,7 +161,7 @@ def _columns(
 def _associations(
     state: str, series: tuple[pd.Series, pd.DataFrame, pd.Series], permutations: int
 ) -> Iterator[AssociationResult | None]:
-    from napari_tomodrgn.analysis.association import association_steps
+    from napari_tomodrgn.analysis.tomogram.association import association_steps
 
     for table in association_steps(*series, permutations):
         yield None if table is None else AssociationResult(state, table)

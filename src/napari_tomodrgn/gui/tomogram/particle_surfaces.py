@@ -25,8 +25,8 @@ from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.meshes import Mesh
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.meshes import Mesh
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -103,7 +103,7 @@ class MapCache:
 
     def mesh(self, key: Key, look: tuple[float, int], decode: Callable[[], Volume]) -> Mesh:
         """The surface of a map at ``look`` (σ, step), decoded only if it is not kept."""
-        from napari_tomodrgn.analysis.meshes import contour
+        from napari_tomodrgn.analysis.tomogram.meshes import contour
         from napari_tomodrgn.data.volume import Volume
 
         kept = self._meshes.get(key)
@@ -154,7 +154,7 @@ class SurfaceBuilder(Work):
 
     def steps(self, request: SurfaceRequest) -> Iterator[SurfaceReady | None]:
         """Merged surfaces as they are ready: first of the categories, then of particles."""
-        from napari_tomodrgn.analysis.meshes import step_within_budget
+        from napari_tomodrgn.analysis.tomogram.meshes import step_within_budget
 
         decoder = self._decoders.of(request.run, request.epoch)
         yield None
@@ -193,7 +193,7 @@ class SurfaceBuilder(Work):
 
 def merged(rows: NDArray[np.int64], shapes: dict[int, Any], poses: Poses) -> Chunk:
     """The surfaces of some particles at their poses as one, as the layer takes it."""
-    from napari_tomodrgn.analysis.meshes import merge
+    from napari_tomodrgn.analysis.tomogram.meshes import merge
 
     mesh = merge([shapes[row] for row in rows.tolist()], [poses[row] for row in rows.tolist()])
     return Chunk(rows, mesh.vertices_zyx_angstrom * _NEGATE_Y, mesh.faces, mesh.values)
@@ -205,7 +205,7 @@ def particles_per_surface(vertices: float) -> int:
 
 
 def _contoured(decoder: Any, z: NDArray[np.float32], box: int, look: tuple[float, int]) -> Mesh:
-    from napari_tomodrgn.analysis.meshes import contour
+    from napari_tomodrgn.analysis.tomogram.meshes import contour
 
     return contour(decoder.decode(z, box), *look)
 

@@ -15,7 +15,7 @@ from napari_tomodrgn.session import SelectionMode
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
     from napari_tomodrgn.session import Session
 

@@ -25,7 +25,7 @@ from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.tomograms import Tomogram
 
 # Particles are taken for spheres of this share of their box.
@@ -151,7 +151,7 @@ class TomogramScene(Service):
         self._views.pop("tomogram", None)
 
     def _on_tomogram_name(self, name: str) -> None:
-        from napari_tomodrgn.analysis.placement import poses_of
+        from napari_tomodrgn.analysis.tomogram.placement import poses_of
 
         particles = self.session.particles
         self._on_particles()
@@ -224,7 +224,6 @@ class TomogramScene(Service):
         self.linking.mouse.set_on(here)
         if here:
             self._volumes.suspend()
-            self._viewer.canvas.overlays.text.visible = False
         else:
             self.orbit(on=False)
             self._volumes.restore()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.analysis.latents import mean_columns
+from napari_tomodrgn.analysis.latents.components import mean_columns
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed

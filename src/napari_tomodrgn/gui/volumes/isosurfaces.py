@@ -28,7 +28,7 @@ def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Isosurf
     centre is; the surface of a map without contrast is empty. Small boxes are drawn ``fine``, in
     triangles of half a voxel, unless the window has to be quick.
     """
-    from napari_tomodrgn.analysis import meshes
+    from napari_tomodrgn.analysis.tomogram import meshes
 
     coarse = volume.box_size_px <= _COARSE_BOX
     volume = meshes.finer(volume) if coarse and fine else volume

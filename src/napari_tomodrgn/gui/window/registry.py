@@ -87,4 +87,3 @@ class ServiceRegistry(Work):
         self.decoding.queue.busy.connect(self.volume_view.set_decoding)
         self.decoding.queue.failed.connect(self.movie.stop)  # its frame will not come
         self.movie.frame_requested.connect(self.trajectories.show_frame)
-        self.volumes.captioned = self.glyph_warmup.stop

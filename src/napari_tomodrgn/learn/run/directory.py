@@ -36,10 +36,11 @@ from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan,
 if TYPE_CHECKING:
     import torch
 
-    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
+    from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel, VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-    from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
+    from napari_tomodrgn.learn.network.model import Vae
+    from napari_tomodrgn.learn.posterior import Posterior
     from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 
@@ -156,7 +157,7 @@ class Run:
         return AnalysisFiles(self.path / "analysis")
 
     @property
-    def watch_file(self) -> Path:
+    def early_stopping_file(self) -> Path:
         """Errors of held-out images in the best epoch."""
         return self.path / "checkpoints" / "held-out.safetensors"
 
@@ -165,14 +166,14 @@ class Run:
         """What was measured of the run when it ended."""
         return self.path / "analysis" / "quality.json"
 
-    def kept(self, piece: str, work: str = "") -> ResumableWork:
+    def resumable(self, piece: str, work: str = "") -> ResumableWork:
         """Where a long piece of work before or after training is kept while it is done."""
         from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
         return ResumableWork(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
 
-    def drop_kept(self) -> None:
+    def clear_resumable(self) -> None:
         """Remove what was kept of such pieces: they are over."""
         for file in (self.path / "checkpoints").glob("kept-*.safetensors"):
             file.unlink(missing_ok=True)
@@ -272,6 +273,7 @@ class Run:
             dialect=self.info.dialect,
             overrides=self.info.overrides,
             images_needed=images_needed,
+            box_size_px=self.info.optics["box_size_px"],
         )
         return particles.with_optics(
             ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
@@ -279,11 +281,11 @@ class Run:
         )
 
     def refuse_imported(self) -> None:
-        """Raise where there is no network: the latents are another program's."""
+        """Raise where there is no network of ours: the run is another program's."""
         if self.info.imported_from:
+            lacks = "came without its network" if self.info.network is None else "is tomoDRGN's"
             raise BadInputError(
-                f"{self.path}: holds latents of another program and no network of ours, "
-                "so nothing can be decoded, embedded or resumed.",
+                f"{self.path}: the run of another program, which {lacks}, so this cannot be done.",
                 remedy="Train a run on its particles.star.",
                 code="imported",
             )
@@ -294,8 +296,7 @@ class Run:
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
-        info = self.info
-        box = info.to_optics().box_size_px
+        info, box = self.info, self.info.to_optics().box_size_px
         model = Vae(info.config.model, box, info.points, info.slots)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
         model.decoder.start_from(self.linear_components(device))
@@ -307,14 +308,17 @@ class Run:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
         from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+        from napari_tomodrgn.learn.network.tomodrgn import read_decoder
 
-        self.refuse_imported()
         optics = self.info.to_optics()
-        decoder: LinearDecoder | Decoder
+        decoder: FourierModel
         latent_dim = self.config.model.latent_dim
-        if self.config.method == "linear":
-            decoder = LinearDecoder.read(self.weights_file(self.last_epoch(epoch))).to(device)
-            latent_dim = decoder.components
+        weights = self.weights_file(self.last_epoch(epoch))
+        if self.info.network is not None:
+            decoder = read_decoder(weights, self.info.network).to(device)
+        elif self.config.method == "linear":
+            linear = LinearDecoder.read(weights).to(device)
+            decoder, latent_dim = linear, linear.components
         else:
             decoder = self.model(epoch, device).decoder
         return VolumeDecoder(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis.latent_paths import along_neighbours, evenly
+from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
 
 
 def _horseshoe(count: int = 600, noise: float = 0.0005) -> np.ndarray:

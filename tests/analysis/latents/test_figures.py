@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis import figures
+from napari_tomodrgn.analysis.latents import figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,8 +2,8 @@
 
 umap-learn compiles itself anew in every process (ten seconds and more of a core), and numba's plain
 thread layer ends the whole process when two threads use it at once. So it never runs in the window
-or in a run: ``python -m napari_tomodrgn.analysis.umap_child LATENTS.npy MAP.npy SEED`` is started
-and waited for.
+or in a run: ``python -m napari_tomodrgn.analysis.latents.umap_child LATENTS.npy MAP.npy SEED`` is
+started and waited for.
 """
 
 from __future__ import annotations

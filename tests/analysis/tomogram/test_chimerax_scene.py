@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.chimerax_scene import colors_of, write_scene
-from napari_tomodrgn.analysis.placement import Placement, placements
+from napari_tomodrgn.analysis.tomogram.chimerax_scene import colors_of, write_scene
+from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.learn.run.directory import Run

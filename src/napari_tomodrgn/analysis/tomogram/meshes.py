@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.placement import Placement, centre_index
+from napari_tomodrgn.analysis.tomogram.placement import Placement, centre_index
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically

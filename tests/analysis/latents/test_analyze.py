@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.analysis.analyze import FRAMES, Analysis, analyze_steps, umap_columns
+from napari_tomodrgn.analysis.latents.analyze import FRAMES, Analysis, analyze_steps, umap_columns
+from napari_tomodrgn.analysis.latents.umap_child import umap_steps
 from napari_tomodrgn.analysis.selections import ids_of_clusters
-from napari_tomodrgn.analysis.umap_child import umap_steps
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.association import benjamini_hochberg
-from napari_tomodrgn.analysis.latents import latent_matrix, principal_components
+from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
+from napari_tomodrgn.analysis.tomogram.association import benjamini_hochberg
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 
-from napari_tomodrgn.analysis.placement import ANGLE_COLUMNS, POSITION_COLUMNS
+from napari_tomodrgn.analysis.tomogram.placement import ANGLE_COLUMNS, POSITION_COLUMNS
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix, xyz_to_zyx
 

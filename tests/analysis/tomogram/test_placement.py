@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.placement import Placement, placements, stamp
-from napari_tomodrgn.analysis.placement_fit import PoseErrors, fit_poses, moved
+from napari_tomodrgn.analysis.tomogram.placement import Placement, placements, stamp
+from napari_tomodrgn.analysis.tomogram.placement_fit import PoseErrors, fit_poses, moved
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.errors import BadInputError

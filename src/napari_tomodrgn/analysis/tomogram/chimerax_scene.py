@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.meshes import (
+from napari_tomodrgn.analysis.tomogram.meshes import (
     Mesh,
     contour,
     contour_level,
@@ -24,7 +24,7 @@ from napari_tomodrgn.analysis.meshes import (
     step_within_budget,
     write_mesh,
 )
-from napari_tomodrgn.analysis.placement import Placement, centre_index
+from napari_tomodrgn.analysis.tomogram.placement import Placement, centre_index
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError

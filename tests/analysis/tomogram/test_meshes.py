@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.meshes import (
+from napari_tomodrgn.analysis.tomogram.meshes import (
     Mesh,
     batches,
     contour,
@@ -18,7 +18,7 @@ from napari_tomodrgn.analysis.meshes import (
     step_within_budget,
     write_mesh,
 )
-from napari_tomodrgn.analysis.placement import Placement
+from napari_tomodrgn.analysis.tomogram.placement import Placement
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_tomodrgn.analysis.clusters import clusters_of
-from napari_tomodrgn.analysis.latents import traversal
+from napari_tomodrgn.analysis.latents.clusters import clusters_of
+from napari_tomodrgn.analysis.latents.components import traversal
 
 
 def _blobs(places: list[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.analysis.audit import Nuisance, _basis, audit, nuisances, pillai_p
+from napari_tomodrgn.analysis.latents.audit import Nuisance, _basis, audit, nuisances, pillai_p
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 

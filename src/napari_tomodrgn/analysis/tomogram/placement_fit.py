@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.placement import Placement, stamp
+from napari_tomodrgn.analysis.tomogram.placement import Placement, stamp
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.geometry import FloatArray
 

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.association import (
+from napari_tomodrgn.analysis.tomogram.association import (
     association,
     associations,
     benjamini_hochberg,
     neighbour_association,
 )
-from napari_tomodrgn.analysis.neighborhood import (
+from napari_tomodrgn.analysis.tomogram.neighborhood import (
     defocus,
     neighbourhood,
     surface_context,
