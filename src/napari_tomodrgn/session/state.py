@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 # another run begins, or never.
 DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
 
+# Checks with these codes and another verdict than "ok" mean that images cannot be read.
+_MISSING_IMAGES = ("unreadable-stack", "missing-images")
+
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(
@@ -185,6 +188,14 @@ class Session:
     forecast: dict[str, Any] = field(default_factory=dict, metadata=DATA)
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the tilt images of the particles are there, to be trained on or reconstructed."""
+        missing = any(
+            check.code in _MISSING_IMAGES and check.verdict != "ok" for check in self.checks
+        )
+        return self.particles is not None and not missing
 
     @property
     def table(self) -> ParticleTable | None:

@@ -169,9 +169,10 @@ class LatentPanel(QWidget):
         self.view.path_drawn.connect(self._on_path)
         self.tools.tool_chosen.connect(self.view.set_tool)
         self.tools.mode_chosen.connect(self._on_mode)
+        # Not for the whole panel: letters typed into an open list would choose tools, and Space
+        # presses the button that has the focus.
         for keys, verb in self.tools.shortcuts():
-            add_shortcut(keys, self, verb)
-        # Not for the whole panel: there Space presses the button that has the focus.
+            add_shortcut(keys, self.view, verb)
         add_shortcut(QKeySequence("Space"), self.view, self.path.play.click)
         self.axes.axes_chosen.connect(self._choose_axes)
         self.axes.color_chosen.connect(self._choose_color)

@@ -41,6 +41,7 @@ _COMBINATIONS: dict[SelectionMode, str] = {
     SelectionMode.SUBTRACT: "A new line takes away from the selection (Alt or Ctrl)",
     SelectionMode.INTERSECT: "A new line keeps what is in both (Shift and Alt or Ctrl)",
 }
+_CLUSTERS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 _VERBS = {
     "invert": ("Ctrl+I", "Select all other particles (Ctrl+I)"),
     "undo": ("Ctrl+Z", "Back to the selection before (Ctrl+Z)"),
@@ -58,6 +59,7 @@ class SelectionTools(QWidget):
     undo_requested = Signal()
     redo_requested = Signal()
     clear_requested = Signal()
+    clusters_requested = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,6 +90,7 @@ class SelectionTools(QWidget):
             button = self._add(name, tip)
             button.clicked.connect(lambda _checked=False, name=name: self._verbs[name].emit())
             row.addWidget(button)
+        row.addWidget(self._make_clusters())
         self.invert, self.undo, self.redo, self.clear = (self._named[name] for name in _VERBS)
         row.addStretch(1)
 
@@ -129,6 +132,19 @@ class SelectionTools(QWidget):
         self._named[name] = button
         return button
 
+    def _make_clusters(self) -> QToolButton:
+        """Button with a menu: into how many clusters."""
+        self.clusters = QMenu(self)
+        for count in _CLUSTERS:
+            action: Any = self.clusters.addAction(f"{count} clusters")
+            action.triggered.connect(
+                lambda _checked=False, count=count: self.clusters_requested.emit(count)
+            )
+        button = self._add("clusters", "Find clusters (k-means of the latents) and colour by them")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setMenu(self.clusters)
+        return button
+
     def _make_combinations(self) -> QToolButton:
         for name, words in _COMBINATIONS.items():
             action: Any = self._combinations.addAction(words)
@@ -138,8 +154,8 @@ class SelectionTools(QWidget):
         button.setIconSize(icons.SIZE)
         button.setMenu(self._combinations)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setToolTip("What a new line does to the selection, with no key held")
-        button.setAccessibleName("How lines combine")
+        button.setToolTip("What a lasso does to the selection, with no key held")
+        button.setAccessibleName("How lassos combine")
         return button
 
     def _choose_mode(self, name: SelectionMode) -> None:

@@ -43,7 +43,7 @@ _SETTLED_MS = 60
 
 
 class DisplayPage(QWidget):
-    """Writes ``session.tomogram_display``, ``color`` and ``sigma``; asks for steps, jumps and orbits."""
+    """Writes ``session.tomogram_display``, ``color``, ``sigma``; asks for steps, jumps, orbits."""
 
     step_requested = Signal(int)
     jump_requested = Signal()

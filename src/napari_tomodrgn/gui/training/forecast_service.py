@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.session import Session
 
 
-_NAMES = {"cpu": "the processor", "cuda": "the graphics card", "mps": "the graphics chip"}
+_NAMES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU"}
 
 
 class ForecastService(Service):
@@ -35,6 +35,8 @@ class ForecastService(Service):
         if self.session.preflight_status.busy:  # the same holds
             self._later = config
             return
+
+        self.session.forecast = {}  # that of other settings says nothing about these
 
         def steps() -> Iterator[dict[str, Any]]:
             from napari_tomodrgn.learn.runtime.device import pick_device

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
+from napari_tomodrgn.gui.training.presets import PRESET_TIPS, name_of_preset, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
@@ -39,6 +39,7 @@ _ADVANCED = (
     "data.memory_gb",
     "seed",
 )
+_NO_IMAGES = "The tilt images are not on this computer: there is nothing to train on"
 _PAUSE = "Holds the training where it is; its images stay in memory"
 _STOP = "Saves a checkpoint and ends the training; it can be resumed, now or another day"
 
@@ -118,6 +119,7 @@ class TrainingPanel(QWidget):
         events.run.connect(self._on_run)
         events.epoch.connect(lambda _epoch: self._refresh_resume())
         events.particles.connect(self._on_particles)
+        events.checks.connect(self.refresh)
         events.import_options.connect(self._on_import_options)
         self.preset.activated.connect(self._choose_preset)
         for form in (self.form, self.more):
@@ -144,7 +146,7 @@ class TrainingPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what can be done now."""
         status = self._session.training
-        ready = self._session.particles is not None
+        ready = self._session.has_images
         for widget in (self.form, self.more, self.folder, self.preset):
             widget.setEnabled(not status.busy)
         self.stop.setVisible(status.busy)
@@ -159,6 +161,8 @@ class TrainingPanel(QWidget):
             if status.busy
             else "Train on the particles that are open, into the folder above"
             if ready
+            else _NO_IMAGES
+            if self._session.particles is not None
             else "Open a star file first"
         )
         self._refresh_resume()
@@ -166,7 +170,7 @@ class TrainingPanel(QWidget):
     def _refresh_resume(self) -> None:
         """A run that is open can go on: to its end, or beyond it where the form says so."""
         session, run = self._session, self._session.run
-        possible = session.training.phase == "idle" and session.particles is not None
+        possible = session.training.phase == "idle" and session.has_images
         self.resume.setVisible(possible and run is not None and run.config.method != "linear")
         if run is None:
             return
@@ -199,15 +203,20 @@ class TrainingPanel(QWidget):
         """The form shows how the open run is, or was, trained; more epochs extend it."""
         run = self._session.run
         if run is not None and run.config != self._base:
+            self._show_preset(name_of_preset(run.config))
             self._show(run.config)
         self.refresh()
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
         save_setting("preset", None, name)
-        self.explained.setText(PRESET_TIPS[name] + ".")
+        self._show_preset(name)
         said = {"data": self._session.import_options.data}  # of the images: no preset knows better
         self._show(preset(name).model_copy(update=said))
+
+    def _show_preset(self, name: str) -> None:
+        self.preset.setCurrentText(name)
+        self.explained.setText(PRESET_TIPS[name] + ".")
 
     def _show(self, config: RunConfig) -> None:
         self._base = config
@@ -236,6 +245,13 @@ class TrainingPanel(QWidget):
         folder = self.folder.folder
         if not folder:
             self._session.show_message("Choose a folder for the run.", "warning")
+            return
+        if (Path(folder).expanduser() / "run.json").is_file():
+            self._session.show_message(
+                f"{folder} already holds a run: choose another folder, or open that run and press "
+                "Resume.",
+                "warning",
+            )
             return
         self._emit(lambda config: self.train_requested.emit(config, folder))
 

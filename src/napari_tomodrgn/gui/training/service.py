@@ -130,9 +130,9 @@ class TrainingService(Service):
         elif isinstance(event, Started):
             self._start_over(event)
         elif isinstance(event, Finished):
-            where = "" if session.run is None else f" in {session.run.path.name}"
-            words = f"Training {event.reason} at epoch {event.epoch}; saved{where}."
-            session.show_message(f"{words} {self._final_notice}".rstrip())
+            words = finished_words(event, session.training.epochs)
+            where = "" if session.run is None else f" Saved in {session.run.path.name}."
+            session.show_message(f"{words}{where} {self._final_notice}".rstrip())
         elif isinstance(event, Notice):
             self._final_notice = event.text if event.lasting else self._final_notice
             session.show_message(event.text)
@@ -154,6 +154,22 @@ class TrainingService(Service):
     def _on_ended(self) -> None:
         self.session.training = TrainingStatus()
         self.ended.emit()
+
+
+def finished_words(event: Finished, wanted: int) -> str:
+    """Say after which epoch a training ended, and why it did not do all that were asked for."""
+    done = event.epoch
+    if event.reason == "stopped":
+        if done < 1:
+            return "Training stopped before its first epoch was complete."
+        before = f" Epoch {done - 1} is the last complete one." if done > 1 else ""
+        return f"Training stopped in epoch {done}.{before}"
+    if 0 < done < wanted:
+        return (
+            f"Training ended after epoch {done} of {wanted}: the error on held-out images no "
+            "longer falls."
+        )
+    return f"Training finished after epoch {done}."
 
 
 def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,7 @@ from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)
 _STEPS_PER_SIGMA = 10
-# Å per step of the low-pass slider; its left end is "off".
-_LOWPASS_STEP = 1.0
+# The low-pass slider goes in steps of 1 Å from the resolution of the pixels; its left end is "off".
 _LOWPASS_LARGEST = 60
 _STYLES = {
     "surface": ("Surface", "The contour at so many standard deviations above solvent"),
@@ -53,7 +53,10 @@ class VolumeBar(QWidget):
         self._session = session
         self.sigma = _slider("Contour of the surfaces in standard deviations (σ) above solvent")
         self.sigma.setRange(*(round(limit * _STEPS_PER_SIGMA) for limit in _SIGMA))
-        self.lowpass = _slider("Cut detail finer than this resolution in Å; left end: nothing")
+        self.lowpass = _slider(
+            "Low-pass filter: removes detail finer than this resolution in Å; left end: off"
+        )
+        self._finest = 0  # Å: what the pixels can hold, less the step that means "off"
         self.lowpass.setRange(0, _LOWPASS_LARGEST)
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
@@ -98,7 +101,9 @@ class VolumeBar(QWidget):
         if not self._settled.isActive():
             with QSignalBlocker(self.sigma), QSignalBlocker(self.lowpass):
                 self.sigma.setValue(round(session.sigma * _STEPS_PER_SIGMA))
-                self.lowpass.setValue(round(session.lowpass / _LOWPASS_STEP))
+                self._set_lowpass_range()
+                wanted = round(session.lowpass) - self._finest if session.lowpass else 0
+                self.lowpass.setValue(max(0, wanted))
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
         self.actions_by_name["release"].setEnabled(bool(session.pinned))
@@ -130,7 +135,7 @@ class VolumeBar(QWidget):
                 action.setCheckable(True)
                 group.addAction(action)
             menu.addSeparator()
-        self._entry(menu, "release", "Let all pinned volumes go", "", self.release_requested.emit)
+        self._entry(menu, "release", "Unpin all", "", self.release_requested.emit)
         menu.addSeparator()
         self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_color)
         self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_color)
@@ -183,11 +188,22 @@ class VolumeBar(QWidget):
 
     def _apply(self) -> None:
         self._session.sigma = self.sigma.value() / _STEPS_PER_SIGMA
-        self._session.lowpass = self.lowpass.value() * _LOWPASS_STEP
+        self._session.lowpass = self._chosen_lowpass()
+
+    def _set_lowpass_range(self) -> None:
+        """Offer no resolution that the pixels cannot hold: finer than twice their size."""
+        decoded = self._session.decoded
+        if decoded is not None:
+            self._finest = math.ceil(2 * decoded.volume.voxel_size_angstrom) - 1
+            self.lowpass.setRange(0, max(_LOWPASS_LARGEST - self._finest, 3 * self._finest))
+
+    def _chosen_lowpass(self) -> float:
+        steps = self.lowpass.value()
+        return float(self._finest + steps) if steps else 0.0
 
     def _show_values(self) -> None:
         self.sigma_words.setText(f"{self.sigma.value() / _STEPS_PER_SIGMA:.1f} σ")
-        lowpass = self.lowpass.value() * _LOWPASS_STEP
+        lowpass = self._chosen_lowpass()
         self.lowpass_words.setText(f"{lowpass:.0f} Å" if lowpass else "off")
 
 

@@ -27,18 +27,26 @@ class VolumeView(Service):
         super().__init__(session, parent)
         self.layers = layers
         self.waiting = self.delay(_MILLISECONDS_BEFORE_WORDS, self._show_waiting)
+        self._decoding = False
         self.listen(self._on_decoded, "decoded", "style")
+        self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
+        self._decoding = decoding
         if decoding:
             self.waiting.start()
             return
         self.waiting.stop()
         if self.session.decoded is not None:
             self.layers.set_caption(caption(self.session.decoded))
+
+    def _on_choice(self, *_: Any) -> None:
+        """Name the one that is decoded now, where the words name another already."""
+        if self._decoding and not self.waiting.isActive():
+            self._show_waiting()
 
     def _show_waiting(self) -> None:
         """Say whose volume is being decoded; the answer replaces the words."""

@@ -164,6 +164,7 @@ class MainWidget(QWidget):
         tools.undo_requested.connect(selecting.undo)
         tools.redo_requested.connect(selecting.redo)
         tools.clear_requested.connect(selecting.clear)
+        tools.clusters_requested.connect(self.controller.clusters.find)
         for name in ("selection", "particles"):
             getattr(self.session.events, name).connect(self._refresh_tools)
         self._refresh_tools()

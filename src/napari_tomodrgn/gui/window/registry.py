@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_tomodrgn.gui.background.work import Work
+from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
 from napari_tomodrgn.gui.latent_space.trajectory_service import TrajectoryService
 from napari_tomodrgn.gui.latent_space.umap_service import UmapService
@@ -61,6 +62,7 @@ class ServiceRegistry(Work):
         self.column_store = ColumnStore(session, self)
         self.reconstruction = ReconstructionService(session, self)
         self.umap = UmapService(session, self)
+        self.clusters = ClusterService(session, self)
         self.view_settings = ViewSettings(session, self)
         self.truth_layers = SampleTruthLayers(session, viewer, self)
 
