@@ -138,6 +138,8 @@ class Session:
         Whether the physics of the particles is being checked.
     metrics
         One row an epoch of the run: losses, as ``Run.metrics`` gives them; or None.
+    quality
+        What the run measured when it ended, as ``Run.quality`` gives it; empty before.
     forecast
         What training as the form says would take: ``seconds``, ``ram_gb``, ``gpu_gb``, ``device``;
         or ``problem``, a sentence.
@@ -185,6 +187,7 @@ class Session:
     overview: Overview | None = field(default=None, metadata=DATA)
     preflight_status: WorkStatus = field(default_factory=WorkStatus, metadata=DATA)
     metrics: pd.DataFrame | None = field(default=None, metadata=RUN)
+    quality: dict[str, Any] = field(default_factory=dict, metadata=RUN)
     forecast: dict[str, Any] = field(default_factory=dict, metadata=DATA)
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)

@@ -112,6 +112,7 @@ class Validation:
     correlation: NDArray[np.float64]
     volume: Volume
     mesh: Isosurface
+    folder: Path | None = None  # where map, half maps and FSC were written
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,8 @@ class LoadedData:
     ----------
     note
         A sentence for the user where something is lacking.
-    verdict
-        What held-out images said of the particles when the run ended.
+    quality
+        What the run measured when it ended, as ``Run.quality`` gives it.
     """
 
     source: Path
@@ -184,7 +185,7 @@ class LoadedData:
     latents: pd.DataFrame | None = None
     epoch: int = 0
     note: str = ""
-    verdict: str = ""
+    quality: dict[str, Any] = field(default_factory=dict)
     selections: tuple[Selection, ...] = ()
     metrics: pd.DataFrame | None = None
     added_columns: pd.DataFrame | None = None

@@ -221,7 +221,7 @@ def _pixels(plot: Any) -> Any:
 def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
-    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.volumes.volume_view import RECONSTRUCTION
 
     session, panel = opened(tiny_star), widget.particles.quick
     panel.button.click()
@@ -230,7 +230,7 @@ def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "24 particles" in panel.result.text()
     assert not panel.plot.isHidden()
-    extent = viewer.layers[RECONSTRUCTION].extent.data
+    extent = viewer.layers[f"{RECONSTRUCTION} quick reconstruction"].extent.data
     box = 48 * session.particles.optics.pixel_size_angstrom
     assert 0.2 * box < (extent[1] - extent[0]).max() <= box
     assert session.validation.volume.voxel_size_angstrom == pytest.approx(box / 48)

@@ -124,7 +124,7 @@ def test_the_selected_particles_are_exported(
 def test_a_selection_is_reconstructed_beside_the_decoded_map(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:
-    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.volumes.volume_view import RECONSTRUCTION
 
     session = opened(run)
     assert not widget.validation.button.isEnabled()
@@ -136,12 +136,14 @@ def test_a_selection_is_reconstructed_beside_the_decoded_map(
     assert session.validation.particles == 12
     assert "12 particles" in widget.validation.result.text()
     assert len(widget.validation.plot.curves) == 1
-    layer = viewer.layers[RECONSTRUCTION]
+    layer = viewer.layers[f"{RECONSTRUCTION} selection"]
     box = session.validation.volume.box_size_px * session.validation.volume.voxel_size_angstrom
     assert layer.translate[2] == pytest.approx(0.8 * box)
     assert (run / "analysis" / "reconstructions" / "selection" / "fsc.csv").is_file()
     opened(run)
-    assert RECONSTRUCTION not in viewer.layers, "it says nothing about the next set"
+    assert not [one for one in viewer.layers if one.name.startswith(RECONSTRUCTION)], (
+        "it says nothing about the next set"
+    )
 
 
 def test_named_selections_are_a_column_with_colors() -> None:

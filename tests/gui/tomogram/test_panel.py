@@ -319,7 +319,7 @@ def test_what_is_drawn_can_be_written(
 
     monkeypatch.setattr(export_service, "_FRAMES", 8)
 
-    cell, page = widget.controller.tomogram_scene, widget.tomogram.export
+    cell, page = widget.controller.tomogram_scene, widget.export
     shown.selection = frozenset(cell.poses.ids[:5])
     names = pd.Index(cell.poses.ids, name="particle_id")
     shown.add_columns(pd.DataFrame({"depth_angstrom": np.arange(12.0), "side": "in"}, index=names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
@@ -13,6 +14,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
@@ -50,8 +52,8 @@ class TrajectoryBar(QWidget):
         self.menu.aboutToShow.connect(self._fill)
         self.choose.setMenu(self.menu)
         self.play = self._button("Play the path (Space)", checkable=True)
-        self.loop = self._button("From the end back to the start; else to and fro", checkable=True)
-        self.stop = self._button("Take the path away")
+        self.loop = self._button("Loop (off: back and forth)", checkable=True)
+        self.stop = self._button("Remove path")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("Frame of the path")
         self.slider.setAccessibleName("Frame of the path")
@@ -149,7 +151,7 @@ class TrajectoryBar(QWidget):
         for words, verb in (
             ("Save a movie…", self._ask_for_movie),
             ("Save the maps of all frames…", self._ask_for_folder),
-            ("Take the path away", self.forget_requested.emit),
+            ("Remove path", self.forget_requested.emit),
         ):
             self._entry(words, verb).setEnabled(path is not None)
 
@@ -161,16 +163,21 @@ class TrajectoryBar(QWidget):
 
     def _ask_for_movie(self) -> None:
         name, _ = QFileDialog.getSaveFileName(
-            self, "Movie of the path", "path.gif", "Movies (*.gif *.mp4)"
+            self, "Movie of the path", str(self._folder() / "path.gif"), "Movies (*.gif *.mp4)"
         )
         if name:
             self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
 
     def _ask_for_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder for the maps of all frames")
+        name = QFileDialog.getExistingDirectory(
+            self, "Folder for the maps of all frames", str(self._folder())
+        )
         if name:
             self.maps_requested.emit(name)
+
+    def _folder(self) -> Path:
+        return export_folder(self._session.source)
 
     def _toggle(self, on: bool) -> None:
         self._draw_icons()

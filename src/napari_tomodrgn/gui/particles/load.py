@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
@@ -107,7 +107,7 @@ def _open_run(folder: Path, reading: ReadingConfig) -> LoadedData:
         images=reading.images, overrides=run.info.overrides, data=run.config.data
     )
     found = LoadedData(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
-    found = replace(found, selections=selections, verdict=verdict_of(run))
+    found = replace(found, selections=selections, quality=quality_of(run))
     added_columns, damaged = _extras(run)
     found = replace(
         found, metrics=metrics_of(run), added_columns=added_columns, note=note or damaged
@@ -118,12 +118,12 @@ def _open_run(folder: Path, reading: ReadingConfig) -> LoadedData:
     return found
 
 
-def verdict_of(run: Run) -> str:
-    """What the run says of whether particles differ; nothing while it trains."""
+def quality_of(run: Run) -> dict[str, Any]:
+    """Return what the run measured when it ended; empty while it trains."""
     try:
-        return str(run.quality().get("verdict", ""))
+        return run.quality()
     except BadInputError:
-        return ""  # what was measured is damaged: latents and maps can be looked at
+        return {}  # what was measured is damaged: latents and maps can be looked at
 
 
 def make_ready(

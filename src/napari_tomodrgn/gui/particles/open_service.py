@@ -14,6 +14,7 @@ from napari_tomodrgn.gui.particles.load import open_path
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import LoadedData, Session
+from napari_tomodrgn.session.verdict import Verdict
 
 
 class OpenService(Service):
@@ -72,8 +73,8 @@ class OpenService(Service):
             session.show_message(self._note)
         elif data.note:
             session.show_message(data.note, "warning")
-        elif data.verdict:
-            session.show_message(data.verdict)
+        elif data.quality:
+            session.show_message(Verdict.of(data.quality).sentence)
         self.opened.emit()
 
     def on_failed(self, error: Exception) -> None:

@@ -126,6 +126,13 @@ def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> It
         yield event
         if stop():
             return
+    folder, failure = None, None
+    if asked.keep is not None:
+        folder = asked.keep.path / "analysis" / "reconstructions" / asked.name
+        try:
+            _save(result, folder)
+        except BadInputError as error:  # the map can be looked at nevertheless
+            folder, failure = None, error
     yield Validation(
         name=asked.name,
         particles=result.particles,
@@ -134,10 +141,10 @@ def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> It
         correlation=np.asarray(result.fsc.correlation, np.float64),
         volume=result.filtered,
         mesh=contour(result.filtered, asked.sigma),
+        folder=folder,
     )
-    if asked.keep is not None:
-        folder = asked.keep.path / "analysis" / "reconstructions" / asked.name
-        _save(result, folder)
+    if failure is not None:
+        raise failure
 
 
 def _save(result: Any, folder: Path) -> None:

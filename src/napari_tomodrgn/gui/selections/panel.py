@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
@@ -127,10 +128,10 @@ class SelectionsPanel(QWidget):
         self._session.color = SELECTIONS
 
     def _export(self) -> None:
-        source = self._session.source
-        folder = str(source.parent if source else "")
+        folder = export_folder(self._session.source)
+        proposed = str(folder / f"{self._chosen() or 'selection'}.star")
         name, _ = QFileDialog.getSaveFileName(
-            self, "Export particles", folder, "Star files (*.star)"
+            self, "Export particles", proposed, "Star files (*.star)"
         )
         if name:
             self.export_requested.emit(name if name.endswith(".star") else f"{name}.star")

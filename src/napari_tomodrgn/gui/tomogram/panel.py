@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
-from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
@@ -51,11 +50,9 @@ class TomogramPanel(QWidget):
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
         self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
-        self.export = ExportPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
         self.pages.addTab(scrolled(self.context), "Context")
-        self.pages.addTab(self.export, "Export")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, verdict_of
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class RunSnapshot:
     epoch: int
     latents: pd.DataFrame | None
     metrics: pd.DataFrame | None
-    verdict: str
+    quality: dict[str, Any]
     written: float  # seconds since 1970, of the last write
 
 
@@ -106,7 +107,8 @@ class RunMonitor(Service):
             self.stop()
             if was:
                 words = f"Training of {run.path.name} is complete, epoch {session.epoch}."
-                session.show_message(f"{words} {seen.verdict}".rstrip())
+                session.quality = seen.quality
+                session.show_message(f"{words} {Verdict.of(seen.quality).sentence}")
         else:
             self._set_status(seen)
 
@@ -134,7 +136,7 @@ def _read_snapshot(folder: Path, known: tuple[int, int | None]) -> Iterator[RunS
     latents = run.latents(epoch) if news else None
     if latents is not None:
         make_ready(latents)
-    yield RunSnapshot(run, epoch, latents, metrics_of(run), verdict_of(run), _written(run))
+    yield RunSnapshot(run, epoch, latents, metrics_of(run), quality_of(run), _written(run))
 
 
 def _written(run: Run) -> float:

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
-from napari_tomodrgn.gui.particles.load import make_ready, metrics_of
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
@@ -54,6 +54,13 @@ class MetricsRead:
     """The losses so far, after an epoch that left no latents."""
 
     table: pd.DataFrame | None
+
+
+@dataclass(frozen=True, eq=False)
+class QualityRead:
+    """What was measured when the training ended."""
+
+    quality: dict[str, Any]
 
 
 class TrainingService(Service):
@@ -127,6 +134,8 @@ class TrainingService(Service):
             session.show_latents(event.run, event.table, event.epoch, event.metrics)
         elif isinstance(event, MetricsRead):
             session.metrics = event.table
+        elif isinstance(event, QualityRead):
+            session.quality = event.quality
         elif isinstance(event, Started):
             self._start_over(event)
         elif isinstance(event, Finished):
@@ -216,6 +225,8 @@ def _steps(
             continue
         if isinstance(event, Finished) and pending:
             yield _latents_of(out, pending)
+        if isinstance(event, Finished):
+            yield _quality_of(out)
         yield event
         if isinstance(event, EpochDone) and event.checkpoint is None:
             yield _metrics_of(out)
@@ -236,3 +247,9 @@ def _metrics_of(out: Path) -> MetricsRead:
     from napari_tomodrgn.learn.run.directory import Run
 
     return MetricsRead(metrics_of(Run.open(out)))
+
+
+def _quality_of(out: Path) -> QualityRead:
+    from napari_tomodrgn.learn.run.directory import Run
+
+    return QualityRead(quality_of(Run.open(out)) if run_folder(out) else {})

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
-from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.charts.colormaps import rgb
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.surface_layers import COLOR, SCALE, drawable, paint, surface_colors
 from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
 from napari_tomodrgn.session import Isosurface
 
@@ -35,10 +35,6 @@ _DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70
-_COLOR = "#9fc3e6"
-_SCALE = (1.0, -1.0, 1.0)
-# A surface without a face cannot be drawn: this one has no area.
-_NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
 
 # Distance of neighbours in boxes: particles rarely fill theirs.
 _PITCH = 0.8
@@ -58,6 +54,8 @@ class VolumeLayers:
         self.viewer = viewer
         self._layer: Any = None
         self._companions: dict[str, Any] = {}
+        self._words_of: dict[str, str] = {}  # what each companion is labelled
+        self.labels = MapLabels(viewer)
         self._drawn: dict[str, Isosurface] = {}  # what each of them shows
         self._projection: Any = None
         self._against: dict[str, Any] = {}
@@ -84,6 +82,7 @@ class VolumeLayers:
             self._projection,
             *self._against.values(),
             *self._companions.values(),
+            self.labels.layer,
         ]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
@@ -137,7 +136,7 @@ class VolumeLayers:
             if self._companions:
                 self._arrange()
                 self._see_through()
-        _paint(self._layer, color or _COLOR)
+        paint(self._layer, color or COLOR)
         self._caption(caption)
         self._stay_hidden()
 
@@ -178,7 +177,7 @@ class VolumeLayers:
         """Show where the decoded map has more and less than the mean, itself faint behind."""
         for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
-            _paint(self._against[name], color)
+            paint(self._against[name], color)
         self._see_through()
         self._stay_hidden()
 
@@ -230,13 +229,22 @@ class VolumeLayers:
         self._layer, self._needs_view, self._opacity = None, False, 1.0
         self._drawn.pop(LAYER_NAME, None)
         self._arranged = (1, self._layout)
-        self._box = 0.0
+        self._box = self._box if self._companions else 0.0
+        self._arrange()
         self._caption("")
 
     def show_companion(
-        self, name: str, mesh: Isosurface, box_angstrom: float, color: str | None = None
+        self,
+        name: str,
+        mesh: Isosurface,
+        box_angstrom: float,
+        color: str | None = None,
+        label: str = "",
     ) -> Any:
-        """Show another contoured map beside the decoded one, or replace the one of this name."""
+        """Show another contoured map beside the decoded one, or replace the one of this name.
+
+        ``label`` says beneath it whose map it is.
+        """
         self._prune()
         self._box = self._box or box_angstrom
         made = name not in self._companions
@@ -244,7 +252,8 @@ class VolumeLayers:
         layer = self._companions[name] = self._put(name, self._companions.get(name), mesh)
         if made and self.layer is None:
             self._set_up_view(self._box, alone=alone)
-        _paint(layer, color or _COLOR)
+        paint(layer, color or COLOR)
+        self._words_of[name] = label or name
         self._arrange()
         if made:
             self._see_through()
@@ -256,6 +265,7 @@ class VolumeLayers:
         self._prune()
         layer = self._companions.pop(name, None)
         self._drawn.pop(name, None)
+        self._words_of.pop(name, None)
         if layer is not None:
             self.viewer.layers.remove(layer)
         self._arrange()
@@ -284,6 +294,7 @@ class VolumeLayers:
         for place, layer in enumerate(layers, start=taken):
             row, col = divmod(place, columns) if count > 1 else (0, 0)
             layer.translate = (0.0, -row * step, col * step)
+        self._label_all()
         if (count, self._layout) == self._arranged or self._hidden is not None:
             return  # the camera is the user's
         self._arranged = (count, self._layout)
@@ -293,12 +304,26 @@ class VolumeLayers:
         margin = 1.2 if count == 1 else 1.08
         camera.zoom = margin * room / max(self._box, 1.0)
 
+    def _label_all(self) -> None:
+        """Say beneath each map whose it is, as soon as there are several."""
+        named = {LAYER_NAME: self.layer} if self.layer is not None else {}
+        named |= self._companions
+        if len(named) < 2 and not self._companions:
+            named = {}
+        places, below = [], 0.42 * self._box
+        for number, layer in enumerate(named.values()):
+            _, y, x = layer.translate
+            stacked = number * 0.07 * self._box if self._layout == "overlay" else 0.0
+            places.append((0.0, float(y) - below - stacked, float(x)))
+        words = [self._words_of.get(name, name) for name in named]
+        self.labels.show(words, np.array(places).reshape(-1, 3))
+
     def _put(self, name: str, layer: Any, mesh: Isosurface) -> Any:
         """The layer with the surface of a map; made where there is none any more."""
         if layer is None or layer not in self.viewer.layers:
-            layer = self._add_surface(_drawable(mesh, self._box), name)
+            layer = self._add_surface(drawable(mesh, self._box), name)
         elif self._drawn.get(name) is not mesh:  # else another colour is all that was asked for
-            layer.data = _drawable(mesh, self._box)
+            layer.data = drawable(mesh, self._box)
         self._drawn[name] = mesh
         return layer
 
@@ -306,10 +331,10 @@ class VolumeLayers:
         return self.viewer.add_surface(
             data,
             name=name,
-            colormap=surface_colors(_COLOR),
+            colormap=surface_colors(COLOR),
             contrast_limits=(0.0, 1.0),
             shading="smooth",
-            scale=_SCALE,
+            scale=SCALE,
             units=("angstrom",) * 3,
         )
 
@@ -353,30 +378,3 @@ class VolumeLayers:
 def box_angstrom(volume: Volume) -> float:
     """Edge of a map's box."""
     return volume.box_size_px * volume.voxel_size_angstrom
-
-
-def _drawable(mesh: Isosurface, box_angstrom: float) -> Any:
-    """What a layer takes, with the corners of the box as vertices that belong to no face.
-
-    The layer's extent is then the box, whatever is in it. Else each map would have another, and
-    napari would lay its sliders out and slice all layers anew before it draws it.
-    """
-    vertices, faces = (mesh.vertices, mesh.faces) if len(mesh.faces) else _NOTHING
-    half = box_angstrom / 2
-    corners = np.array([[-half] * 3, [half] * 3], np.float32)
-    return np.concatenate([vertices * np.array(_SCALE, np.float32), corners]), faces
-
-
-def _paint(layer: Any, color: str) -> None:
-    if layer.colormap.name != _name(color):
-        layer.colormap = surface_colors(color)
-
-
-def surface_colors(color: str) -> Any:
-    """A colour map of one colour."""
-    top = [part / 255 for part in rgb(color)]
-    return Colormap([[*top, 1.0], [*top, 1.0]], name=_name(color))
-
-
-def _name(color: str) -> str:
-    return f"surface {color}"

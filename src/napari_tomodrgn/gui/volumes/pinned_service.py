@@ -117,14 +117,22 @@ class PinnedVolumes(Service):
             self._maps[key] = decoded
             color = self._color_of(key[2])
             box = box_angstrom(decoded.volume)
-            self._volumes.show_companion(_layer_name(key[2]), decoded.mesh, box, color)
+            self._volumes.show_companion(
+                _layer_name(key[2]), decoded.mesh, box, color, f"{key[2]}\ndecoded, epoch {key[1]}"
+            )
 
     def _paint(self, *_: Any) -> None:
         for key, decoded in self._maps.items():
             if _layer_name(key[2]) in self._volumes.companions:
                 color = self._color_of(key[2])
                 box = box_angstrom(decoded.volume)
-                self._volumes.show_companion(_layer_name(key[2]), decoded.mesh, box, color)
+                self._volumes.show_companion(
+                    _layer_name(key[2]),
+                    decoded.mesh,
+                    box,
+                    color,
+                    f"{key[2]}\ndecoded, epoch {key[1]}",
+                )
 
     def _lay_out(self, layout: str) -> None:
         self._volumes.set_layout(layout)

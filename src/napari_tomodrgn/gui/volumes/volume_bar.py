@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Session
 
@@ -85,7 +86,16 @@ class VolumeBar(QWidget):
         self._settled.timeout.connect(self._apply)
         self.sigma.valueChanged.connect(self._moved)
         self.lowpass.valueChanged.connect(self._moved)
-        for name in ("sigma", "lowpass", "style", "layout", "particles", "decoded", "pinned"):
+        for name in (
+            "sigma",
+            "lowpass",
+            "style",
+            "layout",
+            "particles",
+            "decoded",
+            "pinned",
+            "validation",
+        ):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
@@ -106,7 +116,8 @@ class VolumeBar(QWidget):
                 self.lowpass.setValue(max(0, wanted))
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
-        self.actions_by_name["release"].setEnabled(bool(session.pinned))
+        beside = bool(session.pinned) or session.validation is not None
+        self.actions_by_name["release"].setEnabled(beside)
         self.sigma.setEnabled(session.style != "projection")
         self._show_values()
 
@@ -135,7 +146,13 @@ class VolumeBar(QWidget):
                 action.setCheckable(True)
                 group.addAction(action)
             menu.addSeparator()
-        self._entry(menu, "release", "Unpin all", "", self.release_requested.emit)
+        self._entry(
+            menu,
+            "release",
+            "Unpin all",
+            "Removes pinned volumes and reconstructions",
+            self.release_requested.emit,
+        )
         menu.addSeparator()
         self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_color)
         self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_color)
@@ -177,7 +194,8 @@ class VolumeBar(QWidget):
         self._ask("Save the picture", "volume.png", "Pictures (*.png)", self.picture_requested)
 
     def _ask(self, title: str, proposed: str, kind: str, signal: Any) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, title, proposed, kind)
+        path = str(export_folder(self._session.source) / proposed)
+        name, _ = QFileDialog.getSaveFileName(self, title, path, kind)
         ending = proposed[proposed.index(".") :]
         if name:
             signal.emit(name if name.endswith(ending) else name + ending)

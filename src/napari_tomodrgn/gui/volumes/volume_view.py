@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from qtpy.QtCore import QObject
@@ -10,7 +11,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.particle_columns import row_of
-from napari_tomodrgn.session import Decoded, Session
+from napari_tomodrgn.session import Decoded, Session, Validation
 
 RECONSTRUCTION = "reconstruction"
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
@@ -70,13 +71,23 @@ class VolumeView(Service):
         elif self.session.style != "difference":  # else it is still to be computed
             layers.hide_difference()
 
+    def remove_reconstructions(self) -> None:
+        """Remove the reconstructions that stand beside the decoded volume."""
+        for name in self.layers.companions:
+            if name.startswith(RECONSTRUCTION):
+                self.layers.remove_companion(name)
+
     def _on_reconstruction(self, *_: Any) -> None:
         found = self.session.validation
         if found is None:
-            self.layers.remove_companion(RECONSTRUCTION)
-        else:
-            box = box_angstrom(found.volume)
-            self.layers.show_companion(RECONSTRUCTION, found.mesh, box, _RECONSTRUCTION_COLOR)
+            self.remove_reconstructions()
+            return
+        name, box = f"{RECONSTRUCTION} {found.name}", box_angstrom(found.volume)
+        color = self._colors_of_selections().get(found.name, _RECONSTRUCTION_COLOR)
+        self.layers.show_companion(name, found.mesh, box, color, reconstruction_label(found))
+
+    def _colors_of_selections(self) -> dict[str, str]:
+        return {one.name: one.color for one in self.session.selections if one.color}
 
     def _color_of(self, decoded: Decoded) -> str | None:
         session = self.session
@@ -89,6 +100,15 @@ class VolumeView(Service):
             return None
         row = row_of(session.latents, decoded.particle_id)
         return color_at(values, row) if row >= 0 else None
+
+
+def reconstruction_label(found: Validation) -> str:
+    """Say whose reconstruction it is, from what, how well resolved, and at which contour."""
+    resolved = math.isfinite(found.resolution_angstrom)
+    limit = f"{found.resolution_angstrom:.1f} Å" if resolved else "half maps do not agree"
+    return (
+        f"{found.name}: {found.particles:,} particles\nfrom images, {limit}, {found.mesh.sigma:g} σ"
+    )
 
 
 def caption(decoded: Decoded) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "grey_levels",
     "labelled",
     "make_button",
+    "make_heading",
     "make_label",
     "make_tool_button",
     "scrolled",
@@ -38,6 +39,13 @@ def make_label(text: str = "", tip: str = "") -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
     label.setToolTip(tip)
+    return label
+
+
+def make_heading(text: str) -> QLabel:
+    """A label that names what follows."""
+    label = make_label(text)
+    label.setStyleSheet("font-weight: bold;")
     return label
 
 

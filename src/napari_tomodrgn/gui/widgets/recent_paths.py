@@ -31,3 +31,15 @@ def last_folder() -> Path:
     """Return where dialogs begin: beside what was opened last, else the working directory."""
     before = recent()
     return before[0].parent if before else Path.cwd()
+
+
+def export_folder(source: Path | None) -> Path:
+    """Return where a dialog to save something begins: beside the data, unless that is hidden.
+
+    A sample lies in a hidden cache, where nobody would find a file again.
+    """
+    if source is None:
+        return Path.home()
+    folder = source.absolute().parent
+    hidden = any(part.startswith(".") or part == "Caches" for part in folder.parts)
+    return Path.home() if hidden else folder

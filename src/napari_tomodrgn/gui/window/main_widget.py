@@ -17,13 +17,15 @@ from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
+from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
-from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import make_button
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
+from napari_tomodrgn.gui.window.header import Header
+from napari_tomodrgn.gui.window.stepper import Stepper
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
@@ -49,25 +51,35 @@ class MainWidget(QWidget):
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
-        self.banner = Banner(self.session)
+        self.header = Header(self.session)
+        self.banner = self.header.banner
+        self.stepper = Stepper(self.session)
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
         self.tomogram = TomogramPanel(self.session)
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
+        self.export = ExportPage(self.session)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.particles, "Particles")
         self.tabs.addTab(self.training, "Training")
-        self.tabs.addTab(self.tomogram, "Tomogram")
-        self.tabs.addTab(_stacked(self.selections, self.validation), "Selections")
+        self.tabs.addTab(self.tomogram, "Explore")
+        self.tabs.addTab(_stacked(self.selections, self.validation), "Validate")
+        self.tabs.addTab(self.export, "Export")
+        self.tabs.setDocumentMode(True)
+        bar: Any = self.tabs.tabBar()
+        bar.hide()  # the stepper is the navigation
+        self.stepper.step_chosen.connect(self.tabs.setCurrentIndex)
+        self.tabs.currentChanged.connect(self.stepper.show_step)
+        self.stepper.show_step(0)
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
         self.reopen.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
-        for widget in (self.banner, self.reopen):
+        for widget in (self.header, self.stepper, self.reopen):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         # Anything but this would let a long path or a wide form squeeze the canvas.
@@ -188,6 +200,7 @@ class MainWidget(QWidget):
         volumes.picture_requested.connect(saving.save_picture)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
         volumes.release_requested.connect(self.controller.pinned.unpin_all)
+        volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
 
     def _connect_tomogram(self) -> None:
         cell, panel = self.controller.tomogram_scene, self.tomogram
@@ -201,9 +214,10 @@ class MainWidget(QWidget):
         panel.context.test_requested.connect(neighborhood.test)
         neighborhood.tested.connect(panel.context.show_associations)
         panel.context.filter.chosen.connect(self.controller.selections.combine)
-        export, writing = panel.export, self.controller.tomogram_export
+        export, writing = self.export, self.controller.tomogram_export
         for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
+        export.map_requested.connect(self.controller.volume_export.save_map)
         writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).connect(self._on_layers_changed)
@@ -258,7 +272,9 @@ class MainWidget(QWidget):
             accent=theme.warning.as_hex(format="long"),
             highlight=theme.current.as_hex(format="long"),
         )
-        for panel in (self.latent, self.particles, self.training, self.validation):
+        for panel in (
+            *(self.latent, self.particles, self.training, self.validation, self.stepper),
+        ):
             panel.set_theme(colors)
 
 
