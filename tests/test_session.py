@@ -71,10 +71,17 @@ def test_names_of_axes_and_colors(latents: pd.DataFrame, particles: Any) -> None
     assert "particle" not in colors, "a name for every particle is no category"
 
 
-def test_one_latent_dimension_is_shown_against_itself(latents: pd.DataFrame) -> None:
-    names = ParticleTable(latents[["mu_0", "tomogram"]]).axis_names
-    assert names == ["z 0"]
-    assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "z 0")
+def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) -> None:
+    table = ParticleTable(latents[["mu_0", "tomogram"]], particles)
+    names = table.axis_names
+    assert names[:2] == ["z 0", "strip"]
+    assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "strip")
+    along, across = table.column("z 0").values, table.column("strip").values
+    assert np.abs(across).max() <= 1
+    middle = np.abs(along - np.median(along)) < np.std(along)
+    wide, narrow = np.abs(across[middle]).mean(), np.abs(across[~middle]).mean()
+    assert wide > 1.5 * narrow, "wide where there are many"
+    assert "strip" not in ParticleTable(latents).axis_names
 
 
 def test_star_columns_are_joined_by_identity(latents: pd.DataFrame, particles: Any) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 20
 # Name of the colour column that shows the named selections.
 SELECTIONS = "selections"
+# Axis across a single latent: particles side by side, the more the wider.
+STRIP = "strip"
 # Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.
 _KEPT = 8
 _KEPT_ROWS = 256  # rows that were looked for, as several panels do for each particle
@@ -131,6 +133,7 @@ class ParticleTable:
         dimensions = len(mean_columns(self.rows))
         names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
         names += [f"z {number}" for number in range(dimensions)]
+        names += [STRIP] if dimensions == 1 else []
         return list(dict.fromkeys([*names, *self._names(numeric=True)]))
 
     @property
@@ -212,6 +215,8 @@ def _column(
         return Column(name, latent_matrix(latents) @ vector - axes.mean @ vector)
     if name in _numbered("z", 0, dimensions):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
+    if name == STRIP and dimensions == 1:
+        return Column(name, _strip(latent_matrix(latents)[:, 0]))
     tables = (latents, added_columns, _star_table(particles))
     table = next((one for one in tables if one is not None and name in one), None)
     if table is None:
@@ -293,6 +298,16 @@ def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]
     import pandas as pd
 
     return np.asarray(table.index.get_indexer(pd.Index(list(identities), dtype=object)))
+
+
+def _strip(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return places across a strip (particle,), as wide as there are particles of such a value."""
+    counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)), 5, 60)))
+    smooth = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
+    width = np.interp(values, (edges[:-1] + edges[1:]) / 2, smooth / max(smooth.max(), 1.0))
+    # Multiples of the golden ratio fill any range evenly, and are the same each time.
+    across = (np.arange(len(values)) * 0.6180339887498949) % 1.0
+    return np.asarray((2 * across - 1) * width)
 
 
 def _numbered(letters: str, first: int, count: int) -> list[str]:

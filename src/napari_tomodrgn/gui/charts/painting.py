@@ -24,7 +24,7 @@ class ChartColors:
     text: str = "#e0e0e2"
     line: str = "#6a6f7a"
     grid: str = "#2b3038"
-    accent: str = "#ffb000"
+    accent: str = "#ffffff"  # of focus, paths, lassos: no group has it
     highlight: str = "#4a5fb4"  # behind what is switched on
 
 

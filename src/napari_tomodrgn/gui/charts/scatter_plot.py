@@ -230,7 +230,8 @@ class ScatterPlot(QWidget):
             painting.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
         elif self._focused >= 0:
             at = self.position_of(self._focused)
-            painting.paint_ring(painter, at, radius + 5, self._theme.accent)
+            for wide in (4, 8):  # two rings: a pinned particle has one
+                painting.paint_ring(painter, at, radius + wide, self._theme.accent)
         if 0 <= self._hovered < len(self._xy):
             at = self.position_of(self._hovered)
             painting.paint_ring(painter, at, radius + 2.5, self._theme.text)

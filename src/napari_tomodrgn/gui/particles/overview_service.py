@@ -23,6 +23,8 @@ class OverviewService(Service):
         self.overviews = self.latest_task(self._on_overview)
         self.montages = self.latest_task(self._layers.show)
         self.listen(self._on_particles, "particles")
+        self.listen(self._on_focused, "focused")
+        self.listen(self._on_point, "free_point")
 
     def request(self) -> None:
         """Compute the overview, where it is not there yet."""
@@ -50,6 +52,14 @@ class OverviewService(Service):
             yield montage(particles, lowpass_angstrom=lowpass_angstrom, invert=invert)
 
         self.montages.request(steps)
+
+    def _on_focused(self, _now: Any, before: str | None) -> None:
+        if before is not None:  # else it is the first particle, which nobody clicked
+            self._layers.leave()
+
+    def _on_point(self, point: Any, _before: Any = None) -> None:
+        if point is not None:
+            self._layers.leave()
 
     def _on_overview(self, found: Any) -> None:
         self.session.overview = found

@@ -179,8 +179,9 @@ class SelectionService(Service):
 
 def _color_for(name: str, known: dict[str, str]) -> str:
     """The colour that the name has already, else one that no other has."""
-    free = (color for color in CATEGORIES if color not in known.values())
-    return known.get(name) or next(free, CATEGORIES[0])
+    # From the end: clusters take the first colours.
+    free = (color for color in reversed(CATEGORIES) if color not in known.values())
+    return known.get(name) or next(free, CATEGORIES[-1])
 
 
 def combine_selections(

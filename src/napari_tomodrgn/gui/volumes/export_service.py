@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,29 @@ from napari_tomodrgn.session import Session
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.session import LatentPath
+
+
+@contextmanager
+def enlarged(viewer: Any, scale: float) -> Iterator[None]:
+    """Draw everything in a canvas ``scale`` times larger, while napari makes the canvas so.
+
+    napari enlarges the canvas alone: what is in it would stay as it is and be surrounded by more
+    of the scene.
+    """
+    camera, overlays = viewer.scene.camera, viewer.canvas.overlays
+    sized = [(overlay, "font_size") for overlay in overlays.values()]
+    sized += [(overlays.axes, "size")]
+    sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
+    sized += [(camera, "zoom")]
+    sized = [(thing, name) for thing, name in sized if hasattr(thing, name)]
+    before = [getattr(thing, name) for thing, name in sized]
+    try:
+        for (thing, name), value in zip(sized, before, strict=True):
+            setattr(thing, name, value * scale)
+        yield
+    finally:
+        for (thing, name), value in zip(sized, before, strict=True):
+            setattr(thing, name, value)
 
 
 class VolumeExporter(Service):
@@ -54,7 +79,8 @@ class VolumeExporter(Service):
         """Write the canvas as a PNG of twice its size on the screen."""
         import imageio.v3 as iio
 
-        picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
+        with enlarged(self._viewer, scale):
+            picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
 
         def work() -> str:
             iio.imwrite(path, picture, extension=".png")

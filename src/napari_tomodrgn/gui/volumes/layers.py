@@ -30,8 +30,8 @@ LAYER_NAME = "decoded"
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
 MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
-# Told apart by people with colour blindness, on dark and light.
-_DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
+# Magenta and green: told apart by people with colour blindness, and colours of no group.
+_DIFFERENCES = {MORE_NAME: "#f04ad8", LESS_NAME: "#39d353"}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70

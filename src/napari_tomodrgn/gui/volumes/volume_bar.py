@@ -31,7 +31,7 @@ _STYLES = {
     ),
     "difference": (
         "Difference to the mean",
-        "Where there is more (blue) and less (orange) than in the map decoded at the mean of all "
+        "Where there is more (magenta) and less (green) than in the map decoded at the mean of all "
         "latents, at so many standard deviations of the difference",
     ),
 }

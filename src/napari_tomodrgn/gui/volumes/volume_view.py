@@ -121,7 +121,7 @@ def caption(decoded: Decoded) -> str:
         parts.append(f"low-pass {decoded.lowpass:g} Å")
     if not decoded.complete:
         parts.append("preview …")
-    legend = "\nblue: more, orange: less than the mean" if decoded.difference is not None else ""
+    legend = "\nmagenta: more, green: less than the mean" if decoded.difference is not None else ""
     return "  ·  ".join(parts) + legend
 
 

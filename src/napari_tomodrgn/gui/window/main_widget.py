@@ -269,7 +269,7 @@ class MainWidget(QWidget):
             text=theme.text.as_hex(format="long"),
             line=theme.secondary.as_hex(format="long"),
             grid=theme.foreground.as_hex(format="long"),
-            accent=theme.warning.as_hex(format="long"),
+            accent=theme.text.as_hex(format="long"),
             highlight=theme.current.as_hex(format="long"),
         )
         for panel in (

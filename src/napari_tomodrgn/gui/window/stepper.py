@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QToolButton, QWidget
+from superqt import QFlowLayout
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -29,21 +30,20 @@ class Stepper(QWidget):
         super().__init__(parent)
         self._session = session
         self.buttons: dict[str, QToolButton] = {}
-        row, group = QHBoxLayout(self), QButtonGroup(self)
+        # Two rows where one would cut the names off.
+        row, group = QFlowLayout(self), QButtonGroup(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         for number, (name, tip) in enumerate(STEPS.items()):
             button = QToolButton()
             button.setCheckable(True)
             button.setToolTip(tip)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            button.setMinimumWidth(1)
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             button.clicked.connect(
                 lambda _checked=False, number=number: self.step_chosen.emit(number)
             )
             group.addButton(button)
-            row.addWidget(button, len(name))
+            row.addWidget(button)
             self.buttons[name] = button
         for name in ("particles", "run", "latents", "training", "selection", "validation"):
             session.events[name].connect(self.refresh)
@@ -56,7 +56,7 @@ class Stepper(QWidget):
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.setStyleSheet(
-            "QToolButton { padding: 3px 1px; border-radius: 3px; border: 1px solid transparent; }"
+            "QToolButton { padding: 3px 5px; border-radius: 3px; border: 1px solid transparent; }"
             f"QToolButton:checked {{ background: {theme.highlight}; }}"
             f"QToolButton[next='true'] {{ border: 1px solid {theme.text}; }}"
             f"QToolButton:focus {{ border: 2px solid {theme.text}; }}"
