@@ -76,6 +76,8 @@ def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) 
     names = table.axis_names
     assert names[:2] == ["z 0", "strip"]
     assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "strip")
+    many = pd.DataFrame({"mu_0": np.random.default_rng(1).normal(size=2000), "tomogram": "TS"})
+    table = ParticleTable(many)
     along, across = table.column("z 0").values, table.column("strip").values
     assert np.abs(across).max() <= 1
     middle = np.abs(along - np.median(along)) < np.std(along)
