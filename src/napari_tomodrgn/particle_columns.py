@@ -228,10 +228,29 @@ def _column(
     return _as_categories(name, series)
 
 
+# Endings of names that are units, as people write them; the longest first.
+_UNITS = {
+    "_e_per_angstrom2": " (e⁻/Å²)",
+    "_per_angstrom": " (1/Å)",
+    "_angstrom": " (Å)",
+    "_deg": " (°)",
+    "_px": " (px)",
+    "_kv": " (kV)",
+}
+
+
+def column_label(name: str) -> str:
+    """Return the name of a column as people say it: ``rot_deg`` is "rot (°)"."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " ") + unit
+    return name
+
+
 def axis_label(latents: pd.DataFrame, name: str) -> str:
     """The name as it stands on the axis, with the explained variance for components."""
     if not name.startswith("PC "):
-        return name
+        return column_label(name)
     return f"{name} ({axes_of(latents).share[int(name[3:]) - 1]:.0%})"
 
 

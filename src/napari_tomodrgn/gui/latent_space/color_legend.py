@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categor
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.particle_columns import Clip, Column
+from napari_tomodrgn.particle_columns import Clip, Column, column_label
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
@@ -169,7 +169,7 @@ class _Key(QWidget):
         font = painter.font()
         font.setBold(True)
         painter.setFont(font)
-        self._write(painter, 0, self._column.name, indent=1)
+        self._write(painter, 0, column_label(self._column.name), indent=1)
         font.setBold(False)
         painter.setFont(font)
         if self._column.categorical:

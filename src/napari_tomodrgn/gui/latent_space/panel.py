@@ -32,7 +32,6 @@ from napari_tomodrgn.session import SelectionMode, Session
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
-_ONE_COLOR = "one colour"
 _SIDE_WIDTH = 200
 # Share of the view that Alt and an arrow key go.
 _STEP = 0.025
@@ -126,13 +125,8 @@ class LatentPanel(QWidget):
         if asked.table.rows is not session.latents:
             return  # the next one is under way
         self._picture = picture
-        colors = [_ONE_COLOR, *picture.color_names]
-        self.axes.fill(
-            picture.names,
-            picture.axes,
-            colors,
-            picture.shade.name if picture.shade is not None else _ONE_COLOR,
-        )
+        color = "" if picture.shade is None else picture.shade.name
+        self.axes.fill(picture.names, picture.axes, picture.color_names, color)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, picture.axes)
         keep = shown == self._shown_run and self._zoomed
@@ -345,5 +339,4 @@ class LatentPanel(QWidget):
         self._session.axes = self.axes.axes
 
     def _choose_color(self) -> None:
-        chosen = self.color.currentText()
-        self._session.color = "" if chosen == _ONE_COLOR else chosen
+        self._session.color = str(self.color.currentData())

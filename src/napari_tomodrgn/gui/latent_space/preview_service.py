@@ -21,7 +21,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, fixed, rgb
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.particle_columns import Column, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import Column, column_label, latent_matrix, row_of
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class ParticlePreview(Service):
         shade = self._shade()
         if shade is not None and table is not None and shade.name != "tomogram":
             row = row_of(table, identity)
-            facts.append(f"{shade.name}: {value_of(shade, row)}")
+            facts.append(f"{column_label(shade.name)}: {value_of(shade, row)}")
         return tuple(facts)
 
     def _color_of(self, identity: str) -> tuple[int, int, int]:

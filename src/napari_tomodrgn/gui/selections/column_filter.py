@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.particle_columns import Column
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
+from napari_tomodrgn.particle_columns import Column, column_label
 from napari_tomodrgn.session import SelectionMode, Session
 
 _HOW = {
@@ -63,18 +63,17 @@ class ColumnFilter(QWidget):
         """Show the columns that there are."""
         table = self._session.table
         names = [] if table is None else table.color_names
-        chosen = self.name.currentText()
-        with QSignalBlocker(self.name):
-            self.name.clear()
-            self.name.addItems(names)
-            if chosen in names:
-                self.name.setCurrentText(chosen)
+        chosen = self.name.currentData()
+        fill_box(self.name, {name: column_label(name) for name in names}, str(chosen))
+        if self.name.currentIndex() < 0 and names:
+            with QSignalBlocker(self.name):
+                self.name.setCurrentIndex(0)
         self.setEnabled(bool(names))
         self._show_kind()
 
     def _column(self) -> Column | None:
         table = self._session.table
-        name = self.name.currentText()
+        name = self.name.currentData()
         if table is None or not name:
             return None
         return table.column(name)

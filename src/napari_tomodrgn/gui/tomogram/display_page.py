@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.particle_columns import SELECTIONS
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
+from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
 _ONE_COLOR = "one colour"
@@ -206,14 +206,10 @@ class DisplayPage(QWidget):
 
     def _fill_colors(self) -> None:
         session, table = self._session, self._session.table
-        words = [_ONE_COLOR, *([SELECTIONS] if session.selections else [])]
-        if table is not None:
-            words += table.color_names
-        with QSignalBlocker(self.color):
-            if [self.color.itemText(row) for row in range(self.color.count())] != words:
-                self.color.clear()
-                self.color.addItems(words)
-            self.color.setCurrentText(session.color or _ONE_COLOR)
+        names = [SELECTIONS] if session.selections else []
+        names += table.color_names if table is not None else []
+        labels = {"": _ONE_COLOR} | {name: column_label(name) for name in names}
+        fill_box(self.color, labels, session.color if session.color in names else "")
 
     def _show_values(self) -> None:
         self.place_words.setText(f"{self.place.value() / _STEPS:.0%}")
@@ -243,8 +239,7 @@ class DisplayPage(QWidget):
         self._session.sigma = self.sigma.value() / 10
 
     def _choose_color(self, _row: int) -> None:
-        chosen = self.color.currentText()
-        self._session.color = "" if chosen == _ONE_COLOR else chosen
+        self._session.color = str(self.color.currentData())
 
     def _previous(self) -> None:
         self.step_requested.emit(-1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -25,14 +25,19 @@ from napari_tomodrgn.gui.widgets.qt import make_button
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
+from napari_tomodrgn.gui.window.layout import lay_out, show_layer_controls
 from napari_tomodrgn.gui.window.stepper import Stepper
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
-_LARGEST_SHARE = 0.36  # of the window
-_TALLEST_SHARE = 0.45
-_BOTTOM_HEIGHT = 330
 _LATENT_NAME = "Latent space"
+# Who works with the keyboard sees where it goes. The border is there without the focus as well, so
+# that nothing moves.
+_FOCUS_RING = (
+    "QPushButton, QComboBox {{ border: 1px solid transparent; }}"
+    "QPushButton:focus, QComboBox:focus, QToolButton:focus, QLineEdit:focus, QSlider:focus,"
+    "QAbstractItemView:focus, QAbstractSpinBox:focus {{ border: 1px solid {color}; }}"
+)
 
 
 class MainWidget(QWidget):
@@ -111,6 +116,8 @@ class MainWidget(QWidget):
         super().showEvent(event)
         if not self._laid_out:
             self._laid_out = True
+            window: Any = self.window()
+            show_layer_controls(window, False)
             QTimer.singleShot(0, self._lay_out)
 
     def event(self, event: Any) -> bool:
@@ -129,6 +136,7 @@ class MainWidget(QWidget):
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._on_theme)
+        show_layer_controls(self._viewer.window._qt_window, True)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
         if self.latent.parent() is not None:
@@ -247,20 +255,14 @@ class MainWidget(QWidget):
             self.reopen.show()
 
     def _lay_out(self) -> None:
-        """Give the bottom dock the place under the canvas only, and both docks their size."""
+        """Give both docks their place and size."""
         window: Any = self.window()
         if self._closed or not isinstance(window, QMainWindow):
             return
-        bottom = Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        window.setCorner(bottom[0], left)
-        window.setCorner(bottom[1], right)
-        docks: list[Any] = [self.parentWidget(), self.latent.parentWidget()]
-        width = min(self._wanted_width(), round(_LARGEST_SHARE * window.width()))
-        window.resizeDocks(docks[:1], [width], Qt.Orientation.Horizontal)
-        height = min(_BOTTOM_HEIGHT * self._enlarged(), _TALLEST_SHARE * window.height())
-        height = max(_BOTTOM_HEIGHT, round(height))
-        window.resizeDocks(docks[1:], [height], Qt.Orientation.Vertical)
+        dock: Any = self.parentWidget()
+        dock.setWindowTitle("tomoDRGN")  # whoever opened it
+        wanted = self._wanted_width(), self._enlarged()
+        lay_out(window, dock, self.latent.parentWidget(), wanted)
 
     def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
@@ -276,6 +278,8 @@ class MainWidget(QWidget):
             *(self.latent, self.particles, self.training, self.validation, self.stepper),
         ):
             panel.set_theme(colors)
+        for part in (self, self.latent):
+            part.setStyleSheet(_FOCUS_RING.format(color=colors.text))
 
 
 def _stacked(*panels: QWidget) -> QWidget:
