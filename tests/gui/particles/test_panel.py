@@ -86,10 +86,10 @@ def test_every_check_has_a_name_in_plain_words(tiny_star: Path) -> None:
 
 
 def test_remedies_name_fields_of_the_window() -> None:
-    from napari_tomodrgn.gui.particles.load import in_the_window
+    from napari_tomodrgn.gui.background.error_message import in_window_terms
 
-    words = in_the_window("The star file is used; if it is wrong, override it with --pixel-size.")
-    assert words.endswith("override it with “Pixel size” under “Read it differently”.")
+    words = in_window_terms("The star file is used; if it is wrong, override it with --pixel-size.")
+    assert words.endswith("override it with “Pixel size” under “Correct what was read”.")
 
 
 def test_the_form_knows_every_dialect() -> None:

@@ -266,7 +266,7 @@ def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> A
     try:
         images = stacks.read(chosen["stack"].cat.codes.to_numpy(), chosen["stack_index"].to_numpy())
     except (BadInputError, OSError):
-        return "Its tilt images are not there."
+        return "Tilt images not found"
     angles = tilts[order[[0, -1]]]
     return tuple(
         (float(angle), tilt_picture(image, PICTURE_PX))

@@ -191,4 +191,4 @@ class ScatterLoader(Service):
     def _on_busy(self, busy: bool) -> None:
         session = self.session
         count = 0 if session.latents is None else len(session.latents)
-        self.busy.emit(f"Working out {count:,} points …" if busy and count else "")
+        self.busy.emit(f"Preparing {count:,} points …" if busy and count else "")

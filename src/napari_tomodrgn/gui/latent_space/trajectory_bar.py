@@ -23,7 +23,7 @@ _FRAME_MS = 180
 _MOST_COMPONENTS = 8
 _SUPPORT = (
     f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
-    f"fewer than {MIN_SUPPORT} the frame is grey: the volume is what the network makes up."
+    f"fewer than {MIN_SUPPORT} the frame is grey: interpolated, not supported by data."
 )
 
 
@@ -61,7 +61,7 @@ class TrajectoryBar(QWidget):
         self.support = SupportStrip()
         self.words = QLabel()
         self.words.setToolTip(_SUPPORT)
-        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 near")
+        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 nearby")
         self.words.setMinimumWidth(widest)
         row = tight_row(self)
         for widget in (self.choose, self.play, self.loop):
@@ -102,7 +102,7 @@ class TrajectoryBar(QWidget):
             self.slider.setRange(0, len(path.points) - 1)
             self.slider.setValue(session.frame)
         near = path.points[session.frame].n_neighbors
-        self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} near")
+        self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} nearby")
         self.choose.setToolTip(f"Path {path.name}")
 
     def _column(self) -> QVBoxLayout:

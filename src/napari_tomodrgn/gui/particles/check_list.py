@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LIGHTS = {
     "error": ("✕", "#c93c3c", "#ffffff", "Error: the result would be wrong"),
     "warning": ("!", "#e0a83c", "#1b1b1b", "Warning: deserves a look"),
-    "info": ("i", "#3f7fb5", "#ffffff", "To note: not decided, or good to know"),
+    "info": ("i", "#3f7fb5", "#ffffff", "Note: undecided, or good to know"),
     "ok": ("✓", "#2f8f5b", "#ffffff", "Passed"),
 }
 _LIGHT_PX = 18

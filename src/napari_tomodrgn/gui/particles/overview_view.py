@@ -42,11 +42,9 @@ class OverviewView(QWidget):
         )
         self.views = ViewingDirectionPlot(
             "Viewing directions of all images. Cells have the same area on the sphere; dark ones "
-            "are never looked along, bright ones three times as often as the mean, or more."
+            "hold no view, bright ones three times the average or more."
         )
-        self.seen = make_label(
-            tip="Directions that no image looks along leave a wedge of every map empty"
-        )
+        self.seen = make_label(tip="Directions without a view leave a wedge of every map empty")
         self.defocus = BarPlot("Defocus, µm", "Images", "Mean defocus of each image")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -71,8 +69,8 @@ class OverviewView(QWidget):
             self.tilts.set_points(found.dose_e_per_angstrom2, found.stage_tilt_deg)
             self.views.set_density(found.views)
             self.seen.setText(
-                f"{found.views_seen:.0%} of the directions are looked along, the most frequent "
-                f"{found.views.max():.1f} times as often as the mean."
+                f"Views cover {found.views_seen:.0%} of directions; the fullest bin holds "
+                f"{found.views.max():.1f} × the average."
             )
             self.defocus.set_bars(found.defocus_micrometre, found.defocus_counts)
 

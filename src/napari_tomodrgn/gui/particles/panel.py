@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_tomodrgn.gui.background.error_message import IMPORT_FORM
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.import_form import ImportForm
@@ -31,7 +32,9 @@ _HINT = (
     "Open the star file of your subtomogram-averaged particles (WarpTools, RELION, Warp/M, "
     "cryoSRPNT), or the folder of a finished training. Dropping it onto the window works, too."
 )
-_FAILED = "This could not be opened. Where it is only read wrongly, say below how, and try again."
+_FAILED = (
+    "This could not be opened. If something was read wrongly, correct it below and read again."
+)
 
 
 class ParticlesPanel(QWidget):
@@ -51,14 +54,14 @@ class ParticlesPanel(QWidget):
         self.checks = CheckList(session)
         self.reading = ImportForm(session)
         self.section = CollapsibleSection(
-            "Read it differently",
+            IMPORT_FORM,
             self.reading,
             "Where the star file is wrong, silent, or its images were moved",
         )
         table = QWidget()
         self._table = QVBoxLayout(table)
         self._table.setContentsMargins(6, 0, 0, 0)
-        self.summary_section = CollapsibleSection("What was understood", table, open=True)
+        self.summary_section = CollapsibleSection("Data set summary", table, open=True)
         self.look = OverviewView(session)
         self.overview_section = CollapsibleSection(
             "Look at the data",

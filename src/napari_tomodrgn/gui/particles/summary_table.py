@@ -18,9 +18,9 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     yes = {True: "yes", False: "no"}
     return [
         (
-            "Written by",
+            "Format",
             str(summary.get("dialect", "")),
-            "Program whose conventions were recognised",
+            "Program whose conventions the star file follows",
         ),
         ("Particles", f"{summary.get('particles', 0):,}", "Particles with at least one image"),
         ("Tilt images", f"{summary.get('images', 0):,}", "2-D images that are used"),

@@ -46,18 +46,18 @@ class SelectionsPanel(QWidget):
         self.name.setToolTip("Letters, digits, spaces and _ . + -")
         self.name.returnPressed.connect(self._save)
         self.name.textChanged.connect(self._enable)
-        self.keep = make_button("Keep", "Keep the selection in the run, by this name", self._save)
+        self.keep = make_button("Save", "Save the selection in the run under this name", self._save)
         self.list = QListWidget()
         self.list.setToolTip("A click selects these particles again")
         self.list.itemClicked.connect(lambda item: self._show(item))
         self.list.currentItemChanged.connect(self._enable)
-        self.delete = make_button("Delete", "Forget this selection, not its particles", self._drop)
+        self.delete = make_button("Delete", "Delete this selection; its particles stay", self._drop)
         self.color = make_button(
             "Colour by selection", "Each point in the colour of its selection", self._color
         )
         self.export = make_button(
             "Export star file…",
-            "Write the selected particles in the dialect they came in",
+            "Write the selected particles in the format they came in",
             self._export,
         )
         self._lay_out()

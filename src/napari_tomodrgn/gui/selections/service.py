@@ -121,7 +121,7 @@ class SelectionService(Service):
 
         def work() -> SelectionSaved:
             save_selection(run.path, new)
-            words = f"{len(new.particles):,} particles kept as {new.name!r} in {run.path.name}."
+            words = f"{len(new.particles):,} particles saved as {new.name!r} in {run.path.name}."
             return SelectionSaved(words, run.path, name, new)
 
         self.files.add(work)

@@ -31,7 +31,7 @@ _SHAPES: dict[ParticleShape, str] = {
     "auto": "By size on screen",
     "points": "Points",
     "class": "Mean map of the category",
-    "own": "Own map of each",
+    "own": "Individual maps",
 }
 _AT_SLICE: dict[AtSlice, str] = {
     "show": "Show all",
@@ -128,14 +128,14 @@ class DisplayPage(QWidget):
         form.addRow("Tomogram", self.image)
         form.addRow("Depth", _row(self.place, self.place_words))
         form.addRow("Thickness", self.thickness)
-        form.addRow("Saturated", self.percent)
+        form.addRow("Contrast clipping", self.percent)
         form.addRow("Particles", self.shape)
         form.addRow("Colour", self.color)
         form.addRow("Contour", _row(self.sigma, self.sigma_words))
-        form.addRow("Surfaces", self.most)
-        form.addRow("Own maps", self.own)
-        form.addRow("Within", self.within)
-        form.addRow("At the slice", self.at_slice)
+        form.addRow("Max. surfaces", self.most)
+        form.addRow("Max. individual maps", self.own)
+        form.addRow("Max. distance", self.within)
+        form.addRow("Clip at slice", self.at_slice)
         form.addRow(_row(self.only, self.reverse))
 
     def _walk(self) -> QHBoxLayout:

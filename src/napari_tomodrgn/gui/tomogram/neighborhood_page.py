@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _NO_STATE, _NO_LAYER = "no state", "no surface"
 _HINT = (
-    "Columns are worked out for all particles; then they are axes and colours of the latent space "
-    "as well. The test asks whether a state goes with them, within tomograms."
+    "Columns are computed for all particles and become axes and colours of the latent space "
+    "as well. The test asks whether a state is associated with them, within tomograms."
 )
 _HEADER = ("Column", "Effect", "p", "q")
 _MEASURES = {
@@ -64,7 +64,7 @@ class NeighborhoodPage(QWidget):
             self._compute,
         )
         self.test = make_button(
-            "Test", "Whether the state goes with any of the columns", self._test
+            "Test", "Whether the state is associated with any of the columns", self._test
         )
         self._set_up()
         self._set_up_table()
@@ -120,7 +120,7 @@ class NeighborhoodPage(QWidget):
                 self.table.setItem(row, place, item)
         clear = int((found["q_value"] <= _CLEAR_Q).sum())
         self.words.setText(
-            f"{tested.state}: {clear} of {len(found)} columns beyond chance (bold: q ≤ {_CLEAR_Q})."
+            f"{tested.state}: {clear} of {len(found)} columns significant (bold: q ≤ {_CLEAR_Q})."
         )
 
     def _set_up(self) -> None:

@@ -43,7 +43,7 @@ class AssociationResult:
 class NeighborhoodService(Service):
     """Computes columns into ``session.added_columns``; `tested` hands over associations."""
 
-    doing = "working out surroundings"
+    doing = "computing context columns"
 
     tested = Signal(object)  # AssociationResult
 
@@ -100,7 +100,7 @@ class NeighborhoodService(Service):
             self.session.add_columns(item.table)
             count = len(item.table.columns)
             self.session.show_message(
-                f"{count} columns of surroundings: axis, colour and filter everywhere."
+                f"{count} context columns added as axes, colours and filters."
             )
 
 

@@ -33,7 +33,7 @@ _RADIUS_OF_BOX = 0.3
 _SETTLED_MS, _ORBIT_MS = 350, 40
 _ORBIT_STEP_DEG = 2.0
 NO_POSITIONS = (
-    "The star file gives no places in a tomogram: WarpTools and RELION 5 optimisation sets do."
+    "This star file has no tomogram coordinates: WarpTools and RELION 5 optimisation sets do."
 )
 
 
@@ -361,7 +361,7 @@ class TomogramScene(Service):
         if surfaces:
             own, wanted = self._own
             words += f"; {surfaces:,} as surfaces"
-            words += f", {own:,} of {wanted:,} their own map" if wanted else ""
+            words += f", {own:,} of {wanted:,} individual maps" if wanted else ""
         self.progress.emit(words + ".")
 
     def _turn(self) -> None:

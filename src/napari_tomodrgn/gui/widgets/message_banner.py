@@ -43,7 +43,7 @@ class Banner(QFrame):
         layout.addWidget(self.label, 1)
         layout.addWidget(self.more)
         layout.addWidget(self.dismiss)
-        self._whole = _Whole()
+        self._whole = _Whole(self)
         self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 6)
         session.events.message.connect(self.show_message)
         self.show_message(session.message)
@@ -118,8 +118,8 @@ class Banner(QFrame):
 class _Whole(QFrame):
     """All of a message, selectable, in a window of its own until one clicks elsewhere."""
 
-    def __init__(self) -> None:
-        super().__init__(None, Qt.WindowType.Popup)
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
         self.label = make_label()
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
