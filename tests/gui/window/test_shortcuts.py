@@ -61,9 +61,9 @@ def test_keys_turn_to_the_parts(viewer: Any, widget: Any, qtbot: Any) -> None:
     qtbot.waitUntil(window.isActiveWindow)
     for key, part in (
         ("1", "Particles"),
-        ("4", "Selections"),
+        ("4", "Validate"),
         ("2", "Training"),
-        ("3", "Tomogram"),
+        ("3", "Explore"),
     ):
         QTest.keyClick(widget, key, Qt.KeyboardModifier.AltModifier)
         assert widget.tabs.tabText(widget.tabs.currentIndex()) == part

@@ -41,6 +41,7 @@ class ParticlesPanel(QWidget):
     """Buttons to open, a table of what was understood, checks, and what can be overridden."""
 
     open_requested = Signal(str)
+    example_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,6 +52,11 @@ class ParticlesPanel(QWidget):
             label.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.title.setStyleSheet("font-weight: bold;")
         self.hint = make_label(_HINT)
+        self.example = make_button(
+            "Open the example",
+            "A trained run that comes with the plugin: ribosomes in three states, in two tomograms",
+            self.example_requested.emit,
+        )
         self.checks = CheckList(session)
         self.reading = ImportForm(session)
         self.section = CollapsibleSection(
@@ -100,6 +106,7 @@ class ParticlesPanel(QWidget):
         inner = QVBoxLayout(page)
         inner.setContentsMargins(0, 0, 6, 0)
         inner.addWidget(self.hint)
+        inner.addWidget(self.example)
         shown = (self.summary_section, self.checks, self.quick, self.overview_section, self.section)
         for widget in shown:
             inner.addWidget(widget)
@@ -142,6 +149,7 @@ class ParticlesPanel(QWidget):
         self.path.setText(str(path) if path else "")
         self.path.setToolTip(str(path) if path else "")
         self.hint.setVisible(session.asked is not None or not session.summary)
+        self.example.setVisible(path is None)
         self.hint.setText(_HINT if session.asked is None else _FAILED)
         if session.asked is not None:
             self.section.set_open(True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 _RUN_NOTE = (
-    "A sample without its images: explore it here, and see its particles in place under Tomogram. "
+    "A sample without its images: explore it here, and see its particles in place under Explore. "
     "To train, open the other sample."
 )
 STRUCTURES = ("80S", "60S")

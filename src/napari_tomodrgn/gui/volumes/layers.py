@@ -217,8 +217,12 @@ class VolumeLayers:
 
     def set_caption(self, words: str) -> None:
         """Replace the words in the corner."""
-        if self.layer is not None:
-            self._caption(words)
+        self._caption(words)
+
+    def set_up_canvas(self) -> None:
+        """Make the canvas three-dimensional before there is a volume in it."""
+        if self._hidden is None:
+            self.viewer.dims.ndisplay = 3
 
     def clear(self) -> None:
         """Remove the decoded volume and all that belongs to it; companions stay."""

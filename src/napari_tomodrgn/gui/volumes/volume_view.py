@@ -33,6 +33,7 @@ class VolumeView(Service):
         self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
+        self.listen(self._on_latents, "latents")
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -43,6 +44,12 @@ class VolumeView(Service):
         self.waiting.stop()
         if self.session.decoded is not None:
             self.layers.set_caption(caption(self.session.decoded))
+
+    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+        """Say what the canvas waits for, before there is anything in it."""
+        if latents is not None and self.session.decoded is None:
+            self.layers.set_up_canvas()
+            self.layers.set_caption("Decoding first volume …")
 
     def _on_choice(self, *_: Any) -> None:
         """Name the one that is decoded now, where the words name another already."""

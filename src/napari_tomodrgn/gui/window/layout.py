@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
 _LARGEST_SHARE = 0.36  # of the window
 _TALLEST_SHARE = 0.45
@@ -61,3 +61,19 @@ def show_layer_controls(window: QMainWindow, shown: bool) -> None:
     dock = dock_of(window, "layer controls")
     if dock is not None:
         dock.setVisible(shown)
+
+
+def set_dock_title(dock: Any, title: str) -> None:
+    """Call a dock so; napari names it after whoever opened it."""
+    dock.setWindowTitle(title)
+    bar = dock.titleBarWidget()
+    for label in bar.findChildren(QLabel) if bar is not None else ():
+        label.setText(title)
+
+
+def hide_welcome(window: QMainWindow) -> None:
+    """Take napari's "Drag file(s) here" off the canvas: something is open, if not drawn yet."""
+    widgets: list[Any] = window.findChildren(QWidget)
+    for widget in widgets:
+        if widget.metaObject().className() == "QtWelcomeWidget":
+            widget.hide()

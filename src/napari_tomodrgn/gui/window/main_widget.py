@@ -25,7 +25,12 @@ from napari_tomodrgn.gui.widgets.qt import make_button
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
-from napari_tomodrgn.gui.window.layout import lay_out, show_layer_controls
+from napari_tomodrgn.gui.window.layout import (
+    hide_welcome,
+    lay_out,
+    set_dock_title,
+    show_layer_controls,
+)
 from napari_tomodrgn.gui.window.stepper import Stepper
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
@@ -159,6 +164,7 @@ class MainWidget(QWidget):
         self.validation.start_requested.connect(self.controller.reconstruction.start)
         self.validation.stop_requested.connect(self.controller.reconstruction.stop)
         self._viewer.events.theme.connect(self._on_theme)
+        self.session.events.latents.connect(self._on_latents)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
@@ -166,6 +172,7 @@ class MainWidget(QWidget):
     def _connect_particles(self) -> None:
         panel, preflight = self.particles, self.controller.preflight
         panel.open_requested.connect(self.controller.open)
+        panel.example_requested.connect(self._open_example)
         panel.reading.read_requested.connect(self.controller.opening.request_again)
         panel.checks.check_requested.connect(preflight.start)
         panel.checks.cancel_requested.connect(preflight.cancel)
@@ -173,6 +180,9 @@ class MainWidget(QWidget):
         panel.look.projections_requested.connect(self.controller.overview.show_projections)
         panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
         panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
+
+    def _open_example(self) -> None:
+        self._viewer.open_sample("napari-tomodrgn", "trained")
 
     def _connect_selections(self) -> None:
         selecting, panel, tools = self.controller.selections, self.selections, self.latent.tools
@@ -250,6 +260,11 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
+    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+        window: Any = self.window()
+        if latents is not None and isinstance(window, QMainWindow):
+            hide_welcome(window)
+
     def _on_latent_removed(self) -> None:
         if not self._closed:
             self.reopen.show()
@@ -260,7 +275,7 @@ class MainWidget(QWidget):
         if self._closed or not isinstance(window, QMainWindow):
             return
         dock: Any = self.parentWidget()
-        dock.setWindowTitle("tomoDRGN")  # whoever opened it
+        set_dock_title(dock, "tomoDRGN")  # whoever opened it
         wanted = self._wanted_width(), self._enlarged()
         lay_out(window, dock, self.latent.parentWidget(), wanted)
 

@@ -18,9 +18,10 @@ from napari_tomodrgn.gui.window.navigation import show_tab
 PARTS = {
     "Alt+1": "Particles",
     "Alt+2": "Training",
-    "Alt+3": "Tomogram",
-    "Alt+4": "Selections",
+    "Alt+3": "Explore",
+    "Alt+4": "Validate",
     "Alt+5": "Latent space",
+    "Alt+6": "Export",
 }
 PAUSE = "Ctrl+Shift+Space"
 # What the scatter understands by itself while it has the focus.

@@ -21,6 +21,9 @@ STEPS = {
 }
 
 
+_DONE = "#2f8f5b"
+
+
 class Stepper(QWidget):
     """One button a step; the next one to take is marked."""
 
@@ -33,9 +36,11 @@ class Stepper(QWidget):
         # Two rows where one would cut the names off.
         row, group = QFlowLayout(self), QButtonGroup(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
+        row.setHorizontalSpacing(0)
+        row.setVerticalSpacing(2)
         for number, (name, tip) in enumerate(STEPS.items()):
             button = QToolButton()
+            button.setText(name)
             button.setCheckable(True)
             button.setToolTip(tip)
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -56,20 +61,22 @@ class Stepper(QWidget):
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
         self.setStyleSheet(
-            "QToolButton { padding: 3px 5px; border-radius: 3px; border: 1px solid transparent; }"
+            # The borders are there always, so that nothing moves when a step is done.
+            "QToolButton { padding: 3px 2px; border-radius: 3px; border: 1px solid transparent;"
+            " border-bottom: 3px solid transparent; }"
             f"QToolButton:checked {{ background: {theme.highlight}; }}"
-            f"QToolButton[next='true'] {{ border: 1px solid {theme.text}; }}"
-            f"QToolButton:focus {{ border: 2px solid {theme.text}; }}"
+            f"QToolButton[state='done'] {{ border-bottom: 3px solid {_DONE}; }}"
+            f"QToolButton[state='next'] {{ border: 1px solid {theme.text}; }}"
+            f"QToolButton:focus {{ border: 1px solid {theme.text}; }}"
         )
 
     def refresh(self, *_: Any) -> None:
-        """Tick what is done and mark what comes next."""
+        """Underline what is done and frame what comes next."""
         done, following = done_steps(self._session), next_step(self._session)
         for name, button in self.buttons.items():
-            button.setText(f"✓ {name}" if name in done else name)
             state = "done" if name in done else "next" if name == following else ""
             button.setAccessibleName(f"{name}, {state}" if state else name)
-            button.setProperty("next", "true" if name == following else "false")
+            button.setProperty("state", state)
             style: Any = button.style()
             style.unpolish(button)
             style.polish(button)
