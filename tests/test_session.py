@@ -234,3 +234,27 @@ def test_another_epoch_is_another_space(latents: pd.DataFrame) -> None:
     session.show_latents(run, latents.copy(), 5, None)
     assert (session.free_point, session.frame, session.epoch) == (None, 0, 5)
     assert session.focused == "TS/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("rot_deg", "rot (°)"),
+        ("position_x_angstrom", "position x (Å)"),
+        ("dose_e_per_angstrom2", "dose (e⁻/Å²)"),
+        ("rlnAnglePsi", "rlnAnglePsi"),
+        ("my_column", "my_column"),
+    ],
+)
+def test_columns_are_called_as_people_say(name: str, label: str) -> None:
+    assert module.column_label(name) == label
+
+
+def test_a_colour_that_the_table_lacks_is_none(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, color="cluster")
+    assert session.color_column is None
+    for name in ("PC 9", "z 7", "selections"):
+        session.color = name
+        assert session.color_column is None
+    session.color = "tomogram"
+    assert session.color_column is not None

@@ -223,3 +223,14 @@ def test_the_view_can_be_kept_while_points_move(view: InteractiveScatter) -> Non
     assert view.view == kept
     view.show_all()
     assert view.view != kept
+
+
+def test_a_lasso_closed_at_its_start_is_no_click(view: InteractiveScatter, qtbot: Any) -> None:
+    around = view.position_of(1).toPoint()
+    corners = [around + QPoint(dx, dy) for dx, dy in ((-30, -30), (30, -30), (30, 30), (-30, 30))]
+    clicked: list[Any] = []
+    view.clicked.connect(clicked.append)
+    with qtbot.waitSignal(view.lassoed) as heard:
+        _drag(view, [*corners, corners[0]], SHIFT)
+    assert heard.args[0].mask.tolist() == [False, True, False, False]
+    assert clicked == []

@@ -85,6 +85,7 @@ def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
     line = trajectories.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
     ends = np.percentile(scores[:, 0], [2, 98])
     np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
+    np.testing.assert_allclose(line[:, 1], 0.0, atol=1e-9, err_msg="a straight axis")
 
 
 def _idle(widget: Any, qtbot: Any) -> None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.analysis.latents.components import mean_columns
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
@@ -141,6 +143,14 @@ class DecodingService(Service):
     def request_point(self, point: LatentPoint) -> None:
         """Show a place that is no particle's."""
         self._request(_key_of(point), np.array(point.z, np.float32), point)
+
+    def on_failed(self, error: Exception) -> None:
+        """Tell why there is no volume; of a run of another program that is no fault."""
+        run = self.session.run
+        if run is not None and run.info.imported_from and isinstance(error, BadInputError):
+            self.session.show_message(error_message(error, self.doing))
+        else:
+            super().on_failed(error)
 
     def _request(self, name: str, z: NDArray[np.float32], point: LatentPoint | None) -> None:
         session, run = self.session, self.session.run
