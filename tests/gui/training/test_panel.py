@@ -331,9 +331,12 @@ def test_a_folder_with_a_run_is_refused_at_once(qtbot: Any, tmp_path: Path) -> N
 
 
 def test_without_images_there_is_nothing_to_train_on(qtbot: Any) -> None:
-    particles: Any = SimpleNamespace(
-        particles=pd.DataFrame({"tomogram": ["TS"]}, index=["TS/1"]), ids=("TS/1",)
-    )
+    class Set(SimpleNamespace):
+        def __len__(self) -> int:
+            return 2
+
+    table = pd.DataFrame({"tomogram": ["TS", "TS"]}, index=["TS/1", "TS/2"])
+    particles: Any = Set(particles=table, ids=tuple(table.index))
     missing = Check("unreadable-stack", "info", "The images are not there.")
     session = Session(particles=particles, checks=(missing,))
     panel, validation = TrainingPanel(session), ValidationPanel(session, sample=True)
@@ -342,7 +345,7 @@ def test_without_images_there_is_nothing_to_train_on(qtbot: Any) -> None:
         assert not widget.button.isEnabled()
         assert "images are not on this computer" in widget.button.toolTip()
     session.checks = ()
-    assert panel.button.isEnabled()
+    assert panel.button.isEnabled() and validation.button.isEnabled()
 
 
 def test_a_forecast_goes_when_other_settings_are_asked_for(
