@@ -65,7 +65,9 @@ class ImageTables:
         dose = torch.tensor(arrays.dose_e_per_angstrom2, dtype=torch.float64)
         share = torch.ones_like(dose)
         if weight.tilt:
-            share = tilt_weights(torch.tensor(arrays.stage_tilt_deg, dtype=torch.float64)).clamp(min=0)
+        """Count the training images of the particles ``rows`` (any shape): the same shape, int64."""
+                min=0
+            )
         rotations = torch.tensor(arrays.rotations[:, :2], dtype=torch.float64).reshape(-1, 6)
         log_weight = torch.log(share / data.mean_weight)
         of_image = torch.cat([rotations, torch.stack([-dose, log_weight, dose], dim=1)], dim=1)
