@@ -65,7 +65,7 @@ class ImageTables:
         dose = torch.tensor(arrays.dose_e_per_angstrom2, dtype=torch.float64)
         share = torch.ones_like(dose)
         if weight.tilt:
-        """Count the training images of the particles ``rows`` (any shape): the same shape, int64."""
+            share = tilt_weights(torch.tensor(arrays.stage_tilt_deg, dtype=torch.float64)).clamp(
                 min=0
             )
         rotations = torch.tensor(arrays.rotations[:, :2], dtype=torch.float64).reshape(-1, 6)
