@@ -112,14 +112,13 @@ def changed() -> Callable[[Picture, Picture], float]:
 
 
 @pytest.fixture(scope="session")
-def tiny_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_star(made_once: Callable[..., Path]) -> Path:
     """A simulated set of 24 particles in two tomograms."""
-    from napari_tomodrgn.synthetic import Simulated, SimulationConfig, simulate
+    from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
     config = SimulationConfig(particles=24, tilts=5, box_size_px=48, states=2, snr=5.0, tomograms=2)
-    events = list(simulate(tmp_path_factory.mktemp("tiny") / "set", config))
-    assert isinstance(events[-1], Simulated)
-    return events[-1].warptools
+    folder = made_once("tiny-windows-set", lambda out: list(simulate(out, config)))
+    return folder / "warptools" / "particles_optimisation_set.star"
 
 
 @pytest.fixture(scope="session")
@@ -142,15 +141,15 @@ def tiny_config() -> Any:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(tiny_star: Path, tiny_config: Any, made_once: Callable[..., Path]) -> Path:
     """A run of three epochs on the tiny set."""
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    for _ in train(read_particles(tiny_star), tiny_config, folder):
-        pass
-    return folder
+    particles = read_particles(tiny_star)
+    return made_once(
+        "tiny-windows-run", lambda out: list(train(particles, tiny_config, out)), own=True
+    )
 
 
 @pytest.fixture
