@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,22 @@ def _viewers_need_real_gl(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_thread_outlives_its_test(qapp: Any) -> Iterator[None]:
-    """Fail a test whose workers still run two seconds after it; napari's fixture does not look."""
+    """Fail a test whose workers go on for a minute after it; napari's fixture does not look."""
     yield
     from qtpy.QtCore import QThreadPool
 
     pool = QThreadPool.globalInstance()
-    pool.waitForDone(2000)
+    pool.waitForDone(60_000)
     running = pool.activeThreadCount()
     assert running == 0, f"{running} worker thread(s) still running after the test"
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """pytest-qt's, which waits a minute: five seconds are too few where others have the cores."""
+    for name in ("waitUntil", "waitSignal", "waitSignals", "waitExposed", "waitActive"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=60_000))
+    return qtbot
 
 
 @pytest.fixture(autouse=True)
