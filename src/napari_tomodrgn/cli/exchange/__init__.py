@@ -1,0 +1,1 @@
+"""Commands that hand tables, subsets and maps to other programs, and take them in."""
