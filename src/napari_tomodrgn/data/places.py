@@ -79,13 +79,13 @@ def with_places(
             code="other-particles",
         )
     kept = particles.take(rows >= 0)
-    table = kept.particles.copy()
+    frame = kept.particles.copy()
     known = places.iloc[rows[rows >= 0]]
     for name in (*_POSITIONS, *_ANGLES):
-        table[name] = known[name].to_numpy()
-    if not set(table["tomogram"].astype(str).map(stem)) & set(places["tomogram"]):
-        table["tomogram"] = known["tomogram"].to_numpy()
-    return Placed(replace(kept, particles=table), notes)
+        frame[name] = known[name].to_numpy()
+    if not set(frame["tomogram"].astype(str).map(stem)) & set(places["tomogram"]):
+        frame["tomogram"] = known["tomogram"].to_numpy()
+    return Placed(replace(kept, particles=frame), notes)
 
 
 def _read(path: Path) -> tuple[StarTable, StarTable | None]:
@@ -194,7 +194,7 @@ def _match(
         notes.append(
             f"{path}: {spare} of its particles have no images ({one.tomogram}, {one.number} …)."
         )
-    return rows.astype(np.int64), tuple(notes)
+    return np.array(rows, dtype=np.int64), tuple(notes)
 
 
 def _reject_other_counts(
