@@ -8,9 +8,12 @@ from pathlib import Path
 
 from napari_tomodrgn.cli.exchange.arguments import (
     add_columns_arguments,
+    add_convergence_arguments,
     add_fsc_arguments,
     add_place_arguments,
     add_select_arguments,
+    add_traverse_arguments,
+    add_volume_analysis,
 )
 from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
@@ -159,6 +162,9 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
+    add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
+    add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
+    add_volume_analysis(parser)
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -240,6 +246,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         "cut 2-D tilt images out of tilt series, from any averaging package's list",
         add_extract_arguments,
     ),
+    "traverse": ("maps along a component or between particles", add_traverse_arguments),
+    "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",

@@ -2,6 +2,7 @@
 
 from napari_tomodrgn.cli.analysis_commands import analyze, import_result
 from napari_tomodrgn.cli.exchange.columns import columns
+from napari_tomodrgn.cli.exchange.exploring import convergence, traverse
 from napari_tomodrgn.cli.exchange.place import place
 from napari_tomodrgn.cli.exchange.select import select
 from napari_tomodrgn.cli.exchange.volumes import fsc
@@ -14,6 +15,7 @@ from napari_tomodrgn.cli.window_commands import demo, view
 __all__ = [
     "analyze",
     "columns",
+    "convergence",
     "decode",
     "demo",
     "embed",
@@ -25,5 +27,6 @@ __all__ = [
     "select",
     "simulate",
     "train",
+    "traverse",
     "view",
 ]

@@ -147,7 +147,7 @@ def _numbers(table: StarTable) -> NDArray[np.int64]:
         if name in table:
             numbers = table.frame[name].map(_last_number)
             if (numbers >= 0).all():
-                return numbers.to_numpy(np.int64)
+                return np.array(numbers, dtype=np.int64)
     return np.full(len(table), -1, np.int64)
 
 
@@ -175,7 +175,7 @@ def _match(
     strangers = not set(own["tomogram"]) & set(places["tomogram"])
     if strangers and not keyed and len(own) == len(places):
         note = f"{path}: names no particles; as many as there are were matched by their order."
-        return np.arange(len(own)), (note,)
+        return np.arange(len(own), dtype=np.int64), (note,)
     if not keyed:
         _reject_other_counts(own, places, particles, path)
         notes.append(f"{path}: names no particles; matched by their order in each tomogram.")

@@ -11,6 +11,7 @@ from napari_tomodrgn.cli.options import (
     add_groups,
     add_overwrite,
     add_particles,
+    natural_int,
     positive_float,
     positive_int,
 )
@@ -128,3 +129,68 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+
+
+def add_volume_analysis(parser: argparse.ArgumentParser) -> None:
+    """Of `analyze`: voxels of decoded maps instead of latents."""
+    add = parser.add_argument_group("analysis of decoded volumes").add_argument
+    add("--volumes", action="store_true", help="analyse voxels of decoded maps, not latents")
+    add(
+        "--mask",
+        metavar="MASK",
+        default="soft",
+        help="none, sphere, tight or soft (around the density, default), or a mask's file",
+    )
+    add(
+        "--sample",
+        metavar="N",
+        type=natural_int,
+        help="decode so many particles, spread over the run (1000; 0: all)",
+    )
+    add("--box", metavar="N", type=positive_int, help="edge of the maps in voxels, even (32)")
+    add("--no-umap", action="store_true", help="leave UMAP out, which takes ten seconds and more")
+
+
+def add_traverse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--component", metavar="K", type=positive_int, help="along this principal component, from 1"
+    )
+    which.add_argument(
+        "--through",
+        metavar="ID",
+        nargs="+",
+        help="along neighbouring particles from the first of these through the others",
+    )
+    add = parser.add_argument
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for latents.csv and maps")
+    add("--frames", metavar="N", type=positive_int, default=10, help="maps along a component (10)")
+    add(
+        "--limits",
+        metavar="P",
+        type=positive_float,
+        default=5.0,
+        help="percentile at which a component begins, and from the end (5)",
+    )
+    add("--on-data", action="store_true", help="the particles nearest to the component's axis")
+    add(
+        "--neighbors",
+        metavar="N",
+        type=positive_int,
+        default=12,
+        help="particles that each is joined to on a way through particles (12)",
+    )
+    add("--box", metavar="N", type=positive_int, help="edge of the maps in voxels (as trained)")
+    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    add_overwrite(parser)
+
+
+def add_convergence_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add("--maps", metavar="N", type=positive_int, default=6, help="particles to follow (6)")
+    add("--every", metavar="N", type=positive_int, default=1, help="each so many-th epoch (1)")
+    add("--box", metavar="N", type=positive_int, help="edge of the maps in voxels (as trained)")
