@@ -12,6 +12,7 @@ from napari_tomodrgn.cli.exchange.arguments import (
     add_fsc_arguments,
     add_place_arguments,
     add_select_arguments,
+    add_share_arguments,
     add_traverse_arguments,
     add_volume_analysis,
 )
@@ -246,6 +247,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         "cut 2-D tilt images out of tilt series, from any averaging package's list",
         add_extract_arguments,
     ),
+    "share": ("one file of a run to hand on, without images", add_share_arguments),
     "traverse": ("maps along a component or between particles", add_traverse_arguments),
     "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),

@@ -5,6 +5,7 @@ from napari_tomodrgn.cli.exchange.columns import columns
 from napari_tomodrgn.cli.exchange.exploring import convergence, traverse
 from napari_tomodrgn.cli.exchange.place import place
 from napari_tomodrgn.cli.exchange.select import select
+from napari_tomodrgn.cli.exchange.share import share
 from napari_tomodrgn.cli.exchange.volumes import fsc
 from napari_tomodrgn.cli.inspect import inspect
 from napari_tomodrgn.cli.run_commands import decode, embed
@@ -25,6 +26,7 @@ __all__ = [
     "place",
     "reconstruct",
     "select",
+    "share",
     "simulate",
     "train",
     "traverse",

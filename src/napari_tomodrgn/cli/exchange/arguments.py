@@ -194,3 +194,10 @@ def add_convergence_arguments(parser: argparse.ArgumentParser) -> None:
     add("--maps", metavar="N", type=positive_int, default=6, help="particles to follow (6)")
     add("--every", metavar="N", type=positive_int, default=1, help="each so many-th epoch (1)")
     add("--box", metavar="N", type=positive_int, help="edge of the maps in voxels (as trained)")
+
+
+def add_share_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add("--out", metavar="FILE.tomodrgn", type=Path, required=True, help="file to write")
+    add_overwrite(parser)

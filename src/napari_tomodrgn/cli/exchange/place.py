@@ -14,7 +14,7 @@ from napari_tomodrgn.analysis.selections import read_clusters
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.markers import marker_files, write_markers
 from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
-from napari_tomodrgn.cli.choosing import chosen_of_run, required_run, says_which
+from napari_tomodrgn.cli.choosing import chosen_of_run, required_run, run_at, says_which
 from napari_tomodrgn.cli.run_commands import reject_box_and_lowpass
 from napari_tomodrgn.cli.terminal import Bar, say
 from napari_tomodrgn.data.dialects import read_particles
@@ -34,7 +34,7 @@ NamedMaps = Iterator[tuple[str, Volume]]
 
 def place(options: Namespace) -> int:
     """Write a tomogram's particles at their poses: decoded maps, given maps, or spheres."""
-    run = Run.open(options.source) if options.source.is_dir() else None
+    run = run_at(options.source)
     particles = _particles(run, options)
     placed = placements(
         particles, tomogram=options.tomogram, orientations_needed=not options.markers
