@@ -6,16 +6,6 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_tomodrgn.cli.exchange.arguments import (
-    add_columns_arguments,
-    add_convergence_arguments,
-    add_fsc_arguments,
-    add_place_arguments,
-    add_select_arguments,
-    add_share_arguments,
-    add_traverse_arguments,
-    add_volume_analysis,
-)
 from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
@@ -29,6 +19,16 @@ from napari_tomodrgn.cli.options import (
     positive_float,
     positive_int,
     whole_number,
+)
+from napari_tomodrgn.cli.result_arguments import (
+    add_columns_arguments,
+    add_convergence_arguments,
+    add_fsc_arguments,
+    add_place_arguments,
+    add_select_arguments,
+    add_share_arguments,
+    add_traverse_arguments,
+    add_volume_analysis,
 )
 
 

@@ -20,11 +20,15 @@ from typing import Any
 from napari_tomodrgn.cli.arguments import COMMANDS
 from napari_tomodrgn.errors import BadInputError
 
-# Of commands whose name no function can bear.
-_FUNCTIONS = {"import": "import_result"}
-# Of commands that stand elsewhere than in `commands`: the doctor has to work where torch does not,
-# and what `extract` reads is much and its own.
-_MODULES = {"doctor": "doctor", "extract": "extract"}
+# Modules of `cli.commands` with the functions of several commands; others have one of their own.
+_MODULES = {
+    **dict.fromkeys(("analyze", "import"), "analysis"),
+    **dict.fromkeys(("decode", "embed"), "runs"),
+    **dict.fromkeys(("traverse", "convergence"), "exploring"),
+    **dict.fromkeys(("reconstruct", "simulate"), "sets"),
+    **dict.fromkeys(("demo", "view"), "window"),
+    "fsc": "volumes",
+}
 _STOPPED = "napari-tomodrgn: stopped."
 
 
@@ -33,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _interrupts() as started:
         options = make_parser().parse_args(arguments)
         # Late, so that --help does not wait for torch.
-        module = import_module(f"napari_tomodrgn.cli.{_MODULES.get(options.command, 'commands')}")
-        name = _FUNCTIONS.get(options.command, options.command)
-        command: Callable[[argparse.Namespace], int] = getattr(module, name)
+        module_name = _MODULES.get(options.command, options.command)
+        module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
+        command: Callable[[argparse.Namespace], int] = getattr(module, f"run_{options.command}")
         try:
             started()
             return command(options)

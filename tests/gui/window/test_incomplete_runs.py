@@ -58,13 +58,13 @@ def test_a_run_without(
     assert (session.particles is not None) == particles
     assert (session.decoded is not None) == volume
     session.selection = frozenset(session.latents.index[:3])
-    widget.controller.selecting.save("three")
+    widget.controller.selections.save("three")
     qtbot.waitUntil(lambda: bool(session.selections), timeout=30_000)
     widget.open(tiny_run)  # the window lives
     qtbot.waitUntil(lambda: session.run.path == tiny_run, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
     assert session.decoded is not None
-    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"
+    assert "σ, threshold 3 σ" in widget.banner.text, "what the run says, no complaint"
 
 
 def test_half_written_latents_are_passed_over_until_they_are_whole(
@@ -83,7 +83,7 @@ def test_half_written_latents_are_passed_over_until_they_are_whole(
     widget.open(run)
     qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
-    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"
+    assert "σ, threshold 3 σ" in widget.banner.text, "what the run says, no complaint"
 
 
 def test_an_imported_result_opens_with_its_volume_and_without_an_error(
@@ -105,4 +105,4 @@ def test_an_imported_result_opens_with_its_volume_and_without_an_error(
         assert session.particles is not None
         assert session.message is None or session.message.severity != "error"
         assert ("--images" in widget.banner.text) is False, "in the terms of the window"
-        assert "k-means 4" in session.extras
+        assert "k-means 4" in session.added_columns

@@ -59,9 +59,9 @@ def test_the_faster_product_is_taken_and_kept_for_the_machine(tmp_path: Path) ->
     assert not later.uses_convolution(4000, 64, torch.device("cuda"))
 
 
-def test_timing_takes_milliseconds() -> None:
-    product, convolution = time_products(2048, 64)
-    assert 0 < product < 0.1 and 0 < convolution < 0.1
+def test_both_products_can_be_timed_where_nothing_is_differentiated() -> None:
+    with torch.inference_mode():
+        assert all(seconds > 0 for seconds in time_products(2048, 64))
 
 
 @pytest.mark.parametrize("rows", [1, 64, 77, 160])

@@ -100,7 +100,7 @@ def test_bombs_and_damage_are_one_sentence(shared: Path, tmp_path: Path) -> None
     with pytest.raises(BadInputError, match="something else is there"):
         Run.open(tmp_path / "taken.tomodrgn")
     with pytest.raises(BadInputError, match="must end in"):
-        write_archive(Run.open(shared), tmp_path / "x.zip")
+        write_archive(unpacked(shared), 2, tmp_path / "x.zip")
 
 
 def test_an_imported_result_can_be_shared(real_data: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_an_imported_result_can_be_shared(real_data: Path, tmp_path: Path) -> No
     result = real_data / "tomodrgn_result" / "vae"
     run = import_result(result, tmp_path / "run", images=real_data / "cryosrpnt").run
     out = tmp_path / "other" / "theirs.tomodrgn"
-    write_archive(run, out)
+    write_archive(run.path, run.last_epoch(), out)
     z = np.zeros(4)
     np.testing.assert_array_equal(
         Run.open(out).decoder().decode(z, 16).data, run.decoder().decode(z, 16).data

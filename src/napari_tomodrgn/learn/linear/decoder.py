@@ -14,15 +14,18 @@ from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.physics.fourier import (
+    GridCorners,
+    grid_corners,
     gridding,
-    sample_transforms,
+    read_corners,
     transform_table,
     transform_volume,
     volume_from_transform,
 )
+from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space
 
 # Padding of the maps before they are read between the voxels of their transform.
-_OVERSAMPLING = 2
+OVERSAMPLING = 2
 
 
 class LinearDecoder(nn.Module):
@@ -47,7 +50,7 @@ class LinearDecoder(nn.Module):
         super().__init__()
         self.register_buffer("maps", maps.contiguous())
         self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
-        table = transform_table(maps, _OVERSAMPLING)
+        table = transform_table(maps, OVERSAMPLING)
         self.register_buffer("table", table, persistent=False)
 
     @classmethod
@@ -99,7 +102,7 @@ class LinearDecoder(nn.Module):
     @property
     def transforms(self) -> Tensor:
         """Complex ``(1 + component, 2 n, 2 n, n + 1)`` transforms of the maps, padded twice."""
-        size = _OVERSAMPLING * self.maps.shape[-1]
+        size = OVERSAMPLING * self.maps.shape[-1]
         values = torch.view_as_complex(self.table.unflatten(1, (-1, 2)))
         return values.T.reshape(-1, size, size, size // 2 + 1)
 
@@ -114,16 +117,20 @@ class LinearDecoder(nn.Module):
 
     def prepare(self, frequencies: Tensor) -> Tensor:
         """Complex ``(point, 1 + component)``: the mean and the components at the points."""
+        inside, mirrored = into_half_space(frequencies)
+        corners = grid_corners(inside * (OVERSAMPLING * self.limits[1]))
+        return conjugate_where(self.in_half_space(inside, corners), mirrored[:, None])
+
+    def in_half_space(self, frequencies: Tensor, corners: GridCorners) -> Tensor:
+        """Do the same at ``(point, 3)`` frequencies with kx ≥ 0.
+
+        ``corners`` are those of a grid of `OVERSAMPLING` times the training box.
+        """
         radius, box = self.limits.unbind()
-        size = self.maps.shape[-1]
-        distance = frequencies.norm(dim=-1) * box
-        inside = distance < radius + 1
-        found = sample_transforms(
-            self.table, _OVERSAMPLING * size, frequencies[inside] * (box / size)
-        )
-        result = found.new_zeros((len(frequencies), len(self.maps)))
-        result[inside] = found * (radius + 1 - distance[inside]).clamp(0, 1)[:, None]
-        return result
+        found = read_corners(self.table, OVERSAMPLING * self.maps.shape[-1], corners)
+        left = (radius + 1 - frequencies.norm(dim=-1) * box).clamp(0, 1)
+        values: Tensor = found * left[:, None]
+        return values
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Evaluate complex ``(point,)`` amplitudes for latents ``(particle, latent)``."""

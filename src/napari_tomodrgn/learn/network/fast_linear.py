@@ -32,7 +32,7 @@ _IMAGES = 16
 _MIN_ROWS = 64
 # The two classes of row counts, by their least number, and how many rows stand for each.
 _TIMED_ROWS = {_MIN_ROWS: 256, 1024: 2048}
-_REPEATS = 3
+_REPEATS = 5
 
 # From rows and width to the seconds of (product, convolution).
 Timer = Callable[[int, int], tuple[float, float]]
@@ -105,7 +105,7 @@ def shape_class(rows: int, width: int) -> str:
 def time_products(rows: int, width: int) -> tuple[float, float]:
     """Time a layer forward and backward in seconds, as product and as convolution.
 
-    The shortest of three calls each, in turns, after one to warm up: milliseconds.
+    The shortest of five calls each, in turns, after one to warm up: milliseconds.
     """
     count = _TIMED_ROWS[max(number for number in _TIMED_ROWS if number <= rows)]
     generator = torch.Generator().manual_seed(0)

@@ -16,13 +16,9 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import staged_folder, written_atomically
-
-if TYPE_CHECKING:
-    from napari_tomodrgn.learn.run.directory import Run
 
 SUFFIX = ".tomodrgn"
 # Notes which archive a folder was unpacked from.
@@ -49,40 +45,46 @@ def is_archive(path: str | Path) -> bool:
     return Path(path).suffix.lower() == SUFFIX
 
 
-def write_archive(run: Run, out: str | Path) -> Archive:
+def write_archive(folder: Path, epoch: int, out: str | Path) -> Archive:
     """Write a run as one file.
+
+    Parameters
+    ----------
+    folder
+        The run directory.
+    epoch
+        Whose latents and weights go along.
+    out
+        The file, called ``….tomodrgn``.
 
     Raises
     ------
     BadInputError
-        If no epoch is finished, or ``out`` is not called ``….tomodrgn``.
+        If it is called otherwise.
     """
     out = Path(out)
     if not is_archive(out):
         raise BadInputError(f"{out}: must end in {SUFFIX}.", code="bad-suffix")
-    epoch = run.last_epoch()
     count = 0
     with written_atomically(out) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            for file in sorted(_files(run, epoch)):
-                archive.write(file, file.relative_to(run.path).as_posix())
+            for file in sorted(_files(folder, epoch)):
+                archive.write(file, file.relative_to(folder).as_posix())
                 count += 1
         size = temporary.stat().st_size
     return Archive(out, size, count)
 
 
-def _files(run: Run, epoch: int) -> Iterator[Path]:
+def _files(folder: Path, epoch: int) -> Iterator[Path]:
     """Files of a run that go along."""
-    folder = run.path
+    wanted = {f"epoch-{epoch:04d}", *_CHECKPOINTS}
     for file in folder.iterdir():
         if file.is_file() and file.suffix in _KINDS and file.name != _MARK:
             yield file
-    yield run.latents_file(epoch)
-    if run.linear_latents_file.exists():
-        yield run.linear_latents_file
-    weights = [run.weights_file(epoch)]
-    weights += [folder / "checkpoints" / f"{name}.safetensors" for name in _CHECKPOINTS]
-    yield from (file for file in weights if file.exists())
+    for room in ("latents", "checkpoints"):
+        for file in (folder / room).iterdir():
+            if file.stem in wanted and file.suffix in _KINDS:
+                yield file
     for file in (folder / "analysis").rglob("*"):
         if file.is_file() and file.suffix in _KINDS and not file.name.startswith("."):
             yield file

@@ -8,14 +8,14 @@ import numpy as np
 
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
-from napari_tomodrgn.cli.exchange.exploring import add_tsne, print_volumes
+from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
 
-def analyze(options: Namespace) -> int:
+def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
     if options.volumes:
@@ -40,7 +40,7 @@ def analyze(options: Namespace) -> int:
     return 0
 
 
-def import_result(options: Namespace) -> int:
+def run_import(options: Namespace) -> int:
     """Make a run of a finished tomoDRGN result."""
     with all_or_none():
         found = import_folder(options.result, options.out, options.source, options.images)

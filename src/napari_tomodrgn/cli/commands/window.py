@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
-from napari_tomodrgn.cli.inspect import print_report
-from napari_tomodrgn.cli.set_commands import write_simulation
+from napari_tomodrgn.cli.commands.analysis import analysed, print_analysis
+from napari_tomodrgn.cli.commands.inspect import print_report
+from napari_tomodrgn.cli.commands.sets import write_simulation
 from napari_tomodrgn.cli.terminal import say, stop_on_interrupt, tell
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
@@ -24,7 +24,7 @@ DEMO = SimulationConfig(particles=240, tilts=21, box_size_px=32, states=3, snr=0
 DEMO_EPOCHS = 12
 
 
-def demo(options: Namespace) -> int:
+def run_demo(options: Namespace) -> int:
     """Simulate, check, train, analyse, then show."""
     from napari_tomodrgn.analysis.latents.clusters import agreement
 
@@ -57,7 +57,7 @@ def demo(options: Namespace) -> int:
     return _show([run_path], options.screenshot)
 
 
-def view(options: Namespace) -> int:
+def run_view(options: Namespace) -> int:
     """Open napari."""
     for path in options.paths:
         if not path.exists():

@@ -11,7 +11,7 @@ from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.files import written_atomically
 
 
-def fsc(options: Namespace) -> int:
+def run_fsc(options: Namespace) -> int:
     """Print how well two maps agree, as a whole and by shell."""
     found = compare_maps(options.first, options.second, options.mask, options.pixel_size)
     if options.out is not None:

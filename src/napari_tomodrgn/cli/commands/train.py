@@ -28,7 +28,7 @@ _FLAGS = {f"data.{name}": flag for name, flag in DATA_FLAGS.items()} | {
 }
 
 
-def train(options: Namespace) -> int:
+def run_train(options: Namespace) -> int:
     """Train a run, or go on with one."""
     config = _config_of(options)
     older = None if options.selections_of is None else Run.open(options.selections_of)

@@ -27,7 +27,7 @@ _UNITS = {
 _WHOLE_FROM = 1000
 
 
-def inspect(options: Namespace) -> int:
+def run_inspect(options: Namespace) -> int:
     """Say what a star file holds and what is wrong with it."""
     config = data_config(options)
     particles = read_chosen(options, config)

@@ -37,7 +37,7 @@ _OF_IDENTITIES = (
 )
 
 
-def select(options: Namespace) -> int:
+def run_select(options: Namespace) -> int:
     """Write some particles, all else untouched."""
     require_suffix(options.out, (".star", *SUFFIXES), "the file to write")
     if options.per_tomogram and options.out.suffix != ".star":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TABLES = (".csv", ".tsv", ".parquet")
 
 
-def columns(options: Namespace) -> int:
+def run_columns(options: Namespace) -> int:
     """List the columns of a run's particles, add some from a file, or write some to one."""
     run = Run.open(options.run)
     particles = run.particles(images_needed=False)

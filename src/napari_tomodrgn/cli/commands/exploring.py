@@ -17,7 +17,7 @@ from napari_tomodrgn.analysis.latents.components import (
 )
 from napari_tomodrgn.analysis.latents.paths import along_neighbours
 from napari_tomodrgn.analysis.volume_space import VolumeAnalysisConfig, analyze_volumes
-from napari_tomodrgn.cli.run_commands import reject_box_and_lowpass
+from napari_tomodrgn.cli.commands.runs import reject_box_and_lowpass
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.device import pick_device
 
 
-def traverse(options: Namespace) -> int:
+def run_traverse(options: Namespace) -> int:
     """Write latents and maps along a component, or along a way between particles."""
     run = Run.open(options.run)
     reject_box_and_lowpass(run, options)
@@ -95,7 +95,7 @@ def _through(table: pd.DataFrame, options: Namespace) -> pd.DataFrame:
     return frames
 
 
-def convergence(options: Namespace) -> int:
+def run_convergence(options: Namespace) -> int:
     """Say whether a training has converged, with a table and a plot."""
     run = Run.open(options.run)
     found = watch(convergence_steps(run, options.maps, options.every, options.box))

@@ -49,7 +49,7 @@ _SETTINGS = {
 }
 
 
-def extract(options: Namespace) -> int:
+def run_extract(options: Namespace) -> int:
     """Cut tilt images out of tilt series, or go on with it."""
     config = _config_of(options)
     bar = Bar("Cutting", "images")

@@ -1,8 +1,9 @@
-"""The arguments of the commands in `cli.exchange`."""
+"""The arguments of the commands about what came out of a run, and about maps and tables."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from napari_tomodrgn.cli.options import (
@@ -84,11 +85,8 @@ def add_fsc_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
 
 
-def add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("source", metavar="SOURCE", type=Path, help="run directory, or star file with --map")
-    add("--tomogram", metavar="NAME", required=True, help="tomogram, as inspect names it")
-    add("--out", metavar="DIR", type=Path, required=True, help="folder for script, maps and mesh")
+def _add_maps_and_places(add: Callable[..., object]) -> None:
+    """What stands at the places, and where these are, without a network."""
     add("--consensus", action="store_true", help="one map for all, of the mean latent")
     add(
         "--map",
@@ -112,6 +110,14 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="pixel of its coordinates in Å, where it does not say",
     )
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="SOURCE", type=Path, help="run directory, or star file with --map")
+    add("--tomogram", metavar="NAME", required=True, help="tomogram, as inspect names it")
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for script, maps and mesh")
+    _add_maps_and_places(add)
     add("--by-cluster", action="store_true", help="one map a cluster, of its mean latent")
     add("--color", metavar="COLUMN", help="colour by mu_0 …, cluster or a column of the particles")
     add("--sigma", metavar="S", type=positive_float, default=3.0, help="contour, in sigma (3)")

@@ -15,7 +15,7 @@ from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.markers import marker_files, write_markers
 from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
 from napari_tomodrgn.cli.choosing import chosen_of_run, required_run, run_at, says_which
-from napari_tomodrgn.cli.run_commands import reject_box_and_lowpass
+from napari_tomodrgn.cli.commands.runs import reject_box_and_lowpass
 from napari_tomodrgn.cli.terminal import Bar, say
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NamedMaps = Iterator[tuple[str, Volume]]
 
 
-def place(options: Namespace) -> int:
+def run_place(options: Namespace) -> int:
     """Write a tomogram's particles at their poses: decoded maps, given maps, or spheres."""
     run = run_at(options.source)
     particles = _particles(run, options)

@@ -10,7 +10,7 @@ from napari_tomodrgn.cli.choosing import data_config, read_chosen
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.config import validated
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import staged_folder
+from napari_tomodrgn.files import is_empty, staged_folder
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
@@ -21,7 +21,7 @@ _FLAGS = {"box_size_px": "--box"} | {
 }
 
 
-def reconstruct(options: Namespace) -> int:
+def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
     data = data_config(options)
     particles = read_chosen(options, data)
@@ -36,7 +36,7 @@ def reconstruct(options: Namespace) -> int:
     return 0
 
 
-def simulate(options: Namespace) -> int:
+def run_simulate(options: Namespace) -> int:
     """Write a data set with known states."""
     given = {
         "particles": options.particles,
@@ -62,7 +62,7 @@ def write_simulation(out: Path, config: SimulationConfig, *, overwrite: bool = F
     BadInputError
         If the folder holds anything; an earlier simulation may be replaced.
     """
-    if out.is_dir() and any(out.iterdir()) and not (overwrite and Layout(out).config.exists()):
+    if out.is_dir() and not is_empty(out) and not (overwrite and Layout(out).config.exists()):
         earlier = Layout(out).config.exists()
         raise BadInputError(
             f"{out}: holds {'an earlier simulation' if earlier else 'other files'}.",

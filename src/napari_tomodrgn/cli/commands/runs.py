@@ -29,7 +29,7 @@ from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import embed_set
 
 
-def embed(options: Namespace) -> int:
+def run_embed(options: Namespace) -> int:
     """Write the latents of particles, by a trained run."""
     run = Run.open(options.run)
     require_suffix(options.out, (".parquet", ".csv"), "the table")
@@ -70,7 +70,7 @@ def _without_images(run: Run) -> ParticleSet:
     return run.stored_particles(images_needed=False)
 
 
-def decode(options: Namespace) -> int:
+def run_decode(options: Namespace) -> int:
     """Write the maps of particles or latents, by a trained run."""
     run = Run.open(options.run)
     reject_box_and_lowpass(run, options)
