@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import SUFFIXES, particle_numbers, write_array
 from napari_tomodrgn.analysis.star_rows import StarRows
-from napari_tomodrgn.cli.choosing import chosen_of_run, require_suffix, says_which
+from napari_tomodrgn.cli.choosing import chosen_of_run, require_suffix, run_at, says_which
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
@@ -49,7 +49,7 @@ def run_select(options: Namespace) -> int:
             "limit on tilts.",
             code="bad-choice",
         )
-    run = Run.open(options.source) if options.source.is_dir() else None
+    run = run_at(options.source)
     if run is None and (rows := _without_images(options)) is not None:
         return _select_rows(rows, options)
     particles = _particles(run, options)
