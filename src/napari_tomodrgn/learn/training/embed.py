@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 
 import numpy as np
@@ -32,6 +33,8 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBEDDED_AT_A_TIME = 32
+# Pixel sizes that differ by less are the same: star files round them.
+_SAME_PIXEL = 2e-3
 # Of images that are in memory at once when a set is embedded that is not trained on.
 _BYTES_IN_MEMORY = 5e8
 
@@ -75,6 +78,13 @@ def embed_set(
             f"{particles.source.path}: images of {box} px, "
             f"the run was trained on {trained.box_size_px} px.",
             code="wrong-box",
+        )
+    pixel = particles.optics.pixel_size_angstrom
+    if not math.isclose(pixel, trained.pixel_size_angstrom, rel_tol=_SAME_PIXEL):
+        raise BadInputError(
+            f"{particles.source.path}: images of {pixel:.4g} Å/px, "
+            f"the run was trained on {trained.pixel_size_angstrom:.4g} Å/px.",
+            code="wrong-pixel-size",
         )
     check_stacks(particles)
     particles = particles.with_optics(
