@@ -10,14 +10,16 @@ PYTHON ?=
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 DISPLAYED := .ci/with_display.sh
-# Tests stay out of the user's napari settings, and a leaked widget fails its test.
+# Tests stay out of the user's napari settings, and a leaked widget fails its test. Each core has a
+# worker (see tests/conftest.py), so each of these one thread: more would wait for each other.
 TEST_ENV := NAPARI_STRICT_QT=raise QT_API=pyqt6 PYTEST_QT_API=pyqt6
+THREADS := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 
 help:
 	@echo "make install  create .venv with the plugin, a Qt binding and the test tools (about 2.5 GB)"
 	@echo "make demo     simulate, train, analyse and open napari on the result"
 	@echo "make test     run the tests (PYTEST_ARGS='-m \"not slow\"' for the quick ones)"
-	@echo "make lint     ruff, mypy, import-linter, npe2"
+	@echo "make lint     ruff, mypy, import-linter, npe2, budgets"
 	@echo "make docs     build the documentation into site/"
 	@echo "make bench    run the benchmarks"
 
@@ -66,8 +68,8 @@ demo: install
 
 test: install
 	@settings=$$(mktemp -d); trap 'rm -rf "$$settings"' EXIT; \
-	NAPARI_CONFIG="$$settings/settings.yaml" $(TEST_ENV) \
-	    $(DISPLAYED) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	NAPARI_CONFIG="$$settings/settings.yaml" $(TEST_ENV) $(THREADS) \
+	    $(DISPLAYED) $(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -75,6 +77,7 @@ lint: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-tomodrgn
+	$(BIN)/python tools/census.py --check
 
 docs: .venv/.installed-docs
 	$(BIN)/mkdocs build --strict --config-file docs/mkdocs/mkdocs.yml

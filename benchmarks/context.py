@@ -37,7 +37,7 @@ def phantom(rng: np.random.Generator) -> Any:
 
 def random_poses(count: int, rng: np.random.Generator) -> Any:
     """Particles anywhere in the tomogram, turned anyhow."""
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.geometry import random_rotations
 
     ids = tuple(f"TS/{number}" for number in range(count))
@@ -63,7 +63,7 @@ def told(name: str, figures: tuple[float, float], words: str = "") -> None:
 
 def frames(viewer: Any, counts: list[int], repeats: int) -> None:
     """A rotated frame with so many different particles and the slice plane."""
-    from napari_tomodrgn.analysis.meshes import contour, step_within_budget
+    from napari_tomodrgn.analysis.tomogram.meshes import contour, step_within_budget
     from napari_tomodrgn.data.tomograms import Tomogram
     from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
     from napari_tomodrgn.gui.tomogram.particle_surfaces import merged, particles_per_surface
@@ -139,7 +139,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
     """A selection of half of all, set in the session, until both views have taken it."""
     from qtpy.QtWidgets import QApplication
 
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     widget = open_dock(viewer)
     session, rng = widget.session, np.random.default_rng(2)
@@ -149,7 +149,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
         rng.normal(size=(2 * count, 4)).astype(np.float32), index, [f"mu_{i}" for i in range(4)]
     ).assign(tomogram="TS")
     session.latents = latents
-    scene = widget.controller.cell
+    scene = widget.controller.tomogram_scene
     scene.poses = random_poses(2 * count, rng)
     scene._rows = {name: row for row, name in enumerate(names)}
     scene.layers.show_points(scene.poses.positions_zyx_angstrom, 100.0, "TS")
@@ -185,7 +185,7 @@ def memory(count: int) -> None:
 
 def chance(repeats: int = 400) -> None:
     """A planted effect, and how often chance alone is taken for one (p < 0.05)."""
-    from napari_tomodrgn.analysis.association import association
+    from napari_tomodrgn.analysis.tomogram.association import association
 
     found = []
     for seed in range(repeats):

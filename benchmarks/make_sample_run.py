@@ -18,14 +18,14 @@ import mrcfile
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.analyze import analyze_steps
-from napari_tomodrgn.analysis.clusters import agreement
+from napari_tomodrgn.analysis.latents.analyze import analyze_steps
+from napari_tomodrgn.analysis.latents.clusters import agreement
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
-from napari_tomodrgn.session import typical_particle
+from napari_tomodrgn.particle_columns import typical_particle
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 OUT = Path(__file__).parents[1] / "src" / "napari_tomodrgn" / "sample_run"

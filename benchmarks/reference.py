@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from napari_tomodrgn.analysis.clusters import agreement, k_means
+from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet

@@ -4,11 +4,43 @@ from __future__ import annotations
 
 import importlib
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+# Nothing of a test stays in the user's own cache.
+os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
 _ROOT = Path(__file__).resolve().parents[1]
+# More workers would wait for the one that has the windows.
+_MOST_WORKERS = 4
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as this process may use cores, without one more on a single core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(cores or 1, _MOST_WORKERS)
+    return workers if workers > 1 else 0
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that makes a folder by a generator, once for all workers of pytest-xdist."""
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+
+    def made_once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +56,14 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses real files, and skip what needs a GPU where there is none."""
+    """Mark what uses real files, and skip what needs a GPU where there is none.
+
+    With several workers, those of one file stay together, and all that open windows: these share a
+    display, where only one window can be active.
+    """
     for item in items:
+        windows = item.path.is_relative_to(_ROOT / "tests" / "gui")
+        item.add_marker(pytest.mark.xdist_group("windows" if windows else item.path.stem))
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.realdata)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
@@ -35,25 +73,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(made_once: Callable[..., Path]) -> Path:
     """A small simulated data set: 24 ribosomes of two compositions, 11 tilts, box 24."""
     from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
-    out = tmp_path_factory.mktemp("simulated")
     settings = {"particles": 24, "tilts": 11, "box_size_px": 24, "states": 2, "snr": 0.5}
-    for _ in simulate(out, SimulationConfig(**settings)):
-        pass
-    return out
+    config = SimulationConfig(**settings)
+    return made_once("simulated", lambda out: list(simulate(out, config)))
 
 
 @pytest.fixture(scope="session")
-def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(simulated: Path, made_once: Callable[..., Path]) -> Path:
     """A run of two epochs on `simulated`."""
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
-    out = tmp_path_factory.mktemp("runs") / "tiny"
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
     config = RunConfig.model_validate(
         {
@@ -66,6 +101,4 @@ def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
         }
     )
-    for _ in train(particles, config, out):
-        pass
-    return out
+    return made_once("tiny", lambda out: list(train(particles, config, out)))

@@ -249,7 +249,7 @@ def _killed(words: list[object], out: Path) -> tuple[int, str]:
     """Run a command in a process that is killed as soon as it has begun to write."""
     before = set(snapshot(out))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["napari_tomodrgn.cli.commands"])
+    context.set_forkserver_preload(["napari_tomodrgn.cli.commands.train"])
     process = context.Process(target=_quietly, args=([str(word) for word in words],))
     process.start()
     while process.is_alive() and not any(

@@ -80,6 +80,15 @@ def _users_settings_are_left_alone(tmp_path: Path) -> None:
     QSettings.setPath(kind, QSettings.Scope.UserScope, str(tmp_path / "settings"))
 
 
+@pytest.fixture(autouse=True)
+def _no_umap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave UMAP out: a child process would take seconds of every test that opens a run."""
+    from napari_tomodrgn.gui.latent_space import umap_service
+
+    if "umap" not in request.module.__name__:
+        monkeypatch.setattr(umap_service, "_columns", lambda *_, **__: iter(()))
+
+
 @pytest.fixture
 def lit() -> Callable[..., float]:
     """Fraction of pixels that differ from the background by more than a threshold."""
@@ -157,7 +166,7 @@ def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
     """The dock, as the plugin menu opens it."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
     qtbot.waitUntil(lambda: widget.latent.isVisible())
-    widget.controller.pace.timer.setInterval(50)  # epochs of a test take no longer
+    widget.controller.decoding.throttle.timer.setInterval(50)  # epochs of a test take no longer
     yield widget
     widget.controller.close()  # the rest goes with the viewer, which its fixture closes
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)

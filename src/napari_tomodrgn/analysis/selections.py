@@ -91,10 +91,30 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
     BadInputError
         If the run has no such table, or not all of these clusters.
     """
+    table = read_clusters(run)
+    path = Path(run) / "analysis" / "clusters.csv"
+    ids, numbers = table.index, table["cluster"]
+    wanted = set(clusters)
+    if missing := sorted(wanted - set(numbers)):
+        known = ", ".join(map(str, sorted(set(numbers))))
+        raise BadInputError(
+            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
+        )
+    return [str(name) for name in ids[numbers.isin(wanted)]]
+
+
+def read_clusters(run: str | Path) -> pd.DataFrame:
+    """The clusters of a run's particles: index ``particle_id``, column ``cluster``.
+
+    Raises
+    ------
+    BadInputError
+        If the run has no such table, or it is damaged.
+    """
     path = Path(run) / "analysis" / "clusters.csv"
     try:
         table = pd.read_csv(path, dtype={"particle_id": str})
-        ids, numbers = table["particle_id"], table["cluster"].astype(int)
+        return table.set_index("particle_id").astype({"cluster": int})[["cluster"]]
     except FileNotFoundError as error:
         raise BadInputError(
             f"{run}: has no clusters yet ({path.name}).",
@@ -105,13 +125,6 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
         raise BadInputError(
             f"{path}: not a table with the columns particle_id and cluster.", code="bad-clusters"
         ) from error
-    wanted = set(clusters)
-    if missing := sorted(wanted - set(numbers)):
-        known = ", ".join(map(str, sorted(set(numbers))))
-        raise BadInputError(
-            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
-        )
-    return [str(name) for name in ids[numbers.isin(wanted)]]
 
 
 def take_over(older: Run, newer: Run) -> str:

@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
     add_choice,
+    add_conditions,
     add_groups,
     add_image_options,
     add_overwrite,
@@ -43,6 +45,22 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
 
 
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    slurm = parser.add_argument_group("on a cluster").add_argument
+    slurm(
+        "--slurm",
+        metavar="FILE.sh",
+        type=Path,
+        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+    )
+    add_overwrite(parser)
+    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
+    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
+    slurm(
+        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
+    )
+
+
 def _train(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add = parser.add_argument
@@ -54,6 +72,12 @@ def _train(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_int,
         help="numbers that describe a particle (8)",
+    )
+    add(
+        "--focus",
+        metavar="MASK.mrc",
+        type=Path,
+        help="latents of what differs inside a mask only, by the linear method (mask: see there)",
     )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
@@ -74,19 +98,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         help="take over named selections and columns of another run, such as one of older poses, "
         "for the particles of the same ids",
     )
-    slurm = parser.add_argument_group("on a cluster").add_argument
-    slurm(
-        "--slurm",
-        metavar="FILE.sh",
-        type=Path,
-        help="do not train now, but write a SLURM script that does; submit it with sbatch",
-    )
-    add_overwrite(parser)
-    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
-    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
-    slurm(
-        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
-    )
+    _add_cluster_options(parser)
 
 
 def _embed(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +151,7 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
+    add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -160,20 +173,54 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
 
 
 def _select(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    add_groups(parser.add_argument)
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        type=Path,
+        help="run directory, star file of particles, or optimisation set",
+    )
+    add_groups(add)
+    add_conditions(add)
     add_choice(parser)
     add_overwrite(parser)
-    add = parser.add_argument
     add(
         "--star",
         metavar="FILE.star",
         type=Path,
         help="write rows of this star file, of the same particles with, say, new poses",
     )
-    add("--out", metavar="FILE.star", type=Path, required=True, help="star file to write")
+    add(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="file to write: .star, or an index for tomoDRGN and cryoDRGN (.pkl, .npy)",
+    )
+    add("--per-tomogram", action="store_true", help="one star file a tomogram")
     add("--invert", action="store_true", help="all other particles instead")
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+
+
+def _columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    add = parser.add_argument
+    add(
+        "--add",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
+        "or .npy and .pkl with one row a particle of the star file",
+    )
+    add("--overwrite", action="store_true", help="replace columns of the same names")
+    add(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="file to write: .csv, .tsv, .parquet; of one column labels for tomoDRGN (.pkl, .npy)",
+    )
+    add("--column", metavar="NAME", action="append", help="column to write (all)")
 
 
 def _place(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +246,22 @@ def _place(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
 
+def _fsc(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("first", metavar="A.mrc", type=Path, help="a map")
+    add("second", metavar="B.mrc", type=Path, help="another one of the same box")
+    add(
+        "--mask",
+        metavar="MASK",
+        default="none",
+        help="none (default), sphere, tight or soft (around the density of both), or a mask's file",
+    )
+    add(
+        "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the headers lie"
+    )
+    add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
+
+
 def _simulate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder to make")
@@ -214,8 +277,17 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         help="variance of signal over that of noise (0.1)",
     )
     add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
+    add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
+    add(
+        "--tilt-series",
+        action="store_true",
+        help="also whole tilt images, with the alignment, list, CTF and dose of every program",
+    )
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace an earlier simulation in that folder"
+        "--out", metavar="DIR", type=Path, default=Path(), help="folder to be written to (here)"
     )
 
 
@@ -236,9 +308,22 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "decode": ("maps of particles or latents, by a trained run", _decode),
     "analyze": ("components, UMAP, clusters, their maps, traversals, audit of a run", _analyze),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
-    "select": ("write some particles of a run back as the star file they came from", _select),
+    "select": (
+        "write some particles of a run or star file, all else untouched",
+        _select,
+    ),
+    "columns": ("list, add or write columns of a run's particles", _columns),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
-    "import": ("make a run of a finished tomoDRGN result: its latents, not its network", _import),
+    "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
+    "fsc": ("correlation of two maps, as a whole and by Fourier shell", _fsc),
+    "extract": (
+        "cut 2-D tilt images out of tilt series, from any averaging package's list",
+        add_extract_arguments,
+    ),
     "simulate": ("write a data set with known states", _simulate),
+    "doctor": (
+        "versions, card, OpenGL and memory of this computer, for bug reports",
+        _doctor,
+    ),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

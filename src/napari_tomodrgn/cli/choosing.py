@@ -7,8 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection
+from napari_tomodrgn.analysis.expressions import parse
+from napari_tomodrgn.analysis.index_files import ids_of_index
+from napari_tomodrgn.analysis.particle_values import ParticleValues
+from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_clusters
+from napari_tomodrgn.analysis.user_tables import read_user_table
 from napari_tomodrgn.cli.options import YES_NO
+from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.config import DataConfig, Overrides, validated
 from napari_tomodrgn.data.choice import choose_images, choose_particles
 from napari_tomodrgn.data.dialects import read_particles
@@ -104,16 +109,16 @@ def chosen(particles: ParticleSet, data: DataConfig) -> ParticleSet:
 
 
 def chosen_of_run(
-    run: Run, particles: ParticleSet, options: Namespace, *, invert: bool = False
+    run: Run | None, particles: ParticleSet, options: Namespace, *, invert: bool = False
 ) -> ParticleSet:
     """Those of a run's particles that the command line means, by all that it says.
 
-    Every further way to choose (an expression on columns) narrows ``ids`` here.
+    Every further way to choose narrows ``ids`` here.
 
     Parameters
     ----------
     run
-        Whose clusters and selections count.
+        Whose clusters, selections and columns count; None for a star file, which has none.
     particles
         Of the run, or the same ones of another star file.
     options
@@ -126,16 +131,51 @@ def chosen_of_run(
     ids = set(left.ids)
     given = vars(options)
     if given.get("clusters") is not None:
-        ids &= set(_known(particles, ids_of_clusters(run.path, options.clusters)))
+        path = required_run(run, "--clusters").path
+        ids &= set(_known(particles, ids_of_clusters(path, options.clusters)))
     if given.get("selection") is not None:
-        ids &= set(_known(particles, load_selection(run.path, options.selection).particles))
+        path = required_run(run, "--selection").path
+        ids &= set(_known(particles, load_selection(path, options.selection).particles))
+    if given.get("index") is not None:
+        ids &= set(ids_of_index(options.index, particles))
+    if given.get("where") is not None:
+        ids &= set(ids_where(run, particles, options))
+    elif given.get("table") is not None:
+        raise BadInputError("--table has columns for --where, which is not given.")
     if invert:
         ids = set(particles.ids) - ids
     if not ids:
         raise BadInputError(
-            f"{run.path}: no particle is left by what was asked for.", code="no-particles"
+            f"{run.path if run else particles.source.path}: no particle is left of "
+            f"{len(particles)} by what was asked for.",
+            code="no-particles",
         )
     return choose_images(particles.select(ids), data)
+
+
+def required_run(run: Run | None, option: str) -> Run:
+    """The run; raises where an option is of a run and there is none."""
+    if run is None:
+        raise BadInputError(f"{option} is of a run; the source is a star file.", code="bad-choice")
+    return run
+
+
+def ids_where(run: Run | None, particles: ParticleSet, options: Namespace) -> list[str]:
+    """Identities of the particles that satisfy ``--where``, with the columns of ``--table``."""
+    added = []
+    for path in options.table or ():
+        table = read_user_table(path, particles)
+        added.append(table.columns)
+        for note in table.notes:
+            say(note)
+    latents = None
+    if run is not None:
+        latents = run.latents() if run.epochs() else None
+        extras = run.extras()
+        added += [] if extras is None else [extras]
+        if run.analysis.clusters.exists():
+            added.append(read_clusters(run.path))
+    return ParticleValues(particles, latents, added).ids_where(parse(options.where))
 
 
 def _known(particles: ParticleSet, ids: Iterable[str]) -> list[str]:
@@ -145,7 +185,7 @@ def _known(particles: ParticleSet, ids: Iterable[str]) -> list[str]:
 
 def says_which(options: Namespace) -> bool:
     """Whether a command line says which particles it means."""
-    names = ("clusters", "selection", "tomogram", "particles", "particle")
+    names = ("clusters", "selection", "tomogram", "particles", "particle", "where", "index")
     tilts = ("min_tilts", "max_tilts", "max_dose", "exclude_tilts")
     return any(vars(options).get(name) is not None for name in (*names, *tilts))
 

@@ -154,6 +154,30 @@ def add_groups(add: Callable[..., object]) -> None:
     )
 
 
+def add_conditions(add: Callable[..., object]) -> None:
+    """Particles by conditions on their columns, or by numbers of other programs."""
+    add(
+        "--where",
+        metavar="EXPRESSION",
+        help="only particles that satisfy a condition on columns, such as 'cluster in (1,3) and "
+        "depth < 400'; names with blanks in backticks; abs(…) and zscore(…) of a column",
+    )
+    add(
+        "--table",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="more columns for --where: .csv, .tsv, .star, .npy, or .pkl of tomoDRGN and cryoDRGN",
+    )
+    add(
+        "--index",
+        metavar="FILE",
+        type=Path,
+        help="only particles of an index of tomoDRGN or cryoDRGN (.pkl, .npy): numbers from 0 in "
+        "the star file",
+    )
+
+
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",

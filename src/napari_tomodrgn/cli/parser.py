@@ -1,4 +1,4 @@
-"""The command line: what can be asked for. What is then done stands in `commands`.
+"""The command line: what can be asked for. What is then done stands in the modules of commands.
 
 Exits 0 on success, 2 on bad input with one line on stderr, 130 on Ctrl-C with everything saved.
 """
@@ -13,14 +13,21 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
 from napari_tomodrgn.cli.arguments import COMMANDS
 from napari_tomodrgn.errors import BadInputError
 
-# Of commands whose name no function can bear.
-_FUNCTIONS = {"import": "import_result"}
+# Modules of `cli.commands` with the functions of several commands; others have one of their own.
+_MODULES = {
+    **dict.fromkeys(("analyze", "import"), "analysis"),
+    **dict.fromkeys(("decode", "embed", "place"), "runs"),
+    **dict.fromkeys(("reconstruct", "simulate"), "sets"),
+    **dict.fromkeys(("demo", "view"), "window"),
+    "fsc": "volumes",
+}
 _STOPPED = "napari-tomodrgn: stopped."
 
 
@@ -29,10 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _interrupts() as started:
         options = make_parser().parse_args(arguments)
         # Late, so that --help does not wait for torch.
-        from napari_tomodrgn.cli import commands
-
-        name = _FUNCTIONS.get(options.command, options.command)
-        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        module_name = _MODULES.get(options.command, options.command)
+        module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
+        command: Callable[[argparse.Namespace], int] = getattr(module, f"run_{options.command}")
         try:
             started()
             return command(options)

@@ -169,6 +169,19 @@ class LinearConfig(Settings):
         title="Largest radius (Fourier px)",
         description="Finest detail that is used; empty: as far as it helps particles not fitted.",
     )
+    focus_mask: str | None = Field(
+        None,
+        title="Focus on a mask",
+        description="MRC file, 1 inside a region and 0 outside: latents are of what differs "
+        "inside, whatever differs outside; empty: of the whole particle.",
+    )
+    outside_components: int = Field(
+        6,
+        ge=1,
+        le=32,
+        title="Components outside the mask",
+        description="What differs outside is fitted along so many, and left out of the latents.",
+    )
 
 
 class ReadingConfig(Settings):

@@ -53,10 +53,10 @@ class FourierImages:
         """Samples of some images, complex64 ``(row, point)``."""
         return self.samples[rows]
 
-    def expect(self, rows: Tensor) -> None:
+    def prefetch(self, rows: Tensor) -> None:
         """Some images are wanted soon: if they are in a file, the system may read it meanwhile."""
         if isinstance(self.samples, StoredSamples):
-            self.samples.expect(rows)
+            self.samples.prefetch(rows)
 
 
 def soft_window(box_size_px: int, inner: float, outer: float) -> Tensor:

@@ -7,6 +7,7 @@ the central slice of a volume's transform is the transform of its projection (th
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
@@ -84,6 +85,48 @@ def gridding(box_size_px: int, oversampling: int, device: torch.device | str = "
     return sinc2[:, None, None] * sinc2[None, :, None] * sinc2[None, None, :]
 
 
+@dataclass(frozen=True, eq=False)
+class GridCorners:
+    """The eight voxels around each point of a half-space grid, whatever its size.
+
+    Attributes
+    ----------
+    x, y, z
+        ``(2, point)`` int64 voxels below and above along each axis, in Fourier pixels; x ≥ 0.
+    weights
+        ``(point, 8)`` of trilinear interpolation, x changing slowest, z fastest.
+    """
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    weights: Tensor
+
+
+def grid_corners(points: Tensor) -> GridCorners:
+    """Find the corners around ``(point, 3)`` kx, ky, kz in Fourier pixels, kx ≥ 0."""
+    low = torch.floor(points)
+    upper = points - low
+    x, y, z = torch.stack([low, low + 1]).to(torch.int64).unbind(-1)
+    weights = torch.stack([1 - upper, upper], dim=-1)  # (point, axis, 2)
+    both = weights[:, 1, :, None] * weights[:, 2, None, :]
+    return GridCorners(x, y, z, (weights[:, 0, :, None, None] * both[:, None]).flatten(1))
+
+
+def read_corners(table: Tensor, box: int, corners: GridCorners) -> Tensor:
+    """Interpolate several transforms, complex ``(point, transform)``; see `sample_transforms`.
+
+    Points outside the grid read a voxel that is not theirs: whoever asks for them discards it.
+    """
+    plane = (corners.y % box)[:, None] + (corners.z % box)[None] * box  # (y, z, point)
+    x = corners.x.clamp(max=box // 2)
+    index = (plane[None] * (box // 2 + 1) + x[:, None, None]).flatten(0, 2).T.contiguous()
+    values = functional.embedding_bag(
+        index, table, per_sample_weights=corners.weights.to(table.dtype), mode="sum"
+    )
+    return torch.view_as_complex(values.unflatten(1, (-1, 2)))
+
+
 def _corners(points: Tensor, box: int) -> tuple[Tensor, Tensor]:
     """The eight voxels around each point of a half-space grid, and their trilinear weights.
 
@@ -128,15 +171,8 @@ def sample_transforms(table: Tensor, box: int, frequencies: Tensor) -> Tensor:
     found = []
     for part in frequencies.split(_POINTS_AT_A_TIME):
         inside, mirrored = into_half_space(part)
-        index, weight = _corners(inside * box, box)
-        values = functional.embedding_bag(
-            index.T.contiguous(),
-            table,
-            per_sample_weights=weight.T.contiguous().to(table.dtype),
-            mode="sum",
-        )
-        complex_values = torch.view_as_complex(values.unflatten(1, (-1, 2)))
-        found.append(conjugate_where(complex_values, mirrored[:, None]))
+        values = read_corners(table, box, grid_corners(inside * box))
+        found.append(conjugate_where(values, mirrored[:, None]))
     return found[0] if len(found) == 1 else torch.cat(found)
 
 

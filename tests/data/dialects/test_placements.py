@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis.placement import placements
-from napari_tomodrgn.analysis.placement_fit import PoseErrors, fit_poses
+from napari_tomodrgn.analysis.tomogram.placement import placements
+from napari_tomodrgn.analysis.tomogram.placement_fit import PoseErrors, fit_poses
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.tomograms import stem
 from napari_tomodrgn.data.volume import read_volume

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
 from napari_tomodrgn.gui.window.controller import controller_of
-from napari_tomodrgn.session import mask_of
+from napari_tomodrgn.particle_columns import mask_of
 
 LONG = 60_000
 
@@ -63,7 +63,7 @@ def test_a_run_is_shown_and_a_click_shows_that_particle(
     assert session.decoded.volume.data.shape == (48, 48, 48)
     after = viewer.screenshot(flash=False)
     assert (before != after).any()
-    assert chosen in viewer.canvas.overlays.text.text
+    assert chosen in viewer.canvas.overlays.tomodrgn_caption.text
     _volume_is_the_latents(widget, chosen)
 
 
@@ -119,7 +119,7 @@ def test_more_columns_are_kept_in_the_run(
     session = widget.session
     values = np.arange(24.0)
     names = session.latents.index[::-1]
-    session.add_extras(pd.DataFrame({"nearest_angstrom": values}, index=names))
+    session.add_columns(pd.DataFrame({"nearest_angstrom": values}, index=names))
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "nearest_angstrom" in [
         widget.latent.color.itemText(row) for row in range(widget.latent.color.count())
@@ -128,10 +128,10 @@ def test_more_columns_are_kept_in_the_run(
     qtbot.waitUntil(
         lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]), timeout=2000
     )
-    session.clear_particles()
+    session.reset()
     _open(widget, qtbot, run)
-    assert session.extras is not None
-    assert session.extras.loc[names, "nearest_angstrom"].to_list() == list(values)
+    assert session.added_columns is not None
+    assert session.added_columns.loc[names, "nearest_angstrom"].to_list() == list(values)
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "binary", "no particles"])

@@ -42,7 +42,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     star = simulated / "warptools" / "particles_optimisation_set.star"
     words = ["train", str(star), "--config", str(tmp_path / "settings.toml"), "--out"]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["napari_tomodrgn.cli.commands"])
+    context.set_forkserver_preload(["napari_tomodrgn.cli.commands.train"])
 
     def start(out: str) -> multiprocessing.process.BaseProcess:
         resume = ["--resume"] if (tmp_path / out / "run.json").exists() else []

@@ -9,8 +9,6 @@ from typing import Any
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
-PLUGIN = "napari-tomodrgn"
-WIDGET = "tomoDRGN"
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
 _LOOK_AT_BYTES = 1 << 16
 # Words of the star files that list particles, one a line of loop header or key.
@@ -51,6 +49,8 @@ def lists_particles(path: Path) -> bool:
 
 def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
     """Open the first path in the tomoDRGN dock, or give positions where there is no window."""
+    from napari_tomodrgn.gui.window.dock import open_dock
+
     first = path[0] if isinstance(path, list) else path
     viewer = current_viewer()
     if viewer is None:
@@ -90,21 +90,6 @@ def image_layer(path: Path) -> LayerData:
         data, scale = data[0], scale[1:]
     kwargs = {"name": path.stem, "scale": tuple(scale), "units": (unit,) * data.ndim}
     return (data, kwargs, "image")
-
-
-def open_dock(viewer: Any) -> Any:
-    """The `MainWidget` of a viewer, opened where it is not open yet.
-
-    napari calls the dock one thing when its menu opens it and another when a program does, so it
-    is looked for by what it is.
-    """
-    from napari_tomodrgn.gui.window.main_widget import MainWidget
-
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, MainWidget):
-            return widget
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    return widget
 
 
 def positions(path: PathLike) -> list[LayerData]:

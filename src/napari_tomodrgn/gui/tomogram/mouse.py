@@ -8,14 +8,16 @@ of the latent space in the hand a drag draws a box, and the keys mean what they 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, combination_of
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, mode_for
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.session import SelectionMode
 
 _CLICK_PX = 4.0
 
@@ -44,7 +46,7 @@ class Box:
     first: Ray
     last: Ray
     up: Any  # zyx, on the screen
-    how: str  # as `drawing.combination` says
+    mode: SelectionMode  # as `drawing.mode_for_keys` says
 
 
 class TomogramMouse(QObject):
@@ -69,7 +71,7 @@ class TomogramMouse(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
-        self.tool, self.how = MOVE, "replace"
+        self.tool, self.mode = MOVE, SelectionMode.REPLACE
 
     def set_on(self, on: bool) -> None:
         """Listen, or stop listening."""
@@ -103,8 +105,8 @@ class TomogramMouse(QObject):
         names = {str(getattr(one, "name", one)) for one in event.modifiers}
         if self.tool == RECTANGLE:
             less = bool(names & {"Control", "Alt", "Meta"})
-            how = combination_of(add="Shift" in names, less=less, otherwise=self.how)
-            yield from self._box(viewer, event, ray, how)
+            mode = mode_for(add="Shift" in names, less=less, otherwise=self.mode)
+            yield from self._box(viewer, event, ray, mode)
             return
         if "Shift" in names:
             subtract = bool(names & {"Control", "Alt", "Meta"})
@@ -118,41 +120,47 @@ class TomogramMouse(QObject):
         if far <= _CLICK_PX:
             self.clicked.emit(ray)
 
-    def _box(self, viewer: Any, event: Any, first: Ray, how: str) -> Iterator[None]:
-        camera = viewer.scene.camera
-        before, up = camera.mouse_pan, np.asarray(camera.up_direction, float)
-        camera.mouse_pan = False
+    def _box(self, viewer: Any, event: Any, first: Ray, mode: SelectionMode) -> Iterator[None]:
+        up = np.asarray(viewer.scene.camera.up_direction, float)
         drawn = False
         try:
-            yield
-            while event.type == "mouse_move":
-                ray = ray_of(event)
-                if ray is not None:
-                    drawn = True
-                    self.boxed.emit(Box(first, ray, up, how))
+            with _held_still(viewer.scene.camera):
                 yield
+                while event.type == "mouse_move":
+                    ray = ray_of(event)
+                    if ray is not None:
+                        drawn = True
+                        self.boxed.emit(Box(first, ray, up, mode))
+                    yield
         finally:
-            camera.mouse_pan = before
             if drawn:
                 self.box_released.emit()
             else:
                 self.clicked.emit(first)
 
     def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
-        camera = viewer.scene.camera
-        before = camera.mouse_pan
-        camera.mouse_pan = False  # or the view would turn with the stroke
         try:
-            self.brushed.emit(start)
-            yield
-            while event.type == "mouse_move":
-                ray = ray_of(event)
-                if ray is not None:
-                    self.brushed.emit(Stroke(ray, start.subtract, first=False))
+            with _held_still(viewer.scene.camera):
+                self.brushed.emit(start)
                 yield
+                while event.type == "mouse_move":
+                    ray = ray_of(event)
+                    if ray is not None:
+                        self.brushed.emit(Stroke(ray, start.subtract, first=False))
+                    yield
         finally:
-            camera.mouse_pan = before
             self.released.emit()
+
+
+@contextmanager
+def _held_still(camera: Any) -> Iterator[None]:
+    """Keep the view from turning with the stroke; who lets it turn meanwhile has the last word."""
+    before, camera.mouse_pan = camera.mouse_pan, False
+    try:
+        yield
+    finally:
+        if not camera.mouse_pan:
+            camera.mouse_pan = before
 
 
 def ray_of(event: Any) -> Ray | None:

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.meshes import Mesh
-    from napari_tomodrgn.analysis.placement import Poses
+    from napari_tomodrgn.analysis.tomogram.meshes import Mesh
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -102,7 +103,7 @@ class MapCache:
 
     def mesh(self, key: Key, look: tuple[float, int], decode: Callable[[], Volume]) -> Mesh:
         """The surface of a map at ``look`` (σ, step), decoded only if it is not kept."""
-        from napari_tomodrgn.analysis.meshes import contour
+        from napari_tomodrgn.analysis.tomogram.meshes import contour
         from napari_tomodrgn.data.volume import Volume
 
         kept = self._meshes.get(key)
@@ -138,7 +139,7 @@ class MapCache:
         return sum(array.nbytes for array in arrays)
 
 
-class SurfaceBuilder(QObject):
+class SurfaceBuilder(Work):
     """Makes what a `SurfaceRequest` asks for; `queue.item` hands over `SurfaceReady`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -147,52 +148,52 @@ class SurfaceBuilder(QObject):
         self.store = MapCache()
         self._decoders = DecoderCache()
 
-    def request(self, wish: SurfaceRequest) -> None:
+    def request(self, request: SurfaceRequest) -> None:
         """Make this instead of what was asked before."""
-        self.queue.request(lambda: self.steps(wish))
+        self.queue.request(lambda: self.steps(request))
 
-    def steps(self, wish: SurfaceRequest) -> Iterator[SurfaceReady | None]:
+    def steps(self, request: SurfaceRequest) -> Iterator[SurfaceReady | None]:
         """Merged surfaces as they are ready: first of the categories, then of particles."""
-        from napari_tomodrgn.analysis.meshes import step_within_budget
+        from napari_tomodrgn.analysis.tomogram.meshes import step_within_budget
 
-        decoder = self._decoders.of(wish.run, wish.epoch)
+        decoder = self._decoders.of(request.run, request.epoch)
         yield None
         box = min(BOX, decoder.box_size_px)
-        look = (wish.sigma, step_within_budget(box, len(wish.surfaces)))
-        where = (str(wish.run.path), wish.epoch)
+        look = (request.sigma, step_within_budget(box, len(request.surfaces)))
+        where = (str(request.run.path), request.epoch)
         shapes: dict[int, Mesh] = {}  # by row
         by_class: dict[int, Mesh] = {}
-        for category in sorted(set(wish.classes[wish.surfaces].tolist())):
-            z = wish.class_latents[category]
+        for category in sorted(set(request.classes[request.surfaces].tolist())):
+            z = request.class_latents[category]
             # Not kept: the same name stands for other particles when columns change.
             by_class[category] = _contoured(decoder, z, box, look)
             yield None
-        for row in wish.surfaces.tolist():
-            shapes[row] = by_class[int(wish.classes[row])]
+        for row in request.surfaces.tolist():
+            shapes[row] = by_class[int(request.classes[row])]
         sizes = [len(mesh.vertices_zyx_angstrom) for mesh in by_class.values()]
         per = particles_per_surface(float(np.mean(sizes)))
-        parts = [wish.surfaces[at : at + per] for at in range(0, len(wish.surfaces), per)]
+        parts = [request.surfaces[at : at + per] for at in range(0, len(request.surfaces), per)]
         for number in range(len(parts)):
             yield SurfaceReady(
-                number, len(parts), merged(parts[number], shapes, wish.poses), 0, wish.own
+                number, len(parts), merged(parts[number], shapes, request.poses), 0, request.own
             )
         told, changed = time.monotonic(), set()
-        for done, row in enumerate(wish.surfaces[: wish.own].tolist(), start=1):
-            z, key = wish.latents[row], (*where, wish.poses.ids[row])
+        for done, row in enumerate(request.surfaces[: request.own].tolist(), start=1):
+            z, key = request.latents[row], (*where, request.poses.ids[row])
             if np.isfinite(z).all():
                 shapes[row] = self.store.mesh(key, look, partial(decoder.decode, z, box))
                 changed.add((done - 1) // per)
             yield None
-            if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == wish.own:
+            if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == request.own:
                 for number in sorted(changed):
-                    chunk = merged(parts[number], shapes, wish.poses)
-                    yield SurfaceReady(number, len(parts), chunk, done, wish.own)
+                    chunk = merged(parts[number], shapes, request.poses)
+                    yield SurfaceReady(number, len(parts), chunk, done, request.own)
                 told, changed = time.monotonic(), set()
 
 
 def merged(rows: NDArray[np.int64], shapes: dict[int, Any], poses: Poses) -> Chunk:
     """The surfaces of some particles at their poses as one, as the layer takes it."""
-    from napari_tomodrgn.analysis.meshes import merge
+    from napari_tomodrgn.analysis.tomogram.meshes import merge
 
     mesh = merge([shapes[row] for row in rows.tolist()], [poses[row] for row in rows.tolist()])
     return Chunk(rows, mesh.vertices_zyx_angstrom * _NEGATE_Y, mesh.faces, mesh.values)
@@ -204,7 +205,7 @@ def particles_per_surface(vertices: float) -> int:
 
 
 def _contoured(decoder: Any, z: NDArray[np.float32], box: int, look: tuple[float, int]) -> Mesh:
-    from napari_tomodrgn.analysis.meshes import contour
+    from napari_tomodrgn.analysis.tomogram.meshes import contour
 
     return contour(decoder.decode(z, box), *look)
 

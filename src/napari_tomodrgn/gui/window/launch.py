@@ -100,11 +100,15 @@ def some_display() -> Iterator[None]:
         changes = {"DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb"}
         before = {name: os.environ.get(name) for name in changes}
         os.environ.update(changes)
-        yield
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if os.environ.get(name) != changes[name]:
+                    continue  # somebody else has set it meanwhile
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
     finally:
         server.terminate()
         server.wait()
@@ -114,7 +118,7 @@ def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
     import napari
 
     from napari_tomodrgn.gui.particles.load import run_folder
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     viewer = napari.Viewer(title="tomoDRGN")
     viewer.window.resize(*WINDOW_SIZE)
