@@ -77,10 +77,10 @@ def test_neither_source_nor_companions_nor_run_are_written_over(
     link.symlink_to(own.parent / "particles.star")
     select = ["select", run, "--tomogram", "TS_001", "--overwrite", "--out"]
     for target, words in {
-        own: "belongs to the particles",
-        own.parent / "particles.star": "belongs to the particles",
-        own.parent / "particles_tomograms.star": "belongs to the particles",
-        link: "belongs to the particles",
+        own: "is read, or belongs to what is",
+        own.parent / "particles.star": "is read, or belongs to what is",
+        own.parent / "particles_tomograms.star": "is read, or belongs to what is",
+        link: "is read, or belongs to what is",
         run / "particles.star": "file of a run",
         run / "particles_tomograms.star": "file of a run",
     }.items():
@@ -90,6 +90,10 @@ def test_neither_source_nor_companions_nor_run_are_written_over(
     embed = ["embed", run, "--overwrite", "--out"]
     assert "file of a run" in said([*embed, run / "metrics.csv"], capsys)
     assert "file of a run" in said([*embed, run / "latents" / "epoch-0009.parquet"], capsys)
+    ids = tmp_path / "ids.csv"
+    ids.write_text("particle_id\n" + read_particles(own).ids[0])
+    words = said([*embed, ids, "--particles", ids], capsys)
+    assert "is read" in words
     assert "holds a run" in said(["train", own, "--out", run], capsys)
     assert "exists already" in said(["train", own, "--out", own.parent, "--epochs", "1"], capsys)
 
@@ -133,11 +137,11 @@ def test_a_run_is_not_resumed_with_other_poses(
     particles = own.parent / "particles.star"
     text = particles.read_text()
     line = next(line for line in text.splitlines() if line.strip().startswith("TS_001"))
-    angle = re.findall(r"(?<=\s)-?\d+\.\d{3,}", line)[-1]
+    angle = re.findall(r"(?<=\s)-?\d+\.\d{3,}", line)[3]  # after the place, the first angle
     turned = line.replace(angle, f"{float(angle) + 5:.6f}")
     particles.write_text(text.replace(line, turned))
     words = said([*train, "--resume", "--epochs", "2"], capsys)
-    assert "other values of" in words or "not the same" in words
+    assert "other values of rot_deg" in words
 
 
 def test_a_choice_of_particles_and_tilts_is_part_of_a_run(

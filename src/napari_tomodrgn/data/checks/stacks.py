@@ -33,8 +33,8 @@ def check_stacks(particles: ParticleSet) -> None:
 
 def stack_steps(particles: ParticleSet) -> Generator[int, None, None]:
     """The same in steps, yielding how many stacks are done."""
-    for error in _box_errors(particles):
-        raise error
+    for wrong_box_size in _box_errors(particles):
+        raise wrong_box_size
     for done, (_, error) in enumerate(_headers(particles), start=1):
         if error is not None:
             raise error

@@ -41,6 +41,7 @@ class RunRequest:
     out: Path
     resume: bool = False
 
+
 # Columns of the images that decide what is computed.
 _VALUES = (
     *("rot_deg", "tilt_deg", "psi_deg", "shift_x_px", "shift_y_px"),
