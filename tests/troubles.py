@@ -345,6 +345,8 @@ def _left(found: Outcome) -> str:
         return "hidden temporary files, removed by the next such command"
     if found.left == ("run/training.lock",) or found.left == ("training.lock",):
         return "a lock that no longer holds"
+    if any(name.endswith(".extraction") for name in found.left):
+        return "whole tomograms, without a star file; the same command goes on"
     if any(name.endswith("run.json") for name in found.left) or found.changed:
         return "a whole run, to be resumed"
     return ", ".join(f"`{name}`" for name in found.left) or "none"

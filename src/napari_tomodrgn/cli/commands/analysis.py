@@ -16,10 +16,10 @@ from napari_tomodrgn.learn.run.directory import Run
 def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
-    steps = analyze_steps(
+    found = analysed(
         run, options.epoch, options.clusters, options.seed, overwrite=options.overwrite
     )
-    print_analysis(watch(steps))
+    print_analysis(found)
     say(f"→ {run.analysis.folder}")
     return 0
 
@@ -35,10 +35,15 @@ def run_import(options: Namespace) -> int:
     return 0
 
 
-def analysed(run: Run, epoch: int | None, clusters: int, seed: int = 0) -> Analysis:
-    """The analysis of a run, with bars; its files are all replaced, or none is."""
+def analysed(
+    run: Run, epoch: int | None, clusters: int, seed: int = 0, *, overwrite: bool = False
+) -> Analysis:
+    """The analysis of a run, with bars; its files are all replaced, or none is.
+
+    ``overwrite`` is about what another program found, which is kept otherwise.
+    """
     with all_or_none(overwrite=True):
-        return watch(analyze_steps(run, epoch, clusters, seed))
+        return watch(analyze_steps(run, epoch, clusters, seed, overwrite=overwrite))
 
 
 def print_analysis(found: Analysis) -> None:
