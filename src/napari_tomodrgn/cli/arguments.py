@@ -50,6 +50,12 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ids", action="store_true", help="print the ids of the particles, one a line, no more"
     )
+    parser.add_argument(
+        "--tomograms",
+        metavar="DIR",
+        type=Path,
+        help="folder of reconstructed tomograms: do particles stand where they have density?",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
 

@@ -18,6 +18,7 @@ from napari_tomodrgn.extract.events import (
 )
 from napari_tomodrgn.extract.run import extract as extract_events
 from napari_tomodrgn.extract.settings import ExtractConfig
+from napari_tomodrgn.files import explained_write_errors
 
 _SETTINGS = {
     "particles": "particles",
@@ -53,7 +54,7 @@ def run_extract(options: Namespace) -> int:
     """Cut tilt images out of tilt series, or go on with it."""
     config = _config_of(options)
     bar = Bar("Cutting", "images")
-    with stop_on_interrupt() as asked:
+    with stop_on_interrupt() as asked, explained_write_errors(options.out):
         try:
             for event in extract_events(config, options.out, dry_run=options.dry_run):
                 _show(event, bar)

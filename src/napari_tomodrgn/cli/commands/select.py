@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import SUFFIXES, particle_numbers, write_array
 from napari_tomodrgn.analysis.star_rows import StarRows
-from napari_tomodrgn.cli.choosing import chosen_of_run, require_suffix, run_at, says_which
+from napari_tomodrgn.cli.choosing import (
+    chosen_of_run,
+    given_files,
+    require_suffix,
+    run_at,
+    says_which,
+)
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
@@ -56,7 +62,9 @@ def run_select(options: Namespace) -> int:
     chosen = chosen_of_run(run, particles, options, invert=options.invert)
     if options.star is not None:
         chosen = _same_of_other_star(chosen, options)
-    with export_files(overwrite=options.overwrite, particles=chosen, run=run) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=chosen, run=run
+    ) as outputs:
         if not options.per_tomogram:
             outputs.check(options.out)
         written = list(_write(chosen, options))
@@ -126,7 +134,7 @@ def _select_rows(rows: StarRows, options: Namespace) -> int:
     if options.where is not None:
         keep &= rows.where(parse(options.where))
     keep = _kept(keep, options)
-    with export_files(overwrite=options.overwrite) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options)) as outputs:
         if options.out.suffix in SUFFIXES:
             outputs.check(options.out)
             write_array(options.out, np.flatnonzero(keep))

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from napari_tomodrgn.analysis.reconstruct import RECONSTRUCTION_FILES, reconstruct_steps
-from napari_tomodrgn.cli.choosing import data_config, read_chosen
+from napari_tomodrgn.cli.choosing import data_config, given_files, read_chosen
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.config import validated
 from napari_tomodrgn.errors import BadInputError
@@ -25,7 +25,9 @@ def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
     data = data_config(options)
     particles = read_chosen(options, data)
-    with export_files(overwrite=options.overwrite, particles=particles) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=particles
+    ) as outputs:
         outputs.check(*(options.out / name for name in RECONSTRUCTION_FILES))
         result = watch(reconstruct_steps(particles, data=data), "Reconstructing")
         result.save(options.out)

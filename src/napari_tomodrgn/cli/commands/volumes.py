@@ -7,15 +7,21 @@ from argparse import Namespace
 import numpy as np
 
 from napari_tomodrgn.analysis.map_comparison import compare_maps
+from napari_tomodrgn.cli.choosing import given_files
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.run.exports import export_files
 
 
 def run_fsc(options: Namespace) -> int:
     """Print how well two maps agree, as a whole and by shell."""
     found = compare_maps(options.first, options.second, options.mask, options.pixel_size)
     if options.out is not None:
-        with written_atomically(options.out) as temporary:
+        with (
+            export_files(overwrite=options.overwrite, files=given_files(options)) as outputs,
+            written_atomically(options.out) as temporary,
+        ):
+            outputs.check(options.out)
             found.table().to_csv(temporary, index=False)
     print(f"correlation {found.correlation:.5f}")
     for threshold in (0.5, 0.143):
