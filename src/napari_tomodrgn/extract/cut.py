@@ -131,8 +131,9 @@ def _resampled(boxes: Tensor, rest_px: Tensor, plan: CropPlan) -> Tensor:
     along_x = torch.polar(torch.ones(1).double(), turn * rest_px[:, :1] * columns)
     along_y = torch.polar(torch.ones(1).double(), turn * rest_px[:, 1:] * rows)
     spectrum *= along_y.to(torch.complex64)[:, :, None]
-    spectrum *= along_x.to(torch.complex64)[:, None, :]
-    wide = torch.fft.irfft2(spectrum, s=(new, new)) * (new / old) ** 2
+    # The mean of the pixels stays: fewer of them share the same sum.
+    spectrum *= (along_x * (new / old) ** 2).to(torch.complex64)[:, None, :]
+    wide = torch.fft.irfft2(spectrum, s=(new, new))
     first = half - plan.box_px // 2
     middle = slice(first, first + plan.box_px)
     trimmed: Tensor = wide[:, middle, middle]
