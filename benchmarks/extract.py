@@ -99,8 +99,7 @@ def noise_series(folder: Path, size: int, particles: int) -> ExtractConfig:
 def speed(folder: Path) -> Iterator[str]:
     """500 particles × 41 tilts × 64² out of 1024²: cutting over reading and transforming alone.
 
-    The floor is reading every tilt image once, and the forward and inverse transform of as many
-    boxes; what comes on top is finding, gathering, normalising, shifting, trimming. CPU seconds.
+    What comes on top is normalising, shifting to parts of a pixel, trimming. CPU seconds.
     """
     config = noise_series(folder, 1024, 500)
     for binning in (1, 2):
@@ -129,13 +128,14 @@ def fastest(work: Callable[[], object]) -> float:
 
 
 def read_and_transform(placed: PlacedSeries, plan: CropPlan) -> None:
-    """What has to be done at the least."""
-    for section in range(41):
-        placed.series.stack.image(section)
-    boxes = torch.randn(200, plan.raw_px, plan.raw_px)
-    for count in placed.visible.sum(axis=1):
-        for part in (200, 200, int(count) - 400):
-            small = torch.fft.rfft2(boxes[:part])[:, : plan.padded_px, : plan.padded_px // 2 + 1]
+    """The least: read each image, take boxes at whole pixels, transform them there and back."""
+    for tilt in range(41):
+        image = placed.series.stack.image(tilt)
+        corners = np.rint(placed.xy_px[tilt, placed.visible[tilt]]).astype(int) - plan.raw_px // 2
+        for part in np.array_split(corners, max(1, len(corners) * plan.raw_px**2 >> 20)):
+            boxes = [image[y : y + plan.raw_px, x : x + plan.raw_px] for x, y in part.tolist()]
+            spectrum = torch.fft.rfft2(torch.from_numpy(np.stack(boxes)))
+            small = spectrum[:, : plan.padded_px, : plan.padded_px // 2 + 1]
             torch.fft.irfft2(small, s=(plan.padded_px, plan.padded_px))
 
 
