@@ -112,7 +112,7 @@ def csv_rows(path: Path, lines: list[tuple[int, str]]) -> list[tuple[int, list[s
     BadInputError
         If quotes are not closed, or a line has other than the first line's number of values.
     """
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
     for line_number, line in lines:
         try:
             values = [word.strip() for word in next(csv.reader([line], strict=True), [])]
