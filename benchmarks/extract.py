@@ -1,8 +1,8 @@
 """Cutting tilt images: time, memory, resolution, and what the data decide.
 
-Run with ``python benchmarks/extract.py [ROW …] [--keep DIR]``; rows are speed, memory, resolution,
-decide, origin, nothing. Each row is printed as it is done; simulated sets are kept in DIR
-(default: a folder beside the system's temporary files) and not made twice.
+Run with ``python benchmarks/extract.py [ROW …] [--keep DIR]``; rows are states, speed, memory,
+resolution, decide, origin, nothing. Each row is printed as it is done; simulated sets are kept in
+DIR (default: a folder beside the system's temporary files) and not made twice.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
 import napari_tomodrgn.extract.series as series_module
 from napari_tomodrgn.analysis.fsc import fsc, soft_sphere
 from napari_tomodrgn.analysis.reconstruct import reconstruct
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
@@ -36,6 +39,8 @@ from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.extract.tomogram import write_tomogram
 from napari_tomodrgn.geometry import matrix_to_euler, random_rotations
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 from napari_tomodrgn.synthetic.stacks import StackWriter
 from napari_tomodrgn.synthetic.tilt_series.alignments import write_imod
@@ -309,7 +314,45 @@ def nothing(folder: Path) -> Iterator[str]:
             yield f"nothing: seed {number}: {error.code}: {error.message[-160:]}"
 
 
+def states(folder: Path) -> Iterator[str]:
+    """From each list to two states told apart: extracted, trained (linear), clustered."""
+    root = folder / "states"
+    if not (root / "tilt_series" / "lists" / "aretomo" / "TS_001.csv").exists():
+        config = SimulationConfig(
+            particles=240,
+            tilts=21,
+            box_size_px=32,
+            states=2,
+            tomograms=2,
+            snr=0.3,
+            tilt_series=True,
+        )
+        for _ in simulate(root, config):
+            pass
+    truth = pd.read_csv(root / "truth.csv")
+    names = truth["particle_id"].str.replace(".tomostar", "")
+    known = dict(zip(names, truth["state"], strict=True))
+    for name in ("stopgap.star", "motl.em", "dynamo.tbl", "pytom.xml", "relion5.star", "picks.csv"):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            out = Path(place) / "out"
+            list(extract(settings(root, name, box_px=32), out))
+            particles = read_particles(out / "optimisation_set.star")
+            run = Path(place) / "run"
+            for _ in train(particles, RunConfig(method="linear"), run):
+                pass
+            table = Run.open(run).latents()
+        found = KMeans(n_clusters=2, n_init=10, random_state=0).fit_predict(
+            table.filter(like="mu_").to_numpy()
+        )
+        ids = [str(one).replace("particle_", "") for one in table.index]
+        if name == "dynamo.tbl":  # tags count through all tomograms
+            ids = [names[int(one.split("/")[1]) - 1] for one in ids]
+        agreement = adjusted_rand_score([known[one] for one in ids], found)
+        yield f"states: {name}: ARI {agreement:.3f} of {len(ids)} particles"
+
+
 ROWS = {
+    "states": states,
     "speed": speed,
     "memory": memory,
     "resolution": resolution,
