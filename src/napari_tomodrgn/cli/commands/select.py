@@ -25,6 +25,7 @@ from napari_tomodrgn.data.dialects import read_particles, recognise, write_subse
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.extract.way_back import write_list_back
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 
@@ -89,6 +90,9 @@ def _write(chosen: ParticleSet, options: Namespace) -> Iterator[Path]:
         return
     if not options.per_tomogram:
         yield write_subset(chosen, out)
+        back = write_list_back(chosen, out)
+        if back is not None:
+            say(f"As the list that they were extracted by: {back}")
         return
     tomograms = chosen.particles["tomogram"].astype(str)
     for name in dict.fromkeys(tomograms):
