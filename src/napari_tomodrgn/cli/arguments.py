@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS
 from napari_tomodrgn.cli.options import (
     add_image_options,
     add_source,
@@ -204,5 +205,6 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
     "import": ("make a run of a finished tomoDRGN result: its latents, not its network", _import),
     "simulate": ("write a data set with known states", _simulate),
+    **EVIDENCE_COMMANDS,
     "view": ("open napari on a star file, run or tomogram", _view),
 }

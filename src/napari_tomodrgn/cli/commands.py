@@ -16,6 +16,7 @@ from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
 from napari_tomodrgn.cli.analysis_commands import analyze as analyze
 from napari_tomodrgn.cli.analysis_commands import import_result as import_result
+from napari_tomodrgn.cli.evidence_commands import compare as compare
 from napari_tomodrgn.cli.inspect import data_options, print_report, read_particles_from_args
 from napari_tomodrgn.cli.inspect import inspect as inspect
 from napari_tomodrgn.cli.slurm import write_script
