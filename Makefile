@@ -17,7 +17,7 @@ help:
 	@echo "make install  create .venv with the plugin, a Qt binding and the test tools (about 2.5 GB)"
 	@echo "make demo     simulate, train, analyse and open napari on the result"
 	@echo "make test     run the tests (PYTEST_ARGS='-m \"not slow\"' for the quick ones)"
-	@echo "make lint     ruff, mypy, import-linter, npe2"
+	@echo "make lint     ruff, mypy, import-linter, npe2, budgets"
 	@echo "make docs     build the documentation into site/"
 	@echo "make bench    run the benchmarks"
 
@@ -75,6 +75,7 @@ lint: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-tomodrgn
+	$(BIN)/python tools/census.py --check
 
 docs: .venv/.installed-docs
 	$(BIN)/mkdocs build --strict --config-file docs/mkdocs/mkdocs.yml

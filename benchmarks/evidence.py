@@ -4,11 +4,11 @@ Run::
 
     python benchmarks/evidence.py [CASE …] [--seeds 20] [--out evidence.csv]
 
-One row a case, seed and way to choose the groups, appended to the table as soon as it is there; rows
-that are in it already are not computed again, so a run that was stopped goes on. Groups are chosen
-from latents of all images by the linear engine, as a user would, and compared by `compare`; beside
-it stands the same test without crossing (``plain``). ``power`` is the power of A − B within Fourier
-shell 6 over that of 20 random splits. Without a case, those of `QUICK`.
+One row a case, seed and way to choose the groups, appended to the table as soon as it is there;
+rows that are in it already are not computed again, so a run that was stopped goes on. Groups are
+chosen from latents of all images by the linear engine, as a user would, and compared as by the
+command compare; beside it stands the same test without crossing (``plain``). ``power`` is the power
+of A − B within Fourier shell 6 over that of 20 random splits. Without a case, those of `QUICK`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from napari_tomodrgn.data.fourier_images import ImageReader, prepare
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
@@ -73,7 +74,7 @@ def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evid
     reader = ImageReader(particles, lattice, run.data, sign)
     images = run_to_end(prepare(reader, len(lattice), np.inf, None))
     data = TiltData(particles, images, lattice, run.weight)
-    *_, fit = LinearEngine.of(data, run, lambda: False).fits()
+    *_, fit = LinearEngine.of(data, run, RunContext()).fits()
     return run_to_end(prepare_evidence(data, run)), fit.training_mu.double().numpy()
 
 
@@ -183,10 +184,11 @@ def summary(table: pd.DataFrame) -> None:
     """How often each case was said to differ."""
     for (case, way), found in table.groupby(["case", "way"], sort=False):
         differ = (found["cause"] == MOLECULE).sum()
+        plain_power, plain_z = found["plain power"].median(), found["plain z"].median()
         print(
-            f"{case:>22}, {way:<20} said to differ {differ} of {len(found)}; z {found.z.mean():+.1f}"
-            f" ({found.z.min():+.1f} to {found.z.max():+.1f}); power {found.power.median():.2f}, plain "
-            f"{found['plain power'].median():.2f} (plain z {found['plain z'].median():+.1f}); halves agree "
+            f"{case:>22}, {way:<20} said to differ {differ} of {len(found)}; "
+            f"z {found.z.mean():+.1f} ({found.z.min():+.1f} to {found.z.max():+.1f}); "
+            f"power {found.power.median():.2f}, plain {plain_power:.2f} (z {plain_z:+.1f}); halves agree "
             f"{found.agreement.median():.0%}, attenuation {found.attenuation.median():.2f}; "
             f"z² of random splits {found['z variance'].mean():.3f}"
         )

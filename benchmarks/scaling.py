@@ -116,7 +116,7 @@ def measured(size: Size) -> float:
     data, times = noise(size), []
     model = Vae(config.model, size.box, len(data.lattice), size.tilts)
     optimiser = torch.optim.AdamW(model.parameters(), fused=True)
-    trainer = Trainer(config, data, model, optimiser, torch.device("cpu"), lambda: False)
+    trainer = Trainer(config, data, model, optimiser, torch.device("cpu"))
     for epoch in (1, 2, 3):
         began, position, order = time.perf_counter(), Position(epoch, 0), trainer.order(epoch)
         while position.step < trainer.steps:

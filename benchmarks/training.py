@@ -60,7 +60,7 @@ def median_seconds(work: Callable[[], object], device: torch.device) -> float:
 
 def products_of(trainer: Trainer, images: int, particles: int, points: int) -> list[Product]:
     """Rows, layer, and whether its input has a gradient, of a step."""
-    model, most = trainer.model, trainer.at_a_time.points
+    model, most = trainer.model, trainer.chunk_sizes.points
     pieces = [min(most, points - start) for start in range(0, points, most)]
     found = [(images, layer) for layer in _linear(model.encoder.image)]
     found += [(particles, layer) for layer in _linear(model.encoder.particle)]
@@ -116,7 +116,7 @@ def table_of(trainer: Trainer, position: Position) -> list[tuple[str, float]]:
     rows = trainer.order(1)[: trainer.config.train.batch_size]
     batch = data.batch(rows, device)
     uniform = uniforms(len(rows), trainer.config.train.points_per_particle, torch.Generator())
-    pieces = choose_points(batch, uniform).chunks(trainer.at_a_time.points)
+    pieces = choose_points(batch, uniform).chunks(trainer.chunk_sizes.points)
     places = [point_frequencies(batch, piece, data.lattice.frequencies) for piece in pieces]
     decoder = model.decoder
     z = torch.zeros((len(rows), trainer.config.model.latent_dim), device=device)
@@ -124,7 +124,7 @@ def table_of(trainer: Trainer, position: Position) -> list[tuple[str, float]]:
 
     def network() -> None:
         for piece, prepared in zip(pieces, [decoder.prepare(k) for k in places], strict=True):
-            decoder.evaluate(prepared, z, piece.owner).abs().sum().backward()
+            decoder.evaluate(prepared, z, piece.particle_index).abs().sum().backward()
 
     def compare() -> None:
         for piece in pieces:

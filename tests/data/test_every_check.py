@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from every_code import codes_documented, codes_refused, codes_told
+from images_in_memory import load_all
 
 from napari_tomodrgn.config import DataConfig, Overrides, WeightConfig
 from napari_tomodrgn.data.checks import Check, check_stacks, file_checks
@@ -20,7 +21,6 @@ from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 
 
 @dataclass

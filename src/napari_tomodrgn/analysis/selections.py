@@ -110,24 +110,6 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
     return [str(name) for name in ids[numbers.isin(wanted)]]
 
 
-def read_ids(path: str | Path) -> list[str]:
-    """Identities of particles from a text file, one a line.
-
-    Raises
-    ------
-    BadInputError
-        If the file cannot be read or holds none.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: cannot be read as a list of particles ({error}).") from error
-    ids = [line.strip() for line in lines if line.strip()]
-    if not ids:
-        raise BadInputError(f"{path}: holds no particle ids.")
-    return ids
-
-
 def _folder(run: str | Path) -> Path:
     return Path(run) / "analysis" / "selections"
 

@@ -15,7 +15,10 @@ from napari_tomodrgn.learn.run.directory import Run
 def analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
-    print_analysis(analysed(run, options.epoch, options.clusters, options.seed))
+    steps = analyze_steps(
+        run, options.epoch, options.clusters, options.seed, overwrite=options.overwrite
+    )
+    print_analysis(watch(steps))
     say(f"→ {run.analysis.folder}")
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS
+from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS, add_nuisances
 from napari_tomodrgn.cli.options import (
     add_image_options,
     add_source,
@@ -107,6 +107,7 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=int, default=0, help="of clusters and UMAP (0)")
+    add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +183,13 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         help="variance of signal over that of noise (0.1)",
     )
     add("--seed", metavar="N", type=int, help="same seed: same files (0)")
+    add_nuisances(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path(), help="folder to be written to (here)"
+    )
 
 
 def _view(parser: argparse.ArgumentParser) -> None:
@@ -203,8 +211,12 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
     "select": ("write some particles of a run back as the star file they came from", _select),
     "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
-    "import": ("make a run of a finished tomoDRGN result: its latents, not its network", _import),
+    "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
     "simulate": ("write a data set with known states", _simulate),
     **EVIDENCE_COMMANDS,
+    "doctor": (
+        "versions, card, OpenGL and memory of this computer, for bug reports",
+        _doctor,
+    ),
     "view": ("open napari on a star file, run or tomogram", _view),
 }

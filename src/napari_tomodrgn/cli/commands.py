@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
-from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_ids
+from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.cli.analysis_commands import analysed, print_analysis
 from napari_tomodrgn.cli.analysis_commands import analyze as analyze
 from napari_tomodrgn.cli.analysis_commands import import_result as import_result
+from napari_tomodrgn.cli.evidence_arguments import nuisance_settings
 from napari_tomodrgn.cli.evidence_commands import compare as compare
 from napari_tomodrgn.cli.inspect import data_options, print_report, read_particles_from_args
 from napari_tomodrgn.cli.inspect import inspect as inspect
@@ -23,6 +24,7 @@ from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import Bar, last_of, say, stop_on_interrupt, tell, watch
 from napari_tomodrgn.config import DataConfig, RunConfig, read_config
 from napari_tomodrgn.data.checks import file_checks, problems_of, summary
+from napari_tomodrgn.data.choice import read_ids
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
@@ -256,6 +258,7 @@ def simulate(options: Namespace) -> int:
         "continuous": options.continuous,
         "snr": options.snr,
         "seed": options.seed,
+        "nuisances": nuisance_settings(options),
     }
     settings = {name: value for name, value in given.items() if value is not None}
     try:

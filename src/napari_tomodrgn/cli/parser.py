@@ -1,4 +1,4 @@
-"""The command line: what can be asked for. What is then done stands in `commands`.
+"""The command line: what can be asked for. What is then done stands in the modules of commands.
 
 Exits 0 on success, 2 on bad input with one line on stderr, 130 on Ctrl-C with everything saved.
 """
@@ -8,23 +8,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from napari_tomodrgn.cli.arguments import COMMANDS
 from napari_tomodrgn.errors import BadInputError
 
 # Of commands whose name no function can bear.
 _FUNCTIONS = {"import": "import_result"}
+# Of commands that stand elsewhere than in `commands`: the doctor has to work where torch does not.
+_MODULES = {"doctor": "doctor"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is returned."""
     options = make_parser().parse_args(arguments)
-    # Late, so that --help does not wait for torch.
-    from napari_tomodrgn.cli import commands
-
-    name = _FUNCTIONS.get(options.command, options.command)
-    command: Callable[[argparse.Namespace], int] = getattr(commands, name)
     try:
+        # Late, so that --help does not wait for torch.
+        module = import_module(f"napari_tomodrgn.cli.{_MODULES.get(options.command, 'commands')}")
+        name = _FUNCTIONS.get(options.command, options.command)
+        command: Callable[[argparse.Namespace], int] = getattr(module, name)
         return command(options)
     except BadInputError as error:
         print(f"napari-tomodrgn{_which_process()}: {error}", file=sys.stderr)

@@ -55,8 +55,8 @@ class TiltBatch:
     """
 
     particles: Tensor
-    owner: Tensor
-    slot: Tensor
+    particle_index: Tensor
+    tilt_index: Tensor
     samples: Tensor
     transfer: Tensor
     phase: Tensor
@@ -148,21 +148,21 @@ class TiltData:
         begin = self._first[particles] - (counts.cumsum(0) - counts)
         return torch.arange(int(counts.sum())) + begin.repeat_interleave(counts)
 
-    def expect(self, particles: Tensor) -> None:
+    def prefetch(self, particles: Tensor) -> None:
         """These particles (rows of the set) are wanted soon."""
         if len(particles):
-            self.images.expect(self.images_of(particles))
+            self.images.prefetch(self.images_of(particles))
 
     def batch(self, particles: Tensor, device: torch.device | str = "cpu") -> TiltBatch:
         """The images of these particles (rows of the set), on ``device``."""
         rows = self.images_of(particles)
         counts = self._first[particles + 1] - self._first[particles]
-        owner = torch.arange(len(particles)).repeat_interleave(counts)
+        particle_index = torch.arange(len(particles)).repeat_interleave(counts)
         transfer, phase, precision = self._transfer(rows, device)
         return TiltBatch(
             particles=particles.to(device),
-            owner=owner.to(device),
-            slot=self._tilt_index[rows].to(device),
+            particle_index=particle_index.to(device),
+            tilt_index=self._tilt_index[rows].to(device),
             samples=self.images.take(rows).to(device),
             transfer=transfer,
             phase=phase,

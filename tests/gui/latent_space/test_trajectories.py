@@ -102,7 +102,7 @@ def test_sliders_change_the_volume_on_show(
     controls.lowpass.setValue(60)
     qtbot.waitUntil(lambda: session.decoded.lowpass == 60.0, timeout=LONG)
     assert session.decoded.shown.data.std() < whole.volume.data.std()
-    assert "low-pass 60 Å" in viewer.canvas.overlays.text.text
+    assert "low-pass 60 Å" in viewer.canvas.overlays.tomodrgn_caption.text
     controls.choose("projection")
     layer = viewer.layers[PROJECTION_NAME]
     assert not viewer.layers[LAYER_NAME].visible
@@ -131,7 +131,7 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     _idle(widget, qtbot)
     assert session.path.name == f"{names[0]} → {names[2]}"
     assert session.decoded.point == session.path.points[0]
-    assert " near" in viewer.canvas.overlays.text.text
+    assert " near" in viewer.canvas.overlays.tomodrgn_caption.text
     widget.latent.path.loop.setChecked(True)
     session.frame = len(session.path.points) - 2
     widget.latent.path.frame_requested.emit(session.frame)
@@ -158,7 +158,7 @@ def test_alt_click_decodes_the_place_itself(
     qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
     _idle(widget, qtbot)
     assert session.decoded.point == session.point
-    assert "between particles" in viewer.canvas.overlays.text.text
+    assert "between particles" in viewer.canvas.overlays.tomodrgn_caption.text
     QTest.mouseClick(view, LEFT, pos=view.position_of(0).toPoint())
     _idle(widget, qtbot)
     assert session.point is None

@@ -91,7 +91,7 @@ def test_one_canvas_shows_one_or_the_other(
     inside = np.array([viewer.scene.camera.zoom, *viewer.scene.camera.center])
     QTest.mouseClick(widget.tomogram.particle, Qt.MouseButton.LeftButton)
     assert seen() == {LAYER_NAME}
-    assert viewer.canvas.overlays.text.text.startswith(shown.focused)
+    assert viewer.canvas.overlays.tomodrgn_caption.text.startswith(shown.focused)
     np.testing.assert_allclose(viewer.scene.camera.center, 0.0)
     QTest.mouseClick(widget.tomogram.tomogram, Qt.MouseButton.LeftButton)
     assert {"tomogram TS_001", "particles in place"} <= seen()
@@ -105,7 +105,7 @@ def test_one_canvas_shows_one_or_the_other(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert shown.decoded.particle_id == shown.focused
     assert not viewer.layers[LAYER_NAME].visible
-    assert not viewer.canvas.overlays.text.visible
+    assert not viewer.canvas.overlays.tomodrgn_caption.visible
 
 
 def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, shown: Any) -> None:

@@ -62,7 +62,7 @@ def test_a_volume_is_lit_and_in_angstrom(viewer: Any, lit: Callable[..., float])
     assert viewer.layers[LAYER_NAME] is layer
     assert [str(unit) for unit in layer.units] == ["angstrom"] * 3
     assert viewer.canvas.overlays.scale_bar.visible
-    assert viewer.canvas.overlays.text.text == "TS_01/3"
+    assert viewer.canvas.overlays.tomodrgn_caption.text == "TS_01/3"
     picture = viewer.screenshot(flash=False)
     assert 0.05 < lit(picture) < 0.6
     brightness = picture[..., :3].max(axis=-1)
@@ -182,3 +182,45 @@ def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(vie
     layers.show_mesh(mesh, 20.0, "decoded")
     assert layer.translate[-1] > 10.0  # beside, by most of a box
     assert tuple(layers.layer.translate) == (0.0, 0.0, 0.0)
+
+
+def test_what_the_user_sets_while_volumes_are_out_of_sight_stays(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    hidden, shown = (
+        layers.show_beside(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
+        for name in ("hidden", "shown")
+    )
+    decoded = _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3")
+    hidden.visible = shown.visible = False
+    layers.leave()
+    assert not decoded.visible and not viewer.canvas.overlays.tomodrgn_caption.visible
+    shown.visible = True
+    layers.come_back()
+    assert [one.visible for one in (decoded, hidden, shown)] == [True, False, True]
+    assert viewer.canvas.overlays.tomodrgn_caption.visible
+
+
+def test_an_opacity_of_the_user_is_kept_when_maps_are_compared(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    decoded = _show(layers, _balls((0, 0, 0), radius=8))
+    mesh = contour(_balls((4, 0, 0), radius=4))
+    layers.show_difference(mesh, mesh)
+    faint = decoded.opacity
+    layers.hide_difference()
+    assert faint < 0.5 and decoded.opacity == 1.0
+    decoded.opacity = 0.7
+    layers.show_difference(mesh, mesh)
+    layers.hide_difference()
+    assert decoded.opacity == 0.7
+
+
+def test_a_map_that_is_made_anew_is_as_translucent_as_the_one_before(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    layers.set_layout("overlay")
+    layers.show_beside("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
+    first = _show(layers, _balls((0, 0, 0), radius=8)).opacity
+    viewer.layers.remove(LAYER_NAME)
+    again = _show(layers, _balls((0, 0, 0), radius=8))
+    assert first == again.opacity == 0.5
+    layers.remove_beside("pin")
+    assert again.opacity == 1.0

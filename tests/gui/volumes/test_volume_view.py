@@ -54,7 +54,7 @@ def test_the_difference_is_to_the_map_of_the_mean_latent(
     np.testing.assert_allclose(session.decoded.difference[0].vertices, more.vertices, atol=1e-3)
     assert MORE_NAME in viewer.layers and LESS_NAME in viewer.layers
     assert viewer.layers[LAYER_NAME].opacity < 0.5
-    assert "less than the mean" in viewer.canvas.overlays.text.text
+    assert "less than the mean" in viewer.canvas.overlays.tomodrgn_caption.text
     session.focused = next(str(n) for n in session.latents.index if n != session.focused)
     _idle(widget, qtbot)
     assert session.decoded.difference is not None
@@ -104,11 +104,13 @@ def test_axes_can_be_hidden_and_a_wait_is_told(
     assert not viewer.canvas.overlays.axes.visible
     other = next(str(n) for n in session.latents.index if n != session.focused)
     session.focused = other
-    assert "decoding" not in viewer.canvas.overlays.text.text, "not before it takes long"
+    assert "decoding" not in viewer.canvas.overlays.tomodrgn_caption.text, (
+        "not before it takes long"
+    )
     widget.controller.waiting.timeout.emit()
-    assert viewer.canvas.overlays.text.text == f"{other}  ·  decoding …"
+    assert viewer.canvas.overlays.tomodrgn_caption.text == f"{other}  ·  decoding …"
     _idle(widget, qtbot)
-    assert viewer.canvas.overlays.text.text.startswith(f"{other}  ·  epoch")
+    assert viewer.canvas.overlays.tomodrgn_caption.text.startswith(f"{other}  ·  epoch")
 
 
 def test_map_and_picture_are_saved_as_they_are_shown(

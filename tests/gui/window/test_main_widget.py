@@ -63,7 +63,7 @@ def test_a_run_is_shown_and_a_click_shows_that_particle(
     assert session.decoded.volume.data.shape == (48, 48, 48)
     after = viewer.screenshot(flash=False)
     assert (before != after).any()
-    assert chosen in viewer.canvas.overlays.text.text
+    assert chosen in viewer.canvas.overlays.tomodrgn_caption.text
     _volume_is_the_latents(widget, chosen)
 
 

@@ -35,7 +35,7 @@ def test_a_layer_over_pixels_is_the_layer_over_rows(rows: int) -> None:
 def started_decoder() -> Decoder:
     """With everything that a decoder adds up: network, mean map, two components."""
     config = ModelConfig(latent_dim=LATENT, decoder_dim=32)
-    decoder = Vae(config, BOX, points=8, slots=1, seed=2).decoder
+    decoder = Vae(config, BOX, n_samples=8, n_tilts=1, seed=2).decoder
     generator = torch.Generator().manual_seed(1)
     assert decoder.mean is not None
     decoder.mean.fill(torch.randn((BOX,) * 3, generator=generator))
@@ -49,10 +49,13 @@ def test_points_of_many_particles_are_those_of_each_alone(particles: int) -> Non
     decoder, generator = started_decoder(), torch.Generator().manual_seed(3)
     k = torch.rand((301, 3), generator=generator) - 0.5
     z = torch.randn((particles, LATENT), generator=generator).requires_grad_()
-    owner = torch.randint(0, particles, (len(k),), generator=generator)
-    together = decoder(k, z, owner)
+    particle_index = torch.randint(0, particles, (len(k),), generator=generator)
+    together = decoder(k, z, particle_index)
     alone = torch.cat(
-        [decoder(k[i : i + 1], z[p : p + 1], owner[:1] * 0) for i, p in enumerate(owner)]
+        [
+            decoder(k[i : i + 1], z[p : p + 1], particle_index[:1] * 0)
+            for i, p in enumerate(particle_index)
+        ]
     )
     assert torch.allclose(together, alone, rtol=1e-4, atol=1e-3)
     one, other = (torch.autograd.grad(f.abs().sum(), z)[0] for f in (together, alone))
@@ -62,12 +65,14 @@ def test_points_of_many_particles_are_those_of_each_alone(particles: int) -> Non
 def test_what_is_prepared_serves_any_latent_and_stays() -> None:
     decoder, generator = started_decoder(), torch.Generator().manual_seed(4)
     k = torch.rand((100, 3), generator=generator) - 0.5
-    owner = torch.zeros(100, dtype=torch.int64)
+    particle_index = torch.zeros(100, dtype=torch.int64)
     with torch.no_grad():
         prepared = decoder.prepare(k)
         first = prepared.first.clone()
         for z in torch.randn((3, 1, LATENT), generator=generator):
-            assert torch.equal(decoder.evaluate(prepared, z, owner), decoder(k, z, owner))
+            assert torch.equal(
+                decoder.evaluate(prepared, z, particle_index), decoder(k, z, particle_index)
+            )
     assert torch.equal(prepared.first, first)
 
 
@@ -82,8 +87,8 @@ def test_what_is_kept_between_maps_changes_none(monkeypatch: pytest.MonkeyPatch)
             started_decoder(), box_size_px=BOX, pixel_size_angstrom=4.0, latent_dim=LATENT
         )
         maps.append([decoder.decode(z, box).data for z in latents for box in (BOX, 8, 12)])
-        points = len(decoder._grid(BOX).places)
-        assert len(list(decoder.decode_steps(latents[0]))) == -(-points // 256) + 1
+        n_samples = len(decoder._grid(BOX).places)
+        assert len(list(decoder.decode_steps(latents[0]))) == -(-n_samples // 256) + 1
         assert len(decoder._grids) <= 2
     for several in zip(*maps, strict=True):
         assert all(np.array_equal(several[0], one) for one in several)
@@ -93,15 +98,15 @@ def test_half_precision_is_for_layers_not_for_angles() -> None:
     """Under autocast the network's share is off by the rounding of layers, 0.7 %."""
     config = ModelConfig(latent_dim=LATENT, decoder_dim=64, mean_map=False)
     decoder, generator = (
-        Vae(config, 64, points=8, slots=1).decoder,
+        Vae(config, 64, n_samples=8, n_tilts=1).decoder,
         torch.Generator().manual_seed(5),
     )
     k = torch.rand((200, 3), generator=generator) - 0.5
-    z, owner = torch.randn((3, LATENT), generator=generator), torch.arange(200) % 3
+    z, particle_index = torch.randn((3, LATENT), generator=generator), torch.arange(200) % 3
     with torch.no_grad():
-        whole = decoder(k, z, owner)
+        whole = decoder(k, z, particle_index)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = decoder(k, z, owner)
+            half = decoder(k, z, particle_index)
     assert half.dtype == torch.complex64
     error = (half - whole).abs().square().mean().sqrt() / whole.std()
     assert float(error) < 0.012  # with angles in bfloat16: 0.025

@@ -81,7 +81,8 @@ def test_shares_cover_everything_once() -> None:
     for count in (0, 1, 5, 8, 41):
         for size in (1, 2, 3, 7):
             shares = [
-                ProcessGroup(Launch(rank, size, rank, size)).share(count) for rank in range(size)
+                ProcessGroup(Launch(rank, size, rank, size)).slice_for(count)
+                for rank in range(size)
             ]
             covered = [row for share in shares for row in range(count)[share]]
             assert covered == list(range(count))
@@ -93,7 +94,7 @@ def test_one_process_needs_no_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     alone = ProcessGroup.join()
     values = torch.ones(3)
-    assert alone.first and alone.total(values) is values and alone.device is None
+    assert alone.is_first and alone.all_reduce_sum(values) is values and alone.device is None
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(BadInputError, match=r"4 processes.*Lightning Fabric is not installed"):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from images_in_memory import load_all
 
 from napari_tomodrgn.analysis.fsc import correlation, low_pass
 from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
@@ -18,7 +19,6 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.network.loss import draw_points, squared_errors
-from napari_tomodrgn.learn.reconstruction.backprojection import load_all
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import (
@@ -191,7 +191,7 @@ def test_interleaved_tomograms_change_no_latent(simulated: Path, tmp_path: Path)
     for _ in train(original, guessed, tmp_path / "run"):
         pass
     run = Run.open(tmp_path / "run")
-    from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+    from napari_tomodrgn.learn.runtime.steps import run_to_end
     from napari_tomodrgn.learn.training.embed import embed_set
 
     straight = run_to_end(embed_set(run, original))

@@ -14,9 +14,9 @@ from napari_tomodrgn.analysis.evidence.permutation import beam_directions, direc
 from napari_tomodrgn.analysis.selections import (
     ids_of_clusters,
     load_selection,
-    read_ids,
     selection_names,
 )
+from napari_tomodrgn.data.choice import read_ids
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run

@@ -20,6 +20,7 @@ from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
+from napari_tomodrgn.learn.runtime.context import RunContext
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -81,7 +82,7 @@ def choosing_latents(
     found = []
     for number, images in enumerate(halves):
         yield number
-        engine = LinearEngine.of(with_images(data, images), config, lambda: False)
+        engine = LinearEngine.of(with_images(data, images), config, RunContext())
         *_, last = engine.fits()
         found.append(last.training_mu.double().cpu().numpy())
     return found[0], found[1]

@@ -27,6 +27,7 @@ from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 from napari_tomodrgn.learn.linear.initial_model import mean_model
+from napari_tomodrgn.learn.runtime.context import RunContext
 
 ComplexArray = NDArray[np.complex64]
 RealArray = NDArray[np.float32]
@@ -117,7 +118,7 @@ def sum_particles(
     radius_px
         Finest detail; as fine as box and memory allow if None.
     """
-    engine = LinearEngine.of(data, config, lambda: False)
+    engine = LinearEngine.of(data, config, RunContext())
     finest = radius_within(data.particle_count, data.lattice.box_size_px)
     radius = min(radius_px or finest, finest, engine.samples.radius_px)
     ball = engine.ball(radius)
@@ -155,7 +156,7 @@ def _block_sums(
     pulled = precision[:, None] * block.matched - strength[..., None] * mean
     columns, weights = block.forward.col_indices(), block.forward.values()
     count, voxels = len(block.particles), len(ball)
-    place = block.owner.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
+    place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
     samples = torch.cat([pulled.reshape(-1, 2), strength.reshape(-1, 1)], dim=1)
     spread = (samples[:, None, :] * weights.reshape(-1, 8, 1)).reshape(-1, 3)
     total = spread.new_zeros((count * voxels, 3)).index_add_(0, place, spread)

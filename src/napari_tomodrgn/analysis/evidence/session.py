@@ -22,7 +22,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.linear.engine import FEWEST_PARTICLES
+from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
@@ -125,10 +125,10 @@ def _told(
 
 
 def _reject_few(run: Run, data: TiltData) -> None:
-    if data.particle_count < FEWEST_PARTICLES:
+    if data.particle_count < MIN_PARTICLES:
         raise BadInputError(
             f"{run.path}: {data.particle_count} particles; comparing groups needs at least "
-            f"{FEWEST_PARTICLES}.",
+            f"{MIN_PARTICLES}.",
             code="few-particles",
         )
     counts = np.bincount(data.particles.arrays().particle, minlength=data.particle_count)

@@ -80,16 +80,23 @@ class _State:
 
 
 def analyze_steps(
-    run: Run, epoch: int | None = None, clusters: int = DEFAULT_CLUSTERS, seed: int = 0
+    run: Run,
+    epoch: int | None = None,
+    clusters: int = DEFAULT_CLUSTERS,
+    seed: int = 0,
+    *,
+    overwrite: bool = False,
 ) -> Generator[WorkProgress, None, Analysis]:
     """Analyse the latents of an epoch (the last one if None); files as they come.
 
     Raises
     ------
     BadInputError
-        If the run has no (such) epoch or fewer particles than three.
+        If the run has no (such) epoch or fewer particles than three, or if clusters and UMAP of
+        another program would be replaced and ``overwrite`` is false.
     """
     epoch = run.last_epoch(epoch)
+    _reject_imported(run, overwrite=overwrite)
     table = run.latents(epoch)
     points = latent_matrix(table)
     if len(points) < 3:
@@ -112,6 +119,17 @@ def analyze_steps(
     audited = _audit(state)
     _draw(state, found, scores, explained, places, audited)
     return Analysis(info, explained, found, audited, tuple(state.notes))
+
+
+def _reject_imported(run: Run, *, overwrite: bool) -> None:
+    earlier = run.analysis.info()
+    if earlier is not None and earlier.program and not overwrite:
+        raise BadInputError(
+            f"{run.path}: clusters and UMAP are those of {earlier.program}.",
+            remedy="Replace them with --overwrite; the run keeps copies of them as columns "
+            f"(k-means {earlier.clusters}, {earlier.program} UMAP 1).",
+            code="imported-analysis",
+        )
 
 
 def cluster_and_umap(

@@ -43,8 +43,8 @@ def flipped_tilts(particles: ParticleSet) -> ParticleSet:
     """
     whole, tilts = split_rotations(particles)
     mirror = np.diag([1.0, 1.0, -1.0])
-    owner = particles.arrays().particle
-    return with_rotations(particles, mirror @ tilts @ mirror @ whole[owner])
+    particle_index = particles.arrays().particle
+    return with_rotations(particles, mirror @ tilts @ mirror @ whole[particle_index])
 
 
 def shuffled_poses(particles: ParticleSet) -> ParticleSet:

@@ -71,6 +71,7 @@ def read_particles(
     dialect: str | None = None,
     overrides: Overrides | None = None,
     images_needed: bool = True,
+    box_size_px: int | None = None,
 ) -> ParticleSet:
     """Read particles and their tilt images from a star file.
 
@@ -89,6 +90,8 @@ def read_particles(
         False to take a set whose stacks are not found, with the paths as the star file has them:
         poses, places and doses are known all the same. Where the stacks have to say something that
         the star file does not (box size, hidden tilts) it is an error nevertheless.
+    box_size_px
+        Box of stacks that are not found, where it is known from elsewhere.
 
     Raises
     ------
@@ -107,6 +110,7 @@ def read_particles(
         Path(images) if images else None,
         overrides=overrides or Overrides(),
         images_needed=images_needed,
+        box_size_px=box_size_px,
     )
     listing = resolve_optimisation_set(named)
     particles = DIALECTS[dialect or _recognised(listing)].read(listing)

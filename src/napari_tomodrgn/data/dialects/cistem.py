@@ -27,7 +27,6 @@ from napari_tomodrgn.data.dialects.common import (
 )
 from napari_tomodrgn.data.dialects.per_image_rows import position_in_particle, rebuilt_dose
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
-from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
@@ -59,7 +58,7 @@ def read_cistem(source: StarInput) -> ParticleSet:
     files, stack = _stacks(source, table)
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
-    optics = with_pixel_size(_optics(table, read_header(files[0]).box_size_px), source.overrides)
+    optics = with_pixel_size(_optics(table, source.box_of(files)), source.overrides)
     dose = rebuilt_dose(source, tomograms, particle, table.numbers("cisTEMPreExposure"))
     columns = {
         "stack_index": _stack_index(table),

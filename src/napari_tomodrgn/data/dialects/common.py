@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS, Optics
+from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star import StarBlocks
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
@@ -40,6 +41,8 @@ class StarInput:
         Whether a stack that is not found is an error.
     used
         Columns that the user gave a meaning and that some table had.
+    box_size_px
+        Box of the images, for star files that do not say it where the stacks are not there.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class StarInput:
     overrides: Overrides = field(default_factory=Overrides)
     images_needed: bool = True
     used: set[str] = field(default_factory=set)
+    box_size_px: int | None = None
 
     def table(self, path: Path, block: str, frame: pd.DataFrame) -> StarTable:
         """A loop of any of the set's files, its columns meaning what the user says."""
@@ -60,6 +64,12 @@ class StarInput:
     def find_images(self, names: Sequence[str]) -> list[Path]:
         """Paths of the image files that the star file calls ``names``."""
         return locate_images(names, self.path, self.images, needed=self.images_needed)
+
+    def box_of(self, files: Sequence[Path]) -> int:
+        """Box of these stacks; as known from elsewhere where they need not be there."""
+        if not self.images_needed and self.box_size_px and not files[0].exists():
+            return self.box_size_px
+        return read_header(files[0]).box_size_px
 
     def column(self, name: str) -> str:
         """The column of the particles' file that has the meaning ``name``."""

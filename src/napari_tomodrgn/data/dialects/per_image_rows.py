@@ -28,7 +28,6 @@ from napari_tomodrgn.data.dialects.common import (
 )
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
-from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star_table import StarTable
 
 # Recognised by these, whatever else is there and in any order.
@@ -99,7 +98,7 @@ def _read(
     refuse_hand(source)
     particle, ids = factorize(joined_names(tomograms, names))
     files, stack, stack_index = _image_files(source, table)
-    stated = _optics(source, table, read_header(files[0]).box_size_px)
+    stated = _optics(source, table, source.box_of(files))
     optics = with_pixel_size(stated, source.overrides)
     images = image_table(
         ids,

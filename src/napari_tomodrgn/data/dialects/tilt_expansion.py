@@ -179,7 +179,7 @@ def _particle_set(
     refuse_duplicates(table, ids)
     poses = _particle_poses(table)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
-    optics = with_pixel_size(_with_box(expansion.optics, files), source.overrides)
+    optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(
         ids,
         expansion.particle,
@@ -330,10 +330,10 @@ def _pixel_size(optics: StarTable) -> float:
     return optics.positive("rlnImagePixelSize")
 
 
-def _with_box(optics: Optics, files: list[Path]) -> Optics:
+def _with_box(optics: Optics, source: StarInput, files: list[Path]) -> Optics:
     if optics.box_size_px:
         return optics
-    return replace(optics, box_size_px=read_header(files[0]).box_size_px)
+    return replace(optics, box_size_px=source.box_of(files))
 
 
 def _refuse_volumes(source: StarInput) -> None:

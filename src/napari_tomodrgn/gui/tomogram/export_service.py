@@ -40,7 +40,8 @@ class TomogramExport(QObject):
         self.job.failed.connect(self._failed)
         self._pictures: list[NDArray[np.uint8]] = []
         self._movie: Path | None = None
-        self._angles = (0.0, 0.0, 0.0)
+        self._angles = (0.0, 0.0, 0.0)  # before the movie
+        self._filmed = np.zeros((2, 3))  # how the camera looked at its last frame
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._film)
 
@@ -51,6 +52,8 @@ class TomogramExport(QObject):
 
     def close(self) -> None:
         """Stop."""
+        if self._timer.isActive():
+            self._turn_back()
         self._timer.stop()
         self.job.stop()
 
@@ -110,16 +113,21 @@ class TomogramExport(QObject):
             return
         self._pictures, self._movie = [], Path(path)
         self._angles = self._viewer.scene.camera.angles
+        self._filmed = _directions(self._viewer.scene.camera)
         self._timer.start(0)
+
+    def _turn_back(self) -> None:
+        camera = self._viewer.scene.camera
+        # Else the user has turned it. Not by the angles: napari gives others for the same view.
+        if np.allclose(_directions(camera), self._filmed, atol=1e-4):
+            camera.angles = self._angles
 
     def _film(self) -> None:
         """One frame a turn of the event loop, so that the window stays alive."""
         camera, count = self._viewer.scene.camera, len(self._pictures)
-        camera.angles = (
-            self._angles[0],
-            self._angles[1] + 360.0 * count / _FRAMES,
-            self._angles[2],
-        )
+        first, second, third = self._angles
+        camera.angles = (first, second + 360.0 * count / _FRAMES, third)
+        self._filmed = _directions(camera)
         pixels = np.asarray(self._viewer.screenshot(flash=False))[..., :3]
         step = max(1, -(-pixels.shape[1] // _WIDEST_PX))
         self._pictures.append(np.ascontiguousarray(pixels[::step, ::step]))
@@ -127,7 +135,7 @@ class TomogramExport(QObject):
         if len(self._pictures) < _FRAMES:
             return
         self._timer.stop()
-        camera.angles = self._angles
+        self._turn_back()
         pictures, path = self._pictures, self._movie
         self._pictures = []
         if path is not None:
@@ -152,6 +160,11 @@ class TomogramExport(QObject):
     def _failed(self, error: Exception) -> None:
         self.progress.emit("")
         self._session.say(sentence(error, "writing files"), "error")
+
+
+def _directions(camera: Any) -> NDArray[np.float64]:
+    """Where the camera looks and what is up, as two rows zyx."""
+    return np.array([camera.view_direction, camera.up_direction], float)
 
 
 def _scene_steps(

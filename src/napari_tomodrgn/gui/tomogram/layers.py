@@ -64,6 +64,7 @@ class TomogramLayers:
         self._colors: ByteArray = np.zeros((0, 3), np.uint8)
         self._tomogram: Tomogram | None = None
         self._visible = True
+        self._hidden: list[Any] = []  # what the user hid, while something else is on show
 
     @property
     def layers(self) -> list[Any]:
@@ -88,10 +89,13 @@ class TomogramLayers:
         return np.concatenate(rows) if rows else np.zeros(0, np.int64)
 
     def set_visible(self, visible: bool) -> None:
-        """Show or hide all of it."""
+        """Show or hide all of it, but for what the user hid."""
+        if self._visible and not visible:
+            self._hidden = [layer for layer in self.layers if not layer.visible]
         self._visible = visible
         for layer in self.layers:
-            layer.visible = visible
+            if layer not in self._hidden:
+                layer.visible = visible
 
     def clear(self) -> None:
         """Take everything away."""

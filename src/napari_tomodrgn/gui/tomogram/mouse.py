@@ -8,6 +8,7 @@ of the latent space in the hand a drag draws a box, and the keys mean what they 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,40 +120,46 @@ class TomogramMouse(QObject):
             self.clicked.emit(ray)
 
     def _box(self, viewer: Any, event: Any, first: Ray, how: str) -> Iterator[None]:
-        camera = viewer.scene.camera
-        before, up = camera.mouse_pan, np.asarray(camera.up_direction, float)
-        camera.mouse_pan = False
+        up = np.asarray(viewer.scene.camera.up_direction, float)
         drawn = False
         try:
-            yield
-            while event.type == "mouse_move":
-                ray = ray_of(event)
-                if ray is not None:
-                    drawn = True
-                    self.boxed.emit(Box(first, ray, up, how))
+            with _held_still(viewer.scene.camera):
                 yield
+                while event.type == "mouse_move":
+                    ray = ray_of(event)
+                    if ray is not None:
+                        drawn = True
+                        self.boxed.emit(Box(first, ray, up, how))
+                    yield
         finally:
-            camera.mouse_pan = before
             if drawn:
                 self.box_released.emit()
             else:
                 self.clicked.emit(first)
 
     def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
-        camera = viewer.scene.camera
-        before = camera.mouse_pan
-        camera.mouse_pan = False  # or the view would turn with the stroke
         try:
-            self.brushed.emit(start)
-            yield
-            while event.type == "mouse_move":
-                ray = ray_of(event)
-                if ray is not None:
-                    self.brushed.emit(Stroke(ray, start.subtract, first=False))
+            with _held_still(viewer.scene.camera):
+                self.brushed.emit(start)
                 yield
+                while event.type == "mouse_move":
+                    ray = ray_of(event)
+                    if ray is not None:
+                        self.brushed.emit(Stroke(ray, start.subtract, first=False))
+                    yield
         finally:
-            camera.mouse_pan = before
             self.released.emit()
+
+
+@contextmanager
+def _held_still(camera: Any) -> Iterator[None]:
+    """Keep the view from turning with the stroke; who lets it turn meanwhile has the last word."""
+    before, camera.mouse_pan = camera.mouse_pan, False
+    try:
+        yield
+    finally:
+        if not camera.mouse_pan:
+            camera.mouse_pan = before
 
 
 def ray_of(event: Any) -> Ray | None:

@@ -239,7 +239,6 @@ class TomogramScene(QObject):
         self.linking.mouse.set_on(here)
         if here:
             self._volumes.leave()
-            self._viewer.canvas.overlays.text.visible = False
         else:
             self.orbit(on=False)
             self._volumes.come_back()

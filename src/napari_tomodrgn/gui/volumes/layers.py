@@ -13,10 +13,10 @@ only the normals, which are worked out before the scale, come out turned round.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from napari.components.overlays import TextOverlay
 from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
@@ -26,6 +26,8 @@ from napari_tomodrgn.session import Mesh
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
+# Of an overlay of our own: the words in napari's text overlay are the user's.
+CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
 MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
 # Told apart by people with colour blindness, on dark and light.
@@ -66,7 +68,6 @@ class VolumeLayers:
         self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
         self._words = ""
         self._needs_view = False
-        self.captioned: Callable[[], None] = lambda: None  # words are about to be shown
 
     @property
     def layer(self) -> Any:
@@ -91,12 +92,14 @@ class VolumeLayers:
         if self._hidden is None:
             self._hidden = [layer for layer in self.layers if not layer.visible]
             self._stay_hidden()
+            self._caption_overlay.visible = False
 
     def come_back(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
         hidden, self._hidden = self._hidden or [], None
         for layer in self.layers:
-            layer.visible = layer not in hidden
+            if layer not in hidden:  # one that the user has shown meanwhile stays as well
+                layer.visible = True
         if self._projection in self.layers and self.layer is not None:
             self.layer.visible = False
         self._caption(self._words)
@@ -129,9 +132,11 @@ class VolumeLayers:
         alone = not any(layer.visible for layer in self.viewer.layers)
         self._layer = self._put(LAYER_NAME, self.layer, mesh)
         if made:
+            self._opacity = self._layer.opacity
             self._set_up_view(box_angstrom, alone=alone)
             if self._beside:
                 self._arrange()
+                self._see_through()
         _paint(self._layer, color or _COLOR)
         self._caption(caption)
         self._stay_hidden()
@@ -199,7 +204,7 @@ class VolumeLayers:
             return
         covers = bool(self._beside) and self._layout == "overlay"
         opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if covers else 1.0
-        if opacity != self._opacity:  # else it is the user's
+        if layer.opacity == self._opacity:  # else it is the user's
             layer.opacity = self._opacity = opacity
         if opacity < 1:
             # What is translucent has to be drawn after what is to be seen through it.
@@ -306,8 +311,6 @@ class VolumeLayers:
         overlays.scale_bar.visible = True
         viewer.dims.axis_labels = ("z", "y", "x")
         self.show_axes(True)
-        overlays.text.position = "top_left"
-        overlays.text.font_size = overlays.scale_bar.font_size
         if alone:
             # The particle's centre, and a zoom that stays right for other particles.
             camera.center = (0.0, 0.0, 0.0)
@@ -321,11 +324,16 @@ class VolumeLayers:
         self._words = words
         if self._hidden is not None:
             return
-        if words:
-            self.captioned()
-        text = self.viewer.canvas.overlays.text
-        text.text = words
-        text.visible = bool(words)
+        self._caption_overlay.text = words
+        self._caption_overlay.visible = bool(words)
+
+    @property
+    def _caption_overlay(self) -> TextOverlay:
+        overlays = self.viewer.canvas.overlays
+        if CAPTION_NAME not in overlays:
+            size = overlays.scale_bar.font_size
+            overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
+        return overlays[CAPTION_NAME]
 
 
 def box_angstrom(volume: Volume) -> float:

@@ -65,7 +65,6 @@ class Controller(QObject):
         self.session = session or Session()
         self.volumes = VolumeLayers(viewer)
         self.lettering = GlyphWarmup(viewer, self)
-        self.volumes.captioned = self.lettering.stop
         self.opening = OpenService(self.session, self)
         self.opening.opened.connect(self._take_opened)
         self.preflighting = PreflightService(self.session, self)

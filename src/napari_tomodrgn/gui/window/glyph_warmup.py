@@ -1,5 +1,8 @@
 """Letters that are drawn ahead, unseen, while nobody waits.
 
+All words on a canvas share one font. The letters are drawn by an overlay of our own, which nobody
+sees and nobody else sets; napari's text overlay is the user's and is only looked at.
+
 napari works out the shape of each letter when it is drawn for the first time, some milliseconds
 each on a computer without a graphics card. The words of a first volume would take a fifth of a
 second, often while a training runs beside.
@@ -9,11 +12,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
+
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.window.controller import Controller
 
+# With an underscore, as napari's own overlays that are no concern of the user.
+_NAME = "_tomodrgn_letters"
 # First those of most captions of volumes, then what else names of tomograms have.
 _LETTERS = "TS_0123/·epochntur.smaσ456789bdfgijklqvwxyzPLGAÅ≈,-"
 _MILLISECONDS_FIRST = 200
@@ -29,23 +37,22 @@ class GlyphWarmup(QObject):
         super().__init__(controller)
         self._viewer, self._controller = viewer, controller
         self._left = _LETTERS
+        # A position that is none of napari's: laid out with the other overlays, it would move them.
+        self._overlay = TextOverlay(position=(0, 0), opacity=0.0, visible=True)
         self.timer = QTimer(self)
         self.timer.setInterval(_MILLISECONDS_FIRST)
         self.timer.timeout.connect(self._draw_some)
         self.timer.start()
 
     def stop(self) -> None:
-        """No more; words that are set now are seen."""
-        if not self.timer.isActive():
-            return
+        """Draw no more letters and take the unseen overlay away."""
         self.timer.stop()
-        text = self._viewer.canvas.overlays.text
-        if text.opacity == 0:
-            text.visible, text.text, text.opacity = False, "", 1.0
+        self._viewer.canvas.overlays.pop(_NAME, None)
 
     def _draw_some(self) -> None:
-        text = self._viewer.canvas.overlays.text
-        if not self._left or (text.visible and text.opacity):
+        overlays = self._viewer.canvas.overlays
+        words = overlays.get("text"), overlays.get(CAPTION_NAME)
+        if not self._left or any(_shows_words(one) for one in words):
             self.stop()
             return
         busy = self._controller.session.training.busy
@@ -54,4 +61,9 @@ class GlyphWarmup(QObject):
         count, interval = _WHILE_TRAINING if busy else (_AT_A_TIME, _MILLISECONDS)
         self.timer.setInterval(interval)
         some, self._left = self._left[:count], self._left[count:]
-        text.opacity, text.text, text.visible = 0.0, some, True
+        self._overlay.text = some
+        overlays.setdefault(_NAME, self._overlay)
+
+
+def _shows_words(overlay: TextOverlay | None) -> bool:
+    return overlay is not None and overlay.visible and bool(overlay.text)

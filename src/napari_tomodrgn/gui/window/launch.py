@@ -100,11 +100,15 @@ def some_display() -> Iterator[None]:
         changes = {"DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb"}
         before = {name: os.environ.get(name) for name in changes}
         os.environ.update(changes)
-        yield
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if os.environ.get(name) != changes[name]:
+                    continue  # somebody else has set it meanwhile
+                del os.environ[name]
+                if value is not None:
+                    os.environ[name] = value
     finally:
         server.terminate()
         server.wait()

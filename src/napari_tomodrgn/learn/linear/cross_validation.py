@@ -20,9 +20,9 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 )
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes'.
-_LEAST_GAIN = 4.0
-_LEAST_SHARE = 0.05
-_TRANSFER_STEPS = 60
+_MIN_GAIN_NATS = 4.0
+_MIN_SHARE = 0.05
+_EM_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class CrossValidation:
     variance: Tensor
     gains: Tensor
 
-    def applied(self, model: LinearModel, components: int) -> LinearModel:
-        """The model of the first half along the first axes, of unit variance on the other."""
+    def apply(self, model: LinearModel, components: int) -> LinearModel:
+        """Turn the model of the first half onto the first axes, of unit variance on the other."""
         scale = self.variance[:components].clamp(min=1e-6).sqrt()
         turn = (self.axes[:, :components] * scale).to(model.free.dtype)
 
@@ -59,15 +59,18 @@ class CrossValidation:
         )
 
 
-def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
-    """Hand the components of a model to the particles of other blocks."""
+def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
+    """Fit mean and covariance of z to particles that the components of a model never saw.
+
+    ``shells`` is ``(point,)``, the shell of each sample of an image.
+    """
     quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
     width = strength.shape[1]
     eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
     covariance, mean = eye.clone(), torch.zeros_like(right[0])
-    for _ in range(_TRANSFER_STEPS):
+    for _ in range(_EM_STEPS):
         inverse = torch.linalg.inv(covariance + 1e-9 * eye)
         spread = torch.linalg.inv(strength + inverse)
         mu = (spread @ (right + inverse @ mean)[..., None])[..., 0]
@@ -95,8 +98,8 @@ def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
 
 
 def count_components(gains: Tensor) -> int:
-    """How many axes are real, from the nats that each brings on unseen particles."""
+    """Count the real axes, from the nats ``(axis,)`` that each brings on unseen particles."""
     total = gains.clamp(min=0).sum()
-    real = (gains >= _LEAST_GAIN) & (gains >= _LEAST_SHARE * total)
+    real = (gains >= _MIN_GAIN_NATS) & (gains >= _MIN_SHARE * total)
     # Axes come in order; those after the first that fails do not count.
     return int(real.long().cumprod(0).sum())

@@ -81,7 +81,7 @@ class LinearDecoder(nn.Module):
                 code="bad-checkpoint",
             ) from error
 
-    def weakened(self, factor: float) -> LinearDecoder:
+    def with_components_scaled(self, factor: float) -> LinearDecoder:
         """The decoder with components ``factor`` times as strong."""
         maps = torch.cat([self.maps[:1], factor * self.maps[1:]])
         radius, box = self.limits.tolist()
@@ -99,9 +99,9 @@ class LinearDecoder(nn.Module):
         """Length of a latent."""
         return int(self.maps.shape[0]) - 1
 
-    def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def forward(self, frequencies: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Amplitudes at ``(point, 3)`` frequencies in cycles per pixel, as `FourierModel`."""
-        return self.evaluate(self.prepare(frequencies), z, owner)
+        return self.evaluate(self.prepare(frequencies), z, particle_index)
 
     def prepare(self, frequencies: Tensor) -> Tensor:
         """Complex ``(point, 1 + component)``: the mean and the components at the points."""
@@ -116,12 +116,12 @@ class LinearDecoder(nn.Module):
         result[inside] = found * (radius + 1 - distance[inside]).clamp(0, 1)[:, None]
         return result
 
-    def evaluate(self, prepared: Tensor, z: Tensor, owner: Tensor) -> Tensor:
-        """Amplitudes at the points of `prepare`."""
+    def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
+        """Evaluate complex ``(point,)`` amplitudes for latents ``(particle, latent)``."""
         if len(z) == 1:
             weighted: Tensor = prepared[:, 1:] @ z[0].to(prepared.dtype)
         else:
-            weighted = (prepared[:, 1:] * z[owner]).sum(-1)
+            weighted = (prepared[:, 1:] * z[particle_index]).sum(-1)
         return prepared[:, 0] + weighted
 
     def basis_volumes(self, box_size_px: int) -> Tensor:
@@ -152,7 +152,7 @@ class LinearDecoder(nn.Module):
         return torch.stack(volumes)
 
 
-def save_fitted(path: Path, model: LinearModel, decoder: LinearDecoder) -> None:
+def save_linear_model(path: Path, model: LinearModel, decoder: LinearDecoder) -> None:
     """Write a checkpoint of the linear method: maps to decode from, and what posteriors need."""
     tensors = {
         **decoder.state_dict(),
@@ -165,7 +165,7 @@ def save_fitted(path: Path, model: LinearModel, decoder: LinearDecoder) -> None:
         save_file(tensors, temporary)
 
 
-def read_fitted(path: Path, device: torch.device | str = "cpu") -> LinearModel:
+def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearModel:
     """The model of such a checkpoint, for posteriors: its prior is not kept.
 
     Raises

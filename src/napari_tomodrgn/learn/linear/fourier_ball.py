@@ -68,7 +68,7 @@ class FourierBall:
         x, y, z = places.unbind(-1)
         return self.table[((z + margin) * width + y + margin) * (margin + 1) + x]
 
-    def supported(self, free: Tensor) -> Tensor:
+    def apply_support(self, free: Tensor) -> Tensor:
         """S u of ``(voxel, 2, column)`` values; S is its own transpose."""
         grid = self.on_grid(free)
         maps = torch.fft.irfftn(grid, s=self.support.shape, dim=(1, 2, 3)) * self.support
@@ -87,7 +87,7 @@ class FourierBall:
         return grid.reshape(-1, size, size, size // 2 + 1)
 
     def flat_places(self) -> Tensor:
-        """Where the voxels stand in a flattened half grid of the size of `support`."""
+        """Give the places ``(voxel,)`` of the voxels in a flattened half grid like `support`."""
         size = self.support.shape[0]
         x, y, z = self.places.unbind(-1)
         return ((z % size) * size + y % size) * (size // 2 + 1) + x
@@ -145,7 +145,7 @@ def _resampled(support: NDArray[np.float64], size: int, oversampling: int) -> Te
 
 
 def sphere(radius: float, size: int = 48) -> NDArray[np.float64]:
-    """Ones within ``radius`` (of half the box), a cosine edge of a tenth of the box around it."""
+    """Make a soft ball ``(size, size, size)``: ones within ``radius`` of half the box."""
     axis = (np.arange(size) - size // 2) / (size / 2)
     distance = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
     return _soft((distance - radius) / 0.2)

@@ -23,7 +23,7 @@ class Points:
 
     image: Tensor
     sample: Tensor
-    owner: Tensor
+    particle_index: Tensor
     drawn: int
 
     def chunks(self, size: int) -> list[Points]:
@@ -31,7 +31,10 @@ class Points:
         if len(self.image) <= size:
             return [self]
         parts = zip(
-            self.image.split(size), self.sample.split(size), self.owner.split(size), strict=True
+            self.image.split(size),
+            self.sample.split(size),
+            self.particle_index.split(size),
+            strict=True,
         )
         return [Points(*part, self.drawn) for part in parts]
 
@@ -63,11 +66,11 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
     width = batch.samples.shape[1]
     per_particle = uniform.shape[1]
     rows = torch.nonzero(chosen)[:, 0]
-    counts = torch.bincount(batch.owner[rows], minlength=batch.size)
+    counts = torch.bincount(batch.particle_index[rows], minlength=batch.size)
     drawn = points_drawn(counts, width, per_particle)
     if per_particle == 0:
         image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
-        return Points(image, sample, batch.owner[image], drawn)
+        return Points(image, sample, batch.particle_index[image], drawn)
     first = counts.cumsum(0) - counts
     flat = (uniform.to(batch.samples.device) * (counts * width)[:, None]).to(torch.int64)
     filled = (counts > 0)[:, None].expand_as(flat)
@@ -75,7 +78,7 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
     image, sample = rows[row], (flat % width)[filled]
     counted = batch.weights[image, sample] > 0
     image, sample = image[counted], sample[counted]
-    return Points(image, sample, batch.owner[image], drawn)
+    return Points(image, sample, batch.particle_index[image], drawn)
 
 
 def points_drawn(images: Tensor, width: int, per_particle: int) -> int:

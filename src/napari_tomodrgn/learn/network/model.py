@@ -25,43 +25,13 @@ from napari_tomodrgn.learn.network.fast_linear import (
     padding_of,
     residual,
 )
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.mean_map import MeanMap
 from napari_tomodrgn.physics.lattice import into_half_space
 
 # Particles of a call up to which their latents are spread over points by a product.
 _FEW_PARTICLES = 32
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU}
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Gaussian over latents.
-
-    Attributes
-    ----------
-    mu, logvar
-        ``(particle, latent)`` means and log-variances.
-    covariance
-        ``(particle, latent, latent)`` where it is known; ``logvar`` is the log of its diagonal.
-    """
-
-    mu: Tensor
-    logvar: Tensor
-    covariance: Tensor | None = None
-
-    @classmethod
-    def of(cls, mu: Tensor, covariance: Tensor) -> Posterior:
-        """With all of its covariance."""
-        return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
-
-    def sample(self, noise: Tensor) -> Tensor:
-        """One draw per particle, by unit Gaussian noise ``(particle, latent)``."""
-        return self.mu + torch.exp(self.logvar / 2) * noise.to(self.mu)
-
-    def kl(self) -> Tensor:
-        """Divergence from the unit Gaussian in nats, ``(particle,)``."""
-        terms = 1 + self.logvar - self.mu.square() - self.logvar.exp()
-        return -terms.sum(dim=-1) / 2
 
 
 class ResidualMlp(nn.Module):
@@ -130,20 +100,22 @@ class TiltPooling(nn.Module):
     is missing; all others do not depend on order or number.
     """
 
-    def __init__(self, mode: str, features: int, slots: int) -> None:
+    def __init__(self, mode: str, features: int, n_tilts: int) -> None:
         super().__init__()
         self.mode = mode
-        self.slots = slots
-        self.out_features = features * slots if mode == "concatenate" else features
+        self.n_tilts = n_tilts
+        self.out_features = features * n_tilts if mode == "concatenate" else features
         self.attention = SetPooling(features) if mode == "set" else None
 
-    def forward(self, features: Tensor, owner: Tensor, slot: Tensor, particles: int) -> Tensor:
+    def forward(
+        self, features: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
+    ) -> Tensor:
         """``(image, feature)``, each of particle ``owner`` → ``(particle, out_features)``."""
         if self.mode == "mean":
             total = features.new_zeros((particles, features.shape[1]))
-            counts = torch.bincount(owner, minlength=particles)
-            return total.index_add(0, owner, features) / counts[:, None].clamp(min=1)
-        table, present = self._table(features, owner, slot, particles)
+            counts = torch.bincount(particle_index, minlength=particles)
+            return total.index_add(0, particle_index, features) / counts[:, None].clamp(min=1)
+        table, present = self._table(features, particle_index, tilt_index, particles)
         if self.attention is not None:
             pooled: Tensor = self.attention(table, present)
             return pooled
@@ -154,29 +126,33 @@ class TiltPooling(nn.Module):
         return table.masked_fill(~present[..., None], torch.nan).nanmedian(dim=1).values
 
     def _table(
-        self, features: Tensor, owner: Tensor, slot: Tensor, particles: int
+        self, features: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
     ) -> tuple[Tensor, Tensor]:
         """Padded ``(particle, tilt, feature)`` and where it is filled."""
-        width = self.slots if self.mode == "concatenate" else int(slot.max()) + 1
+        width = self.n_tilts if self.mode == "concatenate" else int(tilt_index.max()) + 1
         if self.mode == "concatenate":
             # Another set, embedded later, may have longer series than the one trained on.
-            known = slot < width
-            features, owner, slot = features[known], owner[known], slot[known]
+            known = tilt_index < width
+            features, particle_index, tilt_index = (
+                features[known],
+                particle_index[known],
+                tilt_index[known],
+            )
         table = features.new_zeros((particles, width, features.shape[1]))
-        present = torch.zeros(table.shape[:2], dtype=torch.bool, device=owner.device)
-        table = table.index_put((owner, slot), features)
-        present[owner, slot] = True
+        present = torch.zeros(table.shape[:2], dtype=torch.bool, device=particle_index.device)
+        table = table.index_put((particle_index, tilt_index), features)
+        present[particle_index, tilt_index] = True
         return table, present
 
 
 class Encoder(nn.Module):
     """Images of a particle → posterior of its latent."""
 
-    def __init__(self, config: ModelConfig, points: int, slots: int) -> None:
+    def __init__(self, config: ModelConfig, n_samples: int, n_tilts: int) -> None:
         super().__init__()
-        image_sizes = (2 * points, config.image_encoder_dim, config.image_features)
+        image_sizes = (2 * n_samples, config.image_encoder_dim, config.image_features)
         self.image = ResidualMlp(image_sizes, config.image_encoder_layers, config.activation)
-        self.pool = TiltPooling(config.pooling, config.image_features, slots)
+        self.pool = TiltPooling(config.pooling, config.image_features, n_tilts)
         self.activation = _ACTIVATIONS[config.activation]()
         particle_sizes = (
             self.pool.out_features,
@@ -187,10 +163,12 @@ class Encoder(nn.Module):
             particle_sizes, config.particle_encoder_layers, config.activation
         )
 
-    def forward(self, samples: Tensor, owner: Tensor, slot: Tensor, particles: int) -> Posterior:
+    def forward(
+        self, samples: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
+    ) -> Posterior:
         """Complex ``(image, point)`` samples, phases corrected, → posterior of each particle."""
         flat = torch.view_as_real(samples).flatten(-2)
-        pooled = self.pool(self.image(flat), owner, slot, particles)
+        pooled = self.pool(self.image(flat), particle_index, tilt_index, particles)
         mu, logvar = self.particle(self.activation(pooled)).float().chunk(2, dim=-1)
         return Posterior(mu, logvar)
 
@@ -269,7 +247,7 @@ class Decoder(nn.Module):
                 self.network.last.weight *= 0.1
                 self.network.last.bias.zero_()
 
-    def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def forward(self, frequencies: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Amplitudes at points.
 
         Parameters
@@ -278,10 +256,10 @@ class Decoder(nn.Module):
             ``(point, 3)`` kx, ky, kz in cycles per pixel of the training box.
         z
             ``(particle, latent)``.
-        owner
+        particle_index
             ``(point,)`` which row of ``z`` each point belongs to.
         """
-        return self.evaluate(self.prepare(frequencies), z, owner)
+        return self.evaluate(self.prepare(frequencies), z, particle_index)
 
     def prepare(self, frequencies: Tensor) -> PreparedPoints:
         """What is the same for all latents at ``(point, 3)`` frequencies."""
@@ -295,17 +273,17 @@ class Decoder(nn.Module):
             components=None if self.components is None else self.components.prepare(frequencies),
         )
 
-    def evaluate(self, prepared: PreparedPoints, z: Tensor, owner: Tensor) -> Tensor:
+    def evaluate(self, prepared: PreparedPoints, z: Tensor, particle_index: Tensor) -> Tensor:
         """Amplitudes at the points of `prepare`."""
         count = len(prepared.mirrored)
-        hidden = self._with_latent(prepared.first, z, owner)
+        hidden = self._with_latent(prepared.first, z, particle_index)
         real, imaginary = self.network.after_first(hidden)[:count].float().unbind(-1)
         total = torch.complex(real, torch.where(prepared.mirrored, -imaginary, imaginary))
         if prepared.mean is not None:
             total = total + prepared.mean
         if self.components is not None and prepared.components is not None:
             known = z[:, : self.components.components].float()
-            total = total + self.components.evaluate(prepared.components, known, owner)
+            total = total + self.components.evaluate(prepared.components, known, particle_index)
         return total
 
     def _encoded(self, frequencies: Tensor) -> Tensor:
@@ -320,16 +298,16 @@ class Decoder(nn.Module):
         torch.cos(angles, out=features[:, width:])
         return features
 
-    def _with_latent(self, first: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def _with_latent(self, first: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         latent: Tensor = self.latent(z)
         if len(z) == 1:
             return first + latent.view(1, -1, *[1] * (first.ndim - 2))
         rows = as_rows(first)
-        owner = functional.pad(owner, (0, len(rows) - len(owner)))
+        particle_index = functional.pad(particle_index, (0, len(rows) - len(particle_index)))
         if rows.device.type != "cpu" or len(z) > _FEW_PARTICLES:
-            return rows + latent[owner]
+            return rows + latent[particle_index]
         # A product, since the gradient of taking rows is summed row by row on a CPU.
-        chosen = (owner[:, None] == torch.arange(len(z))).to(rows.dtype)
+        chosen = (particle_index[:, None] == torch.arange(len(z))).to(rows.dtype)
         return torch.addmm(rows, chosen, latent.to(rows.dtype))
 
     @property
@@ -361,13 +339,13 @@ class Vae(nn.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, box_size_px: int, points: int, slots: int, seed: int = 0
+        self, config: ModelConfig, box_size_px: int, n_samples: int, n_tilts: int, seed: int = 0
     ) -> None:
         super().__init__()
         # nn.Linear draws from the global generator: fork it, so that nobody else's is touched.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
-            self.encoder = Encoder(config, points, slots)
+            self.encoder = Encoder(config, n_samples, n_tilts)
             self.decoder = Decoder(config, box_size_px, generator)
         self.config = config

@@ -29,6 +29,8 @@ class AnalysisInfo(BaseModel):
         Number of clusters.
     seed
         Of clusters and UMAP.
+    program
+        Which other program found them; empty where they were found here.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,6 +39,7 @@ class AnalysisInfo(BaseModel):
     particles: int
     clusters: int = 0
     seed: int = 0
+    program: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.runtime.events import Losses
+from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,12 @@ class Position:
     total: float = 0.0
     seconds: float = 0.0
 
+    @property
+    def losses(self) -> Losses:
+        """Means over the particles seen in the epoch so far."""
+        count = max(self.particles, 1)
+        return Losses(self.reconstruction / count, self.kl / count, self.total / count)
+
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the model's weights, atomically."""
@@ -52,7 +59,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
     BadInputError
         If the file is absent, damaged or of another model.
     """
-    tensors, _ = _read(path)
+    tensors, _ = read_tensors(path)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -76,7 +83,7 @@ def save_state(
 
 def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Position:
     """Read what `save_state` wrote into model and optimiser; the position is returned."""
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path)
     state: dict[int, dict[str, Tensor]] = {}
     weights = {}
     for name, value in tensors.items():
@@ -90,14 +97,3 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
     return Position(**json.loads(metadata["position"]))
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
-            return tensors, stream.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise BadInputError(
-            f"{path}: cannot be read as a checkpoint ({error}).", code="bad-checkpoint"
-        ) from error

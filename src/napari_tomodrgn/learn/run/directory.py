@@ -19,12 +19,13 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import (
-    remove_leftovers,
-    remove_safetensors_leftovers,
+    all_or_none,
+    make_folder,
     write_text,
     written_atomically,
 )
@@ -36,10 +37,11 @@ from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan,
 if TYPE_CHECKING:
     import torch
 
-    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
+    from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel, VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-    from napari_tomodrgn.learn.network.model import Decoder, Posterior, Vae
+    from napari_tomodrgn.learn.network.model import Vae
+    from napari_tomodrgn.learn.posterior import Posterior
     from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 
@@ -104,11 +106,12 @@ class Run:
                 remedy="Choose another folder, or continue it with --resume.",
                 code="run-exists",
             )
-        for folder in ("checkpoints", "latents", "analysis"):
-            (run.path / folder).mkdir(parents=True, exist_ok=True)
-        write_subset(particles, run.particles_star)
-        # Last, so that a folder with a run.json is a complete run.
-        run.save_info()
+        with all_or_none():
+            for folder in ("checkpoints", "latents", "analysis"):
+                make_folder(run.path / folder)
+            write_subset(particles, run.particles_star)
+            # Last, so that a folder with a run.json is a complete run.
+            run.save_info()
         return run
 
     def save_info(self) -> None:
@@ -156,7 +159,7 @@ class Run:
         return AnalysisFiles(self.path / "analysis")
 
     @property
-    def watch_file(self) -> Path:
+    def early_stopping_file(self) -> Path:
         """Errors of held-out images in the best epoch."""
         return self.path / "checkpoints" / "held-out.safetensors"
 
@@ -165,14 +168,14 @@ class Run:
         """What was measured of the run when it ended."""
         return self.path / "analysis" / "quality.json"
 
-    def kept(self, piece: str, work: str = "") -> ResumableWork:
+    def resumable(self, piece: str, work: str = "") -> ResumableWork:
         """Where a long piece of work before or after training is kept while it is done."""
         from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
         file = self.path / "checkpoints" / f"kept-{piece}.safetensors"
         return ResumableWork(file, f"{piece} {work}".strip(), self.config.train.save_seconds)
 
-    def drop_kept(self) -> None:
+    def clear_resumable(self) -> None:
         """Remove what was kept of such pieces: they are over."""
         for file in (self.path / "checkpoints").glob("kept-*.safetensors"):
             file.unlink(missing_ok=True)
@@ -265,25 +268,34 @@ class Run:
     def particles(
         self, images: str | Path | None = None, *, images_needed: bool = True
     ) -> ParticleSet:
-        """The particles as trained, optics with what the configuration overrides."""
+        """The particles as trained: their tilt images, and their optics as the settings say."""
+        particles = self.stored_particles(images, images_needed=images_needed)
+        return choose_images(particles, self.config.data)
+
+    def stored_particles(
+        self, images: str | Path | None = None, *, images_needed: bool = True
+    ) -> ParticleSet:
+        """The particles with all their tilt images, as they are to be written back."""
         particles = read_particles(
             self.particles_star,
             images=images,
             dialect=self.info.dialect,
             overrides=self.info.overrides,
             images_needed=images_needed,
+            box_size_px=self.info.optics["box_size_px"],
         )
-        return particles.with_optics(
-            ctf_premultiplied=self.info.to_optics().ctf_premultiplied,
-            dose_weighted=self.info.to_optics().dose_weighted,
+        optics = self.info.to_optics()
+        particles = particles.with_optics(
+            ctf_premultiplied=optics.ctf_premultiplied, dose_weighted=optics.dose_weighted
         )
+        return particles.with_overrides(self.config.data)
 
     def refuse_imported(self) -> None:
-        """Raise where there is no network: the latents are another program's."""
+        """Raise where there is no network of ours: the run is another program's."""
         if self.info.imported_from:
+            lacks = "came without its network" if self.info.network is None else "is tomoDRGN's"
             raise BadInputError(
-                f"{self.path}: holds latents of another program and no network of ours, "
-                "so nothing can be decoded, embedded or resumed.",
+                f"{self.path}: the run of another program, which {lacks}, so this cannot be done.",
                 remedy="Train a run on its particles.star.",
                 code="imported",
             )
@@ -294,8 +306,7 @@ class Run:
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
-        info = self.info
-        box = info.to_optics().box_size_px
+        info, box = self.info, self.info.to_optics().box_size_px
         model = Vae(info.config.model, box, info.points, info.slots)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
         model.decoder.start_from(self.linear_components(device))
@@ -307,14 +318,17 @@ class Run:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
         from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+        from napari_tomodrgn.learn.network.tomodrgn import read_decoder
 
-        self.refuse_imported()
         optics = self.info.to_optics()
-        decoder: LinearDecoder | Decoder
+        decoder: FourierModel
         latent_dim = self.config.model.latent_dim
-        if self.config.method == "linear":
-            decoder = LinearDecoder.read(self.weights_file(self.last_epoch(epoch))).to(device)
-            latent_dim = decoder.components
+        weights = self.weights_file(self.last_epoch(epoch))
+        if self.info.network is not None:
+            decoder = read_decoder(weights, self.info.network).to(device)
+        elif self.config.method == "linear":
+            linear = LinearDecoder.read(weights).to(device)
+            decoder, latent_dim = linear, linear.components
         else:
             decoder = self.model(epoch, device).decoder
         return VolumeDecoder(
@@ -387,12 +401,3 @@ class Run:
 def cache_file(path: Path) -> Path:
     """File of Fourier samples in a run directory, which may be made before the run is."""
     return path / "cache" / "samples.npy"
-
-
-def clear_leftovers(path: Path) -> None:
-    """Remove what a killed training left half written in a run directory."""
-    for folder in (path, path / "checkpoints", path / "latents", path / "cache"):
-        remove_leftovers(folder)
-    remove_safetensors_leftovers(path / "checkpoints")
-    # What else is in analysis/ others may be writing, such as a window that has the run open.
-    remove_leftovers(path / "analysis", "quality.json")

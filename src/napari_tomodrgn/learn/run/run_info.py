@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +47,8 @@ class RunInfo(BaseModel):
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
     shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.inference.shrinkage`)
-    imported_from: str = ""  # folder of another program's result; its network is not ours
+    imported_from: str = ""  # folder of another program's result
+    network: TomodrgnNetwork | None = None  # of that program, where its weights came along
 
     def to_optics(self) -> Optics:
         """The optics that the images were taken to have."""

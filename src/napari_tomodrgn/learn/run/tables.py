@@ -12,30 +12,13 @@ import pandas as pd
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.runtime.events import Losses
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.network.model import Posterior
+    from napari_tomodrgn.learn.posterior import Posterior
 
 METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
 # Latent dimensions up to which covariances are stored.
 _MOST_COVARIANCES = 16
-
-
-def metrics_row(
-    epoch: int, seconds: float, losses: Losses, beta: float, learning_rate: float
-) -> dict[str, float]:
-    """One row of ``metrics.csv``."""
-    return {
-        "epoch": epoch,
-        "seconds": round(seconds, 3),
-        "reconstruction": losses.reconstruction,
-        "kl": losses.kl,
-        "total": losses.total,
-        "beta": beta,
-        "lr": learning_rate,
-        "held_out": losses.held_out,
-    }
 
 
 def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:

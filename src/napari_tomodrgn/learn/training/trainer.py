@@ -24,7 +24,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import (
     held_out_points,
     mean_errors,
-    particles_together,
+    particles_per_chunk,
 )
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.network.loss import (
@@ -37,13 +37,15 @@ from napari_tomodrgn.learn.network.loss import (
     squared_errors,
     uniforms,
 )
-from napari_tomodrgn.learn.network.model import Posterior, Vae
+from napari_tomodrgn.learn.network.model import Vae
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.checkpoint import Position
-from napari_tomodrgn.learn.runtime.cancellable import Stop
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import autocast
-from napari_tomodrgn.learn.runtime.distributed import Cancelled, ProcessGroup
+from napari_tomodrgn.learn.runtime.distributed import ProcessGroup
 from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory, particles_per_block
-from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME, embed
+from napari_tomodrgn.learn.runtime.steps import Cancelled
+from napari_tomodrgn.learn.training.embed import EMBED_BATCH_SIZE, embed
 
 T = TypeVar("T")
 
@@ -74,8 +76,12 @@ class Trainer:
     model: Vae
     optimiser: torch.optim.Optimizer
     device: torch.device
-    stop: Stop
-    ranks: ProcessGroup = field(default_factory=ProcessGroup)
+    context: RunContext = field(default_factory=RunContext)
+
+    @property
+    def processes(self) -> ProcessGroup:
+        """The processes that share each step."""
+        return self.context.processes
 
     @property
     def steps(self) -> int:
@@ -83,7 +89,7 @@ class Trainer:
         return -(-self.data.particle_count // self.config.train.batch_size)
 
     @cached_property
-    def at_a_time(self) -> ChunkSizes:
+    def chunk_sizes(self) -> ChunkSizes:
         """How much is computed at a time; less once memory has run out."""
         return ChunkSizes.on(
             self.device, self.config.train.batch_size, self.data.points_per_particle
@@ -108,7 +114,7 @@ class Trainer:
 
         Raises
         ------
-        StoppedError
+        Cancelled
             If someone asked to stop; the weights are then those of ``position``.
         BadInputError
             If loss or gradient are not finite; likewise.
@@ -116,8 +122,8 @@ class Trainer:
         work = self._draw_step(position, order)
         if self.config.train.capacity is not None:
             # The penalty is not linear in the mean, so that the mean must be known before.
-            kl = self._retry_with_less_memory(lambda: self._kl_alone(work))
-            work = replace(work, mean_kl=self.ranks.total(kl) / len(work.rows))
+            kl = self._retry_with_less_memory(lambda: self._sum_kl(work))
+            work = replace(work, mean_kl=self.processes.all_reduce_sum(kl) / len(work.rows))
         sums = self._synchronize_gradients(
             self._retry_with_less_memory(lambda: self._gradients(work)), position
         )
@@ -138,35 +144,35 @@ class Trainer:
     def held_out(self) -> Tensor:
         """Reconstruction loss of each particle's held-out images, NaN for those without."""
         found = torch.zeros(self.data.particle_count, dtype=torch.float64)
-        size = particles_together(self.data)
-        for first in self._rounds(size):
+        size = particles_per_chunk(self.data)
+        for first in self._own_blocks(size):
             last = min(first + size, self.data.particle_count)
             found[first:last] = self._retry_with_less_memory(
                 partial(self._held_out_errors, first, last)
             )
-        return self.ranks.total(found)
+        return self.processes.all_reduce_sum(found)
 
     def embed(self) -> Posterior:
         """Posteriors of all particles, from all their images."""
         count, latent = self.data.particle_count, self.config.model.latent_dim
         found = torch.zeros((2, count, latent))
-        size = particles_per_block(self.data.points_per_particle, EMBEDDED_AT_A_TIME)
-        for first in self._rounds(size):
+        size = particles_per_block(self.data.points_per_particle, EMBED_BATCH_SIZE)
+        for first in self._own_blocks(size):
             rows = slice(first, min(first + size, count))
-            posterior = self._retry_with_less_memory(lambda rows=rows: self._embedded(rows))  # type: ignore[misc]
+            posterior = self._retry_with_less_memory(lambda rows=rows: self._embed_rows(rows))  # type: ignore[misc]
             found[0, rows], found[1, rows] = posterior.mu, posterior.logvar
-        return Posterior(*self.ranks.total(found))
+        return Posterior(*self.processes.all_reduce_sum(found))
 
-    def _rounds(self, size: int) -> Iterator[int]:
+    def _own_blocks(self, size: int) -> Iterator[int]:
         """First rows of this process's blocks of ``size`` particles, in step with the others."""
-        block = size * self.ranks.size
+        block = size * self.processes.size
         for start in range(0, self.data.particle_count, block):
-            self._heed_stop(together=True)
-            first = start + size * self.ranks.launch.rank
+            self.context.raise_if_any_stopped()
+            first = start + size * self.processes.launch.rank
             if first < self.data.particle_count:
                 yield first
 
-    def _embedded(self, rows: slice) -> Posterior:
+    def _embed_rows(self, rows: slice) -> Posterior:
         steps = embed(self.model.encoder, self.data, self.device, rows)
         while True:
             try:
@@ -181,15 +187,15 @@ class Trainer:
         total = torch.zeros(batch.size, dtype=torch.float64, device=self.device)
         with torch.no_grad(), autocast(self.config.train.precision, self.device):
             latent = encode(self.model.encoder, batch, training_only=True).mu
-            for part in self._pieces(points):
-                total.index_add_(0, part.owner, self._errors(batch, part, latent).double())
+            for part in self._chunks(points):
+                total.index_add_(0, part.particle_index, self._errors(batch, part, latent).double())
         return mean_errors(total, batch)
 
     def _draw_step(self, position: Position, order: Tensor) -> _Step:
         size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle
         rows = order[position.step * size : (position.step + 1) * size]
         following = order[(position.step + 1) * size : (position.step + 2) * size]
-        self.data.expect(following[self.ranks.share(len(following))])
+        self.data.prefetch(following[self.processes.slice_for(len(following))])
         generator = self.generator(position.epoch, position.step + 1)
         noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
         uniform = uniforms(len(rows), per_particle, generator)
@@ -198,12 +204,16 @@ class Trainer:
 
     @cached_property
     def _training_images(self) -> Tensor:
-        owner = torch.from_numpy(self.data.particles.arrays().particle)
-        return torch.bincount(owner[self.data.training], minlength=self.data.particle_count)
+        particle_index = torch.from_numpy(self.data.particles.arrays().particle)
+        return torch.bincount(
+            particle_index[self.data.training], minlength=self.data.particle_count
+        )
 
-    def _kl_alone(self, work: _Step) -> Tensor:
+    def _sum_kl(self, work: _Step) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
-        for part in work.parts(self.ranks.share(len(work.rows)), self.at_a_time.particles):
+        for part in work.parts(
+            self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
+        ):
             batch = self.data.batch(work.rows[part], self.device)
             with torch.no_grad(), autocast(self.config.train.precision, self.device):
                 total += encode(self.model.encoder, batch, training_only=True).kl().double().sum()
@@ -213,7 +223,9 @@ class Trainer:
         """Add this process's share of the gradient; sums of squared error and KL divergence."""
         self.optimiser.zero_grad(set_to_none=True)
         sums = torch.zeros(2, dtype=torch.float64)
-        for part in work.parts(self.ranks.share(len(work.rows)), self.at_a_time.particles):
+        for part in work.parts(
+            self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
+        ):
             sums += self._accumulate_gradients(work, part)
         return sums
 
@@ -227,7 +239,7 @@ class Trainer:
         # handed on to the encoder: one piece's activations in memory, not the whole step's.
         latent = z.detach().requires_grad_()
         errors = sum(
-            self._backward_chunk(batch, piece, latent, work.drawn) for piece in self._pieces(points)
+            self._backward_chunk(batch, piece, latent, work.drawn) for piece in self._chunks(points)
         )
         kl = posterior.kl().sum()
         mean = kl / len(work.rows)
@@ -241,25 +253,27 @@ class Trainer:
 
     def _synchronize_gradients(self, sums: Tensor, position: Position) -> Tensor:
         """Sum gradients and ``sums`` over all processes; nobody goes on with what is not finite."""
-        if self.ranks.size > 1:
-            sums = self._summed(sums)
+        if self.processes.size > 1:
+            sums = self._sum_over_processes(sums)
         found = [p.grad for p in self.model.parameters() if p.grad is not None]
         if self._loss_scale != 1.0:
             torch._foreach_div_(found, self._loss_scale)
         lost = not bool(sums.isfinite().all())
         if lost or not bool(torch.stack(torch._foreach_norm(found)).isfinite().all()):
             self.optimiser.zero_grad(set_to_none=True)
-            raise _diverged(position, "loss" if lost else "gradient")
+            raise _divergence_error(position, "loss" if lost else "gradient")
         return sums
 
-    def _summed(self, sums: Tensor) -> Tensor:
-        stopping = torch.tensor([float(self.stop())], dtype=torch.float64)
-        together = self.ranks.total(torch.cat([sums, stopping]))
+    def _sum_over_processes(self, sums: Tensor) -> Tensor:
+        stopping = torch.tensor([float(self.context.stop())], dtype=torch.float64)
+        together = self.processes.all_reduce_sum(torch.cat([sums, stopping]))
         if together[-1] > 0:
             raise Cancelled
         parameters = list(self.model.parameters())
         flat = torch.cat([_gradient(parameter).flatten() for parameter in parameters])
-        parts = self.ranks.total(flat).split([parameter.numel() for parameter in parameters])
+        parts = self.processes.all_reduce_sum(flat).split(
+            [parameter.numel() for parameter in parameters]
+        )
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
         return together[:-1]
@@ -274,12 +288,12 @@ class Trainer:
                     raise
                 problem = error
             # Outside the handler: the traceback holds on to what is to be freed.
-            self.at_a_time.halve(problem)
+            self.chunk_sizes.halve(problem)
             del problem
 
-    def _pieces(self, points: Points) -> Iterator[Points]:
-        for part in points.chunks(self.at_a_time.points):
-            self._heed_stop()
+    def _chunks(self, points: Points) -> Iterator[Points]:
+        for part in points.chunks(self.chunk_sizes.points):
+            self._check_stop()
             yield part
 
     def _backward_chunk(
@@ -297,23 +311,20 @@ class Trainer:
     def _errors(self, batch: TiltBatch, points: Points, latent: Tensor) -> Tensor:
         frequencies = point_frequencies(batch, points, self.data.lattice.frequencies)
         with autocast(self.config.train.precision, self.device):
-            amplitudes = self.model.decoder(frequencies, latent, points.owner)
+            amplitudes = self.model.decoder(frequencies, latent, points.particle_index)
         return squared_errors(batch, points, amplitudes)
 
-    def _heed_stop(self, *, together: bool = False) -> None:
-        """Stop if asked to; where several processes train, only where all of them can."""
-        if self.ranks.size > 1:
-            if together and self.ranks.any(self.stop()):
-                raise Cancelled
-        elif self.stop():
-            raise Cancelled
+    def _check_stop(self) -> None:
+        """Stop if asked to; several processes stop only between steps, all at once."""
+        if self.processes.size == 1:
+            self.context.raise_if_stopped()
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
-def _diverged(position: Position, what: str) -> BadInputError:
+def _divergence_error(position: Position, what: str) -> BadInputError:
     return BadInputError(
         f"Training diverged: the {what} is not finite in epoch {position.epoch}, "
         f"step {position.step + 1}; the run keeps the state that was saved before.",

@@ -1,0 +1,86 @@
+"""What is taken from the user for a while is given back, unless the user has set it meanwhile."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from napari_tomodrgn.gui.charts.drawn_shape import RECTANGLE
+from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
+from napari_tomodrgn.gui.tomogram.mouse import TomogramMouse
+from napari_tomodrgn.gui.window import launch
+
+
+class _Event:
+    """A drag of napari's, looking along z."""
+
+    type = "mouse_press"
+    button = 1
+    pos = position = (1.0, 2.0, 3.0)
+    dims_displayed = (0, 1, 2)
+    view_direction = (1.0, 0.0, 0.0)
+
+    def __init__(self, *modifiers: str) -> None:
+        self.modifiers = modifiers
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("meanwhile", [True, None])
+@pytest.mark.parametrize("way", ["stroke", "box"])
+def test_a_stroke_gives_the_mouse_back(before: bool, meanwhile: bool | None, way: str) -> None:
+    camera = SimpleNamespace(mouse_pan=before, up_direction=(0.0, 1.0, 0.0))
+    viewer: Any = SimpleNamespace(scene=SimpleNamespace(camera=camera))
+    mouse = TomogramMouse(viewer)
+    event = _Event(*(["Shift"] if way == "stroke" else []))
+    if way == "box":
+        mouse.tool = RECTANGLE
+    drag = mouse._dragged(viewer, event)
+    next(drag)
+    assert not camera.mouse_pan
+    if meanwhile is not None:
+        camera.mouse_pan = meanwhile
+    event.type = "mouse_release"
+    assert list(drag) == []
+    assert camera.mouse_pan is (meanwhile or before)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_movie_that_is_broken_off_gives_the_view_back(
+    viewer: Any, widget: Any, tmp_path: Any, turned: bool
+) -> None:
+    export: TomogramExport = widget.controller.taking_out
+    camera = viewer.scene.camera
+    viewer.dims.ndisplay = 3
+    camera.angles = (3.0, 20.0, 5.0)
+    export.turntable(tmp_path / "turn.gif")
+    for _ in range(3):
+        export._film()
+    filmed = camera.angles
+    assert filmed != (3.0, 20.0, 5.0)
+    if turned:
+        camera.angles = (1.0, 2.0, 3.0)
+    export.close()
+    assert camera.angles == pytest.approx((1.0, 2.0, 3.0) if turned else (3.0, 20.0, 5.0))
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_virtual_display_is_forgotten_afterwards(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    if launch.shutil.which("Xvfb") is None:
+        pytest.skip("needs Xvfb")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "before")
+    try:
+        with launch.some_display():
+            assert os.environ["DISPLAY"].startswith(":")
+            assert os.environ["QT_QPA_PLATFORM"] == "xcb"
+            if error is not None:
+                raise error
+    except ValueError:
+        pass
+    assert "DISPLAY" not in os.environ and os.environ["QT_QPA_PLATFORM"] == "before"
