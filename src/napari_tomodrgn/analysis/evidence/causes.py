@@ -35,6 +35,14 @@ CONTRAST, DEFOCUS, ALIGNMENT = "contrast or empty box", "defocus", "alignment"
 DIFFER = 0.001  # p below which two groups are said to differ
 # Turns of the mean map: both signs, so that their sum is what random errors blur away.
 _TURN_DEG = 6.0
+# Slopes are taken times the square of the radius to these powers.
+_POWERS = (0, 1, 2)
+# Directions with a smaller share of the nuisances' power than this are rounding.
+_LEAST_POWER = 1e-6
+# A difference is of the molecule if at least this share of it is left.
+_LEAST_SHARE = 0.4
+# A smaller family is named if it explains this share of what the best one does.
+_NEARLY = 0.8
 # A group whose images hold less than this share of the mean map is no particle's.
 _HOLDS = 0.5
 _POWER = 0.25
@@ -42,19 +50,19 @@ _POWER = 0.25
 
 @dataclass(frozen=True, eq=False)
 class NuisanceMaps:
-    """What each nuisance can make of the mean map, as φ of a group that differs by it.
+    """What nuisances can make of the mean map, as φ of groups that differ by them.
 
     Attributes
     ----------
-    basis
-        ``(place, column)`` orthonormal.
-    names
-        Nuisance of each column: contrast first, then defocus, then alignment, each of them only
-        what those before it cannot make.
+    families
+        ``(place, column)`` orthonormal, by name: contrast, defocus, alignment; each by itself, so
+        that they share columns.
+    whole
+        The same of all of them together.
     """
 
-    basis: RealArray
-    names: tuple[str, ...]
+    families: dict[str, RealArray]
+    whole: RealArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +92,28 @@ def nuisance_maps(features: Features, sums: ParticleSums) -> NuisanceMaps:
     inside = sums.shells <= sums.radius_px
     mean = np.where(inside, sums.mean, 0)
     shells = [mean * (sums.shells == shell) for shell in range(1, sums.radius_px + 1)]
-    columns = [(CONTRAST, mean), *((DEFOCUS, one) for one in shells)]
-    columns += [(ALIGNMENT, one) for one in (*_turned(mean, sums), *_shifted(mean, sums))]
-    total = sums.curvature.sum(axis=(0, 1), dtype=np.float64)
-    spectra = np.stack([values for _, values in columns]) * (filter_of(sums) * total)
-    maps = real_maps(spectra, sums)[:, features.places] * features.weights
-    maps /= np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-30)
-    basis, upper = np.linalg.qr(maps.T.astype(np.float64))
-    kept = np.abs(np.diagonal(upper)) > 1e-3
-    names = [name for (name, _), keep in zip(columns, kept, strict=True) if keep]
-    return NuisanceMaps(basis[:, kept].astype(np.float32), tuple(names))
+    # The mean map is blurred by the very errors that make a difference: slopes of what is behind
+    # it have more of the fine shells, by an unknown smooth factor.
+    fine = (sums.shells / sums.radius_px) ** 2
+    slopes = [*_turned(mean, sums), *_shifted(mean, sums)]
+    modulated = [one * fine**power for power in _POWERS for one in slopes]
+    spectra = {CONTRAST: [mean], DEFOCUS: shells, ALIGNMENT: modulated}
+    factor = filter_of(sums) * sums.curvature.sum(axis=(0, 1), dtype=np.float64)
+    maps = {
+        name: real_maps(np.stack(columns) * factor, sums)[:, features.places] * features.weights
+        for name, columns in spectra.items()
+    }
+    families = {name: _orthonormal(one) for name, one in maps.items()}
+    return NuisanceMaps(families, _orthonormal(np.concatenate(list(maps.values()))))
+
+
+def _orthonormal(maps: RealArray) -> RealArray:
+    """``(place, column)`` that span the rows of ``(map, place)``, but for what is next to none."""
+    unit = maps / np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-30)
+    power, vectors = np.linalg.eigh((unit @ unit.T).astype(np.float64))
+    kept = power > _LEAST_POWER * power.max()
+    basis = unit.T @ (vectors[:, kept] / np.sqrt(power[kept]))
+    return np.asarray(basis, np.float32)
 
 
 def _turned(mean: NDArray[np.complexfloating], sums: ParticleSums) -> list[NDArray[np.complex128]]:
@@ -148,29 +168,33 @@ def find_causes(
     def test(gram: RealArray) -> PermutationTest:
         return PermutationTest.of(float(statistics(gram, weights)[0]), statistics(gram, splits))
 
-    scores = features.inside @ nuisances.basis
-    names = np.array(nuisances.names)
-    tests = {MOLECULE: test(features.gram - scores @ scores.T)}
-    for name in (CONTRAST, DEFOCUS, ALIGNMENT):
-        part = scores[:, names == name]
-        tests[name] = test(part @ part.T)
+    def of_span(basis: RealArray) -> RealArray:
+        scores = features.inside @ basis
+        return np.asarray(scores @ scores.T)
+
+    tests = {MOLECULE: test(features.gram - of_span(nuisances.whole))}
+    tests |= {name: test(of_span(basis)) for name, basis in nuisances.families.items()}
     tests[SURROUNDINGS] = test(features.around)
     held = amplitude(sums, labels == 1), amplitude(sums, labels == -1)
     whole = test(features.gram)
     junk = any(is_junk(sums, labels == side, one) for side, one in zip((1, -1), held, strict=True))
-    return Causes(tests, whole, held, _named(tests, whole, junk))
+    return Causes(tests, whole, held, name_cause(tests, whole, junk))
 
 
-def _named(tests: dict[str, PermutationTest], whole: PermutationTest, junk: bool) -> str:
-    differ = min(whole.p, tests[MOLECULE].p, tests[SURROUNDINGS].p) < DIFFER
-    if not differ:
+def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: bool) -> str:
+    """The cause that a difference is said to have; empty where nothing differs."""
+    around, left = tests[SURROUNDINGS], tests[MOLECULE]
+    if min(whole.p, left.p, around.p) >= DIFFER:
         return ""
     if junk:
         return JUNK
-    if tests[MOLECULE].p < DIFFER:
+    if left.p < DIFFER and left.statistic >= _LEAST_SHARE * whole.statistic:
         return MOLECULE
-    others = {name: one.z for name, one in tests.items() if name != MOLECULE}
-    return max(others, key=lambda name: others[name])
+    if around.p < DIFFER and (whole.p >= DIFFER or around.statistic > whole.statistic):
+        return SURROUNDINGS
+    best = max(tests[name].statistic for name in (CONTRAST, DEFOCUS, ALIGNMENT))
+    nearly = (n for n in (CONTRAST, DEFOCUS, ALIGNMENT) if tests[n].statistic >= _NEARLY * best)
+    return next(nearly)
 
 
 def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
