@@ -22,8 +22,8 @@ import torch
 from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.fourier_images import Cache, FourierImages, ImageReader, prepare
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.runtime.events import EpochDone
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate

@@ -24,7 +24,7 @@ from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
+from napari_tomodrgn.learn.network.fast_linear import as_pixels, default_products, dense
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.runtime.device import pick_device
 
@@ -36,7 +36,9 @@ _ROWS = 1 << 12
 
 def decoder_of(box: int, device: torch.device) -> VolumeDecoder:
     """The default network for a box, started as training starts it."""
-    model = Vae(ModelConfig(), box, points=8, slots=1).eval().requires_grad_(requires_grad=False)
+    model = (
+        Vae(ModelConfig(), box, n_samples=8, n_tilts=1).eval().requires_grad_(requires_grad=False)
+    )
     generator = torch.Generator().manual_seed(0)
     assert model.decoder.mean is not None
     model.decoder.mean.fill(torch.randn((box,) * 3, generator=generator))
@@ -87,16 +89,22 @@ def longest_step(decoder: VolumeDecoder, device: torch.device) -> float:
 
 def floor_of(box: int, device: torch.device) -> float:
     """Seconds of the bare products."""
-    points = int(2 / 3 * torch.pi * (box / 2) ** 3)
+    n_samples = int(2 / 3 * torch.pi * (box / 2) ** 3)
     sizes = [(96 * box // 32, 256), (256, 256), (256, 256), (256, 256), (256, 2)]
     weights = [torch.randn((outputs, inputs), device=device) for inputs, outputs in sizes]
     rows = [torch.randn((_ROWS, inputs), device=device) for inputs, _ in sizes]
 
     def work() -> None:
-        for start in range(0, points, _ROWS):
-            count = min(_ROWS, points - start)
+        for start in range(0, n_samples, _ROWS):
+            count = min(_ROWS, n_samples - start)
             for x, weight in zip(rows, weights, strict=True):
-                dense(as_pixels(x[:count]) if len(weight) > 2 else x[:count], weight, None)
+                dense(
+                    as_pixels(x[:count], len(weight), default_products())
+                    if len(weight) > 2
+                    else x[:count],
+                    weight,
+                    None,
+                )
 
     with torch.inference_mode():
         return min(seconds_of(work, device) for _ in range(4))

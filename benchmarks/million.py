@@ -22,7 +22,8 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.network.model import Posterior, Vae
+from napari_tomodrgn.learn.network.model import Vae
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.tables import read_latents, write_latents
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane
@@ -83,7 +84,7 @@ def main() -> None:
     print(f"ready to be served as batches: peak {peak_gb():.2f} GB; {images:.0f} bytes an image")
     model = Vae(config.model, BOX, len(lattice), TILTS)
     optimiser = torch.optim.AdamW(model.parameters())
-    trainer = Trainer(config, data, model, optimiser, torch.device("cpu"), lambda: False)
+    trainer = Trainer(config, data, model, optimiser, torch.device("cpu"))
     began = time.perf_counter()
     posterior = trainer.embed()
     print(f"embedded in {time.perf_counter() - began:.0f} s: peak {peak_gb():.2f} GB", flush=True)

@@ -75,7 +75,7 @@ def judged(data: Path, run: Run) -> tuple[float, float]:
     return agreement(k_means(latents, 2), states), float(found)
 
 
-def compared(folder: Path, name: str, seed: int) -> dict[str, float | str]:
+def compare_halves(folder: Path, name: str, seed: int) -> dict[str, float | str]:
     """One set and seed, both methods."""
     data = simulated(folder, SETS[name], seed)
     linear, linear_seconds = trained(data, folder / "linear", seed, "linear")
@@ -139,7 +139,7 @@ def main() -> None:
     rows = []
     for name, seed in itertools.product(TWO_STATES, range(options.seeds)):
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(compared(Path(folder), name, seed))
+            rows.append(compare_halves(Path(folder), name, seed))
         words = (
             f"{key} {value:.3f}" for key, value in rows[-1].items() if key not in ("set", "seed")
         )

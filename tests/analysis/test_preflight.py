@@ -36,12 +36,14 @@ from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.reconstruction.subsample import Sample, read_sample
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 # Codes of errors that `data.checks` passes on from reading a stack.
 FILE_ERRORS = {"unreadable-stack", "truncated-stack", "short-stack", "wrong-box", "odd-box"}
+FILE_ERRORS |= {"small-box"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -49,8 +49,8 @@ def test_files_hold_what_memory_holds(particles: ParticleSet, tmp_path: Path) ->
     shared = Cache(tmp_path / "full" / "samples.npy", shared=True)
     _, full = steps(particles, shared, memory_gb=1)
     rows = torch.tensor([5, 6, 7, 200, 3, 3, 263])
-    full.expect(rows)
-    memory.expect(rows)
+    full.prefetch(rows)
+    memory.prefetch(rows)
     assert torch.equal(full.take(rows), memory.take(rows))
     error = (half.take(rows) - memory.take(rows)).abs().square().mean().sqrt()
     assert 0 < float(error) < 5e-4  # of samples with a mean square of 1

@@ -24,10 +24,12 @@ from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
-from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
+from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.physics.lattice import half_plane
 
+RECONSTRUCTION_FILES = ("map.mrc", "map_filtered.mrc", "half1.mrc", "half2.mrc", "fsc.csv")
 # Particles read at a time: images are never all in memory.
 _BLOCK = 256
 

@@ -76,7 +76,7 @@ class StoredSamples:
                 _fill(stream, found[first:last], self.file)
         return torch.view_as_complex(samples.to(torch.float32))
 
-    def expect(self, rows: Tensor) -> None:
+    def prefetch(self, rows: Tensor) -> None:
         """Have the system read some rows while other work is done, where it takes such hints."""
         if not hasattr(os, "posix_fadvise"):
             return

@@ -31,7 +31,7 @@ _ALL = slice(None)
 _MEAN_IMAGES = 1000
 # Floor of the noise power of a filtered image, as a share of that of an unfiltered one: where the
 # filter is smaller, what stands in the file is interpolation and rounding rather than its noise.
-_NOISE_FLOOR = 0.02
+NOISE_FLOOR = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class TiltBatch:
     ----------
     particles
         ``(particle,)`` rows of the particle set.
-    owner
+    particle_index
         ``(image,)`` which of ``particles`` each image shows, ascending.
-    slot
+    tilt_index
         ``(image,)`` index of the image's tilt in its tilt series.
     samples
         ``(image, point)`` complex64, scaled and signed.
@@ -66,8 +66,8 @@ class TiltBatch:
     """
 
     particles: Tensor
-    owner: Tensor
-    slot: Tensor
+    particle_index: Tensor
+    tilt_index: Tensor
     samples: Tensor
     transfer: Tensor
     phase: Tensor
@@ -156,21 +156,21 @@ class TiltData:
         begin = self._first[particles] - (counts.cumsum(0) - counts)
         return torch.arange(int(counts.sum())) + begin.repeat_interleave(counts)
 
-    def expect(self, particles: Tensor) -> None:
+    def prefetch(self, particles: Tensor) -> None:
         """These particles (rows of the set) are wanted soon."""
         if len(particles):
-            self.images.expect(self.images_of(particles))
+            self.images.prefetch(self.images_of(particles))
 
     def batch(self, particles: Tensor, device: torch.device | str = "cpu") -> TiltBatch:
         """The images of these particles (rows of the set), on ``device``."""
         rows = self.images_of(particles)
         counts = self._first[particles + 1] - self._first[particles]
-        owner = torch.arange(len(particles)).repeat_interleave(counts)
+        particle_index = torch.arange(len(particles)).repeat_interleave(counts)
         transfer, phase, precision = self._transfer(rows, device)
         return TiltBatch(
             particles=particles.to(device),
-            owner=owner.to(device),
-            slot=self._tilt_index[rows].to(device),
+            particle_index=particle_index.to(device),
+            tilt_index=self._tilt_index[rows].to(device),
             samples=self.images.take(rows).to(device),
             transfer=transfer,
             phase=phase,
@@ -210,7 +210,7 @@ class TiltData:
     def _transfer(self, rows: Tensor, device: Device = "cpu") -> tuple[Tensor, Tensor, Tensor]:
         """Transfer, phase and precision of some images."""
         model = self.formation(rows, device=device)
-        precision = model.precision(_NOISE_FLOOR).expand_as(model.contrast) / self.mean_power
+        precision = model.precision(NOISE_FLOOR).expand_as(model.contrast) / self.mean_power
         return model.transfer, model.phase, precision
 
     def _weights(self, rows: Tensor, device: Device = "cpu") -> Tensor:

@@ -32,6 +32,7 @@ from napari_tomodrgn.synthetic.scene import (
 )
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.structures import Structures
+from napari_tomodrgn.synthetic.surroundings import Surroundings
 
 # The scale is measured on so many particles at most.
 _SCALE_PARTICLES = 64
@@ -53,6 +54,7 @@ class Microscope:
     structures: Structures
     config: SimulationConfig
     lattice: HalfPlane
+    surroundings: Surroundings | None = None
 
     def formation(self, poses: ImagePoses, particle: int) -> ImageFormation:
         """The model of a particle's images as WarpTools exports them, ``(tilt, point)``."""
@@ -99,9 +101,8 @@ class Microscope:
 
     def images(self, particle: int, scale: float) -> ParticleImages:
         """Images of a particle with noise, as each program exports them."""
-        poses = self.scene.poses(particle)
-        model = self.formation(poses, particle)
-        signal = self.signal(poses, particle, model.signal) * scale
+        model = self.formation(self.scene.poses(particle), particle)
+        signal = self.seen(particle) * scale
         box = self.config.box_size_px
         rng = np.random.default_rng([self.config.seed, 1, particle])
         noise = torch.from_numpy(rng.standard_normal((len(signal), box, box), dtype=np.float32))
@@ -112,6 +113,18 @@ class Microscope:
             warptools=images_from_samples(filtered, self.lattice).numpy(),
         )
 
+    def seen(self, particle: int) -> Tensor:
+        """Fourier samples of all that is in the box, as it is and not as it was recorded."""
+        wrong, poses = self.scene.nuisances, self.scene.true_poses(particle)
+        factor = self.formation(poses, particle).signal
+        signal = self.signal(poses, particle, factor)
+        if wrong.false_picks[particle]:
+            signal = torch.zeros_like(signal)
+        if self.surroundings is not None:
+            signal = signal + self.surroundings.samples(particle, poses, factor)
+        amplitude = wrong.amplitudes(int(self.scene.crowd.series[particle]))
+        return signal * torch.from_numpy(amplitude).to(torch.float32)[:, None]
+
     def signal_variance(self, particle: int) -> float:
         """Variance within the noiseless images of a particle, by Parseval's theorem."""
         poses = self.scene.poses(particle)
@@ -121,9 +134,16 @@ class Microscope:
         return 2 * float(power) / self.config.box_size_px**4
 
 
-def make_microscope(scene: Scene, structures: Structures, config: SimulationConfig) -> Microscope:
-    """Set up the optics for a scene."""
-    return Microscope(scene, structures, config, half_plane(config.box_size_px, include_dc=True))
+def make_microscope(
+    scene: Scene,
+    structures: Structures,
+    config: SimulationConfig,
+    neighbors: Structures | None = None,
+) -> Microscope:
+    """Set up the optics for a scene, and what neighbours look like."""
+    lattice = half_plane(config.box_size_px, include_dc=True)
+    around = None if neighbors is None else Surroundings(scene, neighbors, lattice)
+    return Microscope(scene, structures, config, lattice, around)
 
 
 def signal_scale(microscope: Microscope, pool: Executor) -> float:

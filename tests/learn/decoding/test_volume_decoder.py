@@ -14,12 +14,14 @@ BOX, SIGMA = 32, 2.0
 CENTRE = (4.0, -3.0, 2.0)  # xyz, px
 
 
-def gaussian(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+def gaussian(
+    frequencies: torch.Tensor, z: torch.Tensor, particle_index: torch.Tensor
+) -> torch.Tensor:
     """Transform of a Gaussian of height z₀ at CENTRE."""
     size = (2 * math.pi) ** 1.5 * SIGMA**3
     envelope = size * torch.exp(-2 * (math.pi * SIGMA * frequencies.norm(dim=-1)) ** 2)
     phase = -2 * math.pi * (frequencies @ torch.tensor(CENTRE))
-    return torch.polar(envelope * z[owner, 0], phase)
+    return torch.polar(envelope * z[particle_index, 0], phase)
 
 
 def decoder() -> VolumeDecoder:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_tomodrgn.learn.inference.held_out import difference
+from napari_tomodrgn.learn.inference.held_out import mean_difference
 from napari_tomodrgn.learn.inference.methods import ShrunkInference
-from napari_tomodrgn.learn.inference.shrinkage import FACTORS, supported
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.inference.shrinkage import FACTORS, choose_shrinkage
+from napari_tomodrgn.learn.posterior import Posterior
 
 
 def errors(rng: np.random.Generator, real: float, noise: float, particles: int) -> torch.Tensor:
@@ -29,13 +29,13 @@ def errors(rng: np.random.Generator, real: float, noise: float, particles: int) 
 @pytest.mark.parametrize(("noise", "right"), [(0.0, 1.0), (0.25, 0.5), (0.75, 0.1)])
 def test_latents_are_drawn_in_by_the_share_that_is_noise(noise: float, right: float) -> None:
     """The best factor is real² / (real² + noise²); it is found, or one that is as good."""
-    factor = FACTORS[supported(errors(np.random.default_rng(0), 0.25, noise, 4000)[:-2])]
+    factor = FACTORS[choose_shrinkage(errors(np.random.default_rng(0), 0.25, noise, 4000)[:-2])]
     assert right * 0.7 <= factor <= right
 
 
 def test_without_anything_real_latents_hardly_differ() -> None:
     rng = np.random.default_rng(0)
-    found = [FACTORS[supported(errors(rng, 0.0, 0.25, 100)[:-2])] for _ in range(50)]
+    found = [FACTORS[choose_shrinkage(errors(rng, 0.0, 0.25, 100)[:-2])] for _ in range(50)]
     assert np.quantile(found, 0.9) <= 0.25
 
 
@@ -45,8 +45,8 @@ def test_the_slope_in_the_middle_tells_most_surely_and_never_by_chance() -> None
 
     def surely(real: float) -> tuple[float, float]:
         *_, smallest, nothing, mirrored = tried = errors(rng, real, 0.25, 100)
-        slope, error = difference(mirrored, smallest)
-        gain, its_error = difference(nothing, tried[0])
+        slope, error = mean_difference(mirrored, smallest)
+        gain, its_error = mean_difference(nothing, tried[0])
         return slope / error, gain / its_error
 
     chance = np.array([surely(0.0)[0] for _ in range(400)])
@@ -80,4 +80,4 @@ def test_what_latents_no_longer_say_is_unknown_again() -> None:
 
 
 def test_images_that_were_not_held_out_ask_for_nothing() -> None:
-    assert FACTORS[supported(torch.full((len(FACTORS), 5), torch.nan))] == 1
+    assert FACTORS[choose_shrinkage(torch.full((len(FACTORS), 5), torch.nan))] == 1

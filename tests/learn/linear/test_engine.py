@@ -10,22 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from images_in_memory import load_all
 
 from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.linear.cross_validation import transfer
+from napari_tomodrgn.learn.linear.cross_validation import cross_validate
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
-    expect,
-    maximise,
-    noise_of,
+    e_step,
+    estimate_noise,
+    m_step,
     posteriors,
-    principal,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
@@ -35,10 +35,10 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.reconstruction.backprojection import load_all
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, LatentsReady, Notice, Started
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
@@ -100,9 +100,9 @@ def test_em_never_lowers_the_penalised_likelihood(fitted: tuple, steps: int) -> 
     model, blocks, shells = fitted
     seen = []
     for _ in range(8):
-        found = expect(model, blocks, shells)
+        found = e_step(model, blocks, shells)
         seen.append(objective(model, found.gain))
-        model = maximise(model, blocks, shells, found, steps)
+        model = m_step(model, blocks, shells, found, steps)
     rises = np.diff(seen)
     assert (rises > -1e-6 * abs(seen[0])).all(), rises
     assert seen[-1] > seen[0] + 10
@@ -110,9 +110,9 @@ def test_em_never_lowers_the_penalised_likelihood(fitted: tuple, steps: int) -> 
 
 def test_principal_axes_change_no_likelihood_when_not_rescaled(fitted: tuple) -> None:
     model, blocks, shells = fitted
-    found = expect(model, blocks, shells)
-    turned, matrix, centre = principal(model, found, rescale=False)
-    again = expect(turned, blocks, shells)
+    found = e_step(model, blocks, shells)
+    turned, matrix, centre = rotate_to_principal_axes(model, found, rescale=False)
+    again = e_step(turned, blocks, shells)
     assert torch.allclose(again.gain, found.gain, rtol=1e-4, atol=1e-2)
     assert torch.allclose(again.mu, (found.mu - centre) @ matrix.T, atol=1e-3)
 
@@ -125,7 +125,7 @@ def test_posteriors_are_as_wide_as_they_say(fitted: tuple) -> None:
     drawn, latents = [], []
     for block in blocks():
         z = torch.randn((len(block.particles), model.components), generator=generator)
-        extended = torch.cat([torch.ones_like(z[:, :1]), z], dim=1)[block.owner]
+        extended = torch.cat([torch.ones_like(z[:, :1]), z], dim=1)[block.particle_index]
         shape = block.strength.shape
         values = (block.forward @ model.basis.flatten(1)).reshape(*shape, 2, -1)
         clean = (values * extended[:, None, None, :]).sum(-1)
@@ -153,8 +153,8 @@ def test_noise_is_that_of_the_simulation(two_states: Path) -> None:
         kept = list(samples.blocks(ball, rows, torch.ones_like(samples.data.training)))
         shells = samples.shells(RADIUS)
         model = mean_model(ball, lambda kept=kept: kept, shells, samples.independent_share)
-        found = expect(model, lambda kept=kept: kept, shells)
-        noise = noise_of(found, shells, len(model.prior)) * samples.data.images.scale**2
+        found = e_step(model, lambda kept=kept: kept, shells)
+        noise = estimate_noise(found, shells, len(model.prior)) * samples.data.images.scale**2
         box = samples.data.lattice.box_size_px
         # White noise of variance 1 in each pixel, as far as the window leaves it.
         expected = box**2 * samples.independent_share
@@ -166,7 +166,7 @@ def test_an_axis_of_noise_has_no_variance_in_particles_not_fitted(fitted: tuple)
     generator = torch.Generator().manual_seed(2)
     noise = torch.randn(model.free.shape[:2], generator=generator)
     free = torch.stack([model.free[..., 0], noise * model.free[..., 1].std()], dim=-1)
-    judged = transfer(model.first(1).with_free(free), blocks, shells)
+    judged = cross_validate(model.first(1).with_free(free), blocks, shells)
     assert float(judged.gains[0]) < 4
 
 
@@ -241,9 +241,14 @@ def test_a_run_says_in_seconds_whether_particles_differ(run: tuple) -> None:
 def test_weaker_components_are_the_same_maps_with_smaller_latents(run: tuple) -> None:
     decoder = LinearDecoder.read(run[0].weights_file(1))
     frequencies = torch.rand((20, 3), generator=torch.Generator().manual_seed(0)) * 0.2
-    z, owner = torch.tensor([[1.5] + [0.0] * (decoder.components - 1)]), torch.zeros(20).long()
-    weak = decoder.weakened(0.25)(frequencies, z, owner)
-    assert torch.allclose(weak, decoder(frequencies, 0.25 * z, owner), rtol=1e-4, atol=1e-6)
+    z, particle_index = (
+        torch.tensor([[1.5] + [0.0] * (decoder.components - 1)]),
+        torch.zeros(20).long(),
+    )
+    weak = decoder.with_components_scaled(0.25)(frequencies, z, particle_index)
+    assert torch.allclose(
+        weak, decoder(frequencies, 0.25 * z, particle_index), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_map_is_the_weighted_sum_of_the_basis(run: tuple) -> None:
@@ -276,11 +281,11 @@ def test_the_decoder_says_what_the_samples_were_fitted_with(fitted: tuple) -> No
         share = torch.where(offset.bool(), part, 1 - part).prod(dim=-1)
         numbers = model.ball.numbers(low.to(torch.int64) + offset)
         fitted_values += share * (basis[numbers] @ weights)
-    owner = torch.zeros(500, dtype=torch.int64)
-    decoded = decoder(points / 32, z, owner)
+    particle_index = torch.zeros(500, dtype=torch.int64)
+    decoded = decoder(points / 32, z, particle_index)
     scale = fitted_values.abs().square().mean().sqrt()
     assert (decoded - fitted_values).abs().square().mean().sqrt() < 0.15 * scale
-    mirrored = decoder(-points / 32, z, owner)
+    mirrored = decoder(-points / 32, z, particle_index)
     assert torch.allclose(mirrored, decoded.conj(), atol=1e-3 * float(scale))
 
 

@@ -21,27 +21,29 @@ def vae(**settings: object) -> Vae:
         "decoder_dim": 16,
     }
     config = ModelConfig.model_validate({**small, **settings})
-    return Vae(config, box_size_px=16, points=POINTS, slots=SLOTS, seed=1).eval()
+    return Vae(config, box_size_px=16, n_samples=POINTS, n_tilts=SLOTS, seed=1).eval()
 
 
 def ragged() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    owner = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS))
-    slot = torch.cat([torch.arange(count) for count in COUNTS])
+    particle_index = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS))
+    tilt_index = torch.cat([torch.arange(count) for count in COUNTS])
     generator = torch.Generator().manual_seed(0)
-    samples = torch.randn((len(owner), POINTS), dtype=torch.complex64, generator=generator)
-    return samples, owner, slot
+    samples = torch.randn((len(particle_index), POINTS), dtype=torch.complex64, generator=generator)
+    return samples, particle_index, tilt_index
 
 
 @pytest.mark.parametrize("pooling", ["concatenate", "max", "mean", "median", "set"])
 def test_a_particle_does_not_depend_on_who_is_in_the_batch(pooling: str) -> None:
     """Unequal numbers of tilts, padded together, give what each particle gives alone."""
     encoder = vae(pooling=pooling).encoder
-    samples, owner, slot = ragged()
+    samples, particle_index, tilt_index = ragged()
     with torch.no_grad():
-        together = encoder(samples, owner, slot, 3)
+        together = encoder(samples, particle_index, tilt_index, 3)
         for particle in range(3):
-            own = owner == particle
-            alone = encoder(samples[own], torch.zeros(own.sum(), dtype=torch.int64), slot[own], 1)
+            own = particle_index == particle
+            alone = encoder(
+                samples[own], torch.zeros(own.sum(), dtype=torch.int64), tilt_index[own], 1
+            )
             assert torch.allclose(together.mu[particle], alone.mu[0], atol=1e-5)
             assert torch.allclose(together.logvar[particle], alone.logvar[0], atol=1e-5)
 
@@ -49,11 +51,11 @@ def test_a_particle_does_not_depend_on_who_is_in_the_batch(pooling: str) -> None
 @pytest.mark.parametrize("pooling", ["max", "mean", "median", "set"])
 def test_order_of_tilts_does_not_matter(pooling: str) -> None:
     encoder = vae(pooling=pooling).encoder
-    samples, _, slot = ragged()
+    samples, _, tilt_index = ragged()
     zeros = torch.zeros(5, dtype=torch.int64)
     with torch.no_grad():
-        forward = encoder(samples[:5], zeros, slot[:5], 1)
-        backward = encoder(samples[:5].flip(0), zeros, slot[:5], 1)
+        forward = encoder(samples[:5], zeros, tilt_index[:5], 1)
+        backward = encoder(samples[:5].flip(0), zeros, tilt_index[:5], 1)
     assert torch.allclose(forward.mu, backward.mu, atol=1e-5)
 
 

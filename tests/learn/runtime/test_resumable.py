@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from images_in_memory import load_all
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.inference.methods import in_parts
-from napari_tomodrgn.learn.network.model import Posterior
-from napari_tomodrgn.learn.reconstruction.backprojection import back_project, load_all
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.inference.methods import infer_in_chunks
+from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import Finished, WorkProgress
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.train import train
 
 
@@ -25,19 +26,19 @@ def test_sums_go_on_to_the_same_bits(simulated: Path, tmp_path: Path) -> None:
     data = load_all(read_particles(star), config.data, config.weight, sign=1)
     rows = torch.arange(data.particle_count)
     whole = run_to_end(back_project(data, rows))
-    kept = ResumableWork(tmp_path / "sums.safetensors", "sums", 0.0)
-    steps = back_project(data, rows, kept=kept)
+    resumable = ResumableWork(tmp_path / "sums.safetensors", "sums", 0.0)
+    steps = back_project(data, rows, resumable=resumable)
     assert next(steps) == 16  # of 24
     steps.close()
-    again = back_project(data, rows, kept=ResumableWork(kept.path, "sums", 1000.0))
+    again = back_project(data, rows, resumable=ResumableWork(resumable.path, "sums", 1000.0))
     assert next(again) == 24, "what was kept is not done again"
     rest = run_to_end(again)
     assert torch.equal(rest.numerator, whole.numerator)
     assert torch.equal(rest.denominator, whole.denominator)
-    assert ResumableWork(kept.path, "sums", 1.0).begun()[0] == 24
-    assert ResumableWork(kept.path, "other sums", 1.0).begun() == (0, {})
-    kept.path.write_bytes(b"half a file")
-    assert ResumableWork(kept.path, "sums", 1.0).begun() == (0, {})
+    assert ResumableWork(resumable.path, "sums", 1.0).load()[0] == 24
+    assert ResumableWork(resumable.path, "other sums", 1.0).load() == (0, {})
+    resumable.path.write_bytes(b"half a file")
+    assert ResumableWork(resumable.path, "sums", 1.0).load() == (0, {})
 
 
 @pytest.mark.parametrize("covariance", [False, True])
@@ -52,15 +53,15 @@ def test_posteriors_go_on_in_the_same_parts(tmp_path: Path, covariance: bool) ->
         return Posterior(mu, -mu)
 
     rows, images = torch.arange(70), torch.ones(1)
-    whole = run_to_end(in_parts(inference, rows, images, 16))
+    whole = run_to_end(infer_in_chunks(inference, rows, images, 16))
     asked.clear()
     path = tmp_path / "kept.safetensors"
-    steps = in_parts(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
+    steps = infer_in_chunks(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
     assert [next(steps), next(steps)] == [16, 32]
     steps.close()
     for _ in range(2):  # the second time all is there
         rest = run_to_end(
-            in_parts(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
+            infer_in_chunks(inference, rows, images, 16, ResumableWork(path, "latents 3", 0.0))
         )
         assert torch.equal(rest.mu, whole.mu) and torch.equal(rest.logvar, whole.logvar)
         assert (rest.covariance is not None) == covariance
@@ -102,8 +103,10 @@ def test_a_run_stopped_before_and_after_training_does_not_begin_anew(
         return seen
 
     stopped_at("Teaching the encoder", resume=False)
-    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("kept-*"))
-    assert kept == [f"kept-{piece}.safetensors" for piece in ("components", "mean-one", "mean-two")]
+    resumable = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("kept-*"))
+    assert resumable == [
+        f"kept-{piece}.safetensors" for piece in ("components", "mean-one", "mean-two")
+    ]
     assert "Finding components" not in stopped_at("Comparing held-out images", resume=True)
     stopped_at("nothing", resume=True)
     for file in ("checkpoints/epoch-0001.safetensors", "latents/epoch-0001.parquet"):

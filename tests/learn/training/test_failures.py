@@ -48,12 +48,12 @@ def faulty(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> li
     whole, asked = Decoder.forward, []
 
     def forward(
-        self: Decoder, frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor
+        self: Decoder, frequencies: torch.Tensor, z: torch.Tensor, particle_index: torch.Tensor
     ) -> torch.Tensor:
         if torch.is_grad_enabled():
             before(len(frequencies))
             asked.append(len(frequencies))
-        return whole(self, frequencies, z, owner)
+        return whole(self, frequencies, z, particle_index)
 
     monkeypatch.setattr(Decoder, "forward", forward)
     return asked

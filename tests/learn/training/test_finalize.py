@@ -9,23 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from images_in_memory import load_all
 
 from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
-from napari_tomodrgn.learn.inference.calibration import compared
-from napari_tomodrgn.learn.inference.held_out import EarlyStopping, compared_rows
+from napari_tomodrgn.learn.inference.calibration import compare_halves
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping, comparison_rows
 from napari_tomodrgn.learn.inference.refinement import (
     Refinement,
     fit_refinement,
     maximize_posterior,
 )
 from napari_tomodrgn.learn.linear.full_resolution import local_weights
-from napari_tomodrgn.learn.network.model import Posterior
-from napari_tomodrgn.learn.reconstruction.backprojection import load_all
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, Notice
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
@@ -106,9 +106,11 @@ def test_noise_of_a_wide_box_is_measured_where_it_is_seen(two_states: Path) -> N
     config, lattice = RunConfig(), half_plane(32)
     data = load_all(wide, config.data, config.weight, sign=1, lattice=lattice)
 
-    def decoder(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    def decoder(
+        frequencies: torch.Tensor, z: torch.Tensor, particle_index: torch.Tensor
+    ) -> torch.Tensor:
         fine = torch.exp(-((frequencies.norm(dim=-1) * 32 / 2) ** 2))
-        return (fine * (1 + z[owner, 0])).to(torch.complex64)
+        return (fine * (1 + z[particle_index, 0])).to(torch.complex64)
 
     z = torch.randn((80, 2), generator=torch.Generator().manual_seed(0))
     refinement = fit_refinement(decoder, data, config, Posterior(z, torch.full_like(z, -4.0)))
@@ -130,9 +132,11 @@ def test_latents_climb_to_the_closed_form_of_a_linear_decoder() -> None:
     mixing = torch.randn((4, 2), generator=generator)
     sites = torch.randn((4, 3), generator=generator)
 
-    def decoder(frequencies: torch.Tensor, z: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    def decoder(
+        frequencies: torch.Tensor, z: torch.Tensor, particle_index: torch.Tensor
+    ) -> torch.Tensor:
         site = torch.arange(len(frequencies)) % 4
-        return ((mixing @ z.T).T[owner, site]).to(torch.complex64)
+        return ((mixing @ z.T).T[particle_index, site]).to(torch.complex64)
 
     solve = torch.zeros((4, 8))
     solve[torch.arange(4), 2 * torch.arange(4)] = 1
@@ -163,9 +167,9 @@ def test_widths_are_judged_by_halves(stated: float, ratio: float) -> None:
         covariance = torch.diag_embed(width.expand_as(z))
         return Posterior.of(seen * width / (noise * stated), covariance)
 
-    found = compared(half(), half())
+    found = compare_halves(half(), half())
     assert found.ratio == pytest.approx(ratio, rel=0.1)
-    assert found.off == (ratio != 1.0)
+    assert found.miscalibrated == (ratio != 1.0)
 
 
 def test_latents_of_which_images_say_nothing_are_rightly_wide() -> None:
@@ -173,9 +177,9 @@ def test_latents_of_which_images_say_nothing_are_rightly_wide() -> None:
     informed = torch.diag(torch.tensor([0.5, 1.0])).expand(100, 2, 2)
     generator = torch.Generator().manual_seed(0)
     spread = torch.randn((100, 2), generator=generator) * torch.tensor([0.5, 0.0])
-    found = compared(Posterior.of(spread, informed), Posterior.of(-spread, informed))
+    found = compare_halves(Posterior.of(spread, informed), Posterior.of(-spread, informed))
     assert found.ratio == pytest.approx(2.0, rel=0.3)  # anticorrelated: twice as far apart
-    assert compared(flat, flat).known_by_dimension == pytest.approx([0.0, 0.0])
+    assert compare_halves(flat, flat).known_by_dimension == pytest.approx([0.0, 0.0])
 
 
 def test_the_best_epoch_is_found_within_the_noise_of_images() -> None:
@@ -186,13 +190,13 @@ def test_the_best_epoch_is_found_within_the_noise_of_images() -> None:
     def errors(mean: float) -> torch.Tensor:
         return noise + mean + torch.from_numpy(rng.normal(0, 0.002, 300))
 
-    watch = EarlyStopping()
+    stopping = EarlyStopping()
     for epoch, mean in enumerate([0.01, 0.005, 0.0, 0.0, 0.004, 0.004], start=1):
-        watch = watch.after(epoch, errors(mean), kept=True)
-    assert watch.best == 3 and watch.chosen == 3 and watch.waited == 3
-    assert watch.over(3) and not watch.over(4) and not watch.over(0)
-    assert watch.after(6, errors(-1.0), kept=True) is watch
-    later = watch.after(7, errors(0.0), kept=True)
+        stopping = stopping.updated(epoch, errors(mean), has_checkpoint=True)
+    assert stopping.best == 3 and stopping.chosen == 3 and stopping.waited == 3
+    assert stopping.should_stop(3) and not stopping.should_stop(4) and not stopping.should_stop(0)
+    assert stopping.updated(6, errors(-1.0), has_checkpoint=True) is stopping
+    later = stopping.updated(7, errors(0.0), has_checkpoint=True)
     assert later.chosen == 7, "no worse than the best: the last one"
 
 
@@ -253,13 +257,13 @@ def test_places_where_halves_agree_are_kept() -> None:
     weights = local_weights(one, two)
     assert weights[distance < 3].mean() > 0.85
     assert weights[distance > 9].mean() < 0.25
-    kept = (one + two) / 2 * weights
+    has_checkpoint = (one + two) / 2 * weights
     before = np.corrcoef(((one + two) / 2).ravel(), blob.ravel())[0, 1]
-    assert np.corrcoef(kept.ravel(), blob.ravel())[0, 1] > before + 0.1
+    assert np.corrcoef(has_checkpoint.ravel(), blob.ravel())[0, 1] > before + 0.1
 
 
 def test_ways_are_compared_on_blocks_spread_over_a_large_set() -> None:
-    small, large = (compared_rows(count) for count in (100, 100_003))
+    small, large = (comparison_rows(count) for count in (100, 100_003))
     assert small.tolist() == list(range(100))
     assert len(large) <= 2048 and large[0] == 0 and large[-1] == 100_002
     assert (large.diff() > 0).all() and (large[:32].diff() == 1).all()

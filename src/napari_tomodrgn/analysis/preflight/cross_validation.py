@@ -78,7 +78,7 @@ class Agreement:
     halves: Halves
     numerator: FloatArray
     denominator: FloatArray
-    owner: NDArray[np.int64]
+    particle_index: NDArray[np.int64]
 
     def gain(self, shells: NDArray[np.bool_] | None = None) -> FloatArray:
         """G of each particle over some shells; all from `_LOWEST_SHELL` if None."""
@@ -90,12 +90,12 @@ class Agreement:
         alpha = np.divide(n.sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
         alpha = alpha.clip(min=0.0)  # a shell foreseen with the wrong sign is not foreseen
         gain = (2 * alpha * n - alpha**2 * d).sum(axis=1)
-        return np.asarray(np.bincount(self.owner, weights=gain))
+        return np.asarray(np.bincount(self.particle_index, weights=gain))
 
     @property
     def z(self) -> float:
         """How surely the halves foresee each other at all: of N, whose mean is 0 if they do not."""
-        total = np.bincount(self.owner, weights=self.numerator.sum(axis=1))
+        total = np.bincount(self.particle_index, weights=self.numerator.sum(axis=1))
         return paired_z(np.asarray(total, dtype=np.float64))
 
 
@@ -131,7 +131,7 @@ def split_shells(given: Sample, other: Sample) -> NDArray[np.bool_]:
 
     Elsewhere either sign of the whole shell fits as well, and images say nothing about the CTF.
     """
-    rows = torch.arange(0, len(given.owner), 5)
+    rows = torch.arange(0, len(given.particle_index), 5)
     frequencies = given.lattice.frequencies
     one, two = (
         ctf(frequencies, ctf_parameters(sample.particles).take(rows)) for sample in (given, other)
@@ -147,14 +147,14 @@ def agreement(sample: Sample, *, weighted: bool = True) -> Agreement:
     """Half maps of a sample and how they foresee the images of the other half."""
     data = sample.data(weighted=weighted)
     halves = half_maps(data, sample.first_half)
-    owner = sample.owner
-    shape = (len(owner), int(sample.lattice.shells.max()) + 1)
+    particle_index = sample.particle_index
+    shape = (len(particle_index), int(sample.lattice.shells.max()) + 1)
     numerator, denominator = np.zeros(shape), np.zeros(shape)
     for half, map_ in ((sample.first_half, halves.second), (~sample.first_half, halves.first)):
         n, d = _products(data, _foresight(map_), chosen_rows(half))
-        images = np.flatnonzero(half[owner])
+        images = np.flatnonzero(half[particle_index])
         numerator[images], denominator[images] = n, d
-    return Agreement(halves, numerator, denominator, owner)
+    return Agreement(halves, numerator, denominator, particle_index)
 
 
 def _foresight(volume: Volume) -> Tensor:

@@ -25,7 +25,7 @@ def dose_checks(state: State) -> Iterator[Check]:
     signal = found.numerator[:, max(2, last // 2) : max(4, last)].sum(axis=1)
     dose = state.sample.particles.arrays().dose_e_per_angstrom2
     slopes = [
-        _slope(dose[found.owner == row], signal[found.owner == row])
+        _slope(dose[found.particle_index == row], signal[found.particle_index == row])
         for row in range(len(state.sample.particles))
     ]
     z = paired_z(np.array(slopes))

@@ -141,8 +141,8 @@ def _signal(found: Agreement, images: NDArray[np.bool_]) -> NDArray[np.float64]:
     shells = slice(2, None)
     numerator = found.numerator[:, shells].sum(axis=1) * images
     denominator = float((found.denominator[:, shells].sum(axis=1) * images).sum())
-    count = int(found.owner.max()) + 1
-    total = np.bincount(found.owner, weights=numerator, minlength=count)
+    count = int(found.particle_index.max()) + 1
+    total = np.bincount(found.particle_index, weights=numerator, minlength=count)
     return np.asarray(total * count / max(denominator, 1e-30))
 
 

@@ -61,8 +61,8 @@ def flipped_tilts(particles: ParticleSet) -> ParticleSet:
     """
     whole, tilts = split_rotations(particles)
     mirror = np.diag([1.0, 1.0, -1.0])
-    owner = particles.arrays().particle
-    return with_rotations(particles, mirror @ tilts @ mirror @ whole[owner])
+    particle_index = particles.arrays().particle
+    return with_rotations(particles, mirror @ tilts @ mirror @ whole[particle_index])
 
 
 def inverted_poses(particles: ParticleSet) -> ParticleSet:
@@ -89,7 +89,7 @@ def unmirrored_places(sample: Sample) -> tuple[Sample, Sample] | None:
     if heights is None:
         return None
     tilts = split_rotations(particles)[1]
-    owner = sample.owner
+    owner = sample.particle_index
     shifts = 2 * heights[owner, None] * tilts[:, :2, 2] / particles.optics.pixel_size_angstrom
     away = np.linalg.norm(shifts, axis=1)
     keep = away <= _STILL_IN_BOX * particles.optics.box_size_px

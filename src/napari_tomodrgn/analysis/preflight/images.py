@@ -16,7 +16,9 @@ def pixel_value_checks(state: State) -> Iterator[Check]:
     remedy = "Extract these images again, or leave their particles out."
     if state.sample.blank:
         message = "Every image of the sample is blank, or holds pixels that are no numbers."
-        yield Check("pixels", "error", message, float(len(state.sample.owner)), why, remedy)
+        yield Check(
+            "pixels", "error", message, float(len(state.sample.particle_index)), why, remedy
+        )
         return
     if not len(broken):
         message = "All pixels of the sample are numbers."
@@ -24,8 +26,8 @@ def pixel_value_checks(state: State) -> Iterator[Check]:
         return
     row = state.sample.particles.images.iloc[int(broken[0])]
     message = (
-        f"{len(broken)} of {len(state.sample.owner)} images hold pixels that are no numbers, "
-        f"first {row['particle_id']}, tilt {row['tilt_index']}."
+        f"{len(broken)} of {len(state.sample.particle_index)} images hold pixels that are no "
+        f"numbers, first {row['particle_id']}, tilt {row['tilt_index']}."
     )
     yield Check("pixels", "error", message, float(len(broken)), why, remedy)
 
@@ -38,7 +40,7 @@ def odd_image_checks(state: State) -> Iterator[Check]:
         f"{name}, tilt {tilt}"
         for name, tilt in zip(table["particle_id"], table["tilt_index"], strict=True)
     ]
-    share = len(rows) / len(state.sample.owner)
+    share = len(rows) / len(state.sample.particle_index)
     why = "Blank, contaminated or lost frames mislead the latents of their particles."
     if not len(rows):
         message = "No image of the sample has an odd power spectrum."
@@ -46,8 +48,9 @@ def odd_image_checks(state: State) -> Iterator[Check]:
         return
     verdict: Verdict = "warning" if share > LIMIT.odd else "info"
     message = (
-        f"{len(rows)} of {len(state.sample.owner)} images ({share:.1%}) have a power spectrum "
-        f"unlike that of their tilt (beyond {ODD:g} deviations): {'; '.join(state.odd[:3])}"
+        f"{len(rows)} of {len(state.sample.particle_index)} images ({share:.1%}) have a power "
+        f"spectrum unlike that of their tilt (beyond {ODD:g} deviations): "
+        f"{'; '.join(state.odd[:3])}"
         f"{'; …' if len(rows) > 3 else ''}."
     )
     yield Check("odd-images", verdict, message, share, why, "Look at them; leave out bad tilts.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.preflight.cross_validation import Halves
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.learn.reconstruction.contrast import denoised, density_contrast
+from napari_tomodrgn.learn.reconstruction.contrast import denoise_half_map, density_contrast
 
 FloatArray = NDArray[np.float64]
 Word = Literal["particle", "featureless ball", "hollow", "noise"]
@@ -79,7 +79,7 @@ def _word(structure: float, centre: float, agreement: float) -> Word:
 
 def _denoised(half: Volume, halves: Halves) -> FloatArray:
     correlation = torch.from_numpy(halves.fsc.correlation)
-    return np.asarray(denoised(torch.from_numpy(half.data).double(), correlation).numpy())
+    return np.asarray(denoise_half_map(torch.from_numpy(half.data).double(), correlation).numpy())
 
 
 def radii(box_size_px: int) -> FloatArray:
@@ -93,5 +93,5 @@ def contrasts(halves: Halves) -> tuple[float, float]:
     """Contrast of each half map, as training measures it; positive where density is."""
     maps = (torch.from_numpy(half.data).double() for half in (halves.first, halves.second))
     correlation = torch.from_numpy(halves.fsc.correlation)
-    one, two = (density_contrast(denoised(half, correlation)) for half in maps)
+    one, two = (density_contrast(denoise_half_map(half, correlation)) for half in maps)
     return one, two

@@ -49,7 +49,7 @@ class _Slopes:
     @classmethod
     def of(cls, data: TiltData, found: Agreement, scale: FloatArray) -> _Slopes:
         left, d2, count = _noise_left(data, found)
-        group = found.owner % _GROUPS
+        group = found.particle_index % _GROUPS
         parts = [_exponents(left, d2, count, scale, data, group == each) for each in range(_GROUPS)]
         values = np.array([part for part in parts if part is not None])
         if len(values) < 3:

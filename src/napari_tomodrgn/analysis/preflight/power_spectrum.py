@@ -51,7 +51,7 @@ class PowerModel:
     """Power spectra of up to 1,500 images of a sample, ready to be fitted by CTFs."""
 
     def __init__(self, sample: Sample) -> None:
-        count = len(sample.owner)
+        count = len(sample.particle_index)
         rows = np.unique(np.linspace(0, count - 1, min(count, _IMAGES)).astype(np.int64))
         shells = sample.lattice.shells
         keep = (shells >= _LOWEST_SHELL) & (shells < sample.lattice.box_size_px // 2)
@@ -62,7 +62,7 @@ class PowerModel:
         power = sample.images.take(self._rows)[:, keep].abs().square()
         self._dose = _dose_power(sample.particles, self._frequencies, rows)
         self._power = power.clamp(min=1e-12) / self._dose
-        self._owner = np.unique(sample.owner[rows], return_inverse=True)[1]
+        self._owner = np.unique(sample.particle_index[rows], return_inverse=True)[1]
 
     def fit(self, particles: ParticleSet) -> PowerFit:
         """Fit the CTFs of ``particles`` (the sample's, or others for the same images)."""
@@ -121,7 +121,7 @@ def odd_images(sample: Sample) -> tuple[NDArray[np.int64], FloatArray]:
         torch.cat(
             [
                 sample.images.take(rows).abs().square() @ member
-                for rows in torch.arange(len(sample.owner)).split(512)
+                for rows in torch.arange(len(sample.particle_index)).split(512)
             ]
         )
         .double()

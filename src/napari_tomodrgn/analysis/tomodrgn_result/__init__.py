@@ -28,7 +28,7 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.safe_pickle import read_arrays
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.run_info import RunInfo
 from napari_tomodrgn.learn.run.tables import METRICS

@@ -22,7 +22,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.network.model import encoding_matrix
 from napari_tomodrgn.learn.network.tomodrgn import ENCODER_MASK, FREQUENCIES
-from napari_tomodrgn.learn.run.tomodrgn_network import TomodrgnNetwork
+from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 # Its names of positional encodings, and ours.
 ENCODINGS = {

@@ -70,6 +70,7 @@ _USED = [
     *_all("used", "images were multiplied by their CTF", "rlnCtfDataAreCtfPremultiplied"),
     *_all("used", "the CTF's sign was taken out of them", "rlnCtfDataArePhaseFlipped"),
     *_all("used", "the CTF was taken out of them", "rlnCtfDataAreCtfCorrected"),
+    *_all("used", "whether images are dose-weighted", "tomodrgnDoseWeighted"),
     *_all("used", "pixel size", "rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize"),
     *_all("used", "pixel size", "rlnMagnification", "cisTEMPixelSize"),
     *_all("used", "pixel size", "rlnTomoTiltSeriesPixelSize", "rlnTomoSubtomogramBinning"),

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Frequencies evaluated at a time: bounds memory, and how long a stopped caller waits; on a CPU so
@@ -30,7 +30,7 @@ PREVIEW_BOX = 32
 class FourierModel(Protocol):
     """A function ``F(k, z)``: `learn.network.model.Decoder`, or any other on the same points."""
 
-    def __call__(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def __call__(self, frequencies: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
         ...
 
@@ -43,7 +43,7 @@ class PreparedModel(Protocol):
         """What to keep of ``(point, 3)`` frequencies."""
         ...
 
-    def evaluate(self, prepared: Any, z: Tensor, owner: Tensor) -> Tensor:
+    def evaluate(self, prepared: Any, z: Tensor, particle_index: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes there."""
         ...
 
@@ -125,7 +125,7 @@ class VolumeDecoder:
         box_size_px: int | None = None,
         lowpass_angstrom: float | None = None,
     ) -> Iterator[Volume | None]:
-        """The same in steps: None while there is more to do, at last the map."""
+        """Decode a latent ``(latent,)`` in steps: yield None until it is done, then the map."""
         latent = self._latent(z)
         box = box_size_px or self.box_size_px
         if box % 2 or box < 4:
@@ -154,7 +154,7 @@ class VolumeDecoder:
     def progressive(
         self, z: ArrayLike, lowpass_angstrom: float | None = None
     ) -> Iterator[Volume | None]:
-        """A coarse map at once, then the full one; None in between, where a caller may stop."""
+        """Decode a coarse map, then the full one, of ``(latent,)``; None in between, to stop at."""
         if self.box_size_px > PREVIEW_BOX:
             yield from self.decode_steps(z, PREVIEW_BOX, lowpass_angstrom)
         yield from self.decode_steps(z, None, lowpass_angstrom)
@@ -168,15 +168,15 @@ class VolumeDecoder:
     def _evaluate(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
         """Amplitudes at a part of a grid."""
         frequencies = grid.frequencies[start : start + size]
-        owner = torch.zeros(len(frequencies), dtype=torch.int64, device=self._device)
+        particle_index = torch.zeros(len(frequencies), dtype=torch.int64, device=self._device)
         if not isinstance(self._model, PreparedModel):
-            return self._model(frequencies, latent, owner)
+            return self._model(frequencies, latent, particle_index)
         prepared = grid.prepared.get(start)
         if prepared is None:
             prepared = self._model.prepare(frequencies)
             if self._kept_bytes() < _KEPT_BYTES:
                 grid.prepared[start] = prepared
-        return self._model.evaluate(prepared, latent, owner)
+        return self._model.evaluate(prepared, latent, particle_index)
 
     def _kept_bytes(self) -> int:
         return sum(_bytes(part) for grid in self._grids.values() for part in grid.prepared.values())
@@ -218,21 +218,3 @@ class VolumeDecoder:
 def _bytes(prepared: Any) -> int:
     parts = [prepared] if isinstance(prepared, Tensor) else vars(prepared).values()
     return sum(part.nbytes for part in parts if isinstance(part, Tensor))
-
-
-def solvent_at_zero(data: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map minus its mean outside the sphere of 0.9 half boxes.
-
-    The origin of Fourier space is not observed (images are normalised to a mean of 0), so the
-    constant is free: this choice makes contour levels comparable between particles.
-    """
-    return np.asarray(data - data[_solvent(data.shape[0])].mean(), dtype=np.float32)
-
-
-@lru_cache(maxsize=4)
-def _solvent(box: int) -> NDArray[np.bool_]:
-    axis = np.arange(box) - box // 2
-    radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
-    outside: NDArray[np.bool_] = radius2 > (0.45 * box) ** 2
-    outside.flags.writeable = False  # shared by all callers
-    return outside

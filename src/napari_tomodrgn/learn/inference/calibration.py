@@ -16,15 +16,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.inference.methods import Inference, in_parts
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.inference.methods import Inference, infer_in_chunks
+from napari_tomodrgn.learn.posterior import Posterior
 
 # So many particles, spread over the set, are embedded twice.
-_MOST_PARTICLES = 1000
+_MAX_PARTICLES = 1000
 
 
 @dataclass(frozen=True)
@@ -52,42 +53,53 @@ class Calibration:
     known_by_dimension: list[float]
 
     @property
-    def off(self) -> bool:
+    def miscalibrated(self) -> bool:
         """Whether the ratio is not 1 beyond chance."""
         return abs(self.ratio - 1) > 2 * self.standard_error
 
 
 def image_halves(data: TiltData) -> tuple[Tensor, Tensor]:
-    """Masks of every other image of each particle, and of the others."""
-    owner = torch.from_numpy(data.particles.arrays().particle.copy())
-    rank = torch.arange(len(owner)) - torch.searchsorted(owner, owner)
-    return rank % 2 == 0, rank % 2 == 1
+    """Split the images: masks ``(image,)`` of halves that alternate by tilt angle.
+
+    By rank of the angle within the particle the halves go 0 1 1 0 0 1 1 0 …: where a source keeps
+    only the cosine of a tilt, both sides of the range follow one another, and plain alternation
+    would put one side into each half. Every other particle begins with the other half, so that
+    both hold as many images and doses. Particles of two images or more are in both halves.
+    """
+    arrays = data.particles.arrays()
+    owner, tilt = arrays.particle, arrays.stage_tilt_deg
+    order = np.lexsort((tilt, owner))
+    rank = np.empty(len(owner), dtype=np.int64)
+    rank[order] = np.arange(len(owner)) - np.searchsorted(owner, owner[order])
+    first = torch.from_numpy(((rank + 1) // 2 + owner) % 2 == 0)
+    return first, ~first
 
 
-def judged_particles(data: TiltData) -> Tensor:
-    """Rows of the particles that are embedded twice: spread over the set, two images or more."""
-    owner = torch.from_numpy(data.particles.arrays().particle.copy())
-    able = torch.nonzero(torch.bincount(owner, minlength=data.particle_count) >= 2)[:, 0]
-    chosen = torch.linspace(0, len(able) - 1, min(len(able), _MOST_PARTICLES)).long().unique()
+def calibration_particles(data: TiltData) -> Tensor:
+    """Choose the particles to embed twice: ``(particle,)`` rows, spread over the set."""
+    particle_index = torch.from_numpy(data.particles.arrays().particle.copy())
+    able = torch.nonzero(torch.bincount(particle_index, minlength=data.particle_count) >= 2)[:, 0]
+    chosen = torch.linspace(0, len(able) - 1, min(len(able), _MAX_PARTICLES)).long().unique()
     return able[chosen] if len(able) else able
 
 
 def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Calibration | None]:
-    """Embed particles of a set twice and compare; None where too few have two images.
+    """Embed particles twice, from halves of their tilts, and compare; None if too few have two.
 
     Yields how many particles of a half are done.
     """
-    rows = judged_particles(data)
+    rows = calibration_particles(data)
     if len(rows) < 2:
         return None
     one, two = image_halves(data)
-    return compared(
-        (yield from in_parts(inference, rows, one)), (yield from in_parts(inference, rows, two))
+    return compare_halves(
+        (yield from infer_in_chunks(inference, rows, one)),
+        (yield from infer_in_chunks(inference, rows, two)),
     )
 
 
-def compared(one: Posterior, two: Posterior) -> Calibration:
-    """Calibration of posteriors of the same particles from disjoint images."""
+def compare_halves(one: Posterior, two: Posterior) -> Calibration:
+    """Compare posteriors ``(particle, latent)`` of the same particles from disjoint images."""
     first, second = _covariance(one), _covariance(two)
     shared = first @ second
     expected = torch.diagonal(first + second - shared - shared.mT, dim1=1, dim2=2).mean(0)

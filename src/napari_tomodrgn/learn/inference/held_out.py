@@ -28,48 +28,50 @@ from napari_tomodrgn.learn.network.loss import (
     squared_errors,
     uniforms,
 )
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 from napari_tomodrgn.learn.runtime.memory import particles_per_block
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 # Samples of each particle's held-out images that are compared.
-_POINTS = 256
+_SAMPLES_PER_PARTICLE = 256
 # Particles whose samples are drawn together; with another number they are other samples.
 PARTICLES_AT_A_TIME = 32
 # So many particles tell which model explains held-out images better.
-_MOST_COMPARED = 2048
+_MAX_COMPARED = 2048
 # An epoch that is worse by so many standard errors is not what a run should end with.
-_WORSE = 2.0
+_WORSE_STANDARD_ERRORS = 2.0
 
 
 def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool = True) -> Points:
     """The samples of a batch that begins with particle ``first``; always the same ones.
 
-    The batch must be as large as `particles_together` says, or end with the set.
+    The batch must be as large as `particles_per_chunk` says, or end with the set.
     """
     block = first // PARTICLES_AT_A_TIME * PARTICLES_AT_A_TIME
     state = np.random.SeedSequence([seed, 0, block]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> 1))
-    uniform = uniforms(first - block + batch.size, _POINTS, generator)
+    uniform = uniforms(first - block + batch.size, _SAMPLES_PER_PARTICLE, generator)
     return choose_points(batch, uniform[first - block :], held_out=held_out)
 
 
-def compared_rows(particles: int) -> Tensor:
-    """Rows of the particles that models are compared on: all, or blocks spread over the set."""
+def comparison_rows(particles: int) -> Tensor:
+    """Choose the particles that models are compared on: ``(row,)``, all or blocks of the set."""
     blocks = torch.arange(particles).split(PARTICLES_AT_A_TIME)
-    most = min(len(blocks), _MOST_COMPARED // PARTICLES_AT_A_TIME)
+    most = min(len(blocks), _MAX_COMPARED // PARTICLES_AT_A_TIME)
     chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
     return torch.cat([blocks[number] for number in chosen])
 
 
-def particles_together(data: TiltData) -> int:
+def particles_per_chunk(data: TiltData) -> int:
     """How many particles to take together: a power of two, so that it divides a block of draws."""
     return 1 << particles_per_block(data.points_per_particle, PARTICLES_AT_A_TIME).bit_length() - 1
 
 
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
-    """Mean error of each particle from its sum; NaN for those without such images."""
-    there = torch.bincount(batch.owner[batch.training != held_out], minlength=batch.size) > 0
-    return torch.where(there, total / _POINTS, torch.nan).cpu()
+    """Divide sums ``(particle,)`` by the samples compared; NaN without such images."""
+    there = (
+        torch.bincount(batch.particle_index[batch.training != held_out], minlength=batch.size) > 0
+    )
+    return torch.where(there, total / _SAMPLES_PER_PARTICLE, torch.nan).cpu()
 
 
 def errors_of(
@@ -80,7 +82,7 @@ def errors_of(
     *,
     held_out: bool = True,
 ) -> Tensor:
-    """Squared errors ``(particle,)`` of images that latents ``(particle, latent)`` predict.
+    """Compute squared errors ``(particle,)`` of images that latents ``(particle, latent)`` predict.
 
     Of held-out images, or of those that were learnt from.
     """
@@ -96,12 +98,12 @@ def error_steps(
     *,
     held_out: bool = True,
 ) -> Generator[int, None, Tensor]:
-    """The same in steps, yielding how many particles are done.
+    """Compute `errors_of` in steps: ``(particle,)``, yielding how many particles are done.
 
     Particles whose latents are NaN are left out; so are their errors.
     """
     device, found = data.lattice.frequencies.device, []
-    for rows in torch.arange(data.particle_count).split(particles_together(data)):
+    for rows in torch.arange(data.particle_count).split(particles_per_chunk(data)):
         yield int(rows[-1]) + 1
         if not bool(latents[rows].isfinite().any()):
             found.append(torch.full((len(rows),), torch.nan, dtype=torch.float64))
@@ -109,16 +111,16 @@ def error_steps(
         batch = data.batch(rows, device)
         points = held_out_points(batch, config.seed, int(rows[0]), held_out=held_out)
         where = point_frequencies(batch, points, data.lattice.frequencies)
-        amplitudes = decoder(where, latents[rows].to(device), points.owner)
+        amplitudes = decoder(where, latents[rows].to(device), points.particle_index)
         errors = squared_errors(batch, points, amplitudes).double()
         total = torch.zeros(batch.size, dtype=torch.float64, device=device)
-        total.index_add_(0, points.owner, errors)
+        total.index_add_(0, points.particle_index, errors)
         found.append(mean_errors(total, batch, held_out=held_out))
     return torch.cat(found)
 
 
-def difference(one: Tensor, other: Tensor) -> tuple[float, float]:
-    """Mean of ``one − other`` over particles that have both, and its standard error."""
+def mean_difference(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Average ``one − other``, both ``(particle,)``, where both are known; standard error too."""
     apart = (one - other)[torch.isfinite(one - other)]
     if len(apart) < 2:
         return (float(apart.mean()) if len(apart) else 0.0), float("nan")
@@ -157,35 +159,35 @@ class EarlyStopping:
         """The epoch that a run should end with: the last, unless an earlier one is better."""
         return self.best if self.last_is_worse else self.last
 
-    def after(self, epoch: int, errors: Tensor, *, kept: bool) -> EarlyStopping:
-        """The watch after an epoch; one whose weights are not kept cannot become the best.
+    def updated(self, epoch: int, errors: Tensor, *, has_checkpoint: bool) -> EarlyStopping:
+        """Take in held-out errors ``(particle,)`` of an epoch; only a saved one can be the best.
 
         An epoch that was seen before (a run killed while it was written) changes nothing.
         """
         if epoch <= self.seen:
             return self
         later = replace(self, seen=epoch, waited=self.waited + 1)
-        if not kept:
+        if not has_checkpoint:
             return later
         if not self.best:
             return replace(later, best=epoch, last=epoch, waited=0, errors=errors)
-        mean, error = difference(errors, self.errors)
+        mean, error = mean_difference(errors, self.errors)
         if mean < -error:
             return EarlyStopping(epoch, epoch, 0, epoch, last_is_worse=False, errors=errors)
-        return replace(later, last=epoch, last_is_worse=mean > _WORSE * error)
+        return replace(later, last=epoch, last_is_worse=mean > _WORSE_STANDARD_ERRORS * error)
 
-    def over(self, patience: int) -> bool:
+    def should_stop(self, patience: int) -> bool:
         """Whether to stop; never with a patience of 0, or without held-out images."""
         known = bool(torch.isfinite(self.errors).any())
         return 0 < patience <= self.waited and known
 
-    def rested(self) -> EarlyStopping:
-        """The watch of a run that someone wants to go on after it has stopped."""
+    def with_patience_reset(self) -> EarlyStopping:
+        """Wait anew: for a run that someone wants to go on after it has stopped."""
         return replace(self, waited=0)
 
     def save(self, path: Path) -> None:
         """Write it."""
-        told = {
+        saved = {
             "best": self.best,
             "seen": self.seen,
             "waited": self.waited,
@@ -193,7 +195,7 @@ class EarlyStopping:
             "last_is_worse": self.last_is_worse,
         }
         with written_atomically(path) as temporary:
-            save_file({"errors": self.errors}, temporary, metadata={"watch": json.dumps(told)})
+            save_file({"errors": self.errors}, temporary, metadata={"watch": json.dumps(saved)})
 
     @classmethod
     def read(cls, path: Path) -> EarlyStopping:
@@ -202,8 +204,8 @@ class EarlyStopping:
             return cls()
         try:
             with safe_open(path, framework="pt") as stream:
-                told = json.loads((stream.metadata() or {})["watch"])
-                return cls(**told, errors=stream.get_tensor("errors"))
+                saved = json.loads((stream.metadata() or {})["watch"])
+                return cls(**saved, errors=stream.get_tensor("errors"))
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             # Worth no failure: the best epoch is then sought from here on.
             return cls()

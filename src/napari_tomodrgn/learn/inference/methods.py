@@ -25,7 +25,8 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     sufficient_statistics,
 )
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
-from napari_tomodrgn.learn.network.model import Encoder, Posterior
+from napari_tomodrgn.learn.network.model import Encoder
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 _PARTICLES_AT_A_TIME = 32
@@ -45,10 +46,10 @@ def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -
     """Posterior of each particle of a batch, from all images or from those not held out."""
     samples = batch.samples * (batch.phase * batch.precision.sqrt())
     if not training_only:
-        return encoder(samples, batch.owner, batch.slot, batch.size)  # type: ignore[no-any-return]
+        return encoder(samples, batch.particle_index, batch.tilt_index, batch.size)  # type: ignore[no-any-return]
     used = batch.training
     return encoder(  # type: ignore[no-any-return]
-        samples[used], batch.owner[used], batch.slot[used], batch.size
+        samples[used], batch.particle_index[used], batch.tilt_index[used], batch.size
     )
 
 
@@ -93,6 +94,7 @@ class LinearInference:
         mu, covariance, _ = posteriors(
             self.model, lambda: self.samples.blocks(ball, rows, images), shells
         )
+        mu, covariance = self.model.marginal(mu, covariance)
         return Posterior.of(mu.cpu(), covariance.cpu())
 
 
@@ -142,12 +144,12 @@ class ShrunkInference:
 
     def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
         """See `Inference`."""
-        found, kept = self.inference(rows, images), self.factor**2
+        found, resumable = self.inference(rows, images), self.factor**2
         if found.covariance is None:
-            variance = 1 - kept * (1 - found.logvar.exp())
+            variance = 1 - resumable * (1 - found.logvar.exp())
             return Posterior(found.mu * self.factor, variance.log())
         eye = torch.eye(found.mu.shape[1]).to(found.covariance)
-        return Posterior.of(found.mu * self.factor, eye - kept * (eye - found.covariance))
+        return Posterior.of(found.mu * self.factor, eye - resumable * (eye - found.covariance))
 
 
 def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSamples:
@@ -155,28 +157,32 @@ def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSam
     return LinearSamples(data, config.data, radius_px=radius, device=model.noise.device)
 
 
-def in_parts(
+def infer_in_chunks(
     inference: Inference,
     rows: Tensor,
     images: Tensor,
     size: int = 128,
-    kept: ResumableWork | None = None,
+    resumable: ResumableWork | None = None,
 ) -> Generator[int, None, Posterior]:
-    """Posteriors of particles, in parts, yielding how many are done; ``kept`` is gone on from."""
-    done, tensors = kept.begun() if kept else (0, {})
+    """Infer posteriors of particles ``(row,)`` in chunks, yielding how many are done.
+
+    ``images`` is the mask ``(image,)`` of those that may be used. What ``resumable`` holds of an
+    earlier attempt is gone on from.
+    """
+    done, tensors = resumable.load() if resumable else (0, {})
     parts = [Posterior(**tensors)] if tensors else []
     for some in rows[done:].split(size) if done < len(rows) else ():
         parts.append(inference(some, images))
         done += len(some)
-        if kept and kept.due(last=done == len(rows)):
-            parts = [_joined(parts)]
+        if resumable and resumable.due(last=done == len(rows)):
+            parts = [_concatenate(parts)]
             known = {name: value for name, value in vars(parts[0]).items() if value is not None}
-            kept.keep(done, known)
+            resumable.save(done, known)
         yield done
-    return _joined(parts)
+    return _concatenate(parts)
 
 
-def _joined(parts: list[Posterior]) -> Posterior:
+def _concatenate(parts: list[Posterior]) -> Posterior:
     covariances = [part.covariance for part in parts if part.covariance is not None]
     return Posterior(
         torch.cat([part.mu for part in parts]),

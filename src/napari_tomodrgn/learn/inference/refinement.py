@@ -2,7 +2,7 @@
 
 Decoded maps of a set lie near a space of few dimensions: F(k, z) ≈ B_0(k) + Σ_r c_r(z) B_r(k). In
 it all images of a particle say what they have to say once, as a small matrix and a vector
-(`linear_em.sufficient`), however many samples they have. The likelihood of any z is then
+(`sufficient_statistics`), however many samples they have. The likelihood of any z is then
 
     L(z) = 2 hᵀ c(z) − c(z)ᵀ A c(z) − β |z|² / 2
 
@@ -28,20 +28,24 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel, expect, noise_of
+from napari_tomodrgn.learn.linear.expectation_maximization import (
+    LinearModel,
+    e_step,
+    estimate_noise,
+)
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Latents at which maps are decoded to find the basis.
 _MAPS = 64
 # The basis keeps all but this share of the variance of decoded maps, if so many maps do.
-_LOST = 1e-3
-_MOST_COMPONENTS = 16
+_LOST_VARIANCE = 1e-3
+_MAX_COMPONENTS = 16
 # The radius holds all but this share of what images can say, and is at most so large.
 _BEYOND = 0.01
-_MOST_RADIUS = 24
+_MAX_RADIUS = 24
 # Frequencies for each map of the basis at which the decoder is asked for its coefficients.
 _SITES_PER_COMPONENT = 6
 _STEPS = 3
@@ -49,7 +53,7 @@ _STEPS = 3
 # the kinks of a network of ReLUs.
 _STEP = 0.05
 # Steps shorter than this are not tried again.
-_CLOSE = 0.02
+_CONVERGED_STEP = 0.02
 _POINTS_AT_A_TIME = 1 << 15
 # Particles from whose residuals the noise is found.
 _NOISE_PARTICLES = 300
@@ -103,8 +107,8 @@ class Refinement:
         count = len(self.sites)
         found = []
         for part in z.split(max(1, _POINTS_AT_A_TIME // count)):
-            owner = torch.arange(len(part), device=z.device).repeat_interleave(count)
-            values = decoder(self.sites.repeat(len(part), 1), part, owner)
+            particle_index = torch.arange(len(part), device=z.device).repeat_interleave(count)
+            values = decoder(self.sites.repeat(len(part), 1), part, particle_index)
             flat = torch.view_as_real(values).reshape(len(part), 2 * count)
             found.append((flat - self.offset) @ self.solve.T)
         return torch.cat(found)
@@ -184,7 +188,7 @@ def fit_refinement(
         The encoder's posteriors of all particles.
     """
     box = data.lattice.box_size_px
-    latents = _spread(guess)
+    latents = _latents_over_posterior(guess)
     # Finer than maps differ, where only there the noise can be measured.
     whole = _samples(data, config, box // 2 - 1)
     radius = max(_radius(decoder, latents, box), whole.noise_radius())
@@ -211,7 +215,7 @@ def fit_refinement(
     return replace(refinement, noise=_noise(refinement, decoder, samples, guess))
 
 
-def _spread(guess: Posterior) -> Tensor:
+def _latents_over_posterior(guess: Posterior) -> Tensor:
     """Latents from all over the set; every other one drawn from its posterior."""
     rows = torch.linspace(0, len(guess.mu) - 1, min(_MAPS, len(guess.mu))).long().unique()
     latents, width = guess.mu[rows].clone(), (guess.logvar[rows] / 2).exp()
@@ -222,7 +226,7 @@ def _spread(guess: Posterior) -> Tensor:
 
 def _radius(decoder: FourierModel, latents: Tensor, box: int) -> int:
     """Where decoded maps differ, seen from images: shells that hold all but a little of it."""
-    most = min(box // 2 - 1, _MOST_RADIUS)
+    most = min(box // 2 - 1, _MAX_RADIUS)
     generator = torch.Generator().manual_seed(0)
     directions = torch.randn((48, 3), generator=generator).to(latents.device)
     directions = directions / directions.norm(dim=1, keepdim=True)
@@ -231,7 +235,7 @@ def _radius(decoder: FourierModel, latents: Tensor, box: int) -> int:
     values = torch.stack([_values(decoder, points, z) for z in latents[:24]])
     spread = values.var(dim=0).reshape(most, -1).mean(1) * radii
     share = spread.cumsum(0) / spread.sum().clamp(min=1e-30)
-    return max(4, min(most, int((share < 1 - _BEYOND).sum()) + 1))
+    return min(most, max(4, int((share < 1 - _BEYOND).sum()) + 1))
 
 
 def _grid(
@@ -249,8 +253,8 @@ def _grid(
 def _values(decoder: FourierModel, frequencies: Tensor, z: Tensor) -> Tensor:
     parts = []
     for part in frequencies.split(_POINTS_AT_A_TIME):
-        owner = torch.zeros(len(part), dtype=torch.int64, device=part.device)
-        parts.append(decoder(part, z[None], owner))
+        particle_index = torch.zeros(len(part), dtype=torch.int64, device=part.device)
+        parts.append(decoder(part, z[None], particle_index))
     return torch.cat(parts)
 
 
@@ -261,7 +265,7 @@ def _basis(values: Tensor) -> tuple[Tensor, Tensor]:
     power, vectors = torch.linalg.eigh(centred @ centred.T)
     power, vectors = power.flip(0).clamp(min=0), vectors.flip(1)
     left = 1 - power.cumsum(0) / power.sum().clamp(min=1e-300)
-    count = min(int((left > _LOST).sum()) + 1, _MOST_COMPONENTS, len(values) - 1)
+    count = min(int((left > _LOST_VARIANCE).sum()) + 1, _MAX_COMPONENTS, len(values) - 1)
     weights = vectors[:, :count] / power[:count].sqrt().clamp(min=1e-12)
     # In units of the root mean square over the maps, so that coefficients are about 1.
     scale = (power[:count] / len(values)).sqrt()
@@ -295,13 +299,13 @@ def _noise(
     rows = torch.linspace(0, count - 1, min(count, _NOISE_PARTICLES)).long().unique()
     model, shells = refinement.linear_model(), _shells(samples, refinement)
     known = refinement.coefficients(decoder, guess.mu[rows])
-    found = expect(
+    found = e_step(
         model,
         lambda: samples.blocks(model.ball, rows, samples.data.training),
         shells,
         given=known,
     )
-    return noise_of(found, shells, len(refinement.noise))
+    return estimate_noise(found, shells, len(refinement.noise))
 
 
 def maximize_posterior(
@@ -336,7 +340,7 @@ def maximize_posterior(
             coefficients = torch.where(better[:, None], found, coefficients)
             best = torch.maximum(best, value)
             step = torch.where(better[:, None], 0.0, step)
-            if not bool((step.abs() > _CLOSE).any()):
+            if not bool((step.abs() > _CONVERGED_STEP).any()):
                 break
     return z, torch.linalg.inv(precision)
 

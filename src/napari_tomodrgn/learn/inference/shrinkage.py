@@ -21,12 +21,12 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.inference.held_out import difference, error_steps
+from napari_tomodrgn.learn.inference.held_out import error_steps, mean_difference
 
 # Factors that are tried. Not 0, so that latents keep their order.
 FACTORS = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
 # Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
-_SURE = 3.0
+_MIN_STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ShrinkageResult:
     @property
     def gain(self) -> tuple[float, float]:
         """How much better each particle's own map explains than one for all; standard error."""
-        return difference(self.alike, self.held_out)
+        return mean_difference(self.alike, self.held_out)
 
     @property
     def standard_errors(self) -> float:
@@ -62,10 +62,10 @@ class ShrinkageResult:
         with them, as what noise adds to maps that differ counts squared. Where particles are alike
         it is a standard normal number.
         """
-        slope, error = difference(self.slope, torch.zeros_like(self.slope))
+        slope, error = mean_difference(self.slope, torch.zeros_like(self.slope))
         return slope / error if error else float("nan")
 
-    def told(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """All of it in plain numbers, and the verdict."""
         return {
             "shrinkage": self.factor,
@@ -78,8 +78,8 @@ class ShrinkageResult:
     def verdict(self) -> str:
         """Whether particles differ at all, as far as these images say."""
         surely = self.standard_errors
-        figures = f"{surely:.1f} standard errors, {_SURE:g} asked"
-        if surely > _SURE:
+        figures = f"{surely:.1f} standard errors, {_MIN_STANDARD_ERRORS:g} asked"
+        if surely > _MIN_STANDARD_ERRORS:
             return f"Held-out images tell the particles apart ({figures})."
         if surely == surely:
             return (
@@ -89,7 +89,7 @@ class ShrinkageResult:
         return "No images were held out, so nothing says whether the particles really differ."
 
 
-def support_steps(
+def shrinkage_steps(
     decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
 ) -> Generator[int, None, ShrinkageResult]:
     """Compare held-out images with maps that differ more and less; yields how far it is.
@@ -118,7 +118,7 @@ def support_steps(
                 found.append(finished.value)
                 break
     *tried, alike, mirrored = found
-    chosen = supported(torch.stack(tried))
+    chosen = choose_shrinkage(torch.stack(tried))
     return ShrinkageResult(FACTORS[chosen], tried[chosen], alike, mirrored - tried[-1])
 
 
@@ -126,7 +126,7 @@ def support_steps(
 COMPARISONS = len(FACTORS) + 2
 
 
-def supported(errors: Tensor) -> int:
+def choose_shrinkage(errors: Tensor) -> int:
     """Which of the `FACTORS` to take.
 
     Parameters
@@ -140,7 +140,7 @@ def supported(errors: Tensor) -> int:
     """
     best = int(errors.nanmean(1).argmin())
     for smaller in reversed(range(best, len(errors))):
-        worse, error = difference(errors[smaller], errors[best])
+        worse, error = mean_difference(errors[smaller], errors[best])
         if worse <= error:
             return smaller
     return best

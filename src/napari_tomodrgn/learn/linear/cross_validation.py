@@ -20,9 +20,9 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 )
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes'.
-_LEAST_GAIN = 4.0
-_LEAST_SHARE = 0.05
-_TRANSFER_STEPS = 60
+_MIN_GAIN_NATS = 4.0
+_MIN_SHARE = 0.05
+_EM_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,31 +43,44 @@ class CrossValidation:
     variance: Tensor
     gains: Tensor
 
-    def applied(self, model: LinearModel, components: int) -> LinearModel:
-        """The model of the first half along the first axes, of unit variance on the other."""
+    def apply(self, model: LinearModel, components: int) -> LinearModel:
+        """Turn the model of the first half onto the first axes, of unit variance on the other.
+
+        Components that are nuisance stay as they are.
+        """
         scale = self.variance[:components].clamp(min=1e-6).sqrt()
         turn = (self.axes[:, :components] * scale).to(model.free.dtype)
+        judged = 1 + len(self.axes)
 
         def turned(values: Tensor) -> Tensor:
-            return torch.cat([values[..., :1], values[..., 1:] @ turn], dim=-1)
+            mean, axes, nuisance = values[..., :1], values[..., 1:judged], values[..., judged:]
+            return torch.cat([mean, axes @ turn, nuisance], dim=-1)
 
+        kept = [*range(1 + components), *range(judged, 1 + model.components)]
         return replace(
             model,
             free=turned(model.free),
             basis=turned(model.basis),
-            prior=model.prior[:, : 1 + components].contiguous(),
+            prior=model.prior[:, kept].contiguous(),
+            factors=None if model.factors is None else model.factors[kept],
+            focus=None if model.focus is None else components,
         )
 
 
-def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
-    """Hand the components of a model to the particles of other blocks."""
+def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidation:
+    """Fit mean and covariance of z to particles that the components of a model never saw.
+
+    ``shells`` is ``(point,)``, the shell of each sample of an image.
+    """
     quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
+    if model.focus is not None:
+        strength, right = _without_nuisance(strength, right, model.focus)
     width = strength.shape[1]
     eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
     covariance, mean = eye.clone(), torch.zeros_like(right[0])
-    for _ in range(_TRANSFER_STEPS):
+    for _ in range(_EM_STEPS):
         inverse = torch.linalg.inv(covariance + 1e-9 * eye)
         spread = torch.linalg.inv(strength + inverse)
         mu = (spread @ (right + inverse @ mean)[..., None])[..., 0]
@@ -83,6 +96,18 @@ def transfer(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossValidat
     return CrossValidation(axes, variance, torch.tensor(totals).diff())
 
 
+def _without_nuisance(strength: Tensor, right: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """What is said of the first components alone, the others being N(0, I): Schur complements."""
+    cross = strength[:, :kept, kept:]
+    eye = torch.eye(cross.shape[2], dtype=cross.dtype, device=cross.device)
+    solved = torch.linalg.solve(
+        strength[:, kept:, kept:] + eye,
+        torch.cat([cross.transpose(1, 2), right[:, kept:, None]], dim=2),
+    )
+    lost = cross @ solved
+    return strength[:, :kept, :kept] - lost[..., :-1], right[:, :kept] - lost[..., -1]
+
+
 def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
     """Σ ½ gᵀ Rᵀ (I + Rᵀ A R)⁻¹ R g − ½ log|I + Rᵀ A R| with covariance R Rᵀ of z."""
     if root.shape[1] == 0:
@@ -95,8 +120,8 @@ def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
 
 
 def count_components(gains: Tensor) -> int:
-    """How many axes are real, from the nats that each brings on unseen particles."""
+    """Count the real axes, from the nats ``(axis,)`` that each brings on unseen particles."""
     total = gains.clamp(min=0).sum()
-    real = (gains >= _LEAST_GAIN) & (gains >= _LEAST_SHARE * total)
+    real = (gains >= _MIN_GAIN_NATS) & (gains >= _MIN_SHARE * total)
     # Axes come in order; those after the first that fails do not count.
     return int(real.long().cumprod(0).sum())

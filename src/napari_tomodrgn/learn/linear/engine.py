@@ -1,17 +1,15 @@
 """The linear engine: a first latent space in seconds, without an encoder to train.
 
 Radius by radius, coarse to fine: fit both halves of the set, let each judge the other's
-components (`linear_select`), then fit the whole set along what both accept. Stops where a larger
+components (`cross_validation`), then fit the whole set along what both accept. Stops where a larger
 radius brings nothing to particles that were not fitted. Each radius is an epoch of the run.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,22 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.decoding.volume_decoder import solvent_at_zero
-from napari_tomodrgn.learn.inference.held_out import compared_rows, errors_of
-from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, support_steps
-from napari_tomodrgn.learn.linear.cross_validation import count_components, transfer
-from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
+from napari_tomodrgn.learn.linear.cross_validation import count_components, cross_validate
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
-    expect,
-    maximise,
-    noise_of,
+    e_step,
+    estimate_noise,
+    m_step,
     posteriors,
-    principal,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, around_density, make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples, SampleBlock
@@ -44,24 +37,12 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.network.model import Posterior
-from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.run.tables import metrics_row
-from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
-from napari_tomodrgn.learn.runtime.distributed import Cancelled
-from napari_tomodrgn.learn.runtime.events import (
-    EpochDone,
-    Event,
-    Finished,
-    LatentsReady,
-    Losses,
-    Notice,
-    Progress,
-    Started,
-)
-from napari_tomodrgn.learn.training.prepare_run import prepare_run
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
+from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
+from napari_tomodrgn.learn.runtime.context import RunContext
 
-_MOST_COMPONENTS = 6
+_MAX_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
 _MORE_COMPONENTS = 1
 _FIRST_RADIUS = 6
@@ -70,17 +51,17 @@ _HALF_ITERATIONS = 8
 _FULL_ITERATIONS = 8
 # A larger radius is kept that does not lower the gain on unseen particles by more than chance
 # does, and a still larger one is tried where it has raised it by so much.
-_KEPT, WORTH_IT = 0.95, 1.15
+_MIN_GAIN_RATIO, WORTHWHILE_GAIN_RATIO = 0.95, 1.15
 # What a kept sample takes: both directions of interpolation, its statistics, a pass over it.
 _BYTES_PER_SAMPLE = 200
 # So many particles fix the components; a finer radius is worth no fewer.
-_ENOUGH = 1000
+_MIN_FOR_FINER_RADIUS = 1000
 # Halves of fewer say nothing about each other.
-FEWEST_PARTICLES = 8
+MIN_PARTICLES = 8
 # However little memory is allowed, so many are learnt from.
-_FEWEST_LEARNERS = 32
+_MIN_TRAINING_ROWS = 32
 # Particles in each half that judge the other's components; more add time and no certainty.
-_MOST_IN_HALF = 300
+_MAX_IN_HALF = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,18 +99,18 @@ class LinearEngine:
     data: TiltData
     samples: LinearSamples
     config: RunConfig
-    stop: Stop
+    context: RunContext
     support: NDArray[np.float64]
 
     @classmethod
-    def of(cls, data: TiltData, config: RunConfig, stop: Stop) -> LinearEngine:
+    def of(cls, data: TiltData, config: RunConfig, context: RunContext) -> LinearEngine:
         """The engine for a set."""
         device = data.lattice.frequencies.device
         radius = data.lattice.box_size_px // 2 - 1
         samples = LinearSamples(data, config.data, radius_px=radius, device=device)
         window = config.data
         window_radius = min((window.window_inner + window.window_outer) / 2, 1.0)
-        engine = cls(data, samples, config, stop, sphere(window_radius))
+        engine = cls(data, samples, config, context, sphere(window_radius))
         return replace(engine, support=engine.particle_support())
 
     def radii(self) -> list[int]:
@@ -162,7 +143,7 @@ class LinearEngine:
         return make_ball(radius_px, support=self.support, device=self.samples.device)
 
     def particle_support(self) -> NDArray[np.float64]:
-        """A soft mask around the mean map of the whole set at the first radius."""
+        """Make a soft mask ``(n, n, n)`` zyx around the mean map of the set at the first radius."""
         radius = self.radii()[0]
         ball = self.ball(radius)
         shells = self.samples.shells(radius).to(self.samples.device)
@@ -173,29 +154,34 @@ class LinearEngine:
         return around_density(density.astype(np.float64), self.support)
 
     def blocks(self, ball: FourierBall, particles: Tensor) -> Blocks:
-        """Blocks of particles, kept, with their training images."""
-        kept = list(self._heeding(self.samples.blocks(ball, particles, self.data.training)))
-        return lambda: self._heeding(kept)
+        """Keep blocks of particles ``(row,)`` with their training images in memory."""
+        kept = list(self._cancellable(self.samples.blocks(ball, particles, self.data.training)))
+        return lambda: self._cancellable(kept)
 
     def training_rows(self, radius_px: int) -> Tensor:
-        """Rows of the particles that are learnt from: all, or as many as fit into memory, drawn
-        with the seed. Latents are found for all, in a stream.
+        """Choose the particles ``(row,)`` that are learnt from: all, or as many as fit into memory.
+
+        They are drawn with the seed. Latents are found for all particles, in a stream.
         """
         samples = self.data.image_count / self.data.particle_count
         samples *= len(self.samples.points(radius_px))
         room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
-        return self._order()[: max(room, _FEWEST_LEARNERS)].sort().values
+        return self._order()[: max(room, _MIN_TRAINING_ROWS)].sort().values
 
     def largest_affordable_radius(self) -> int:
         """The largest radius at which as many particles fit into memory as learn at the first."""
         wanted = len(self.training_rows(self.radii()[0]))
-        radii = [r for r in self.radii() if len(self.training_rows(r)) >= min(wanted, _ENOUGH)]
+        radii = [
+            r
+            for r in self.radii()
+            if len(self.training_rows(r)) >= min(wanted, _MIN_FOR_FINER_RADIUS)
+        ]
         return radii[-1]
 
     def halves(self, training_rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of two disjoint halves of the particles, or of as many as can judge well."""
+        """Draw two disjoint halves ``(row,)`` of the particles that are learnt from."""
         order = self._order()
-        order = order[torch.isin(order, training_rows)][: 2 * _MOST_IN_HALF]
+        order = order[torch.isin(order, training_rows)][: 2 * _MAX_IN_HALF]
         first, second = order.chunk(2)
         return first.sort().values, second.sort().values
 
@@ -209,18 +195,18 @@ class LinearEngine:
 
     def fits(self, radii: list[int] | None = None) -> Iterator[Fit]:
         """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""
-        best, width = 0.0, _MOST_COMPONENTS
+        best, width = 0.0, _MAX_COMPONENTS
         for radius in radii or self.radii():
             fit = self.fit(radius, width)
             gain = float(fit.gains.sum())
-            if best and gain < best * _KEPT:
+            if best and gain < best * _MIN_GAIN_RATIO:
                 return
             yield fit
-            if best and gain < best * WORTH_IT:
+            if best and gain < best * WORTHWHILE_GAIN_RATIO:
                 return
-            best, width = gain, fit.model.components + _MORE_COMPONENTS
+            best, width = gain, fit.mu.shape[1] + _MORE_COMPONENTS
 
-    def fit(self, radius_px: int, width: int = _MOST_COMPONENTS) -> Fit:
+    def fit(self, radius_px: int, width: int = _MAX_COMPONENTS) -> Fit:
         """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
@@ -229,38 +215,44 @@ class LinearEngine:
         # As many components as the smaller half has particles less its mean.
         width = min(max(width, self.config.linear.components or 0), min(map(len, halves)) - 1)
         sides = [self.blocks(ball, rows) for rows in halves]
-        models = [self._start(ball, blocks, shells, width) for blocks in sides]
+        models = [self._fit_components(ball, blocks, shells, width) for blocks in sides]
         models = [
-            self._iterate(model, blocks, shells, _HALF_ITERATIONS)
+            self._run_em(model, blocks, shells, _HALF_ITERATIONS)
             for model, blocks in zip(models, sides, strict=True)
         ]
-        judged = [transfer(models[0], sides[1], shells), transfer(models[1], sides[0], shells)]
+        judged = [
+            cross_validate(models[0], sides[1], shells),
+            cross_validate(models[1], sides[0], shells),
+        ]
         gains = judged[0].gains + judged[1].gains
         count = min(self.config.linear.components or max(1, count_components(gains)), width)
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
-        accepted = judged[better].applied(models[better], count)
-        model = self._whole(accepted, training_rows, shells)
-        return self._embedded(model, shells, gains[:count])
+        accepted = judged[better].apply(models[better], count)
+        model = self._fit_all(accepted, training_rows, shells)
+        return self._embed(model, shells, gains[:count])
 
-    def _start(self, ball: FourierBall, blocks: Blocks, shells: Tensor, width: int) -> LinearModel:
+    def _fit_components(
+        self, ball: FourierBall, blocks: Blocks, shells: Tensor, width: int
+    ) -> LinearModel:
         """Mean and leading components of some particles."""
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
         maps = residual_maps(model, blocks, shells)
         power = (1 / model.prior[:, 0])[ball.shells]
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
-    def _whole(self, accepted: LinearModel, training_rows: Tensor, shells: Tensor) -> LinearModel:
+    def _fit_all(self, accepted: LinearModel, training_rows: Tensor, shells: Tensor) -> LinearModel:
         """All learners, along axes that were fitted to one half and accepted by the other."""
         ball = accepted.ball
         blocks = self.blocks(ball, training_rows)
         latents = posteriors(accepted, blocks, shells)[0]
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
         spread = latents.std(0, correction=0).clamp(min=1e-9)
-        model = with_components(mean, blocks, shells, (latents - latents.mean(0)) / spread)
-        return self._iterate(model, blocks, shells, _FULL_ITERATIONS)
+        latents = (latents - latents.mean(0)) / spread
+        model = with_components(mean, blocks, shells, latents, accepted.factors, accepted.focus)
+        return self._run_em(model, blocks, shells, _FULL_ITERATIONS)
 
-    def _embedded(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
+    def _embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
         """Posteriors of all particles, in a stream."""
         everything = torch.arange(self.data.particle_count)
         training, every = self.data.training, torch.ones_like(self.data.training)
@@ -270,128 +262,32 @@ class LinearEngine:
         mu = training_mu
         if not bool(training.all()):
             mu, covariance, _ = posteriors(model, self.stream(model, everything, every), shells)
+        training_mu, _ = model.marginal(training_mu, covariance)
+        mu, covariance = model.marginal(mu, covariance)
         return Fit(model, mu, covariance, training_mu, gains)
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
-        """Blocks of particles made anew at each pass, of the images where ``images`` is true."""
-        return lambda: self._heeding(self.samples.blocks(model.ball, particles, images))
+        """Make blocks of particles ``(row,)`` anew at each pass, of images ``(image,)``."""
+        return lambda: self._cancellable(self.samples.blocks(model.ball, particles, images))
 
-    def _heeding(self, blocks: Iterable[SampleBlock]) -> Iterator[SampleBlock]:
+    def _cancellable(self, blocks: Iterable[SampleBlock]) -> Iterator[SampleBlock]:
         """The same blocks; between any two of them the engine can be stopped."""
         for block in blocks:
-            if self.stop():
-                raise Cancelled
+            self.context.raise_if_stopped()
             yield block
 
-    def _iterate(
+    def _run_em(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
     ) -> LinearModel:
         for _ in range(iterations):
-            found = expect(model, blocks, shells)
-            noise = noise_of(found, shells, len(model.prior))
-            model = replace(maximise(model, blocks, shells, found), noise=noise)
-            model, _, _ = principal(model, found)
+            found = e_step(model, blocks, shells)
+            noise = estimate_noise(found, shells, len(model.prior))
+            model = replace(m_step(model, blocks, shells, found), noise=noise)
+            model, _, _ = rotate_to_principal_axes(model, found)
         return model
-
-    def losses(self, fit: Fit, decoder: LinearDecoder) -> Losses:
-        """The losses of the autoencoder for the same images, so that both compare."""
-        latents = fit.training_mu.float()
-        reconstruction, held_out = (
-            float(errors_of(decoder, latents, self.data, self.config, held_out=which).nanmean())
-            for which in (False, True)
-        )
-        kl = float(gaussian_kl(fit.mu, fit.covariance).mean())
-        total = reconstruction + kl / self.data.points_per_particle
-        return Losses(reconstruction, kl, total, held_out)
 
 
 def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:
     """Divergence of each posterior from the unit Gaussian in nats, ``(particle,)``."""
     trace = torch.diagonal(covariance, dim1=1, dim2=2).sum(-1)
     return (trace + mu.square().sum(-1) - mu.shape[1] - torch.logdet(covariance)) / 2
-
-
-def train_linear(
-    particles: ParticleSet,
-    config: RunConfig,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    stop: Stop,
-) -> Iterator[Event]:
-    """Fit the linear model, telling what happens; parameters and events as of `train`.
-
-    A run that is resumed is computed again from the start, to the same result: it takes seconds.
-
-    Raises
-    ------
-    BadInputError
-        If there are too few particles to compare halves of them.
-    """
-    if len(particles) < FEWEST_PARTICLES:
-        raise BadInputError(
-            f"{particles.source.path}: {len(particles)} particles; the linear method compares "
-            f"halves of the set and needs at least {FEWEST_PARTICLES}.",
-            remedy="Take more particles, or train the autoencoder.",
-            code="few-particles",
-        )
-    try:
-        run, data = yield from prepare_run(particles, config, Path(out), resume=resume, stop=stop)
-        run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
-        run.save_info()
-        engine = LinearEngine.of(data, run.config, stop)
-        radii = engine.radii()
-        yield Started(
-            run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
-        )
-        last = yield from _radii(run, engine)
-    except Cancelled:
-        yield Finished("stopped", 0)
-        return
-    yield Finished("completed", last)
-
-
-def supported(
-    engine: LinearEngine, fit: Fit
-) -> Generator[Event, None, tuple[LinearDecoder, ShrinkageResult]]:
-    """The decoder of a fit with components as strong as held-out images ask for, and what they say.
-
-    Latents stay as they are: it is maps that must not show what nothing supports.
-    """
-    count = engine.data.particle_count
-    decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
-    rows, latents = compared_rows(count), torch.full(fit.training_mu.shape, torch.nan)
-    latents[rows] = fit.training_mu[rows].float().cpu()
-    steps = support_steps(decoder, latents, engine.data, engine.config)
-    total, what = COMPARISONS * count, "Comparing held-out images"
-    support = yield from run_cancellable(steps, total, what, engine.stop)
-    return decoder.weakened(support.factor), support
-
-
-def _radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
-    """Radius by radius until one brings nothing; the last epoch that was kept."""
-    epoch, started, support = 0, time.perf_counter(), None
-    for epoch, fit in enumerate(engine.fits(), start=1):
-        support = yield from _save(run, engine, fit, epoch, started)
-    if support is not None:
-        run.save_quality({"epoch": epoch, "latents": "linear", **support.told()})
-        replace(run, info=run.info.model_copy(update={"chosen_epoch": epoch})).save_info()
-        yield Notice(support.verdict, lasting=True)
-    return epoch
-
-
-def _save(
-    run: Run, engine: LinearEngine, fit: Fit, epoch: int, started: float
-) -> Generator[Event, None, ShrinkageResult]:
-    """Write what a radius leaves, then tell of it."""
-    decoder, support = yield from supported(engine, fit)
-    seconds = time.perf_counter() - started
-    losses = engine.losses(fit, decoder)
-    run.append_metrics(metrics_row(epoch, seconds, losses, 1.0, 0.0))
-    save_fitted(run.weights_file(epoch), fit.model, decoder)
-    run.save_latents(epoch, engine.data.particles, fit.posterior)
-    count = engine.data.particle_count
-    yield Progress(epoch, count, count, losses)
-    yield EpochDone(epoch, seconds, losses, run.weights_file(epoch))
-    yield LatentsReady(epoch, run.latents_file(epoch))
-    return support

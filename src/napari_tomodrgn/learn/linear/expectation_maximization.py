@@ -2,11 +2,11 @@
 
     x = T (B_0 + Σ_j z_j B_j)(k) + h n        z ~ N(0, I)        B_j(k) trilinear between voxels
 
-With ẑ = (1, z), the matched samples b and strengths a of `linear_samples`, and π = τ/σ²(|k|):
+With ẑ = (1, z), the matched samples b and strengths a of `image_samples`, and π = τ/σ²(|k|):
 
 E-step, each particle: Λ = I + 2 Σ π a Re(B†B),  μ = Λ⁻¹ 2 Σ π Re(B†(b − a B_0))
 M-step: B maximises −Σ π (a E|ẑᵀB|² − 2 Re E[ẑᵀB]* b) − Σ |u_j|²/power_j,
-B = S u (`linear_grid`), with E[zzᵀ] = μμᵀ + Λ⁻¹.
+B = S u (`fourier_ball`), with E[zzᵀ] = μμᵀ + Λ⁻¹.
 Its normal equations couple the corners of each sample; a few steps of conjugate gradients from
 where B stands never lower the likelihood (a generalised EM step: Dempster, Laird & Rubin 1977).
 Factor analysis by EM: Rubin & Thayer, Psychometrika 47 (1982) 69; principal axes: Tipping &
@@ -49,6 +49,11 @@ class LinearModel:
         ``(shell, 1 + component)`` inverse of the expected |u|².
     share
         τ, the share of the samples that is independent.
+    factors
+        ``(1 + component, n, n, n)`` support of each column of u, where they differ.
+    focus
+        How many components, the first ones, are of interest; the others are nuisance that is
+        marginalised over. None: all are of interest.
     """
 
     ball: FourierBall
@@ -57,6 +62,24 @@ class LinearModel:
     noise: Tensor
     prior: Tensor
     share: float
+    factors: Tensor | None = None
+    focus: int | None = None
+
+    @property
+    def groups(self) -> tuple[slice, ...]:
+        """Components that may be mixed with each other: those of interest, then any others."""
+        if self.focus is None:
+            return (slice(0, self.components),)
+        return slice(0, self.focus), slice(self.focus, self.components)
+
+    def apply_support(self, free: Tensor) -> Tensor:
+        """B = S u of ``(voxel, 2, 1 + component)`` unknowns."""
+        return self.ball.apply_support(free, self.factors)
+
+    def marginal(self, mu: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """Posteriors ``(particle, J)``, ``(particle, J, J)`` of the components of interest."""
+        kept = self.groups[0]
+        return mu[:, kept], covariance[:, kept, kept]
 
     @property
     def components(self) -> int:
@@ -64,7 +87,7 @@ class LinearModel:
         return int(self.basis.shape[2]) - 1
 
     def precision(self, shells: Tensor) -> Tensor:
-        """τ/σ² at samples of these shells."""
+        """Compute τ/σ² at samples of these shells, ``(point,)`` both."""
         return self.share / self.noise[shells]
 
     def first(self, components: int) -> LinearModel:
@@ -74,11 +97,13 @@ class LinearModel:
             free=self.free[..., : 1 + components].contiguous(),
             basis=self.basis[..., : 1 + components].contiguous(),
             prior=self.prior[:, : 1 + components].contiguous(),
+            factors=None if self.factors is None else self.factors[: 1 + components],
+            focus=None if self.focus is None else min(self.focus, components),
         )
 
     def with_free(self, free: Tensor) -> LinearModel:
-        """The model with other unknowns."""
-        return replace(self, free=free, basis=self.ball.supported(free))
+        """Replace the unknowns u by others, ``(voxel, 2, 1 + component)``."""
+        return replace(self, free=free, basis=self.apply_support(free))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +141,7 @@ class Expectation:
 
 
 def second_moments(mu: Tensor, covariance: Tensor) -> Tensor:
-    """E[ẑẑᵀ] with ẑ = (1, z)."""
+    """Compute E[ẑẑᵀ] ``(particle, 1 + J, 1 + J)`` with ẑ = (1, z) from means and covariances."""
     ones = mu.new_ones((len(mu), 1))
     extended = torch.cat([ones, mu], dim=1)
     moments = extended[:, :, None] * extended[:, None, :]
@@ -125,7 +150,7 @@ def second_moments(mu: Tensor, covariance: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Normal:
+class _Projection:
     """Products of one block with the basis, ``images · points`` rows of two parts."""
 
     values: Tensor  # (image, 2 point, 1 + component)
@@ -133,16 +158,16 @@ class _Normal:
     matched: Tensor  # (image, 2 point) π b
 
 
-def _products(block: SampleBlock, basis: Tensor, precision: Tensor) -> _Normal:
+def _project(block: SampleBlock, basis: Tensor, precision: Tensor) -> _Projection:
     images, points = block.strength.shape
     width = basis.shape[2]
     values = (block.forward @ basis.flatten(1)).reshape(images, 2 * points, width)
     strength = (block.strength * precision).repeat_interleave(2, dim=1)
     matched = (block.matched * precision[:, None]).flatten(1)
-    return _Normal(values, values * strength[..., None], matched)
+    return _Projection(values, values * strength[..., None], matched)
 
 
-def _particle_sums(block: SampleBlock, normal: _Normal) -> tuple[Tensor, Tensor]:
+def _particle_sums(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor]:
     """Σ π a Re(B†B) and Σ π Re(B†b) of each particle of a block, in double precision."""
     width = normal.values.shape[2]
     quadratic = torch.bmm(normal.weighted.transpose(1, 2), normal.values).flatten(1)
@@ -158,12 +183,12 @@ def sufficient_statistics(
     ``(particle, 1 + J)``, see `_particle_sums`.
     """
     precision = model.precision(shells)
-    parts = [_particle_sums(block, _products(block, model.basis, precision)) for block in blocks()]
+    parts = [_particle_sums(block, _project(block, model.basis, precision)) for block in blocks()]
     quadratic, linear = (torch.cat(column) for column in zip(*parts, strict=True))
     return quadratic, linear
 
 
-def _posterior(block: SampleBlock, normal: _Normal) -> tuple[Tensor, Tensor, Tensor]:
+def _posterior(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor, Tensor]:
     """μ, Λ⁻¹ and log-likelihood beyond noise of each particle of a block."""
     quadratic, linear = _particle_sums(block, normal)
     eye = torch.eye(linear.shape[1] - 1, dtype=linear.dtype, device=linear.device)
@@ -178,14 +203,14 @@ def _posterior(block: SampleBlock, normal: _Normal) -> tuple[Tensor, Tensor, Ten
 
 
 def posteriors(model: LinearModel, blocks: Blocks, shells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """μ, Λ⁻¹ and gain of the particles of all blocks, in their order."""
+    """Infer μ ``(particle, J)``, Λ⁻¹ ``(particle, J, J)`` and gain ``(particle,)`` in nats."""
     precision = model.precision(shells)
-    parts = [_posterior(block, _products(block, model.basis, precision)) for block in blocks()]
+    parts = [_posterior(block, _project(block, model.basis, precision)) for block in blocks()]
     mu, covariance, gain = (torch.cat(column) for column in zip(*parts, strict=True))
     return mu, covariance, gain
 
 
-def expect(
+def e_step(
     model: LinearModel, blocks: Blocks, shells: Tensor, given: Tensor | None = None
 ) -> Expectation:
     """One pass: posteriors, gradient of the expected likelihood, errors.
@@ -207,7 +232,7 @@ def expect(
     counts = torch.zeros_like(errors)
     found, done = [], 0
     for block in blocks():
-        normal = _products(block, model.basis, precision)
+        normal = _project(block, model.basis, precision)
         mu, covariance, gain = _posterior(block, normal)
         if given is not None:
             mu = given[done : done + len(mu)].to(mu)
@@ -223,16 +248,22 @@ def expect(
         counts += block.counted.double().sum(0)
     particles, mu, covariance, gain = (torch.cat(column) for column in zip(*found, strict=True))
     return Expectation(
-        particles, mu, covariance, gain, *_folded(model.ball, gradient, curvature), errors, counts
+        particles,
+        mu,
+        covariance,
+        gain,
+        *_fold_plane(model.ball, gradient, curvature),
+        errors,
+        counts,
     )
 
 
 def _residual(
-    block: SampleBlock, normal: _Normal, moments: Tensor, precision: Tensor
+    block: SampleBlock, normal: _Projection, moments: Tensor, precision: Tensor
 ) -> tuple[Tensor, Tensor]:
     """π (E[ẑ] b − a E[ẑẑᵀ] B) at each sample, and the expected squared error there."""
     images, points = block.strength.shape
-    of_image = moments.to(normal.values.dtype)[block.owner]
+    of_image = moments.to(normal.values.dtype)[block.particle_index]
     pulled = torch.bmm(normal.weighted, of_image)
     mean = of_image[:, 0]
     residual = normal.matched[..., None] * mean[:, None, :] - pulled
@@ -243,7 +274,7 @@ def _residual(
     return residual.reshape(images * points, -1), error.double()
 
 
-def _folded(ball: FourierBall, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
+def _fold_plane(ball: FourierBall, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the two places at which a voxel with kx = 0 stands."""
     plane = ball.on_plane
     mirrored = gradient[ball.mirror]
@@ -260,24 +291,27 @@ def _curvature_product(
     product, done = torch.zeros_like(direction), 0
     for block in blocks():
         count = len(block.particles)
-        normal = _products(block, direction, precision)
-        of_image = moments[done : done + count].to(direction.dtype)[block.owner]
+        normal = _project(block, direction, precision)
+        of_image = moments[done : done + count].to(direction.dtype)[block.particle_index]
         pulled = torch.bmm(normal.weighted, of_image)
         product += (block.backward @ pulled.reshape(block.strength.numel(), -1)).reshape(
             product.shape
         )
         done += count
-    return _folded(model.ball, product, torch.zeros_like(product[:, 0, 0]))[0]
+    return _fold_plane(model.ball, product, torch.zeros_like(product[:, 0, 0]))[0]
 
 
-def maximise(
+def m_step(
     model: LinearModel,
     blocks: Blocks,
     shells: Tensor,
     expectation: Expectation,
     steps: int = _GRADIENT_STEPS,
 ) -> LinearModel:
-    """The model after some steps of preconditioned conjugate gradients on the normal equations."""
+    """Improve the basis by steps of preconditioned conjugate gradients on the normal equations.
+
+    ``shells`` is ``(point,)``; ``expectation`` what `e_step` found for the same blocks.
+    """
     ball, moments = model.ball, expectation.moments()
     prior = model.prior[ball.shells][:, None, :]
     mean_square = torch.diagonal(moments, dim1=1, dim2=2).mean(0).to(prior.dtype)
@@ -285,13 +319,13 @@ def maximise(
     # Voxels on the plane kx = 0 stand there twice.
     half = torch.where(ball.on_plane, 0.5, 1.0).to(prior.dtype)[:, None, None]
     free = model.free
-    residual = ball.supported(expectation.gradient) - prior * free
+    residual = model.apply_support(expectation.gradient) - prior * free
     direction = residual / scale
     rise = (residual * direction * half).sum()
     for step in range(steps):
-        mapped = ball.supported(direction)
+        mapped = model.apply_support(direction)
         product = _curvature_product(model, blocks, shells, moments, mapped)
-        product = ball.supported(product) + prior * direction
+        product = model.apply_support(product) + prior * direction
         length = rise / (direction * product * half).sum().clamp(min=1e-30)
         free = free + length * direction
         if step + 1 < steps:
@@ -303,8 +337,8 @@ def maximise(
     return model.with_free(free)
 
 
-def noise_of(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
-    """σ² per shell from the expected squared errors; shells without samples as the nearest."""
+def estimate_noise(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
+    """Estimate σ² ``(shell,)`` from expected squared errors; empty shells as the nearest."""
     total = torch.zeros(count, dtype=torch.float64, device=shells.device)
     number = torch.zeros_like(total)
     for source, target in ((expectation.errors, total), (expectation.counts, number)):
@@ -315,52 +349,3 @@ def noise_of(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
     away = (shell[:, None] - shell).abs() + count * ~known
     noise = noise[away.argmin(dim=1)]
     return noise.clamp(min=float(noise.max()) * 1e-6).float()
-
-
-def principal(
-    model: LinearModel, expectation: Expectation, *, rescale: bool = True
-) -> tuple[LinearModel, Tensor, Tensor]:
-    """Axes along which z has unit variance and mean 0 and the components' signals are orthogonal.
-
-    Returns
-    -------
-    The model in these axes, the matrix W and the vector m with ``z_new = W (z − m)``.
-    """
-    mu, covariance = expectation.mu, expectation.covariance
-    centre = mu.mean(0) if rescale else torch.zeros_like(mu[0])
-    spread = (mu - centre).T @ (mu - centre) / len(mu) + covariance.mean(0)
-    if not rescale:
-        spread = torch.eye(len(spread), dtype=spread.dtype, device=spread.device)
-    root = torch.linalg.cholesky(spread)
-    components = (model.basis[..., 1:].double() @ root).flatten(0, 1)
-    weight = expectation.curvature.double().repeat_interleave(2)[:, None]
-    _, axes = torch.linalg.eigh(components.T @ (weight * components))
-    axes = axes.flip(1)
-    # The sign of an axis is free: the largest entry is positive.
-    largest = axes.abs().argmax(0)
-    axes = axes * torch.sign(axes[largest, torch.arange(axes.shape[1])])
-    turn = torch.zeros((len(axes) + 1, len(axes) + 1), dtype=axes.dtype, device=axes.device)
-    turn[0, 0], turn[1:, 0], turn[1:, 1:] = 1, centre, root @ axes
-    turned = replace(
-        model,
-        free=(model.free.double() @ turn).float(),
-        basis=(model.basis.double() @ turn).float(),
-    )
-    return turned, axes.T @ torch.linalg.inv(root), centre
-
-
-def shell_prior(model: LinearModel, curvature: Tensor, floor: float = 1e-3) -> Tensor:
-    """Inverse signal power of each shell, by empirical Bayes: mean |B|² and its uncertainty.
-
-    power ← mean over the shell of |B|² + 1/(Σ π a + 1/power) (MacKay, Neural Comput. 4 (1992) 415),
-    so that a component that the data do not support fades.
-    """
-    shells, prior = model.ball.shells, model.prior
-    count = len(prior)
-    square = model.free.square().sum(1)
-    variance = 1 / (curvature[:, None] + prior[shells])
-    total = torch.zeros_like(prior).index_add_(0, shells, square + variance)
-    number = torch.bincount(shells, minlength=count).clamp(min=1)[:, None]
-    power = total / number
-    largest = power.max(dim=0, keepdim=True).values
-    return 1 / torch.maximum(power, largest * floor * 1e-3 + 1e-20)

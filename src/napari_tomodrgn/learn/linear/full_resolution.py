@@ -21,24 +21,24 @@ from torch import Tensor
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     LinearModel,
-    expect,
-    maximise,
+    e_step,
+    m_step,
     posteriors,
-    principal,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
 _REACH = 1.5
 # Agreement of this share of the places is that of noise: latents are shared by both
 # halves, and with them a little of the noise.
 _NOISE_SHARE = 0.5
-_MOST_NOISE = 0.3
+_MAX_NOISE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class FullResolutionFit:
     """Mean and components to the finest radius, and latents along them.
 
     Attributes
@@ -54,29 +54,31 @@ class Finished:
     covariance: Tensor
 
 
-def finish(engine: LinearEngine, fit: Fit) -> Finished:
+def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
     """Mean and components of a fit to the finest radius that memory allows, weighed by place."""
     radius = max(engine.largest_affordable_radius(), fit.model.ball.radius_px)
     ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
     training_rows = engine.training_rows(radius)
-    whole = _fitted(engine, ball, training_rows, fit.training_mu)
+    whole = _fit_rows(engine, ball, training_rows, fit.training_mu)
     order = torch.randperm(len(training_rows), generator=torch.Generator().manual_seed(0))
     halves = [
-        _fitted(engine, ball, training_rows[half.sort().values], fit.training_mu).basis
+        _fit_rows(engine, ball, training_rows[half.sort().values], fit.training_mu).basis
         for half in order.chunk(2)
     ]
     one, two = (_maps(ball, basis[..., 1:]) for basis in halves)
     weights = np.stack([local_weights(a, b) for a, b in zip(one, two, strict=True)])
-    model = _weighed(whole, weights)
+    model = _weight_components(whole, weights)
     blocks = engine.blocks(ball, training_rows)
-    model, _, _ = principal(model, expect(model, blocks, shells))
+    model, _, _ = rotate_to_principal_axes(model, e_step(model, blocks, shells))
     everything = torch.arange(engine.data.particle_count)
     stream = engine.stream(model, everything, engine.data.training)
     mu, covariance, _ = posteriors(model, stream, shells)
-    return Finished(model, mu, covariance)
+    return FullResolutionFit(model, mu, covariance)
 
 
-def _fitted(engine: LinearEngine, ball: FourierBall, rows: Tensor, latents: Tensor) -> LinearModel:
+def _fit_rows(
+    engine: LinearEngine, ball: FourierBall, rows: Tensor, latents: Tensor
+) -> LinearModel:
     """Mean and components of some particles, from their latents."""
     blocks = engine.blocks(ball, rows)
     shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
@@ -84,7 +86,7 @@ def _fitted(engine: LinearEngine, ball: FourierBall, rows: Tensor, latents: Tens
     known = latents[rows]
     spread = known.std(0, correction=0).clamp(min=1e-9)
     model = with_components(mean, blocks, shells, (known - known.mean(0)) / spread)
-    return maximise(model, blocks, shells, expect(model, blocks, shells))
+    return m_step(model, blocks, shells, e_step(model, blocks, shells))
 
 
 def _maps(ball: FourierBall, columns: Tensor) -> NDArray[np.float32]:
@@ -95,17 +97,17 @@ def _maps(ball: FourierBall, columns: Tensor) -> NDArray[np.float32]:
 
 
 def local_weights(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of a map to keep, place by place, from two maps of independent noise; 0 to 1."""
+    """Weigh places of a map 0 to 1 by what two maps ``(n, n, n)`` of independent noise share."""
     both = ndimage.gaussian_filter(one * two, _REACH, mode="wrap")
     each = ndimage.gaussian_filter((one * one + two * two) / 2, _REACH, mode="wrap")
     agreement = both / np.maximum(each, 1e-30)
     inside = each > 1e-3 * each.max()
-    noise = float(np.clip(np.quantile(agreement[inside], _NOISE_SHARE), 0, _MOST_NOISE))
+    noise = float(np.clip(np.quantile(agreement[inside], _NOISE_SHARE), 0, _MAX_NOISE))
     agreement = np.clip((agreement - noise) / (1 - noise), 0, 1)
     return np.asarray(2 * agreement / (1 + agreement), dtype=np.float32)
 
 
-def _weighed(model: LinearModel, weights: NDArray[np.float32]) -> LinearModel:
+def _weight_components(model: LinearModel, weights: NDArray[np.float32]) -> LinearModel:
     """The model with the maps of its components multiplied by weights ``(component, n, n, n)``."""
     ball = model.ball
     maps = torch.from_numpy(_maps(ball, model.basis[..., 1:]) * weights).to(ball.support)

@@ -32,7 +32,7 @@ from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, sl
 # Fourier samples in a block: what a pass makes of them should stay in a CPU's cache.
 _SAMPLES_IN_BLOCK = {"cpu": 1 << 16, "cuda": 1 << 22}
 # Where h² is less, noise from elsewhere (the window blurs) is most of what there is.
-_LEAST_FILTER = 0.1
+_MIN_FILTER = 0.1
 # So many images tell in which shells that is.
 _IMAGES_FOR_RADIUS = 512
 
@@ -45,7 +45,7 @@ class SampleBlock:
     ----------
     particles
         ``(particle,)`` rows of the particle set.
-    owner
+    particle_index
         ``(image,)`` which of ``particles`` each image shows.
     matched
         ``(image, point, 2)`` b, conjugated where the sample was mirrored into the half-space.
@@ -60,7 +60,7 @@ class SampleBlock:
     """
 
     particles: Tensor
-    owner: Tensor
+    particle_index: Tensor
     matched: Tensor
     strength: Tensor
     energy: Tensor
@@ -100,7 +100,7 @@ class LinearSamples:
         distance = data.lattice.frequencies.cpu().norm(dim=-1) * box
         self._distance = distance
         self.radius_px = radius_px
-        self.owner = torch.from_numpy(arrays.particle.copy())
+        self.particle_index = torch.from_numpy(arrays.particle.copy())
         self._rotations = torch.from_numpy(arrays.rotations.astype(np.float32))
         # A window that keeps a share τ of the pixels leaves a share τ of independent samples, but
         # a particle in the middle keeps all of its signal: its noise is 1/τ of what is measured.
@@ -108,11 +108,11 @@ class LinearSamples:
         self.independent_share = float(disc.square().mean())
 
     def points(self, radius_px: int) -> Tensor:
-        """Samples of an image within a radius."""
+        """Find the samples ``(point,)`` of an image within a radius in Fourier pixels."""
         return torch.nonzero(self._distance <= radius_px)[:, 0]
 
     def shells(self, radius_px: int) -> Tensor:
-        """Shell of each of `points`."""
+        """Give the shell ``(point,)`` of each of `points`, in Fourier pixels."""
         return torch.round(self._distance[self.points(radius_px)]).to(torch.int64)
 
     def noise_radius(self) -> int:
@@ -142,13 +142,13 @@ class LinearSamples:
         return int(seen[0])
 
     def blocks(self, ball: FourierBall, particles: Tensor, images: Tensor) -> Iterator[SampleBlock]:
-        """Blocks of some particles (rows, ascending) with the images where ``images`` is true."""
+        """Make blocks of particles ``(row,)``, ascending, of images where ``(image,)`` is true."""
         points = self.points(ball.radius_px)
         rows = self.data.images_of(particles)
         rows = rows[images[rows]]
         # Which of the particles each image shows.
-        owner = torch.searchsorted(particles, self.owner[rows])
-        counts = torch.bincount(owner, minlength=len(particles))
+        particle_index = torch.searchsorted(particles, self.particle_index[rows])
+        counts = torch.bincount(particle_index, minlength=len(particles))
         most = _SAMPLES_IN_BLOCK.get(self.device.type, 1 << 20)
         group = torch.div(counts.cumsum(0) * len(points), most, rounding_mode="floor")
         _, sizes = torch.unique_consecutive(group, return_counts=True)
@@ -157,15 +157,15 @@ class LinearSamples:
             held = int(counts[first : first + size].sum())
             here = slice(row, row + held)
             yield self._block(
-                ball, particles[first : first + size], rows[here], owner[here] - first
+                ball, particles[first : first + size], rows[here], particle_index[here] - first
             )
             first, row = first + size, row + held
 
     def _block(
-        self, ball: FourierBall, particles: Tensor, rows: Tensor, owner: Tensor
+        self, ball: FourierBall, particles: Tensor, rows: Tensor, particle_index: Tensor
     ) -> SampleBlock:
         points = self.points(ball.radius_px)
-        owner = owner.to(self.device)
+        particle_index = particle_index.to(self.device)
         matched, strength, energy, counted = self._statistics(rows, points)
         plane = self.data.lattice.frequencies.to(self.device)[points.to(self.device)]
         where = slice_frequencies(plane, self._rotations[rows].to(self.device))
@@ -173,10 +173,10 @@ class LinearSamples:
         inside, mirrored = into_half_space(where * scale)
         matched = torch.view_as_real(conjugate_where(matched, mirrored).resolve_conj())
         forward = _interpolation(inside.reshape(-1, 3), ball)
-        backward = _rows(forward.t().to_sparse_csr)
-        gather = _ones(owner, len(particles))
+        backward = _csr(forward.t().to_sparse_csr)
+        gather = _summation_matrix(particle_index, len(particles))
         return SampleBlock(
-            particles, owner, matched, strength, energy, counted, forward, backward, gather
+            particles, particle_index, matched, strength, energy, counted, forward, backward, gather
         )
 
     def _statistics(self, rows: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -187,7 +187,7 @@ class LinearSamples:
         ratio = model.signal_over_applied
         samples = data.images.take(rows)[:, points].to(device)
         h2 = model.applied.square().expand(samples.shape)
-        least = _LEAST_FILTER * model.scale.square()
+        least = _MIN_FILTER * model.scale.square()
         counted = ((h2 >= least) & (h2 > 0)).to(weight.dtype) * (weight > 0)
         energy = weight * samples.abs().square() / h2.clamp(min=torch.finfo(h2.dtype).tiny)
         energy = torch.where(counted > 0, energy, torch.zeros_like(energy))
@@ -210,24 +210,24 @@ def _interpolation(points: Tensor, ball: FourierBall) -> Tensor:
     numbers = torch.stack(columns, dim=1).flatten().to(torch.int32)
     values = torch.stack(weights, dim=1).flatten()
     shape = (len(points), len(ball))
-    return _rows(
+    return _csr(
         lambda: torch.sparse_csr_tensor(rows, numbers, values, shape, check_invariants=False)
     )
 
 
-def _ones(owner: Tensor, particles: int) -> Tensor:
+def _summation_matrix(particle_index: Tensor, particles: int) -> Tensor:
     """Sparse ``(particle, image)`` ones; owners ascend."""
-    counts = torch.bincount(owner, minlength=particles)
+    counts = torch.bincount(particle_index, minlength=particles)
     rows = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
-    images = torch.arange(len(owner), device=owner.device, dtype=torch.int32)
-    values = torch.ones(len(owner), device=owner.device)
-    shape = (particles, len(owner))
-    return _rows(
+    images = torch.arange(len(particle_index), device=particle_index.device, dtype=torch.int32)
+    values = torch.ones(len(particle_index), device=particle_index.device)
+    shape = (particles, len(particle_index))
+    return _csr(
         lambda: torch.sparse_csr_tensor(rows, images, values, shape, check_invariants=False)
     )
 
 
-def _rows(make: Callable[[], Tensor]) -> Tensor:
+def _csr(make: Callable[[], Tensor]) -> Tensor:
     """A matrix in sparse rows, without the notice that torch still calls them new."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")

@@ -17,20 +17,20 @@ from torch import Tensor
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
-    expect,
-    maximise,
-    noise_of,
+    e_step,
+    estimate_noise,
+    m_step,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 
 _MEAN_STEPS = 6
 # Particles whose residuals are compared: a matrix of this many squared.
-_MOST_COMPARED = 2000
+_MAX_COMPARED = 2000
 
 
 def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) -> LinearModel:
-    """Mean map and noise of a set, no components yet."""
+    """Fit mean map and noise of a set, no components yet; ``shells`` is ``(point,)``."""
     count = int(max(ball.shells.max(), shells.max())) + 1
     device = ball.shells.device
     model = LinearModel(
@@ -42,21 +42,21 @@ def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) 
         share,
     )
     for _ in range(2):
-        found = expect(model, blocks, shells)
+        found = e_step(model, blocks, shells)
         if not model.basis.any():
-            model = replace(model, noise=noise_of(found, shells, count))
-            found = expect(model, blocks, shells)
+            model = replace(model, noise=estimate_noise(found, shells, count))
+            found = e_step(model, blocks, shells)
             mean = found.curvature.mean()
             model = replace(model, prior=torch.full_like(model.prior, float(mean) * 1e-2))
-        model = maximise(model, blocks, shells, found, _MEAN_STEPS)
-        found = expect(model, blocks, shells)
-        model = replace(model, noise=noise_of(found, shells, count))
+        model = m_step(model, blocks, shells, found, _MEAN_STEPS)
+        found = e_step(model, blocks, shells)
+        model = replace(model, noise=estimate_noise(found, shells, count))
         model = replace(model, prior=signal_prior(model, found.curvature))
     return model
 
 
 def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:
-    """Inverse power of the mean map's shells beyond what noise puts there."""
+    """Estimate the prior ``(shell, 1)``: inverse power of the mean map beyond that of its noise."""
     shells = model.ball.shells
     count = len(model.prior)
     number = torch.bincount(shells, minlength=count).clamp(min=1)[:, None]
@@ -71,17 +71,17 @@ def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:
 def residual_maps(model: LinearModel, blocks: Blocks, shells: Tensor) -> Tensor:
     """``(particle, voxel, 2)`` back-projected residual of each particle against the mean."""
     precision = model.precision(shells)
-    found = [_of_block(model, block, precision) for block in blocks()]
+    found = [_residual_maps_of_block(model, block, precision) for block in blocks()]
     return torch.cat(found)
 
 
-def _of_block(model: LinearModel, block: SampleBlock, precision: Tensor) -> Tensor:
+def _residual_maps_of_block(model: LinearModel, block: SampleBlock, precision: Tensor) -> Tensor:
     points = len(precision)
     mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
     pulled = precision[:, None] * (block.matched - block.strength[..., None] * mean)
     columns, weights = block.forward.col_indices(), block.forward.values()
     count, voxels = len(block.particles), len(model.ball)
-    place = block.owner.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
+    place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
     spread = pulled.reshape(-1, 1, 2) * weights.reshape(-1, 8, 1)
     total = pulled.new_zeros((count * voxels, 2))
     total.index_add_(0, place, spread.reshape(-1, 2))
@@ -90,7 +90,9 @@ def _of_block(model: LinearModel, block: SampleBlock, precision: Tensor) -> Tens
     return torch.where(model.ball.on_plane[:, None], total + mirrored, total)
 
 
-def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
+def leading_latents(
+    maps: Tensor, power: Tensor, components: int, without: Tensor | None = None
+) -> Tensor:
     """Latents ``(particle, component)`` of unit variance along the leading directions.
 
     Parameters
@@ -101,10 +103,16 @@ def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
         ``(voxel,)`` expected signal power, any scale.
     components
         How many directions.
+    without
+        ``(particle, other)`` latents to which these are to be orthogonal.
     """
     weighted = (maps * power.sqrt()[:, None]).flatten(1).double()
     gram = weighted @ weighted.T
     gram.fill_diagonal_(0)
+    if without is not None:
+        basis, _ = torch.linalg.qr((without - without.mean(0)).double())
+        across = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) - basis @ basis.T
+        gram = across @ gram @ across
     _, vectors = torch.linalg.eigh(gram)
     leading = vectors[:, -components:].flip(1)
     largest = leading.abs().argmax(0)
@@ -115,9 +123,17 @@ def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
 
 
 def with_components(
-    model: LinearModel, blocks: Blocks, shells: Tensor, latents: Tensor
+    model: LinearModel,
+    blocks: Blocks,
+    shells: Tensor,
+    latents: Tensor,
+    factors: Tensor | None = None,
+    focus: int | None = None,
 ) -> LinearModel:
-    """The mean model with components fitted to given latents, which are taken for uncertain."""
+    """Fit components to given latents ``(particle, component)``, which are taken for certain.
+
+    ``factors`` and ``focus`` are those of the new model (`LinearModel`).
+    """
     width = latents.shape[1]
     room = model.basis.new_zeros((*model.basis.shape[:2], width))
     # u fills the whole box in the prior but only the support in the fitted mean, so the same
@@ -129,6 +145,8 @@ def with_components(
         free=torch.cat([model.free, room], dim=2),
         basis=torch.cat([model.basis, room], dim=2),
         prior=prior.contiguous(),
+        factors=factors,
+        focus=focus,
     )
-    found = expect(started, blocks, shells, given=latents)
-    return maximise(started, blocks, shells, found, 4)
+    found = e_step(started, blocks, shells, given=latents)
+    return m_step(started, blocks, shells, found, 4)

@@ -23,7 +23,7 @@ class Points:
 
     image: Tensor
     sample: Tensor
-    owner: Tensor
+    particle_index: Tensor
     drawn: int
 
     def chunks(self, size: int) -> list[Points]:
@@ -31,19 +31,40 @@ class Points:
         if len(self.image) <= size:
             return [self]
         parts = zip(
-            self.image.split(size), self.sample.split(size), self.owner.split(size), strict=True
+            self.image.split(size),
+            self.sample.split(size),
+            self.particle_index.split(size),
+            strict=True,
         )
         return [Points(*part, self.drawn) for part in parts]
 
 
-def draw_points(
-    batch: TiltBatch, per_particle: int, generator: torch.Generator, *, held_out: bool = False
-) -> Points:
-    """Samples of a batch: all that count, or ``per_particle`` drawn at random from each particle.
+@dataclass(frozen=True, eq=False)
+class DrawnPoints:
+    """Fourier samples of a training step with all that compares them with the model.
 
-    The generator is on the CPU, whatever the device, so that runs compare.
+    Attributes
+    ----------
+    frequencies
+        ``(point, 3)`` in cycles per pixel of the reference.
+    samples, transfer
+        ``(point,)`` complex sample, and what the model is multiplied with there.
+    weights
+        ``(point,)`` weight times inverse noise power.
+    particle_index
+        ``(point,)`` whose they are.
     """
-    return choose_points(batch, uniforms(batch.size, per_particle, generator), held_out=held_out)
+
+    frequencies: Tensor
+    samples: Tensor
+    transfer: Tensor
+    weights: Tensor
+    particle_index: Tensor
+
+    def squared_errors(self, amplitudes: Tensor) -> Tensor:
+        """Weighted squared error ``(point,)`` of amplitudes F(k, z), complex ``(point,)``."""
+        residual = self.samples - self.transfer * amplitudes
+        return self.weights * torch.view_as_real(residual).square().sum(-1)
 
 
 def uniforms(particles: int, per_particle: int, generator: torch.Generator) -> Tensor:
@@ -63,11 +84,11 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
     width = batch.samples.shape[1]
     per_particle = uniform.shape[1]
     rows = torch.nonzero(chosen)[:, 0]
-    counts = torch.bincount(batch.owner[rows], minlength=batch.size)
+    counts = torch.bincount(batch.particle_index[rows], minlength=batch.size)
     drawn = points_drawn(counts, width, per_particle)
     if per_particle == 0:
         image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
-        return Points(image, sample, batch.owner[image], drawn)
+        return Points(image, sample, batch.particle_index[image], drawn)
     first = counts.cumsum(0) - counts
     flat = (uniform.to(batch.samples.device) * (counts * width)[:, None]).to(torch.int64)
     filled = (counts > 0)[:, None].expand_as(flat)
@@ -75,7 +96,7 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
     image, sample = rows[row], (flat % width)[filled]
     counted = batch.weights[image, sample] > 0
     image, sample = image[counted], sample[counted]
-    return Points(image, sample, batch.owner[image], drawn)
+    return Points(image, sample, batch.particle_index[image], drawn)
 
 
 def points_drawn(images: Tensor, width: int, per_particle: int) -> int:

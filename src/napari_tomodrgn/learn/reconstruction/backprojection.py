@@ -11,13 +11,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.config import DataConfig, WeightConfig
-from napari_tomodrgn.data.fourier_images import ImageReader, prepare
-from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
@@ -26,7 +22,7 @@ from napari_tomodrgn.physics.fourier import (
     gridding,
     volume_from_transform,
 )
-from napari_tomodrgn.physics.lattice import HalfPlane, half_plane, slice_frequencies
+from napari_tomodrgn.physics.lattice import slice_frequencies
 from napari_tomodrgn.physics.shells import shell_indices, signal_share
 
 # Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
@@ -56,7 +52,7 @@ class BackProjection:
         )
 
     def volume(self, regularisation: Tensor | None = None) -> Tensor:
-        """Density zyx: division of the sums, back to real space, gridding corrected.
+        """Divide the sums, go back to real space: density ``(box, box, box)`` zyx, gridding undone.
 
         Parameters
         ----------
@@ -73,7 +69,7 @@ class BackProjection:
         return volume / gridding(self.box_size_px, OVERSAMPLING, volume.device)
 
     def filtered(self, correlation: Tensor) -> Tensor:
-        """Density zyx by a Wiener filter, each voxel of Fourier space by itself.
+        """Filter density ``(box, box, box)`` zyx after Wiener, each Fourier voxel by itself.
 
         ``correlation`` is the FSC of half maps by shell of the box. Where a shell holds the share
         ``s`` of signal (`signal_share`), the noise adds ``(1 − s) / s`` of its mean to the
@@ -92,7 +88,7 @@ class BackProjection:
         return self.volume(noise)
 
     def shell_mean(self) -> Tensor:
-        """Mean denominator of each shell of the oversampled grid."""
+        """Average the denominator over shells of the oversampled grid, ``(shell,)``."""
         shells = shell_indices(self.denominator.shape[0], self.denominator.device).flatten()
         total = torch.bincount(shells, weights=self.denominator.flatten())
         return (total / torch.bincount(shells).clamp(min=1)).float()
@@ -104,16 +100,17 @@ def back_project(
     device: torch.device | str = "cpu",
     *,
     training_only: bool = False,
-    kept: ResumableWork | None = None,
+    resumable: ResumableWork | None = None,
 ) -> Generator[int, None, BackProjection]:
-    """Sums over some particles of a set (rows), yielding how many are done.
+    """Back-project particles ``(row,)`` of a set, yielding how many are done.
 
-    ``training_only`` leaves out images that are held out; ``kept`` is gone on from.
+    ``training_only`` leaves out images that are held out. Sums saved in ``resumable`` are gone on
+    from.
     """
     box = data.lattice.box_size_px
     accumulator = FourierAccumulator(box * OVERSAMPLING, device)
     lattice = data.lattice.to(device)
-    done, sums = kept.begun() if kept else (0, {})
+    done, sums = resumable.load() if resumable else (0, {})
     if sums:
         accumulator.numerator.copy_(sums["numerator"])
         accumulator.denominator.copy_(sums["denominator"])
@@ -125,25 +122,7 @@ def back_project(
             factor = factor * batch.training[:, None]
         accumulator.add(frequencies, batch.samples * factor, batch.transfer * factor)
         done = min(start + _PARTICLES_AT_A_TIME, len(particles))
-        if kept and kept.due(last=done == len(particles)):
-            kept.keep(done, {name: getattr(accumulator, name) for name in _SUMS})
+        if resumable and resumable.due(last=done == len(particles)):
+            resumable.save(done, {name: getattr(accumulator, name) for name in _SUMS})
         yield done
     return BackProjection(*accumulator.sums(), box)
-
-
-def load_all(
-    particles: ParticleSet,
-    data: DataConfig,
-    weight: WeightConfig,
-    *,
-    sign: int,
-    lattice: HalfPlane | None = None,
-) -> TiltData:
-    """Images of a (small) set in memory, the origin of Fourier space included."""
-    lattice = lattice or half_plane(particles.optics.box_size_px, include_dc=True)
-    steps = prepare(ImageReader(particles, lattice, data, sign), len(lattice), np.inf, None)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return TiltData(particles, done.value, lattice, weight)

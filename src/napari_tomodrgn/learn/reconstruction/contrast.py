@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,24 +13,14 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.reconstruction.subsample import chosen_rows, read_sample
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SIGNAL = 0.143  # FSC from which a shell of half maps says something
-T = TypeVar("T")
-
-
-def run_to_end(steps: Generator[object, None, T]) -> T:
-    """Run a generator to its end and return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            value: T = done.value
-            return value
+_MIN_FSC = 0.143  # FSC from which a shell of half maps says something
 
 
 def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
@@ -43,7 +33,7 @@ def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
 
 
 def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, None, int]:
-    """The same in steps, yielding a count that grows."""
+    """Decide the sign as `decide_sign` does, in steps, yielding a count that grows."""
     if config.contrast != "auto":
         return 1 if config.contrast == "keep" else -1
     sample = yield from read_sample(particles, config)
@@ -54,29 +44,29 @@ def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, Non
     one, two = yield from half_steps(data, sample.first_half)
     sphere = soft_sphere(one.shape[0]).float()
     correlation = shell_correlation(one * sphere, two * sphere)
-    if correlation[1] >= _SIGNAL:
-        one, two = denoised(one, correlation), denoised(two, correlation)
+    if correlation[1] >= _MIN_FSC:
+        one, two = denoise_half_map(one, correlation), denoise_half_map(two, correlation)
     return 1 if density_contrast(one) + density_contrast(two) >= 0 else -1
 
 
 def half_volumes(data: TiltData, first_half: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-    """Density zyx of two halves of the particles, by back-projection."""
+    """Reconstruct halves of the particles, mask ``(particle,)``: ``(box, box, box)`` zyx each."""
     return run_to_end(half_steps(data, first_half))
 
 
 def half_steps(
     data: TiltData, first_half: NDArray[np.bool_]
 ) -> Generator[int, None, tuple[Tensor, Tensor]]:
-    """The same in steps, yielding how many particles of a half are done."""
+    """Reconstruct two halves as `half_volumes`, yielding how many particles ``(row,)`` are done."""
     one = yield from back_project(data, chosen_rows(first_half))
     two = yield from back_project(data, chosen_rows(~first_half))
     return one.volume(), two.volume()
 
 
-def denoised(half: Tensor, correlation: Tensor) -> Tensor:
-    """A half map with each shell shrunk by the FSC up to where that falls below 0.143."""
+def denoise_half_map(half: Tensor, correlation: Tensor) -> Tensor:
+    """Shrink shells of a half map ``(box, box, box)`` by the FSC, to 0 where below 0.143."""
     factors = correlation.clamp(0, 1)
-    below = torch.nonzero(correlation[1:] < _SIGNAL)
+    below = torch.nonzero(correlation[1:] < _MIN_FSC)
     if len(below):
         factors[int(below[0]) + 1 :] = 0.0
     factors[0] = 1.0
@@ -84,7 +74,7 @@ def denoised(half: Tensor, correlation: Tensor) -> Tensor:
 
 
 def density_contrast(volume: Tensor) -> float:
-    """Mean density within 0.45 half boxes of the centre minus that around, over the map's SD."""
+    """Compare the middle of a map ``(box, box, box)`` with its rim, in SDs of the map."""
     axis = torch.arange(volume.shape[0]) - volume.shape[0] // 2
     radius = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt() / (len(axis) / 2)
     inside, around = radius < 0.45, (radius > 0.7) & (radius < 0.95)

@@ -17,7 +17,8 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, back_project
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
-    sample_transforms,
+    GridCorners,
+    read_corners,
     transform_table,
     transform_volume,
     volume_from_transform,
@@ -25,7 +26,7 @@ from napari_tomodrgn.physics.fourier import (
 from napari_tomodrgn.physics.shells import figure_of_merit, shell_correlation, shell_indices
 
 # Amplitudes of a shell of less than this share of those of back-projection are damped.
-_DAMPED = 0.8
+_MIN_AMPLITUDE_RATIO = 0.8
 
 
 class MeanMap(nn.Module):
@@ -49,15 +50,15 @@ class MeanMap(nn.Module):
         self.map.copy_(volume)
         self._table = None
 
-    def forward(self, frequencies: Tensor) -> Tensor:
-        """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
-        if self._table is None or self._table.device != frequencies.device:
+    def forward(self, corners: GridCorners) -> Tensor:
+        """Complex ``(point,)`` amplitudes at points of a grid of `OVERSAMPLING` times the box."""
+        if self._table is None or self._table.device != corners.weights.device:
             self._table = transform_table(self.map[None], OVERSAMPLING)
-        return sample_transforms(self._table, OVERSAMPLING * len(self.map), frequencies)[:, 0]
+        return read_corners(self._table, OVERSAMPLING * len(self.map), corners)[:, 0]
 
 
 def mean_map(
-    data: TiltData, kept: tuple[ResumableWork | None, ResumableWork | None] = (None, None)
+    data: TiltData, resumable: tuple[ResumableWork | None, ResumableWork | None] = (None, None)
 ) -> Generator[int, None, Tensor]:
     """Back-projection of all training images, each shell weighted by what half maps agree on.
 
@@ -67,8 +68,8 @@ def mean_map(
     device = data.lattice.frequencies.device
     rows = torch.arange(data.particle_count)
     one, two = rows[0::2], rows[1::2]
-    half = yield from back_project(data, one, device, training_only=True, kept=kept[0])
-    other = yield from back_project(data, two, device, training_only=True, kept=kept[1])
+    half = yield from back_project(data, one, device, training_only=True, resumable=resumable[0])
+    other = yield from back_project(data, two, device, training_only=True, resumable=resumable[1])
     agreement = shell_correlation(half.volume(), other.volume())
     # The mean of fluctuating shells is taken until they say nothing at all: the network removes
     # what is too much, but would have to find what is missing.
@@ -94,7 +95,7 @@ def with_solved_shells(back_projected: Tensor, solved: Tensor) -> Tensor:
         torch.bincount(shells.flatten(), weights=value.abs().double().flatten(), minlength=count)
         for value in (fine, coarse)
     )
-    damped = two < _DAMPED * one
+    damped = two < _MIN_AMPLITUDE_RATIO * one
     damped[0] = False
     first = int(torch.nonzero(damped)[0]) if bool(damped.any()) else count
     return volume_from_transform(torch.where(shells < first, coarse, fine))

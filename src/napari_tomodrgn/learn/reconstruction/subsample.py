@@ -17,10 +17,10 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
 
 # Enough for half maps of a ribosome, few enough for a minute on two cores.
-MOST_PARTICLES = 150
-MOST_IMAGES = 3500
+MAX_PARTICLES = 150
+MAX_IMAGES = 3500
 # Images are cropped to this box in Fourier space: signs, poses and zeros of the CTF show there.
-MOST_BOX_PX = 48
+MAX_BOX_PX = 48
 _CHUNK = 256
 
 
@@ -60,7 +60,7 @@ class Sample:
     def take_images(self, keep: NDArray[np.bool_]) -> Sample:
         """Some of the images, and the particles that still have one."""
         rows = torch.from_numpy(np.flatnonzero(keep))
-        left = np.unique(self.owner[keep])
+        left = np.unique(self.particle_index[keep])
         return replace(
             self,
             particles=self.particles.filter_images(keep),
@@ -72,27 +72,33 @@ class Sample:
     @property
     def blank(self) -> bool:
         """Whether no image shows anything at all."""
-        return not bool(self.images.take(torch.arange(len(self.owner))).any())
+        return not bool(self.images.take(torch.arange(len(self.particle_index))).any())
 
     @property
-    def owner(self) -> NDArray[np.int64]:
+    def particle_index(self) -> NDArray[np.int64]:
         """Row of the particle that each image shows, ``(image,)``."""
         return np.asarray(self.particles.images["particle_id"].cat.codes, dtype=np.int64)
 
 
-def choose(particles: ParticleSet) -> ParticleSet:
-    """At most 150 particles and about 3,500 images, spread evenly over the set."""
+def choose(particles: ParticleSet, max_images: int = MAX_IMAGES) -> ParticleSet:
+    """At most 150 particles and about so many images, spread evenly over the set."""
     tilts = len(particles.images) / len(particles)
-    count = int(np.clip(MOST_IMAGES / tilts, 2, MOST_PARTICLES))
+    count = int(np.clip(max_images / tilts, 2, MAX_PARTICLES))
     rows = np.unique(np.linspace(0, len(particles) - 1, min(count, len(particles))).astype(int))
     return particles.take(np.isin(np.arange(len(particles)), rows))
 
 
-def read_sample(particles: ParticleSet, config: DataConfig) -> Generator[int, None, Sample]:
+def read_sample(
+    particles: ParticleSet,
+    config: DataConfig,
+    *,
+    max_images: int = MAX_IMAGES,
+    max_box_px: int = MAX_BOX_PX,
+) -> Generator[int, None, Sample]:
     """Read the images of a sample of particles, yielding how many images are done."""
-    few = choose(particles)
+    few = choose(particles, max_images)
     box = few.optics.box_size_px
-    small = min(box, MOST_BOX_PX)
+    small = min(box, max_box_px)
     # The samples of both lattices stand in the same order, ky before kx.
     lattice = half_plane(small, include_dc=True)
     wide = half_plane(box, include_dc=True, radius_px=small / 2 - 1e-6)
@@ -131,5 +137,5 @@ def _cropped(particles: ParticleSet, box_size_px: int) -> ParticleSet:
 
 
 def chosen_rows(first: NDArray[np.bool_]) -> Tensor:
-    """Rows where a mask is true, as a tensor."""
+    """Give the rows ``(row,)`` where a mask ``(particle,)`` is true, as a tensor."""
     return torch.from_numpy(np.flatnonzero(first))

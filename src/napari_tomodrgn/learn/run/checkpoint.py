@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.runtime.events import Losses
+from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,12 @@ class Position:
     kl: float = 0.0
     total: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def losses(self) -> Losses:
+        """Means over the particles seen in the epoch so far."""
+        count = max(self.particles, 1)
+        return Losses(self.reconstruction / count, self.kl / count, self.total / count)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -90,21 +97,3 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
     return Position(**json.loads(metadata["position"]))
-
-
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a checkpoint by their names, and what was written beside them.
-
-    Raises
-    ------
-    BadInputError
-        If the file is absent or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
-            return tensors, stream.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise BadInputError(
-            f"{path}: cannot be read as a checkpoint ({error}).", code="bad-checkpoint"
-        ) from error

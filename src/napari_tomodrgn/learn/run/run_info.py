@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, OpticsGroup, ParticleSet
-from napari_tomodrgn.learn.run.tomodrgn_network import TomodrgnNetwork
+from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,8 @@ class RunInfo(BaseModel):
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
     shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.inference.shrinkage`)
+    # Shape class → product or convolution, so that a resumed run computes to the same bits.
+    products: dict[str, str] = {}
     imported_from: str = ""  # folder of another program's result
     network: TomodrgnNetwork | None = None  # of that program, where its weights came along
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.runtime.steps import Cancelled
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +25,9 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.runtime.events import Event
 
 # How long a rank waits for the others: reading images may take that long between two signs of life.
-_PATIENCE = timedelta(hours=1)
-_GOING, _READY, _FAILED = 0, 1, 2
+_TIMEOUT = timedelta(hours=1)
+_WORKING, _DONE, _FAILED = 0, 1, 2
 T = TypeVar("T")
-
-
-class Cancelled(Exception):
-    """Someone asked to stop; raised and caught within the generators that train."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def _numbers(given: Mapping[str, str], names: tuple[str, ...], by: str) -> Launc
     if missing:
         raise BadInputError(
             f"Started by {by} with {size}={given[size]}, but {missing[0]} is not set.",
-            remedy=_HOW[by],
+            remedy=_REMEDIES[by],
             code="bad-launch",
         )
     try:
@@ -83,12 +80,12 @@ def _numbers(given: Mapping[str, str], names: tuple[str, ...], by: str) -> Launc
     except ValueError as error:
         raise BadInputError(
             f"Started by {by}, but {', '.join(names)} are not all numbers ({error}).",
-            remedy=_HOW[by],
+            remedy=_REMEDIES[by],
             code="bad-launch",
         ) from error
 
 
-_HOW = {
+_REMEDIES = {
     "torchrun": "Start with torchrun --nproc-per-node N.",
     "srun": "Start with srun --nodes N --ntasks-per-node M, or write a script with --slurm.",
 }
@@ -100,13 +97,13 @@ def _checked(found: Launch, given: Mapping[str, str]) -> Launch:
         raise BadInputError(
             f"Process {found.rank} of {found.size}, {found.local_rank} of {found.local_size} on "
             "its node: these numbers contradict each other.",
-            remedy=_HOW[found.by] + " Every node needs as many processes.",
+            remedy=_REMEDIES[found.by] + " Every node needs as many processes.",
             code="bad-launch",
         )
     if found.by == "torchrun" and not {"MASTER_ADDR", "MASTER_PORT"} <= given.keys():
         raise BadInputError(
             "Several processes, but MASTER_ADDR or MASTER_PORT is not set.",
-            remedy=_HOW["torchrun"],
+            remedy=_REMEDIES["torchrun"],
             code="bad-launch",
         )
     return found
@@ -131,7 +128,7 @@ class ProcessGroup:
         found = launch()
         if found.size == 1:
             return cls()
-        return cls(found, _connected(found, device))
+        return cls(found, _connect(found, device))
 
     @property
     def size(self) -> int:
@@ -139,8 +136,8 @@ class ProcessGroup:
         return self.launch.size
 
     @property
-    def first(self) -> bool:
-        """Whether this is the process that prepares, writes and speaks."""
+    def is_first(self) -> bool:
+        """Whether this is the process that prepares, writes and reports."""
         return self.launch.rank == 0
 
     @property
@@ -149,13 +146,13 @@ class ProcessGroup:
         device: torch.device | None = None if self.fabric is None else self.fabric.device
         return device
 
-    def share(self, count: int) -> slice:
+    def slice_for(self, count: int) -> slice:
         """Which of ``count`` things are this process's: a run of them, sizes as even as can be."""
         rank, size = self.launch.rank, self.launch.size
         return slice(count * rank // size, count * (rank + 1) // size)
 
-    def total(self, values: Tensor) -> Tensor:
-        """Sum over all processes, the same to the bit on each; ``values`` if alone.
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
+        """Sum values of any shape over all processes, the same to the bit on each.
 
         Raises
         ------
@@ -175,48 +172,50 @@ class ProcessGroup:
                 code="process-gone",
             ) from error
 
-    def any(self, here: bool) -> bool:
+    def any_true(self, here: bool) -> bool:
         """Whether it is so on any process."""
         import torch
 
-        return bool(self.total(torch.tensor([float(here)]))[0] > 0)
+        return bool(self.all_reduce_sum(torch.tensor([float(here)]))[0] > 0)
 
-    def agree(self, values: list[float]) -> bool:
+    def all_equal(self, values: list[float]) -> bool:
         """Whether all processes have the same numbers."""
         import torch
 
         here = torch.tensor(values, dtype=torch.float64)
-        of_first = self.total(here.clone() if self.first else torch.zeros_like(here))
-        return not self.any(not bool((of_first == here).all()))
+        of_first = self.all_reduce_sum(here.clone() if self.is_first else torch.zeros_like(here))
+        return not self.any_true(not bool((of_first == here).all()))
 
-    def lead(
+    def run_on_first(
         self, steps: Generator[Event, None, T], stop: Callable[[], bool]
     ) -> Generator[Event, None, T]:
-        """Run what the first process does alone, the others waiting in `follow`.
+        """Run what the first process does alone, the others waiting in `wait_for_first`.
 
         With each event the others learn that it goes on, and may ask it to stop.
         """
-        if self.size == 1 or not self.first:
+        if self.size == 1 or not self.is_first:
             return (yield from steps)
         while True:
             try:
                 event = next(steps)
             except StopIteration as done:
                 value: T = done.value
-                self._beat(_READY, stop=False)
+                self._exchange_state(_DONE, stop=False)
                 return value
             except BaseException as error:
                 stopped = isinstance(error, Cancelled)
-                self._beat(_GOING if stopped else _FAILED, stop=stopped, heeded=True)
+                self._exchange_state(
+                    _WORKING if stopped else _FAILED, stop=stopped, is_acknowledged=True
+                )
                 raise
-            self._beat(_GOING, stop=stop())
+            self._exchange_state(_WORKING, stop=stop())
             try:
                 yield event
             except BaseException:
-                self._beat(_FAILED, stop=False)
+                self._exchange_state(_FAILED, stop=False)
                 raise
 
-    def follow(self, stop: Callable[[], bool]) -> None:
+    def wait_for_first(self, stop: Callable[[], bool]) -> None:
         """Wait until the first process has done what it does alone.
 
         Raises
@@ -225,8 +224,8 @@ class ProcessGroup:
             If it failed.
         """
         while True:
-            state = self._beat(_GOING, stop=stop())
-            if state == _READY:
+            state = self._exchange_state(_WORKING, stop=stop())
+            if state == _DONE:
                 return
             if state == _FAILED:
                 raise BadInputError(
@@ -242,17 +241,17 @@ class ProcessGroup:
 
             torch.distributed.destroy_process_group()
 
-    def _beat(self, state: int, *, stop: bool, heeded: bool = False) -> int:
+    def _exchange_state(self, state: int, *, stop: bool, is_acknowledged: bool = False) -> int:
         """Tell the others a state, which only the first may change; all stop if one has to."""
         import torch
 
-        said = self.total(torch.tensor([float(state), float(stop)]))
-        if said[1] > 0 and not heeded:
+        state_and_stop = self.all_reduce_sum(torch.tensor([float(state), float(stop)]))
+        if state_and_stop[1] > 0 and not is_acknowledged:
             raise Cancelled
-        return int(said[0])
+        return int(state_and_stop[0])
 
 
-def _connected(found: Launch, device: str) -> Any:
+def _connect(found: Launch, device: str) -> Any:
     """A Fabric of all processes, one device each."""
     try:
         import lightning_fabric
@@ -274,14 +273,14 @@ def _connected(found: Launch, device: str) -> Any:
             accelerator=kind,
             devices=found.local_size,
             num_nodes=found.size // found.local_size,
-            strategy=DDPStrategy(timeout=_PATIENCE),
+            strategy=DDPStrategy(timeout=_TIMEOUT),
             plugins=[environment],
         )
         fabric.launch()
     except (MisconfigurationException, ValueError, RuntimeError, OSError) as error:
         raise BadInputError(
             f"{found.size} processes cannot be connected ({str(error).splitlines()[0]}).",
-            remedy=_HOW[found.by],
+            remedy=_REMEDIES[found.by],
             code="bad-launch",
         ) from error
     return fabric

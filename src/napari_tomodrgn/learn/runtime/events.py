@@ -31,7 +31,11 @@ class WorkProgress:
 
 @dataclass(frozen=True)
 class Started:
-    """Training begins, or goes on, at ``first_epoch`` (1-based)."""
+    """Training begins, or goes on, at ``first_epoch`` (1-based).
+
+    ``earlier`` are the rows of ``metrics.csv`` that a resumed run has already: with the `row` of
+    each `EpochDone` appended, they are the loss curve, and no file has to be read for it.
+    """
 
     run: Path
     particles: int
@@ -39,6 +43,7 @@ class Started:
     first_epoch: int
     epochs: int
     device: str
+    earlier: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,22 @@ class EpochDone:
     seconds: float
     losses: Losses
     checkpoint: Path | None
+    beta: float = 1.0
+    learning_rate: float = 0.0
+
+    @property
+    def row(self) -> dict[str, float]:
+        """The epoch's row of ``metrics.csv``."""
+        return {
+            "epoch": self.epoch,
+            "seconds": round(self.seconds, 3),
+            "reconstruction": self.losses.reconstruction,
+            "kl": self.losses.kl,
+            "total": self.losses.total,
+            "beta": self.beta,
+            "lr": self.learning_rate,
+            "held_out": self.losses.held_out,
+        }
 
 
 @dataclass(frozen=True)

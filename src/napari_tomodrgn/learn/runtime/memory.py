@@ -14,7 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 # Points decoded at a time: bounds memory, and how long a stop waits; on a CPU so few that what the
 # layers leave for the gradient stays in its cache.
 _POINTS = {"cpu": 1 << 12, "cuda": 1 << 20, "mps": 1 << 18}
-_FEWEST_POINTS = 1 << 11
+_MIN_POINTS = 1 << 11
 # Image samples taken together on a CPU. The C library gives tensors beyond 32 MB back to the system
 # after each use, and filling new pages took as long again as what was computed in them.
 _SAMPLES_IN_BLOCK = 1 << 21
@@ -37,7 +37,7 @@ class ChunkSizes:
 
     points: int
     particles: int
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     @classmethod
     def on(cls, device: torch.device, batch_size: int, samples: float) -> ChunkSizes:
@@ -46,21 +46,21 @@ class ChunkSizes:
         return cls(_POINTS[device.type], particles)
 
     def halve(self, error: BaseException) -> None:
-        """Half of both from now on.
+        """Halve both from now on.
 
         Raises
         ------
         BadInputError
             If it cannot be less, or the memory is the computer's own.
         """
-        least = self.points <= _FEWEST_POINTS and self.particles == 1
+        least = self.points <= _MIN_POINTS and self.particles == 1
         if least or exhausted_memory(error) != "GPU":
-            raise too_much(error) from error
-        self.points = max(self.points // 2, _FEWEST_POINTS)
+            raise out_of_memory_error(error) from error
+        self.points = max(self.points // 2, _MIN_POINTS)
         self.particles = max(self.particles // 2, 1)
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
-        self.said.append(
+        self.messages.append(
             f"Out of GPU memory: from now on at most {self.points:,} Fourier samples and "
             f"{self.particles} particles of a step are computed at a time; the result is the same."
         )
@@ -81,8 +81,8 @@ def exhausted_memory(error: BaseException) -> str:
     return ""
 
 
-def too_much(error: BaseException) -> BadInputError:
-    """The sentence for it."""
+def out_of_memory_error(error: BaseException) -> BadInputError:
+    """Make the error that says in a sentence whose memory is not enough."""
     asked = re.search(r"allocate ([\d.,]+ ?(?:bytes|[KMGT]i?B))", str(error))
     amount = f" ({asked[1]} more were asked for)" if asked else ""
     return BadInputError(
@@ -94,10 +94,10 @@ def too_much(error: BaseException) -> BadInputError:
 
 
 def translate_memory_errors(events: Iterator[T]) -> Iterator[T]:
-    """The same events; that memory has run out is said in a sentence."""
+    """Pass events on; turn an out-of-memory error into a `BadInputError` of one sentence."""
     try:
         yield from events
     except (RuntimeError, MemoryError) as error:
         if not exhausted_memory(error):
             raise
-        raise too_much(error) from error
+        raise out_of_memory_error(error) from error

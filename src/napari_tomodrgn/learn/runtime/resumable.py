@@ -1,4 +1,4 @@
-"""Long pieces of work that are kept now and then, so that a kill costs little of them.
+"""Long pieces of work that are saved now and then, so that a kill costs little of them.
 
 Training steps are kept in the resume file (`learn.run.checkpoint`). What goes before the first of
 them and what follows the last one goes over the whole set as well, in parts whose results add up or
@@ -37,14 +37,16 @@ class ResumableWork:
         self.path, self.work, self.seconds = path, work, seconds
         self._last = time.perf_counter()
 
-    def begun(self) -> tuple[int, dict[str, Tensor]]:
-        """How many parts were done, and what had come of them; 0 and nothing if none were."""
+    def load(self) -> tuple[int, dict[str, Tensor]]:
+        """Read how many parts were done and their tensors, any shape; 0 and none if none were."""
         try:
             with safe_open(self.path, framework="pt") as stream:
-                told = stream.metadata() or {}
-                if told.get("work") != self.work:
+                metadata = stream.metadata() or {}
+                if metadata.get("work") != self.work:
                     return 0, {}
-                return int(told["done"]), {name: stream.get_tensor(name) for name in stream.keys()}
+                return int(metadata["done"]), {
+                    name: stream.get_tensor(name) for name in stream.keys()
+                }
         except (OSError, SafetensorError, KeyError, ValueError):
             return 0, {}  # worth no failure: it is done again
 
@@ -56,10 +58,10 @@ class ResumableWork:
         late = time.perf_counter() - self._last >= self.seconds
         return late or (last and self.path.exists())
 
-    def keep(self, done: int, tensors: dict[str, Tensor]) -> None:
-        """Write what has come of ``done`` parts."""
+    def save(self, done: int, tensors: dict[str, Tensor]) -> None:
+        """Write the tensors, of any shape, that have come of ``done`` parts."""
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        told = {"work": self.work, "done": str(done)}
+        metadata = {"work": self.work, "done": str(done)}
         with written_atomically(self.path) as temporary:
-            save_file(plain, temporary, metadata=told)
+            save_file(plain, temporary, metadata=metadata)
         self._last = time.perf_counter()

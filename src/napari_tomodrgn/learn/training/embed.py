@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 
 import numpy as np
@@ -9,8 +10,9 @@ import pandas as pd
 import torch
 
 from napari_tomodrgn.data.checks import check_stacks
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.methods import (
@@ -20,18 +22,21 @@ from napari_tomodrgn.learn.inference.methods import (
     RefinedInference,
     ShrunkInference,
     encode,
-    in_parts,
+    infer_in_chunks,
 )
-from napari_tomodrgn.learn.inference.tomodrgn_encoder import embed_imported
-from napari_tomodrgn.learn.linear.decoder import read_fitted
-from napari_tomodrgn.learn.network.model import Encoder, Posterior
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.linear.decoder import read_linear_model
+from napari_tomodrgn.learn.network.model import Encoder
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.embed_imported import embed_imported
 from napari_tomodrgn.physics.lattice import half_plane
 
-EMBEDDED_AT_A_TIME = 32
+EMBED_BATCH_SIZE = 32
+# Pixel sizes that differ by less are the same: star files round them.
+_SAME_PIXEL = 2e-3
 # Of images that are in memory at once when a set is embedded that is not trained on.
 _BYTES_IN_MEMORY = 5e8
 
@@ -45,8 +50,8 @@ def embed(
     """Posteriors of particles of a set, all or those in ``rows``, yielding how many are done."""
     mu, logvar = [], []
     first, last, _ = rows.indices(data.particle_count)
-    for start in range(first, last, EMBEDDED_AT_A_TIME):
-        stop = min(start + EMBEDDED_AT_A_TIME, last)
+    for start in range(first, last, EMBED_BATCH_SIZE):
+        stop = min(start + EMBED_BATCH_SIZE, last)
         with torch.inference_mode():
             posterior = encode(encoder, data.batch(torch.arange(start, stop), device))
         mu.append(posterior.mu.cpu())
@@ -68,23 +73,18 @@ def embed_set(
         If they are not.
     """
     trained = run.info.to_optics()
-    box = particles.optics.box_size_px
-    if box != trained.box_size_px:
-        raise BadInputError(
-            f"{particles.source.path}: images of {box} px, "
-            f"the run was trained on {trained.box_size_px} px.",
-            code="wrong-box",
-        )
+    particles = choose_images(particles, run.config.data).with_overrides(run.config.data)
+    _reject_other_sampling(particles, trained)
     check_stacks(particles)
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
     )
     if run.info.network is not None:
         return (yield from embed_imported(run, particles, epoch))
-    inference_of = _inference_of(run, epoch)
-    lattice = half_plane(box)
+    inference_of = _make_inference(run, epoch)
+    lattice = half_plane(trained.box_size_px)
     tables = []
-    at_a_time = _particles_at_a_time(particles, len(lattice))
+    at_a_time = _particles_per_chunk(particles, len(lattice))
     for start in range(0, len(particles), at_a_time):
         rows = np.zeros(len(particles), dtype=bool)
         rows[start : start + at_a_time] = True
@@ -96,24 +96,42 @@ def embed_set(
         data.mean_power = run.info.mean_power or data.mean_power
         every = torch.ones_like(data.training)
         posterior = run_to_end(
-            in_parts(inference_of(data), torch.arange(data.particle_count), every)
+            infer_in_chunks(inference_of(data), torch.arange(data.particle_count), every)
         )
         tables.append(latent_table(part, posterior))
         yield WorkProgress(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)
 
 
-def _particles_at_a_time(particles: ParticleSet, points: int) -> int:
+def _reject_other_sampling(particles: ParticleSet, trained: Optics) -> None:
+    """Raise if images have another box or pixel size than those trained on."""
+    optics = particles.optics
+    if optics.box_size_px != trained.box_size_px:
+        raise BadInputError(
+            f"{particles.source.path}: images of {optics.box_size_px} px, "
+            f"the run was trained on {trained.box_size_px} px.",
+            code="wrong-box",
+        )
+    pixel = optics.pixel_size_angstrom
+    if not math.isclose(pixel, trained.pixel_size_angstrom, rel_tol=_SAME_PIXEL):
+        raise BadInputError(
+            f"{particles.source.path}: images of {pixel:.4g} Å/px, "
+            f"the run was trained on {trained.pixel_size_angstrom:.4g} Å/px.",
+            code="wrong-pixel-size",
+        )
+
+
+def _particles_per_chunk(particles: ParticleSet, points: int) -> int:
     """So many that their images take half a gigabyte, and a bar still moves."""
     images = len(particles.images) / max(len(particles), 1)
     return max(1, min(int(_BYTES_IN_MEMORY / (images * points * 8)), -(-len(particles) // 10)))
 
 
-def _inference_of(run: Run, epoch: int | None) -> Callable[[TiltData], Inference]:
+def _make_inference(run: Run, epoch: int | None) -> Callable[[TiltData], Inference]:
     """Data → inference by the run's method, refined where the run's latents of that epoch are."""
     wanted = run.last_epoch(epoch)
     if run.config.method == "linear":
-        fitted = read_fitted(run.weights_file(wanted))
+        fitted = read_linear_model(run.weights_file(wanted))
         return lambda data: LinearInference(fitted, data, run.config)
     model, refinement = run.model(wanted), run.refinement(wanted)
 

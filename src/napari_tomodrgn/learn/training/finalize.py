@@ -19,9 +19,9 @@ from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.calibration import calibrate
 from napari_tomodrgn.learn.inference.held_out import (
     EarlyStopping,
-    compared_rows,
-    difference,
+    comparison_rows,
     error_steps,
+    mean_difference,
 )
 from napari_tomodrgn.learn.inference.methods import (
     EncoderInference,
@@ -29,159 +29,166 @@ from napari_tomodrgn.learn.inference.methods import (
     LinearInference,
     RefinedInference,
     ShrunkInference,
-    in_parts,
+    infer_in_chunks,
 )
 from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
-from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, support_steps
-from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_fitted
-from napari_tomodrgn.learn.network.model import Posterior
+from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, shrinkage_steps
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_linear_model
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
-from napari_tomodrgn.learn.training.quality_report import LatentEstimate, best_of, sentences, told
+from napari_tomodrgn.learn.training.quality_report import (
+    LatentEstimate,
+    best_method,
+    report_sentences,
+    to_dict,
+)
 
-_WHAT = "Refining latents"
+_REFINING = "Refining latents"
 _COMPARING = "Comparing held-out images"
 # Noise is scaled by what calibration finds, at most so much either way.
-_MOST_SCALE = 4.0
+_MAX_SCALE = 4.0
 # Fewer particles do not tell how wide posteriors should be.
-_ENOUGH = 50
+_MIN_PARTICLES_FOR_SCALE = 50
 
 
 @dataclass(frozen=True, eq=False)
-class _End:
+class _FinalPass:
     """What the end of a run works on."""
 
     run: Run
     data: TiltData
-    stop: Stop
+    context: RunContext
 
     def posterior(
-        self, inference: Inference, kept: ResumableWork
+        self, inference: Inference, resumable: ResumableWork
     ) -> Generator[Event, None, Posterior]:
-        """Posteriors of all particles from all images, gone on from, heeding a stop."""
+        """Infer posteriors of all particles from all images, resuming earlier work."""
         rows = torch.arange(self.data.particle_count)
-        steps = in_parts(inference, rows, torch.ones_like(self.data.training), kept=kept)
-        return (yield from run_cancellable(steps, len(rows), _WHAT, self.stop))
+        steps = infer_in_chunks(
+            inference, rows, torch.ones_like(self.data.training), resumable=resumable
+        )
+        return (yield from self.context.run_steps(steps, len(rows), _REFINING))
 
-    def judged(
+    def evaluate(
         self, inference: Inference, decoder: FourierModel
     ) -> Generator[Event, None, LatentEstimate]:
-        """Calibration of a way, and the error of held-out images from the other images."""
+        """Measure how well a method is calibrated, and its error on held-out images."""
         count = self.data.particle_count
-        rows = compared_rows(count)
-        guessing = in_parts(inference, rows, self.data.training)
-        known = yield from run_cancellable(guessing, len(rows), _WHAT, self.stop)
+        rows = comparison_rows(count)
+        guessing = infer_in_chunks(inference, rows, self.data.training)
+        known = yield from self.context.run_steps(guessing, len(rows), _REFINING)
         latents = torch.full((count, known.mu.shape[1]), torch.nan)
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
-        errors = yield from run_cancellable(steps, count, _COMPARING, self.stop)
+        errors = yield from self.context.run_steps(steps, count, _COMPARING)
         twice = calibrate(inference, self.data)
-        found = yield from run_cancellable(twice, count, "Comparing halves of the tilts", self.stop)
+        found = yield from self.context.run_steps(twice, count, "Comparing halves of the tilts")
         return LatentEstimate(inference, decoder, found, latents, errors)
 
-    def shrunk(
-        self, way: LatentEstimate
+    def shrink(
+        self, estimate: LatentEstimate
     ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
-        """A way drawn to the middle as far as held-out images ask for it."""
-        steps = support_steps(way.decoder, way.latents, self.data, self.run.config)
+        """Draw latents to the middle as far as held-out images ask for it."""
+        steps = shrinkage_steps(estimate.decoder, estimate.latents, self.data, self.run.config)
         total = COMPARISONS * self.data.particle_count
-        found = yield from run_cancellable(steps, total, _COMPARING, self.stop)
-        inference = way.inference
+        found = yield from self.context.run_steps(steps, total, _COMPARING)
+        inference = estimate.inference
         if found.factor < 1:
             inference = ShrunkInference(inference, found.factor)
-        way = replace(way, inference=inference, held_out=found.held_out, support=found)
-        return way, found
+        estimate = replace(estimate, inference=inference, held_out=found.held_out, support=found)
+        return estimate, found
 
 
 def finalize(
-    run: Run, data: TiltData, watch: EarlyStopping, stop: Stop
+    run: Run, data: TiltData, stopping: EarlyStopping, context: RunContext
 ) -> Generator[Event, None, None]:
-    """Choose the epoch, refine its latents where that helps, compare, and tell.
+    """Choose the epoch, refine its latents where that helps, compare, and report.
 
     May be repeated, to the same end: a run that was killed here is concluded when it is resumed.
     """
-    epoch, end = watch.chosen or run.epochs()[-1], _End(run, data, stop)
+    epoch, final = stopping.chosen or run.epochs()[-1], _FinalPass(run, data, context)
     device = data.lattice.frequencies.device
     model = run.model(epoch, device)
     guess = EncoderInference(model.encoder, data)
-    ways = {"encoder": (yield from end.judged(guess, model.decoder))}
-    yield from _said_of_epochs(run, watch)
+    estimates = {"encoder": (yield from final.evaluate(guess, model.decoder))}
+    yield from _epoch_notices(run, stopping)
     refinement = None
     if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
-        refinement, way = yield from _refined(end, epoch, guess, model.decoder)
-        worse, error = difference(way.held_out, ways["encoder"].held_out)
+        refinement, estimate = yield from _refine(final, epoch, guess, model.decoder)
+        worse, error = mean_difference(estimate.held_out, estimates["encoder"].held_out)
         if worse > 2 * error:
             refinement = None
             yield Notice("Latents stay as the encoder gives them: refined ones explain less.")
         else:
-            ways["refined"] = way
-    best = best_of(ways)
-    ways[best], support = yield from end.shrunk(ways[best])
+            estimates["refined"] = estimate
+    best = best_method(estimates)
+    estimates[best], support = yield from final.shrink(estimates[best])
     if refinement is not None or support.factor < 1:
-        kept = run.kept("latents", f"{epoch}")
-        everything = yield from end.posterior(ways[best].inference, kept)
+        resumable = run.resumable("latents", f"{epoch}")
+        everything = yield from final.posterior(estimates[best].inference, resumable)
         if refinement is not None:
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
         yield LatentsReady(epoch, table)
     if run.linear_file.exists():
-        ways["linear"] = yield from _linear(end)
-    run.save_quality(told(watch, ways))
-    run.drop_kept()
+        estimates["linear"] = yield from _evaluate_linear(final)
+    run.save_quality(to_dict(stopping, estimates))
+    run.clear_resumable()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
     ended = {"chosen_epoch": epoch, "shrinkage": support.factor}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
-    yield from (Notice(text) for text in sentences(ways))
+    yield from (Notice(text) for text in report_sentences(estimates))
     yield Notice(support.verdict, lasting=True)
 
 
-def _refined(
-    end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
+def _refine(
+    final: _FinalPass, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
-    refinement = yield from _fitted(end, epoch, guess, decoder)
-    refined = RefinedInference(guess, decoder, refinement, end.run.config)
-    way = yield from end.judged(refined, decoder)
-    return (yield from _rescaled(end, refinement, way, guess))
+    refinement = yield from _fit_basis(final, epoch, guess, decoder)
+    refined = RefinedInference(guess, decoder, refinement, final.run.config)
+    estimate = yield from final.evaluate(refined, decoder)
+    return (yield from _rescale_noise(final, refinement, estimate, guess))
 
 
-def _fitted(
-    end: _End, epoch: int, guess: EncoderInference, decoder: FourierModel
+def _fit_basis(
+    final: _FinalPass, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, Refinement]:
-    yield WorkProgress(0, end.data.particle_count, _WHAT)
-    posterior = yield from end.posterior(guess, end.run.kept("guess", f"{epoch}"))
-    device = end.data.lattice.frequencies.device
+    yield WorkProgress(0, final.data.particle_count, _REFINING)
+    posterior = yield from final.posterior(guess, final.run.resumable("guess", f"{epoch}"))
+    device = final.data.lattice.frequencies.device
     on_device = Posterior(posterior.mu.to(device), posterior.logvar.to(device))
-    return fit_refinement(decoder, end.data, end.run.config, on_device)
+    return fit_refinement(decoder, final.data, final.run.config, on_device)
 
 
-def _rescaled(
-    end: _End, refinement: Refinement, way: LatentEstimate, guess: EncoderInference
+def _rescale_noise(
+    final: _FinalPass, refinement: Refinement, estimate: LatentEstimate, guess: EncoderInference
 ) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
-    """The same with noise scaled so that posteriors are as wide as they should be."""
-    found = way.calibration
-    if found is None or found.particles < _ENOUGH or not found.off:
-        return refinement, way
-    scale = min(max(found.ratio, 1 / _MOST_SCALE), _MOST_SCALE)
+    """Scale the noise so that posteriors are as wide as they should be."""
+    found = estimate.calibration
+    if found is None or found.particles < _MIN_PARTICLES_FOR_SCALE or not found.miscalibrated:
+        return refinement, estimate
+    scale = min(max(found.ratio, 1 / _MAX_SCALE), _MAX_SCALE)
     refinement = replace(refinement, noise=refinement.noise * scale)
-    inference = RefinedInference(guess, way.decoder, refinement, end.run.config)
-    return refinement, (yield from end.judged(inference, way.decoder))
+    inference = RefinedInference(guess, estimate.decoder, refinement, final.run.config)
+    return refinement, (yield from final.evaluate(inference, estimate.decoder))
 
 
-def _linear(end: _End) -> Generator[Event, None, LatentEstimate]:
-    device = end.data.lattice.frequencies.device
-    model = read_fitted(end.run.linear_file, device)
-    decoder = LinearDecoder.read(end.run.linear_file).to(device)
-    inference = LinearInference(model, end.data, end.run.config)
-    return (yield from end.judged(inference, decoder))
+def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate]:
+    device = final.data.lattice.frequencies.device
+    model = read_linear_model(final.run.linear_file, device)
+    decoder = LinearDecoder.read(final.run.linear_file).to(device)
+    inference = LinearInference(model, final.data, final.run.config)
+    return (yield from final.evaluate(inference, decoder))
 
 
-def _said_of_epochs(run: Run, watch: EarlyStopping) -> Generator[Event, None, None]:
-    if watch.over(run.config.train.patience):
+def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, None]:
+    if stopping.should_stop(run.config.train.patience):
         yield Notice(
-            f"Stopped after epoch {watch.seen}: held-out images have not been explained better "
-            f"since epoch {watch.best}."
+            f"Stopped after epoch {stopping.seen}: held-out images have not been explained better "
+            f"since epoch {stopping.best}."
         )
-    if watch.chosen != watch.seen:
-        yield Notice(f"Weights and latents are those of epoch {watch.chosen}.")
+    if stopping.chosen != stopping.seen:
+        yield Notice(f"Weights and latents are those of epoch {stopping.chosen}.")

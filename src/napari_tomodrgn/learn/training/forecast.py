@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.device import pick_device
-from napari_tomodrgn.learn.training.embed import EMBEDDED_AT_A_TIME
+from napari_tomodrgn.learn.training.embed import EMBED_BATCH_SIZE
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.physics.lattice import half_plane
 
@@ -33,6 +34,7 @@ def forecast(particles: ParticleSet, config: RunConfig) -> dict[str, float]:
     latents at the end of an epoch. Reading images and the linear start come before the first.
     """
     config = config.as_trained()
+    particles = choose_images(particles, config.data).with_overrides(config.data)
     lattice = half_plane(particles.optics.box_size_px)
     images = len(particles.images)
     sample_gb = images * len(lattice) * 8 / 1e9
@@ -56,26 +58,26 @@ def _points_per_particle(particles: ParticleSet, config: RunConfig, width: int) 
 
 def _seconds_per_epoch(particles: ParticleSet, config: RunConfig, device: torch.device) -> float:
     """Steps of a batch, or of as much of it as is timed, and the end of an epoch."""
-    data = _noise(particles, config, device)
+    data = _noise_data(particles, config, device)
     here = min(config.train.batch_size, data.particle_count)
     wanted = _points_per_particle(particles, config, len(data.lattice))
     timed = min(round(wanted), max(2, _POINTS // here))
     trainer = _trainer(data, config, here, timed)
-    step = _seconds_of(_step_of(trainer), device)
+    step = _measure_seconds(_step_of(trainer), device)
     if wanted > timed:
         # Two sizes tell what grows with the points from what does not.
-        half = _seconds_of(_step_of(_trainer(data, config, here, timed // 2)), device)
+        half = _measure_seconds(_step_of(_trainer(data, config, here, timed // 2)), device)
         step += (wanted - timed) * max(step - half, 0.0) / (timed - timed // 2)
-    ending = _seconds_of(trainer.held_out, device) + _seconds_of(trainer.embed, device)
+    ending = _measure_seconds(trainer.held_out, device) + _measure_seconds(trainer.embed, device)
     return step * len(particles) / here + ending * len(particles) / data.particle_count
 
 
-def _noise(particles: ParticleSet, config: RunConfig, device: torch.device) -> TiltData:
+def _noise_data(particles: ParticleSet, config: RunConfig, device: torch.device) -> TiltData:
     """Some particles of the set with noise as images."""
     lattice = half_plane(particles.optics.box_size_px)
     tilts = -(-len(particles.images) // len(particles))
     most = max(1, _SAMPLES // (tilts * len(lattice)))
-    wanted = max(config.train.batch_size, EMBEDDED_AT_A_TIME)
+    wanted = max(config.train.batch_size, EMBED_BATCH_SIZE)
     few = particles.take(np.arange(len(particles)) < min(wanted, most))
     shape = (len(few.images), len(lattice))
     samples = torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
@@ -91,7 +93,7 @@ def _trainer(data: TiltData, config: RunConfig, batch_size: int, points: int) ->
     box = data.lattice.box_size_px
     model = Vae(config.model, box, len(data.lattice), data.tilts).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), fused=device.type in ("cpu", "cuda"))
-    return Trainer(config, data, model, optimiser, device, lambda: False)
+    return Trainer(config, data, model, optimiser, device)
 
 
 def _step_of(trainer: Trainer) -> Callable[[], object]:
@@ -99,7 +101,7 @@ def _step_of(trainer: Trainer) -> Callable[[], object]:
     return lambda: trainer.step(Position(epoch=1, step=0), order)
 
 
-def _seconds_of(work: Callable[[], object], device: torch.device) -> float:
+def _measure_seconds(work: Callable[[], object], device: torch.device) -> float:
     """The shortest of three calls, after one to warm up."""
     best = float("inf")
     for repeat in range(4):

@@ -17,45 +17,49 @@ from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.methods import encode
-from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_fitted
-from napari_tomodrgn.learn.linear.engine import FEWEST_PARTICLES, LinearEngine, supported
-from napari_tomodrgn.learn.linear.full_resolution import Finished, finish
-from napari_tomodrgn.learn.network.model import Encoder, Posterior, Vae
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
+from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, LinearEngine
+from napari_tomodrgn.learn.linear.full_resolution import FullResolutionFit, fit_full_resolution
+from napari_tomodrgn.learn.network.model import Encoder, Vae
+from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.cancellable import Stop, run_cancellable
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, Notice, WorkProgress
+from napari_tomodrgn.learn.training.train_linear import shrink_components
 
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16
 _FIT_RATE = 1e-3
 # Samples that the linear engine looks at in one pass over the set: beyond it, a radius takes
 # minutes on a CPU, and what is finer is left to the finished components and to the network.
-_MOST_WORK = 1e7
+_MAX_SAMPLES_PER_PASS = 1e7
 # Beyond this many particles the first look costs minutes on a CPU, and the autoencoder, with so
 # many steps in an epoch, needs it less.
-MOST_PARTICLES = 5000
+MAX_PARTICLES = 5000
 T = TypeVar("T")
 
 
-def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, None, None]:
-    """Fill a new model from the data; what it was given is kept in the run directory."""
+def initialize(
+    run: Run, data: TiltData, model: Vae, context: RunContext
+) -> Generator[Event, None, None]:
+    """Fill a new model with mean map and components of the data; save them in the run directory."""
     if model.decoder.mean is None:
         return
     count = data.particle_count
-    kept = (run.kept("mean-one"), run.kept("mean-two"))
-    mean = yield from run_cancellable(mean_map(data, kept), count, "Averaging particles", stop)
+    resumable = (run.resumable("mean-one"), run.resumable("mean-two"))
+    mean = yield from context.run_steps(mean_map(data, resumable), count, "Averaging particles")
     model.decoder.mean.fill(mean)
-    if not run.config.model.linear_start or not FEWEST_PARTICLES <= count <= MOST_PARTICLES:
+    if not run.config.model.linear_start or not MIN_PARTICLES <= count <= MAX_PARTICLES:
         return
-    kept_latents = run.kept("components")
-    _, latents = kept_latents.begun()
+    kept_latents = run.resumable("components")
+    _, latents = kept_latents.load()
     if not latents:
-        finished = yield from _linear_engine(run, data, stop)
+        finished = yield from _linear_engine(run, data, context)
         latents = {"mu": finished.mu, "covariance": finished.covariance}
         if kept_latents.due():
-            kept_latents.keep(count, latents)
+            kept_latents.save(count, latents)
     known = min(latents["mu"].shape[1], run.config.model.latent_dim)
     mu, covariance = latents["mu"].cpu(), latents["covariance"].cpu()
     posterior = Posterior.of(mu[:, :known], covariance[:, :known, :known])
@@ -65,13 +69,15 @@ def start(run: Run, data: TiltData, model: Vae, stop: Stop) -> Generator[Event, 
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
-    yield from run_cancellable(teaching, _FIT_STEPS, "Teaching the encoder", stop)
+    yield from context.run_steps(teaching, _FIT_STEPS, "Teaching the encoder")
 
 
-def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, None, Finished]:
-    """The linear engine's fit, kept in the run, and its components brought to full resolution."""
-    engine = LinearEngine.of(data, run.config, stop)
-    radii = [radius for radius in engine.radii() if engine.work(radius) <= _MOST_WORK]
+def _linear_engine(
+    run: Run, data: TiltData, context: RunContext
+) -> Generator[Event, None, FullResolutionFit]:
+    """Fit the linear engine, save it in the run, bring its components to full resolution."""
+    engine = LinearEngine.of(data, run.config, context)
+    radii = [radius for radius in engine.radii() if engine.work(radius) <= _MAX_SAMPLES_PER_PASS]
     total = len(radii) + 1
     yield WorkProgress(0, total, "Finding components")
     fit = None
@@ -80,12 +86,12 @@ def _linear_engine(run: Run, data: TiltData, stop: Stop) -> Generator[Event, Non
         yield WorkProgress(min(done, total - 1), total, "Finding components")
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
-    decoder, support = yield from supported(engine, fit)
+    decoder, support = yield from shrink_components(engine, fit)
     yield Notice(f"First look: {support.verdict}")
     box = data.lattice.box_size_px
-    save_fitted(run.linear_file, fit.model, decoder)
+    save_linear_model(run.linear_file, fit.model, decoder)
     run.save_linear_latents(data.particles, fit.posterior)
-    finished = finish(engine, fit)
+    finished = fit_full_resolution(engine, fit)
     save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
     yield WorkProgress(total, total, "Finding components")
     return finished
@@ -105,7 +111,7 @@ def fit_encoder(
         size = min(_FIT_PARTICLES, data.particle_count)
         rows = torch.from_numpy(rng.choice(data.particle_count, size, replace=False))
         found = encode(encoder, data.batch(rows, device), training_only=True)
-        loss = _distance(
+        loss = _posterior_distance(
             found, target.mu[rows].float().to(device), target.logvar[rows].float().to(device)
         )
         optimiser.zero_grad()
@@ -114,7 +120,7 @@ def fit_encoder(
         yield step
 
 
-def _distance(found: Posterior, mu: Tensor, logvar: Tensor) -> Tensor:
+def _posterior_distance(found: Posterior, mu: Tensor, logvar: Tensor) -> Tensor:
     known = mu.shape[1]
     wanted = torch.zeros_like(found.mu)
     wanted[:, :known] = mu

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
-from napari_tomodrgn.learn.linear.engine import train_linear
-from napari_tomodrgn.learn.network.model import Posterior, Vae
-from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
-from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state, save_weights
+from napari_tomodrgn.learn.network.fast_linear import ProductTable
+from napari_tomodrgn.learn.network.model import Vae
+from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.run.tables import metrics_row
-from napari_tomodrgn.learn.runtime.cancellable import Stop
-from napari_tomodrgn.learn.runtime.distributed import Cancelled, ProcessGroup, launch
-from napari_tomodrgn.learn.runtime.events import (
-    EpochDone,
-    Event,
-    Finished,
-    LatentsReady,
-    Losses,
-    Notice,
-    Progress,
-    Started,
-)
+from napari_tomodrgn.learn.run.lock import training_lock
+from napari_tomodrgn.learn.runtime.context import RunContext
+from napari_tomodrgn.learn.runtime.distributed import ProcessGroup, launch
+from napari_tomodrgn.learn.runtime.events import Event, Finished, Started
 from napari_tomodrgn.learn.runtime.memory import translate_memory_errors
+from napari_tomodrgn.learn.runtime.steps import Cancelled, Stop, never, run_to_end
+from napari_tomodrgn.learn.training.epochs import EpochLoop
 from napari_tomodrgn.learn.training.finalize import finalize
-from napari_tomodrgn.learn.training.initialize import start
-from napari_tomodrgn.learn.training.prepare_run import prepare_run
+from napari_tomodrgn.learn.training.initialize import initialize
+from napari_tomodrgn.learn.training.prepare_run import RunRequest, prepare_run
+from napari_tomodrgn.learn.training.train_linear import train_linear
 from napari_tomodrgn.learn.training.trainer import Trainer
-
-_SECONDS_BETWEEN_PROGRESS = 0.1
 
 
 def train(
@@ -48,15 +39,15 @@ def train(
     resume: bool = False,
     stop: Stop | None = None,
 ) -> Iterator[Event]:
-    """Train a VAE on the tilt images of particles, telling what happens.
+    """Train on the tilt images of particles and report by frozen events.
 
     Parameters
     ----------
     particles
         The set.
     config
-        Everything that decides the result; defaults if None. Of a resumed run only the number of
-        epochs, to extend it.
+        Everything that decides the result; defaults if None. A resumed run keeps its own: fields
+        that are set here and differ are refused, but more epochs, device and memory are taken.
     out
         Run directory: a new one, or the one to resume.
     resume
@@ -72,126 +63,126 @@ def train(
     Raises
     ------
     BadInputError
-        If the images cannot be used, ``out`` is not what ``resume`` needs, memory is not enough, or
+        If the images cannot be used, ``out`` is not what ``resume`` needs or another process trains
+        into it, memory is not enough, or
         the loss is no longer finite (code ``diverged``); the state saved last can be resumed.
     """
-    config = (config or RunConfig()).as_trained()
-    steps = _train(particles, config, Path(out), resume=resume, stop=stop or _never)
-    yield from translate_memory_errors(steps)
+    if resume:
+        run = Run.open(out)
+        config = resumed(run.path, run.config, config)
+    request = RunRequest(particles, (config or RunConfig()).as_trained(), Path(out), resume)
+    alone = training_lock(out) if launch().rank == 0 else nullcontext()
+    with alone:
+        yield from translate_memory_errors(_train(request, stop or never))
 
 
-def _train(
-    particles: ParticleSet, config: RunConfig, out: Path, *, resume: bool, stop: Stop
-) -> Iterator[Event]:
-    if config.method == "linear":
+def _train(request: RunRequest, stop: Stop) -> Iterator[Event]:
+    if request.config.method == "linear":
         if launch().size > 1:
             raise BadInputError(
                 "The linear method runs in one process.",
                 remedy="Start it without torchrun or srun.",
                 code="bad-launch",
             )
-        yield from train_linear(particles, config, out, resume=resume, stop=stop)
+        yield from train_linear(request, RunContext(stop))
         return
-    ranks = ProcessGroup.join(config.train.device)
+    if request.config.linear.focus_mask is not None:
+        raise BadInputError(
+            "A focus mask is of the linear method; the autoencoder has no such region.",
+            remedy="Train with --method linear, or leave --focus out.",
+            code="focus-without-linear",
+        )
+    processes = ProcessGroup.join(request.config.train.device)
     try:
-        yield from _together(ranks, particles, config, out, resume=resume, stop=stop)
+        yield from _train_vae(request, RunContext(stop, processes))
     finally:
-        ranks.leave()
+        processes.leave()
 
 
-def _together(
-    ranks: ProcessGroup,
-    particles: ParticleSet,
-    config: RunConfig,
-    out: Path,
-    *,
-    resume: bool,
-    stop: Stop,
-) -> Iterator[Event]:
+def _train_vae(request: RunRequest, context: RunContext) -> Iterator[Event]:
     try:
-        run, trainer, position = yield from _begin(ranks, particles, config, out, resume, stop)
+        run, trainer, position = yield from _prepare_together(request, context)
     except Cancelled:
         yield Finished("stopped", 0)
         return
-    config = run.config
+    epochs = run.config.train.epochs
     yield Started(
         run=run.path,
-        particles=len(particles),
+        particles=trainer.data.particle_count,
         images=trainer.data.image_count,
         first_epoch=position.epoch,
-        epochs=config.train.epochs,
+        epochs=epochs,
         device=run.info.device,
+        earlier=_earlier_rows(run, position.epoch),
     )
-    told, watch = _Every(_SECONDS_BETWEEN_PROGRESS), _watch(run, trainer, position)
+    loop = EpochLoop(run, trainer, _early_stopping(run, position, context), position)
     try:
-        while position.epoch <= config.train.epochs and not watch.over(config.train.patience):
-            position, watch = yield from _epoch(run, trainer, position, told, watch)
-        if not ranks.first:
-            ranks.follow(stop)
+        while not loop.is_over:
+            yield from loop.run_epoch()
+        if not context.is_first:
+            context.wait_for_first()
             return
-        yield from ranks.lead(finalize(run, trainer.data, watch, stop), stop)
+        yield from context.run_on_first(finalize(run, trainer.data, loop.stopping, context))
     except Cancelled:
-        yield Finished("stopped", min(position.epoch, config.train.epochs))
+        yield Finished("stopped", min(loop.position.epoch, epochs))
         return
-    yield Finished("completed", position.epoch - 1)
+    yield Finished("completed", loop.position.epoch - 1)
 
 
-def _watch(run: Run, trainer: Trainer, position: Position) -> EarlyStopping:
-    """The watch over held-out images as it stands; a run that was over and is to go on starts anew.
+def _earlier_rows(run: Run, first_epoch: int) -> tuple[dict[str, float], ...]:
+    """Rows of the loss table of a resumed run, of the epochs that are not done again."""
+    if first_epoch == 1:
+        return ()
+    table = run.metrics()
+    rows = table[table["epoch"] < first_epoch].to_dict("records")
+    return tuple({str(name): float(value) for name, value in row.items()} for row in rows)
 
-    Such a run has no chosen epoch any more.
+
+def _early_stopping(run: Run, position: Position, context: RunContext) -> EarlyStopping:
+    """The record of held-out errors as it stands.
+
+    Of a run that was over and is to go on, the patience starts anew, and no epoch is chosen.
     """
-    watch = EarlyStopping.read(run.watch_file)
+    stopping = EarlyStopping.read(run.early_stopping_file)
     if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
-        return watch
-    if trainer.ranks.first:
-        Run(
-            run.path, run.info.model_copy(update={"chosen_epoch": None, "shrinkage": 1.0})
-        ).save_info()
-    return watch.rested()
+        return stopping
+    if context.is_first:
+        reopened = {"chosen_epoch": None, "shrinkage": 1.0}
+        Run(run.path, run.info.model_copy(update=reopened)).save_info()
+    return stopping.with_patience_reset()
 
 
 def prepare_trainer(
     particles: ParticleSet, config: RunConfig, out: str | Path
 ) -> tuple[Trainer, Position]:
-    """A new run up to where training begins: for measuring single steps."""
-    steps = _begin(
-        ProcessGroup(), particles, config.as_trained(), Path(out), resume=False, stop=_never
-    )
-    _, trainer, position = run_to_end(steps)
+    """Prepare a new run up to where training begins: for measuring single steps."""
+    request = RunRequest(particles, config.as_trained(), Path(out))
+    _, trainer, position = run_to_end(_prepare_together(request, RunContext()))
     return trainer, position
 
 
-def _never() -> bool:
-    return False
-
-
-def _begin(
-    ranks: ProcessGroup,
-    particles: ParticleSet,
-    config: RunConfig,
-    out: Path,
-    resume: bool,
-    stop: Stop,
+def _prepare_together(
+    request: RunRequest, context: RunContext
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
-    """Everything up to the first step; with several processes, the first one prepares the run.
+    """Do everything up to the first step; with several processes, the first one prepares the run.
 
     The others then join it as if they went on with it, from the files that the first one left.
     """
-    if not ranks.first:
-        ranks.follow(stop)
-        resume = True
-    steps = _prepare(ranks, particles, config, out, resume, stop)
-    run, trainer, position = yield from ranks.lead(steps, stop)
-    if run.config.train.batch_size < ranks.size:
+    if not context.is_first:
+        context.wait_for_first()
+        request = replace(request, resume=True)
+    run, trainer, position = yield from context.run_on_first(_build_trainer(request, context))
+    processes, batch_size = context.processes, run.config.train.batch_size
+    if batch_size < processes.size:
         raise BadInputError(
-            f"{ranks.size} processes cannot share a batch of {run.config.train.batch_size}.",
-            remedy=f"Give --batch-size {ranks.size} or more.",
+            f"{processes.size} processes cannot share a batch of {batch_size}.",
+            remedy=f"Give --batch-size {processes.size} or more.",
             code="bad-launch",
         )
     weights = sum(float(value.double().sum()) for value in trainer.model.state_dict().values())
-    here = [len(particles), trainer.data.image_count, position.epoch, position.step, weights]
-    if not ranks.agree(here):
+    data = trainer.data
+    here = [data.particle_count, data.image_count, position.epoch, position.step, weights]
+    if not processes.all_equal(here):
         raise BadInputError(
             f"{run.path}: the processes that train together see different files.",
             remedy="Put the particles and the run directory on a disk that all nodes share.",
@@ -200,129 +191,32 @@ def _begin(
     return run, trainer, position
 
 
-def _prepare(
-    ranks: ProcessGroup,
-    particles: ParticleSet,
-    config: RunConfig,
-    out: Path,
-    resume: bool,
-    stop: Stop,
+def _build_trainer(
+    request: RunRequest, context: RunContext
 ) -> Generator[Event, None, tuple[Run, Trainer, Position]]:
-    """Read and transform the images, make or reopen the run, build the model."""
-    run, data = yield from prepare_run(
-        particles, config, out, resume=resume, stop=stop, ranks=ranks
-    )
+    """Prepare the run and build model and optimiser, as they start or as they were saved."""
+    run, data = yield from prepare_run(request, context)
     config, lattice = run.config, data.lattice
     device = lattice.frequencies.device
-    model = Vae(config.model, lattice.box_size_px, len(lattice), run.info.slots, config.seed).to(
-        device
-    )
+    box = lattice.box_size_px
+    products = ProductTable.of_machine(run.info.products)
+    model = Vae(config.model, box, len(lattice), run.info.slots, config.seed, products).to(device)
+    run = replace(run, info=run.info.model_copy(update={"products": model.choose_products(device)}))
+    if context.is_first:
+        run.save_info()
     optimiser = torch.optim.AdamW(
         model.parameters(),
         lr=config.train.learning_rate,
         weight_decay=config.train.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
-    trainer = Trainer(config, data, model, optimiser, device, stop, ranks)
-    if resume and (run.resume_file.exists() or not ranks.first):
+    trainer = Trainer(config, data, model, optimiser, device, context)
+    if request.resume and (run.resume_file.exists() or not context.is_first):
         model.decoder.start_from(run.linear_components(device))
         return run, trainer, load_state(run.resume_file, model, optimiser)
-    yield from start(run, data, model, stop)
+    yield from initialize(run, data, model, context)
     position = Position(epoch=1, step=0)
-    _save(run, trainer, position)
-    run.drop_kept()
+    if context.is_first:
+        save_state(run.resume_file, model, optimiser, position)
+    run.clear_resumable()
     return run, trainer, position
-
-
-class _Every:
-    """Says when so many seconds have gone by since it last said so."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._last = time.perf_counter()
-
-    def due(self, share: float = 1.0) -> bool:
-        """Whether they have, or a share of them."""
-        now = time.perf_counter()
-        if now - self._last <= self.seconds * share:
-            return False
-        self._last = now
-        return True
-
-
-def _epoch(
-    run: Run, trainer: Trainer, position: Position, told: _Every, watch: EarlyStopping
-) -> Generator[Event, None, tuple[Position, EarlyStopping]]:
-    """The rest of an epoch, its losses and its latents; the position of the next one."""
-    started, before = time.perf_counter(), position.seconds
-    saved = _Every(trainer.config.train.save_seconds)
-    order = trainer.order(position.epoch)
-    try:
-        while position.step < trainer.steps:
-            position = trainer.step(position, order)
-            position = replace(position, seconds=before + time.perf_counter() - started)
-            if saved.due():
-                _save(run, trainer, position)
-            if told.due():
-                yield _progress(trainer, position)
-            yield from _notices(trainer)
-        if saved.due(0.1):
-            # What follows takes long for large sets, too.
-            _save(run, trainer, position)
-        errors = trainer.held_out()
-        posterior = trainer.embed()
-    except (Cancelled, GeneratorExit):
-        # A step that was cut short has not touched the weights: `position` is still true of them.
-        _save(run, trainer, position)
-        raise
-    epoch = position.epoch
-    watch = watch.after(epoch, errors, kept=_kept(trainer.config, epoch))
-    losses = replace(_losses(position), held_out=float(errors.nanmean()))
-    if trainer.ranks.first:
-        watch.save(run.watch_file)
-        yield from _close_epoch(run, trainer, position, losses, posterior)
-    return Position(epoch=epoch + 1, step=0), watch
-
-
-def _kept(config: RunConfig, epoch: int) -> bool:
-    return epoch % config.train.checkpoint_every == 0 or epoch == config.train.epochs
-
-
-def _close_epoch(
-    run: Run, trainer: Trainer, position: Position, losses: Losses, posterior: Posterior
-) -> Generator[Event, None, None]:
-    """Write what an epoch leaves, then tell of it."""
-    epoch, kept = position.epoch, _kept(trainer.config, position.epoch)
-    learning_rate = trainer.optimiser.param_groups[0]["lr"]
-    row = metrics_row(epoch, position.seconds, losses, trainer.beta(position), learning_rate)
-    run.append_metrics(row)
-    if kept:
-        save_weights(run.weights_file(epoch), trainer.model)
-        table = run.save_latents(epoch, trainer.data.particles, posterior)
-    _save(run, trainer, Position(epoch=epoch + 1, step=0))
-    yield EpochDone(epoch, position.seconds, losses, run.weights_file(epoch) if kept else None)
-    if kept:
-        yield LatentsReady(epoch, table)
-
-
-def _save(run: Run, trainer: Trainer, position: Position) -> None:
-    """Write what resuming needs; one process does it for all."""
-    if trainer.ranks.first:
-        save_state(run.resume_file, trainer.model, trainer.optimiser, position)
-
-
-def _notices(trainer: Trainer) -> Iterator[Notice]:
-    """What has happened to memory since it was last asked."""
-    said = trainer.at_a_time.said
-    while said:
-        yield Notice(said.pop(0))
-
-
-def _losses(position: Position) -> Losses:
-    count = max(position.particles, 1)
-    return Losses(position.reconstruction / count, position.kl / count, position.total / count)
-
-
-def _progress(trainer: Trainer, position: Position) -> Progress:
-    total = trainer.data.particle_count
-    return Progress(position.epoch, position.particles, total, _losses(position))
