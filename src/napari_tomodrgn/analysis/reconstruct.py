@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.fsc import (
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
+from napari_tomodrgn.data.halves import first_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
@@ -100,7 +101,7 @@ def reconstruct(
     data, weight
         Window, contrast and weights; the defaults of a run if None.
     seed
-        Of the split into halves.
+        Of the split into halves, where the star file has none (``rlnRandomSubset``).
 
     Raises
     ------
@@ -128,8 +129,7 @@ def reconstruct_steps(
     data, weight = data or DataConfig(), weight or WeightConfig()
     particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
-    first = np.zeros(len(particles), dtype=bool)
-    first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
+    first = first_half(particles, seed)
     halves: list[BackProjection | None] = [None, None]
     done, total = 0, len(particles.images)
     for block in np.array_split(np.arange(len(particles)), -(-len(particles) // _BLOCK)):
