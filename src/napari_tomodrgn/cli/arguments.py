@@ -207,6 +207,11 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="variance of signal over that of noise (0.1)",
     )
+    add(
+        "--export",
+        choices=["both", "warptools", "warp"],
+        help="as WarpTools or as Warp writes it, or both (both)",
+    )
     add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
     add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
     add(
