@@ -171,7 +171,7 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     assert "was not found" in widget.banner.text
     assert "--images" not in widget.banner.text
     assert panel.title.text() == f"Not opened: {star.name}"
-    assert panel.fold.is_open
+    assert panel.section.is_open
     panel.reading.images.set_folder(str(away))
     panel.reading.button.click()
     qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)
