@@ -277,7 +277,7 @@ def test_surroundings_are_columns_and_are_tested(
     others = added_columns.index.difference(own)
     assert added_columns.loc[others, "surface_distance_angstrom"].isna().all()
     assert "neighbour_distance_angstrom" in [
-        widget.latent.x_axis.itemText(row) for row in range(widget.latent.x_axis.count())
+        widget.latent.x_axis.itemData(row) for row in range(widget.latent.x_axis.count())
     ]
     # A state that goes with the height, and nothing else.
     upper = np.where(added_columns["height_angstrom"] > 0, "upper", "lower")
