@@ -292,9 +292,9 @@ def test_surroundings_are_columns_and_are_tested(
     assert rows["height (Å)"][:2] == ["+1.00", "0.001"]
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
-    assert "beyond chance" in page.words.text()
+    assert "significant" in page.words.text()
     # The same columns filter.
-    page.filter.name.setCurrentText("height_angstrom")
+    page.filter.name.setCurrentText("height (Å)")
     page.filter.low.setText("100")
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
     high = added_columns.index[added_columns["height_angstrom"] >= 100]

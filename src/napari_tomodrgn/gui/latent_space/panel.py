@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
+from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
@@ -29,6 +30,9 @@ from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
 from napari_tomodrgn.session import SelectionMode, Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -82,6 +86,7 @@ class LatentPanel(QWidget):
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
+        offer_saving(self.view, "latent_space", self._plotted)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -115,6 +120,21 @@ class LatentPanel(QWidget):
         self.legend.set_column(None)
         self._shown_run = None
         self._show_counts()
+
+    def _plotted(self) -> pd.DataFrame:
+        """Return what the scatter shows: one row a particle."""
+        import pandas as pd
+
+        if self._picture is None:
+            return pd.DataFrame()
+        rows, axes = self._picture.asked.table.rows, self._picture.axes
+        table = pd.DataFrame(self.view.points, columns=list(axes))
+        table.insert(0, "particle_id", list(rows.index))
+        shade = self._picture.shade
+        if shade is not None:
+            names = np.array([*shade.categories, ""], dtype=object)
+            table[shade.name] = names[shade.values] if shade.categorical else shade.values
+        return table
 
     def stop(self) -> None:
         """Nothing that is still worked out arrives; the window is going."""
