@@ -34,6 +34,7 @@ class VolumeView(Service):
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_latents, "latents")
+        self.listen(self._on_particles, "particles")
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -50,6 +51,12 @@ class VolumeView(Service):
         if latents is not None and self.session.decoded is None:
             self.layers.set_up_canvas()
             self.layers.set_caption("Decoding first volume …")
+
+    def _on_particles(self, particles: Any, _old: Any = None) -> None:
+        """Say what to do for a map where there is no run."""
+        if particles is not None and self.session.run is None:
+            self.layers.set_up_canvas()
+            self.layers.set_caption("No map yet: train, or make a quick reconstruction")
 
     def _on_choice(self, *_: Any) -> None:
         """Name the one that is decoded now, where the words name another already."""
@@ -89,6 +96,8 @@ class VolumeView(Service):
         if found is None:
             self.remove_reconstructions()
             return
+        if self.session.decoded is None:
+            self.layers.set_caption("")
         name, box = f"{RECONSTRUCTION} {found.name}", box_angstrom(found.volume)
         color = self._colors_of_selections().get(found.name, _RECONSTRUCTION_COLOR)
         self.layers.show_companion(name, found.mesh, box, color, reconstruction_label(found))

@@ -164,7 +164,8 @@ class MainWidget(QWidget):
         self.validation.start_requested.connect(self.controller.reconstruction.start)
         self.validation.stop_requested.connect(self.controller.reconstruction.stop)
         self._viewer.events.theme.connect(self._on_theme)
-        self.session.events.latents.connect(self._on_latents)
+        for name in ("latents", "particles"):
+            self.session.events[name].connect(self._on_data)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
@@ -260,9 +261,9 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_data(self, data: Any, _old: Any = None) -> None:
         window: Any = self.window()
-        if latents is not None and isinstance(window, QMainWindow):
+        if data is not None and isinstance(window, QMainWindow):
             hide_welcome(window)
 
     def _on_latent_removed(self) -> None:
