@@ -89,7 +89,7 @@ def done_steps(session: Session) -> set[str]:
         done.add("Particles")
     if session.latents is not None and not session.training.busy:
         done.add("Training")
-    if session.validation is not None:
+    if session.validation is not None and session.run is not None:
         done.add("Validate")
     return done
 
