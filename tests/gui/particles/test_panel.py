@@ -207,7 +207,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     before = layer.data
     panel.look.projections.click()
     qtbot.waitUntil(lambda: layer.data is not before, timeout=LONG)
-    assert len(viewer.layers) == 1, "replaced, not added"
+    assert len(viewer.layers) == 2, "with its labels; replaced, not added"
     widget.open(tiny_star)
     qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=LONG)
 

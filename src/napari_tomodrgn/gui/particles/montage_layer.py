@@ -21,7 +21,8 @@ class MontageLayers:
         self._viewer = viewer
         self._layer: Any = None
         self._labels: Any = None
-        self._others: list[Any] = []  # what was visible before
+        self._others: list[Any] = []  # what was visible before, and how it was looked at
+        self._view: dict[str, Any] = {}
 
     @property
     def layer(self) -> Any:
@@ -58,6 +59,9 @@ class MontageLayers:
         self._others += [one for one in self._viewer.layers if one.visible and one not in ours]
         for layer in self._others:
             layer.visible = False
+        camera = self._viewer.scene.camera
+        if self._viewer.dims.ndisplay == 3:
+            self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.overlays.scale_bar.visible = True
         self._viewer.reset_view()
@@ -70,7 +74,8 @@ class MontageLayers:
                     layer.visible = False
             self._viewer.dims.ndisplay = 3
             self._show_others()
-            self._viewer.reset_view()
+            for name, value in self._view.items():
+                setattr(self._viewer.scene.camera, name, value)
 
     def remove(self) -> None:
         """Take the layers away: their particles are no longer open."""
