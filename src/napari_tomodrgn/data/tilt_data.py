@@ -20,7 +20,7 @@ from napari_tomodrgn.physics.lattice import HalfPlane
 _MEAN_IMAGES = 1000
 # Floor of the noise power of a filtered image, as a share of that of an unfiltered one: where the
 # filter is smaller, what stands in the file is interpolation and rounding rather than its noise.
-_NOISE_FLOOR = 0.02
+NOISE_FLOOR = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,9 @@ class TiltBatch:
     ----------
     particles
         ``(particle,)`` rows of the particle set.
-    owner
+    particle_index
         ``(image,)`` which of ``particles`` each image shows, ascending.
-    slot
+    tilt_index
         ``(image,)`` index of the image's tilt in its tilt series.
     samples
         ``(image, point)`` complex64, scaled and signed.
@@ -186,7 +186,7 @@ class TiltData:
                 self._s.to(device), self._dose[rows].to(device), self.optics.voltage_kv
             )
             transfer, applied = transfer * dose, applied * dose
-        precision = (1 + _NOISE_FLOOR) / (applied.square() + _NOISE_FLOOR) / self.mean_power
+        precision = (1 + NOISE_FLOOR) / (applied.square() + NOISE_FLOOR) / self.mean_power
         return transfer, phase, precision
 
     def _weights(self, rows: Tensor, device: torch.device | str = "cpu") -> Tensor:

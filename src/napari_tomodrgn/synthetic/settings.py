@@ -73,6 +73,12 @@ class SimulationConfig(BaseModel):
         title="Hidden tilts",
         description="Tilts of each series, drawn at random, that are marked as not usable.",
     )
+    tilt_series: bool = Field(
+        False,
+        title="Tilt series",
+        description="Also the whole tilt images, with the alignment, list, CTF and dose of every "
+        "program.",
+    )
     seed: int = Field(0, ge=0, title="Seed", description="Same seed: same files, byte for byte.")
 
     @model_validator(mode="after")

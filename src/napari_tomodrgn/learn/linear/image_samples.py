@@ -49,7 +49,7 @@ class SampleBlock:
     ----------
     particles
         ``(particle,)`` rows of the particle set.
-    owner
+    particle_index
         ``(image,)`` which of ``particles`` each image shows.
     matched
         ``(image, point, 2)`` b, conjugated where the sample was mirrored into the half-space.
@@ -151,7 +151,7 @@ class LinearSamples:
         return int(seen[0])
 
     def blocks(self, ball: FourierBall, particles: Tensor, images: Tensor) -> Iterator[SampleBlock]:
-        """Make blocks of particles ``(row,)``, ascending, from their images ``(image,)``."""
+        """Make blocks of particles ``(row,)``, ascending, of images where ``(image,)`` is true."""
         points = self.points(ball.radius_px)
         rows = self.data.images_of(particles)
         rows = rows[images[rows]]

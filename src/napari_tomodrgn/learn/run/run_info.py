@@ -47,6 +47,8 @@ class RunInfo(BaseModel):
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
     shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.inference.shrinkage`)
+    # Shape class → product or convolution, so that a resumed run computes to the same bits.
+    products: dict[str, str] = {}
     imported_from: str = ""  # folder of another program's result
     network: TomodrgnNetwork | None = None  # of that program, where its weights came along
 

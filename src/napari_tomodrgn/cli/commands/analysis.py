@@ -8,24 +8,42 @@ import numpy as np
 
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
+from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
 from napari_tomodrgn.cli.terminal import say, watch
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
 
-def analyze(options: Namespace) -> int:
+def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
+    if options.volumes:
+        print_volumes(run, options)
+        return 0
+    for name in ("sample", "box", "no_umap"):
+        if getattr(options, name) not in (None, False):
+            raise BadInputError(f"--{name.replace('_', '-')} is of --volumes, which is not given.")
     steps = analyze_steps(
-        run, options.epoch, options.clusters, options.seed, overwrite=options.overwrite
+        run,
+        options.epoch,
+        options.clusters,
+        options.seed,
+        overwrite=options.overwrite,
+        mixture=options.mixture,
     )
-    print_analysis(watch(steps))
+    with all_or_none(overwrite=True):
+        print_analysis(watch(steps))
+    if options.tsne:
+        add_tsne(run, options.epoch, options.seed)
     say(f"→ {run.analysis.folder}")
     return 0
 
 
-def import_result(options: Namespace) -> int:
+def run_import(options: Namespace) -> int:
     """Make a run of a finished tomoDRGN result."""
-    found = import_folder(options.result, options.out, options.source, options.images)
+    with all_or_none():
+        found = import_folder(options.result, options.out, options.source, options.images)
     table = found.run.latents()
     say(f"{len(table)} particles → {options.out}")
     for note in found.notes:
@@ -33,9 +51,15 @@ def import_result(options: Namespace) -> int:
     return 0
 
 
-def analysed(run: Run, epoch: int | None, clusters: int, seed: int = 0) -> Analysis:
-    """The analysis of a run, with bars."""
-    return watch(analyze_steps(run, epoch, clusters, seed))
+def analysed(
+    run: Run, epoch: int | None, clusters: int, seed: int = 0, *, overwrite: bool = False
+) -> Analysis:
+    """The analysis of a run, with bars; its files are all replaced, or none is.
+
+    ``overwrite`` is about what another program found, which is kept otherwise.
+    """
+    with all_or_none(overwrite=True):
+        return watch(analyze_steps(run, epoch, clusters, seed, overwrite=overwrite))
 
 
 def print_analysis(found: Analysis) -> None:

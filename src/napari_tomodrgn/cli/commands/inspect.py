@@ -1,4 +1,4 @@
-"""Reading what a command line names, with what it knows better, and the command ``inspect``."""
+"""The command ``inspect``: what a star file holds, and whether it is sane."""
 
 from __future__ import annotations
 
@@ -7,51 +7,42 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
-from napari_tomodrgn.cli.options import YES_NO
+from napari_tomodrgn.analysis.tomogram.position_check import position_check
+from napari_tomodrgn.cli.choosing import data_config, read_chosen
 from napari_tomodrgn.cli.terminal import Bar
-from napari_tomodrgn.config import DataConfig, Overrides, RunConfig
+from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.data.checks import Check, file_checks, problems_of, summary
-from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.forecast import forecast
 
-
-def read_particles_from_args(options: Namespace) -> ParticleSet:
-    """The particles that a command line names; what a run to resume overrode stays so."""
-    overrides = Overrides(
-        pixel_size_angstrom=options.pixel_size,
-        hand=options.hand,
-        dose_per_tilt_e_per_angstrom2=options.dose_per_tilt,
-        columns=dict(options.column or ()),
-    )
-    if getattr(options, "resume", False) and overrides == Overrides():
-        overrides = Run.open(options.out).info.overrides
-    return read_particles(
-        options.source, images=options.images, dialect=options.dialect, overrides=overrides
-    )
+# Endings of names that are units; the longest first.
+_UNITS = {
+    "_e_per_angstrom2": "e/Å²",
+    "_angstrom": "Å",
+    "_deg": "°",
+    "_kv": "kV",
+    "_mm": "mm",
+    "_px": "px",
+    "_gb": "GB",
+}
+_WHOLE_FROM = 1000
 
 
-def data_options(options: Namespace) -> dict[str, str | bool]:
-    """Fields of `DataConfig` that the command line says something about."""
-    said = {
-        "contrast": options.contrast,
-        "ctf_premultiplied": YES_NO.get(options.ctf_premultiplied),
-        "dose_weighted": YES_NO.get(options.dose_weighted),
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def inspect(options: Namespace) -> int:
+def run_inspect(options: Namespace) -> int:
     """Say what a star file holds and what is wrong with it."""
-    config = DataConfig.model_validate(data_options(options))
-    particles = read_particles_from_args(options).with_overrides(config)
+    config = data_config(options)
+    particles = read_chosen(options, config)
+    if options.ids:
+        print("\n".join(particles.ids))
+        return 0
     checks = file_checks(particles)
     found = None
     broken = any(check.verdict == "error" for check in checks)
     if not broken and not options.quick:
         found = _preflight(particles, config)
         checks += found.checks
+    if options.tomograms is not None:
+        checks.append(position_check(particles, options.tomograms))
     report = summary(particles, problems_of(checks), config.contrast)
     report["checks"] = [asdict(check) for check in checks]
     if found:
@@ -88,16 +79,36 @@ def print_report(report: dict[str, object], checks: list[Check]) -> None:
         if name in ("problems", "checks"):
             continue
         if isinstance(value, dict):
-            value = "  ".join(f"{key} {number}" for key, number in value.items())
+            known = {key: number for key, number in value.items() if number is not None}
+            value = "  ".join(f"{_label(key)} {_plain(number)}" for key, number in known.items())
         elif isinstance(value, list):
             shown = ", ".join(map(str, value[:6]))
             value = f"{len(value)}: {shown}{', …' if len(value) > 6 else ''}"
-        print(f"{name.replace('_', ' '):>32}  {value}")
+        print(f"{_label(name):>32}  {_plain(value)}")
     print()
     for check in checks:
-        number = "" if check.number is None else f"{check.number:.4g}"
+        number = "" if check.number is None else _plain(check.number)
         print(f"{check.verdict:>8}  {number:>8}  {check.code:<20}  {check.message}")
         if check.verdict in ("warning", "error") and check.why:
             print(f"{'why':>40}  {check.why}")
         if check.remedy:
             print(f"{'remedy':>40}  {check.remedy}")
+
+
+def _label(name: str) -> str:
+    """The name of a number in words, with its unit."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} ({unit})"
+    return name.replace("_", " ")
+
+
+def _plain(value: object) -> str:
+    """A number as people write it; other things as they are."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
+    return str(value)

@@ -1,4 +1,4 @@
-"""Configuration: one frozen, validated object, saved as JSON, which also draws the form.
+"""Settings of a run: weights, model, training, and how its set is read.
 
 Field titles, descriptions and bounds are what the window shows; the command line and a TOML file
 fill the same fields.
@@ -6,113 +6,14 @@ fill the same fields.
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field
 
-from napari_tomodrgn.errors import BadInputError
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from napari_tomodrgn.config.data import DataConfig, Overrides, Settings
 
 
-class Overrides(_Settings):
-    """What the user knows better than the star file; empty: as the file says."""
-
-    pixel_size_angstrom: float | None = Field(
-        None,
-        gt=0.0,
-        allow_inf_nan=False,
-        title="Pixel size (Å)",
-        description="Of the images. Places in the tomogram stay where the file has them.",
-    )
-    hand: Literal[-1, 1] | None = Field(
-        None,
-        title="Hand",
-        description="rlnTomoHand of all tomograms: the other one turns the sign of what a "
-        "particle's height in its tomogram adds to the defocus.",
-    )
-    dose_per_tilt_e_per_angstrom2: float | None = Field(
-        None,
-        gt=0.0,
-        allow_inf_nan=False,
-        title="Dose per tilt (e/Å²)",
-        description="Doses are built up anew, this much for each image that was taken before: in "
-        "the order of the doses in the file; where it has none, of rlnTomoTiltMovieIndex; else "
-        "of its rows.",
-    )
-    columns: dict[str, str] = Field(
-        default_factory=dict,
-        title="Columns",
-        description="Which column to read instead of the one of this name, for example "
-        "rlnDefocusU = myDefocus.",
-    )
-
-    @field_validator("hand", mode="before")
-    @classmethod
-    def _whole(cls, hand: object) -> object:
-        """A hand of 1.0, as it may stand in a file, is 1."""
-        return int(hand) if isinstance(hand, float) and hand.is_integer() else hand
-
-    @field_validator("columns")
-    @classmethod
-    def _without_underscore(cls, columns: dict[str, str]) -> dict[str, str]:
-        """Names as they stand in a star file have a leading underscore, tables have none."""
-        return {name.lstrip("_"): column.lstrip("_") for name, column in columns.items()}
-
-
-class DataConfig(_Settings):
-    """How images become Fourier samples."""
-
-    contrast: Literal["auto", "keep", "invert"] = Field(
-        "auto",
-        title="Contrast",
-        description="Sign of the images. auto: decided by a quick reconstruction of a sample.",
-    )
-    ctf_premultiplied: bool | None = Field(
-        None,
-        title="CTF pre-multiplied",
-        description="Images were multiplied by their CTF on export; empty: as the star file says.",
-    )
-    dose_weighted: bool | None = Field(
-        None,
-        title="Dose-weighted",
-        description="Images were dose-weighted on export; empty: as the star file says.",
-    )
-    window_inner: float = Field(
-        0.8,
-        ge=0.0,
-        le=1.5,
-        title="Window, inner radius",
-        description="Fraction of half the box inside which pixels are kept in full.",
-    )
-    window_outer: float = Field(
-        0.9,
-        ge=0.0,
-        le=1.5,
-        title="Window, outer radius",
-        description="Fraction of half the box beyond which pixels are zero.",
-    )
-    held_out_fraction: float = Field(
-        0.1,
-        ge=0.0,
-        le=0.5,
-        title="Held-out images",
-        description="Share of each particle's tilt images kept from training to measure "
-        "over-fitting.",
-    )
-    memory_gb: float = Field(
-        4.0,
-        gt=0.0,
-        title="Memory for images (GB)",
-        description="Fourier samples larger than this are kept in a file in the run directory.",
-    )
-
-
-class WeightConfig(_Settings):
+class WeightConfig(Settings):
     """How much each Fourier sample counts."""
 
     dose: bool = Field(
@@ -130,7 +31,7 @@ class WeightConfig(_Settings):
     )
 
 
-class ModelConfig(_Settings):
+class ModelConfig(Settings):
     """Shape of the variational autoencoder."""
 
     latent_dim: int = Field(
@@ -188,7 +89,7 @@ class ModelConfig(_Settings):
     activation: Literal["relu", "leaky_relu", "silu"] = Field("relu", title="Activation")
 
 
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """How the autoencoder learns."""
 
     epochs: int = Field(30, ge=1, le=100_000, title="Epochs")
@@ -252,7 +153,7 @@ class TrainConfig(_Settings):
     )
 
 
-class LinearConfig(_Settings):
+class LinearConfig(Settings):
     """Shape of the linear model; what is empty is decided on halves of the set."""
 
     components: int | None = Field(
@@ -268,9 +169,22 @@ class LinearConfig(_Settings):
         title="Largest radius (Fourier px)",
         description="Finest detail that is used; empty: as far as it helps particles not fitted.",
     )
+    focus_mask: str | None = Field(
+        None,
+        title="Focus on a mask",
+        description="MRC file, 1 inside a region and 0 outside: latents are of what differs "
+        "inside, whatever differs outside; empty: of the whole particle.",
+    )
+    outside_components: int = Field(
+        6,
+        ge=1,
+        le=32,
+        title="Components outside the mask",
+        description="What differs outside is fitted along so many, and left out of the latents.",
+    )
 
 
-class ReadingConfig(_Settings):
+class ReadingConfig(Settings):
     """How a star file is to be read where it is wrong, silent or has been moved."""
 
     images: str | None = Field(
@@ -299,7 +213,7 @@ class ReadingConfig(_Settings):
     data: DataConfig = Field(default_factory=DataConfig)
 
 
-class RunConfig(_Settings):
+class RunConfig(Settings):
     """Everything that decides what a run computes."""
 
     method: Literal["vae", "linear"] = Field("vae", title="Method")
@@ -330,29 +244,3 @@ class RunConfig(_Settings):
                 "train": self.train.model_copy(update=train),
             }
         )
-
-
-def read_config(path: str | Path) -> RunConfig:
-    """Read a TOML file with the tables ``data``, ``weight``, ``model``, ``train`` and ``linear``.
-
-    Raises
-    ------
-    BadInputError
-        If the file is absent, not TOML, or has a field that is unknown or out of bounds.
-    """
-    path = Path(path)
-    try:
-        with open(path, "rb") as stream:
-            return RunConfig.model_validate(tomllib.load(stream))
-    except OSError as error:
-        raise BadInputError(
-            f"{path}: cannot be read ({error.strerror}).", code="no-file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: not a TOML file ({error}).", code="bad-config") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(
-            f"{path}: field {field!r}: {first['msg']}.", code="bad-config"
-        ) from error

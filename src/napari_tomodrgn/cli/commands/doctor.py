@@ -33,7 +33,7 @@ class Line:
     remedy: str = ""
 
 
-def doctor(options: Namespace) -> int:
+def run_doctor(options: Namespace) -> int:
     """Print versions, card, OpenGL, memory and folders, with what to do where one is wrong."""
     for line in diagnose(options.out):
         remedy = f"  <- {line.remedy}" if line.remedy else ""
