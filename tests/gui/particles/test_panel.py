@@ -43,7 +43,7 @@ def test_the_worst_stands_on_top_and_is_told_at_once(checks: CheckList) -> None:
     assert order == ["voltage", "poses", "half-maps", "pixels", "files"]
     shown = [not row.message.isHidden() for row in checks.rows]
     assert shown == [True, True, False, False, False]
-    assert "1 error, 1 warning, 1 to note, 2 checks passed" in checks.summary.text()
+    assert "1 error, 1 warning, 1 note, 2 checks passed" in checks.summary.text()
 
 
 def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
