@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS, add_nuisances
 from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
@@ -213,6 +214,7 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also whole tilt images, with the alignment, list, CTF and dose of every program",
     )
+    add_nuisances(parser)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -257,6 +259,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "traverse": ("maps along a component or between particles", add_traverse_arguments),
     "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
+    **EVIDENCE_COMMANDS,
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",
         _doctor,
