@@ -24,6 +24,7 @@ from napari_tomodrgn.cli.result_arguments import (
     add_columns_arguments,
     add_convergence_arguments,
     add_fsc_arguments,
+    add_mask_arguments,
     add_place_arguments,
     add_select_arguments,
     add_share_arguments,
@@ -86,7 +87,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         "--focus",
         metavar="MASK.mrc",
         type=Path,
-        help="latents of what differs inside a mask only, by the linear method (mask: see there)",
+        help="latents of what differs inside a mask only, by the linear method (see mask)",
     )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
@@ -248,6 +249,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         add_extract_arguments,
     ),
     "share": ("one file of a run to hand on, without images", add_share_arguments),
+    "mask": ("a region of a map, to focus on", add_mask_arguments),
     "traverse": ("maps along a component or between particles", add_traverse_arguments),
     "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
