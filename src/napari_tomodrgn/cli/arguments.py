@@ -12,6 +12,7 @@ from napari_tomodrgn.cli.options import (
     add_choice,
     add_conditions,
     add_groups,
+    add_hand_and_sign,
     add_image_options,
     add_overwrite,
     add_source,
@@ -153,6 +154,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         help="edge of the maps in voxels, even (as trained)",
     )
     add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add_hand_and_sign(add)
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
@@ -181,6 +183,15 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
+    add(
+        "--method",
+        choices=["average", "network"],
+        default="average",
+        help="average: back-projection (default); network: the decoder alone, trained on each half",
+    )
+    add("--epochs", metavar="N", type=positive_int, help="passes of --method network (20)")
+    add("--lowpass", metavar="A", type=positive_float, help="cut map_filtered.mrc here, in Å")
+    add_hand_and_sign(add)
     add_image_options(parser)
     add_binning(parser)
     add_choice(parser)
