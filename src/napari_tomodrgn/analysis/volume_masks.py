@@ -45,7 +45,18 @@ def make_mask(kind: str | Path, like: Volume) -> FloatArray | None:
         return soft_sphere(like.box_size_px)
     if kind in ("tight", "soft"):
         return _around_density(like, soft=kind == "soft")
-    return read_mask(kind, like.box_size_px)
+    box = like.box_size_px
+    data = read_mask(kind, box, box * like.voxel_size_angstrom)
+    return data if len(data) == box else _resampled(data, box)
+
+
+def _resampled(mask: FloatArray, box: int) -> FloatArray:
+    """The mask of the same field of view on other voxels, its middle at ``box // 2``."""
+    from scipy.ndimage import map_coordinates
+
+    axis = (np.arange(box) - box // 2) * (len(mask) / box) + len(mask) // 2
+    where = np.meshgrid(axis, axis, axis, indexing="ij")
+    return np.asarray(map_coordinates(mask, where, order=1, mode="nearest"), np.float64)
 
 
 def _around_density(volume: Volume, *, soft: bool) -> FloatArray:
