@@ -14,6 +14,7 @@ import pytest
 from napari_tomodrgn.analysis.index_files import write_array
 from napari_tomodrgn.analysis.latents import analyze
 from napari_tomodrgn.cli.parser import main, make_parser
+from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.learn.run.directory import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +59,7 @@ def workplace(simulated: Path, tiny_run: Path, tmp_path_factory: pytest.TempPath
     shutil.copy(source / "particles_optimisation_set.star", folder / "set.star")
     run = Run(shutil.copytree(tiny_run, folder / "run"), Run.open(tiny_run).info)
     table = run.latents()
-    mine = pd.DataFrame({"particle_id": table.index, "score": np.linspace(0, 1, len(table))})
+    mine = pd.DataFrame({"particle_id": table.index, "score": np.arange(len(table)) * 7 % 24 / 24})
     mine.to_csv(folder / "mine.csv", index=False)
     clusters = pd.DataFrame({"particle_id": table.index, "cluster": np.arange(len(table)) % 4 + 1})
     clusters.to_csv(run.analysis.clusters, index=False)
@@ -88,6 +89,9 @@ def test_the_commands_of_a_task_do_what_they_say(
     folder = Path(shutil.copytree(workplace, tmp_path / "here"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(analyze, "is_worth_it", lambda _points: False)  # UMAP takes long
+    if name == "in-tomogram":  # the average of another page
+        (folder / "average").mkdir()
+        write_volume(folder / "average" / "map.mrc", Run.open("run").decoder().decode([0, 0]))
     for arguments in commands_of(ROOT / "docs" / "tasks" / f"{name}.md"):
         if "--places" in arguments:
             continue  # a list of volumes is made in tests/cli/test_place.py

@@ -36,11 +36,12 @@ _MIN_STEPS = 600
 
 @dataclass(frozen=True)
 class HomogeneousConfig:
-    """Passes over the particles (more where they are few), samples of each, rate and seed."""
+    """Passes over the particles (more where they are few), samples of each, rate, width, seed."""
 
     epochs: int = 20
     points_per_particle: int = 1024
     learning_rate: float = 2e-3
+    width: int = 256
     seed: int = 0
 
 
@@ -71,7 +72,7 @@ def fit_homogeneous(
     images = yield from _read(reader, len(lattice), data.memory_gb)
     tilts = TiltData(particles, images, lattice, weight)
     generator = torch.Generator().manual_seed(config.seed)
-    shape = ModelConfig(latent_dim=1, mean_map=False, linear_start=False)
+    shape = ModelConfig(latent_dim=1, decoder_dim=config.width, mean_map=False, linear_start=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         decoder = Decoder(shape, box, generator)
