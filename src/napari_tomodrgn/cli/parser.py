@@ -27,7 +27,7 @@ _MODULES = {
     **dict.fromkeys(("traverse", "convergence"), "exploring"),
     **dict.fromkeys(("reconstruct", "simulate"), "sets"),
     **dict.fromkeys(("demo", "view"), "window"),
-    "fsc": "volumes",
+    **dict.fromkeys(("fsc", "mask"), "volumes"),
 }
 _STOPPED = "napari-tomodrgn: stopped."
 
