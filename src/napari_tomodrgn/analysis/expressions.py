@@ -27,12 +27,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.expression_nodes import (
+    COMPARE,
+    FUNCTIONS,
+    Call,
+    Compare,
+    In,
+    Literal,
+    Logic,
+    Name,
+    Node,
+    Not,
+    as_condition,
+)
 from napari_tomodrgn.errors import BadInputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Columns = Callable[[str], "pd.Series[Any]"]
 
 # Long enough for a list of a few hundred names, short enough to be read in no time.
 _MAX_LENGTH = 20_000
@@ -48,15 +59,6 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _KEYWORDS = frozenset({"and", "or", "not", "in"})
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "=": np.equal,
-    "!=": np.not_equal,
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Expression:
 
     text: str
     names: tuple[str, ...]
-    _root: _Node
+    _root: Node
 
     def mask(self, table: pd.DataFrame) -> NDArray[np.bool_]:
         """Where the rows of a table satisfy the condition, ``(row,)``.
@@ -96,7 +98,7 @@ class Expression:
                 raise self.unknown(name, [str(known) for known in table.columns])
             return table[name]
 
-        found = _as_condition(self._root.value(column), self._root)
+        found = as_condition(self._root.value(column), self._root)
         return np.broadcast_to(found, (len(table),)).copy()
 
     def unknown(self, name: str, known: list[str]) -> BadInputError:
@@ -168,7 +170,7 @@ class _Reader:
         self._next = 0
         self._depth = 0
 
-    def condition(self) -> _Node:
+    def condition(self) -> Node:
         return self._chain("or", lambda: self._chain("and", self._negation))
 
     def expect_end(self) -> None:
@@ -205,33 +207,33 @@ class _Reader:
         if self._depth > _MAX_DEPTH:
             raise self._wrong("parentheses are nested too deeply")
 
-    def _chain(self, word: str, part: Callable[[], _Node]) -> _Node:
+    def _chain(self, word: str, part: Callable[[], Node]) -> Node:
         parts = [part()]
         while self._accept(word):
             parts.append(part())
-        return parts[0] if len(parts) == 1 else _Logic(word, tuple(parts))
+        return parts[0] if len(parts) == 1 else Logic(word, tuple(parts))
 
-    def _negation(self) -> _Node:
+    def _negation(self) -> Node:
         if not self._accept("not"):
             return self._comparison()
         self._deeper()
         inner = self._negation()
         self._depth -= 1
-        return _Not(inner)
+        return Not(inner)
 
-    def _comparison(self) -> _Node:
+    def _comparison(self) -> Node:
         first = self._value()
         opposite = self._accept("not")
         if self._accept("in"):
-            found: _Node = _In(first, self._list())
-            return _Not(found, known=first) if opposite else found
+            found: Node = In(first, self._list())
+            return Not(found, known=first) if opposite else found
         if opposite:
             raise self._wrong("expected 'in' after 'not'")
         values, signs = [first], []
-        while self._is(*_COMPARE):
+        while self._is(*COMPARE):
             signs.append(self._take().text)
             values.append(self._value())
-        return _Compare(tuple(values), tuple(signs)) if signs else first
+        return Compare(tuple(values), tuple(signs)) if signs else first
 
     def _list(self) -> tuple[float | str, ...]:
         self._expect("(")
@@ -249,201 +251,25 @@ class _Reader:
         token = self._take()
         return float(token.text) if token.kind == "number" else token.text[1:-1]
 
-    def _value(self) -> _Node:
+    def _value(self) -> Node:
         token = self._token
         if token.kind in ("number", "string"):
-            return _Literal(self._literal())
+            return Literal(self._literal())
         if token.kind == "quoted" or (token.kind == "word" and token.text not in _KEYWORDS):
             self._take()
-            function = token.kind == "word" and token.text in _FUNCTIONS and self._is("(")
+            function = token.kind == "word" and token.text in FUNCTIONS and self._is("(")
             if function:
-                return _Call(token.text, self._in_parentheses())
+                return Call(token.text, self._in_parentheses())
             self.names.append(token.text)
-            return _Name(token.text)
+            return Name(token.text)
         if self._is("("):
             return self._in_parentheses()
         raise self._wrong("expected a column, a number or a word in quotes")
 
-    def _in_parentheses(self) -> _Node:
+    def _in_parentheses(self) -> Node:
         self._deeper()
         self._expect("(")
         inner = self.condition()
         self._expect(")")
         self._depth -= 1
         return inner
-
-
-class _Node:
-    """A part of a condition: its value for all rows of a table."""
-
-    def value(self, column: Columns) -> Any:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class _Literal(_Node):
-    content: float | str
-
-    def value(self, column: Columns) -> Any:
-        return self.content
-
-    def __str__(self) -> str:
-        return repr(self.content)
-
-
-@dataclass(frozen=True)
-class _Name(_Node):
-    name: str
-
-    def value(self, column: Columns) -> Any:
-        series = column(self.name)
-        if series.dtype.kind in "fiub":
-            return series.to_numpy(np.float64 if series.dtype.kind != "b" else bool)
-        values = series.astype(object).where(series.notna(), None).to_numpy()
-        return np.array([None if one is None else str(one) for one in values], dtype=object)
-
-    def __str__(self) -> str:
-        return f"column {self.name!r}"
-
-
-@dataclass(frozen=True)
-class _Call(_Node):
-    name: str
-    inner: _Node
-
-    def value(self, column: Columns) -> Any:
-        return _FUNCTIONS[self.name](_as_numbers(self.inner.value(column), self.inner))
-
-    def __str__(self) -> str:
-        return f"{self.name}({self.inner})"
-
-
-@dataclass(frozen=True)
-class _Compare(_Node):
-    values: tuple[_Node, ...]
-    signs: tuple[str, ...]
-
-    def value(self, column: Columns) -> Any:
-        found = [node.value(column) for node in self.values]
-        result: Any = True
-        for position, sign in enumerate(self.signs):
-            here = slice(position, position + 2)
-            result = result & _compared(found[here], self.values[here], sign)
-        return result
-
-
-@dataclass(frozen=True)
-class _In(_Node):
-    inner: _Node
-    items: tuple[float | str, ...]
-
-    def value(self, column: Columns) -> Any:
-        found = self.inner.value(column)
-        result: Any = False
-        for item in self.items:
-            result = result | _compared([found, item], (self.inner, _Literal(item)), "==")
-        return result
-
-
-@dataclass(frozen=True)
-class _Not(_Node):
-    inner: _Node
-    known: _Node | None = None  # of `not in`: where this has no value, neither has the comparison
-
-    def value(self, column: Columns) -> Any:
-        found = ~np.asarray(_as_condition(self.inner.value(column), self.inner))
-        return found if self.known is None else found & _given(self.known.value(column))
-
-
-@dataclass(frozen=True)
-class _Logic(_Node):
-    word: str
-    parts: tuple[_Node, ...]
-
-    def value(self, column: Columns) -> Any:
-        conditions = [_as_condition(part.value(column), part) for part in self.parts]
-        join = np.logical_and if self.word == "and" else np.logical_or
-        result = conditions[0]
-        for condition in conditions[1:]:
-            result = join(result, condition)
-        return result
-
-
-def _zscore(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance from the mean in standard deviations, of what is known."""
-    spread = np.nanstd(values) if np.isfinite(values).any() else 0.0
-    if not spread > 0:
-        return np.zeros_like(values)
-    return np.asarray((values - np.nanmean(values)) / spread)
-
-
-_FUNCTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "abs": np.abs,
-    "zscore": _zscore,
-}
-
-
-def _compared(values: list[Any], nodes: tuple[_Node, ...], sign: str) -> NDArray[np.bool_]:
-    one, other = values
-    if _is_text(one) and _is_text(other):
-        known = _given(one) & _given(other)
-        one, other = (np.where(_given(part), part, "") for part in (one, other))
-        one, other = (np.asarray(part, dtype=str) for part in (one, other))
-    else:
-        one, other = (_as_numbers(part, node) for part, node in zip(values, nodes, strict=True))
-        known = _given(one) & _given(other)
-    return np.asarray(_COMPARE[sign](one, other) & known)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
-
-
-def _given(value: Any) -> NDArray[np.bool_]:
-    if isinstance(value, np.ndarray) and value.dtype == object:
-        return np.array([one is not None for one in value], dtype=bool)
-    if isinstance(value, str):
-        return np.array(True)
-    return ~np.isnan(np.asarray(value, dtype=np.float64))
-
-
-def _as_numbers(value: Any, node: _Node) -> NDArray[np.float64]:
-    """Numbers, also of words that are numbers."""
-    if not _is_text(value):
-        return np.asarray(value, dtype=np.float64)
-    try:
-        words = [value] if isinstance(value, str) else value
-        numbers = np.array([np.nan if word is None else float(word) for word in words])
-    except ValueError as error:
-        word = next(word for word in words if word is not None and not _is_number(word))
-        raise BadInputError(
-            f"A condition compares {node} with a number, but it holds words such as {word!r}.",
-            remedy="Write words in quotes.",
-            code="bad-expression",
-        ) from error
-    return numbers[0] if isinstance(value, str) else numbers
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _as_condition(value: Any, node: _Node) -> NDArray[np.bool_]:
-    """Something that is true or false: a comparison, or a column of 0 and 1."""
-    array = np.asarray(value)
-    if array.dtype == bool:
-        return array
-    if _is_text(value) and set(np.atleast_1d(array)) <= {"True", "False", "true", "false", None}:
-        return np.isin(array, ["True", "true"])
-    numbers = None if _is_text(value) else np.asarray(value, dtype=np.float64)
-    if numbers is None or not np.isin(numbers[~np.isnan(numbers)], (0, 1)).all():
-        raise BadInputError(
-            f"A condition has {node} alone, which is neither true nor false.",
-            remedy="Compare it with something: cluster == 3.",
-            code="bad-expression",
-        )
-    return np.asarray(numbers == 1)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS, add_nuisances
 from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
@@ -14,12 +15,21 @@ from napari_tomodrgn.cli.options import (
     add_groups,
     add_image_options,
     add_overwrite,
-    add_particles,
     add_source,
     natural_int,
     positive_float,
     positive_int,
     whole_number,
+)
+from napari_tomodrgn.cli.result_arguments import (
+    add_columns_arguments,
+    add_convergence_arguments,
+    add_fsc_arguments,
+    add_place_arguments,
+    add_select_arguments,
+    add_share_arguments,
+    add_traverse_arguments,
+    add_volume_analysis,
 )
 
 
@@ -130,12 +140,14 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         "file; or all",
     )
     add_groups(which)
+    add_conditions(which)
     which("--tomogram", metavar="NAME", nargs="+", help="only particles of these tomograms")
     which(
         "--latents",
         metavar="FILE",
         type=Path,
-        help="latents instead, one a row: .npy, or .csv with or without column names mu_0 …",
+        help="latents instead, one a row: .npy, .csv with or without column names mu_0 …, or .txt "
+        "and .pkl of tomoDRGN",
     )
     add_overwrite(parser)
     add = parser.add_argument
@@ -158,6 +170,9 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
+    add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
+    add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
+    add_volume_analysis(parser)
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -176,97 +191,6 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_binning(parser)
     add_choice(parser)
     add_overwrite(parser)
-
-
-def _select(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "source",
-        metavar="SOURCE",
-        type=Path,
-        help="run directory, star file of particles, or optimisation set",
-    )
-    add_groups(add)
-    add_conditions(add)
-    add_choice(parser)
-    add_overwrite(parser)
-    add(
-        "--star",
-        metavar="FILE.star",
-        type=Path,
-        help="write rows of this star file, of the same particles with, say, new poses",
-    )
-    add(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="file to write: .star, or an index for tomoDRGN and cryoDRGN (.pkl, .npy)",
-    )
-    add("--per-tomogram", action="store_true", help="one star file a tomogram")
-    add("--invert", action="store_true", help="all other particles instead")
-    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
-
-
-def _columns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    add = parser.add_argument
-    add(
-        "--add",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
-        "or .npy and .pkl with one row a particle of the star file",
-    )
-    add("--overwrite", action="store_true", help="replace columns of the same names, or the file")
-    add(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="file to write: .csv, .tsv, .parquet; of one column labels for tomoDRGN (.pkl, .npy)",
-    )
-    add("--column", metavar="NAME", action="append", help="column to write (all)")
-
-
-def _place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    add = parser.add_argument
-    add("--tomogram", metavar="NAME", required=True, help="tomogram, as inspect names it")
-    add("--out", metavar="DIR", type=Path, required=True, help="folder for script, maps and mesh")
-    add("--by-cluster", action="store_true", help="one map a cluster, of its mean latent")
-    add("--color", metavar="COLUMN", help="colour by mu_0 …, cluster or a column of the particles")
-    add("--sigma", metavar="S", type=positive_float, default=3.0, help="contour, in sigma (3)")
-    add_particles(add)
-    add_groups(add)
-    add_overwrite(parser)
-    add(
-        "--box",
-        metavar="N",
-        type=positive_int,
-        help="edge of the maps in voxels, even (as trained)",
-    )
-    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
-    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-
-
-def _fsc(parser: argparse.ArgumentParser) -> None:
-    add_overwrite(parser)
-    add = parser.add_argument
-    add("first", metavar="A.mrc", type=Path, help="a map")
-    add("second", metavar="B.mrc", type=Path, help="another one of the same box")
-    add(
-        "--mask",
-        metavar="MASK",
-        default="none",
-        help="none (default), sphere, tight or soft (around the density of both), or a mask's file",
-    )
-    add(
-        "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the headers lie"
-    )
-    add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
@@ -290,6 +214,7 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also whole tilt images, with the alignment, list, CTF and dose of every program",
     )
+    add_nuisances(parser)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -317,17 +242,24 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
     "select": (
         "write some particles of a run or star file, all else untouched",
-        _select,
+        add_select_arguments,
     ),
-    "columns": ("list, add or write columns of a run's particles", _columns),
-    "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
+    "columns": ("list, add or write columns of a run's particles", add_columns_arguments),
+    "place": (
+        "maps or spheres at the particles' places in a tomogram",
+        add_place_arguments,
+    ),
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
-    "fsc": ("correlation of two maps, as a whole and by Fourier shell", _fsc),
+    "fsc": ("correlation of two maps, as a whole and by Fourier shell", add_fsc_arguments),
     "extract": (
         "cut 2-D tilt images out of tilt series, from any averaging package's list",
         add_extract_arguments,
     ),
+    "share": ("one file of a run to hand on, without images", add_share_arguments),
+    "traverse": ("maps along a component or between particles", add_traverse_arguments),
+    "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
+    **EVIDENCE_COMMANDS,
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",
         _doctor,

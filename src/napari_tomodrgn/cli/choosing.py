@@ -19,6 +19,7 @@ from napari_tomodrgn.data.choice import choose_images, choose_particles
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.run.archive import is_archive
 from napari_tomodrgn.learn.run.directory import Run
 
 # Fields of `DataConfig` and the flags that fill them.
@@ -151,6 +152,11 @@ def chosen_of_run(
             code="no-particles",
         )
     return choose_images(particles.select(ids), data)
+
+
+def run_at(source: Path) -> Run | None:
+    """The run that a source is, or None if it is a star file."""
+    return Run.open(source) if source.is_dir() or is_archive(source) else None
 
 
 def required_run(run: Run | None, option: str) -> Run:

@@ -23,7 +23,8 @@ from napari_tomodrgn.errors import BadInputError
 # Modules of `cli.commands` with the functions of several commands; others have one of their own.
 _MODULES = {
     **dict.fromkeys(("analyze", "import"), "analysis"),
-    **dict.fromkeys(("decode", "embed", "place"), "runs"),
+    **dict.fromkeys(("decode", "embed"), "runs"),
+    **dict.fromkeys(("traverse", "convergence"), "exploring"),
     **dict.fromkeys(("reconstruct", "simulate"), "sets"),
     **dict.fromkeys(("demo", "view"), "window"),
     "fsc": "volumes",

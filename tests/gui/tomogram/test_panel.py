@@ -120,8 +120,7 @@ def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, 
             continue
         at = canvas_px(viewer, place)
         QTest.mouseMove(native(viewer), at)
-        qtbot.wait(30)
-        assert shown.hovered == cell.poses.ids[row]
+        qtbot.waitUntil(lambda row=row: shown.hovered == cell.poses.ids[row])
         QTest.mouseClick(native(viewer), Qt.MouseButton.LeftButton, pos=at)
         assert shown.focused == cell.poses.ids[row]
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)

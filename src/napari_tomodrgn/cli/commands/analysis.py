@@ -8,7 +8,9 @@ import numpy as np
 
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
+from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
 from napari_tomodrgn.cli.terminal import say, watch
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
@@ -16,10 +18,24 @@ from napari_tomodrgn.learn.run.directory import Run
 def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
     run = Run.open(options.run)
-    found = analysed(
-        run, options.epoch, options.clusters, options.seed, overwrite=options.overwrite
+    if options.volumes:
+        print_volumes(run, options)
+        return 0
+    for name in ("sample", "box", "no_umap"):
+        if getattr(options, name) not in (None, False):
+            raise BadInputError(f"--{name.replace('_', '-')} is of --volumes, which is not given.")
+    steps = analyze_steps(
+        run,
+        options.epoch,
+        options.clusters,
+        options.seed,
+        overwrite=options.overwrite,
+        mixture=options.mixture,
     )
-    print_analysis(found)
+    with all_or_none(overwrite=True):
+        print_analysis(watch(steps))
+    if options.tsne:
+        add_tsne(run, options.epoch, options.seed)
     say(f"→ {run.analysis.folder}")
     return 0
 

@@ -1,4 +1,4 @@
-"""The commands that ask something of a trained run: `embed`, `decode`, `place`."""
+"""The commands that ask something of a trained run: `embed`, `decode`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.tomogram import chimerax_scene
-from napari_tomodrgn.analysis.tomogram.placement import placements
+from napari_tomodrgn.analysis.index_files import SUFFIXES, read_array
 from napari_tomodrgn.cli.choosing import (
     chosen_of_run,
     data_config,
@@ -77,7 +76,7 @@ def _without_images(run: Run) -> ParticleSet:
 def run_decode(options: Namespace) -> int:
     """Write the maps of particles or latents, by a trained run."""
     run = Run.open(options.run)
-    _reject_box_and_lowpass(run, options)
+    reject_box_and_lowpass(run, options)
     names, latents = _latents_of(run, options)
     decoder = run.decoder(options.epoch, pick_device(options.device))
     if latents.shape[1] != decoder.latent_dim:
@@ -98,7 +97,7 @@ def run_decode(options: Namespace) -> int:
     return 0
 
 
-def _reject_box_and_lowpass(run: Run, options: Namespace) -> None:
+def reject_box_and_lowpass(run: Run, options: Namespace) -> None:
     """Raise if maps cannot have the box, or nothing of the resolution that is asked for."""
     box, lowpass = options.box, options.lowpass
     if box is not None and (box % 2 or box < 4):
@@ -155,8 +154,10 @@ def _ids_to_decode(run: Run, table: pd.DataFrame, options: Namespace) -> list[st
 
 def _read_latents(path: Path) -> np.ndarray:
     try:
-        if path.suffix == ".npy":
-            latents = np.load(path, allow_pickle=False)
+        if path.suffix in SUFFIXES:
+            latents = read_array(path)
+        elif path.suffix == ".txt":
+            latents = np.loadtxt(path)  # as tomoDRGN writes them
         else:
             table = pd.read_csv(path, encoding="utf-8-sig")
             axes = [name for name in table.columns if str(name).startswith("mu_")]
@@ -172,32 +173,3 @@ def _read_latents(path: Path) -> np.ndarray:
 def safe_name(particle_id: str) -> str:
     """A particle's identity as a file name."""
     return re.sub(r"[^\w.+-]+", "_", particle_id)
-
-
-def run_place(options: Namespace) -> int:
-    """Write the decoded maps of a tomogram's particles at their poses."""
-    run = Run.open(options.run)
-    _reject_box_and_lowpass(run, options)
-    particles = run.particles(options.images, images_needed=options.images is not None)
-    which = Namespace(**{**vars(options), "tomogram": None})
-    if says_which(which):
-        particles = chosen_of_run(run, particles, which)
-    placed = placements(particles, tomogram=options.tomogram)
-    table = chimerax_scene.run_table(
-        run, particles.select(p.particle_id for p in placed), options.epoch
-    )
-    color = options.color and chimerax_scene.column_of(table, options.color)
-    groups = chimerax_scene.column_of(table, "cluster") if options.by_cluster else None
-    decoder = run.decoder(options.epoch, pick_device(options.device))
-    bar = Bar("Decoding", "maps")
-    with export_files(
-        overwrite=options.overwrite, files=given_files(options), particles=particles, run=run
-    ) as outputs:
-        outputs.check(*chimerax_scene.scene_files(options.out))
-        maps = chimerax_scene.decoded_maps(
-            decoder, table, groups, (options.box, options.lowpass), bar.show
-        )
-        scene = chimerax_scene.write_scene(options.out, maps, placed, color, options.sigma)
-    bar.close()
-    say(f"{len(placed):,} particles, {len(scene.maps):,} maps → {scene.script}, {scene.mesh.name}")
-    return 0

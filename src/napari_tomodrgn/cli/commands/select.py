@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import SUFFIXES, particle_numbers, write_array
 from napari_tomodrgn.analysis.star_rows import StarRows
-from napari_tomodrgn.cli.choosing import chosen_of_run, given_files, require_suffix, says_which
+from napari_tomodrgn.cli.choosing import (
+    chosen_of_run,
+    given_files,
+    require_suffix,
+    run_at,
+    says_which,
+)
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.extract.way_back import write_list_back
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 
@@ -49,7 +56,7 @@ def run_select(options: Namespace) -> int:
             "limit on tilts.",
             code="bad-choice",
         )
-    run = Run.open(options.source) if options.source.is_dir() else None
+    run = run_at(options.source)
     if run is None and (rows := _without_images(options)) is not None:
         return _select_rows(rows, options)
     particles = _particles(run, options)
@@ -83,6 +90,9 @@ def _write(chosen: ParticleSet, options: Namespace) -> Iterator[Path]:
         return
     if not options.per_tomogram:
         yield write_subset(chosen, out)
+        back = write_list_back(chosen, out)
+        if back is not None:
+            say(f"As the list that they were extracted by: {back}")
         return
     tomograms = chosen.particles["tomogram"].astype(str)
     for name in dict.fromkeys(tomograms):

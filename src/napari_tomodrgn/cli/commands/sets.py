@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_tomodrgn.analysis.reconstruct import RECONSTRUCTION_FILES, reconstruct_steps
 from napari_tomodrgn.cli.choosing import data_config, given_files, read_chosen
+from napari_tomodrgn.cli.evidence_arguments import nuisance_settings
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.config import validated
 from napari_tomodrgn.errors import BadInputError
@@ -49,6 +50,7 @@ def run_simulate(options: Namespace) -> int:
         "snr": options.snr,
         "seed": options.seed,
         "tilt_series": options.tilt_series,
+        "nuisances": nuisance_settings(options),
     }
     settings = {name: value for name, value in given.items() if value is not None}
     config = validated(SimulationConfig, settings, names=_FLAGS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import IMPORT_FORM, error_message
+from napari_tomodrgn.learn.run.archive import is_archive, unpacked
 from napari_tomodrgn.particle_columns import ParticleTable, axes_of, typical_particle
 from napari_tomodrgn.session import LoadedData
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 
 def run_folder(path: str | Path) -> Path | None:
-    """The run directory that a path means: itself, or the one whose run.json it is."""
+    """The run directory that a path means: itself, the one whose run.json it is, a shared one."""
     path = Path(path)
+    if is_archive(path):
+        return unpacked(path)
     if path.name == "run.json":
         return path.parent
     return path if (path / "run.json").is_file() else None

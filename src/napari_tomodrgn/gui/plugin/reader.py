@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_tomodrgn.learn.run.archive import is_archive
+
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
@@ -32,6 +34,8 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
     path = Path(path)
     if path.is_dir():
         return open_in_window if (path / "run.json").is_file() else None
+    if is_archive(path):
+        return open_in_window
     if path.suffix.lower() in _MRC_SUFFIXES:
         return read_maps
     return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None

@@ -26,6 +26,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, make_folder, write_text, written_atomically
 from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
+from napari_tomodrgn.learn.run.archive import is_archive, unpacked
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
@@ -62,14 +63,14 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a run directory.
+        """Open a run directory, or one that was shared as a file (`learn.run.archive`).
 
         Raises
         ------
         BadInputError
             If there is no run, or ``run.json`` is damaged or of a later version.
         """
-        path = Path(path)
+        path = unpacked(path) if is_archive(path) else Path(path)
         file = path / "run.json"
         try:
             info = RunInfo.model_validate_json(file.read_text(encoding="utf-8"))

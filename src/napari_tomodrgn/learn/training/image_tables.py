@@ -36,7 +36,8 @@ class ImageTables:
     ctf_offset
         ``(point,)`` the part of the phase that is the same in all images.
     of_image
-        ``(image + 1, 9)``: first two rows of the rotation, minus the dose, log weight, dose.
+        ``(image + 1, 9)``: first two rows of the rotation, minus the dose, log of weight over
+        mean power, dose.
     of_sample
         ``(point, 4)``: kx, ky in cycles per pixel, 1 / (2 Nc), largest dose that still helps.
     mean_power
@@ -69,14 +70,17 @@ class ImageTables:
                 min=0
             )
         rotations = torch.tensor(arrays.rotations[:, :2], dtype=torch.float64).reshape(-1, 6)
-        log_weight = torch.log(share / data.mean_weight)
+        filtered = optics.ctf_premultiplied or optics.dose_weighted
+        power = 1.0 if filtered else data.mean_power
+        log_weight = torch.log(share / (data.mean_weight * power))
         of_image = torch.cat([rotations, torch.stack([-dose, log_weight, dose], dim=1)], dim=1)
         no_image = torch.zeros((1, of_image.shape[1]), dtype=torch.float64)
         no_image[0, 7] = -math.inf
         critical = critical_dose(
             frequencies.norm(dim=-1) / optics.pixel_size_angstrom, optics.voltage_kv
         )
-        of_sample = [frequencies, 0.5 / critical[:, None], OPTIMAL_DOSE_RATIO * critical[:, None]]
+        critical = critical[:, None]
+        of_sample = [frequencies, 0.5 / critical, OPTIMAL_DOSE_RATIO * critical]
         of_ctf_image, of_ctf_sample, offset = _ctf_tables(frequencies, parameters)
 
         def on_device(table: Tensor) -> Tensor:
@@ -95,33 +99,40 @@ class ImageTables:
             weight.dose_mask,
         )
 
-    def transfer(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def transfer(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Compute what the density is multiplied with in images ``(image,)``, and how to undo it.
 
         Returns
         -------
-        Transfer ``(image, point)``; the factor that turns a sample into the encoder's input, the
-        sign of the CTF undone and its noise made white; and the precision, None if it is the same
-        everywhere, 1 / mean power.
+        Transfer ``(image, point)``, and the factor that turns a sample into the encoder's input:
+        the sign of the CTF undone and the noise made white.
         """
         phase = torch.addmm(self.ctf_offset, self.ctf_of_image[images], self.ctf_of_sample)
         contrast = torch.sin(phase)
         root = self.mean_power**-0.5
-        if not self.premultiplied and not self.dose_weighted:
-            return contrast, contrast.sign() * root, None
+        if not self.is_filtered:
+            return contrast, contrast.sign() * root
         transfer = contrast.square() if self.premultiplied else contrast
-        applied = contrast if self.premultiplied else torch.ones_like(contrast)
+        power = transfer if self.premultiplied else None
         if self.dose_weighted:
             dose = torch.exp(self.of_image[images, 6:7] * self.of_sample[:, 2])
-            transfer, applied = transfer * dose, applied * dose
-        precision = (1 + NOISE_FLOOR) / self.mean_power / (applied.square() + NOISE_FLOOR)
-        white = precision.sqrt()
-        return transfer, white if self.premultiplied else contrast.sign() * white, precision
+            transfer = transfer * dose
+            power = dose.square() if power is None else power * dose.square()
+        assert power is not None
+        white = torch.rsqrt(power + NOISE_FLOOR) * (root * (1 + NOISE_FLOOR) ** 0.5)
+        return transfer, white if self.premultiplied else contrast.sign() * white
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether noise was multiplied along with the signal, so that its power varies."""
+        return self.premultiplied or self.dose_weighted
 
     def at_points(self, images: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute frequencies ``(point, 3)`` in cycles per pixel and weights ``(point,)``.
+        """Compute frequencies ``(point, 3)`` in cycles per pixel, and weights ``(point,)``.
 
         Of sample ``samples[i]`` of image ``images[i]``; the frequency is ``R.T @ (kx, ky, 0)``.
+        Where noise is the same everywhere, weights are times its inverse power; else the square
+        of the encoder's factor is that.
         """
         image, sample = self.of_image[images], self.of_sample[samples]
         rotations = image[:, :6].unflatten(1, (2, 3))
