@@ -13,6 +13,7 @@ from napari_tomodrgn.analysis.evidence.records import record_comparison, save_ma
 from napari_tomodrgn.analysis.evidence.session import Evidence, gather_evidence
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 
 
@@ -30,8 +31,9 @@ def run_compare(options: Namespace) -> int:
         drawn = label_groups(evidence.ids, a, b)
     names = (a.name, b.name if b else ("random" if options.random else "all others"))
     found = _compared(evidence, drawn, options)
-    told = record_comparison(run, evidence.ids, names, found, _now())
-    save_maps(found, evidence.ids, options.out)
+    with all_or_none(overwrite=True):  # the folder is empty; the run's record is added to
+        told = record_comparison(run, evidence.ids, names, found, _now())
+        save_maps(found, evidence.ids, options.out)
     if options.json:
         print(json.dumps(told))
     else:
