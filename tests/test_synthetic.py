@@ -339,7 +339,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     list(simulate(again, config))
     list(simulate(other, config.model_copy(update={"seed": 1})))
     names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 1 + 1 + 2 + 3 + 3 + 1 + 1 + 1
+    assert len(names) == 1 + 2 + 2 + 3 + 3 + 1 + 1 + 1
     for name in names:
         assert (first / name).read_bytes() == (again / name).read_bytes(), name
     stack = "warp/particles/TS_001.mrcs"

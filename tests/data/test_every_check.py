@@ -118,6 +118,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "wrong-box": ("error", first_stack(SQUARE[:, :6, :6])),
     "short-stack": ("error", images_with(stack_index=9)),
     "odd-box": ("error", optics_with(box_size_px=7)),
+    "small-box": ("error", optics_with(box_size_px=4)),
     "pixel-size-header": ("warning", first_stack(SQUARE, pixel=6.5)),
     "duplicate-images": ("warning", images_with(stack_index=0)),
     "not-a-number": ("error", images_with(rot_deg=np.nan)),
@@ -315,6 +316,7 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "short-stack": lambda sets: (sets.stack(SQUARE[:1]), check_stacks(sets.small)),
     "wrong-box": lambda sets: (sets.stack(SQUARE[:, :6, :6]), check_stacks(sets.small)),
     "odd-box": lambda sets: check_stacks(sets.small.with_optics(box_size_px=7)),
+    "small-box": lambda sets: check_stacks(sets.small.with_optics(box_size_px=4)),
     "unreadable-": lambda sets: check_stacks(no_stack(sets)),
     "truncated-": lambda sets: check_stacks(cut_off(sets)),
     "unreadable-map": a_stack_as_map,
@@ -341,6 +343,8 @@ def test_no_code_is_without_a_set() -> None:
     # Pickles, tomograms and the cache are no particle sets: they have tests of their own.
     elsewhere = {"bad-pickle", "unreadable-pickle", "bad-pattern", "not-a-tomogram"}
     elsewhere |= {"bad-cache", "bad-launch", "disk-full"}
+    # So have the choice of particles and tilts, and binning.
+    elsewhere |= {"no-tomogram", "no-images", "no-dose", "bad-binning"}
     assert codes_refused("data") - elsewhere == REFUSALS.keys()
 
 

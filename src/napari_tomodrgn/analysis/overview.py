@@ -108,17 +108,19 @@ def montage(
     chosen = _spread(len(particles), shape[0])
     tilts = table["stage_tilt_deg"].to_numpy(np.float64)
     rows = [_tilts_of(tilts, codes == code, shape[1]) for code in chosen]
-    stacks = ImageStacks(table["stack"].cat.categories.to_list(), box_size_px=optics.box_size_px)
+    pixel = optics.file_pixel_size_angstrom
+    files = table["stack"].cat.categories.to_list()
+    stacks = ImageStacks(files, box_size_px=optics.file_box_size_px)
     flat = np.concatenate(rows)
     where = table["stack"].cat.codes.to_numpy()[flat], table["stack_index"].to_numpy()[flat]
     images = stacks.read(*where).astype(np.float32)
     if lowpass_angstrom > 0:
-        images = _lowpassed(images, optics.pixel_size_angstrom / lowpass_angstrom)
+        images = _lowpassed(images, pixel / lowpass_angstrom)
     return Montage(
         picture=_tiled(-images if invert else images, [len(row) for row in rows]),
         particle_ids=tuple(particles.ids[code] for code in chosen),
         stage_tilt_deg=tilts[rows[0]],
-        pixel_size_angstrom=optics.pixel_size_angstrom,
+        pixel_size_angstrom=pixel,
     )
 
 

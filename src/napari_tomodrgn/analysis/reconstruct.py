@@ -29,6 +29,7 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.physics.lattice import half_plane
 
+RECONSTRUCTION_FILES = ("map.mrc", "map_filtered.mrc", "half1.mrc", "half2.mrc", "fsc.csv")
 # Particles read at a time: images are never all in memory.
 _BLOCK = 256
 

@@ -23,6 +23,7 @@ from napari_tomodrgn.data.fourier_cache import SamplesWriter, StoredSamples
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.physics.binning import bin_images
 from napari_tomodrgn.physics.fourier import shift_phases, transform_images
 from napari_tomodrgn.physics.lattice import HalfPlane
 
@@ -75,7 +76,7 @@ class ImageReader:
     Parameters
     ----------
     particles
-        The set; its image table decides order, files and shifts.
+        The set; its image table decides order, files and shifts, its optics how images are binned.
     lattice
         Which samples to keep.
     config
@@ -89,7 +90,11 @@ class ImageReader:
     ) -> None:
         table = particles.images
         self._files = [str(name) for name in table["stack"].cat.categories]
-        self._stacks = ImageStacks(self._files)
+        optics = particles.optics
+        self._stacks = ImageStacks(self._files, box_size_px=optics.file_box_size_px)
+        field = optics.file_box_size_px * optics.file_pixel_size_angstrom
+        self._scaled_px = round(field / optics.pixel_size_angstrom)
+        self._binned = optics.stored_box_size_px is not None
         self._codes = table["stack"].cat.codes.to_numpy(np.int64)
         self._indices = table["stack_index"].to_numpy(np.int64)
         shifts = np.array(table[["shift_x_px", "shift_y_px"]], dtype=np.float32)
@@ -110,6 +115,8 @@ class ImageReader:
         """Of everything that decides the samples: files and their dates, rows, shifts, window."""
         found = hashlib.sha256(f"1 {points} {self._sign}".encode())
         found.update(self._window.numpy().tobytes())
+        if self._binned:
+            found.update(f"binned {self._scaled_px}".encode())
         for name in self._files:
             about = os.stat(name)
             found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
@@ -122,6 +129,8 @@ class ImageReader:
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """Unscaled samples of these rows, complex64 ``(row, point)``."""
         images = torch.from_numpy(self._stacks.read(self._codes[rows], self._indices[rows]))
+        if self._binned:
+            images = bin_images(images, self._scaled_px, self._lattice.box_size_px)
         samples = transform_images(images * (self._window * self._sign), self._lattice)
         if self._shifts is not None:
             samples = samples * shift_phases(self._lattice, self._shifts[torch.from_numpy(rows)])

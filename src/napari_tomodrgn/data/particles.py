@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.config import DataConfig, Overrides
+from napari_tomodrgn.data.binning import binned_sampling
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
 
@@ -58,7 +59,11 @@ PARTICLE_COLUMNS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Optics:
-    """What all images of a set share."""
+    """What all images of a set share, as they are worked with.
+
+    ``stored_box_size_px`` and ``stored_pixel_size_angstrom`` are those of the image files, where
+    images are binned as they are read (`data.binning`); None where they are taken as they are.
+    """
 
     pixel_size_angstrom: float
     voltage_kv: float
@@ -67,6 +72,18 @@ class Optics:
     box_size_px: int
     ctf_premultiplied: bool
     dose_weighted: bool
+    stored_box_size_px: int | None = None
+    stored_pixel_size_angstrom: float | None = None
+
+    @property
+    def file_box_size_px(self) -> int:
+        """Edge of the images in their files."""
+        return self.stored_box_size_px or self.box_size_px
+
+    @property
+    def file_pixel_size_angstrom(self) -> float:
+        """Pixel size of the images in their files."""
+        return self.stored_pixel_size_angstrom or self.pixel_size_angstrom
 
 
 @dataclass(frozen=True)
@@ -184,10 +201,38 @@ class ParticleSet:
         return replace(self, optics=replace(self.optics, **changes))
 
     def with_overrides(self, data: DataConfig) -> ParticleSet:
-        """The same set, its images filtered as the settings say where they say something."""
+        """The same set, its images filtered and binned as the settings say, if they say so."""
         said = {"ctf_premultiplied": data.ctf_premultiplied, "dose_weighted": data.dose_weighted}
         changes = {name: value for name, value in said.items() if value is not None}
-        return self.with_optics(**changes) if changes else self
+        changed = self.with_optics(**changes) if changes else self
+        target = data.pixel_size_target_angstrom, data.box_target_px
+        return changed.binned(*target) if target != (None, None) else changed
+
+    def binned(self, pixel_size_angstrom: float | None, box_size_px: int | None) -> ParticleSet:
+        """The same set, its images to be binned as they are read; as in the files if both are None.
+
+        Shifts follow the pixel size; poses, doses and defocus are the same at any.
+
+        Raises
+        ------
+        BadInputError
+            If the images are too coarse or too small for that.
+        """
+        optics = self.optics
+        stored = (optics.file_box_size_px, optics.file_pixel_size_angstrom)
+        box, pixel = binned_sampling(*stored, pixel_size_angstrom, box_size_px)
+        if (box, pixel) == (optics.box_size_px, optics.pixel_size_angstrom):
+            return self
+        scale = optics.pixel_size_angstrom / pixel
+        shifts = {f"shift_{axis}_px": self.images[f"shift_{axis}_px"] * scale for axis in "xy"}
+        same = (box, pixel) == stored
+        changed = self.with_optics(
+            box_size_px=box,
+            pixel_size_angstrom=pixel,
+            stored_box_size_px=None if same else stored[0],
+            stored_pixel_size_angstrom=None if same else stored[1],
+        )
+        return replace(changed, images=self.images.assign(**shifts))
 
     def arrays(self) -> ImageArrays:
         """The image columns as arrays, taken out once, in one place."""

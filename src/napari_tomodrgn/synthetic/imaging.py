@@ -28,6 +28,7 @@ from napari_tomodrgn.synthetic.scene import (
 )
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.structures import Structures
+from napari_tomodrgn.synthetic.surroundings import Surroundings
 
 # The scale is measured on so many particles at most.
 _SCALE_PARTICLES = 64
@@ -50,6 +51,7 @@ class Microscope:
     config: SimulationConfig
     lattice: HalfPlane
     exposure: Tensor  # amplitude that the dose leaves, (tilt, point)
+    surroundings: Surroundings | None = None
 
     def contrast(self, poses: ImagePoses, particle: int) -> Tensor:
         """CTF of a particle's images, ``(tilt, point)``."""
@@ -84,9 +86,8 @@ class Microscope:
 
     def images(self, particle: int, scale: float) -> ParticleImages:
         """Images of a particle with noise, as each program exports them."""
-        poses = self.scene.poses(particle)
-        contrast = self.contrast(poses, particle)
-        signal = self.signal(poses, particle, contrast) * scale
+        contrast = self.contrast(self.scene.poses(particle), particle)
+        signal = self.seen(particle) * scale
         box = self.config.box_size_px
         rng = np.random.default_rng([self.config.seed, 1, particle])
         noise = torch.from_numpy(rng.standard_normal((len(contrast), box, box), dtype=np.float32))
@@ -97,6 +98,19 @@ class Microscope:
             warptools=images_from_samples(filtered, self.lattice).numpy(),
         )
 
+    def seen(self, particle: int) -> Tensor:
+        """Fourier samples of all that is in the box, as it is and not as it was recorded."""
+        wrong, poses = self.scene.nuisances, self.scene.true_poses(particle)
+        contrast = self.contrast(poses, particle)
+        signal = self.signal(poses, particle, contrast)
+        if wrong.false_picks[particle]:
+            signal = torch.zeros_like(signal)
+        if self.surroundings is not None:
+            left = self.exposure if self.config.dose_attenuation else 1.0
+            signal = signal + self.surroundings.samples(particle, poses, contrast * left)
+        amplitude = wrong.amplitudes(int(self.scene.crowd.series[particle]))
+        return signal * torch.from_numpy(amplitude).to(torch.float32)[:, None]
+
     def signal_variance(self, particle: int) -> float:
         """Variance within the noiseless images of a particle, by Parseval's theorem."""
         poses = self.scene.poses(particle)
@@ -106,13 +120,19 @@ class Microscope:
         return 2 * float(power) / self.config.box_size_px**4
 
 
-def make_microscope(scene: Scene, structures: Structures, config: SimulationConfig) -> Microscope:
-    """Set up the optics for a scene."""
+def make_microscope(
+    scene: Scene,
+    structures: Structures,
+    config: SimulationConfig,
+    neighbors: Structures | None = None,
+) -> Microscope:
+    """Set up the optics for a scene, and what neighbours look like."""
     lattice = half_plane(config.box_size_px, include_dc=True)
     frequencies = lattice.frequencies.norm(dim=-1) / scene.pixel_size_angstrom
     dose = torch.from_numpy(scene.scheme.dose_e_per_angstrom2).to(torch.float32)
     exposure = dose_weights(frequencies, dose, VOLTAGE_KV)
-    return Microscope(scene, structures, config, lattice, exposure)
+    around = None if neighbors is None else Surroundings(scene, neighbors, lattice)
+    return Microscope(scene, structures, config, lattice, exposure, around)
 
 
 def signal_scale(microscope: Microscope, pool: Executor) -> float:

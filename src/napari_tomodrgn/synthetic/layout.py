@@ -23,6 +23,11 @@ class Layout:
         return self.out / "truth.csv"
 
     @property
+    def true_tilts(self) -> Path:
+        """The table of what is true of each tilt image of a series."""
+        return self.out / "truth_tilts.csv"
+
+    @property
     def warptools(self) -> Path:
         """The optimisation set."""
         return self.out / "warptools" / "particles_optimisation_set.star"
@@ -41,6 +46,11 @@ class Layout:
     def warp(self) -> Path:
         """The image-series star."""
         return self.out / "warp" / "particles.star"
+
+    @property
+    def tilt_series(self) -> Path:
+        """Folder of the whole tilt images and all that programs wrote about them."""
+        return self.out / "tilt_series"
 
     @property
     def stars(self) -> tuple[Path, ...]:

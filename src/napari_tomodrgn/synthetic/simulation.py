@@ -22,9 +22,15 @@ from napari_tomodrgn.synthetic.layout import Layout, warp_stack, warptools_stack
 from napari_tomodrgn.synthetic.scene import Scene, make_scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.stacks import StackWriter, write_map
-from napari_tomodrgn.synthetic.stars import write_stars, write_truth
-from napari_tomodrgn.synthetic.structures import Structures, load_structures
+from napari_tomodrgn.synthetic.stars import write_stars, write_true_tilts, write_truth
+from napari_tomodrgn.synthetic.structures import (
+    Structures,
+    load_compositions,
+    load_structures,
+)
+from napari_tomodrgn.synthetic.surroundings import NEIGHBOR_KINDS, neighbor_structures
 from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
+from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
 _SECONDS_BETWEEN_EVENTS = 0.1
@@ -87,24 +93,42 @@ def simulate(out: str | Path, config: SimulationConfig | None = None) -> Iterato
         If ``out`` is a file or a folder with other things in it.
     """
     config = config or SimulationConfig()
-    yield from _simulate(Layout(Path(out)), config, load_structures(config))
+    yield from simulate_structures(out, config, load_structures(config))
 
 
-def _simulate(
-    layout: Layout, config: SimulationConfig, structures: Structures
+def simulate_structures(
+    out: str | Path, config: SimulationConfig, structures: Structures
 ) -> Iterator[SimulationEvent]:
+    """The same of structures of one's own (`structures.prepare`), drawn with equal chances."""
+    layout = Layout(Path(out))
     _prepare_folder(layout, config)
-    scene = make_scene(config, len(structures.names), structures.pixel_size_angstrom)
+    wrong = config.nuisances
+    around = None
+    if wrong.neighbors or wrong.membranes:
+        around = neighbor_structures(load_compositions(NEIGHBOR_KINDS), config)
+    scene = make_scene(
+        config, len(structures.names), structures.pixel_size_angstrom, len(NEIGHBOR_KINDS)
+    )
     pairs = zip(structures.names, structures.volumes, strict=True)
     maps = tuple(write_map(layout.truth_map(name), volume) for name, volume in pairs)
-    yield from _write_images(layout, make_microscope(scene, structures, config))
+    yield from _write_images(layout, make_microscope(scene, structures, config, around))
     tomograms = tuple(
         write_map(layout.tomogram(series.name), paint_tomogram(scene, structures, row, config.seed))
         for row, series in enumerate(scene.series)
     )
     write_truth(layout, scene, structures.names, config.continuous)
+    write_true_tilts(layout, scene)
     write_stars(layout, scene, config)
+    if config.tilt_series:
+        yield from _write_tilt_series(layout, make_microscope(scene, structures, config))
     yield Simulated(layout.warptools, layout.warp, tomograms, layout.truth, maps)
+
+
+def _write_tilt_series(layout: Layout, microscope: Microscope) -> Iterator[SimulationProgress]:
+    with one_core_threads() as pool:
+        scale = signal_scale(microscope, pool)
+    for done in write_tilt_series(layout.tilt_series, microscope, scale):
+        yield SimulationProgress(done, len(microscope.scene.series))
 
 
 def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:

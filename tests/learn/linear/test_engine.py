@@ -28,7 +28,6 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     estimate_noise,
     m_step,
     posteriors,
-    rotate_to_principal_axes,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
@@ -38,6 +37,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, LatentsReady, Notice, Started

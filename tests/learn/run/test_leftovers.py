@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_tomodrgn.learn.run.directory import clear_leftovers
+from napari_tomodrgn.learn.run.leftovers import clear_leftovers
 
 
 def test_leftovers_of_both_writers_go(tmp_path: Path) -> None:

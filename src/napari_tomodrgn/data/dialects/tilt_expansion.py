@@ -319,7 +319,8 @@ def _optics(source: StarInput, table: StarTable) -> Optics:
         amplitude_contrast=optics.constant("rlnAmplitudeContrast"),
         box_size_px=int(optics.constant("rlnImageSize", 0.0)),
         ctf_premultiplied=bool(optics.constant("rlnCtfDataAreCtfPremultiplied", 0.0)),
-        dose_weighted=True,  # WarpTools and RELION weight by exposure when they extract
+        # WarpTools and RELION weight by exposure when they extract; `extract` says it does not.
+        dose_weighted=bool(optics.constant("tomodrgnDoseWeighted", 1.0)),
     )
 
 

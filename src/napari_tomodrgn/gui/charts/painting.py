@@ -24,7 +24,7 @@ class ChartColors:
     text: str = "#e0e0e2"
     line: str = "#6a6f7a"
     grid: str = "#2b3038"
-    accent: str = "#ffb000"
+    accent: str = "#ffffff"  # of focus, paths, lassos: no group has it
     highlight: str = "#4a5fb4"  # behind what is switched on
 
 
@@ -107,7 +107,7 @@ def paint_line(
     painter: QPainter,
     pixels: NDArray[Any],
     color: str,
-    weak: NDArray[np.bool_] | None = None,
+    unsupported: NDArray[np.bool_] | None = None,
     weak_color: str = "",
 ) -> None:
     """A line through places (place, 2), with a dot at each, of another colour at the weak ones."""
@@ -117,7 +117,7 @@ def paint_line(
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(places))
     for row, place in enumerate(places):
-        faint = weak is not None and bool(weak[row])
+        faint = unsupported is not None and bool(unsupported[row])
         painter.setPen(QPen(QColor(color), 1.0))
         painter.setBrush(QColor(weak_color if faint else color))
         painter.drawEllipse(place, 2.5, 2.5)

@@ -71,7 +71,8 @@ class ConfigForm(QWidget):
             return type(self._config).model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            field, _ = _field(self._config, ".".join(str(part) for part in first["loc"]))
+            names = [part for part in first["loc"] if isinstance(part, str)]
+            field, _ = _field(self._config, ".".join(names))
             raise BadInputError(f"{field.title}: {first['msg']}.", code="bad-config") from error
 
     def set_config(self, config: BaseModel) -> None:
@@ -169,6 +170,8 @@ def _bounds(field: FieldInfo) -> tuple[int, int]:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} = {other}" for name, other in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -118,7 +118,7 @@ def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
     import napari
 
     from napari_tomodrgn.gui.particles.load import run_folder
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     viewer = napari.Viewer(title="tomoDRGN")
     viewer.window.resize(*WINDOW_SIZE)

@@ -94,6 +94,7 @@ class LinearInference:
         mu, covariance, _ = posteriors(
             self.model, lambda: self.samples.blocks(ball, rows, images), shells
         )
+        mu, covariance = self.model.marginal(mu, covariance)
         return Posterior.of(mu.cpu(), covariance.cpu())
 
 

@@ -235,7 +235,7 @@ def _radius(decoder: FourierModel, latents: Tensor, box: int) -> int:
     values = torch.stack([_values(decoder, points, z) for z in latents[:24]])
     spread = values.var(dim=0).reshape(most, -1).mean(1) * radii
     share = spread.cumsum(0) / spread.sum().clamp(min=1e-30)
-    return max(4, min(most, int((share < 1 - _BEYOND).sum()) + 1))
+    return min(most, max(4, int((share < 1 - _BEYOND).sum()) + 1))
 
 
 def _grid(

@@ -62,7 +62,9 @@ class LinearDecoder(nn.Module):
         size = model.ball.support.shape[0]
         # Reading between voxels has dimmed what the voxels say: take it as the samples saw it.
         dimming = gridding(size, 1, model.basis.device)
-        grids = model.ball.on_grid(model.basis)
+        # What is nuisance to the latents is no part of what they decode to.
+        shown = model.basis[..., : 1 + model.groups[0].stop]
+        grids = model.ball.on_grid(shown)
         maps = torch.stack([volume_from_transform(grid) * dimming for grid in grids])
         return cls(maps, model.ball.radius_px, box_size_px)
 
@@ -88,6 +90,13 @@ class LinearDecoder(nn.Module):
     def with_components_scaled(self, factor: float) -> LinearDecoder:
         """The decoder with components ``factor`` times as strong."""
         maps = torch.cat([self.maps[:1], factor * self.maps[1:]])
+        radius, box = self.limits.tolist()
+        return LinearDecoder(maps, radius, int(box))
+
+    def without_mean(self, most: int) -> LinearDecoder:
+        """The decoder of its first components alone, at ``most`` so many; the mean is 0."""
+        maps = self.maps[: 1 + most].clone()
+        maps[0] = 0
         radius, box = self.limits.tolist()
         return LinearDecoder(maps, radius, int(box))
 
@@ -167,6 +176,8 @@ def save_linear_model(path: Path, model: LinearModel, decoder: LinearDecoder) ->
         "noise": model.noise,
         "share": torch.tensor([model.share], dtype=torch.float64),
     }
+    if model.focus is not None:
+        tensors["focus"] = torch.tensor([model.focus])
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_atomically(path) as temporary:
         save_file(tensors, temporary)
@@ -185,6 +196,7 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         radius = int(tensors["limits"][0])
         basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
         share = float(tensors["share"])
+        focus = int(tensors["focus"]) if "focus" in tensors else None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BadInputError(
             f"{path}: holds no fit of the linear method ({error}).",
@@ -193,4 +205,4 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         ) from error
     ball = make_ball(radius, support=sphere(1.0), device=device)
     prior = torch.ones((len(noise), basis.shape[2]), device=noise.device)
-    return LinearModel(ball, basis, basis, noise, prior, share)
+    return LinearModel(ball, basis, basis, noise, prior, share, focus=focus)

@@ -28,7 +28,6 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     estimate_noise,
     m_step,
     posteriors,
-    rotate_to_principal_axes,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, around_density, make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples, SampleBlock
@@ -38,6 +37,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -214,7 +214,7 @@ class LinearEngine:
             yield fit
             if best and gain < best * WORTHWHILE_GAIN_RATIO:
                 return
-            best, width = gain, fit.model.components + _MORE_COMPONENTS
+            best, width = gain, fit.mu.shape[1] + _MORE_COMPONENTS
 
     def fit(self, radius_px: int, width: int = _MAX_COMPONENTS) -> Fit:
         """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
@@ -258,7 +258,8 @@ class LinearEngine:
         latents = posteriors(accepted, blocks, shells)[0]
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
         spread = latents.std(0, correction=0).clamp(min=1e-9)
-        model = with_components(mean, blocks, shells, (latents - latents.mean(0)) / spread)
+        latents = (latents - latents.mean(0)) / spread
+        model = with_components(mean, blocks, shells, latents, accepted.factors, accepted.focus)
         return self._run_em(model, blocks, shells, _FULL_ITERATIONS)
 
     def _embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
@@ -271,6 +272,8 @@ class LinearEngine:
         mu = training_mu
         if not bool(training.all()):
             mu, covariance, _ = posteriors(model, self.stream(model, everything, every), shells)
+        training_mu, _ = model.marginal(training_mu, covariance)
+        mu, covariance = model.marginal(mu, covariance)
         return Fit(model, mu, covariance, training_mu, gains)
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:

@@ -3,6 +3,7 @@
 analysis.json  umap.json  components.csv  audit.csv  columns.parquet
 clusters.csv  cluster_centers.csv
 clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
+volumes/mean.mrc  volumes/component-01.mrc  volumes/components.csv  convergence.csv
 figures/umap.svg  selections/NAME.json
 """
 
@@ -79,6 +80,20 @@ class AnalysisFiles:
     def traversal_map(self, component: int, frame: int) -> Path:
         """Map of one of its frames (from 1)."""
         return self.folder / "traversals" / f"pc-{component}" / f"frame-{frame:02d}.mrc"
+
+    def volume_map(self, name: str) -> Path:
+        """A map of the analysis of volumes: ``mean``, ``component-01``, ``cluster-01``."""
+        return self.folder / "volumes" / f"{name}.mrc"
+
+    @property
+    def volume_components(self) -> Path:
+        """Share of the voxels' variance that each of their components explains."""
+        return self.folder / "volumes" / "components.csv"
+
+    @property
+    def convergence(self) -> Path:
+        """How latents and maps changed from epoch to epoch."""
+        return self.folder / "convergence.csv"
 
     def figure(self, name: str) -> Path:
         """A figure."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
@@ -33,6 +34,7 @@ def forecast(particles: ParticleSet, config: RunConfig) -> dict[str, float]:
     latents at the end of an epoch. Reading images and the linear start come before the first.
     """
     config = config.as_trained()
+    particles = choose_images(particles, config.data).with_overrides(config.data)
     lattice = half_plane(particles.optics.box_size_px)
     images = len(particles.images)
     sample_gb = images * len(lattice) * 8 / 1e9

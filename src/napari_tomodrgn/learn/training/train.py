@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
@@ -16,6 +17,7 @@ from napari_tomodrgn.learn.network.fast_linear import ProductTable
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.lock import training_lock
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.distributed import ProcessGroup, launch
 from napari_tomodrgn.learn.runtime.events import Event, Finished, Started
@@ -44,8 +46,8 @@ def train(
     particles
         The set.
     config
-        Everything that decides the result; defaults if None. Of a resumed run only the number of
-        epochs, to extend it.
+        Everything that decides the result; defaults if None. A resumed run keeps its own: fields
+        that are set here and differ are refused, but more epochs, device and memory are taken.
     out
         Run directory: a new one, or the one to resume.
     resume
@@ -61,11 +63,17 @@ def train(
     Raises
     ------
     BadInputError
-        If the images cannot be used, ``out`` is not what ``resume`` needs, memory is not enough, or
+        If the images cannot be used, ``out`` is not what ``resume`` needs or another process trains
+        into it, memory is not enough, or
         the loss is no longer finite (code ``diverged``); the state saved last can be resumed.
     """
+    if resume:
+        run = Run.open(out)
+        config = resumed(run.path, run.config, config)
     request = RunRequest(particles, (config or RunConfig()).as_trained(), Path(out), resume)
-    yield from translate_memory_errors(_train(request, stop or never))
+    alone = training_lock(out) if launch().rank == 0 else nullcontext()
+    with alone:
+        yield from translate_memory_errors(_train(request, stop or never))
 
 
 def _train(request: RunRequest, stop: Stop) -> Iterator[Event]:
@@ -78,6 +86,12 @@ def _train(request: RunRequest, stop: Stop) -> Iterator[Event]:
             )
         yield from train_linear(request, RunContext(stop))
         return
+    if request.config.linear.focus_mask is not None:
+        raise BadInputError(
+            "A focus mask is of the linear method; the autoencoder has no such region.",
+            remedy="Train with --method linear, or leave --focus out.",
+            code="focus-without-linear",
+        )
     processes = ProcessGroup.join(request.config.train.device)
     try:
         yield from _train_vae(request, RunContext(stop, processes))
