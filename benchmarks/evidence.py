@@ -222,7 +222,8 @@ def summary(table: pd.DataFrame) -> None:
             f"z {found.z.mean():+.1f} ({found.z.min():+.1f} to {found.z.max():+.1f}); "
             f"power {found.power.median():.2f}, plain {plain_power:.2f} (z {plain_z:+.1f}); "
             f"halves agree {found.agreement.median():.0%}, attenuation "
-            f"{found.attenuation.median():.2f}; z² of random splits {found['z variance'].mean():.3f}"
+            f"{found.attenuation.median():.2f}; "
+            f"z² of random splits {found['z variance'].mean():.3f}"
         )
 
 

@@ -14,7 +14,7 @@ from napari_tomodrgn.cli.arguments import COMMANDS
 from napari_tomodrgn.errors import BadInputError
 
 # Of commands whose name no function can bear.
-_FUNCTIONS = {"import": "import_result"}
+_FUNCTIONS = {"import": "import_result", "compare-runs": "compare_runs"}
 # Of commands that stand elsewhere than in `commands`: the doctor has to work where torch does not.
 _MODULES = {"doctor": "doctor"}
 
