@@ -18,6 +18,8 @@ NAMES = [
     "linear",
     "quality",
     "verdict",
+    "evidence",
+    "cluster_count",
     "reference",
     "scatter",
     "sample",

@@ -69,10 +69,10 @@ def _compared(evidence: Evidence, drawn: Labels, options: Namespace) -> Comparis
 def print_comparison(result: dict[str, Any]) -> None:
     """What a comparison found, in a few lines on stdout."""
     print(result["sentence"])
+    counts = " and ".join(f"{result[x]}: {result[f'particles_{x}']} particles" for x in "ab")
     print(
-        f"{result['a']}: {result['particles_a']} particles, "
-        f"{result['b']}: {result['particles_b']}; p {result['p']:.2g}, adjusted for the comparisons of this run {result['p_holm']:.2g} "
-        f"({result['permutations']} random splits)"
+        f"{counts}; p {result['p']:.2g}, adjusted for the comparisons of this run "
+        f"{result['p_holm']:.2g} ({result['permutations']} random splits)"
     )
     if result["cross_fitted"]:
         print(
