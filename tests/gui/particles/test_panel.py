@@ -43,7 +43,7 @@ def test_the_worst_stands_on_top_and_is_told_at_once(checks: CheckList) -> None:
     assert order == ["voltage", "geometry", "half-maps", "pixels", "files"]
     shown = [not row.message.isHidden() for row in checks.rows]
     assert shown == [True, True, False, False, False]
-    assert "1 error, 1 warning, 1 to note, 2 checks passed" in checks.summary.text()
+    assert "1 error, 1 warning, 1 note, 2 checks passed" in checks.summary.text()
 
 
 def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
@@ -171,7 +171,7 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     assert "was not found" in widget.banner.text
     assert "--images" not in widget.banner.text
     assert panel.title.text() == f"Not opened: {star.name}"
-    assert panel.fold.is_open
+    assert panel.section.is_open
     panel.reading.images.set_folder(str(away))
     panel.reading.button.click()
     qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)
@@ -207,7 +207,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     before = layer.data
     panel.look.projections.click()
     qtbot.waitUntil(lambda: layer.data is not before, timeout=LONG)
-    assert len(viewer.layers) == 1, "replaced, not added"
+    assert len(viewer.layers) == 2, "with its labels; replaced, not added"
     widget.open(tiny_star)
     qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=LONG)
 

@@ -163,9 +163,9 @@ class OpticsTable:
         values = table.numbers(column, default)
         return values[self.group] if table is self.groups else values
 
-    def flag(self, column: str) -> bool:
-        """Whether a column that has to be the same for all says 1; False where it is absent."""
-        return bool(self.table_of(column).constant(column, 0.0))
+    def flag(self, column: str, absent: bool = False) -> bool:
+        """Whether a column that has to be the same for all says 1; ``absent`` without it."""
+        return bool(self.table_of(column).constant(column, float(absent)))
 
     def positive(self, column: str) -> float:
         """The one number above 0 that all rows share.
