@@ -116,6 +116,9 @@ def _misplaced(state: State, given: Agreement) -> Check | None:
     tilt = np.abs(state.sample.particles.arrays().stage_tilt_deg)
     low = tilt <= max(LIMIT.untilted_deg, float(tilt.min()) + 0.5)
     high = (tilt > LIMIT.tilted_deg[0]) & (tilt <= LIMIT.tilted_deg[1])
+    count = len(state.sample.particles)
+    if low.sum() < count or high.sum() < count:
+        return None  # a series that hardly tilts, or not from 0
     untilted, tilted = _signal(given, low), _signal(given, high)
     share = float(tilted.mean() / untilted.mean()) if untilted.mean() > 0 else 1.0
     sure = paired_z(untilted) >= LIMIT.sure
