@@ -21,6 +21,7 @@ from napari_tomodrgn.cli.evidence_commands import compare as compare
 from napari_tomodrgn.cli.evidence_commands import compare_runs as compare_runs
 from napari_tomodrgn.cli.evidence_commands import report as report
 from napari_tomodrgn.cli.evidence_commands import shares as shares
+from napari_tomodrgn.cli.evidence_commands import trust as trust
 from napari_tomodrgn.cli.inspect import data_options, print_report, read_particles_from_args
 from napari_tomodrgn.cli.inspect import inspect as inspect
 from napari_tomodrgn.cli.slurm import write_script
