@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,9 @@ from filelock import FileLock
 # Nothing of a test stays in the user's own cache.
 os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
 _ROOT = Path(__file__).resolve().parents[1]
-# More workers would wait for the one that has the windows.
-_MOST_WORKERS = 4
+_MOST_WORKERS = 4  # what they share, and the longest files, gain nothing from more
+# In the one that with_display.sh makes, each worker makes another of its own.
+_VIRTUAL_DISPLAY = "TOMODRGN_VIRTUAL_DISPLAY" in os.environ
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -26,18 +29,41 @@ def pytest_xdist_auto_num_workers() -> int:
     return workers if workers > 1 else 0
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a worker a display of its own: on one, only one window can be active."""
+    xvfb = shutil.which("Xvfb")
+    if not (_VIRTUAL_DISPLAY and "PYTEST_XDIST_WORKER" in os.environ and xvfb):
+        return
+    read_end, write_end = os.pipe()
+    server = subprocess.Popen(
+        [xvfb, "-displayfd", str(write_end), "-screen", "0", "1920x1200x24", "+extension", "GLX"],
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as stream:
+        os.environ["DISPLAY"] = f":{stream.readline().strip()}"
+    config.add_cleanup(server.wait)  # the last one added is done first
+    config.add_cleanup(server.terminate)
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A function that makes a folder by a generator, once for all workers of pytest-xdist."""
+    """A function that makes a folder, once for all workers of pytest-xdist.
+
+    What tests write into is a worker's ``own`` copy.
+    """
     here = tmp_path_factory.getbasetemp()
     shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
 
-    def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    def made_once(name: str, make: Callable[[Path], object], *, own: bool = False) -> Path:
         folder, done = shared / name, shared / f"{name}.done"
         with FileLock(shared / f"{name}.lock"):
             if not done.exists():
                 make(folder)
                 done.touch()
+        if own and shared != here:
+            return Path(shutil.copytree(folder, here / name))
         return folder
 
     return made_once
@@ -55,15 +81,17 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses real files, and skip what needs a GPU where there is none.
 
-    With several workers, those of one file stay together, and all that open windows: these share a
-    display, where only one window can be active.
+    With several workers, those of one file stay together, and on a real display all that open
+    windows.
     """
     for item in items:
-        windows = item.path.is_relative_to(_ROOT / "tests" / "gui")
-        item.add_marker(pytest.mark.xdist_group("windows" if windows else item.path.stem))
+        windows = not _VIRTUAL_DISPLAY and item.path.is_relative_to(_ROOT / "tests" / "gui")
+        name = "windows" if windows else str(item.path.relative_to(_ROOT))
+        item.add_marker(pytest.mark.xdist_group(name))
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.realdata)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
@@ -101,4 +129,4 @@ def tiny_run(simulated: Path, made_once: Callable[..., Path]) -> Path:
             "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
         }
     )
-    return made_once("tiny", lambda out: list(train(particles, config, out)))
+    return made_once("tiny", lambda out: list(train(particles, config, out)), own=True)

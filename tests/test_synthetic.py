@@ -256,7 +256,7 @@ def test_warptools_images_are_warp_images_through_ctf_and_dose() -> None:
     lattice = instrument.lattice
     spectrum = np.fft.fft2(np.fft.ifftshift(-images.warp, axes=(1, 2)))
     samples = spectrum[:, lattice.rows.numpy(), lattice.columns.numpy()]
-    filters = (instrument.contrast(poses, 2) * instrument.exposure).numpy()
+    filters = instrument.formation(poses, 2).applied.numpy()
     expected = images_from_samples(torch.from_numpy(samples * filters), lattice).numpy()
     np.testing.assert_allclose(images.warptools, expected, atol=1e-4 * np.abs(expected).max())
     assert images.warptools.shape == (11, box, box)
@@ -339,7 +339,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     list(simulate(again, config))
     list(simulate(other, config.model_copy(update={"seed": 1})))
     names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(names) == 1 + 1 + 2 + 3 + 3 + 1 + 1 + 1
+    assert len(names) == 1 + 2 + 2 + 3 + 3 + 1 + 1 + 1
     for name in names:
         assert (first / name).read_bytes() == (again / name).read_bytes(), name
     stack = "warp/particles/TS_001.mrcs"

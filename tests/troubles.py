@@ -26,6 +26,7 @@ import numpy as np
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 TROUBLES = ("exists", "disk full", "read-only", "no permission", "killed")
 SETTINGS = """
@@ -49,15 +50,44 @@ PREPARED = ("simulated", "run", "result", "settings.toml")
 class Writer:
     """A command, what it writes below ``out``, and whether that is a run that is there before.
 
+    Of one that ``goes_on`` the same command goes on with what was left when it was stopped.
+
     ``words`` are given the folder of what was prepared, and ``out``.
     """
 
     words: Callable[[Path, Path], list[object]]
     into_run: bool = False
+    goes_on: bool = False
 
 
 def _star(at: Path) -> Path:
     return at / "simulated" / "warptools" / "particles_optimisation_set.star"
+
+
+def _maps(at: Path) -> list[object]:
+    return sorted((at / "simulated" / "truth_maps").glob("*.mrc"))[:2]
+
+
+def _tilt_series(at: Path) -> list[object]:
+    """The words that name particles, tilt series and their alignment in a simulation of them."""
+    folder = at / "tilts" / "tilt_series"
+    words = [folder / "lists" / "imod" / "stopgap.star", "--tilt-series", folder / "stacks"]
+    words += ["--alignment", folder / "alignments" / "imod"]
+    words += ["--ctf", folder / "ctf" / "ctffind"]
+    words += ["--dose", folder / "dose" / "mdoc", "--tomograms", at / "tilts" / "tomograms"]
+    return [
+        *words,
+        "--hand",
+        1,
+        "--box-target",
+        32,
+        "--z",
+        "keep",
+        "--pose",
+        "keep",
+        "--origin",
+        "1",
+    ]
 
 
 WRITERS: dict[str, Writer] = {
@@ -89,6 +119,11 @@ WRITERS: dict[str, Writer] = {
             ["place", at / "run", "--tomogram", "TS_001", "--out", out / "scene", "--box", 16]
         )
     ),
+    "columns": Writer(lambda at, out: ["columns", at / "run", "--out", out / "columns.csv"]),
+    "fsc": Writer(lambda at, out: ["fsc", *_maps(at), "--out", out / "fsc.csv"]),
+    "extract": Writer(
+        lambda at, out: ["extract", *_tilt_series(at), "--out", out / "cut"], goes_on=True
+    ),
     "import": Writer(
         lambda at, out: ["import", at / "result", "--source", _star(at), "--out", out / "run"]
     ),
@@ -107,7 +142,7 @@ class Outcome:
 
 def is_possible(name: str, trouble: str) -> bool:
     """Whether a command can meet a trouble: what belongs to a run is there, and is replaced."""
-    return trouble != "exists" or not WRITERS[name].into_run
+    return trouble != "exists" or not (WRITERS[name].into_run or WRITERS[name].goes_on)
 
 
 def prepare(at: Path) -> None:
@@ -116,6 +151,10 @@ def prepare(at: Path) -> None:
     (at / "settings.toml").write_text(SETTINGS)
     run(["simulate", "--out", at / "simulated", "--particles", 12, "--tilts", 5, "--box", 24])
     run(["train", star, "--out", at / "run", "--config", at / "settings.toml"])
+    # Whole tilt images are an option of the function, not of the command.
+    settings = {"particles": 4, "tilts": 3, "box_size_px": 32, "states": 1, "snr": 1.0}
+    for _ in simulate(at / "tilts", SimulationConfig(**settings, tilt_series=True)):
+        pass
     (at / "result").mkdir()
     with open(at / "result" / "z.10.train.pkl", "wb") as stream:
         for seed in (0, 1):
@@ -295,12 +334,19 @@ def table() -> str:
     return "\n".join(rows)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, is hidden."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
 def _left(found: Outcome) -> str:
-    hidden = [name for name in found.left if name.rpartition("/")[2].startswith(".")]
+    hidden = [name for name in found.left if is_hidden(name)]
     if hidden and len(hidden) == len(found.left):
         return "hidden temporary files, removed by the next such command"
     if found.left == ("run/training.lock",) or found.left == ("training.lock",):
         return "a lock that no longer holds"
+    if any(name.endswith(".extraction") for name in found.left):
+        return "whole tomograms, without a star file; the same command goes on"
     if any(name.endswith("run.json") for name in found.left) or found.changed:
         return "a whole run, to be resumed"
     return ", ".join(f"`{name}`" for name in found.left) or "none"

@@ -290,7 +290,8 @@ def _is_about(error: Exception, path: Path) -> bool:
     name = getattr(error, "filename", None)
     if not isinstance(name, str | os.PathLike):
         return True
-    return Path(name).parent in path.parents or Path(name) in path.parents
+    named = Path(name)
+    return named.parent in path.parents or named in path.parents or path in (named, *named.parents)
 
 
 def _number_of(error: BaseException) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,22 @@ def _viewers_need_real_gl(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_thread_outlives_its_test(qapp: Any) -> Iterator[None]:
-    """Fail a test whose workers still run two seconds after it; napari's fixture does not look."""
+    """Fail a test whose workers go on for a minute after it; napari's fixture does not look."""
     yield
     from qtpy.QtCore import QThreadPool
 
     pool = QThreadPool.globalInstance()
-    pool.waitForDone(2000)
+    pool.waitForDone(60_000)
     running = pool.activeThreadCount()
     assert running == 0, f"{running} worker thread(s) still running after the test"
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """pytest-qt's, which waits a minute: five seconds are too few where others have the cores."""
+    for name in ("waitUntil", "waitSignal", "waitSignals", "waitExposed", "waitActive"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=60_000))
+    return qtbot
 
 
 @pytest.fixture(autouse=True)
@@ -112,14 +121,13 @@ def changed() -> Callable[[Picture, Picture], float]:
 
 
 @pytest.fixture(scope="session")
-def tiny_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_star(made_once: Callable[..., Path]) -> Path:
     """A simulated set of 24 particles in two tomograms."""
-    from napari_tomodrgn.synthetic import Simulated, SimulationConfig, simulate
+    from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
     config = SimulationConfig(particles=24, tilts=5, box_size_px=48, states=2, snr=5.0, tomograms=2)
-    events = list(simulate(tmp_path_factory.mktemp("tiny") / "set", config))
-    assert isinstance(events[-1], Simulated)
-    return events[-1].warptools
+    folder = made_once("tiny-windows-set", lambda out: list(simulate(out, config)))
+    return folder / "warptools" / "particles_optimisation_set.star"
 
 
 @pytest.fixture(scope="session")
@@ -142,15 +150,15 @@ def tiny_config() -> Any:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(tiny_star: Path, tiny_config: Any, made_once: Callable[..., Path]) -> Path:
     """A run of three epochs on the tiny set."""
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    for _ in train(read_particles(tiny_star), tiny_config, folder):
-        pass
-    return folder
+    particles = read_particles(tiny_star)
+    return made_once(
+        "tiny-windows-run", lambda out: list(train(particles, tiny_config, out)), own=True
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS, add_nuisances
 from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
     add_binning,
@@ -51,6 +52,12 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     add_choice(parser)
     parser.add_argument(
         "--ids", action="store_true", help="print the ids of the particles, one a line, no more"
+    )
+    parser.add_argument(
+        "--tomograms",
+        metavar="DIR",
+        type=Path,
+        help="folder of reconstructed tomograms: do particles stand where they have density?",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
@@ -212,6 +219,11 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="variance of signal over that of noise (0.1)",
     )
+    add(
+        "--export",
+        choices=["both", "warptools", "warp"],
+        help="as WarpTools or as Warp writes it, or both (both)",
+    )
     add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
     add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
     add(
@@ -219,6 +231,7 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also whole tilt images, with the alignment, list, CTF and dose of every program",
     )
+    add_nuisances(parser)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -264,6 +277,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "traverse": ("maps along a component or between particles", add_traverse_arguments),
     "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
+    **EVIDENCE_COMMANDS,
     "doctor": (
         "versions, card, OpenGL and memory of this computer, for bug reports",
         _doctor,

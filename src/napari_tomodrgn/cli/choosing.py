@@ -216,3 +216,10 @@ def require_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
         raise BadInputError(
             f"{path}: {what} must end in {' or '.join(suffixes)}.", code="bad-suffix"
         )
+
+
+def given_files(options: Namespace) -> list[Path]:
+    """All files that a command line names to be read: none of them is written over."""
+    values = (value for name, value in vars(options).items() if name not in ("out", "slurm"))
+    several = (value if isinstance(value, list) else [value] for value in values)
+    return [one for part in several for one in part if isinstance(one, Path)]

@@ -131,8 +131,9 @@ def _resampled(boxes: Tensor, rest_px: Tensor, plan: CropPlan) -> Tensor:
     along_x = torch.polar(torch.ones(1).double(), turn * rest_px[:, :1] * columns)
     along_y = torch.polar(torch.ones(1).double(), turn * rest_px[:, 1:] * rows)
     spectrum *= along_y.to(torch.complex64)[:, :, None]
-    spectrum *= along_x.to(torch.complex64)[:, None, :]
-    wide = torch.fft.irfft2(spectrum, s=(new, new)) * (new / old) ** 2
+    # The mean of the pixels stays: fewer of them share the same sum.
+    spectrum *= (along_x * (new / old) ** 2).to(torch.complex64)[:, None, :]
+    wide = torch.fft.irfft2(spectrum, s=(new, new))
     first = half - plan.box_px // 2
     middle = slice(first, first + plan.box_px)
     trimmed: Tensor = wide[:, middle, middle]
@@ -142,10 +143,7 @@ def _resampled(boxes: Tensor, rest_px: Tensor, plan: CropPlan) -> Tensor:
 def mean_and_sd(image: NDArray[np.float32]) -> tuple[float, float]:
     """Mean and standard deviation of an image, a few rows at a time: nothing of its size is made.
 
-    Raises
-    ------
-    BadInputError
-        If it is blank.
+    No numbers if a pixel is none.
     """
     mean = float(image.mean(dtype=np.float64))
     squares = sum(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.text_files import content_lines, read_lines
+from napari_tomodrgn.extract.text_files import content_lines, csv_rows, read_lines
 
 _STACKS = (".st", ".mrc", ".mrcs", ".ali")
 _ALIGNED_ENDS = ("_ali", "_aligned")
@@ -61,19 +60,19 @@ def read_match(path: Path) -> dict[str, str]:
     BadInputError
         If it has other columns, or a tomogram stands in it twice.
     """
-    rows = list(csv.reader([line for _, line in content_lines(read_lines(path))]))
-    head = [name.strip().lower() for name in rows[0]] if rows else []
-    if head[:2] != ["tomogram", "tilt_series"]:
+    rows = csv_rows(path, list(content_lines(read_lines(path))))
+    if not rows or [name.lower() for name in rows[0][1]] != ["tomogram", "tilt_series"]:
         raise BadInputError(
             f"{path}: the first line must be tomogram,tilt_series.", code="missing-column"
         )
     found: dict[str, str] = {}
-    for row in rows[1:]:
-        if len(row) < 2 or row[0].strip() in found:
+    for line_number, (tomogram, series) in rows[1:]:
+        if tomogram in found:
             raise BadInputError(
-                f"{path}: {row[0].strip()!r} has no tilt series, or two.", code="bad-row"
+                f"{path}: line {line_number} gives tomogram {tomogram} a second tilt series.",
+                code="bad-row",
             )
-        found[row[0].strip()] = row[1].strip()
+        found[tomogram] = series
     return found
 
 

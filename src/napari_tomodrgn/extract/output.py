@@ -125,15 +125,16 @@ def write_image_stack(
     path: Path, images: NDArray[np.float32], pixel_size_angstrom: float, dtype: str
 ) -> BinaryIO:
     """Write a particle's images ``(image, box, box)``; the file is left open to be synced."""
-    values = images.astype(dtype)
-    statistics = np.array(
-        [values.min(), values.max(), images.mean(dtype=np.float64), images.std(dtype=np.float64)]
-    )
+    values = np.ascontiguousarray(images).astype(dtype, copy=False)
+    mean = images.mean(dtype=np.float64)
+    squares = np.square(images).mean(dtype=np.float64)
+    sd = max(squares - mean**2, 0.0) ** 0.5
+    statistics = np.array([values.min(), values.max(), mean, sd])
     handle = open(path, "wb")
     handle.write(
         mrc_stack_header(len(images), images.shape[1], pixel_size_angstrom, dtype, statistics)
     )
-    handle.write(np.ascontiguousarray(values).tobytes())
+    handle.write(values.data)
     handle.flush()
     return handle
 

@@ -221,26 +221,6 @@ def _about(
     from napari_tomodrgn import __version__
 
     config, plan = extraction.config, extraction.plan
-    tomograms = []
-    for one in placed:
-        sources = {
-            what: {"path": str(path.absolute()), "sha256": _checksum(path, what)}
-            for what, path in sorted(one.series.sources.items())
-        }
-        tomograms.append(
-            {
-                "name": one.series.name,
-                "list_name": one.series.tomogram,
-                "alignment": one.series.alignment,
-                "tilts": len(one.series.geometry),
-                "particles": len(one),
-                "images": int(one.visible.sum()),
-                "hidden_images": int((~one.visible).sum()),
-                "left_out": list(one.left_out),
-                "hand": one.hand,
-                "sources": sources,
-            }
-        )
     return {
         "version": __version__,
         "list": {
@@ -257,7 +237,26 @@ def _about(
         "ctf_premultiplied": False,
         "dose_weighted": False,
         "normalisation": "each tilt image: mean 0, standard deviation 1 (Particles/*/tilts.json)",
-        "tomograms": tomograms,
+        "tomograms": [_about_tomogram(one) for one in placed],
+    }
+
+
+def _about_tomogram(one: PlacedSeries) -> dict[str, Any]:
+    sources = {
+        what: {"path": str(path.absolute()), "sha256": _checksum(path, what)}
+        for what, path in sorted(one.series.sources.items())
+    }
+    return {
+        "name": one.series.name,
+        "list_name": one.series.tomogram,
+        "alignment": one.series.alignment,
+        "tilts": len(one.series.geometry),
+        "particles": len(one),
+        "images": int(one.visible.sum()),
+        "hidden_images": int((~one.visible).sum()),
+        "left_out": list(one.left_out),
+        "hand": one.hand,
+        "sources": sources,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,32 @@ def content_lines(lines: list[str], comment: str = "#") -> Iterator[tuple[int, s
         text = line.strip()
         if text and not text.startswith(comment):
             yield number, text
+
+
+def csv_rows(path: Path, lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+    """The values of lines of a CSV, with the lines' numbers: no value goes over several lines.
+
+    Raises
+    ------
+    BadInputError
+        If quotes are not closed, or a line has other than the first line's number of values.
+    """
+    rows: list[tuple[int, list[str]]] = []
+    for line_number, line in lines:
+        try:
+            values = [word.strip() for word in next(csv.reader([line], strict=True), [])]
+        except csv.Error as error:
+            raise BadInputError(
+                f"{path}: line {line_number} cannot be read as CSV ({error}).", code="bad-row"
+            ) from error
+        if rows and len(values) != len(rows[0][1]):
+            raise BadInputError(
+                f"{path}: line {line_number} has {len(values)} values, but {len(rows[0][1])} "
+                "columns.",
+                code="bad-row",
+            )
+        rows.append((line_number, values))
+    return rows
 
 
 def numbers_of(path: Path, line_number: int, line: str) -> list[float]:

@@ -49,22 +49,14 @@ class TiltStack:
         Raises
         ------
         BadInputError
-            If the stack has no such section, or pixels are no numbers.
+            If the stack has no such section.
         """
         if not 0 <= section < self.count:
             raise BadInputError(
                 f"{self.path}: has {self.count} sections, but section {section + 1} is asked for.",
                 code="short-stack",
             )
-        image = np.array(mapped(self.header)[section], dtype=np.float32)
-        # The sum is no number if any pixel is none; no second array of the size of the image.
-        if not np.isfinite(image.sum(dtype=np.float64)):
-            raise BadInputError(
-                f"{self.path}: section {section + 1} holds pixels that are no numbers.",
-                remedy="Leave that tilt out of the alignment, or repair the stack.",
-                code="broken-image",
-            )
-        return image
+        return np.array(mapped(self.header)[section], dtype=np.float32)
 
 
 def open_tilt_stack(path: Path, pixel_size_angstrom: float | None = None) -> TiltStack:

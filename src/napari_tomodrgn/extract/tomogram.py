@@ -173,15 +173,21 @@ def _cut_tilt(
     image = series.stack.image(section)
     if tilt not in stats:
         stats[tilt] = mean_and_sd(image)
-        if stats[tilt][1] <= 0:
-            raise BadInputError(
-                f"{series.stack.path}: section {section + 1} is blank.",
-                remedy="Leave that tilt out of the alignment.",
-                code="blank-image",
-            )
+        _refuse_useless(series.stack.path, section, stats[tilt][1])
     mean, sd = stats[tilt]
     boxes = cut_boxes(image, placed.xy_px[tilt, rows[seen]], plan)
     boxes -= np.float32(mean)
     boxes *= np.float32(1 / sd)
     images[seen, tilt] = boxes
     return len(seen)
+
+
+def _refuse_useless(path: Path, section: int, sd: float) -> None:
+    if np.isfinite(sd) and sd > 0:
+        return
+    found = "is blank" if sd == 0 else "holds pixels that are no numbers"
+    raise BadInputError(
+        f"{path}: section {section + 1} {found}.",
+        remedy="Leave that tilt out of the alignment, or repair the stack.",
+        code="blank-image" if sd == 0 else "broken-image",
+    )

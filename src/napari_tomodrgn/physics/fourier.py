@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as functional
@@ -91,15 +92,13 @@ class GridCorners:
 
     Attributes
     ----------
-    x, y, z
-        ``(2, point)`` int64 voxels below and above along each axis, in Fourier pixels; x ≥ 0.
+    voxels
+        ``(point, 2, 3)`` int64 voxels below and above along x, y, z, in Fourier pixels; x ≥ 0.
     weights
         ``(point, 8)`` of trilinear interpolation, x changing slowest, z fastest.
     """
 
-    x: Tensor
-    y: Tensor
-    z: Tensor
+    voxels: Tensor
     weights: Tensor
 
 
@@ -107,10 +106,20 @@ def grid_corners(points: Tensor) -> GridCorners:
     """Find the corners around ``(point, 3)`` kx, ky, kz in Fourier pixels, kx ≥ 0."""
     low = torch.floor(points)
     upper = points - low
-    x, y, z = torch.stack([low, low + 1]).to(torch.int64).unbind(-1)
-    weights = torch.stack([1 - upper, upper], dim=-1)  # (point, axis, 2)
-    both = weights[:, 1, :, None] * weights[:, 2, None, :]
-    return GridCorners(x, y, z, (weights[:, 0, :, None, None] * both[:, None]).flatten(1))
+    voxels = torch.stack([low, low + 1], dim=1).to(torch.int64)
+    x, y, z = torch.stack([1 - upper, upper], dim=1).unbind(-1)
+    weights = x[:, :, None, None] * (y[:, :, None] * z[:, None, :])[:, None]
+    return GridCorners(voxels, weights.flatten(1))
+
+
+@lru_cache(maxsize=16)
+def _strides(box: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Voxels along x, y, z of a half grid, and how far apart they lie when it is flattened."""
+    half = box // 2 + 1
+    return (
+        torch.tensor([half, box, box], device=device),
+        torch.tensor([1, half, half * box], device=device),
+    )
 
 
 def read_corners(table: Tensor, box: int, corners: GridCorners) -> Tensor:
@@ -118,11 +127,11 @@ def read_corners(table: Tensor, box: int, corners: GridCorners) -> Tensor:
 
     Points outside the grid read a voxel that is not theirs: whoever asks for them discards it.
     """
-    plane = (corners.y % box)[:, None] + (corners.z % box)[None] * box  # (y, z, point)
-    x = corners.x.clamp(max=box // 2)
-    index = (plane[None] * (box // 2 + 1) + x[:, None, None]).flatten(0, 2).T.contiguous()
+    sizes, strides = _strides(box, table.device)
+    x, y, z = (corners.voxels % sizes * strides).unbind(-1)
+    index = x[:, :, None, None] + (y[:, :, None] + z[:, None, :])[:, None]
     values = functional.embedding_bag(
-        index, table, per_sample_weights=corners.weights.to(table.dtype), mode="sum"
+        index.flatten(1), table, per_sample_weights=corners.weights.to(table.dtype), mode="sum"
     )
     return torch.view_as_complex(values.unflatten(1, (-1, 2)))
 

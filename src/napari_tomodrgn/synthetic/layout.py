@@ -23,6 +23,11 @@ class Layout:
         return self.out / "truth.csv"
 
     @property
+    def true_tilts(self) -> Path:
+        """The table of what is true of each tilt image of a series."""
+        return self.out / "truth_tilts.csv"
+
+    @property
     def warptools(self) -> Path:
         """The optimisation set."""
         return self.out / "warptools" / "particles_optimisation_set.star"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from napari_tomodrgn.geometry import (
     random_rotations,
     tilt_matrix,
 )
+from napari_tomodrgn.synthetic.nuisances import Nuisances, draw_nuisances
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +44,11 @@ class TiltScheme:
     stage_tilt_deg: FloatArray
     dose_e_per_angstrom2: FloatArray
     rotations: FloatArray
+
+    @property
+    def ctf_scale(self) -> FloatArray:
+        """Factor of each tilt's CTF, ``rlnCtfScalefactor``: the cosine of the tilt."""
+        return np.asarray(np.cos(np.deg2rad(self.stage_tilt_deg)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +108,7 @@ class Scene:
     series: tuple[TiltSeries, ...]
     crowd: Crowd
     pixel_size_angstrom: float
+    nuisances: Nuisances
 
     def __len__(self) -> int:
         """Return the number of particles."""
@@ -130,8 +137,38 @@ class Scene:
             defocus_v_angstrom=series.defocus_v_angstrom + seen[:, 2],
         )
 
+    def true_poses(self, particle: int) -> ImagePoses:
+        """Pose, shift and defocus as they are; `poses` are those that the star files say."""
+        wrong, row = self.nuisances, int(self.crowd.series[particle])
+        said = self.poses(particle)
+        tilts = self.true_tilts(row)
+        # The star says which shift brings the particle to the centre: it sits at minus that.
+        place = self.crowd.origins_angstrom[particle] - wrong.shifts_angstrom[particle]
+        shifts = (tilts @ (place / self.pixel_size_angstrom))[:, :2]
+        recorded = euler_to_matrix(self.crowd.angles_deg[particle])
+        return replace(
+            said,
+            rotations=tilts @ (wrong.turns[particle] @ recorded),
+            shifts_px=shifts,
+            defocus_u_angstrom=said.defocus_u_angstrom + wrong.defocus_angstrom[particle],
+            defocus_v_angstrom=said.defocus_v_angstrom + wrong.defocus_angstrom[particle],
+        )
 
-def make_scene(config: SimulationConfig, structures: int, pixel_size_angstrom: float) -> Scene:
+    def true_tilts(self, series: int) -> FloatArray:
+        """``(tilt, 3, 3)`` specimen → image, as the stage was tilted."""
+        return tilt_rotations(self.scheme.stage_tilt_deg + self.nuisances.tilt_deg[series])
+
+    def true_angles_deg(self) -> FloatArray:
+        """``(particle, 3)`` rot, tilt, psi as they are."""
+        if not self.nuisances.any_pose_error:
+            return self.crowd.angles_deg
+        recorded = euler_to_matrix(self.crowd.angles_deg)
+        return matrix_to_euler(self.nuisances.turns @ recorded)
+
+
+def make_scene(
+    config: SimulationConfig, structures: int, pixel_size_angstrom: float, neighbor_kinds: int = 0
+) -> Scene:
     """Draw tilt series and particles.
 
     Parameters
@@ -142,6 +179,8 @@ def make_scene(config: SimulationConfig, structures: int, pixel_size_angstrom: f
         Number of states, or of frames of the motion.
     pixel_size_angstrom
         Pixel size of the particle images.
+    neighbor_kinds
+        Number of structures that neighbours may have.
     """
     rng = np.random.default_rng([config.seed, 0])
     counts = [len(part) for part in np.array_split(np.arange(config.particles), config.tomograms)]
@@ -157,7 +196,12 @@ def make_scene(config: SimulationConfig, structures: int, pixel_size_angstrom: f
         ),
         place=_draw_places(config, structures, rng),
     )
-    return Scene(dose_symmetric(config), series, crowd, pixel_size_angstrom)
+    scheme = dose_symmetric(config)
+    size = (config.particles, len(counts), neighbor_kinds)
+    nuisances = draw_nuisances(
+        config.nuisances, size, scheme.stage_tilt_deg, PARTICLE_DIAMETER_ANGSTROM, config.seed
+    )
+    return Scene(scheme, series, crowd, pixel_size_angstrom, nuisances)
 
 
 def dose_symmetric(config: SimulationConfig) -> TiltScheme:
@@ -170,9 +214,14 @@ def dose_symmetric(config: SimulationConfig) -> TiltScheme:
     side = np.where(level % 2, -np.sign(from_middle), np.sign(from_middle))
     dose = np.empty(config.tilts)
     dose[np.lexsort((side, level))] = np.arange(config.tilts) * config.dose_per_tilt
+    return TiltScheme(angles, dose, tilt_rotations(angles))
+
+
+def tilt_rotations(stage_tilt_deg: FloatArray) -> FloatArray:
+    """``(tilt, 3, 3)`` specimen → image."""
     cos, sin = np.cos(np.deg2rad(TILT_AXIS_DEG)), np.sin(np.deg2rad(TILT_AXIS_DEG))
     in_plane = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    return TiltScheme(angles, dose, in_plane @ tilt_matrix(angles))
+    return np.asarray(in_plane @ tilt_matrix(stage_tilt_deg))
 
 
 def _extent_for(particles: int) -> FloatArray:

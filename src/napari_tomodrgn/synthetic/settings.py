@@ -2,7 +2,75 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class NuisanceConfig(BaseModel):
+    """What is wrong with the images that the star files know nothing of; all 0: nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pose_error_deg: float = Field(
+        0.0,
+        ge=0.0,
+        le=180.0,
+        title="Pose errors (°)",
+        description="Standard deviation, about each axis, of how far angles in the star are off.",
+    )
+    shift_error_angstrom: float = Field(
+        0.0,
+        ge=0.0,
+        title="Shift errors (Å)",
+        description="Standard deviation, along each axis, of how far places are off.",
+    )
+    neighbors: float = Field(
+        0.0,
+        ge=0.0,
+        le=50.0,
+        title="Neighbours",
+        description="Mean number of other molecules, of the same and other kinds, around each "
+        "particle, touching it or one layer out; in a crowded cell 3 to 6.",
+    )
+    membranes: float = Field(
+        0.0, ge=0.0, le=1.0, title="Membranes", description="Share of particles beside a membrane."
+    )
+    defocus_error_angstrom: float = Field(
+        0.0,
+        ge=0.0,
+        title="Defocus errors (Å)",
+        description="Standard deviation, particle by particle, of how far the defocus is off.",
+    )
+    tilt_angle_error_deg: float = Field(
+        0.0,
+        ge=0.0,
+        le=45.0,
+        title="Tilt angle errors (°)",
+        description="Standard deviation, image by image of a series, of how far tilts are off.",
+    )
+    thickness: float = Field(
+        0.0,
+        ge=0.0,
+        le=10.0,
+        title="Ice thickness",
+        description="In mean free paths: the signal falls with the path through the ice, which "
+        "grows with the tilt.",
+    )
+    uneven_dose: float = Field(
+        0.0,
+        ge=0.0,
+        le=2.0,
+        title="Uneven dose",
+        description="Standard deviation of the logarithm of each image's dose over the nominal.",
+    )
+    false_picks: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        title="False picks",
+        description="Share of particles that are not there.",
+    )
 
 
 class SimulationConfig(BaseModel):
@@ -66,6 +134,7 @@ class SimulationConfig(BaseModel):
         description="Standard deviation, along each axis, of how far particles sit off the "
         "centre of their box; the star files say by how much.",
     )
+    nuisances: NuisanceConfig = Field(default_factory=NuisanceConfig, title="Nuisances")
     tomograms: int = Field(2, ge=1, le=999, title="Tomograms")
     hidden_tilts: int = Field(
         0,
@@ -78,6 +147,12 @@ class SimulationConfig(BaseModel):
         title="Tilt series",
         description="Also the whole tilt images, with the alignment, list, CTF and dose of every "
         "program.",
+    )
+    export: Literal["both", "warptools", "warp"] = Field(
+        "both",
+        title="Export",
+        description="As WarpTools writes it (a stack a particle, pre-multiplied), as Warp does "
+        "(one row an image, as recorded), or both.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Same seed: same files, byte for byte.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,13 @@ from napari_tomodrgn.synthetic.layout import Layout, warp_stack, warptools_stack
 from napari_tomodrgn.synthetic.scene import Scene, make_scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.stacks import StackWriter, write_map
-from napari_tomodrgn.synthetic.stars import write_stars, write_truth
-from napari_tomodrgn.synthetic.structures import Structures, load_structures
+from napari_tomodrgn.synthetic.stars import write_stars, write_true_tilts, write_truth
+from napari_tomodrgn.synthetic.structures import (
+    Structures,
+    load_compositions,
+    load_structures,
+)
+from napari_tomodrgn.synthetic.surroundings import NEIGHBOR_KINDS, neighbor_structures
 from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
 from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
@@ -46,9 +52,9 @@ class Simulated:
     Attributes
     ----------
     warptools
-        The optimisation set of the WarpTools export, for `read_particles`.
+        The optimisation set of the WarpTools export, for `read_particles`, if that was asked for.
     warp
-        The image-series star of the same particles.
+        The image-series star of the same particles, if that was asked for.
     tomograms
         One reconstructed tomogram a tilt series.
     truth
@@ -97,15 +103,22 @@ def simulate_structures(
     """The same of structures of one's own (`structures.prepare`), drawn with equal chances."""
     layout = Layout(Path(out))
     _prepare_folder(layout, config)
-    scene = make_scene(config, len(structures.names), structures.pixel_size_angstrom)
+    wrong = config.nuisances
+    around = None
+    if wrong.neighbors or wrong.membranes:
+        around = neighbor_structures(load_compositions(NEIGHBOR_KINDS), config)
+    scene = make_scene(
+        config, len(structures.names), structures.pixel_size_angstrom, len(NEIGHBOR_KINDS)
+    )
     pairs = zip(structures.names, structures.volumes, strict=True)
     maps = tuple(write_map(layout.truth_map(name), volume) for name, volume in pairs)
-    yield from _write_images(layout, make_microscope(scene, structures, config))
+    yield from _write_images(layout, make_microscope(scene, structures, config, around))
     tomograms = tuple(
         write_map(layout.tomogram(series.name), paint_tomogram(scene, structures, row, config.seed))
         for row, series in enumerate(scene.series)
     )
     write_truth(layout, scene, structures.names, config.continuous)
+    write_true_tilts(layout, scene)
     write_stars(layout, scene, config)
     if config.tilt_series:
         yield from _write_tilt_series(layout, make_microscope(scene, structures, config))
@@ -144,8 +157,10 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
             with _warp_writer(layout, microscope, row) as stack:
                 made = in_order(pool, make, members)
                 for particle, images in zip(members, made, strict=True):
-                    stack.append(images.warp[series.visible])
-                    _write_warptools(layout, scene, particle, images)
+                    if stack is not None:
+                        stack.append(images.warp[series.visible])
+                    if microscope.config.export != "warp":
+                        _write_warptools(layout, scene, particle, images)
                     done += 1
                     if time.monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
                         told = time.monotonic()
@@ -153,8 +168,12 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
     yield SimulationProgress(done, len(scene))
 
 
-def _warp_writer(layout: Layout, microscope: Microscope, row: int) -> StackWriter:
-    """One stack a tomogram, of the visible images only."""
+def _warp_writer(
+    layout: Layout, microscope: Microscope, row: int
+) -> AbstractContextManager[StackWriter | None]:
+    """One stack a tomogram, of the visible images only; nothing if that was not asked for."""
+    if microscope.config.export == "warptools":
+        return nullcontext()
     scene, box = microscope.scene, microscope.config.box_size_px
     series = scene.series[row]
     count = len(scene.members(row)) * int(np.count_nonzero(series.visible))

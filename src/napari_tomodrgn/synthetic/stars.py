@@ -17,6 +17,7 @@ from napari_tomodrgn.synthetic.layout import (
     warp_stack,
     warptools_stack,
 )
+from napari_tomodrgn.synthetic.nuisances import MEMBRANE
 from napari_tomodrgn.synthetic.scene import (
     AMPLITUDE_CONTRAST,
     SPHERICAL_ABERRATION_MM,
@@ -33,7 +34,14 @@ _MAGNIFICATION = 10_000.0
 
 
 def write_stars(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
-    """Write the three star files of WarpTools and the one of Warp."""
+    """Write the three star files of WarpTools and the one of Warp, or those that were asked for."""
+    if config.export != "warptools":
+        _write(layout.warp, {"": _warp_rows(scene, config)})
+    if config.export != "warp":
+        _write_warptools(layout, scene, config)
+
+
+def _write_warptools(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
     _write(layout.warptools_tomograms, _tomogram_blocks(scene, config))
     particles = {
         "general": {"rlnTomoSubTomosAre2DStacks": 1},
@@ -46,7 +54,6 @@ def write_stars(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
         "rlnTomoTomogramsFile": layout.warptools_tomograms.name,
     }
     _write(layout.warptools, {"": files})
-    _write(layout.warp, {"": _warp_rows(scene, config)})
 
 
 def _write(path: Any, blocks: dict[str, Any]) -> None:
@@ -120,7 +127,7 @@ def _tomogram_blocks(scene: Scene, config: SimulationConfig) -> dict[str, Any]:
 
 def _tilt_rows(scene: Scene, series: TiltSeries) -> pd.DataFrame:
     matrices = scene.scheme.rotations
-    cosines = np.cos(np.deg2rad(scene.scheme.stage_tilt_deg))
+    cosines = scene.scheme.ctf_scale
     projection = {
         f"rlnTomoProj{axis}": [_list_text([*matrix[row], 0], ".9g") for matrix in matrices]
         for row, axis in enumerate("XYZ")
@@ -178,7 +185,7 @@ def _warp_images(scene: Scene, particle: int) -> pd.DataFrame:
         **_columns("rlnCoordinate", "XY", corner / pixel),
         **_columns("rlnAngle", ("Rot", "Tilt", "Psi"), matrix_to_euler(poses.rotations)),
         "rlnCtfBfactor": -4.0 * scene.scheme.dose_e_per_angstrom2,
-        "rlnCtfScalefactor": np.cos(np.deg2rad(scene.scheme.stage_tilt_deg)),
+        "rlnCtfScalefactor": scene.scheme.ctf_scale,
         "rlnRandomSubset": particle % 2 + 1,
         "rlnGroupName": warp_group(row, number),
         **_columns("rlnOrigin", "XY", poses.shifts_px),
@@ -191,10 +198,12 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
 
     Columns: the particle's identity in each export, its tomogram; ``state`` and ``state_name``, or
     for a motion ``coordinate`` in [0, 1]; Euler angles (°), position from the tomogram's corner and
-    how far beyond it the box was centred (Å).
+    how far beyond where the star has it the box was centred (Å); then what the star files do not
+    know: by how much pose, place and defocus are off, neighbours, membrane, false picks.
     """
     crowd = scene.crowd
     tomograms = [tomogram_name(scene.series[row].name) for row in crowd.series]
+    true_positions = crowd.positions_angstrom + scene.nuisances.shifts_angstrom
     pairs = list(zip(crowd.series, crowd.number, strict=True))
     groups = [warp_group(int(row), int(number)) for row, number in pairs]
     if motion:
@@ -207,11 +216,52 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
         "warp_particle_id": [f"{name}/{n}" for name, n in zip(tomograms, groups, strict=True)],
         "tomogram": tomograms,
         **states,
-        **_columns("", ("rot_deg", "tilt_deg", "psi_deg"), crowd.angles_deg),
-        **_columns("position_", [f"{axis}_angstrom" for axis in "xyz"], crowd.positions_angstrom),
+        **_columns("", ("rot_deg", "tilt_deg", "psi_deg"), scene.true_angles_deg()),
+        **_columns("position_", [f"{axis}_angstrom" for axis in "xyz"], true_positions),
         **_columns("origin_", [f"{axis}_angstrom" for axis in "xyz"], crowd.origins_angstrom),
+        **_nuisance_columns(scene),
     }
     write_text(layout.truth, pd.DataFrame(table).to_csv(index=False, float_format="%.6f"))
+
+
+def _nuisance_columns(scene: Scene) -> dict[str, Any]:
+    """What is wrong with each particle, true minus recorded."""
+    wrong, count = scene.nuisances, len(scene)
+    owners, membrane = wrong.neighbors.owner, wrong.neighbors.kind == MEMBRANE
+    cosine = (np.trace(wrong.turns, axis1=1, axis2=2) - 1) / 2
+    names = [f"{axis}_angstrom" for axis in "xyz"]
+    return {
+        "pose_error_deg": np.rad2deg(np.arccos(np.clip(cosine, -1, 1))),
+        **_columns("shift_error_", names, wrong.shifts_angstrom),
+        "defocus_error_angstrom": wrong.defocus_angstrom,
+        "neighbors": np.bincount(owners[~membrane], minlength=count),
+        "membrane": np.bincount(owners[membrane], minlength=count),
+        "false_pick": wrong.false_picks.astype(int),
+    }
+
+
+def write_true_tilts(layout: Layout, scene: Scene) -> None:
+    """Write what is true of each tilt image: tilt and dose over those of the star files.
+
+    Columns: tomogram, tilt index, recorded stage tilt (°), true minus recorded tilt (°), true over
+    recorded dose, and the amplitude of the signal that thick ice leaves.
+    """
+    wrong, scheme = scene.nuisances, scene.scheme
+    tables = [
+        pd.DataFrame(
+            {
+                "tomogram": tomogram_name(series.name),
+                "tilt_index": np.arange(len(scheme.stage_tilt_deg)),
+                "stage_tilt_deg": scheme.stage_tilt_deg,
+                "tilt_error_deg": wrong.tilt_deg[row],
+                "dose_factor": wrong.dose_factors[row],
+                "thickness_factor": wrong.thickness_factors,
+            }
+        )
+        for row, series in enumerate(scene.series)
+    ]
+    text = pd.concat(tables).to_csv(index=False, float_format="%.6f")
+    write_text(layout.true_tilts, text)
 
 
 def _columns(stem: str, ends: Any, values: FloatArray) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from napari_tomodrgn.synthetic.settings import SimulationConfig
 COMPOSITIONS = ("80S", "60S", "40S", "60S_without_5S_RNP", "80S_without_Lso2")
 # Slices are read from a transform of the volume padded so many times.
 OVERSAMPLING = 2
+_SAMPLE_MAPS = "ribosome_6zu5.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def _between(members: tuple[Tensor, ...], place: float) -> Tensor:
 
 def load_structures(config: SimulationConfig) -> Structures:
     """The sample maps that a configuration asks for, at its box."""
-    source = files("napari_tomodrgn") / "sample_maps" / "ribosome_6zu5.npz"
+    source = files("napari_tomodrgn") / "sample_maps" / _SAMPLE_MAPS
     with as_file(source) as path, np.load(path, allow_pickle=False) as archive:
         voxel = float(archive["voxel_size_angstrom"])
         angles = archive["motion_angle_deg"]
@@ -81,6 +82,14 @@ def load_structures(config: SimulationConfig) -> Structures:
         name: Volume(data.astype(np.float32), voxel) for name, data in zip(names, maps, strict=True)
     }
     return prepare(sources, config)
+
+
+def load_compositions(names: tuple[str, ...]) -> dict[str, Volume]:
+    """Sample maps of some compositions, at the box that they are stored with."""
+    source = files("napari_tomodrgn") / "sample_maps" / _SAMPLE_MAPS
+    with as_file(source) as path, np.load(path, allow_pickle=False) as archive:
+        voxel = float(archive["voxel_size_angstrom"])
+        return {name: Volume(archive[name].astype(np.float32), voxel) for name in names}
 
 
 def _chosen_names(config: SimulationConfig, frames: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,11 +51,10 @@ def test_stopped_work_saves_first(job: LongTask, qtbot: Any) -> None:
     job.item.connect(heard.append)
     job.start(_counting)
     qtbot.waitUntil(lambda: len(heard) > 5)
-    began = time.monotonic()
     with qtbot.waitSignal(job.ended):
         job.stop()
     assert heard[-1] == "saved"
-    assert time.monotonic() - began < 1.0
+    assert len(heard) < 10_000, "before its end"
     assert not job.is_busy
 
 
@@ -167,12 +166,13 @@ def test_a_pace_does_the_first_at_once_and_never_forgets_the_last(qtbot: Any) ->
     for _ in range(5):
         pace.request()
     assert len(at) == 1
-    qtbot.waitUntil(lambda: len(at) == 2, timeout=2000)
+    qtbot.waitUntil(lambda: len(at) == 2)
     assert at[1] >= 0.18  # coarse timers of Qt come up to 5 % early
     pace.request()
     pace.flush()
     assert len(at) == 3
     pace.request()
     pace.close()
-    qtbot.wait(300)
+    assert not pace.timer.isActive()
+    pace.flush()
     assert len(at) == 3

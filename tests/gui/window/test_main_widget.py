@@ -100,9 +100,7 @@ def test_axes_and_color(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) ->
     latent.x_axis.setCurrentText("z 2")
     latent.x_axis.activated.emit(latent.x_axis.currentIndex())
     assert session.axes == ("z 2", "PC 2")
-    qtbot.waitUntil(
-        lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]), timeout=2000
-    )
+    qtbot.waitUntil(lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]))
     plain = viewer.layers[LAYER_NAME].colormap.name
     latent.color.setCurrentText("tomogram")
     latent.color.activated.emit(latent.color.currentIndex())
@@ -122,12 +120,10 @@ def test_more_columns_are_kept_in_the_run(
     session.add_columns(pd.DataFrame({"nearest_angstrom": values}, index=names))
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "nearest_angstrom" in [
-        widget.latent.color.itemText(row) for row in range(widget.latent.color.count())
+        widget.latent.color.itemData(row) for row in range(widget.latent.color.count())
     ]
     session.axes = ("nearest_angstrom", "PC 1")
-    qtbot.waitUntil(
-        lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]), timeout=2000
-    )
+    qtbot.waitUntil(lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]))
     session.reset()
     _open(widget, qtbot, run)
     assert session.added_columns is not None

@@ -51,10 +51,15 @@ def run_import(options: Namespace) -> int:
     return 0
 
 
-def analysed(run: Run, epoch: int | None, clusters: int, seed: int = 0) -> Analysis:
-    """The analysis of a run, with bars; its files are all replaced, or none is."""
+def analysed(
+    run: Run, epoch: int | None, clusters: int, seed: int = 0, *, overwrite: bool = False
+) -> Analysis:
+    """The analysis of a run, with bars; its files are all replaced, or none is.
+
+    ``overwrite`` is about what another program found, which is kept otherwise.
+    """
     with all_or_none(overwrite=True):
-        return watch(analyze_steps(run, epoch, clusters, seed))
+        return watch(analyze_steps(run, epoch, clusters, seed, overwrite=overwrite))
 
 
 def print_analysis(found: Analysis) -> None:

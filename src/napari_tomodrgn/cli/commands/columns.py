@@ -10,10 +10,12 @@ from napari_tomodrgn.analysis.index_files import SUFFIXES, labels_of, particle_n
 from napari_tomodrgn.analysis.latents.components import with_columns
 from napari_tomodrgn.analysis.particle_values import ParticleValues
 from napari_tomodrgn.analysis.user_tables import read_user_table
+from napari_tomodrgn.cli.choosing import given_files
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.exports import export_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,11 @@ def run_columns(options: Namespace) -> int:
     latents = run.latents() if run.epochs() else None
     values = ParticleValues(particles, latents, [] if extras is None else [extras])
     if options.out is not None:
-        _write(values, options.out, options.column)
+        with export_files(
+            overwrite=options.overwrite, files=given_files(options), particles=particles, run=run
+        ) as outputs:
+            outputs.check(options.out)
+            _write(values, options.out, options.column)
         say(f"{len(particles)} particles → {options.out}")
     elif not options.add:
         print("\n".join(values.names()))

@@ -17,6 +17,7 @@ from napari_tomodrgn.analysis.latents.components import (
 )
 from napari_tomodrgn.analysis.latents.paths import along_neighbours
 from napari_tomodrgn.analysis.volume_space import VolumeAnalysisConfig, analyze_volumes
+from napari_tomodrgn.cli.choosing import given_files
 from napari_tomodrgn.cli.commands.runs import reject_box_and_lowpass
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.data.volume import write_volume
@@ -36,7 +37,7 @@ def run_traverse(options: Namespace) -> int:
     decoder = run.decoder(options.epoch, pick_device(options.device))
     files = [options.out / f"frame-{number:02d}.mrc" for number in range(1, len(frames) + 1)]
     bar = Bar("Decoding", "maps")
-    with export_files(overwrite=options.overwrite, run=run) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options), run=run) as outputs:
         outputs.check(options.out / "latents.csv", *files)
         with written_atomically(options.out / "latents.csv") as temporary:
             frames.to_csv(temporary, index=False)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from pydantic import ValidationError
-
 from napari_tomodrgn.cli.terminal import Bar, say, stop_on_interrupt
-from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.config import validated
 from napari_tomodrgn.extract.events import (
     Extracted,
     ExtractEvent,
@@ -18,6 +16,7 @@ from napari_tomodrgn.extract.events import (
 )
 from napari_tomodrgn.extract.run import extract as extract_events
 from napari_tomodrgn.extract.settings import ExtractConfig
+from napari_tomodrgn.files import explained_write_errors
 
 _SETTINGS = {
     "particles": "particles",
@@ -53,7 +52,7 @@ def run_extract(options: Namespace) -> int:
     """Cut tilt images out of tilt series, or go on with it."""
     config = _config_of(options)
     bar = Bar("Cutting", "images")
-    with stop_on_interrupt() as asked:
+    with stop_on_interrupt() as asked, explained_write_errors(options.out):
         try:
             for event in extract_events(config, options.out, dry_run=options.dry_run):
                 _show(event, bar)
@@ -71,14 +70,8 @@ def _config_of(options: Namespace) -> ExtractConfig:
         for name, field in _SETTINGS.items()
         if (value := getattr(options, name)) is not None
     }
-    try:
-        return ExtractConfig(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = "".join(str(part) for part in first["loc"])
-        names = {field: f"--{name.replace('_', '-')}" for name, field in _SETTINGS.items()}
-        message = first["msg"].removeprefix("Value error, ")
-        raise BadInputError(f"{names.get(field, field)}: {message}.".lstrip(": ")) from error
+    names = {field: f"--{name.replace('_', '-')}" for name, field in _SETTINGS.items()}
+    return validated(ExtractConfig, given, names=names)
 
 
 def _show(event: ExtractEvent, bar: Bar) -> None:

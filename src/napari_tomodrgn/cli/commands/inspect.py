@@ -7,6 +7,7 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from napari_tomodrgn.analysis.preflight import PreflightDone, PreflightProgress, preflight
+from napari_tomodrgn.analysis.tomogram.position_check import position_check
 from napari_tomodrgn.cli.choosing import data_config, read_chosen
 from napari_tomodrgn.cli.terminal import Bar
 from napari_tomodrgn.config import DataConfig, RunConfig
@@ -40,6 +41,8 @@ def run_inspect(options: Namespace) -> int:
     if not broken and not options.quick:
         found = _preflight(particles, config)
         checks += found.checks
+    if options.tomograms is not None:
+        checks.append(position_check(particles, options.tomograms))
     report = summary(particles, problems_of(checks), config.contrast)
     report["checks"] = [asdict(check) for check in checks]
     if found:

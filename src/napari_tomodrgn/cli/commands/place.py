@@ -14,7 +14,13 @@ from napari_tomodrgn.analysis.selections import read_clusters
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.markers import marker_files, write_markers
 from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
-from napari_tomodrgn.cli.choosing import chosen_of_run, required_run, run_at, says_which
+from napari_tomodrgn.cli.choosing import (
+    chosen_of_run,
+    given_files,
+    required_run,
+    run_at,
+    says_which,
+)
 from napari_tomodrgn.cli.commands.runs import reject_box_and_lowpass
 from napari_tomodrgn.cli.terminal import Bar, say
 from napari_tomodrgn.data.dialects import read_particles
@@ -41,7 +47,9 @@ def run_place(options: Namespace) -> int:
     )
     table = _table(run, particles.select(one.particle_id for one in placed), options)
     color = options.color and chimerax_scene.column_of(table, options.color)
-    with export_files(overwrite=options.overwrite, particles=particles, run=run) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=particles, run=run
+    ) as outputs:
         if options.markers:
             outputs.check(*marker_files(options.out))
             colors = chimerax_scene.colors_of(color) if color is not None else None

@@ -15,6 +15,7 @@ from napari_tomodrgn.cli.choosing import (
     chosen_of_run,
     data_config,
     distinct_file_names,
+    given_files,
     read_chosen,
     require_suffix,
     says_which,
@@ -36,7 +37,9 @@ def run_embed(options: Namespace) -> int:
     require_suffix(options.out, (".parquet", ".csv"), "the table")
     recompute = options.source is not None or options.images is not None
     particles = _to_embed(run, options) if recompute else None
-    with export_files(overwrite=options.overwrite, particles=particles, run=run) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=particles, run=run
+    ) as outputs:
         outputs.check(options.out)
         if particles is None:
             table, how = _stored_latents(run, options), "as stored in the run"
@@ -84,7 +87,7 @@ def run_decode(options: Namespace) -> int:
         )
     files = [options.out / f"{name}.mrc" for name in names]
     bar = Bar("Decoding", "maps")
-    with export_files(overwrite=options.overwrite, run=run) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options), run=run) as outputs:
         outputs.check(*files)
         volumes = decoder.decode_many(latents, options.box, options.lowpass)
         for done, (file, volume) in enumerate(zip(files, volumes, strict=True), start=1):

@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import SUFFIXES, particle_numbers, write_array
 from napari_tomodrgn.analysis.star_rows import StarRows
-from napari_tomodrgn.cli.choosing import chosen_of_run, require_suffix, run_at, says_which
+from napari_tomodrgn.cli.choosing import (
+    chosen_of_run,
+    given_files,
+    require_suffix,
+    run_at,
+    says_which,
+)
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.extract.way_back import write_list_back
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 
@@ -56,7 +63,9 @@ def run_select(options: Namespace) -> int:
     chosen = chosen_of_run(run, particles, options, invert=options.invert)
     if options.star is not None:
         chosen = _same_of_other_star(chosen, options)
-    with export_files(overwrite=options.overwrite, particles=chosen, run=run) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=chosen, run=run
+    ) as outputs:
         if not options.per_tomogram:
             outputs.check(options.out)
         written = list(_write(chosen, options))
@@ -81,6 +90,9 @@ def _write(chosen: ParticleSet, options: Namespace) -> Iterator[Path]:
         return
     if not options.per_tomogram:
         yield write_subset(chosen, out)
+        back = write_list_back(chosen, out)
+        if back is not None:
+            say(f"As the list that they were extracted by: {back}")
         return
     tomograms = chosen.particles["tomogram"].astype(str)
     for name in dict.fromkeys(tomograms):
@@ -126,7 +138,7 @@ def _select_rows(rows: StarRows, options: Namespace) -> int:
     if options.where is not None:
         keep &= rows.where(parse(options.where))
     keep = _kept(keep, options)
-    with export_files(overwrite=options.overwrite) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options)) as outputs:
         if options.out.suffix in SUFFIXES:
             outputs.check(options.out)
             write_array(options.out, np.flatnonzero(keep))

@@ -14,7 +14,8 @@ from napari_tomodrgn.analysis.reconstruct import (
     network_steps,
     reconstruct_steps,
 )
-from napari_tomodrgn.cli.choosing import changed_volume, data_config, read_chosen
+from napari_tomodrgn.cli.choosing import changed_volume, data_config, given_files, read_chosen
+from napari_tomodrgn.cli.evidence_arguments import nuisance_settings
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.config import DataConfig, validated
 from napari_tomodrgn.data.particles import ParticleSet
@@ -36,7 +37,9 @@ def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
     data = data_config(options)
     particles = read_chosen(options, data)
-    with export_files(overwrite=options.overwrite, particles=particles) as outputs:
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=particles
+    ) as outputs:
         outputs.check(*(options.out / name for name in RECONSTRUCTION_FILES))
         result = watch(_reconstruction_steps(particles, data, options), "Reconstructing")
         result = seen_otherwise(result, options)
@@ -84,6 +87,7 @@ def run_simulate(options: Namespace) -> int:
         "snr": options.snr,
         "seed": options.seed,
         "tilt_series": options.tilt_series,
+        "nuisances": nuisance_settings(options),
     }
     settings = {name: value for name, value in given.items() if value is not None}
     config = validated(SimulationConfig, settings, names=_FLAGS)

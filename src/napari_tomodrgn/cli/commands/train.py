@@ -6,7 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 
 from napari_tomodrgn.analysis.selections import take_over
-from napari_tomodrgn.cli.choosing import DATA_FLAGS, data_options, read_particles_from_args
+from napari_tomodrgn.cli.choosing import (
+    DATA_FLAGS,
+    data_options,
+    given_files,
+    read_particles_from_args,
+)
 from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import last_of, say, stop_on_interrupt, tell
 from napari_tomodrgn.config import RunConfig, read_config, resumed, validated
@@ -34,7 +39,9 @@ def run_train(options: Namespace) -> int:
     older = None if options.selections_of is None else Run.open(options.selections_of)
     particles = read_particles_from_args(options)
     if options.slurm is not None:
-        with export_files(overwrite=options.overwrite, particles=particles) as outputs:
+        with export_files(
+            overwrite=options.overwrite, files=given_files(options), particles=particles
+        ) as outputs:
             outputs.check(options.slurm)
             write_script(options, config)
         options.slurm.chmod(0o755)

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_tomodrgn.analysis.map_comparison import compare_maps
 from napari_tomodrgn.analysis.volume_masks import box_mask, difference_mask, sphere_mask
+from napari_tomodrgn.cli.choosing import given_files
 from napari_tomodrgn.cli.terminal import say
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -19,7 +20,11 @@ def run_fsc(options: Namespace) -> int:
     """Print how well two maps agree, as a whole and by shell."""
     found = compare_maps(options.first, options.second, options.mask, options.pixel_size)
     if options.out is not None:
-        with written_atomically(options.out) as temporary:
+        with (
+            export_files(overwrite=options.overwrite, files=given_files(options)) as outputs,
+            written_atomically(options.out) as temporary,
+        ):
+            outputs.check(options.out)
             found.table().to_csv(temporary, index=False)
     print(f"correlation {found.correlation:.5f}")
     for threshold in (0.5, 0.143):
@@ -55,7 +60,7 @@ def run_mask(options: Namespace) -> int:
             remedy="Coordinates are Å from the map's first voxel, as ChimeraX shows them.",
             code="bad-mask",
         )
-    with export_files(overwrite=options.overwrite) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options)) as outputs:
         outputs.check(options.out)
         write_volume(options.out, Volume(mask.astype(np.float32), like.voxel_size_angstrom))
     say(f"{inside:.1%} of the box → {options.out}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.lists.common import ParticleList, zxz_rotations
+from napari_tomodrgn.extract.lists.common import ParticleList, SubsetWriter, zxz_rotations
 from napari_tomodrgn.extract.lists.stars import numbered
 from napari_tomodrgn.extract.text_files import decoded, number, read_bytes
 
@@ -46,6 +46,15 @@ def read_pytom(path: Path) -> ParticleList:
             "particle list of PyTom.",
             code="not-a-list",
         )
+    return _particle_list(path, text, particles, spans)
+
+
+def _particle_list(
+    path: Path,
+    text: str,
+    particles: list[ElementTree.Element],
+    spans: list[tuple[int, int]],
+) -> ParticleList:
     rotation = np.array([_numbers(path, p, "Rotation", ("Z1", "X", "Z2")) for p in particles])
     shift = np.array([_numbers(path, p, "Shift", ("X", "Y", "Z"), 0.0) for p in particles])
     pick = np.array([_numbers(path, p, "PickPosition", ("X", "Y", "Z")) for p in particles])
@@ -54,6 +63,22 @@ def read_pytom(path: Path) -> ParticleList:
     tomograms = [_tomogram(p) for p in particles]
     names = [Path(p.get("Filename", "")).stem for p in particles]
     unique = len(set(zip(tomograms, names, strict=True))) == len(names) and all(names)
+    return ParticleList(
+        path=path,
+        format="pytom",
+        tomogram=tuple(tomograms),
+        particle=tuple(names) if unique else numbered(tomograms),
+        coordinates=(pick + shift) * binning[:, None],
+        unit="series_px",
+        rotations=zxz_rotations(rotation[:, 0], rotation[:, 1], rotation[:, 2]),
+        subset=_subset_writer(text, spans),
+        origin=None,
+        pose_proven=False,
+    )
+
+
+def _subset_writer(text: str, spans: list[tuple[int, int]]) -> SubsetWriter:
+    """The same text without the particles that are not chosen."""
 
     def subset(chosen: NDArray[np.int64]) -> bytes:
         kept = set(chosen.tolist())
@@ -63,18 +88,7 @@ def read_pytom(path: Path) -> ParticleList:
             at = stop
         return ("".join(out) + text[at:]).encode("utf-8")
 
-    return ParticleList(
-        path=path,
-        format="pytom",
-        tomogram=tuple(tomograms),
-        particle=tuple(names) if unique else numbered(tomograms),
-        coordinates=(pick + shift) * binning[:, None],
-        unit="series_px",
-        rotations=zxz_rotations(rotation[:, 0], rotation[:, 1], rotation[:, 2]),
-        subset=subset,
-        origin=None,
-        pose_proven=False,
-    )
+    return subset
 
 
 def _numbers(

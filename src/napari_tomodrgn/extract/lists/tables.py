@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from napari_tomodrgn.extract.lists.common import (
     zxz_rotations,
 )
 from napari_tomodrgn.extract.lists.stars import numbered
-from napari_tomodrgn.extract.text_files import content_lines, number, read_lines
+from napari_tomodrgn.extract.text_files import content_lines, csv_rows, number, read_lines
 from napari_tomodrgn.geometry import euler_to_matrix
 
 _PLACES: dict[Unit, tuple[str, str, str]] = {
@@ -30,6 +29,8 @@ _PLACES: dict[Unit, tuple[str, str, str]] = {
     "centred_angstrom": ("x_centred_angstrom", "y_centred_angstrom", "z_centred_angstrom"),
     "corner_angstrom": ("x_angstrom", "y_angstrom", "z_angstrom"),
 }
+# Numbers and values of lines.
+Rows = list[tuple[int, list[str]]]
 _EMCLARITY_COLUMNS = 26
 _EMCLARITY_REMOVED = -9999.0
 
@@ -52,30 +53,22 @@ def read_csv_list(path: Path) -> ParticleList:
         raise BadInputError(f"{path}: has no rows.", code="no-particles")
     if _is_emclarity(lines[0][1]):
         return _emclarity(path, lines)
-    try:
-        words = list(csv.reader([line for _, line in lines]))
-    except csv.Error as error:
-        raise BadInputError(f"{path}: cannot be read as CSV ({error}).", code="bad-row") from error
-    head = [name.strip().lower() for name in words[0]]
-    for (line_number, _), row in zip(lines[1:], words[1:], strict=True):
-        if len(row) != len(head):
-            raise BadInputError(
-                f"{path}: line {line_number} has {len(row)} values, but {len(head)} columns.",
-                code="bad-row",
-            )
+    rows = csv_rows(path, lines)
+    head = [name.lower() for name in rows[0][1]]
+    body = rows[1:]
     unit = _unit(path, head)
-    tomograms = [row[head.index("tomogram")].strip() for row in words[1:]]
+    tomograms = [row[head.index("tomogram")] for _, row in body]
     named = "particle" in head
     return ParticleList(
         path=path,
         format="csv",
         tomogram=tuple(tomograms),
-        particle=tuple(row[head.index("particle")].strip() for row in words[1:])
+        particle=tuple(row[head.index("particle")] for _, row in body)
         if named
         else numbered(tomograms),
-        coordinates=_columns(path, head, words, _PLACES[unit]),
+        coordinates=_columns(path, head, body, _PLACES[unit]),
         unit=unit,
-        rotations=_csv_rotations(path, head, words),
+        rotations=_csv_rotations(path, head, body),
         subset=lines_subset([lines[0][1] + "\n"], [f"{line}\n" for _, line in lines[1:]]),
         origin=None,
     )
@@ -98,22 +91,17 @@ def _unit(path: Path, head: list[str]) -> Unit:
     return units[0]
 
 
-def _columns(
-    path: Path, head: list[str], words: list[list[str]], names: tuple[str, ...]
-) -> FloatArray:
+def _columns(path: Path, head: list[str], body: Rows, names: tuple[str, ...]) -> FloatArray:
     places = [head.index(name) for name in names]
-    rows = [
-        [number(path, line, row[place]) for place in places]
-        for line, row in enumerate(words[1:], 2)
-    ]
+    rows = [[number(path, line, row[place]) for place in places] for line, row in body]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
-def _csv_rotations(path: Path, head: list[str], words: list[list[str]]) -> FloatArray:
+def _csv_rotations(path: Path, head: list[str], body: Rows) -> FloatArray:
     if all(name in head for name in ("rot", "tilt", "psi")):
-        return euler_to_matrix(_columns(path, head, words, ("rot", "tilt", "psi")))
+        return euler_to_matrix(_columns(path, head, body, ("rot", "tilt", "psi")))
     if all(name in head for name in ("phi", "psi", "the")):
-        phi, psi, the = _columns(path, head, words, ("phi", "psi", "the")).T
+        phi, psi, the = _columns(path, head, body, ("phi", "psi", "the")).T
         return zxz_rotations(phi, the, psi)
     raise BadInputError(
         f"{path}: names neither rot, tilt, psi (RELION) nor phi, psi, the (STOPGAP).",

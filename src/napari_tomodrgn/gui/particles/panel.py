@@ -143,8 +143,9 @@ class ParticlesPanel(QWidget):
         """Show what the session holds."""
         session = self._session
         path = session.asked or session.source
-        for widget in (self.title, self.path, self.section):
+        for widget in (self.path, self.section):
             widget.setVisible(path is not None)
+        self.title.setVisible(session.asked is not None)  # else the header says what is open
         self.title.setText(self._what())
         self.path.setText(str(path) if path else "")
         self.path.setToolTip(str(path) if path else "")

@@ -71,18 +71,7 @@ class MainWidget(QWidget):
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
         self.export = ExportPage(self.session)
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.particles, "Particles")
-        self.tabs.addTab(self.training, "Training")
-        self.tabs.addTab(self.tomogram, "Explore")
-        self.tabs.addTab(_stacked(self.selections, self.validation), "Validate")
-        self.tabs.addTab(self.export, "Export")
-        self.tabs.setDocumentMode(True)
-        bar: Any = self.tabs.tabBar()
-        bar.hide()  # the stepper is the navigation
-        self.stepper.step_chosen.connect(self.tabs.setCurrentIndex)
-        self.tabs.currentChanged.connect(self.stepper.show_step)
-        self.stepper.show_step(0)
+        self.tabs = self._make_steps()
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
@@ -99,6 +88,22 @@ class MainWidget(QWidget):
         shortcuts.install(self)
         self._on_theme()
         self._dock_latent_space()
+
+    def _make_steps(self) -> QTabWidget:
+        """Put the panels on pages, of which the stepper shows one."""
+        tabs = QTabWidget()
+        tabs.addTab(self.particles, "Particles")
+        tabs.addTab(self.training, "Training")
+        tabs.addTab(self.tomogram, "Explore")
+        tabs.addTab(_stacked(self.selections, self.validation), "Validate")
+        tabs.addTab(self.export, "Export")
+        tabs.setDocumentMode(True)
+        bar: Any = tabs.tabBar()
+        bar.hide()  # the stepper is the navigation
+        self.stepper.step_chosen.connect(tabs.setCurrentIndex)
+        tabs.currentChanged.connect(self.stepper.show_step)
+        self.stepper.show_step(0)
+        return tabs
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave most of a laptop's screen to the canvas."""
@@ -164,7 +169,8 @@ class MainWidget(QWidget):
         self.validation.start_requested.connect(self.controller.reconstruction.start)
         self.validation.stop_requested.connect(self.controller.reconstruction.stop)
         self._viewer.events.theme.connect(self._on_theme)
-        self.session.events.latents.connect(self._on_latents)
+        for name in ("latents", "particles"):
+            self.session.events[name].connect(self._on_data)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
@@ -260,9 +266,9 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_data(self, data: Any, _old: Any = None) -> None:
         window: Any = self.window()
-        if latents is not None and isinstance(window, QMainWindow):
+        if data is not None and isinstance(window, QMainWindow):
             hide_welcome(window)
 
     def _on_latent_removed(self) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,10 +59,20 @@ class Calibration:
 
 
 def image_halves(data: TiltData) -> tuple[Tensor, Tensor]:
-    """Split the images: masks ``(image,)`` of every other one of each particle, and of the rest."""
-    particle_index = torch.from_numpy(data.particles.arrays().particle.copy())
-    rank = torch.arange(len(particle_index)) - torch.searchsorted(particle_index, particle_index)
-    return rank % 2 == 0, rank % 2 == 1
+    """Split the images: masks ``(image,)`` of halves that alternate by tilt angle.
+
+    By rank of the angle within the particle the halves go 0 1 1 0 0 1 1 0 …: where a source keeps
+    only the cosine of a tilt, both sides of the range follow one another, and plain alternation
+    would put one side into each half. Every other particle begins with the other half, so that
+    both hold as many images and doses. Particles of two images or more are in both halves.
+    """
+    arrays = data.particles.arrays()
+    owner, tilt = arrays.particle, arrays.stage_tilt_deg
+    order = np.lexsort((tilt, owner))
+    rank = np.empty(len(owner), dtype=np.int64)
+    rank[order] = np.arange(len(owner)) - np.searchsorted(owner, owner[order])
+    first = torch.from_numpy(((rank + 1) // 2 + owner) % 2 == 0)
+    return first, ~first
 
 
 def calibration_particles(data: TiltData) -> Tensor:

@@ -49,6 +49,7 @@ class LinearDecoder(nn.Module):
     def __init__(self, maps: Tensor, radius_px: float, box_size_px: int) -> None:
         super().__init__()
         self.register_buffer("maps", maps.contiguous())
+        self._radius_px, self._box_size_px = radius_px, box_size_px
         self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
         table = transform_table(maps, OVERSAMPLING)
         self.register_buffer("table", table, persistent=False)
@@ -118,7 +119,7 @@ class LinearDecoder(nn.Module):
     def prepare(self, frequencies: Tensor) -> Tensor:
         """Complex ``(point, 1 + component)``: the mean and the components at the points."""
         inside, mirrored = into_half_space(frequencies)
-        corners = grid_corners(inside * (OVERSAMPLING * self.limits[1]))
+        corners = grid_corners(inside * (OVERSAMPLING * self._box_size_px))
         return conjugate_where(self.in_half_space(inside, corners), mirrored[:, None])
 
     def in_half_space(self, frequencies: Tensor, corners: GridCorners) -> Tensor:
@@ -126,9 +127,8 @@ class LinearDecoder(nn.Module):
 
         ``corners`` are those of a grid of `OVERSAMPLING` times the training box.
         """
-        radius, box = self.limits.unbind()
         found = read_corners(self.table, OVERSAMPLING * self.maps.shape[-1], corners)
-        left = (radius + 1 - frequencies.norm(dim=-1) * box).clamp(0, 1)
+        left = (self._radius_px + 1 - frequencies.norm(dim=-1) * self._box_size_px).clamp(0, 1)
         values: Tensor = found * left[:, None]
         return values
 

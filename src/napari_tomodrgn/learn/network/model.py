@@ -302,7 +302,8 @@ class Decoder(nn.Module):
         # Mean and components lie on grids of the same spacing.
         corners, known = grid_corners(inside * (OVERSAMPLING * self.box_size_px)), self.components
         added = self.network.padding_of(len(inside), inside.device)
-        features = self.network.as_pixels(self._encoded(functional.pad(inside, (0, 0, 0, added))))
+        padded = functional.pad(inside, (0, 0, 0, added)) if added else inside
+        features = self.network.as_pixels(self._encoded(padded))
         return PreparedPoints(
             first=dense(features, self.network.first.weight, self.network.first.bias),
             mirrored=mirrored,
@@ -340,7 +341,8 @@ class Decoder(nn.Module):
         if len(z) == 1:
             return first + latent.view(1, -1, *[1] * (first.ndim - 2))
         rows = as_rows(first)
-        particle_index = functional.pad(particle_index, (0, len(rows) - len(particle_index)))
+        if len(rows) > len(particle_index):
+            particle_index = functional.pad(particle_index, (0, len(rows) - len(particle_index)))
         if rows.device.type != "cpu" or len(z) > _FEW_PARTICLES:
             return rows + latent[particle_index]
         # A product, since the gradient of taking rows is summed row by row on a CPU.

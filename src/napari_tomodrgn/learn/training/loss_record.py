@@ -35,10 +35,11 @@ class LossRecord:
         self._reset_flags()
 
     def _reset_flags(self) -> None:
-        # Whether anything was not finite, whether the loss was, and how many steps were good.
-        self._failed, self._lost, self._good = (
-            torch.zeros((), device=self._device) for _ in range(3)
-        )
+        # 0 of (loss, gradient) as long as they are finite, from then on NaN; and how many steps
+        # were made since then.
+        self._poison = torch.zeros(2, dtype=self.dtype, device=self._device)
+        self._skipped = torch.zeros((), device=self._device)
+        self._steps = 0
 
     def begin_at(self, position: Position) -> None:
         """Go on from the sums of a position; nothing happens if the last step ended there."""
@@ -51,21 +52,20 @@ class LossRecord:
 
     def check(self, sums: Tensor, gradients: list[Tensor]) -> None:
         """Skip the update if the loss sums or a gradient, of any shape, are not finite."""
-        lost = _not_finite(sums.sum())
         norm = torch.stack(torch._foreach_norm(gradients)).sum()
-        # Both are 0 or 1; what came before a failure stays as it was found.
-        self._lost = torch.maximum(self._lost, lost * (1 - self._failed))
-        self._failed = torch.maximum(self._failed, torch.maximum(lost, _not_finite(norm)))
-        self._good = self._good + (1 - self._failed)
-        self._optimiser.found_inf = self._failed  # type: ignore[attr-defined]
+        values = torch.stack([sums.sum(), norm.to(self.dtype)])
+        # What is finite is 0 less itself; NaN, once added, never leaves.
+        self._poison = self._poison + (values - values)
+        failed = (self._poison.sum() != 0).float()
+        self._skipped, self._steps = self._skipped + failed, self._steps + 1
+        self._optimiser.found_inf = failed  # type: ignore[attr-defined]
         if not self._optimiser.defaults.get("fused"):
             # Only fused optimisers look at it on the device.
             self._raise_if_failed()
 
-    def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor, particles: int) -> None:
-        """Add the mean losses of a step of so many particles, each a number on the device."""
-        losses = torch.stack([reconstruction, kl, reconstruction + penalty])
-        self._sums = self._sums + losses.to(self.dtype) * particles
+    def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor) -> None:
+        """Add losses of a step, each a number on the device, summed over its particles."""
+        self._sums = self._sums + torch.stack([reconstruction, kl, reconstruction + penalty])
 
     def read(self, position: Position) -> Position:
         """Wait for the device; the position with the sums so far.
@@ -77,25 +77,21 @@ class LossRecord:
         """
         self._raise_if_failed()
         reconstruction, kl, total = self._sums.tolist()
-        self._good = torch.zeros_like(self._good)
+        self._steps = 0
         read = replace(position, reconstruction=reconstruction, kl=kl, total=total)
         self._read_at = read
         return read
 
     def _raise_if_failed(self) -> None:
-        if not bool(self._failed):
+        skipped = int(self._skipped)
+        if not skipped:
             return
         self._optimiser.zero_grad(set_to_none=True)
-        what = "loss" if bool(self._lost) else "gradient"
-        step = self._read_at.step + int(self._good) + 1
+        what = "loss" if bool(self._poison[0].isnan()) else "gradient"
+        step = self._read_at.step + self._steps - skipped + 1
         raise BadInputError(
             f"Training diverged: the {what} is not finite in epoch {self._next.epoch}, "
             f"step {step}; the run keeps the state that was saved before.",
             remedy="Train anew with a smaller learning rate, or in float32.",
             code="diverged",
         )
-
-
-def _not_finite(value: Tensor) -> Tensor:
-    """1 if a number is not finite, else 0: only then does it differ from itself less itself."""
-    return (value - value != 0).float()

@@ -33,9 +33,9 @@ class StepInputs:
         ``(particle, tilt, point)`` complex64 Fourier samples.
     noise
         ``(particle, latent)`` unit Gaussian.
-    place, sample
-        ``(particle · drawn,)`` places among ``particle · tilt`` images, and samples of them, at
-        which image and model are compared.
+    image, sample, at
+        ``(particle · drawn,)`` rows of the set, samples of these images, and where both stand in
+        the flattened ``samples``: there image and model are compared.
     particle_index
         ``(particle · drawn,)`` whose they are.
     real
@@ -47,14 +47,15 @@ class StepInputs:
     tilt_index: Tensor
     samples: Tensor
     noise: Tensor
-    place: Tensor
+    image: Tensor
     sample: Tensor
+    at: Tensor
     particle_index: Tensor
     real: Tensor
 
     def chunks(self, size: int) -> list[slice]:
         """Slices of the drawn samples, of at most ``size``."""
-        count = len(self.place)
+        count = len(self.at)
         return [slice(first, min(first + size, count)) for first in range(0, count, size)]
 
 
@@ -105,10 +106,12 @@ class TrainingRows:
             counts = np.pad(counts, (0, missing))
             noise = torch.nn.functional.pad(noise, (0, 0, 0, missing))
             uniform = torch.nn.functional.pad(uniform, (0, 0, 0, missing))
-        place, sample, particle_index = self._points(images.shape, counts, uniform.numpy())
+        image, sample, at, particle_index = self._points(images, counts, uniform.numpy())
         real = np.arange(len(images)) < count
         present = images < self.data.image_count
-        flat = torch.from_numpy(np.where(present, images, 0).reshape(-1))
+        # No particle is without an image, or pooling would divide by none.
+        present[count:, 0] = True
+        flat = torch.from_numpy(np.minimum(images, self.data.image_count - 1).reshape(-1))
         samples = self.data.images.take(flat).reshape(*images.shape, -1)
 
         def on_device(values: Tensor) -> Tensor:
@@ -122,29 +125,32 @@ class TrainingRows:
             on_device(torch.from_numpy(self._tilt_index[images])),
             on_device(samples),
             on_device(noise),
-            on_device(torch.from_numpy(place)),
+            on_device(torch.from_numpy(image)),
             on_device(torch.from_numpy(sample)),
+            on_device(torch.from_numpy(at)),
             on_device(torch.from_numpy(particle_index)),
             on_device(torch.from_numpy(real.astype(np.float32))),
         )
 
     def _points(
         self,
-        shape: tuple[int, ...],
+        images: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
         counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
         uniform: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], ...]:
-        """Place, sample and particle of each drawn sample."""
-        particles, tilts = shape
+        """Image, sample, place of both, and particle of each drawn sample."""
+        particles, tilts = images.shape
         width = len(self.data.lattice)
         if uniform.shape[1] == 0:
             flat = np.broadcast_to(np.arange(tilts * width), (particles, tilts * width))
         else:
             flat = (uniform * (counts * width)[:, None]).astype(np.int64)
         first = np.arange(particles)[:, None]
-        place = first * tilts + flat // width
+        at = first * (tilts * width) + flat
+        image = np.take_along_axis(images, flat // width, axis=1)
         owner = np.broadcast_to(first, flat.shape)
-        return place.reshape(-1), (flat % width).reshape(-1), owner.reshape(-1).copy()
+        found = (image, flat % width, at, owner)
+        return tuple(np.ascontiguousarray(values.reshape(-1)) for values in found)
 
     def drawn(self, particles: Tensor, per_particle: int) -> int:
         """How many samples are drawn from these particles together."""

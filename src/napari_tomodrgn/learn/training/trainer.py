@@ -36,7 +36,7 @@ from napari_tomodrgn.learn.network.loss import (
     uniforms,
 )
 from napari_tomodrgn.learn.network.model import Vae
-from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.posterior import LatentDraw, Posterior
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import autocast
@@ -121,20 +121,24 @@ class Trainer:
         """
         work = self._draw_step(position, order)
         self.record.begin_at(position)
+        self._run(work)
+        position = replace(
+            position, step=position.step + 1, particles=position.particles + len(work.rows)
+        )
+        return self.read_losses(position) if self.device.type == "cpu" else position
+
+    def _run(self, work: _Step) -> None:
+        """Do all of a step that is done on the device: nothing here waits for it."""
         if self.config.train.capacity is not None:
             # The penalty is not linear in the mean, so that the mean must be known before.
             kl = self._retry_with_less_memory(lambda: self._sum_kl(work))
             work = replace(work, mean_kl=self.processes.all_reduce_sum(kl) / len(work.rows))
         sums = self._retry_with_less_memory(lambda: self._gradients(work))
         sums = self._synchronize_gradients(sums)
-        kl = sums[1] / len(work.rows)
-        penalty = kl_term(kl, work.beta, self.config, self.data.points_per_particle)
-        self.record.add(sums[0] / max(work.drawn, 1), kl, penalty, len(work.rows))
+        count = len(work.rows)
+        reconstruction = sums[0] * (count / max(work.drawn, 1))
+        self.record.add(reconstruction, sums[1], self._penalty(work, sums[1]) * count)
         self.optimiser.step()
-        position = replace(
-            position, step=position.step + 1, particles=position.particles + len(work.rows)
-        )
-        return self.read_losses(position) if self.device.type == "cpu" else position
 
     def read_losses(self, position: Position) -> Position:
         """Wait for the device and put the losses of the epoch so far into the position.
@@ -233,61 +237,68 @@ class Trainer:
                 work.rows[part], work.noise[part], work.uniform[part], size, self.device
             )
 
+    @torch.no_grad()
     def _sum_kl(self, work: _Step) -> Tensor:
-        total = torch.zeros((), dtype=self.record.dtype, device=self.device)
-        with torch.no_grad():
-            for inputs in self._parts(work):
-                posterior, _, _ = self._encoded(inputs)
-                total += (posterior.kl() * inputs.real).sum()
-        return total
+        found = [torch.zeros((), dtype=self.record.dtype, device=self.device)]
+        for inputs in self._parts(work):
+            posterior, _, _ = self._encoded(inputs)
+            found.append((posterior.kl() * inputs.real).sum().to(self.record.dtype))
+        return torch.stack(found).sum()
 
     def _gradients(self, work: _Step) -> Tensor:
         """Add this process's share of the gradient; sums of squared error and KL divergence."""
         self.optimiser.zero_grad(set_to_none=True)
-        sums = torch.zeros(2, dtype=self.record.dtype, device=self.device)
-        for inputs in self._parts(work):
-            sums += self._accumulate_gradients(work, inputs)
-        return sums
+        parts = [self._accumulate_gradients(work, inputs) for inputs in self._parts(work)]
+        if not parts:  # fewer particles than processes, in the last batch
+            return torch.zeros(2, dtype=self.record.dtype, device=self.device)
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
-    def _encoded(self, inputs: StepInputs) -> tuple[Posterior, Tensor, Tensor | None]:
-        """Posteriors of the particles; transfer and precision of their images on the way."""
-        transfer, factor, precision = self.tables.transfer(inputs.images.flatten())
+    def _penalty(self, work: _Step, kl: Tensor) -> Tensor:
+        """The penalty of a step whose particles have this divergence in sum."""
+        size = self.data.points_per_particle
+        if self.config.train.capacity is None:
+            return kl * (work.beta / (size * len(work.rows)))
+        return kl_term(kl / len(work.rows), work.beta, self.config, size)
+
+    def _penalty_slope(self, work: _Step) -> float | Tensor:
+        """Derivative of the penalty with the divergence of a particle, times the loss scale."""
+        each = self._loss_scale / (self.data.points_per_particle * len(work.rows))
+        if work.mean_kl is None:
+            return work.beta * each
+        return (work.mean_kl - work.beta) * (2 * (self.config.train.capacity or 0.0) * each)
+
+    def _encoded(self, inputs: StepInputs) -> tuple[Posterior, Tensor, Tensor]:
+        """Posteriors of the particles; transfer and factor of their images on the way."""
+        transfer, factor = self.tables.transfer(inputs.images.flatten())
         samples = inputs.samples * factor.view(inputs.samples.shape)
         with autocast(self.config.train.precision, self.device):
             posterior = self.model.encoder.from_padded(samples, inputs.present, inputs.tilt_index)
-        return posterior, transfer, precision
+        return posterior, transfer, factor
 
     def _accumulate_gradients(self, work: _Step, inputs: StepInputs) -> Tensor:
-        posterior, transfer, precision = self._encoded(inputs)
-        z = posterior.sample(inputs.noise)
+        posterior, transfer, factor = self._encoded(inputs)
+        draw = LatentDraw.of(posterior, inputs.noise)
         # The decoder's share is run in pieces against a cut-off copy of z, then z's gradient is
         # handed on to the encoder: one piece's activations in memory, not the whole step's.
-        latent = z.detach().requires_grad_()
-        errors = torch.zeros((), device=self.device)
+        latent = draw.z().requires_grad_()
+        errors = []
         for chunk in inputs.chunks(self.chunk_sizes.points):
             self._check_stop()
-            points = self._points(inputs, chunk, transfer, precision)
-            errors = errors + self._backward_chunk(points, latent, work.drawn)
-        kl = (posterior.kl() * inputs.real).sum()
-        mean = kl / len(work.rows)
-        if work.mean_kl is not None:
-            mean = mean + (work.mean_kl.to(mean) - mean).detach()
-        penalty = kl_term(mean, work.beta, self.config, self.data.points_per_particle)
-        pulled = torch.zeros_like(z) if latent.grad is None else latent.grad
-        torch.autograd.backward([z, penalty * self._loss_scale], [pulled, None])
-        return torch.stack([errors, kl.detach()])
+            points = self._points(inputs, chunk, transfer, factor)
+            errors.append(self._backward_chunk(points, latent, work.drawn))
+        pulled = torch.zeros_like(latent) if latent.grad is None else latent.grad
+        draw.backward(pulled, inputs.real * self._penalty_slope(work))
+        error = errors[0] if len(errors) == 1 else torch.stack(errors).sum()
+        return torch.stack([error, draw.divergence(inputs.real)]).to(self.record.dtype)
 
     def _points(
-        self, inputs: StepInputs, chunk: slice, transfer: Tensor, precision: Tensor | None
+        self, inputs: StepInputs, chunk: slice, transfer: Tensor, factor: Tensor
     ) -> DrawnPoints:
         """What image and model are compared by at a chunk of the drawn samples."""
-        place, sample = inputs.place[chunk], inputs.sample[chunk]
-        at = place * transfer.shape[1] + sample
-        frequencies, weights = self.tables.at_points(inputs.images.flatten()[place], sample)
-        if precision is None:
-            weights = weights / self.tables.mean_power
-        else:
-            weights = weights * precision.flatten()[at]
+        at = inputs.at[chunk]
+        frequencies, weights = self.tables.at_points(inputs.image[chunk], inputs.sample[chunk])
+        if self.tables.is_filtered:
+            weights = weights * factor.flatten()[at].square()
         return DrawnPoints(
             frequencies,
             inputs.samples.flatten()[at],
@@ -300,7 +311,7 @@ class Trainer:
         with autocast(self.config.train.precision, self.device):
             amplitudes = self.model.decoder(points.frequencies, latent, points.particle_index)
         errors = points.squared_errors(amplitudes).sum()
-        (errors * (self._loss_scale / max(drawn, 1))).backward()
+        errors.backward(torch.full_like(errors, self._loss_scale / max(drawn, 1)))
         return errors.detach()
 
     def _synchronize_gradients(self, sums: Tensor) -> Tensor:

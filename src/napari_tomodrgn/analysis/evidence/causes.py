@@ -1,0 +1,224 @@
+"""Is a difference of the molecule, or of what was done to its images?
+
+Poses that are off, contrast, defocus and junk change maps in ways that the mean map foretells: its
+turns and shifts, its own multiple, its shells rescaled. What is left inside the particle's mask
+when these are projected out is *of the molecule*, and is tested like the whole difference. What
+lies outside the mask is of the *surroundings*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_tomodrgn.analysis.evidence.difference import (
+    Features,
+    PermutationTest,
+    filter_of,
+    real_maps,
+    statistics,
+    weights_of,
+)
+from napari_tomodrgn.analysis.evidence.maps import group_sums
+from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
+
+FloatArray = NDArray[np.float64]
+RealArray = NDArray[np.float32]
+Labels = NDArray[np.int8]
+
+MOLECULE, SURROUNDINGS, JUNK = "molecule", "surroundings", "junk"
+CONTRAST, DEFOCUS, ALIGNMENT = "contrast or empty box", "defocus", "alignment"
+DIFFER = 0.001  # p below which two groups are said to differ
+# Turns of the mean map: both signs, so that their sum is what random errors blur away.
+_TURN_DEG = 6.0
+# Slopes are taken times the square of the radius to these powers.
+_POWERS = (0, 1, 2)
+# Directions with a smaller share of the nuisances' power than this are rounding.
+_LEAST_POWER = 1e-6
+# A difference is of the molecule if at least this share of it is left.
+_LEAST_SHARE = 0.4
+# A smaller family is named if it explains this share of what the best one does.
+_NEARLY = 0.8
+# A group whose images hold less than this share of the mean map is no particle's.
+_HOLDS = 0.5
+_POWER = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class NuisanceMaps:
+    """What nuisances can make of the mean map, as φ of groups that differ by them.
+
+    Attributes
+    ----------
+    families
+        ``(place, column)`` orthonormal, by name: contrast, defocus, alignment; each by itself, so
+        that they share columns.
+    whole
+        The same of all of them together.
+    """
+
+    families: dict[str, RealArray]
+    whole: RealArray
+
+
+@dataclass(frozen=True, eq=False)
+class Causes:
+    """Tests of a difference, part by part.
+
+    Attributes
+    ----------
+    tests
+        By name: of the molecule, surroundings, contrast, defocus, alignment.
+    whole
+        Of everything inside the mask.
+    amplitudes
+        How much of the mean map A and B hold, 1 as much as all particles on average.
+    name
+        The cause that is named, empty where nothing differs.
+    """
+
+    tests: dict[str, PermutationTest]
+    whole: PermutationTest
+    amplitudes: tuple[float, float]
+    name: str
+
+
+def nuisance_maps(features: Features, sums: ParticleSums) -> NuisanceMaps:
+    """Orthonormal φ of all nuisances of a set."""
+    inside = sums.shells <= sums.radius_px
+    mean = np.where(inside, sums.mean, 0)
+    shells = [mean * (sums.shells == shell) for shell in range(1, sums.radius_px + 1)]
+    # The mean map is blurred by the very errors that make a difference: slopes of what is behind
+    # it have more of the fine shells, by an unknown smooth factor.
+    fine = (sums.shells / sums.radius_px) ** 2
+    slopes = [*_turned(mean, sums), *_shifted(mean, sums)]
+    modulated = [one * fine**power for power in _POWERS for one in slopes]
+    spectra = {CONTRAST: [mean], DEFOCUS: shells, ALIGNMENT: modulated}
+    factor = filter_of(sums) * sums.curvature.sum(axis=(0, 1), dtype=np.float64)
+    maps = {
+        name: real_maps(np.stack(columns) * factor, sums)[:, features.places] * features.weights
+        for name, columns in spectra.items()
+    }
+    families = {name: _orthonormal(one) for name, one in maps.items()}
+    return NuisanceMaps(families, _orthonormal(np.concatenate(list(maps.values()))))
+
+
+def _orthonormal(maps: RealArray) -> RealArray:
+    """``(place, column)`` that span the rows of ``(map, place)``, but for what is next to none."""
+    unit = maps / np.maximum(np.linalg.norm(maps, axis=1, keepdims=True), 1e-30)
+    power, vectors = np.linalg.eigh((unit @ unit.T).astype(np.float64))
+    kept = power > _LEAST_POWER * power.max()
+    basis = unit.T @ (vectors[:, kept] / np.sqrt(power[kept]))
+    return np.asarray(basis, np.float32)
+
+
+def _turned(mean: NDArray[np.complexfloating], sums: ParticleSums) -> list[NDArray[np.complex128]]:
+    """The mean map turned both ways about six axes, less itself."""
+    size = sums.ball.support.shape[0]
+    density = real_maps(mean[None], sums)[0].reshape((size,) * 3)
+    half = size // 2
+    found = []
+    axes = [np.eye(3)[row] for row in range(3)]
+    axes += [(axes[i] + axes[j]) / 2**0.5 for i, j in ((0, 1), (1, 2), (2, 0))]
+    for axis, sign in product(axes, (1, -1)):
+        matrix = _rotation(axis, np.deg2rad(sign * _TURN_DEG))
+        offset = half - matrix @ np.full(3, half)
+        turned = ndimage.affine_transform(density, matrix, offset, order=3) - density
+        spectrum = np.fft.rfftn(np.fft.ifftshift(turned)).ravel()
+        found.append(spectrum[sums.ball.flat_places().cpu().numpy()])
+    return found
+
+
+def _rotation(axis: FloatArray, angle: float) -> FloatArray:
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+
+
+def _shifted(mean: NDArray[np.complexfloating], sums: ParticleSums) -> list[NDArray[np.complex128]]:
+    """Slope and curvature of the mean map with shifts along and across the axes."""
+    places = sums.ball.places.cpu().numpy().astype(np.float64).T / sums.radius_px
+    first = [1j * axis * mean for axis in places]
+    second = [one * two * mean for one, two in combinations_with_replacement(places, 2)]
+    return [*first, *second]
+
+
+def find_causes(
+    features: Features,
+    sums: ParticleSums,
+    nuisances: NuisanceMaps,
+    labels: Labels,
+    permutations: Labels,
+) -> Causes:
+    """What a difference is of.
+
+    Parameters
+    ----------
+    features, sums, nuisances
+        Of the set.
+    labels, permutations
+        ``(2, particle)`` and ``(permutation, 2, particle)``.
+    """
+    weights, splits = weights_of(labels[None]), weights_of(permutations)
+
+    def test(gram: RealArray) -> PermutationTest:
+        return PermutationTest.of(float(statistics(gram, weights)[0]), statistics(gram, splits))
+
+    def of_span(basis: RealArray) -> RealArray:
+        scores = features.inside @ basis
+        return np.asarray(scores @ scores.T)
+
+    tests = {MOLECULE: test(features.gram - of_span(nuisances.whole))}
+    tests |= {name: test(of_span(basis)) for name, basis in nuisances.families.items()}
+    tests[SURROUNDINGS] = test(features.around)
+    held = amplitude(sums, labels == 1), amplitude(sums, labels == -1)
+    whole = test(features.gram)
+    junk = any(is_junk(sums, labels == side, one) for side, one in zip((1, -1), held, strict=True))
+    return Causes(tests, whole, held, name_cause(tests, whole, junk))
+
+
+def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: bool) -> str:
+    """The cause that a difference is said to have; empty where nothing differs."""
+    around, left = tests[SURROUNDINGS], tests[MOLECULE]
+    if min(whole.p, left.p, around.p) >= DIFFER:
+        return ""
+    if junk:
+        return JUNK
+    if left.p < DIFFER and left.statistic >= _LEAST_SHARE * whole.statistic:
+        return MOLECULE
+    if around.p < DIFFER and (whole.p >= DIFFER or around.statistic > whole.statistic):
+        return SURROUNDINGS
+    best = max(tests[name].statistic for name in (CONTRAST, DEFOCUS, ALIGNMENT))
+    nearly = (n for n in (CONTRAST, DEFOCUS, ALIGNMENT) if tests[n].statistic >= _NEARLY * best)
+    return next(nearly)
+
+
+def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
+    """How much of the mean map the images of a group hold; 1 as much as all on average."""
+    residual, curvature = group_sums(sums, members)
+    weights = sums.counts * (sums.shells <= sums.radius_px)
+    explained = (weights * (np.conj(sums.mean) * residual).real).sum()
+    return 1.0 + float(explained / max((weights * np.abs(sums.mean) ** 2 * curvature).sum(), 1e-30))
+
+
+def is_junk(sums: ParticleSums, members: NDArray[np.bool_], held: float) -> bool:
+    """Whether a group's images show no such particle: little of the mean, and not much else."""
+    if held >= _HOLDS:
+        return False
+    first = np.arange(sums.particles) % 2 == 0
+    maps = []
+    for rows in (first, ~first):
+        residual, curvature = group_sums(sums, members & rows)
+        floor = 0.1 * sums.shell_mean(curvature)[sums.shells] + 1e-20
+        maps.append(sums.mean + residual / (curvature + floor))
+    weights = sums.counts * (filter_of(sums) ** 2)
+    common = (weights * (maps[0] * np.conj(maps[1])).real).sum()
+    of_mean = (weights * np.abs(sums.mean) ** 2).sum()
+    if common < _POWER * of_mean:
+        return True
+    along = (weights * (np.conj(sums.mean) * (maps[0] + maps[1]) / 2).real).sum()
+    return bool(along / np.sqrt(common * of_mean) < _HOLDS)

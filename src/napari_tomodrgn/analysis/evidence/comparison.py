@@ -1,0 +1,196 @@
+"""Two groups compared: evidence, cause, place and size of their difference, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs
+from napari_tomodrgn.analysis.evidence.causes import MOLECULE, Causes, find_causes
+from napari_tomodrgn.analysis.evidence.maps import (
+    DifferenceMap,
+    GroupMap,
+    cross_fitted_map,
+    difference_map,
+)
+from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
+from napari_tomodrgn.analysis.evidence.permutation import (
+    LEAST_TOMOGRAMS,
+    constant_in_tomograms,
+    permuted,
+    tomograms_a_side,
+)
+from napari_tomodrgn.analysis.evidence.session import Evidence
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.runtime.events import WorkProgress
+
+Labels = NDArray[np.int8]
+
+PERMUTATIONS = 4999
+FEWEST_MEMBERS = 4
+_UNTELLABLE = "cannot be told from differences between tomograms"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What images say of the difference of two groups that they did not choose.
+
+    Attributes
+    ----------
+    drawn
+        ``(particle,)`` the groups as asked for: +1 in A, −1 in B, 0 in neither.
+    crossed
+        The groups as compared.
+    causes
+        Tests of the difference, and what it is of.
+    blobs
+        Where it is, the surest place first.
+    difference
+        The difference map and its errors.
+    maps
+        Cross-fitted maps of A and B; None where they were not asked for.
+    permutations
+        Number of random splits.
+    by_tomogram
+        Whether groups are constant in a tomogram; the numbers of tomograms then.
+    """
+
+    drawn: Labels
+    crossed: CrossedLabels
+    causes: Causes
+    blobs: list[Blob]
+    difference: DifferenceMap
+    maps: tuple[GroupMap, GroupMap] | None
+    permutations: int
+    by_tomogram: tuple[int, int] | None
+
+    @property
+    def tellable(self) -> bool:
+        """False where groups are constant in a tomogram, and too few to permute."""
+        return self.by_tomogram is None or min(self.by_tomogram) >= LEAST_TOMOGRAMS
+
+    @property
+    def differ(self) -> bool:
+        """Whether other images of the same particles support a difference of the molecule."""
+        return self.tellable and self.causes.name == MOLECULE
+
+    @property
+    def resolution_angstrom(self) -> float:
+        """Where halves of the particles agree on the difference (FSC 0.143)."""
+        return self.difference.fsc.resolution_angstrom(0.143)
+
+    def sentence(self, a: str = "A", b: str = "B") -> str:
+        """The result, for who reads one line."""
+        if not self.tellable:
+            one, two = self.by_tomogram or (0, 0)
+            return (
+                f"{a} and {b} are of different tomograms ({one} and {two}): a difference "
+                f"{_UNTELLABLE} with fewer than {LEAST_TOMOGRAMS} a side."
+            )
+        name = self.causes.name
+        if not name:
+            return f"{a} and {b}: no difference that other images of the same particles support."
+        if name != MOLECULE:
+            part = self.causes.tests.get(name, self.causes.whole)
+            return (
+                f"{a} and {b} differ ({part.z:.1f} σ), but not in the molecule: the cause is "
+                f"{name}."
+            )
+        test = self.causes.tests[MOLECULE]
+        words = [f"{a} and {b} differ: {test.z:.1f} σ"]
+        if np.isfinite(self.resolution_angstrom):
+            words.append(f"to {self.resolution_angstrom:.0f} Å")
+        if self.blobs:
+            blob = self.blobs[0]
+            place = ", ".join(f"{value:.0f}" for value in blob.center_xyz_angstrom)
+            words.append(
+                f"mostly in a blob of {blob.diameter_angstrom:.0f} Å at ({place}) Å from the "
+                "middle of the box (xyz)"
+            )
+        return ", ".join(words) + "."
+
+
+def compare_groups(
+    evidence: Evidence,
+    drawn: Labels,
+    *,
+    from_images: bool = True,
+    with_maps: bool = True,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Generator[WorkProgress, None, Comparison]:
+    """Compare two groups of a run's particles.
+
+    Parameters
+    ----------
+    evidence
+        Of the run.
+    drawn
+        ``(particle,)`` +1 in A, −1 in B, 0 in neither.
+    from_images
+        Whether the groups came from images in any way; if so they are chosen anew from one half
+        of the tilts and compared in the other. Groups that are constant in every tomogram never
+        need that.
+    with_maps
+        Whether to reconstruct both groups too.
+    permutations
+        Random splits that errors and chances come from.
+    seed
+        Of folds, half maps and permutations.
+
+    Raises
+    ------
+    BadInputError
+        If a group has fewer than four particles.
+    """
+    _reject_small(drawn)
+    both = np.stack([drawn, drawn])
+    constant = constant_in_tomograms(both, evidence.strata)
+    crossed = (
+        cross_labels(drawn, evidence.latents, seed)
+        if from_images and not constant
+        else uncrossed(drawn)
+    )
+    labels = crossed.labels
+    splits = permuted(labels, evidence.strata, permutations, seed)
+    yield WorkProgress(1, 4, "Comparing")
+    features, sums = evidence.features, evidence.sums
+    causes = find_causes(features, sums, evidence.nuisances, labels, splits)
+    yield WorkProgress(2, 4, "Comparing")
+    blobs = find_blobs(features, sums, labels, splits)
+    yield WorkProgress(3, 4, "Comparing")
+    difference = difference_map(sums, labels, splits, evidence.data.images.scale, seed)
+    yield WorkProgress(4, 4, "Comparing")
+    maps = (yield from _both_maps(evidence, labels, seed)) if with_maps else None
+    sides = tomograms_a_side(labels, evidence.strata) if constant else None
+    return Comparison(drawn, crossed, causes, blobs, difference, maps, permutations, sides)
+
+
+def _both_maps(
+    evidence: Evidence, labels: Labels, seed: int
+) -> Generator[WorkProgress, None, tuple[GroupMap, GroupMap]]:
+    found, before, total = [], 0, int((labels != 0).sum())
+    for side in (1, -1):
+        steps = cross_fitted_map(evidence.data, labels == side, evidence.halves, seed)
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as finished:
+                found.append(finished.value)
+                break
+            yield WorkProgress(before + done, total, "Reconstructing")
+        before += int((labels == side).sum())
+    return found[0], found[1]
+
+
+def _reject_small(drawn: Labels) -> None:
+    for side, name in ((1, "A"), (-1, "B")):
+        count = int((drawn == side).sum())
+        if count < FEWEST_MEMBERS:
+            raise BadInputError(
+                f"Group {name} has {count} particles; at least {FEWEST_MEMBERS} are compared.",
+                code="few-particles",
+            )

@@ -1,0 +1,177 @@
+"""What each particle's images add to a map, beyond what the map of all particles explains.
+
+For particle p and half t of its tilts, on the voxels v of half a Fourier grid,
+
+    residual   N_pt(v) = Σ_s c_sv π (b_s − a_s F̄(k_s))       curvature  D_pt(v) = Σ_s c_sv π a_s
+
+with the matched samples b and strengths a of `learn.linear.image_samples`, π = τ/σ², trilinear
+weights c and the mean map F̄ of all particles. Σ N / Σ D over a group is how its map differs from
+the mean. The mean is taken off image by image: with it go the differences between groups that are
+only of where their images sampled the same map (missing wedges), to the accuracy of F̄.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.learn.linear.engine import LinearEngine
+from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
+from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
+from napari_tomodrgn.learn.linear.image_samples import SampleBlock
+from napari_tomodrgn.learn.linear.initial_model import mean_model
+from napari_tomodrgn.learn.runtime.context import RunContext
+
+ComplexArray = NDArray[np.complex64]
+RealArray = NDArray[np.float32]
+
+# Sums of all particles take at most so much; beyond, coarser detail is compared.
+MOST_BYTES = 1_000_000_000
+_BYTES_PER_VOXEL = 12  # a complex residual and a real curvature
+_FEWEST_RADIUS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleSums:
+    """Sums of a set, particle by particle and tilt half by tilt half.
+
+    Attributes
+    ----------
+    ball
+        The voxels; ``ball.shells`` is their radius in Fourier pixels.
+    mean
+        ``(voxel,)`` map of all particles.
+    residual, curvature
+        ``(2, particle, voxel)`` N and D, the tilt half first.
+    noise
+        ``(shell,)`` mean of |N|² over that of D: 1 where the noise model is right.
+    support
+        ``(n, n, n)`` soft mask around the particle, origin at ``n // 2``.
+    box_size_px, pixel_size_angstrom
+        Of the images.
+    """
+
+    ball: FourierBall
+    mean: ComplexArray
+    residual: ComplexArray
+    curvature: RealArray
+    noise: NDArray[np.float64]
+    support: NDArray[np.float64]
+    box_size_px: int
+    pixel_size_angstrom: float
+
+    @property
+    def particles(self) -> int:
+        """Number of particles."""
+        return int(self.residual.shape[1])
+
+    @property
+    def radius_px(self) -> int:
+        """The finest shell that is compared; of the one beyond, samples reach only a part."""
+        return self.ball.radius_px - 1
+
+    @property
+    def shells(self) -> NDArray[np.int64]:
+        """``(voxel,)`` shell of each voxel."""
+        return np.asarray(self.ball.shells.cpu().numpy(), dtype=np.int64)
+
+    @property
+    def counts(self) -> RealArray:
+        """``(voxel,)`` 1, and ½ on the plane kx = 0, whose voxels stand there twice."""
+        return np.where(self.ball.on_plane.cpu().numpy(), 0.5, 1.0).astype(np.float32)
+
+    def shell_mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``(shell,)`` mean over voxels of ``(voxel,)`` values."""
+        shells, counts = self.shells, self.counts
+        total = np.bincount(shells, weights=values * counts)
+        return np.asarray(total / np.maximum(np.bincount(shells, weights=counts), 1e-9))
+
+
+def radius_within(particles: int, box_size_px: int, most_bytes: int = MOST_BYTES) -> int:
+    """The largest radius in Fourier pixels at which sums of so many particles fit into memory."""
+    finest = box_size_px // 2 - 1
+    for radius in range(finest, _FEWEST_RADIUS, -1):
+        voxels = 2 / 3 * np.pi * (radius + 1.7) ** 3
+        if 2 * particles * voxels * _BYTES_PER_VOXEL <= most_bytes:
+            return radius
+    return min(_FEWEST_RADIUS, finest)
+
+
+def sum_particles(
+    data: TiltData, config: RunConfig, halves: tuple[Tensor, Tensor], radius_px: int | None = None
+) -> Generator[int, None, ParticleSums]:
+    """Sums of all particles of a set; yields how many of twice the particles are done.
+
+    Parameters
+    ----------
+    data, config
+        Images and the settings that they were trained with.
+    halves
+        Masks ``(image,)`` of the tilt halves.
+    radius_px
+        Finest detail; as fine as box and memory allow if None.
+    """
+    engine = LinearEngine.of(data, config, RunContext())
+    finest = radius_within(data.particle_count, data.lattice.box_size_px)
+    radius = min(radius_px or finest, finest, engine.samples.radius_px)
+    ball = engine.ball(radius)
+    shells = engine.samples.shells(radius).to(engine.samples.device)
+    learners = engine.blocks(ball, engine.training_rows(radius))
+    model = mean_model(ball, learners, shells, engine.samples.independent_share)
+    del learners
+    shape = (2, data.particle_count, len(ball))
+    residual, curvature = np.empty(shape, np.complex64), np.empty(shape, np.float32)
+    everything, precision = torch.arange(data.particle_count), model.precision(shells)
+    for half, images in enumerate(halves):
+        for block in engine.samples.blocks(ball, everything, images):
+            rows = block.particles.cpu().numpy()
+            residual[half, rows], curvature[half, rows] = _block_sums(model, block, precision)
+            yield half * data.particle_count + int(rows[-1]) + 1
+    return ParticleSums(
+        ball,
+        torch.view_as_complex(model.basis[..., 0].contiguous()).cpu().numpy(),
+        residual,
+        curvature,
+        _noise(residual, curvature, ball.shells.cpu().numpy()),
+        engine.support,
+        data.lattice.box_size_px,
+        data.optics.pixel_size_angstrom,
+    )
+
+
+def _block_sums(
+    model: LinearModel, block: SampleBlock, precision: Tensor
+) -> tuple[ComplexArray, RealArray]:
+    """N and D of the particles of a block, both places of the plane kx = 0 added up."""
+    points, ball = len(precision), model.ball
+    mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
+    strength = block.strength * precision
+    pulled = precision[:, None] * block.matched - strength[..., None] * mean
+    columns, weights = block.forward.col_indices(), block.forward.values()
+    count, voxels = len(block.particles), len(ball)
+    place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
+    samples = torch.cat([pulled.reshape(-1, 2), strength.reshape(-1, 1)], dim=1)
+    spread = (samples[:, None, :] * weights.reshape(-1, 8, 1)).reshape(-1, 3)
+    total = spread.new_zeros((count * voxels, 3)).index_add_(0, place, spread)
+    total = total.reshape(count, voxels, 3)
+    mirrored = total[:, ball.mirror] * total.new_tensor([1.0, -1.0, 1.0])
+    total = torch.where(ball.on_plane[:, None], total + mirrored, total)
+    residual = torch.view_as_complex(total[..., :2].contiguous()).cpu().numpy()
+    return residual, total[..., 2].cpu().numpy()
+
+
+def _noise(
+    residual: ComplexArray, curvature: RealArray, shells: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the residuals of particles scatter by, over what the noise model says, by shell."""
+    found = (np.abs(residual) ** 2).sum(axis=(0, 1), dtype=np.float64)
+    expected = curvature.sum(axis=(0, 1), dtype=np.float64)
+    total = np.bincount(shells, weights=found)
+    return np.asarray(total / np.maximum(np.bincount(shells, weights=expected), 1e-30))

@@ -1,0 +1,169 @@
+"""Comparisons that a run remembers: ``RUN/analysis/comparisons/NAME/comparison.json`` and maps.
+
+Each further comparison is another chance to find a difference where there is none: they are
+counted, and the p of each is adjusted by Holm's procedure (Scand. J. Statist. 6 (1979) 65).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_tomodrgn.analysis.evidence.causes import MOLECULE
+from napari_tomodrgn.analysis.evidence.comparison import Comparison
+from napari_tomodrgn.analysis.fsc import FscCurve
+from napari_tomodrgn.data.volume import write_volume
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import write_text, written_atomically
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.tables import without_nan
+
+
+def comparisons_folder(run: Run) -> Path:
+    """Where a run keeps its comparisons."""
+    return run.analysis.folder / "comparisons"
+
+
+def read_comparisons(run: Run) -> list[dict[str, Any]]:
+    """All comparisons of a run, oldest first, each with its Holm-adjusted ``p_holm``.
+
+    Raises
+    ------
+    BadInputError
+        If the file of one is damaged.
+    """
+    found = []
+    for path in comparisons_folder(run).glob("*/comparison.json"):
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found.append({**told, "folder": str(path.parent), "p": float(told["p"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInputError(f"{path}: damaged ({error}).", code="bad-comparison") from error
+    found.sort(key=lambda one: str(one.get("made", "")))
+    for one, p in zip(found, holm([one["p"] for one in found]), strict=True):
+        one["p_holm"] = p
+    return found
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p of each test, adjusted for their number."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
+def record_comparison(
+    run: Run, ids: list[str], names: tuple[str, str], found: Comparison, made: str
+) -> dict[str, Any]:
+    """Keep a comparison in its run; one of the same groups is replaced and not counted twice.
+
+    Parameters
+    ----------
+    run, ids
+        The run and the identities of its particles, in the order of the labels.
+    names
+        Of both groups.
+    found
+        The result.
+    made
+        When, as ISO 8601.
+
+    Returns
+    -------
+    What was written, with ``p_holm`` among all comparisons of the run.
+    """
+    told = describe_comparison(ids, names, found)
+    folder = comparisons_folder(run) / _folder_name(names, told["groups_sha256"])
+    write_text(
+        folder / "comparison.json", json.dumps(without_nan({**told, "made": made}), indent=2) + "\n"
+    )
+    save_maps(found, ids, folder)
+    return next(one for one in read_comparisons(run) if one["folder"] == str(folder))
+
+
+def describe_comparison(
+    ids: list[str], names: tuple[str, str], found: Comparison
+) -> dict[str, Any]:
+    """All figures of a comparison as plain numbers and words."""
+    causes, test = found.causes, found.causes.tests[MOLECULE]
+    groups = "\n".join(f"{name} {label}" for name, label in zip(ids, found.drawn, strict=True))
+    compared = [int((found.crossed.labels == side).sum()) for side in (1, -1)]
+    return {
+        "a": names[0],
+        "b": names[1],
+        "sentence": found.sentence(*names),
+        "differ": found.differ,
+        "cause": causes.name,
+        "z": test.z,
+        "p": test.p if found.tellable else 1.0,
+        "permutations": found.permutations,
+        "resolution_angstrom": found.resolution_angstrom,
+        "blobs": [asdict(blob) for blob in found.blobs],
+        "particles_a": int((found.drawn == 1).sum()),
+        "particles_b": int((found.drawn == -1).sum()),
+        "half_particles_a": compared[0],
+        "half_particles_b": compared[1],
+        "cross_fitted": found.crossed.crossed,
+        "agreement_of_halves": found.crossed.agreement,
+        "attenuation": found.crossed.attenuation,
+        "amplitude_a": causes.amplitudes[0],
+        "amplitude_b": causes.amplitudes[1],
+        "tests": {name: asdict(one) for name, one in {**causes.tests, "all": causes.whole}.items()},
+        "tomograms": list(found.by_tomogram) if found.by_tomogram else None,
+        "groups_sha256": hashlib.sha256(groups.encode()).hexdigest(),
+    }
+
+
+def save_maps(found: Comparison, ids: list[str], out: Path) -> None:
+    """Write maps, curves and memberships of a comparison into a folder.
+
+    ``difference.mrc, standard_error.mrc, difference_fsc.csv, difference_shells.csv, particles.csv``
+    and, where both groups were reconstructed, ``a.mrc, a_half1.mrc, a_half2.mrc, a_fsc.csv`` and
+    the same of b.
+    """
+    write_volume(out / "difference.mrc", found.difference.difference)
+    write_volume(out / "standard_error.mrc", found.difference.standard_error)
+    _write_fsc(out / "difference_fsc.csv", found.difference.fsc)
+    columns = ["rms", "standard_error_noise_model", "standard_error_random_splits"]
+    _write_table(
+        out / "difference_shells.csv", pd.DataFrame(found.difference.shells, columns=columns)
+    )
+    words = {1: "a", -1: "b", 0: ""}
+    one, two = found.crossed.labels
+    drawn, first, second = ([words[int(x)] for x in row] for row in (found.drawn, one, two))
+    table = {"particle_id": ids, "drawn": drawn, "in_tilt_half_1": first, "in_tilt_half_2": second}
+    _write_table(out / "particles.csv", pd.DataFrame(table))
+    for name, group in zip("ab", found.maps or (), strict=False):
+        write_volume(out / f"{name}.mrc", group.filtered)
+        write_volume(out / f"{name}_half1.mrc", group.half1)
+        write_volume(out / f"{name}_half2.mrc", group.half2)
+        _write_fsc(out / f"{name}_fsc.csv", group.fsc)
+
+
+def _write_fsc(path: Path, curve: FscCurve) -> None:
+    columns = {
+        "shell": np.arange(len(curve.correlation)),
+        "frequency_per_angstrom": curve.frequency_per_angstrom,
+        "fsc": curve.correlation,
+    }
+    _write_table(path, pd.DataFrame(columns))
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    with written_atomically(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _folder_name(names: tuple[str, str], digest: str) -> str:
+    words = re.sub(r"[^\w+-]+", "-", "-vs-".join(names)).strip("-")[:80]
+    return f"{words}-{digest[:8]}"

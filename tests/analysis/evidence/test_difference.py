@@ -1,0 +1,134 @@
+"""Groups chosen by noise do not differ in other images; groups of two structures do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_tomodrgn.analysis.evidence import difference
+from napari_tomodrgn.analysis.evidence.comparison import compare_groups
+from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
+from napari_tomodrgn.analysis.evidence.maps import box_maps, difference_values, group_sums
+from napari_tomodrgn.analysis.evidence.membership import cross_labels, uncrossed
+from napari_tomodrgn.analysis.evidence.permutation import permuted
+from napari_tomodrgn.analysis.latents.clusters import k_means
+from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+
+if TYPE_CHECKING:
+    from evidence_case import Case
+
+
+def halved(case: Case) -> np.ndarray:
+    """Two k-means groups of the run's latents, which come from all images."""
+    return np.where(k_means(case.latents, 2) == 0, 1, -1).astype(np.int8)
+
+
+def test_groups_chosen_by_noise_differ_only_in_the_images_that_chose_them(
+    one_structure: Case,
+) -> None:
+    """One structure, two k-means groups: z of all images is a circle, cross-fitted it is chance."""
+    evidence, drawn = one_structure.evidence, halved(one_structure)
+    crossed = cross_labels(drawn, evidence.latents)
+    found = {}
+    for name, labels in (("plain", uncrossed(drawn).labels), ("crossed", crossed.labels)):
+        splits = weights_of(permuted(labels, evidence.strata, 499))
+        gram = evidence.features.gram
+        found[name] = PermutationTest.of(
+            float(statistics(gram, weights_of(labels[None]))[0]), statistics(gram, splits)
+        )
+    assert found["plain"].p == 1 / 500
+    assert found["crossed"].p > 0.05
+    assert crossed.attenuation < 0.6
+
+
+def test_two_states_differ_to_their_truth(two_states: Case) -> None:
+    """The difference map is that of the true maps, within its error; one sentence says it."""
+    evidence, states = two_states.evidence, two_states.truth["state"].to_numpy()
+    drawn = halved(two_states)
+    found = run_to_end(compare_groups(evidence, drawn, permutations=1999))
+    assert found.differ
+    assert found.causes.tests["molecule"].p == pytest.approx(1 / 2000)
+    assert found.sentence("A", "B").startswith("A and B differ: ")
+    agree = (drawn == np.where(states == 0, 1, -1)).mean()
+    assert max(agree, 1 - agree) > 0.9
+    names = two_states.truth.groupby("state")["state_name"].first()
+    folder = two_states.folder / "data" / "truth_maps"
+    one, two = (read_volume(folder / f"{names[state]}.mrc").data for state in (0, 1))
+    true = (one - two) * (1 if agree > 0.5 else -1)
+    assert np.corrcoef(found.difference.difference.data.ravel(), true.ravel())[0, 1] > 0.6
+    assert found.maps is not None
+    assert found.maps[0].fsc.correlation[3] > 0.5
+
+
+def test_noise_model_and_random_splits_agree(one_structure: Case) -> None:
+    """Standard errors by shell: both within 10 % in shells of 50 voxels or more."""
+    evidence = one_structure.evidence
+    rng = np.random.default_rng(0)
+    labels = np.stack([rng.permutation(np.repeat([1, -1], 20))] * 2).astype(np.int8)
+    splits = permuted(labels, evidence.strata, 60)
+    z = []
+    for one in splits:
+        values, variance = difference_values(evidence.sums, one)
+        z.append(np.abs(values) ** 2 / np.maximum(variance, 1e-30))
+    ratio = evidence.sums.shell_mean(np.mean(z, axis=0))
+    large = np.bincount(evidence.sums.shells)[: evidence.sums.radius_px + 1] >= 50
+    assert np.abs(ratio[: len(large)][large] - 1).max() < 0.1
+
+
+def test_statistic_against_all_pairs_of_particles(one_structure: Case) -> None:
+    """T by inner products is the sum over pairs of particles, none with itself."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(12, 5)).astype(np.float32)
+    labels = rng.choice([1, -1, 0], size=(3, 2, 6)).astype(np.int8)
+    weights = weights_of(labels)
+    expected = []
+    for row in weights.reshape(3, 2, 6):
+        parts = np.einsum("tp,tpf->pf", row, features.reshape(2, 6, 5))
+        expected.append(sum(parts[p] @ parts[q] for p in range(6) for q in range(6) if p != q))
+    assert statistics(features @ features.T, weights) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_of_a_group_without_members_are_0() -> None:
+    assert not weights_of(np.ones((1, 2, 5), np.int8)).any()
+    weights = weights_of(np.array([[[1, 1, -1, 0], [1, -1, -1, 0]]], np.int8))[0]
+    assert weights.tolist() == pytest.approx([1 / 3, 1 / 3, -1 / 3, 0, 1 / 3, -1 / 3, -1 / 3, 0])
+
+
+def test_group_sums_and_box_maps_are_linear(one_structure: Case) -> None:
+    sums = one_structure.evidence.sums
+    members = np.zeros((2, sums.particles), bool)
+    members[0, 3] = members[1, 5] = True
+    residual, curvature = group_sums(sums, members)
+    assert np.allclose(residual, sums.residual[0, 3] + sums.residual[1, 5], atol=1e-4)
+    assert np.allclose(curvature, sums.curvature[0, 3] + sums.curvature[1, 5], atol=1e-4)
+    maps = box_maps(np.stack([sums.mean, 2 * sums.mean]), sums)
+    assert np.allclose(2 * maps[0], maps[1], atol=1e-5)
+
+
+def test_the_filter_ends_where_the_radius_does(one_structure: Case) -> None:
+    sums = one_structure.evidence.sums
+    filtered = difference.filter_of(sums)
+    assert not filtered[sums.shells > sums.radius_px].any()
+    assert (filtered[sums.shells <= sums.radius_px] > 0).all()
+
+
+def test_too_small_a_group_is_said(one_structure: Case) -> None:
+    drawn = np.full(40, -1, np.int8)
+    drawn[:3] = 1
+    with pytest.raises(BadInputError, match="Group A has 3 particles"):
+        run_to_end(compare_groups(one_structure.evidence, drawn))
+
+
+def test_groups_of_whole_tomograms_cannot_be_told_from_tomograms(one_structure: Case) -> None:
+    """Two tomograms against each other: no permutation is rare, and the sentence says so."""
+    evidence = one_structure.evidence
+    drawn = np.where(evidence.strata.tomogram == 0, 1, -1).astype(np.int8)
+    found = run_to_end(compare_groups(evidence, drawn, with_maps=False, permutations=99))
+    assert not found.crossed.crossed
+    assert not found.tellable
+    assert not found.differ
+    assert "cannot be told from differences between tomograms" in found.sentence()
