@@ -22,8 +22,9 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.events import Extracted, TomogramDone
+from napari_tomodrgn.extract.inputs import read_extraction
 from napari_tomodrgn.extract.proof import decide
-from napari_tomodrgn.extract.run import extract, read_extraction
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.synthetic.tilt_series.alignments import FORMS
 from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
