@@ -54,8 +54,6 @@ def expected(made: Make) -> tuple[np.ndarray, np.ndarray]:
 def test_every_list_with_imod_places_particles_alike(
     name: str, made: Make, expected: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    if name == "copick_TS_001.json":
-        pytest.skip("Å from the corner name no voxel of IMOD's: tried with AreTomo below")
     xy, rotations = placed(made("imod", name))
     assert np.abs(xy - expected[0]).max() < 2e-3
     assert np.abs(rotations - expected[1]).max() < 1e-5
