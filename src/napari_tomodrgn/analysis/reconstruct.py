@@ -104,7 +104,7 @@ def reconstruct(
     data, weight
         Window, contrast and weights; the defaults of a run if None.
     seed
-        Of the split into halves, where the star file has none (``rlnRandomSubset``).
+        Of the split into halves.
 
     Raises
     ------
