@@ -60,7 +60,7 @@ def add_columns_arguments(parser: argparse.ArgumentParser) -> None:
         help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
         "or .npy and .pkl with one row a particle of the star file",
     )
-    add("--overwrite", action="store_true", help="replace columns of the same names")
+    add("--overwrite", action="store_true", help="replace columns of the same names, or the file")
     add(
         "--out",
         metavar="FILE",
@@ -71,6 +71,7 @@ def add_columns_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fsc_arguments(parser: argparse.ArgumentParser) -> None:
+    add_overwrite(parser)
     add = parser.add_argument
     add("first", metavar="A.mrc", type=Path, help="a map")
     add("second", metavar="B.mrc", type=Path, help="another one of the same box")
