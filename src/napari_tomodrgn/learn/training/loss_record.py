@@ -58,9 +58,9 @@ class LossRecord:
         self._poison = self._poison + (values - values)
         failed = (self._poison.sum() != 0).float()
         self._skipped, self._steps = self._skipped + failed, self._steps + 1
-        self._optimiser.found_inf = failed  # type: ignore[attr-defined]
-        if not self._optimiser.defaults.get("fused"):
-            # Only fused optimisers look at it on the device.
+        if self._optimiser.defaults.get("fused"):
+            self._optimiser.found_inf = failed  # type: ignore[attr-defined]
+        else:  # others cannot look at it on the device (Apple's has no fused one)
             self._raise_if_failed()
 
     def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor) -> None:
