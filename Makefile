@@ -10,8 +10,10 @@ PYTHON ?=
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 DISPLAYED := .ci/with_display.sh
-# Tests stay out of the user's napari settings, and a leaked widget fails its test.
+# Tests stay out of the user's napari settings, and a leaked widget fails its test. Each core has a
+# worker (see tests/conftest.py), so each of these one thread: more would wait for each other.
 TEST_ENV := NAPARI_STRICT_QT=raise QT_API=pyqt6 PYTEST_QT_API=pyqt6
+THREADS := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 
 help:
 	@echo "make install  create .venv with the plugin, a Qt binding and the test tools (about 2.5 GB)"
@@ -66,8 +68,8 @@ demo: install
 
 test: install
 	@settings=$$(mktemp -d); trap 'rm -rf "$$settings"' EXIT; \
-	NAPARI_CONFIG="$$settings/settings.yaml" $(TEST_ENV) \
-	    $(DISPLAYED) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	NAPARI_CONFIG="$$settings/settings.yaml" $(TEST_ENV) $(THREADS) \
+	    $(DISPLAYED) $(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

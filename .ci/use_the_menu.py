@@ -69,7 +69,7 @@ def main() -> None:
 
     widget = open_dock(viewer)
     for sample in ("trained", "simulated"):
-        widget.session.clear_particles()
+        widget.session.reset()
         began = time.perf_counter()
         viewer.open_sample("napari-tomodrgn", sample)
         until(lambda: widget.session.particles is not None and widget.controller.idle)

@@ -66,4 +66,5 @@ XDG_RUNTIME_DIR=$(mktemp -d)
 export XDG_RUNTIME_DIR
 trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
 unset QT_QPA_PLATFORM
+export TOMODRGN_VIRTUAL_DISPLAY=1
 xvfb-run -a -s "-screen 0 1920x1200x24 +extension GLX" "$@"

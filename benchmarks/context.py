@@ -139,7 +139,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
     """A selection of half of all, set in the session, until both views have taken it."""
     from qtpy.QtWidgets import QApplication
 
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     widget = open_dock(viewer)
     session, rng = widget.session, np.random.default_rng(2)
@@ -149,7 +149,7 @@ def selecting(viewer: Any, count: int, repeats: int) -> None:
         rng.normal(size=(2 * count, 4)).astype(np.float32), index, [f"mu_{i}" for i in range(4)]
     ).assign(tomogram="TS")
     session.latents = latents
-    scene = widget.controller.cell
+    scene = widget.controller.tomogram_scene
     scene.poses = random_poses(2 * count, rng)
     scene._rows = {name: row for row, name in enumerate(names)}
     scene.layers.show_points(scene.poses.positions_zyx_angstrom, 100.0, "TS")

@@ -24,7 +24,7 @@ from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
+from napari_tomodrgn.learn.network.fast_linear import as_pixels, default_products, dense
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.runtime.device import pick_device
 
@@ -98,7 +98,13 @@ def floor_of(box: int, device: torch.device) -> float:
         for start in range(0, n_samples, _ROWS):
             count = min(_ROWS, n_samples - start)
             for x, weight in zip(rows, weights, strict=True):
-                dense(as_pixels(x[:count]) if len(weight) > 2 else x[:count], weight, None)
+                dense(
+                    as_pixels(x[:count], len(weight), default_products())
+                    if len(weight) > 2
+                    else x[:count],
+                    weight,
+                    None,
+                )
 
     with torch.inference_mode():
         return min(seconds_of(work, device) for _ in range(4))

@@ -35,7 +35,7 @@ class Docks:
     def __init__(self, out: Path, star: Path, size: tuple[int, int], theme: str) -> None:
         import napari
 
-        from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.dock import open_dock
 
         self.out, self.star = out, star
         self.viewer = napari.Viewer(title="tomoDRGN")
@@ -69,7 +69,7 @@ class Docks:
         self.take("empty", "particles")
         self.take("training-empty", "training")
         self.opened()
-        until(lambda: self.session.checking.fraction > 0.4 or self.controller.idle)
+        until(lambda: self.session.preflight_status.fraction > 0.4 or self.controller.idle)
         self.take("checking", "particles")
         self.idle()
         panel.checks.passed.set_open(True)
@@ -77,12 +77,12 @@ class Docks:
         panel.checks.passed.set_open(False)
         self.opened(ReadingConfig.model_validate(WRONG))
         self.idle()
-        panel.understood.set_open(False)
+        panel.summary_section.set_open(False)
         panel.checks.rows[1].toggle()
         self.take("checks", "particles")
-        panel.fold.set_open(True)
+        panel.section.set_open(True)
         self.take("reading", "particles")
-        panel.fold.set_open(False)
+        panel.section.set_open(False)
         alone = self.out / "moved.star"
         alone.write_text("data_\n\nloop_\n_rlnImageName #1\n1@gone.mrcs\n")
         self.widget.open(alone)
@@ -96,14 +96,14 @@ class Docks:
         self.opened()
         self.idle()
         self.session.message = None
-        panel.fold.set_open(False)
-        panel.understood.set_open(False)
-        panel.look_fold.set_open(True)
+        panel.section.set_open(False)
+        panel.summary_section.set_open(False)
+        panel.overview_section.set_open(True)
         panel.look.lowpass.setValue(40.0)
         panel.look.projections.click()
         self.idle()
         self.take("look", "particles")
-        panel.look_fold.set_open(False)
+        panel.overview_section.set_open(False)
         self.viewer.layers.clear()
         panel.quick.button.click()
         self.idle()

@@ -57,7 +57,7 @@ class Window:
     def __init__(self, star: Path, run: Path) -> None:
         import napari
 
-        from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.dock import open_dock
         from napari_tomodrgn.gui.window.launch import WINDOW_SIZE
 
         self.viewer = napari.Viewer()

@@ -127,7 +127,7 @@ class Traveller:
         if session.particles is None:  # the images are elsewhere: as the form of the dock says it
             from napari_tomodrgn.config import ReadingConfig
 
-            self.widget.controller.read_again(ReadingConfig(images=str(source.parent)))
+            self.widget.controller.opening.request_again(ReadingConfig(images=str(source.parent)))
             until(lambda: session.particles is not None)
         until(lambda: self.widget.controller.idle)
         verdicts = [check.verdict for check in session.checks]
@@ -137,8 +137,8 @@ class Traveller:
     def look_at_data(self) -> str:
         """What the images and their numbers look like, and the average of a sample of particles."""
         panel, session = self.widget.particles, self.widget.session
-        panel.understood.set_open(False)
-        panel.look_fold.set_open(True)
+        panel.summary_section.set_open(False)
+        panel.overview_section.set_open(True)
         until(lambda: self.widget.controller.idle)
         settle(0.5)
         panel.quick.start_requested.emit()
@@ -201,14 +201,14 @@ class Traveller:
             QTest.mouseClick(self.widget.training.button, LEFT)
         until(lambda: not session.training.busy)
         until(lambda: self.widget.controller.idle)
-        until(lambda: not self.widget.controller.mapping.queue.is_busy)  # UMAP
+        until(lambda: not self.widget.controller.umap.queue.is_busy)  # UMAP
         return f"epoch {session.epoch}; {session.message.text if session.message else ''}"
 
     def lasso_and_name(self) -> str:
         """A line with the mouse around the right half, kept by name and shown in its colour."""
         widget, session, view = self.widget, self.widget.session, self.widget.latent.view
         session.message = None
-        widget.tabs.setCurrentIndex(tab_of(widget, "Selections"))
+        widget.tabs.setCurrentIndex(tab_of(widget, "Validate"))
         widget.latent.tools.choose("lasso")
         view.setFocus()
         settle(0.3)
@@ -248,7 +248,7 @@ class Traveller:
         widget, session = self.widget, self.widget.session
         widget.tomogram.particle.click()
         widget.latent.path.along_requested.emit(1)
-        until(lambda: session.path is not None and widget.controller.idle)
+        until(lambda: session.trajectory is not None and widget.controller.idle)
         slider = widget.latent.path.slider
         began = time.perf_counter()
         for frame in range(0, slider.maximum() + 1, 4):
@@ -256,12 +256,12 @@ class Traveller:
             until(lambda: widget.controller.idle)
         count = len(range(0, slider.maximum() + 1, 4))
         each = (time.perf_counter() - began) / count
-        return f"{len(session.path.points)} frames; {1e3 * each:.0f} ms from one to the next"
+        return f"{len(session.trajectory.points)} frames; {1e3 * each:.0f} ms from one to the next"
 
     def reconstruct(self) -> str:
         """The selection from its images alone, beside what was decoded."""
         widget, session = self.widget, self.widget.session
-        widget.tabs.setCurrentIndex(tab_of(widget, "Selections"))
+        widget.tabs.setCurrentIndex(tab_of(widget, "Validate"))
         widget.latent.path.forget_requested.emit()
         session.focused = sorted(session.selection)[0]
         before = session.validation
@@ -274,7 +274,7 @@ class Traveller:
         from napari_tomodrgn.data.dialects import read_particles
 
         session, star = self.widget.session, self.scratch / "selection.star"
-        self.widget.controller.selecting.export(star)
+        self.widget.controller.selections.export(star)
         until(lambda: self.widget.controller.idle)
         written = sorted(self.scratch.glob("selection*.star"), key=lambda path: len(path.name))
         kept = set(read_particles(written[0]).ids)
@@ -317,7 +317,7 @@ class Traveller:
 
     def find_widget(self) -> None:
         """Our dock in the viewer."""
-        from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.dock import open_dock
 
         until(lambda: len(self.viewer.window.dock_widgets) >= 2)
         self.widget = open_dock(self.viewer)

@@ -37,7 +37,7 @@ def explore(viewer: Any, widget: Any, out: Path) -> None:
     widget.selections._save()
     session.hovered = names[100]
     until(
-        lambda: controller.hovering.card is not None and controller.hovering.card.volume is not None
+        lambda: controller.preview.card is not None and controller.preview.card.volume is not None
     )
     for tab in ("particles", "training", "tomogram"):
         widget.tabs.setCurrentWidget(getattr(widget, tab))
@@ -73,7 +73,7 @@ def main() -> None:
         from napari.settings import get_settings
 
         from napari_tomodrgn.gui.background.workers import finish_threads
-        from napari_tomodrgn.gui.plugin.reader import open_dock
+        from napari_tomodrgn.gui.window.dock import open_dock
 
         get_settings().appearance.font_size = asked.font
         viewer = napari.Viewer(title="tomoDRGN")

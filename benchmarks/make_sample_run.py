@@ -25,7 +25,7 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
-from napari_tomodrgn.session import typical_particle
+from napari_tomodrgn.particle_columns import typical_particle
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 OUT = Path(__file__).parents[1] / "src" / "napari_tomodrgn" / "sample_run"

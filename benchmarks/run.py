@@ -11,6 +11,8 @@ NAMES = [
     "reading",
     "star_parse",
     "fuzz",
+    "extract",
+    "extract_fuzz",
     "preflight",
     "simulate",
     "training",

@@ -16,7 +16,7 @@ from torch import nn
 from napari_tomodrgn.config import ModelConfig, RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
+from napari_tomodrgn.learn.network.fast_linear import as_pixels, default_products, dense
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.training.trainer import Trainer
@@ -83,7 +83,9 @@ def rate() -> float:
     layer, best = nn.Linear(256, 256), float("inf")
     for _ in range(30):
         began = time.perf_counter()
-        dense(as_pixels(x), layer.weight, layer.bias).sum().backward()
+        dense(
+            as_pixels(x, layer.out_features, default_products()), layer.weight, layer.bias
+        ).sum().backward()
         best = min(best, time.perf_counter() - began)
     return 3 * 2 * 4096 * 256 * 256 / best
 

@@ -130,7 +130,7 @@ def measure_panel(count: int) -> None:
         f"hover {median(moved):.2f} ms",
         flush=True,
     )
-    session.silence()
+    session.disconnect_all()
     panel.stop()
     panel.close()
 
@@ -156,7 +156,7 @@ def measure_window(count: int) -> None:
     viewer.window.resize(1440, 900)
     _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
     # Hours of UMAP in a child process are no part of it; its columns are put in below.
-    widget.controller.mapping.queue.request = lambda *_: None
+    widget.controller.umap.queue.request = lambda *_: None
     panel, session = widget.latent, widget.session
     # What a window does once, such as importing torch, is no part of it either.
     widget.controller.open(packaged_run())
@@ -189,7 +189,7 @@ def measure_window(count: int) -> None:
             "axes PC 3, PC 4": (lambda: setattr(session, "axes", ("PC 3", "PC 4")), shown),
             "colour PC 1": (lambda: setattr(session, "color", "PC 1"), shown),
             "colour tomogram": (lambda: setattr(session, "color", "tomogram"), shown),
-            "UMAP columns": (lambda: session.add_extras(umap), shown),
+            "UMAP columns": (lambda: session.add_columns(umap), shown),
             "axes UMAP": (lambda: setattr(session, "axes", ("UMAP 1", "UMAP 2")), shown),
             "lasso of a third": (lasso, lambda: len(session.selection) == -(-count // 3)),
         }

@@ -28,7 +28,14 @@ from torch import Tensor, nn
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.inference.methods import encode
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, dense
+from napari_tomodrgn.learn.network.fast_linear import (
+    ProductTable,
+    as_pixels,
+    default_products,
+    dense,
+    shape_class,
+    time_products,
+)
 from napari_tomodrgn.learn.network.loss import (
     choose_points,
     point_frequencies,
@@ -36,6 +43,7 @@ from napari_tomodrgn.learn.network.loss import (
     uniforms,
 )
 from napari_tomodrgn.learn.run.checkpoint import Position
+from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.learn.training.train import prepare_trainer
 from napari_tomodrgn.learn.training.trainer import Trainer
@@ -92,9 +100,15 @@ def fastest(products: list[Product], device: torch.device) -> Callable[[], objec
     made = []
     for rows, layer, back in products:
         x, gradient = _operands(rows, layer, device)
-        pixels = as_pixels(x) if layer.out_features > 2 else x
+        pixels = (
+            as_pixels(x, layer.out_features, default_products()) if layer.out_features > 2 else x
+        )
         like = dense(pixels, layer.weight, None)
-        shaped = as_pixels(gradient) if like.ndim == 4 else gradient
+        shaped = (
+            as_pixels(gradient, layer.out_features, default_products())
+            if like.ndim == 4
+            else gradient
+        )
         made.append((layer.weight.detach().requires_grad_(), pixels, shaped, back))
 
     def work() -> None:
@@ -150,6 +164,26 @@ def table_of(trainer: Trainer, position: Position) -> list[tuple[str, float]]:
     return [(name, median_seconds(work, device) * 1e3) for name, work in parts]
 
 
+def compare_products(device: torch.device) -> None:
+    """Print both products, forward and backward, and the one that a new machine would take.
+
+    Fails where the table takes the slower one of two that differ by a quarter.
+    """
+    for width in (64, 128, 256, 512):
+        for rows in (256, 2048):
+            product, convolution = time_products(rows, width)
+            table = ProductTable(timer=lambda *_, both=(product, convolution): both)
+            taken = "convolution" if table.uses_convolution(rows, width, device) else "product"
+            print(
+                f"{shape_class(rows, width)}: product {product * 1e3:.2f} ms, convolution "
+                f"{convolution * 1e3:.2f} ms, taken: {taken}"
+            )
+            faster = min(product, convolution)
+            seconds = convolution if taken == "convolution" else product
+            if device.type == "cpu" and seconds > 1.25 * faster:
+                raise SystemExit(f"the slower product was taken: {seconds / faster:.2f} times")
+
+
 def measure(star: Path, folder: Path, train: dict[str, object], table: bool) -> None:
     """One setting: ratios of a step and of an epoch, and the forecast of it."""
     config = RunConfig.model_validate({"train": train})
@@ -201,6 +235,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    compare_products(pick_device(options.device))
     with tempfile.TemporaryDirectory() as folder:
         settings = {"particles": options.particles, "tilts": options.tilts}
         list(simulate(Path(folder), SimulationConfig(box_size_px=options.box, **settings)))

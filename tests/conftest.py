@@ -4,11 +4,69 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+# Nothing of a test stays in the user's own cache.
+os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
 _ROOT = Path(__file__).resolve().parents[1]
+_MOST_WORKERS = 4  # what they share, and the longest files, gain nothing from more
+# In the one that with_display.sh makes, each worker makes another of its own.
+_VIRTUAL_DISPLAY = "TOMODRGN_VIRTUAL_DISPLAY" in os.environ
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as this process may use cores, without one more on a single core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(cores or 1, _MOST_WORKERS)
+    return workers if workers > 1 else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a worker a display of its own: on one, only one window can be active."""
+    xvfb = shutil.which("Xvfb")
+    if not (_VIRTUAL_DISPLAY and "PYTEST_XDIST_WORKER" in os.environ and xvfb):
+        return
+    read_end, write_end = os.pipe()
+    server = subprocess.Popen(
+        [xvfb, "-displayfd", str(write_end), "-screen", "0", "1920x1200x24", "+extension", "GLX"],
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as stream:
+        os.environ["DISPLAY"] = f":{stream.readline().strip()}"
+    config.add_cleanup(server.wait)  # the last one added is done first
+    config.add_cleanup(server.terminate)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that makes a folder, once for all workers of pytest-xdist.
+
+    What tests write into is a worker's ``own`` copy.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+
+    def made_once(name: str, make: Callable[[Path], object], *, own: bool = False) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        if own and shared != here:
+            return Path(shutil.copytree(folder, here / name))
+        return folder
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +81,17 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses real files, and skip what needs a GPU where there is none."""
+    """Mark what uses real files, and skip what needs a GPU where there is none.
+
+    With several workers, those of one file stay together, and on a real display all that open
+    windows.
+    """
     for item in items:
+        windows = not _VIRTUAL_DISPLAY and item.path.is_relative_to(_ROOT / "tests" / "gui")
+        name = "windows" if windows else str(item.path.relative_to(_ROOT))
+        item.add_marker(pytest.mark.xdist_group(name))
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.realdata)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
@@ -34,26 +100,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu), "mps"], scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """Every kind of device; skipped where it is not."""
+    torch = importlib.import_module("torch")
+    if request.param == "mps" and not torch.backends.mps.is_available():
+        pytest.skip("no MPS device")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(made_once: Callable[..., Path]) -> Path:
     """A small simulated data set: 24 ribosomes of two compositions, 11 tilts, box 24."""
     from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
-    out = tmp_path_factory.mktemp("simulated")
     settings = {"particles": 24, "tilts": 11, "box_size_px": 24, "states": 2, "snr": 0.5}
-    for _ in simulate(out, SimulationConfig(**settings)):
-        pass
-    return out
+    config = SimulationConfig(**settings)
+    return made_once("simulated", lambda out: list(simulate(out, config)))
 
 
 @pytest.fixture(scope="session")
-def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(simulated: Path, made_once: Callable[..., Path]) -> Path:
     """A run of two epochs on `simulated`."""
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
-    out = tmp_path_factory.mktemp("runs") / "tiny"
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
     config = RunConfig.model_validate(
         {
@@ -66,6 +138,4 @@ def tiny_run(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
         }
     )
-    for _ in train(particles, config, out):
-        pass
-    return out
+    return made_once("tiny", lambda out: list(train(particles, config, out)), own=True)

@@ -57,7 +57,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert result.stdout.strip() == "[]"
 
@@ -68,7 +68,7 @@ def test_the_command_line_opens_no_window_until_asked() -> None:
         "print([name for name in ('torch', 'napari', 'qtpy', 'vispy') if name in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert result.stdout.strip() == "[]"
 
@@ -83,16 +83,16 @@ from npe2.manifest.contributions import ContributionPoints  # what any plugin co
 before = set(sys.modules)
 seconds = []
 for _ in range(5):
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: others may have the core
     manifest = npe2.PluginManifest.from_distribution("napari-tomodrgn")
     manager = npe2.PluginManager()
     manager.register(manifest)
-    seconds.append(time.perf_counter() - began)
+    seconds.append(time.process_time() - began)
 new = set(sys.modules) - before
 print(min(seconds), [name for name in ("torch", "qtpy", "numpy", "pandas") if name in new])
 """
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     seconds, heavy = result.stdout.strip().split(" ", 1)
     assert heavy == "[]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_tomodrgn import session as module
-from napari_tomodrgn.session import Session
+from napari_tomodrgn import particle_columns as module
+from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.particle_columns import ParticleTable
+from napari_tomodrgn.session import LatentPoint, LoadedData, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 @pytest.fixture
@@ -56,30 +61,39 @@ def test_components_of_a_collapsed_latent_are_finite() -> None:
 
 
 def test_names_of_axes_and_colors(latents: pd.DataFrame, particles: Any) -> None:
-    axes = module.axis_names(latents, particles)
+    axes = ParticleTable(latents, particles).axis_names
     assert axes[:4] == ["PC 1", "PC 2", "PC 3", "z 0"]
     assert "tilts" in axes
     assert "position_x_angstrom" not in axes, "a column without a value is no axis"
-    colors = module.color_names(latents, particles)
+    colors = ParticleTable(latents, particles).color_names
     assert colors[0] == "tomogram"
     assert "state" in colors
     assert "particle" not in colors, "a name for every particle is no category"
 
 
-def test_one_latent_dimension_is_shown_against_itself(latents: pd.DataFrame) -> None:
-    names = module.axis_names(latents[["mu_0", "tomogram"]])
-    assert names == ["z 0"]
-    assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "z 0")
+def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) -> None:
+    table = ParticleTable(latents[["mu_0", "tomogram"]], particles)
+    names = table.axis_names
+    assert names[:2] == ["z 0", "strip"]
+    assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "strip")
+    many = pd.DataFrame({"mu_0": np.random.default_rng(1).normal(size=2000), "tomogram": "TS"})
+    table = ParticleTable(many)
+    along, across = table.column("z 0").values, table.column("strip").values
+    assert np.abs(across).max() <= 1
+    middle = np.abs(along - np.median(along)) < np.std(along)
+    wide, narrow = np.abs(across[middle]).mean(), np.abs(across[~middle]).mean()
+    assert wide > 1.5 * narrow, "wide where there are many"
+    assert "strip" not in ParticleTable(latents).axis_names
 
 
 def test_star_columns_are_joined_by_identity(latents: pd.DataFrame, particles: Any) -> None:
-    tilts = module.column(latents, particles, "tilts")
+    tilts = ParticleTable(latents, particles).column("tilts")
     np.testing.assert_array_equal(tilts.values, np.arange(50))
     assert not tilts.categorical
 
 
 def test_categories(latents: pd.DataFrame) -> None:
-    tomogram = module.column(latents, None, "tomogram")
+    tomogram = ParticleTable(latents, None).column("tomogram")
     assert tomogram.categories == ("TS_1", "TS_2")
     assert np.bincount(tomogram.values).tolist() == [20, 30]
 
@@ -87,40 +101,40 @@ def test_categories(latents: pd.DataFrame) -> None:
 def test_extras_are_axes_colors_and_categories(latents: pd.DataFrame, particles: Any) -> None:
     rows = latents.index[:40][::-1]  # another order, and ten particles without a value
     number = np.array([int(name.split("/")[1]) for name in rows])
-    extras = pd.DataFrame(
+    added_columns = pd.DataFrame(
         {"UMAP 1": number / 2, "side": ["in", "out"] * 20, "tilts": 7}, index=rows
     )
-    assert "UMAP 1" in module.axis_names(latents, particles, extras)
-    assert "side" not in module.axis_names(latents, particles, extras)
-    colors = module.color_names(latents, particles, extras)
+    assert "UMAP 1" in ParticleTable(latents, particles, added_columns).axis_names
+    assert "side" not in ParticleTable(latents, particles, added_columns).axis_names
+    colors = ParticleTable(latents, particles, added_columns).color_names
     assert {"UMAP 1", "side", "state"} <= set(colors)
     assert len(colors) == len(set(colors))
-    found = module.column(latents, particles, "UMAP 1", extras)
+    found = ParticleTable(latents, particles, added_columns).column("UMAP 1")
     np.testing.assert_array_equal(found.values[:40], np.arange(40) / 2)
     assert np.isnan(found.values[40:]).all()
-    side = module.column(latents, particles, "side", extras)
+    side = ParticleTable(latents, particles, added_columns).column("side")
     assert side.categories == ("in", "out")
     np.testing.assert_array_equal(side.values[40:], -1)
     # Of two columns of one name the one that was joined later is meant.
-    assert module.column(latents, particles, "tilts", extras).values[0] == 7
+    assert ParticleTable(latents, particles, added_columns).column("tilts").values[0] == 7
 
 
 def test_columns_are_added_by_identity(latents: pd.DataFrame) -> None:
     session = Session(latents=latents)
-    session.add_extras(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["TS/1", "TS/2"]))
-    session.add_extras(pd.DataFrame({"b": [5.0, 6.0]}, index=["TS/2", "TS/3"]))
-    table = session.extras
+    session.add_columns(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["TS/1", "TS/2"]))
+    session.add_columns(pd.DataFrame({"b": [5.0, 6.0]}, index=["TS/2", "TS/3"]))
+    table = session.added_columns
     assert table is not None
     assert table.loc["TS/2"].to_dict() == {"a": 2.0, "b": 5.0}
     assert table.loc["TS/1"].isna().to_dict() == {"a": False, "b": True}
     assert table.loc["TS/3", "b"] == 6.0
-    session.clear_particles()
-    assert session.extras is None
+    session.reset()
+    assert session.added_columns is None
 
 
 def test_unknown_column(latents: pd.DataFrame) -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        module.column(latents, None, "nonsense")
+        ParticleTable(latents, None).column("nonsense")
 
 
 def test_limits_leave_out_what_is_not_finite() -> None:
@@ -154,15 +168,93 @@ def test_tables_are_compared_by_identity(latents: pd.DataFrame) -> None:
 def test_the_same_sentence_is_shown_again() -> None:
     session, heard = Session(), []
     session.events.message.connect(lambda new: heard.append(new.text))
-    session.say("No such file.", "error")
-    session.say("No such file.", "error")
+    session.show_message("No such file.", "error")
+    session.show_message("No such file.", "error")
     assert heard == ["No such file."] * 2
 
 
-def test_clearing_forgets_everything_of_the_particles(latents: pd.DataFrame) -> None:
-    session = Session(latents=latents, focused="TS/1", selection=frozenset({"TS/2"}), epoch=4)
-    session.clear_particles()
-    assert session.latents is None
-    assert session.focused is None
-    assert not session.selection
-    assert session.epoch == 0
+OURS = {one.name: one.metadata.get("owner") for one in fields(Session)}
+
+
+def _changed(name: str) -> Any:
+    """A value that differs from the default of a field."""
+    default = getattr(Session(), name)
+    if isinstance(default, str):
+        return f"{default} x"
+    if isinstance(default, (int, float)):
+        return default + 1
+    return object()
+
+
+def test_every_field_says_what_it_belongs_to() -> None:
+    assert set(OURS.values()) == {"data", "run", "window"}
+    # What a user sees of one data set, and must not see of the next.
+    assert all(
+        OURS[name] in ("data", "run")
+        for name in (
+            *("decoded", "focused", "latents", "metrics", "color", "axes", "validation", "pinned"),
+            *("sigma", "lowpass", "style", "surface_color", "tomogram", "selection", "overview"),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "message"])
+def test_opening_and_training_reset_what_belongs_to_the_old(name: str) -> None:
+    default = getattr(Session(), name)
+    session = Session(**{name: _changed(name)})
+    session.start_run(TrainingStatus("training"))
+    assert (getattr(session, name) == default) == (OURS[name] == "run") or name == "training"
+    session = Session(**{name: _changed(name)})
+    session.open(LoadedData(Path("new.star"), ReadingConfig()))
+    left = getattr(session, name)
+    assert left == default or OURS[name] == "window" or (name, left) == ("source", Path("new.star"))
+
+
+def test_nobody_hears_of_half_an_opened_set(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, focused="TS/1", epoch=4, sigma=5.0)
+    heard: list[tuple[str, Any]] = []
+
+    def listen(name: str) -> None:
+        def hear(new: Any, old: Any) -> None:
+            assert (session.epoch, session.focused, session.sigma) == (7, None, 3.0)
+            heard.append((name, old))
+
+        session.events[name].connect(hear)
+
+    for name in OURS:
+        listen(name)
+    session.open(LoadedData(Path("run"), ReadingConfig(), latents=latents.copy(), epoch=7))
+    assert dict(heard).keys() == {"source", "latents", "epoch", "focused", "sigma"}
+    assert dict(heard)["focused"] == "TS/1"
+
+
+def test_another_epoch_is_another_space(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, free_point=LatentPoint((0.0,), 3), focused="TS/1", frame=2)
+    run: Any = object()
+    session.show_latents(run, latents.copy(), 5, None)
+    assert (session.free_point, session.frame, session.epoch) == (None, 0, 5)
+    assert session.focused == "TS/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("rot_deg", "rot (°)"),
+        ("position_x_angstrom", "position x (Å)"),
+        ("dose_e_per_angstrom2", "dose (e⁻/Å²)"),
+        ("rlnAnglePsi", "rlnAnglePsi"),
+        ("my_column", "my_column"),
+    ],
+)
+def test_columns_are_called_as_people_say(name: str, label: str) -> None:
+    assert module.column_label(name) == label
+
+
+def test_a_colour_that_the_table_lacks_is_none(latents: pd.DataFrame) -> None:
+    session = Session(latents=latents, color="cluster")
+    assert session.color_column is None
+    for name in ("PC 9", "z 7", "selections"):
+        session.color = name
+        assert session.color_column is None
+    session.color = "tomogram"
+    assert session.color_column is not None

@@ -256,7 +256,7 @@ def test_warptools_images_are_warp_images_through_ctf_and_dose() -> None:
     lattice = instrument.lattice
     spectrum = np.fft.fft2(np.fft.ifftshift(-images.warp, axes=(1, 2)))
     samples = spectrum[:, lattice.rows.numpy(), lattice.columns.numpy()]
-    filters = (instrument.contrast(poses, 2) * instrument.exposure).numpy()
+    filters = instrument.formation(poses, 2).applied.numpy()
     expected = images_from_samples(torch.from_numpy(samples * filters), lattice).numpy()
     np.testing.assert_allclose(images.warptools, expected, atol=1e-4 * np.abs(expected).max())
     assert images.warptools.shape == (11, box, box)

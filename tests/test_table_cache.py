@@ -58,7 +58,7 @@ def test_components_are_found_once_for_axes_labels_and_paths(
     table = _table(200)
     scores, share = particle_columns.principal_components(particle_columns.latent_matrix(table))
     for number in (1, 2, 3):
-        found = particle_columns.column(table, None, f"PC {number}")
+        found = particle_columns.ParticleTable(table, None).column(f"PC {number}")
         np.testing.assert_allclose(found.values, scores[:, number - 1], atol=1e-12)
         assert (
             particle_columns.axis_label(table, f"PC {number}")
@@ -82,7 +82,7 @@ def test_rows_and_masks_are_those_that_pandas_finds() -> None:
 def test_categories_are_sorted_words_and_missing_ones_have_no_code(dtype: str) -> None:
     table = _table(5)
     table["state"] = pd.Series(["b", None, "a", "b", "c"], index=table.index).astype(dtype)
-    found = particle_columns.column(table, None, "state")
+    found = particle_columns.ParticleTable(table, None).column("state")
     assert found.categories == ("a", "b", "c")
     assert found.values.tolist() == [1, -1, 0, 1, 2]
 

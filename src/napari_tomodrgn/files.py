@@ -12,6 +12,7 @@ import glob
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ from napari_tomodrgn.errors import BadInputError
 _LONGEST_NAME, _LONGEST_PREFIX = 255, 200
 # numpy says so when a disk is full, without an error number.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_STAGE = ".unfinished."
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)?")
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 _REASONS: dict[int, tuple[str, str, str]] = {
     errno.ENOSPC: ("the disk is full", "Free some space, or name another folder.", "disk-full"),
@@ -109,15 +112,17 @@ class OutputFiles:
             self._staged[target].unlink(missing_ok=True)
         self._staged[target] = temporary
 
-    def commit(self) -> None:
-        """Move all files into place, in the order in which they were written."""
+    def commit(self) -> list[Path]:
+        """Move all files into place, in the order in which they were written; which they are."""
         for target in self._staged:
             if target.is_dir() and not target.is_symlink():
                 raise explain_write_error(target, OSError(errno.EISDIR, ""))
         for target, temporary in self._staged.items():
             with explained_write_errors(target):
                 os.replace(temporary, target)
+        written = list(self._staged)
         self._staged.clear()
+        return written
 
     def discard(self) -> None:
         """Remove what was written so far, and folders that were made for it."""
@@ -153,7 +158,8 @@ def all_or_none(
     _EXPORT.set(outputs)
     try:
         yield outputs
-        outputs.commit()
+        written = outputs.commit()
+        _remove_left_by_killed(written)
     except BaseException:
         outputs.discard()
         raise
@@ -241,7 +247,9 @@ def staged_folder(out: str | Path) -> Iterator[Path]:
     with explained_write_errors(out):
         made = [one for one in (out, *out.parents) if not one.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(dir=out, prefix=".unfinished."))
+        for left in out.glob(f"{_STAGE}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        stage = Path(tempfile.mkdtemp(dir=out, prefix=_STAGE))
         stage.chmod(0o777 & ~_UMASK)
         try:
             yield stage
@@ -282,7 +290,8 @@ def _is_about(error: Exception, path: Path) -> bool:
     name = getattr(error, "filename", None)
     if not isinstance(name, str | os.PathLike):
         return True
-    return Path(name).parent == path.parent or Path(name) in path.parents
+    named = Path(name)
+    return named.parent in path.parents or named in path.parents or path in (named, *named.parents)
 
 
 def _number_of(error: BaseException) -> int | None:
@@ -320,6 +329,21 @@ def _try_to_write(path: Path) -> None:
         pass
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a killed `staged_folder` left."""
+    return all(entry.name.startswith(_STAGE) for entry in folder.iterdir())
+
+
+def _remove_left_by_killed(targets: list[Path]) -> None:
+    """Remove what writers of the same files left when they were killed."""
+    for folder in {target.parent for target in targets}:
+        names = {target.name for target in targets if target.parent == folder}
+        for file in folder.glob(".*"):
+            match = _TEMPORARY.fullmatch(file.name)
+            if match and match[1] in names and file.is_file():
+                file.unlink(missing_ok=True)
+
+
 def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Remove temporary files of killed writers of files of that name; nobody may write them now."""
     for file in folder.glob(f".{name if name == '*' else glob.escape(name)}.*"):
@@ -339,3 +363,20 @@ def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with written_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def user_cache_dir() -> Path:
+    """Give the folder of this user for what can be made again; it may not exist yet.
+
+    ``NAPARI_TOMODRGN_CACHE`` overrides the place that the system has for such things.
+    """
+    given = os.environ.get("NAPARI_TOMODRGN_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "napari-tomodrgn"

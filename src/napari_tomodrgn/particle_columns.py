@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
 
 # Columns with at most this many different values are coloured by category.
 MAX_CATEGORIES = 20
 # Name of the colour column that shows the named selections.
 SELECTIONS = "selections"
+# Axis across a single latent: particles side by side, the more the wider.
+STRIP = "strip"
 # Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.
 _KEPT = 8
 _KEPT_ROWS = 256  # rows that were looked for, as several panels do for each particle
@@ -98,59 +101,123 @@ class Column:
         return float(low), float(high)
 
 
-def axis_names(
-    latents: pd.DataFrame,
-    particles: ParticleSet | None = None,
-    extras: pd.DataFrame | None = None,
-) -> list[str]:
-    """Columns that can be an axis: components, latent dimensions, numbers of extras and star."""
-    dimensions = len(mean_columns(latents))
-    names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
-    names += [f"z {number}" for number in range(dimensions)]
-    more = _names(extras, numeric=True) + _names(_star_table(particles), numeric=True)
-    return list(dict.fromkeys(names + more))
+@dataclass(frozen=True, eq=False)
+class ParticleTable:
+    """What is known of each particle, in three tables that are joined by identity.
 
+    The tables are never changed in place: what is worked out of them is kept while they live, so
+    that another `ParticleTable` of the same tables is free.
 
-def color_names(
-    latents: pd.DataFrame,
-    particles: ParticleSet | None = None,
-    extras: pd.DataFrame | None = None,
-) -> list[str]:
-    """Columns that can colour the particles: the tomogram, categories, then every axis."""
-    words = _names(extras, numeric=False) + _names(_star_table(particles), numeric=False)
-    return list(dict.fromkeys(["tomogram", *words, *axis_names(latents, particles, extras)]))
+    Attributes
+    ----------
+    rows
+        The table whose rows the values are of: the latents of a run, or before there are any, the
+        particles of the star file.
+    particles
+        The star file.
+    added_columns
+        Columns that were worked out or joined later.
+    """
+
+    rows: pd.DataFrame
+    particles: ParticleSet | None = None
+    added_columns: pd.DataFrame | None = None
+
+    def __len__(self) -> int:
+        """Return the number of particles."""
+        return len(self.rows)
+
+    @property
+    def axis_names(self) -> list[str]:
+        """Columns that can be an axis: components, latent dimensions, numbers of the others."""
+        dimensions = len(mean_columns(self.rows))
+        names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
+        names += [f"z {number}" for number in range(dimensions)]
+        names += [STRIP] if dimensions == 1 else []
+        return list(dict.fromkeys([*names, *self._names(numeric=True)]))
+
+    @property
+    def color_names(self) -> list[str]:
+        """Columns that can colour the particles: the tomogram, categories, then every axis."""
+        return list(dict.fromkeys(["tomogram", *self._names(numeric=False), *self.axis_names]))
+
+    def column(self, name: str) -> Column:
+        """Return the values of a column by its name, one per row.
+
+        Of several columns of one name that of the latents is meant, then an added one.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        """
+        return _column(self.rows, self.particles, name, self.added_columns)
+
+    def color_column(
+        self, name: str, limits: Clip, selections: tuple[Selection, ...]
+    ) -> Column | None:
+        """Return the column that colours particles; None for one colour, or if there is none."""
+        tables = self.rows, self.particles, self.added_columns
+        return _color_column(*tables, name, limits, selections)
+
+    def _names(self, *, numeric: bool) -> list[str]:
+        added = _names(self.added_columns, numeric=numeric)
+        return added + _names(_star_table(self.particles), numeric=numeric)
 
 
 def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
-    """The wanted axes where they exist, else the first names that do."""
+    """Return the wanted axes where they exist, else the first names that do."""
     if wanted[0] in names and wanted[1] in names:
         return wanted
     return names[0], names[min(1, len(names) - 1)]
 
 
+def selections_column(rows: pd.DataFrame, selections: tuple[Selection, ...]) -> Column:
+    """Return to which named selection each particle belongs; of several, to the last."""
+    codes = np.full(len(rows), -1, np.int64)
+    for number, selection in enumerate(selections):
+        codes[mask_of(rows, selection.particles)] = number
+    names = tuple(selection.name for selection in selections)
+    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in selections))
+
+
+@kept(4)
+def _color_column(
+    rows: pd.DataFrame,
+    particles: ParticleSet | None,
+    added_columns: pd.DataFrame | None,
+    name: str,
+    limits: Clip,
+    selections: tuple[Selection, ...],
+) -> Column | None:
+    if not name:
+        return None
+    if name == SELECTIONS:
+        return selections_column(rows, selections) if selections else None
+    try:
+        found = _column(rows, particles, name, added_columns)
+    except KeyError:  # wished for another table; it may still be computed for this one
+        return None
+    return replace(found, clip=limits)
+
+
 @kept(_KEPT)
-def column(
+def _column(
     latents: pd.DataFrame,
     particles: ParticleSet | None,
     name: str,
-    extras: pd.DataFrame | None = None,
+    added_columns: pd.DataFrame | None = None,
 ) -> Column:
-    """The values of a column by its name, one per row of ``latents``.
-
-    The names of the latent table come first, then extras, then the star file.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    """
-    if name.startswith("PC "):
+    dimensions = len(mean_columns(latents))
+    if name in _numbered("PC", 1, dimensions):
         axes, number = axes_of(latents), int(name[3:]) - 1
         vector = axes.vectors[:, number]
         return Column(name, latent_matrix(latents) @ vector - axes.mean @ vector)
-    if name.startswith("z "):
+    if name in _numbered("z", 0, dimensions):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
-    tables = (latents, extras, _star_table(particles))
+    if name == STRIP and dimensions == 1:
+        return Column(name, _strip(latent_matrix(latents)[:, 0]))
+    tables = (latents, added_columns, _star_table(particles))
     table = next((one for one in tables if one is not None and name in one), None)
     if table is None:
         raise KeyError(name)
@@ -161,10 +228,29 @@ def column(
     return _as_categories(name, series)
 
 
+# Endings of names that are units, as people write them; the longest first.
+_UNITS = {
+    "_e_per_angstrom2": " (e⁻/Å²)",
+    "_per_angstrom": " (1/Å)",
+    "_angstrom": " (Å)",
+    "_deg": " (°)",
+    "_px": " (px)",
+    "_kv": " (kV)",
+}
+
+
+def column_label(name: str) -> str:
+    """Return the name of a column as people say it: ``rot_deg`` is "rot (°)"."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " ") + unit
+    return name
+
+
 def axis_label(latents: pd.DataFrame, name: str) -> str:
     """The name as it stands on the axis, with the explained variance for components."""
     if not name.startswith("PC "):
-        return name
+        return column_label(name)
     return f"{name} ({axes_of(latents).share[int(name[3:]) - 1]:.0%})"
 
 
@@ -231,6 +317,20 @@ def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]
     import pandas as pd
 
     return np.asarray(table.index.get_indexer(pd.Index(list(identities), dtype=object)))
+
+
+def _strip(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return places across a strip (particle,), as wide as there are particles of such a value."""
+    counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)), 5, 60)))
+    smooth = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
+    width = np.interp(values, (edges[:-1] + edges[1:]) / 2, smooth / max(smooth.max(), 1.0))
+    # Multiples of the golden ratio fill any range evenly, and are the same each time.
+    across = (np.arange(len(values)) * 0.6180339887498949) % 1.0
+    return np.asarray((2 * across - 1) * width)
+
+
+def _numbered(letters: str, first: int, count: int) -> list[str]:
+    return [f"{letters} {number}" for number in range(first, first + count)]
 
 
 def _star_table(particles: ParticleSet | None) -> pd.DataFrame | None:

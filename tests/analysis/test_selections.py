@@ -95,4 +95,4 @@ def test_selecting_nobody(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     save_selection(run, Selection(name="all", particles=tuple(ids)))
     out = str(tmp_path / "x.star")
     assert main(["select", str(run), "--out", out, "--selection", "all", "--invert"]) == 2
-    assert "no particles to write" in capsys.readouterr().err
+    assert "no particle is left" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_without_weights_what_needs_the_network_says_so_in_one_sentence(
     particle = read_particles(star).ids[0]
     for arguments in (
         ["decode", out, "--particle", particle, "--out", tmp_path / "maps"],
-        ["embed", out, "--out", tmp_path / "a.csv"],
+        ["embed", out, star, "--out", tmp_path / "a.csv"],
         ["train", star, "--out", out, "--resume"],
     ):
         assert main([str(argument) for argument in arguments]) == 2

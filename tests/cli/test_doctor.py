@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_tomodrgn.cli import doctor, main
+from napari_tomodrgn.cli import main
+from napari_tomodrgn.cli.commands import doctor
 
 
 @pytest.fixture

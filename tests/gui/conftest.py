@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,22 @@ def _viewers_need_real_gl(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_thread_outlives_its_test(qapp: Any) -> Iterator[None]:
-    """Fail a test whose workers still run two seconds after it; napari's fixture does not look."""
+    """Fail a test whose workers go on for a minute after it; napari's fixture does not look."""
     yield
     from qtpy.QtCore import QThreadPool
 
     pool = QThreadPool.globalInstance()
-    pool.waitForDone(2000)
+    pool.waitForDone(60_000)
     running = pool.activeThreadCount()
     assert running == 0, f"{running} worker thread(s) still running after the test"
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """pytest-qt's, which waits a minute: five seconds are too few where others have the cores."""
+    for name in ("waitUntil", "waitSignal", "waitSignals", "waitExposed", "waitActive"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=60_000))
+    return qtbot
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +87,15 @@ def _users_settings_are_left_alone(tmp_path: Path) -> None:
 
     kind = QSettings.Format.IniFormat
     QSettings.setPath(kind, QSettings.Scope.UserScope, str(tmp_path / "settings"))
+
+
+@pytest.fixture(autouse=True)
+def _no_umap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave UMAP out: a child process would take seconds of every test that opens a run."""
+    from napari_tomodrgn.gui.latent_space import umap_service
+
+    if "umap" not in request.module.__name__:
+        monkeypatch.setattr(umap_service, "_columns", lambda *_, **__: iter(()))
 
 
 @pytest.fixture
@@ -103,14 +121,13 @@ def changed() -> Callable[[Picture, Picture], float]:
 
 
 @pytest.fixture(scope="session")
-def tiny_star(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_star(made_once: Callable[..., Path]) -> Path:
     """A simulated set of 24 particles in two tomograms."""
-    from napari_tomodrgn.synthetic import Simulated, SimulationConfig, simulate
+    from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
     config = SimulationConfig(particles=24, tilts=5, box_size_px=48, states=2, snr=5.0, tomograms=2)
-    events = list(simulate(tmp_path_factory.mktemp("tiny") / "set", config))
-    assert isinstance(events[-1], Simulated)
-    return events[-1].warptools
+    folder = made_once("tiny-windows-set", lambda out: list(simulate(out, config)))
+    return folder / "warptools" / "particles_optimisation_set.star"
 
 
 @pytest.fixture(scope="session")
@@ -133,15 +150,15 @@ def tiny_config() -> Any:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_star: Path, tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(tiny_star: Path, tiny_config: Any, made_once: Callable[..., Path]) -> Path:
     """A run of three epochs on the tiny set."""
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    for _ in train(read_particles(tiny_star), tiny_config, folder):
-        pass
-    return folder
+    particles = read_particles(tiny_star)
+    return made_once(
+        "tiny-windows-run", lambda out: list(train(particles, tiny_config, out)), own=True
+    )
 
 
 @pytest.fixture
@@ -157,7 +174,7 @@ def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
     """The dock, as the plugin menu opens it."""
     _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
     qtbot.waitUntil(lambda: widget.latent.isVisible())
-    widget.controller.pace.timer.setInterval(50)  # epochs of a test take no longer
+    widget.controller.decoding.throttle.timer.setInterval(50)  # epochs of a test take no longer
     yield widget
     widget.controller.close()  # the rest goes with the viewer, which its fixture closes
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.fsc import (
     FscCurve,
+    filter_shells,
     fsc,
     soft_sphere,
 )
@@ -27,8 +29,11 @@ from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, 
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.homogeneous import HomogeneousConfig, fit_homogeneous
 from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.physics.shells import signal_share
 
+RECONSTRUCTION_FILES = ("map.mrc", "map_filtered.mrc", "half1.mrc", "half2.mrc", "fsc.csv")
 # Particles read at a time: images are never all in memory.
 _BLOCK = 256
 
@@ -118,17 +123,12 @@ def reconstruct_steps(
     seed: int = 0,
 ) -> Generator[WorkProgress, None, Reconstruction]:
     """`reconstruct` as a generator of events that a caller may stop."""
-    if len(particles) < 2:
-        raise BadInputError(
-            f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
-            code="too-few-particles",
-        )
+    _reject_too_few(particles)
     check_stacks(particles)
     data, weight = data or DataConfig(), weight or WeightConfig()
     particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
-    first = np.zeros(len(particles), dtype=bool)
-    first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
+    first = _first_half(len(particles), seed)
     halves: list[BackProjection | None] = [None, None]
     done, total = 0, len(particles.images)
     for block in np.array_split(np.arange(len(particles)), -(-len(particles) // _BLOCK)):
@@ -144,6 +144,53 @@ def reconstruct_steps(
     one, two = halves
     assert one is not None and two is not None  # both halves have at least one particle
     return _finish(one, two, particles)
+
+
+def network_steps(
+    particles: ParticleSet,
+    *,
+    data: DataConfig | None = None,
+    weight: WeightConfig | None = None,
+    seed: int = 0,
+    config: HomogeneousConfig | None = None,
+) -> Generator[WorkProgress, None, Reconstruction]:
+    """The same by the decoder of the autoencoder alone, trained on either half and on all."""
+    _reject_too_few(particles)
+    check_stacks(particles)
+    data, weight = data or DataConfig(), weight or WeightConfig()
+    particles = particles.with_overrides(data)
+    sign = decide_sign(particles, data)
+    first = _first_half(len(particles), seed)
+    maps = []
+    for rows in (first, ~first, np.ones_like(first)):
+        part = particles.take(rows)
+        maps.append((yield from fit_homogeneous(part, data, weight, sign, config)))
+    half1, half2, whole = maps
+    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    share = signal_share(torch.from_numpy(curve.correlation)).numpy()
+    return Reconstruction(
+        map=whole,
+        filtered=filter_shells(whole, share),
+        half1=half1,
+        half2=half2,
+        fsc=curve,
+        particles=len(particles),
+    )
+
+
+def _reject_too_few(particles: ParticleSet) -> None:
+    if len(particles) < 2:
+        raise BadInputError(
+            f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
+            code="too-few-particles",
+        )
+
+
+def _first_half(count: int, seed: int) -> NDArray[np.bool_]:
+    """Which particles are of the first half, drawn with a seed."""
+    first = np.zeros(count, dtype=bool)
+    first[np.random.default_rng(seed).permutation(count)[: count // 2]] = True
+    return first
 
 
 def _block_sums(

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.learn.run.directory import Run
 
 # What may stand in a file name everywhere; no dot first, so that nothing is hidden or above.
 _NAME = re.compile(r"[\w+-][\w .+-]{0,99}")
@@ -87,10 +91,30 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
     BadInputError
         If the run has no such table, or not all of these clusters.
     """
+    table = read_clusters(run)
+    path = Path(run) / "analysis" / "clusters.csv"
+    ids, numbers = table.index, table["cluster"]
+    wanted = set(clusters)
+    if missing := sorted(wanted - set(numbers)):
+        known = ", ".join(map(str, sorted(set(numbers))))
+        raise BadInputError(
+            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
+        )
+    return [str(name) for name in ids[numbers.isin(wanted)]]
+
+
+def read_clusters(run: str | Path) -> pd.DataFrame:
+    """The clusters of a run's particles: index ``particle_id``, column ``cluster``.
+
+    Raises
+    ------
+    BadInputError
+        If the run has no such table, or it is damaged.
+    """
     path = Path(run) / "analysis" / "clusters.csv"
     try:
         table = pd.read_csv(path, dtype={"particle_id": str})
-        ids, numbers = table["particle_id"], table["cluster"].astype(int)
+        return table.set_index("particle_id").astype({"cluster": int})[["cluster"]]
     except FileNotFoundError as error:
         raise BadInputError(
             f"{run}: has no clusters yet ({path.name}).",
@@ -101,13 +125,49 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
         raise BadInputError(
             f"{path}: not a table with the columns particle_id and cluster.", code="bad-clusters"
         ) from error
-    wanted = set(clusters)
-    if missing := sorted(wanted - set(numbers)):
-        known = ", ".join(map(str, sorted(set(numbers))))
-        raise BadInputError(
-            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
-        )
-    return [str(name) for name in ids[numbers.isin(wanted)]]
+
+
+def take_over(older: Run, newer: Run) -> str:
+    """Copy named selections and columns of one run to another, by identity of the particles.
+
+    Particles that the newer run does not have are left out of both; a selection or column that it
+    has already stays as it is there.
+
+    Returns
+    -------
+    What was taken over, in a sentence.
+    """
+    known = set(newer.latents().index)
+    there = set(selection_names(newer.path))
+    taken, lost = [], 0
+    for name in selection_names(older.path):
+        selection = load_selection(older.path, name)
+        kept = tuple(one for one in selection.particles if one in known)
+        lost += len(selection.particles) - len(kept)
+        if name not in there:
+            save_selection(newer.path, selection.model_copy(update={"particles": kept}))
+            taken.append(name)
+    columns = _take_over_columns(older, newer)
+    left_out = (
+        f"; {lost} entries of particles that are not in this run are left out" if lost else ""
+    )
+    return (
+        f"{len(taken)} selections and {columns} columns taken over from {older.path}, "
+        f"by the particles' ids{left_out}."
+    )
+
+
+def _take_over_columns(older: Run, newer: Run) -> int:
+    """How many columns that the newer run lacks were copied to it."""
+    extras, own = older.extras(), newer.extras()
+    if extras is None:
+        return 0
+    ids = newer.latents().index
+    more = extras.reindex(ids)
+    more = more.drop(columns=[] if own is None else list(own.columns.intersection(more.columns)))
+    if more.shape[1]:
+        newer.save_extras(more if own is None else own.reindex(ids).join(more))
+    return int(more.shape[1])
 
 
 def _folder(run: str | Path) -> Path:

@@ -7,13 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_tomodrgn.cli.evidence_arguments import EVIDENCE_COMMANDS, add_nuisances
+from napari_tomodrgn.cli.extract_arguments import add_extract_arguments
 from napari_tomodrgn.cli.options import (
+    add_binning,
+    add_choice,
+    add_conditions,
+    add_groups,
+    add_hand_and_sign,
     add_image_options,
+    add_overwrite,
     add_source,
-    cluster_numbers,
     natural_int,
     positive_float,
     positive_int,
+    whole_number,
+)
+from napari_tomodrgn.cli.result_arguments import (
+    add_columns_arguments,
+    add_convergence_arguments,
+    add_fsc_arguments,
+    add_mask_arguments,
+    add_place_arguments,
+    add_select_arguments,
+    add_share_arguments,
+    add_traverse_arguments,
+    add_volume_analysis,
 )
 
 
@@ -30,8 +48,35 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 def _inspect(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add_image_options(parser)
+    add_binning(parser)
+    add_choice(parser)
+    parser.add_argument(
+        "--ids", action="store_true", help="print the ids of the particles, one a line, no more"
+    )
+    parser.add_argument(
+        "--tomograms",
+        metavar="DIR",
+        type=Path,
+        help="folder of reconstructed tomograms: do particles stand where they have density?",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="files and numbers only, no physics")
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    slurm = parser.add_argument_group("on a cluster").add_argument
+    slurm(
+        "--slurm",
+        metavar="FILE.sh",
+        type=Path,
+        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+    )
+    add_overwrite(parser)
+    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
+    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
+    slurm(
+        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
+    )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -46,25 +91,32 @@ def _train(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         help="numbers that describe a particle (8)",
     )
+    add(
+        "--focus",
+        metavar="MASK.mrc",
+        type=Path,
+        help="latents of what differs inside a mask only, by the linear method (see mask)",
+    )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
-    add("--seed", metavar="N", type=int, help="same seed, same device: same result (0)")
+    add("--seed", metavar="N", type=whole_number, help="same seed, same device: same result (0)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], help="where to compute (auto)")
     add_image_options(parser)
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
-    add("--resume", action="store_true", help="go on with the run in --out")
-    slurm = parser.add_argument_group("on a cluster").add_argument
-    slurm(
-        "--slurm",
-        metavar="FILE.sh",
+    add_binning(parser)
+    add_choice(parser)
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, as it was trained; --epochs may be more",
+    )
+    add(
+        "--selections-of",
+        metavar="RUN",
         type=Path,
-        help="do not train now, but write a SLURM script that does; submit it with sbatch",
+        help="take over named selections and columns of another run, such as one of older poses, "
+        "for the particles of the same ids",
     )
-    slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
-    slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
-    slurm(
-        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
-    )
+    _add_cluster_options(parser)
 
 
 def _embed(parser: argparse.ArgumentParser) -> None:
@@ -74,20 +126,32 @@ def _embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write, .parquet or .csv"
     )
+    add_choice(parser, tilts=False)
+    add_overwrite(parser)
 
 
 def _decode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--particle", metavar="ID", nargs="+", help="particles to decode, as inspect names them"
+    which = parser.add_argument_group("what is decoded").add_argument
+    which("--particle", metavar="ID", nargs="+", help="these particles, as inspect names them")
+    which(
+        "--particles",
+        metavar="FILE|all",
+        type=Path,
+        help="those of a list (.txt, an id a line), a table (.csv with particle_id) or a star "
+        "file; or all",
     )
-    which.add_argument(
+    add_groups(which)
+    add_conditions(which)
+    which("--tomogram", metavar="NAME", nargs="+", help="only particles of these tomograms")
+    which(
         "--latents",
         metavar="FILE",
         type=Path,
-        help="latents to decode, one a row: .npy, or .csv with or without column names mu_0 …",
+        help="latents instead, one a row: .npy, .csv with or without column names mu_0 …, or .txt "
+        "and .pkl of tomoDRGN",
     )
+    add_overwrite(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the .mrc maps")
     add(
@@ -97,6 +161,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         help="edge of the maps in voxels, even (as trained)",
     )
     add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add_hand_and_sign(add)
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
@@ -106,8 +171,11 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
-    add("--seed", metavar="N", type=int, default=0, help="of clusters and UMAP (0)")
+    add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
+    add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
+    add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
+    add_volume_analysis(parser)
 
 
 def _import(parser: argparse.ArgumentParser) -> None:
@@ -122,50 +190,19 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
-    add_image_options(parser)
-
-
-def _select(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--clusters",
-        metavar="1,4",
-        type=cluster_numbers,
-        help="particles of these clusters (analysis/clusters.csv of the run)",
-    )
-    which.add_argument(
-        "--selection", metavar="NAME", help="named selection (analysis/selections of the run)"
-    )
-    which.add_argument(
-        "--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line"
-    )
-    add = parser.add_argument
-    add("--out", metavar="FILE.star", type=Path, required=True, help="star file to write")
-    add("--invert", action="store_true", help="all other particles instead")
-    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
-
-
-def _place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    add = parser.add_argument
-    add("--tomogram", metavar="NAME", required=True, help="tomogram, as inspect names it")
-    add("--out", metavar="DIR", type=Path, required=True, help="folder for script, maps and mesh")
-    add("--by-cluster", action="store_true", help="one map a cluster, of its mean latent")
-    add("--color", metavar="COLUMN", help="colour by mu_0 …, cluster or a column of the particles")
-    add("--sigma", metavar="S", type=positive_float, default=3.0, help="contour, in sigma (3)")
-    add("--particles", metavar="FILE", type=Path, help="text file of particle ids, one a line")
     add(
-        "--box",
-        metavar="N",
-        type=positive_int,
-        help="edge of the maps in voxels, even (as trained)",
+        "--method",
+        choices=["average", "network"],
+        default="average",
+        help="average: back-projection (default); network: the decoder alone, trained on each half",
     )
-    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
-    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    add("--epochs", metavar="N", type=positive_int, help="passes of --method network (20)")
+    add("--lowpass", metavar="A", type=positive_float, help="cut map_filtered.mrc here, in Å")
+    add_hand_and_sign(add)
+    add_image_options(parser)
+    add_binning(parser)
+    add_choice(parser)
+    add_overwrite(parser)
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +219,18 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         help="variance of signal over that of noise (0.1)",
     )
-    add("--seed", metavar="N", type=int, help="same seed: same files (0)")
+    add(
+        "--export",
+        choices=["both", "warptools", "warp"],
+        help="as WarpTools or as Warp writes it, or both (both)",
+    )
+    add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
+    add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
+    add(
+        "--tilt-series",
+        action="store_true",
+        help="also whole tilt images, with the alignment, list, CTF and dose of every program",
+    )
     add_nuisances(parser)
 
 
@@ -209,9 +257,25 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "decode": ("maps of particles or latents, by a trained run", _decode),
     "analyze": ("components, UMAP, clusters, their maps, traversals, audit of a run", _analyze),
     "reconstruct": ("half maps, map and FSC of particles, by back-projection", _reconstruct),
-    "select": ("write some particles of a run back as the star file they came from", _select),
-    "place": ("decoded maps at their poses in a tomogram, for ChimeraX and as a mesh", _place),
+    "select": (
+        "write some particles of a run or star file, all else untouched",
+        add_select_arguments,
+    ),
+    "columns": ("list, add or write columns of a run's particles", add_columns_arguments),
+    "place": (
+        "maps or spheres at the particles' places in a tomogram",
+        add_place_arguments,
+    ),
     "import": ("make a run of a finished tomoDRGN result, its network with it", _import),
+    "fsc": ("correlation of two maps, as a whole and by Fourier shell", add_fsc_arguments),
+    "extract": (
+        "cut 2-D tilt images out of tilt series, from any averaging package's list",
+        add_extract_arguments,
+    ),
+    "share": ("one file of a run to hand on, without images", add_share_arguments),
+    "mask": ("a region of a map, to focus on", add_mask_arguments),
+    "traverse": ("maps along a component or between particles", add_traverse_arguments),
+    "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),
     **EVIDENCE_COMMANDS,
     "doctor": (

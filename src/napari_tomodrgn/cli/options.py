@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 YES_NO = {"yes": True, "no": False}
@@ -39,7 +40,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--hand",
-        type=int,
+        type=whole_number,
         choices=[-1, 1],
         help="instead of rlnTomoHand: the other one turns the sign of what a particle's height in "
         "its tomogram adds to the defocus",
@@ -88,29 +89,149 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_binning(parser: argparse.ArgumentParser) -> None:
+    """How fine the images are looked at; a run remembers it."""
+    add = parser.add_argument
+    add(
+        "--pixel-size-target",
+        metavar="A",
+        type=number,
+        help="crop images in Fourier space to about this pixel size in Å as they are read",
+    )
+    add(
+        "--box-target",
+        metavar="N",
+        type=whole_number,
+        help="then keep only the middle N pixels of each image, an even number",
+    )
+
+
+def add_choice(parser: argparse.ArgumentParser, *, tilts: bool = True) -> None:
+    """Which particles and tilt images are taken; what is given twice has to hold twice."""
+    add = parser.add_argument_group("which particles and tilt images").add_argument
+    add("--tomogram", metavar="NAME", nargs="+", help="only particles of these tomograms")
+    add_particles(add)
+    if not tilts:
+        return
+    add("--min-tilts", metavar="N", type=whole_number, help="only particles of so many tilt images")
+    add(
+        "--max-tilts",
+        metavar="N",
+        type=whole_number,
+        help="of each particle at most so many tilt images, those of the lowest dose",
+    )
+    add("--max-dose", metavar="E", type=number, help="only tilt images up to this dose in e/Å²")
+    add(
+        "--exclude-tilts",
+        metavar="0,5-7",
+        type=numbers,
+        help="leave out these tilts, by their number in the series from 0",
+    )
+
+
+def add_particles(add: Callable[..., object]) -> None:
+    add(
+        "--particles",
+        metavar="FILE",
+        type=Path,
+        help="only the particles of a list (.txt, an id a line), a table (.csv with particle_id) "
+        "or a star file",
+    )
+
+
+def add_groups(add: Callable[..., object]) -> None:
+    """Particles by what was found of them in a run."""
+    add(
+        "--clusters",
+        metavar="1-3,5",
+        type=numbers,
+        help="only particles of these clusters (analysis/clusters.csv of the run)",
+    )
+    add(
+        "--selection",
+        metavar="NAME",
+        help="only particles of this named selection (analysis/selections of the run)",
+    )
+
+
+def add_conditions(add: Callable[..., object]) -> None:
+    """Particles by conditions on their columns, or by numbers of other programs."""
+    add(
+        "--where",
+        metavar="EXPRESSION",
+        help="only particles that satisfy a condition on columns, such as 'cluster in (1,3) and "
+        "depth < 400'; names with blanks in backticks; abs(…) and zscore(…) of a column",
+    )
+    add(
+        "--table",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="more columns for --where: .csv, .tsv, .star, .npy, or .pkl of tomoDRGN and cryoDRGN",
+    )
+    add(
+        "--index",
+        metavar="FILE",
+        type=Path,
+        help="only particles of an index of tomoDRGN or cryoDRGN (.pkl, .npy): numbers from 0 in "
+        "the star file",
+    )
+
+
+def add_hand_and_sign(add: Callable[..., object]) -> None:
+    add("--flip", action="store_true", help="maps of the other hand, mirrored along z")
+    add("--invert", action="store_true", help="maps with their sign turned")
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that exist, if they are neither read here nor part of a run",
+    )
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text}") from None
+
+
 def positive_int(text: str) -> int:
-    value = int(text)
+    value = whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
 
 
 def natural_int(text: str) -> int:
-    value = int(text)
+    value = whole_number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, got {value}")
     return value
 
 
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text}") from None
+
+
 def positive_float(text: str) -> float:
-    value = float(text)
-    if not value > 0:
+    value = number(text)
+    if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be larger than 0, got {text}")
     return value
 
 
-def cluster_numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
+    """Numbers and ranges, such as ``1-3,5``."""
+    # Late, so that --help does not wait for pydantic.
+    from napari_tomodrgn.config import unrolled
+
     try:
-        return [int(number) for number in text.split(",")]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be numbers such as 1,4, got {text}") from error
+        return [int(one) for part in text.split(",") for one in unrolled(part)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers such as 1-3,5, got {text}") from None

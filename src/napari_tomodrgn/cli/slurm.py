@@ -7,11 +7,12 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text
 
 # About the script, not about the training; and what the script adds by itself.
-_NOT_PASSED_ON = {"command", "source", "resume", "slurm", "nodes", "gpus", "time"}
+_NOT_PASSED_ON = {"command", "source", "resume", "slurm", "nodes", "gpus", "time", "overwrite"}
 _CPUS_PER_TASK = 8
 
 _SCRIPT = """\
@@ -47,8 +48,10 @@ exit "$status"
 """
 
 
-def write_script(options: Namespace, batch_size: int) -> None:
+def write_script(options: Namespace, config: RunConfig) -> None:
     """Write the script that ``--slurm`` names; the training itself runs when it is submitted.
+
+    ``config`` is what the command line and its file come to.
 
     Raises
     ------
@@ -57,11 +60,11 @@ def write_script(options: Namespace, batch_size: int) -> None:
     """
     tasks = max(1, options.gpus)
     processes = options.nodes * tasks
-    if processes > 1 and options.method == "linear":
+    if processes > 1 and config.method == "linear":
         raise BadInputError("The linear method runs in one process.", remedy="Use --gpus 1.")
-    if batch_size < processes:
+    if config.train.batch_size < processes:
         raise BadInputError(
-            f"{processes} processes cannot share a batch of {batch_size} particles.",
+            f"{processes} processes cannot share a batch of {config.train.batch_size} particles.",
             remedy=f"Give --batch-size {4 * processes} or more.",
         )
     words = [sys.executable, "-m", "napari_tomodrgn", *arguments(options)]
@@ -82,7 +85,6 @@ def write_script(options: Namespace, batch_size: int) -> None:
         command=shlex.join(words),
     )
     write_text(options.slurm, text)
-    options.slurm.chmod(0o755)
 
 
 def arguments(options: Namespace) -> list[str]:
@@ -94,7 +96,11 @@ def arguments(options: Namespace) -> list[str]:
         flag = "--" + name.replace("_", "-")
         if value is True:
             words.append(flag)
-            continue
-        for item in value if isinstance(value, list) else [value]:
-            words += [flag, "=".join(item) if isinstance(item, tuple) else str(item)]
+        elif name == "tomogram":
+            words += [flag, *value]
+        elif name == "exclude_tilts":
+            words += [flag, ",".join(map(str, value))]
+        else:
+            for item in value if isinstance(value, list) else [value]:
+                words += [flag, "=".join(item) if isinstance(item, tuple) else str(item)]
     return words

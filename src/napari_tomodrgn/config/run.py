@@ -14,20 +14,30 @@ from napari_tomodrgn.config.data import DataConfig, Overrides, Settings
 
 
 class WeightConfig(Settings):
-    """How much each Fourier sample counts."""
+    """What dose and tilt leave of the signal."""
 
     dose: bool = Field(
         True,
         title="Dose weighting",
-        description="Down-weight frequencies that the electron dose has destroyed.",
+        description="Detail fades with the electron dose: it counts less, and maps are made up "
+        "for it.",
     )
     tilt: bool = Field(
-        True, title="Tilt weighting", description="Weight each image by the cosine of its tilt."
+        True,
+        title="Tilt weighting",
+        description="The signal fades with the scale factor of an image, about the cosine of its "
+        "tilt.",
     )
     dose_mask: bool = Field(
         True,
         title="Dose mask",
         description="Leave out frequencies beyond 2.51 times the critical dose.",
+    )
+    in_model: bool = Field(
+        True,
+        title="In the model",
+        description="Dose and tilt fade the signal in the model; if not, they weigh its errors, as "
+        "tomoDRGN does.",
     )
 
 
@@ -84,7 +94,7 @@ class ModelConfig(Settings):
         True,
         title="Start from the linear engine",
         description="Components and latents found in closed form, in seconds, are where the "
-        "autoencoder starts; up to 5,000 particles, and only with the mean map.",
+        "autoencoder starts; only with the mean map, and from 8 particles on.",
     )
     activation: Literal["relu", "leaky_relu", "silu"] = Field("relu", title="Activation")
 
@@ -169,6 +179,19 @@ class LinearConfig(Settings):
         title="Largest radius (Fourier px)",
         description="Finest detail that is used; empty: as far as it helps particles not fitted.",
     )
+    focus_mask: str | None = Field(
+        None,
+        title="Focus on a mask",
+        description="MRC file, 1 inside a region and 0 outside: latents are of what differs "
+        "inside, whatever differs outside; empty: of the whole particle.",
+    )
+    outside_components: int = Field(
+        6,
+        ge=1,
+        le=32,
+        title="Components outside the mask",
+        description="What differs outside is fitted along so many, and left out of the latents.",
+    )
 
 
 class ReadingConfig(Settings):
@@ -229,5 +252,6 @@ class RunConfig(Settings):
             update={
                 "model": self.model.model_copy(update=model),
                 "train": self.train.model_copy(update=train),
+                "weight": self.weight.model_copy(update={"in_model": False}),
             }
         )

@@ -61,6 +61,9 @@ def validated(
         field = ".".join(part for part in first["loc"] if isinstance(part, str))
         name = (names or {}).get(field, field)
         begin = f"{source}: " if source else ""
+        if not field:  # fields that do not go together
+            words = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
+            raise BadInputError(f"{begin}{words}.", code="bad-config") from error
         if first["type"] == "extra_forbidden":
             raise BadInputError(
                 f"{begin}there is no setting {name}.",

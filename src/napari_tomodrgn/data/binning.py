@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from napari_tomodrgn.errors import BadInputError
 
+# Of images that anything can be learnt of: below, there is no shell in which the checks and the
+# linear engine could measure noise.
+SMALLEST_BOX_PX = 8
 # A pixel size that differs by less is the same: star files round it.
 _SAME_PIXEL = 1e-3
 
@@ -28,11 +31,11 @@ def scaled_box_px(box_size_px: int, pixel_size_angstrom: float, target_angstrom:
             code="bad-binning",
         )
     scaled = 2 * round(box_size_px * pixel_size_angstrom / target_angstrom / 2)
-    if scaled < 8:
+    if scaled < SMALLEST_BOX_PX:
         raise BadInputError(
             f"At a pixel size of {target_angstrom:g} Å images of {box_size_px} px and "
             f"{pixel_size_angstrom:g} Å have only {scaled} px.",
-            remedy="Choose a finer one, so that at least 8 px are left.",
+            remedy=f"Choose a finer one, so that at least {SMALLEST_BOX_PX} px are left.",
             code="bad-binning",
         )
     return min(scaled, box_size_px)

@@ -7,6 +7,8 @@ the central slice of a volume's transform is the transform of its projection (th
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as functional
@@ -84,6 +86,56 @@ def gridding(box_size_px: int, oversampling: int, device: torch.device | str = "
     return sinc2[:, None, None] * sinc2[None, :, None] * sinc2[None, None, :]
 
 
+@dataclass(frozen=True, eq=False)
+class GridCorners:
+    """The eight voxels around each point of a half-space grid, whatever its size.
+
+    Attributes
+    ----------
+    voxels
+        ``(point, 2, 3)`` int64 voxels below and above along x, y, z, in Fourier pixels; x ≥ 0.
+    weights
+        ``(point, 8)`` of trilinear interpolation, x changing slowest, z fastest.
+    """
+
+    voxels: Tensor
+    weights: Tensor
+
+
+def grid_corners(points: Tensor) -> GridCorners:
+    """Find the corners around ``(point, 3)`` kx, ky, kz in Fourier pixels, kx ≥ 0."""
+    low = torch.floor(points)
+    upper = points - low
+    voxels = torch.stack([low, low + 1], dim=1).to(torch.int64)
+    x, y, z = torch.stack([1 - upper, upper], dim=1).unbind(-1)
+    weights = x[:, :, None, None] * (y[:, :, None] * z[:, None, :])[:, None]
+    return GridCorners(voxels, weights.flatten(1))
+
+
+@lru_cache(maxsize=16)
+def _strides(box: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Voxels along x, y, z of a half grid, and how far apart they lie when it is flattened."""
+    half = box // 2 + 1
+    return (
+        torch.tensor([half, box, box], device=device),
+        torch.tensor([1, half, half * box], device=device),
+    )
+
+
+def read_corners(table: Tensor, box: int, corners: GridCorners) -> Tensor:
+    """Interpolate several transforms, complex ``(point, transform)``; see `sample_transforms`.
+
+    Points outside the grid read a voxel that is not theirs: whoever asks for them discards it.
+    """
+    sizes, strides = _strides(box, table.device)
+    x, y, z = (corners.voxels % sizes * strides).unbind(-1)
+    index = x[:, :, None, None] + (y[:, :, None] + z[:, None, :])[:, None]
+    values = functional.embedding_bag(
+        index.flatten(1), table, per_sample_weights=corners.weights.to(table.dtype), mode="sum"
+    )
+    return torch.view_as_complex(values.unflatten(1, (-1, 2)))
+
+
 def _corners(points: Tensor, box: int) -> tuple[Tensor, Tensor]:
     """The eight voxels around each point of a half-space grid, and their trilinear weights.
 
@@ -128,15 +180,8 @@ def sample_transforms(table: Tensor, box: int, frequencies: Tensor) -> Tensor:
     found = []
     for part in frequencies.split(_POINTS_AT_A_TIME):
         inside, mirrored = into_half_space(part)
-        index, weight = _corners(inside * box, box)
-        values = functional.embedding_bag(
-            index.T.contiguous(),
-            table,
-            per_sample_weights=weight.T.contiguous().to(table.dtype),
-            mode="sum",
-        )
-        complex_values = torch.view_as_complex(values.unflatten(1, (-1, 2)))
-        found.append(conjugate_where(complex_values, mirrored[:, None]))
+        values = read_corners(table, box, grid_corners(inside * box))
+        found.append(conjugate_where(values, mirrored[:, None]))
     return found[0] if len(found) == 1 else torch.cat(found)
 
 

@@ -8,6 +8,7 @@ pixel, in ``(-0.5, 0.5)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -104,9 +105,14 @@ def into_half_space(frequencies: Tensor) -> tuple[Tensor, Tensor]:
     The mirrored frequencies, and ``(…,)`` booleans, true where a frequency was mirrored and the
     value there has to be conjugated.
     """
-    x, y, z = frequencies.unbind(-1)
-    mirrored = (x < 0) | ((x == 0) & ((y < 0) | ((y == 0) & (z < 0))))
+    # The first of kx, ky, kz that is not 0 decides: its sign outweighs those after it.
+    mirrored = (torch.sign(frequencies) * _outweighing(frequencies.device)).sum(-1) < 0
     return torch.where(mirrored[..., None], -frequencies, frequencies), mirrored
+
+
+@lru_cache(maxsize=8)
+def _outweighing(device: torch.device) -> Tensor:
+    return torch.tensor([4.0, 2.0, 1.0], device=device)
 
 
 def conjugate_where(values: Tensor, mirrored: Tensor) -> Tensor:

@@ -48,6 +48,11 @@ class Layout:
         return self.out / "warp" / "particles.star"
 
     @property
+    def tilt_series(self) -> Path:
+        """Folder of the whole tilt images and all that programs wrote about them."""
+        return self.out / "tilt_series"
+
+    @property
     def stars(self) -> tuple[Path, ...]:
         """What tells a reader that the images beside it are whole."""
         return (self.warptools, self.warptools_particles, self.warptools_tomograms, self.warp)

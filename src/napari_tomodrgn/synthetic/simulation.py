@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from napari_tomodrgn.synthetic.structures import (
 )
 from napari_tomodrgn.synthetic.surroundings import NEIGHBOR_KINDS, neighbor_structures
 from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
+from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
 _SECONDS_BETWEEN_EVENTS = 0.1
@@ -50,9 +52,9 @@ class Simulated:
     Attributes
     ----------
     warptools
-        The optimisation set of the WarpTools export, for `read_particles`.
+        The optimisation set of the WarpTools export, for `read_particles`, if that was asked for.
     warp
-        The image-series star of the same particles.
+        The image-series star of the same particles, if that was asked for.
     tomograms
         One reconstructed tomogram a tilt series.
     truth
@@ -92,12 +94,14 @@ def simulate(out: str | Path, config: SimulationConfig | None = None) -> Iterato
         If ``out`` is a file or a folder with other things in it.
     """
     config = config or SimulationConfig()
-    yield from _simulate(Layout(Path(out)), config, load_structures(config))
+    yield from simulate_structures(out, config, load_structures(config))
 
 
-def _simulate(
-    layout: Layout, config: SimulationConfig, structures: Structures
+def simulate_structures(
+    out: str | Path, config: SimulationConfig, structures: Structures
 ) -> Iterator[SimulationEvent]:
+    """The same of structures of one's own (`structures.prepare`), drawn with equal chances."""
+    layout = Layout(Path(out))
     _prepare_folder(layout, config)
     wrong = config.nuisances
     around = None
@@ -116,7 +120,16 @@ def _simulate(
     write_truth(layout, scene, structures.names, config.continuous)
     write_true_tilts(layout, scene)
     write_stars(layout, scene, config)
+    if config.tilt_series:
+        yield from _write_tilt_series(layout, make_microscope(scene, structures, config))
     yield Simulated(layout.warptools, layout.warp, tomograms, layout.truth, maps)
+
+
+def _write_tilt_series(layout: Layout, microscope: Microscope) -> Iterator[SimulationProgress]:
+    with one_core_threads() as pool:
+        scale = signal_scale(microscope, pool)
+    for done in write_tilt_series(layout.tilt_series, microscope, scale):
+        yield SimulationProgress(done, len(microscope.scene.series))
 
 
 def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:
@@ -144,8 +157,10 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
             with _warp_writer(layout, microscope, row) as stack:
                 made = in_order(pool, make, members)
                 for particle, images in zip(members, made, strict=True):
-                    stack.append(images.warp[series.visible])
-                    _write_warptools(layout, scene, particle, images)
+                    if stack is not None:
+                        stack.append(images.warp[series.visible])
+                    if microscope.config.export != "warp":
+                        _write_warptools(layout, scene, particle, images)
                     done += 1
                     if time.monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
                         told = time.monotonic()
@@ -153,8 +168,12 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
     yield SimulationProgress(done, len(scene))
 
 
-def _warp_writer(layout: Layout, microscope: Microscope, row: int) -> StackWriter:
-    """One stack a tomogram, of the visible images only."""
+def _warp_writer(
+    layout: Layout, microscope: Microscope, row: int
+) -> AbstractContextManager[StackWriter | None]:
+    """One stack a tomogram, of the visible images only; nothing if that was not asked for."""
+    if microscope.config.export == "warptools":
+        return nullcontext()
     scene, box = microscope.scene, microscope.config.box_size_px
     series = scene.series[row]
     count = len(scene.members(row)) * int(np.count_nonzero(series.visible))

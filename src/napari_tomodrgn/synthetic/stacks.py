@@ -6,6 +6,8 @@ file, which is slow and coarse for float16; here both are replaced.
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -15,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.files import explained_write_errors, make_folder
 
 _MODES = {"float32": 2, "float16": 12}
+_HEADER_BYTES = 1024
 _LABEL = b"simulated by napari-tomodrgn"
 
 
@@ -42,8 +46,11 @@ class StackWriter:
         voxel_size_angstrom: float,
         dtype: Literal["float32", "float16"] = "float32",
     ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._mrc = mrcfile.new_mmap(path, shape, mrc_mode=_MODES[dtype], overwrite=True)
+        make_folder(path.parent)
+        with explained_write_errors(path):
+            _reserve(path, _HEADER_BYTES + math.prod(shape) * np.dtype(dtype).itemsize)
+            self._mrc = mrcfile.new_mmap(path, shape, mrc_mode=_MODES[dtype], overwrite=True)
+            _reserve(path, path.stat().st_size)
         self._mrc.voxel_size = voxel_size_angstrom
         self._next = 0
         self._low, self._high = np.inf, -np.inf
@@ -82,6 +89,16 @@ class StackWriter:
         header.rms = max(self._squares / self._mrc.data.size - mean**2, 0.0) ** 0.5
         header.label[0] = _LABEL
         self._mrc.close()
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Have the system find room for a whole file, where it can be asked to.
+
+    A mapped file on a full disk ends the process (SIGBUS) when it is written to, without a word.
+    """
+    with open(path, "ab") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
 
 
 def write_map(path: Path, volume: Volume) -> Path:

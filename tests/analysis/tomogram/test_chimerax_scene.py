@@ -150,8 +150,9 @@ def test_place_by_cluster(tiny_run: Path, tmp_path: Path) -> None:
     clusters[clusters["particle_id"] != ids[2]].to_csv(
         run / "analysis" / "clusters.csv", index=False
     )
-    assert main([*command, *options]) == 2
-    assert main([*command, *options[1:]]) == 0
+    again = [*command, "--overwrite"]
+    assert main([*again, *options]) == 2
+    assert main([*again, *options[1:]]) == 0
     assert Parsed(tmp_path / "out" / "place.cxc").colors[3] == "#9e9e9e"
     (run / "analysis" / "clusters.csv").write_text("something else\n1\n")
     assert main([*command, *options[1:]]) == 2

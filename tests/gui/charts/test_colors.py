@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.charts.colormaps import colors_of, gradient, hue_circle
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
-from napari_tomodrgn.particle_columns import Clip, Column, column
+from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -24,15 +24,15 @@ LONG = 60_000
 
 def test_angles_that_mean_the_same_have_the_same_color() -> None:
     table = pd.DataFrame({"mu_0": np.zeros(4)}, index=list("abcd"))
-    extras = pd.DataFrame({"rlnAnglePsi": [-179.9, 180.1, 0.0, 360.0]}, index=list("abcd"))
-    angles = column(table, None, "rlnAnglePsi", extras)
+    added_columns = pd.DataFrame({"rlnAnglePsi": [-179.9, 180.1, 0.0, 360.0]}, index=list("abcd"))
+    angles = ParticleTable(table, None, added_columns).column("rlnAnglePsi")
     assert angles.period == 360
     assert angles.limits == (-180, 180)
     one, same, zero, turn = colors_of(angles, 4).astype(int)
     np.testing.assert_array_equal(one, same)
     np.testing.assert_array_equal(zero, turn)
     assert np.abs(one - zero).max() > 80, "half a turn away it is another"
-    assert column(table, None, "mu_0").period == 0
+    assert ParticleTable(table).column("mu_0").period == 0
 
 
 def test_no_hue_is_brighter_and_none_is_far_from_the_next() -> None:
@@ -96,7 +96,7 @@ def test_hovering_fills_the_card(
     widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:
     session = opened(tiny_run)
-    card, hovering = widget.latent.card, widget.controller.hovering
+    card, hovering = widget.latent.card, widget.controller.preview
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert card.card.identity == session.focused
     other = next(str(name) for name in session.latents.index if name != session.focused)

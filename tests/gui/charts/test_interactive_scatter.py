@@ -119,12 +119,12 @@ def test_a_lasso_selects_what_it_encloses(view: InteractiveScatter, qtbot: Any) 
     with qtbot.waitSignal(view.lassoed) as heard, qtbot.assertNotEmitted(view.clicked):
         _drag(view, corners, SHIFT)
     assert heard.args[0].mask.tolist() == [False, False, True, True]
-    assert heard.args[0].how == "add"
-    for held, how in ((Qt.KeyboardModifier.AltModifier, "subtract"), (PLAIN, "replace")):
+    assert heard.args[0].mode == "add"
+    for held, mode in ((Qt.KeyboardModifier.AltModifier, "subtract"), (PLAIN, "replace")):
         view.set_tool("lasso")
         with qtbot.waitSignal(view.lassoed) as heard:
             _drag(view, corners, held)
-        assert heard.args[0].how == how
+        assert heard.args[0].mode == mode
 
 
 def _around(view: InteractiveScatter, *indices: int, margin: int = 9) -> list[QPoint]:
@@ -143,12 +143,12 @@ def test_a_rectangle_is_drawn_from_corner_to_corner(view: InteractiveScatter, qt
     with qtbot.waitSignal(view.lassoed) as heard, qtbot.assertNotEmitted(view.view_changed):
         _drag(view, [corners[0], corners[2]], SHIFT | Qt.KeyboardModifier.ControlModifier)
     assert heard.args[0].mask.tolist() == [False, True, True, False]
-    assert heard.args[0].how == "intersect"
+    assert heard.args[0].mode == "intersect"
 
 
 def test_a_polygon_is_clicked_and_closed(view: InteractiveScatter, qtbot: Any) -> None:
     view.set_tool("polygon")
-    view.how = "add"
+    view.mode = "add"
     corners = _around(view, 0, 3)
     astray = QPoint(corners[0].x(), corners[0].y() - 60)
     with qtbot.assertNotEmitted(view.lassoed):
@@ -159,7 +159,7 @@ def test_a_polygon_is_clicked_and_closed(view: InteractiveScatter, qtbot: Any) -
     with qtbot.waitSignal(view.lassoed) as heard:
         QTest.keyClick(view, Qt.Key.Key_Return)
     assert heard.args[0].mask.tolist() == [True, False, False, True]
-    assert heard.args[0].how == "add"
+    assert heard.args[0].mode == "add"
     with qtbot.assertNotEmitted(view.lassoed):
         QTest.mouseClick(view, LEFT, pos=corners[0])
         QTest.keyClick(view, Qt.Key.Key_Escape)
@@ -223,3 +223,14 @@ def test_the_view_can_be_kept_while_points_move(view: InteractiveScatter) -> Non
     assert view.view == kept
     view.show_all()
     assert view.view != kept
+
+
+def test_a_lasso_closed_at_its_start_is_no_click(view: InteractiveScatter, qtbot: Any) -> None:
+    around = view.position_of(1).toPoint()
+    corners = [around + QPoint(dx, dy) for dx, dy in ((-30, -30), (30, -30), (30, 30), (-30, 30))]
+    clicked: list[Any] = []
+    view.clicked.connect(clicked.append)
+    with qtbot.waitSignal(view.lassoed) as heard:
+        _drag(view, [*corners, corners[0]], SHIFT)
+    assert heard.args[0].mask.tolist() == [False, True, False, False]
+    assert clicked == []

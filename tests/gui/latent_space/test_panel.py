@@ -53,7 +53,7 @@ def test_arrow_keys_go_from_particle_to_particle_and_alt_along_the_axis(
     _idle(widget, qtbot)
     before = session.focused
     QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
-    qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: session.free_point is not None, timeout=LONG)
     _idle(widget, qtbot)
     place = view.place
     width = view.view.x_max - view.view.x_min
@@ -67,7 +67,7 @@ def test_keys_take_tools_and_a_menu_says_how_lines_combine(
     session, view, tools = opened(tiny_run), widget.latent.view, widget.latent.tools
     _press(widget, "R")
     session.selection = frozenset(map(str, session.latents.index[:3]))
-    next(one for one in tools.how.menu().actions() if "in both" in one.text()).trigger()
+    next(one for one in tools.mode.menu().actions() if "in both" in one.text()).trigger()
     here, there = QPoint(2, 2), QPoint(view.width() - 2, view.height() - 2)
     QTest.mousePress(view, LEFT, pos=here)
     QTest.mouseMove(view, there)

@@ -12,7 +12,8 @@ import pytest
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.latent_space import scatter_contents
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
-from napari_tomodrgn.session import LatentPoint, Session, latent_matrix, principal_components
+from napari_tomodrgn.particle_columns import latent_matrix, principal_components
+from napari_tomodrgn.session import LatentPoint, Session
 
 COUNT = 60_000
 
@@ -35,7 +36,7 @@ def panel(qtbot: Any) -> Iterator[LatentPanel]:
     qtbot.addWidget(panel)
     panel.show()
     yield panel
-    panel._session.silence()
+    panel._session.disconnect_all()
     panel.stop()
 
 
@@ -96,7 +97,7 @@ def test_a_lasso_and_a_place_arrive_from_the_thread(
     assert session.selection == frozenset(table.index[first & second])
     assert (panel.view._selected == (first & second)).all()
     z = tuple(latent_matrix(table)[17])
-    session.point = LatentPoint(z, 10)
+    session.free_point = LatentPoint(z, 10)
     _all_is_there(panel, qtbot)
     assert panel.view.place == pytest.approx(panel.view.points[17], abs=1e-9)
 

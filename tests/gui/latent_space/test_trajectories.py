@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.latent_space import trajectories
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, PROJECTION_NAME
-from napari_tomodrgn.session import latent_matrix, principal_components
+from napari_tomodrgn.particle_columns import latent_matrix, principal_components
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -37,14 +37,14 @@ def test_a_clicked_place_is_that_place_of_the_chart(table: pd.DataFrame) -> None
         point = trajectories.clicked_point(table, axes, xy, at)
         found = trajectories.projected(table, axes, xy, np.array([point.z]))
         np.testing.assert_allclose(found, [at], atol=1e-9)
-        assert point.near > 0
+        assert point.n_neighbors > 0
 
 
 def test_far_away_nobody_is_near(table: pd.DataFrame) -> None:
     scores, _ = principal_components(latent_matrix(table))
     point = trajectories.clicked_point(table, ("PC 1", "PC 2"), scores[:, :2], (90.0, 0.0))
-    assert point.near == 0
-    assert point.weak
+    assert point.n_neighbors == 0
+    assert point.unsupported
 
 
 def test_on_a_map_without_directions_a_place_is_what_is_near_there(table: pd.DataFrame) -> None:
@@ -55,8 +55,8 @@ def test_on_a_map_without_directions_a_place_is_what_is_near_there(table: pd.Dat
     at = xy[17]
     point = trajectories.clicked_point(table, axes, xy, (float(at[0]), float(at[1])))
     extent = np.nanmax(xy, axis=0) - np.nanmin(xy, axis=0)
-    near = np.argsort(np.linalg.norm((xy - at) / extent, axis=1))[:10]
-    np.testing.assert_allclose(point.z, points[near].mean(axis=0))
+    nearest = np.argsort(np.linalg.norm((xy - at) / extent, axis=1))[:10]
+    np.testing.assert_allclose(point.z, points[nearest].mean(axis=0))
     shown = trajectories.projected(table, axes, xy, np.array([points[17]]))
     np.testing.assert_array_equal(shown, xy[[17]])
 
@@ -70,8 +70,8 @@ def test_a_drawn_path_follows_the_pen(table: pd.DataFrame) -> None:
     np.testing.assert_allclose(line[[0, -1]], pen[[0, -1]], atol=1e-9)
     on_pen = np.interp(line[:, 0], pen[1:, 0], pen[1:, 1])
     np.testing.assert_allclose(line[:, 1], on_pen, atol=1e-9)
-    weak = [point.weak for point in path.points]
-    assert weak[-1] and not weak[0], "out there nobody is"
+    unsupported = [point.unsupported for point in path.points]
+    assert unsupported[-1] and not unsupported[0], "out there nobody is"
 
 
 def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
@@ -85,6 +85,7 @@ def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
     line = trajectories.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
     ends = np.percentile(scores[:, 0], [2, 98])
     np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
+    np.testing.assert_allclose(line[:, 1], 0.0, atol=1e-9, err_msg="a straight axis")
 
 
 def _idle(widget: Any, qtbot: Any) -> None:
@@ -127,23 +128,23 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     widget.latent.pin_requested.emit(names[1])
     assert f"pinned {names[1]}" not in viewer.layers
     widget.latent.path.between_requested.emit()
-    qtbot.waitUntil(lambda: session.path is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: session.trajectory is not None, timeout=LONG)
     _idle(widget, qtbot)
-    assert session.path.name == f"{names[0]} → {names[2]}"
-    assert session.decoded.point == session.path.points[0]
+    assert session.trajectory.name == f"{names[0]} → {names[2]}"
+    assert session.decoded.point == session.trajectory.points[0]
     assert " near" in viewer.canvas.overlays.tomodrgn_caption.text
     widget.latent.path.loop.setChecked(True)
-    session.frame = len(session.path.points) - 2
+    session.frame = len(session.trajectory.points) - 2
     widget.latent.path.frame_requested.emit(session.frame)
     widget.latent.path.play.setChecked(True)
     qtbot.waitUntil(lambda: session.frame == 1, timeout=LONG)
     widget.latent.path.play.setChecked(False)
     _idle(widget, qtbot)
     widget.latent.path.through_requested.emit()
-    qtbot.waitUntil(lambda: "⇝" in session.path.name, timeout=LONG)
+    qtbot.waitUntil(lambda: "⇝" in session.trajectory.name, timeout=LONG)
     _idle(widget, qtbot)
     ends = [latent_matrix(session.latents)[row] for row in (0, 2)]
-    np.testing.assert_allclose([session.path.points[end].z for end in (0, -1)], ends)
+    np.testing.assert_allclose([session.trajectory.points[end].z for end in (0, -1)], ends)
     widget.latent.path.stop.click()
     _idle(widget, qtbot)
     assert session.decoded.particle_id == session.focused
@@ -155,11 +156,11 @@ def test_alt_click_decodes_the_place_itself(
     session, view = opened(tiny_run), widget.latent.view
     at = QPoint(view.width() // 2, view.height() // 2)
     QTest.mouseClick(view, LEFT, Qt.KeyboardModifier.AltModifier, at)
-    qtbot.waitUntil(lambda: session.point is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: session.free_point is not None, timeout=LONG)
     _idle(widget, qtbot)
-    assert session.decoded.point == session.point
-    assert "between particles" in viewer.canvas.overlays.tomodrgn_caption.text
+    assert session.decoded.point == session.free_point
+    assert "latent point" in viewer.canvas.overlays.tomodrgn_caption.text
     QTest.mouseClick(view, LEFT, pos=view.position_of(0).toPoint())
     _idle(widget, qtbot)
-    assert session.point is None
+    assert session.free_point is None
     assert session.decoded.particle_id is not None

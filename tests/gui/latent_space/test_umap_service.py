@@ -14,7 +14,7 @@ import pytest
 from napari_tomodrgn.analysis.latents import analyze
 from napari_tomodrgn.gui.latent_space.umap_service import UmapService
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.session import Session, axis_names
+from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
 
@@ -47,10 +47,10 @@ def test_umap_becomes_an_axis_by_itself(run: Run, asked: list[int], qtbot: Any) 
     session = Session()
     mapping = UmapService(session)
     _open(session, run, 3)
-    qtbot.waitUntil(lambda: session.extras is not None)
-    assert {"UMAP 1", "UMAP 2"} <= set(axis_names(session.latents, None, session.extras))
+    qtbot.waitUntil(lambda: session.added_columns is not None)
+    assert {"UMAP 1", "UMAP 2"} <= set(session.table.axis_names)
     pd.testing.assert_series_equal(
-        session.extras["UMAP 1"], run.latents(3)["mu_0"], check_names=False
+        session.added_columns["UMAP 1"], run.latents(3)["mu_0"], check_names=False
     )
     session.latents = run.latents(3)  # the same ones again
     qtbot.waitUntil(lambda: not mapping.queue.is_busy)
@@ -63,20 +63,20 @@ def test_a_map_of_an_earlier_epoch_goes_and_comes_back_at_the_end(
     session = Session()
     mapping = UmapService(session)
     _open(session, run, 1)
-    qtbot.waitUntil(lambda: session.extras is not None)
-    session.add_extras(pd.DataFrame({"depth": 1.0}, index=session.latents.index))
+    qtbot.waitUntil(lambda: session.added_columns is not None)
+    session.add_columns(pd.DataFrame({"depth": 1.0}, index=session.latents.index))
     session.training = TrainingStatus("training", epochs=3)
-    assert "UMAP 1" in session.extras  # still those of the latents on show
+    assert "UMAP 1" in session.added_columns  # still those of the latents on show
     _open(session, run, 2)
-    assert list(session.extras.columns) == ["depth"]
+    assert list(session.added_columns.columns) == ["depth"]
     _open(session, run, 3)
     session.training = replace(session.training, fraction=0.9)
     qtbot.wait(50)
     assert asked == [1]
     session.training = TrainingStatus()
-    qtbot.waitUntil(lambda: "UMAP 1" in session.extras)
+    qtbot.waitUntil(lambda: "UMAP 1" in session.added_columns)
     assert asked == [1, 3]
-    assert "depth" in session.extras
+    assert "depth" in session.added_columns
     mapping.queue.cancel()
 
 
@@ -87,7 +87,7 @@ def test_a_run_that_has_its_map_is_not_mapped_again(run: Run, asked: list[int], 
     for epoch in (3, 2):
         session = Session()
         mapping = UmapService(session)
-        session.extras = run.extras()
+        session.added_columns = run.extras()
         _open(session, run, epoch)
         qtbot.waitUntil(lambda one=mapping: not one.queue.is_busy)
     assert asked == [2]

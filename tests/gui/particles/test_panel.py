@@ -36,18 +36,18 @@ def checks(qtbot: Any) -> CheckList:
 
 def test_the_worst_stands_on_top_and_is_told_at_once(checks: CheckList) -> None:
     session = checks._session
-    given = [("pixels", "ok"), ("half-maps", "info"), ("poses", "warning"), ("files", "ok")]
+    given = [("pixels", "ok"), ("half-maps", "info"), ("geometry", "warning"), ("files", "ok")]
     session.checks = tuple(_check(code, verdict) for code, verdict in given)
     session.checks = (*session.checks, _check("voltage", "error"))
     order = [row.check.code for row in checks.rows]
-    assert order == ["voltage", "poses", "half-maps", "pixels", "files"]
+    assert order == ["voltage", "geometry", "half-maps", "pixels", "files"]
     shown = [not row.message.isHidden() for row in checks.rows]
     assert shown == [True, True, False, False, False]
-    assert "1 error, 1 warning, 1 to note, 2 checks passed" in checks.summary.text()
+    assert "1 error, 1 warning, 1 note, 2 checks passed" in checks.summary.text()
 
 
 def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
-    checks._session.checks = (_check("poses", "warning", 0.31),)
+    checks._session.checks = (_check("geometry", "warning", 0.31),)
     row = checks.rows[0]
     assert row.details.isHidden()
     QTest.mouseClick(row, Qt.MouseButton.LeftButton)
@@ -55,14 +55,14 @@ def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
     assert "poses why." in row.details.text()
     assert "poses remedy." in row.details.text()
     words = {label.text() for label in row.findChildren(QLabel)}
-    assert {"!", "Poses carry information", "+31%"} <= words
+    assert {"!", "Poses and tilts", "0.3 × shuffled"} <= words
     row.more.click()
     assert row.details.isHidden()
 
 
 def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:
     session = checks._session
-    session.checks = (_check("poses", "ok"),)
+    session.checks = (_check("geometry", "ok"),)
     row = checks.rows[0]
     row.toggle()
     session.checks = (*session.checks, _check("contrast", "warning"))
@@ -86,10 +86,10 @@ def test_every_check_has_a_name_in_plain_words(tiny_star: Path) -> None:
 
 
 def test_remedies_name_fields_of_the_window() -> None:
-    from napari_tomodrgn.gui.particles.load import in_the_window
+    from napari_tomodrgn.gui.background.error_message import in_window_terms
 
-    words = in_the_window("The star file is used; if it is wrong, override it with --pixel-size.")
-    assert words.endswith("override it with “Pixel size” under “Read it differently”.")
+    words = in_window_terms("The star file is used; if it is wrong, override it with --pixel-size.")
+    assert words.endswith("override it with “Pixel size” under “Correct what was read”.")
 
 
 def test_the_form_knows_every_dialect() -> None:
@@ -103,11 +103,11 @@ def test_physics_come_in_after_opening(
     widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
     seen: list[WorkStatus] = []
-    widget.session.events.checking.connect(lambda status: seen.append(status))
+    widget.session.events.preflight_status.connect(lambda status: seen.append(status))
     session = opened(tiny_star)
     codes = {check.code for check in session.checks}
-    assert {"files", "dose", "pixels", "poses", "tilt-hand", "contrast"} <= codes
-    assert not session.checking.busy
+    assert {"files", "dose", "pixels", "geometry", "contrast"} <= codes
+    assert not session.preflight_status.busy
     assert {status.what for status in seen if status.busy} >= {"Reconstructing half maps"}
     rows = widget.particles.checks.rows
     assert len(rows) == len(session.checks)
@@ -122,12 +122,12 @@ def test_checks_of_a_file_that_was_left_never_arrive(
 ) -> None:
     session = widget.session
     widget.open(tiny_star)
-    qtbot.waitUntil(lambda: session.checking.busy, timeout=LONG)
+    qtbot.waitUntil(lambda: session.preflight_status.busy, timeout=LONG)
     widget.open(tiny_run)
     qtbot.waitUntil(lambda: session.run is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    assert not session.checking.busy
-    assert "poses" not in {check.code for check in session.checks}
+    assert not session.preflight_status.busy
+    assert "geometry" not in {check.code for check in session.checks}
 
 
 def test_reading_otherwise_reads_and_checks_again(
@@ -171,16 +171,16 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     assert "was not found" in widget.banner.text
     assert "--images" not in widget.banner.text
     assert panel.title.text() == f"Not opened: {star.name}"
-    assert panel.fold.is_open
+    assert panel.section.is_open
     panel.reading.images.set_folder(str(away))
     panel.reading.button.click()
     qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert session.asked is None
     assert panel.checks.isVisibleTo(panel)
-    session.clear_particles()
+    session.reset()
     opened(star)  # without a word about the images
-    assert session.reading.images == str(away)
+    assert session.import_options.images == str(away)
 
 
 def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
@@ -190,7 +190,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
 
     session, panel = opened(tiny_star), widget.particles
     assert session.overview is None
-    panel.look_fold.set_open(True)
+    panel.overview_section.set_open(True)
     qtbot.waitUntil(lambda: session.overview is not None, timeout=LONG)
     assert len(panel.look.tilts.xy) == 5
     assert panel.look.defocus.counts.sum() == 120
@@ -207,7 +207,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     before = layer.data
     panel.look.projections.click()
     qtbot.waitUntil(lambda: layer.data is not before, timeout=LONG)
-    assert len(viewer.layers) == 1, "replaced, not added"
+    assert len(viewer.layers) == 2, "with its labels; replaced, not added"
     widget.open(tiny_star)
     qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=LONG)
 
@@ -221,7 +221,7 @@ def _pixels(plot: Any) -> Any:
 def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     viewer: Any, widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any]
 ) -> None:
-    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.volumes.volume_view import RECONSTRUCTION
 
     session, panel = opened(tiny_star), widget.particles.quick
     panel.button.click()
@@ -230,7 +230,7 @@ def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "24 particles" in panel.result.text()
     assert not panel.plot.isHidden()
-    extent = viewer.layers[RECONSTRUCTION].extent.data
+    extent = viewer.layers[f"{RECONSTRUCTION} quick reconstruction"].extent.data
     box = 48 * session.particles.optics.pixel_size_angstrom
     assert 0.2 * box < (extent[1] - extent[0]).max() <= box
     assert session.validation.volume.voxel_size_angstrom == pytest.approx(box / 48)

@@ -14,9 +14,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_tomodrgn.gui.charts.colormaps import selections_column
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
-from napari_tomodrgn.gui.selections.service import combined
+from napari_tomodrgn.gui.selections.service import combine_selections
+from napari_tomodrgn.particle_columns import selections_column
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -28,10 +28,10 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_run, tmp_path / "run"))
 
 
-def _lasso(widget: Any, rows: list[int], how: str = "replace") -> None:
+def _lasso(widget: Any, rows: list[int], mode: str = "replace") -> None:
     mask = np.zeros(len(widget.session.latents), bool)
     mask[rows] = True
-    widget.latent.view.lassoed.emit(LassoSelection(mask, how))
+    widget.latent.view.lassoed.emit(LassoSelection(mask, mode))
 
 
 def _rows(widget: Any) -> list[int]:
@@ -97,7 +97,7 @@ def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
 ) -> None:
     opened(run)
     _lasso(widget, [1])
-    widget.controller.selecting.save("../x")
+    widget.controller.selections.save("../x")
     qtbot.waitUntil(lambda: "cannot be called" in widget.banner.text, timeout=LONG)
     assert not widget.session.selections
     (run / "analysis" / "selections").mkdir(parents=True, exist_ok=True)
@@ -124,24 +124,26 @@ def test_the_selected_particles_are_exported(
 def test_a_selection_is_reconstructed_beside_the_decoded_map(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:
-    from napari_tomodrgn.gui.window.controller import RECONSTRUCTION
+    from napari_tomodrgn.gui.volumes.volume_view import RECONSTRUCTION
 
     session = opened(run)
     assert not widget.validation.button.isEnabled()
     _lasso(widget, list(range(12)))
     widget.validation.button.click()
-    assert session.validating.busy
+    assert session.reconstruction_status.busy
     qtbot.waitUntil(lambda: session.validation is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert session.validation.particles == 12
     assert "12 particles" in widget.validation.result.text()
     assert len(widget.validation.plot.curves) == 1
-    layer = viewer.layers[RECONSTRUCTION]
+    layer = viewer.layers[f"{RECONSTRUCTION} selection"]
     box = session.validation.volume.box_size_px * session.validation.volume.voxel_size_angstrom
     assert layer.translate[2] == pytest.approx(0.8 * box)
     assert (run / "analysis" / "reconstructions" / "selection" / "fsc.csv").is_file()
     opened(run)
-    assert RECONSTRUCTION not in viewer.layers, "it says nothing about the next set"
+    assert not [one for one in viewer.layers if one.name.startswith(RECONSTRUCTION)], (
+        "it says nothing about the next set"
+    )
 
 
 def test_named_selections_are_a_column_with_colors() -> None:
@@ -158,6 +160,6 @@ def test_named_selections_are_a_column_with_colors() -> None:
 
 def test_a_lasso_replaces_adds_or_subtracts() -> None:
     now, more = frozenset("ab"), frozenset("bc")
-    assert combined(now, more, "replace") == more
-    assert combined(now, more, "add") == frozenset("abc")
-    assert combined(now, more, "subtract") == frozenset("a")
+    assert combine_selections(now, more, "replace") == more
+    assert combine_selections(now, more, "add") == frozenset("abc")
+    assert combine_selections(now, more, "subtract") == frozenset("a")

@@ -38,7 +38,7 @@ def shown(
         widget.tomogram.folder.setText(str(folder))
         widget.tomogram.folder.editingFinished.emit()
         qtbot.waitUntil(lambda n=count: len(session.tomogram_files) == n, timeout=LONG)
-    session.in_cell = TomogramDisplay(shape="own")
+    session.tomogram_display = TomogramDisplay(shape="own")
     widget.tomogram.list.itemClicked.emit(widget.tomogram.list.topLevelItem(0), 0)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     return session
@@ -63,7 +63,7 @@ def test_particles_stand_at_their_poses(viewer: Any, widget: Any, shown: Any) ->
     assert [row.text(column) for column in range(3)] == ["TS_001.tomostar", "12", "found"]
     layers = viewer.layers
     assert "tomogram TS_001" in layers
-    surface, cell = layers["particles in place"], widget.controller.cell
+    surface, cell = layers["particles in place"], widget.controller.tomogram_scene
     assert np.abs(layers["tomogram TS_001"].scale - 24.0).max() < 1e-4
     placed = placements(shown.particles, tomogram=shown.tomogram)
     decoder = shown.run.decoder()
@@ -109,7 +109,7 @@ def test_one_canvas_shows_one_or_the_other(
 
 
 def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, shown: Any) -> None:
-    cell = widget.controller.cell
+    cell = widget.controller.tomogram_scene
     for row in (2, 9):
         place = cell.poses.positions_zyx_angstrom[row]
         above = np.flatnonzero(  # a particle that hides this one is what is meant
@@ -120,8 +120,7 @@ def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, 
             continue
         at = canvas_px(viewer, place)
         QTest.mouseMove(native(viewer), at)
-        qtbot.wait(30)
-        assert shown.hovered == cell.poses.ids[row]
+        qtbot.waitUntil(lambda row=row: shown.hovered == cell.poses.ids[row])
         QTest.mouseClick(native(viewer), Qt.MouseButton.LeftButton, pos=at)
         assert shown.focused == cell.poses.ids[row]
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
@@ -140,7 +139,7 @@ def _drag(viewer: Any, qtbot: Any, corners: tuple[QPoint, QPoint], keys: Any) ->
 def test_the_rectangle_of_the_scatter_selects_in_the_tomogram_with_the_same_keys(
     viewer: Any, widget: Any, qtbot: Any, shown: Any
 ) -> None:
-    cell, tools = widget.controller.cell, widget.latent.tools
+    cell, tools = widget.controller.tomogram_scene, widget.latent.tools
     at = cell.poses.positions_zyx_angstrom[:, 1:]
     middle = float(np.median(at[:, 1]))
     low, high = at.min(axis=0) - 100, at.max(axis=0) + 100
@@ -163,7 +162,7 @@ def test_the_rectangle_of_the_scatter_selects_in_the_tomogram_with_the_same_keys
     assert shown.selection == names(at[:, 1] > middle), "Control takes the left one away"
     np.testing.assert_allclose(viewer.scene.camera.angles, before, atol=1e-9)
     tools.choose("move")
-    widget.controller.selecting.undo()
+    widget.controller.selections.undo()
     assert shown.selection == set(cell.poses.ids), "each box is one step"
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
 
@@ -187,7 +186,7 @@ def test_a_box_holds_what_is_in_it_on_the_screen_also_with_perspective() -> None
 def test_a_stroke_with_shift_selects_in_both_views(
     viewer: Any, widget: Any, qtbot: Any, shown: Any
 ) -> None:
-    cell = widget.controller.cell
+    cell = widget.controller.tomogram_scene
     first, last = cell.poses.positions_zyx_angstrom[[0, 1]]
     camera = np.array([*viewer.scene.camera.center, *viewer.scene.camera.angles])
     shift = Qt.KeyboardModifier.ShiftModifier
@@ -203,14 +202,14 @@ def test_a_stroke_with_shift_selects_in_both_views(
     after = np.array([*viewer.scene.camera.center, *viewer.scene.camera.angles])
     np.testing.assert_allclose(after, camera, atol=1e-6)
     assert f"{len(shown.selection)} selected" in widget.latent.status.text()
-    widget.controller.selecting.undo()
+    widget.controller.selections.undo()
     assert not shown.selection, "a stroke is one step"
 
 
 def test_selections_and_neighbours_in_the_tomogram(
     viewer: Any, widget: Any, qtbot: Any, shown: Any
 ) -> None:
-    cell = widget.controller.cell
+    cell = widget.controller.tomogram_scene
     chosen = cell.poses.ids[3]
     before = cell.colors()
     shown.selection = frozenset({chosen})
@@ -223,18 +222,18 @@ def test_selections_and_neighbours_in_the_tomogram(
     assert np.ptp(palette[others], axis=1).max() < 0.3 * np.ptp(before[3].astype(float))
     assert (palette[others].max(axis=1) > 50).all()
     assert palette[others].max() < 0.55 * before.max()
-    shown.in_cell = replace(shown.in_cell, only_selected=True)
+    shown.tomogram_display = replace(shown.tomogram_display, only_selected=True)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert cell.layers.surfaced.tolist() == [3]
     assert "1 selected" in widget.tomogram.status.text()
-    shown.in_cell = replace(shown.in_cell, only_selected=False)
+    shown.tomogram_display = replace(shown.tomogram_display, only_selected=False)
     at = cell.poses.positions_zyx_angstrom
     shown.focused = cell.poses.ids[5]
     reach = float(np.sort(np.linalg.norm(at - at[5], axis=1))[3])
-    shown.in_cell = replace(shown.in_cell, within=reach + 1.0)
+    shown.tomogram_display = replace(shown.tomogram_display, within=reach + 1.0)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert len(cell.layers.surfaced) == 4
-    shown.in_cell = replace(shown.in_cell, within=0.0)
+    shown.tomogram_display = replace(shown.tomogram_display, within=0.0)
     shown.selection = frozenset(cell.poses.ids[row] for row in (1, 4, 8))
     visited = []
     for _ in range(4):
@@ -244,11 +243,11 @@ def test_selections_and_neighbours_in_the_tomogram(
     assert visited == [1, 4, 8, 1]
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     # From far away they are points.
-    shown.in_cell = replace(shown.in_cell, shape="auto")
+    shown.tomogram_display = replace(shown.tomogram_display, shape="auto")
     viewer.scene.camera.zoom = 0.004
     qtbot.wait(50)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    assert not len(widget.controller.cell.layers.surfaced)
+    assert not len(widget.controller.tomogram_scene.layers.surfaced)
     assert (viewer.layers["particles TS_001.tomostar"].size > 0).all()
 
 
@@ -267,19 +266,21 @@ def test_surroundings_are_columns_and_are_tested(
     page.surface.setCurrentText("membrane")
     QTest.mouseClick(page.compute, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    extras = shown.extras
-    own = list(widget.controller.cell.poses.ids)
-    height = widget.controller.cell.poses.positions_zyx_angstrom[:, 0] - (middle + 0.5) * 24.0
-    distance = extras.loc[own, "surface_distance_angstrom"].to_numpy()
+    added_columns = shown.added_columns
+    own = list(widget.controller.tomogram_scene.poses.ids)
+    height = (
+        widget.controller.tomogram_scene.poses.positions_zyx_angstrom[:, 0] - (middle + 0.5) * 24.0
+    )
+    distance = added_columns.loc[own, "surface_distance_angstrom"].to_numpy()
     np.testing.assert_allclose(distance, np.abs(height) - 12.0, atol=20.0)
-    others = extras.index.difference(own)
-    assert extras.loc[others, "surface_distance_angstrom"].isna().all()
+    others = added_columns.index.difference(own)
+    assert added_columns.loc[others, "surface_distance_angstrom"].isna().all()
     assert "neighbour_distance_angstrom" in [
-        widget.latent.x_axis.itemText(row) for row in range(widget.latent.x_axis.count())
+        widget.latent.x_axis.itemData(row) for row in range(widget.latent.x_axis.count())
     ]
     # A state that goes with the height, and nothing else.
-    upper = np.where(extras["height_angstrom"] > 0, "upper", "lower")
-    shown.add_extras(pd.DataFrame({"side": upper}, index=extras.index))
+    upper = np.where(added_columns["height_angstrom"] > 0, "upper", "lower")
+    shown.add_columns(pd.DataFrame({"side": upper}, index=added_columns.index))
     page.state.setCurrentText("side")
     QTest.mouseClick(page.test, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
@@ -290,14 +291,14 @@ def test_surroundings_are_columns_and_are_tested(
     assert rows["height (Å)"][:2] == ["+1.00", "0.001"]
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
-    assert "beyond chance" in page.words.text()
+    assert "significant" in page.words.text()
     # The same columns filter.
-    page.filter.name.setCurrentText("height_angstrom")
+    page.filter.name.setCurrentText("height (Å)")
     page.filter.low.setText("100")
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
-    high = extras.index[extras["height_angstrom"] >= 100]
+    high = added_columns.index[added_columns["height_angstrom"] >= 100]
     assert shown.selection == set(high)
-    page.filter.how.setCurrentText("keep only")
+    page.filter.mode.setCurrentText("keep only")
     page.filter.name.setCurrentText("tomogram")
     page.filter.category.setCurrentText("TS_001.tomostar")
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
@@ -317,10 +318,10 @@ def test_what_is_drawn_can_be_written(
 
     monkeypatch.setattr(export_service, "_FRAMES", 8)
 
-    cell, page = widget.controller.cell, widget.tomogram.export
+    cell, page = widget.controller.tomogram_scene, widget.export
     shown.selection = frozenset(cell.poses.ids[:5])
     names = pd.Index(cell.poses.ids, name="particle_id")
-    shown.add_extras(pd.DataFrame({"depth_angstrom": np.arange(12.0), "side": "in"}, index=names))
+    shown.add_columns(pd.DataFrame({"depth_angstrom": np.arange(12.0), "side": "in"}, index=names))
 
     def written(verb: str, name: str) -> Path:
         getattr(page, f"{verb}_requested").emit(str(tmp_path / name))
@@ -361,11 +362,11 @@ def test_a_star_file_without_a_run_shows_points(
     session.tomogram = "TS_002.tomostar"
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert len(viewer.layers["particles TS_002.tomostar"].data) == 12
-    assert session.stage == "tomogram"
+    assert session.canvas_mode == "tomogram"
     # A volume that is decoded now is later seen with the right hand.
     opened(tiny_run)
     session.tomogram = "TS_001.tomostar"
-    session.stage = "particle"
+    session.canvas_mode = "particle"
     assert viewer.scene.camera.orientation == ORIENTATION
     assert viewer.layers[LAYER_NAME].visible
 

@@ -41,11 +41,11 @@ def test_an_ome_zarr_is_opened_in_angstrom_voxel_for_voxel(tmp_path: Path, versi
     data = np.random.default_rng(0).normal(size=(24, 40, 60)).astype(np.float32)
     old = version == "0.4"
     group = zarr.open_group(tmp_path / "TS.zarr", mode="w", zarr_format=2 if old else 3)
-    how = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if old else {}
-    how |= {} if old else {"dimension_names": ["z", "y", "x"]}
+    mode = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if old else {}
+    mode |= {} if old else {"dimension_names": ["z", "y", "x"]}
     for level in range(2):
         part = data[:: 2**level, :: 2**level, :: 2**level]
-        group.create_array(str(level), shape=part.shape, chunks=(12, 20, 20), dtype="f4", **how)[
+        group.create_array(str(level), shape=part.shape, chunks=(12, 20, 20), dtype="f4", **mode)[
             :
         ] = part
     image = {

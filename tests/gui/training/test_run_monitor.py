@@ -75,7 +75,7 @@ def elsewhere(tiny_run: Path, tmp_path: Path) -> Elsewhere:
 @pytest.fixture
 def follow(widget: Any, qtbot: Any, elsewhere: Elsewhere) -> Any:
     """Opens the run of the other process, looked at ten times a second; gives the session."""
-    widget.controller.following.timer.setInterval(100)
+    widget.controller.run_monitor.timer.setInterval(100)
     widget.open(elsewhere.run)
     qtbot.waitUntil(lambda: widget.session.training.phase == "following", timeout=LONG)
     return widget.session
@@ -106,10 +106,10 @@ def test_its_epochs_arrive_until_the_last(
     assert session.training.phase == "following", "latents of the last epoch are still refined"
     elsewhere.end()
     qtbot.waitUntil(lambda: "complete, epoch 3" in widget.banner.text, timeout=LONG)
-    assert "Held-out images" in widget.banner.text, "whether particles differ"
+    assert "σ, threshold" in widget.banner.text, "whether particles differ"
     assert moved == [1, 2, 3, 3]
     assert session.training.phase == "idle"
-    assert not widget.controller.following.timer.isActive()
+    assert not widget.controller.run_monitor.timer.isActive()
     expected = elsewhere.finished.latents(3)
     pd.testing.assert_frame_equal(session.latents, expected)
 
@@ -133,7 +133,7 @@ def test_silence_ends_it_and_news_begin_it_again(
     qtbot.waitUntil(lambda: follow.epoch == 1, timeout=LONG)
     later = time.time() + 3600.0
     monkeypatch.setattr(time, "time", lambda: later)
-    widget.controller.following._changed -= 3600.0
+    widget.controller.run_monitor._changed -= 3600.0
     qtbot.waitUntil(lambda: follow.training.phase == "idle", timeout=LONG)
     qtbot.waitUntil(lambda: widget.training.resume.isVisibleTo(widget.training), timeout=LONG)
     elsewhere.write(2)  # by a disk whose clock is an hour behind
@@ -149,14 +149,14 @@ def test_another_file_leaves_it(
     qtbot.wait(300)
     assert follow.epoch == 3
     assert follow.training.phase == "idle"
-    assert not widget.controller.following.timer.isActive()
+    assert not widget.controller.run_monitor.timer.isActive()
 
 
 def test_a_finished_run_is_not_followed(
     widget: Any, tiny_run: Path, opened: Callable[[Path], Any]
 ) -> None:
     opened(tiny_run)
-    assert not widget.controller.following.timer.isActive()
+    assert not widget.controller.run_monitor.timer.isActive()
 
 
 def test_a_run_that_stopped_early_is_not_followed(
@@ -169,7 +169,7 @@ def test_a_run_that_stopped_early_is_not_followed(
     Run(run.path, run.info.model_copy(update={"config": config})).save_info()
     opened(run.path)
     assert widget.session.epoch == 3
-    assert not widget.controller.following.timer.isActive()
+    assert not widget.controller.run_monitor.timer.isActive()
 
 
 def test_a_real_training_is_followed_from_its_first_file(
@@ -179,7 +179,7 @@ def test_a_real_training_is_followed_from_its_first_file(
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.runtime.events import EpochDone, Started
 
-    widget.controller.following.timer.setInterval(100)
+    widget.controller.run_monitor.timer.setInterval(100)
     session, folder = widget.session, tmp_path / "run"
     for event in train(read_particles(tiny_star), tiny_config, folder):
         if isinstance(event, Started):

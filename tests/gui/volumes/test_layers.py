@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.tomogram.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
+from napari_tomodrgn.gui.volumes.export_service import enlarged
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.session import Decoded, Session, TrainingStatus
+from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
+from napari_tomodrgn.session import Decoded, Session, Validation
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 def _balls(*centres_xyz: tuple[float, float, float], radius: float = 3.0) -> Volume:
@@ -102,7 +105,7 @@ def test_surfaces_are_coarse_only_while_a_training_shares_the_cores() -> None:
     assert VolumeStyle.of(session).fine
     session.training = TrainingStatus("training")
     assert not VolumeStyle.of(session).fine
-    seen = Decoded(volume, coarse, "TS_1/1", 1, complete=True)
+    seen = Decoded(volume, "TS_1/1", 1, complete=True, mesh=coarse)
     assert VolumeStyle.of(session).is_of(seen)
     session.training = TrainingStatus()
     assert not VolumeStyle.of(session).is_of(seen), "drawn again when the training is over"
@@ -171,12 +174,12 @@ def test_a_map_without_contrast_shows_nothing(viewer: Any, lit: Callable[..., fl
 def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(viewer: Any) -> None:
     """As the quick reconstruction does, before there is a run."""
     from napari_tomodrgn.gui.volumes.layers import VolumeLayers
-    from napari_tomodrgn.session import Mesh
+    from napari_tomodrgn.session import Isosurface
 
     vertices = np.array([[-5, -5, -5], [5, -5, -5], [0, 5, 5]], np.float32)
-    mesh = Mesh(vertices, np.array([[0, 1, 2]], np.int32), 0.5, 3.0)
+    mesh = Isosurface(vertices, np.array([[0, 1, 2]], np.int32), 0.5, 3.0)
     layers = VolumeLayers(viewer)
-    layer = layers.show_beside("reconstruction", mesh, 20.0)
+    layer = layers.show_companion("reconstruction", mesh, 20.0)
     assert tuple(layer.translate) == (0.0, 0.0, 0.0)
     assert tuple(viewer.scene.camera.center) == pytest.approx((0.0, 0.0, 0.0))
     layers.show_mesh(mesh, 20.0, "decoded")
@@ -187,15 +190,15 @@ def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(vie
 def test_what_the_user_sets_while_volumes_are_out_of_sight_stays(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     hidden, shown = (
-        layers.show_beside(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
+        layers.show_companion(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
         for name in ("hidden", "shown")
     )
     decoded = _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3")
     hidden.visible = shown.visible = False
-    layers.leave()
+    layers.suspend()
     assert not decoded.visible and not viewer.canvas.overlays.tomodrgn_caption.visible
     shown.visible = True
-    layers.come_back()
+    layers.restore()
     assert [one.visible for one in (decoded, hidden, shown)] == [True, False, True]
     assert viewer.canvas.overlays.tomodrgn_caption.visible
 
@@ -217,10 +220,56 @@ def test_an_opacity_of_the_user_is_kept_when_maps_are_compared(viewer: Any) -> N
 def test_a_map_that_is_made_anew_is_as_translucent_as_the_one_before(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     layers.set_layout("overlay")
-    layers.show_beside("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
+    layers.show_companion("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
     first = _show(layers, _balls((0, 0, 0), radius=8)).opacity
     viewer.layers.remove(LAYER_NAME)
     again = _show(layers, _balls((0, 0, 0), radius=8))
     assert first == again.opacity == 0.5
-    layers.remove_beside("pin")
+    layers.remove_companion("pin")
     assert again.opacity == 1.0
+
+
+def test_each_map_says_whose_it_is(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    volume = _balls((0, 0, 0))
+    _show(layers, volume)
+    assert layers.labels.layer is None, "its title says it"
+    found = Validation("60S", 71, 43.7, np.ones(1), np.ones(1), volume, contour(volume))
+    label = reconstruction_label(found)
+    assert label == "60S: 71 particles\nfrom images, 43.7 Å, 3 σ"
+    layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)
+    words = list(layers.labels.layer.features["words"])
+    assert words == ["decoded", label]
+    places = layers.labels.layer.data
+    assert places[1, 2] - places[0, 2] == pytest.approx(0.8 * 320)
+    layers.set_layout("overlay")
+    assert len({tuple(place) for place in layers.labels.layer.data}) == 2, "not over each other"
+    layers.remove_companion("reconstruction 60S")
+    assert layers.labels.layer is None
+
+
+def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((-6, 0, 0), (6, 0, 0)))
+    _hide_overlays(viewer)
+    screen = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float)
+    before = viewer.scene.camera.zoom
+    with enlarged(viewer, 2.0):
+        large = viewer.screenshot(canvas_only=True, flash=False, scale=2.0)[..., :3].astype(float)
+    assert viewer.scene.camera.zoom == before
+    height, width = screen.shape[:2]
+    assert large.shape[:2] == (2 * height, 2 * width)
+    small = large.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+    lit = screen.max(axis=-1) > 15
+    assert abs((small.max(axis=-1) > 15).mean() - lit.mean()) < 0.05 * lit.mean()
+    assert np.abs(small - screen)[lit].mean() < 12
+
+
+def test_colours_of_differences_and_focus_are_no_groups() -> None:
+    from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, rgb
+    from napari_tomodrgn.gui.charts.painting import ChartColors
+    from napari_tomodrgn.gui.volumes.layers import _DIFFERENCES
+
+    groups = np.array([rgb(color) for color in CATEGORIES], float)
+    for color in (*_DIFFERENCES.values(), ChartColors().accent):
+        assert np.linalg.norm(groups - np.array(rgb(color)), axis=1).min() > 60, color

@@ -15,7 +15,7 @@ import pytest
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.session import latent_matrix, row_of, typical_particle
+from napari_tomodrgn.particle_columns import latent_matrix, row_of, typical_particle
 
 
 @pytest.fixture

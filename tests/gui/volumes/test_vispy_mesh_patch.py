@@ -78,7 +78,7 @@ def test_the_same_map_in_another_color_is_not_given_anew(viewer: Any) -> None:
     given: list[Any] = []
     layers.layer.events.data.connect(given.append)
     layers.show_mesh(mesh, 320.0, "", "#e8743b")
-    assert given == [] and layers.layer.colormap.name == "surface #e8743b"
+    assert given == [] and layers.layer.colormap.name == "#e8743b"
     layers.show_mesh(contour(_ball(5.0)), 320.0)
     assert len(given) == 1
 
@@ -91,10 +91,10 @@ def test_meshes_of_an_unknown_vispy_are_left_alone(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(MeshVisual, "_build_color_transform", build)
     monkeypatch.setattr(vispy, "__version__", "99.0.0")
-    assert not vispy_mesh_patch.keep_shaders()
+    assert not vispy_mesh_patch.patch_vispy_mesh_colors()
     assert MeshVisual._build_color_transform is build
     monkeypatch.delattr(MeshVisual, "_build_color_transform")
-    assert not vispy_mesh_patch.keep_shaders()
+    assert not vispy_mesh_patch.patch_vispy_mesh_colors()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_preview_is_shown_where_the_whole_map_is_slow_or_clicks_are_fast(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     qtbot.wait(100)
     monkeypatch.setattr(decoding_service, "_SOON_S", soon)
-    widget.controller.waiting.setInterval(LONG)
+    widget.controller.volume_view.waiting.setInterval(LONG)
     shown: list[int] = []
     session.events.decoded.connect(lambda one: shown.append(one.volume.box_size_px))
     others = [str(name) for name in session.latents.index if name != session.focused]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio.v3 as iio
@@ -15,9 +15,12 @@ import pytest
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.volumes import movie_service
-from napari_tomodrgn.gui.volumes.isosurfaces import difference
+from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
-from napari_tomodrgn.session import LatentPath, LatentPoint, latent_matrix
+from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
+from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption
+from napari_tomodrgn.particle_columns import latent_matrix
+from napari_tomodrgn.session import Decoded, LatentPath, LatentPoint, Session
 
 LONG = 60_000
 
@@ -84,11 +87,9 @@ def test_nine_pins_in_a_grid_or_over_each_other(
     )
     assert len({layer.colormap.name for layer in layers}) == 9, "told apart"
     session.surface_color = "#ff0000"
-    assert {layer.colormap.name for layer in [*layers, viewer.layers[LAYER_NAME]]} == {
-        "surface #ff0000"
-    }
+    assert {layer.colormap.name for layer in [*layers, viewer.layers[LAYER_NAME]]} == {"#ff0000"}
     controls.choose("by particle")
-    assert viewer.layers[LAYER_NAME].colormap.name != "surface #ff0000"
+    assert viewer.layers[LAYER_NAME].colormap.name != "#ff0000"
     controls.choose("release")
     assert not any(layer.name.startswith("pinned") for layer in viewer.layers)
 
@@ -107,7 +108,7 @@ def test_axes_can_be_hidden_and_a_wait_is_told(
     assert "decoding" not in viewer.canvas.overlays.tomodrgn_caption.text, (
         "not before it takes long"
     )
-    widget.controller.waiting.timeout.emit()
+    widget.controller.volume_view.waiting.timeout.emit()
     assert viewer.canvas.overlays.tomodrgn_caption.text == f"{other}  ·  decoding …"
     _idle(widget, qtbot)
     assert viewer.canvas.overlays.tomodrgn_caption.text.startswith(f"{other}  ·  epoch")
@@ -146,7 +147,7 @@ def test_a_path_becomes_a_movie_and_maps(
     session, path = opened(tiny_run), widget.latent.path
     path.movie_requested.emit(str(tmp_path / "none.gif"))
     assert "Make a path first" in session.message.text
-    session.path = _short_path(session)
+    session.trajectory = _short_path(session)
     path.movie_requested.emit(str(tmp_path / "path.gif"))
     qtbot.waitUntil((tmp_path / "path.gif").exists, timeout=LONG)
     _idle(widget, qtbot)
@@ -157,7 +158,7 @@ def test_a_path_becomes_a_movie_and_maps(
     _idle(widget, qtbot)
     written = sorted(one.name for one in (tmp_path / "maps").iterdir())
     assert written == ["frame_001.mrc", "frame_002.mrc", "frame_003.mrc", "frames.csv"]
-    z = np.array(session.path.points[2].z, np.float32)
+    z = np.array(session.trajectory.points[2].z, np.float32)
     expected = session.run.decoder().decode(z)
     last = read_volume(tmp_path / "maps" / "frame_003.mrc")
     np.testing.assert_allclose(last.data, expected.data, atol=1e-5)
@@ -172,17 +173,17 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session, maker = opened(tiny_run), widget.controller.filming
-    session.path = _short_path(session)
+    session, maker = opened(tiny_run), widget.controller.movie
+    session.trajectory = _short_path(session)
     monkeypatch.setattr(movie_service, "_ENCODERS", {"no_such_package": "x"})
     maker.start(tmp_path / "path.mp4")
     assert "imageio-ffmpeg" in session.message.text
     assert not maker.is_busy
     maker.start(tmp_path / "path.gif")
-    session.path = None
+    session.trajectory = None
     assert not maker.is_busy
     assert "no movie" in session.message.text
-    session.path = _short_path(session)
+    session.trajectory = _short_path(session)
     maker.start(tmp_path / "path.gif")
     widget.controller.decoding.queue.failed.emit(OSError("the checkpoint is gone"))
     assert not maker.is_busy
@@ -197,13 +198,62 @@ def test_errands_are_all_done_in_order_and_a_failure_stops_none(qtbot: Any) -> N
     errands.failed.connect(failed.append)
 
     def slow(value: int) -> int:
-        time.sleep(0.02)
         if value == 2:
             raise OSError("disk full")
         return value
 
     for value in range(5):
         errands.add(lambda value=value: slow(value))
-    qtbot.waitUntil(lambda: not errands.is_busy, timeout=5000)
+    qtbot.waitUntil(lambda: not errands.is_busy)
     assert done == [0, 1, 3, 4]
     assert [str(error) for error in failed] == ["disk full"]
+
+
+def test_no_low_pass_finer_than_the_pixels_is_offered(qtbot: Any) -> None:
+    volume = Volume(np.zeros((16, 16, 16), np.float32), 13.1)
+    decoded = Decoded(volume, "TS/1", 1, complete=True, mesh=contour(volume))
+    session = Session(decoded=decoded)
+    bar = VolumeBar(session)
+    qtbot.addWidget(bar)
+    assert bar.lowpass_words.text() == "off"
+    bar.lowpass.setValue(1)
+    bar._apply()
+    assert session.lowpass == 27.0 >= 2 * 13.1
+    assert bar.lowpass_words.text() == "27 Å"
+
+
+def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
+    said: list[str] = []
+    layers: Any = SimpleNamespace(set_caption=said.append)
+    session = Session(focused="TS/1")
+    view = VolumeView(session, layers)
+    view.set_decoding(True)
+    view.waiting.stop()  # its time has come
+    view._show_waiting()
+    session.focused = "TS/2"  # before the first is there: the work goes on without a pause
+    assert said == ["TS/1  ·  decoding …", "TS/2  ·  decoding …"]
+    session.free_point = LatentPoint((0.0,), 5)
+    assert said[-1] == "latent point  ·  decoding …"
+    volume = Volume(np.zeros((16, 16, 16), np.float32), 10.0)
+    point = LatentPoint((0.0,), 2)
+    decoded = Decoded(volume, None, 1, complete=True, point=point, mesh=contour(volume))
+    assert caption(decoded).startswith(
+        "latent point, interpolated: no particles nearby, not supported by data"
+    )
+
+
+def test_projections_are_labelled_and_give_way_to_a_click(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = opened(tiny_run)
+    widget.controller.overview.show_projections(0.0)
+    qtbot.waitUntil(lambda: "projections" in viewer.layers, timeout=LONG)
+    assert viewer.dims.ndisplay == 2
+    words = list(viewer.layers["projections, labels"].features["words"])
+    assert sum(word.endswith("°") for word in words) == 5
+    assert len(words) == 5 + 6
+    session.focused = str(session.latents.index[3])
+    assert viewer.dims.ndisplay == 3
+    assert not viewer.layers["projections"].visible
+    qtbot.waitUntil(lambda: session.decoded.particle_id == session.focused, timeout=LONG)
+    assert viewer.layers["decoded"].visible

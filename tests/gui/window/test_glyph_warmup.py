@@ -20,11 +20,11 @@ OF_USER |= {"font_size": 17.0, "box": True}
 def begin(viewer: Any, widget: Any, qtbot: Any) -> Iterator[Callable[[], Any]]:
     """Begins to draw letters in a window that is idle; each by the test, none by the clock."""
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
-    widget.controller.lettering.stop()
+    widget.controller.glyph_warmup.stop()
     begun = []
 
     def begin() -> GlyphWarmup:
-        begun.append(GlyphWarmup(viewer, widget.controller))
+        begun.append(GlyphWarmup(viewer, widget.session, lambda: widget.controller.idle))
         begun[-1].timer.timeout.disconnect()
         return begun[-1]
 

@@ -51,19 +51,20 @@ def test_a_run_without(
     qtbot.waitUntil(lambda: session.run is not None, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
     assert said in widget.banner.text
+    assert session.message is None or session.message.severity != "error", "exploring goes on"
     assert "Unexpected" not in widget.banner.text
     assert "\n" not in widget.banner.text
     assert (session.latents is not None) == latents
     assert (session.particles is not None) == particles
     assert (session.decoded is not None) == volume
     session.selection = frozenset(session.latents.index[:3])
-    widget.controller.selecting.save("three")
+    widget.controller.selections.save("three")
     qtbot.waitUntil(lambda: bool(session.selections), timeout=30_000)
     widget.open(tiny_run)  # the window lives
     qtbot.waitUntil(lambda: session.run.path == tiny_run, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
     assert session.decoded is not None
-    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"
+    assert "σ, threshold 3 σ" in widget.banner.text, "what the run says, no complaint"
 
 
 def test_half_written_latents_are_passed_over_until_they_are_whole(
@@ -82,4 +83,26 @@ def test_half_written_latents_are_passed_over_until_they_are_whole(
     widget.open(run)
     qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=30_000)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
-    assert widget.banner.text.startswith("Held-out images"), "what the run says, no complaint"
+    assert "σ, threshold 3 σ" in widget.banner.text, "what the run says, no complaint"
+
+
+def test_an_imported_result_opens_with_its_volume_and_without_an_error(
+    widget: Any, qtbot: Any, real_data: Path, tmp_path: Path
+) -> None:
+    """With its images, and in another place where they are not."""
+    from napari_tomodrgn.analysis.tomodrgn_result import import_result
+
+    result, images = real_data / "tomodrgn_result" / "vae", real_data / "cryosrpnt"
+    away = Path(shutil.copytree(result, tmp_path / "vae"))
+    import_result(result, tmp_path / "with", images=images)
+    import_result(away, tmp_path / "without")
+    for name in ("with", "without"):
+        widget.open(tmp_path / name)
+        session = widget.session
+        qtbot.waitUntil(lambda: session.run is not None and session.run.path.name == name)  # noqa: B023
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
+        assert session.decoded is not None
+        assert session.particles is not None
+        assert session.message is None or session.message.severity != "error"
+        assert ("--images" in widget.banner.text) is False, "in the terms of the window"
+        assert "k-means 4" in session.added_columns

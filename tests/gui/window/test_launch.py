@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ import pytest
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.plugin import sample_data
-from napari_tomodrgn.gui.plugin.reader import open_dock
 from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 from napari_tomodrgn.gui.window import launch
+from napari_tomodrgn.gui.window.dock import open_dock
 
 
 def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -99,7 +100,7 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
     assert time.process_time() - began < 4.0  # of all threads; a second or two on a clock
     assert len(session.latents) == len(session.particles) == 240
-    assert {"UMAP 1", "UMAP 2", "cluster"} <= set(session.extras)
+    assert {"UMAP 1", "UMAP 2", "cluster"} <= set(session.added_columns)
     assert "without its images" in session.message.text
     assert session.message.severity == "info"
     # Nor is it an alarm among the checks: exploring needs none.
@@ -109,7 +110,7 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
     assert sum(sizes) < 2_000_000
     # What is kept goes into the copy, which is found again.
     session.selection = frozenset(session.latents.index[:5])
-    widget.controller.selecting.save("five")
+    widget.controller.selections.save("five")
     qtbot.waitUntil(lambda: widget.controller.idle)
     copy = sample_data.copied_run(tmp_path / "sample-run")
     assert (copy / "analysis" / "selections" / "five.json").is_file()
@@ -134,3 +135,18 @@ def test_the_reader_alone_loads_neither_torch_nor_pandas_nor_qt() -> None:
         "print([name for name in ('torch', 'pandas', 'qtpy', 'napari') if name in sys.modules])"
     )
     assert _run(code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (1920, 1200)])
+def test_the_window_is_no_larger_than_the_screen(
+    qapp: Any, monkeypatch: pytest.MonkeyPatch, screen: tuple[int, int]
+) -> None:
+    from qtpy.QtCore import QRect
+    from qtpy.QtGui import QGuiApplication
+
+    free = QRect(0, 0, *screen)
+    fake = SimpleNamespace(availableGeometry=lambda: free)
+    monkeypatch.setattr(QGuiApplication, "primaryScreen", lambda: fake)
+    width, height = launch.window_size()
+    assert width <= screen[0] and height < screen[1]
+    assert (width, height) == (1440, 900) or screen[0] < 1440

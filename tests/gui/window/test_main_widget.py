@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
 from napari_tomodrgn.gui.window.controller import controller_of
-from napari_tomodrgn.session import mask_of
+from napari_tomodrgn.particle_columns import mask_of
 
 LONG = 60_000
 
@@ -100,9 +100,7 @@ def test_axes_and_color(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) ->
     latent.x_axis.setCurrentText("z 2")
     latent.x_axis.activated.emit(latent.x_axis.currentIndex())
     assert session.axes == ("z 2", "PC 2")
-    qtbot.waitUntil(
-        lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]), timeout=2000
-    )
+    qtbot.waitUntil(lambda: np.allclose(latent.view.points[:, 0], session.latents["mu_2"]))
     plain = viewer.layers[LAYER_NAME].colormap.name
     latent.color.setCurrentText("tomogram")
     latent.color.activated.emit(latent.color.currentIndex())
@@ -119,19 +117,17 @@ def test_more_columns_are_kept_in_the_run(
     session = widget.session
     values = np.arange(24.0)
     names = session.latents.index[::-1]
-    session.add_extras(pd.DataFrame({"nearest_angstrom": values}, index=names))
+    session.add_columns(pd.DataFrame({"nearest_angstrom": values}, index=names))
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "nearest_angstrom" in [
-        widget.latent.color.itemText(row) for row in range(widget.latent.color.count())
+        widget.latent.color.itemData(row) for row in range(widget.latent.color.count())
     ]
     session.axes = ("nearest_angstrom", "PC 1")
-    qtbot.waitUntil(
-        lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]), timeout=2000
-    )
-    session.clear_particles()
+    qtbot.waitUntil(lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]))
+    session.reset()
     _open(widget, qtbot, run)
-    assert session.extras is not None
-    assert session.extras.loc[names, "nearest_angstrom"].to_list() == list(values)
+    assert session.added_columns is not None
+    assert session.added_columns.loc[names, "nearest_angstrom"].to_list() == list(values)
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "binary", "no particles"])

@@ -61,9 +61,9 @@ def test_keys_turn_to_the_parts(viewer: Any, widget: Any, qtbot: Any) -> None:
     qtbot.waitUntil(window.isActiveWindow)
     for key, part in (
         ("1", "Particles"),
-        ("4", "Selections"),
+        ("4", "Validate"),
         ("2", "Training"),
-        ("3", "Tomogram"),
+        ("3", "Explore"),
     ):
         QTest.keyClick(widget, key, Qt.KeyboardModifier.AltModifier)
         assert widget.tabs.tabText(widget.tabs.currentIndex()) == part
@@ -77,7 +77,7 @@ def test_a_key_pauses_the_training_and_goes_on(
     asked: list[str] = []
     training = widget.controller.training
     monkeypatch.setattr(training, "pause", lambda: asked.append("pause"))
-    monkeypatch.setattr(training, "go_on", lambda: asked.append("go on"))
+    monkeypatch.setattr(training, "resume", lambda: asked.append("go on"))
     _registered(widget)[PAUSE].activated.emit()
     widget.session.training = TrainingStatus("paused", epochs=3)
     _registered(widget)[PAUSE].activated.emit()
@@ -89,9 +89,9 @@ def test_the_scatter_takes_its_keys_and_no_others(widget: Any) -> None:
     view = widget.latent.view
 
     def taken(keys: str) -> bool:
-        combination = QKeySequence(keys)[0]
+        mode_for_keys = QKeySequence(keys)[0]
         event = QtGui.QKeyEvent(
-            QtGui.QKeyEvent.Type.KeyPress, combination.key(), combination.keyboardModifiers()
+            QtGui.QKeyEvent.Type.KeyPress, mode_for_keys.key(), mode_for_keys.keyboardModifiers()
         )
         event.ignore()
         event.accept()

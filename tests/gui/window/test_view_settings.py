@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
-from napari_tomodrgn.gui.window.view_settings import Settings, last_folder, recent
+from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.gui.window.view_settings import ViewSettings
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session
 
 
 def _show(session: Session, run: Run) -> None:
-    session.clear_particles()
+    session.reset()
     session.source, session.run = run.path, run
     session.latents = run.latents()
 
@@ -27,14 +28,14 @@ def runs(tiny_run: Path, tmp_path: Path) -> list[Run]:
 
 def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
     session = Session()
-    keeper = Settings(session)
+    keeper = ViewSettings(session)
     _show(session, runs[0])
     session.axes, session.color = ("z 1", "PC 2"), "tomogram"
     _show(session, runs[1])
     session.axes, session.color = ("PC 1", "UMAP 1"), "z 0"
     del keeper
     later = Session()
-    again = Settings(later)
+    again = ViewSettings(later)
     _show(later, runs[0])
     assert (later.axes, later.color) == (("z 1", "PC 2"), "tomogram")
     _show(later, runs[1])
@@ -44,7 +45,7 @@ def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
 
 def test_what_was_opened_is_listed_the_last_first_while_it_is_there(tmp_path: Path) -> None:
     session = Session()
-    keeper = Settings(session)
+    keeper = ViewSettings(session)
     files = [tmp_path / f"{number}.star" for number in range(10)]
     for file in files:
         file.touch()
@@ -59,7 +60,7 @@ def test_what_was_opened_is_listed_the_last_first_while_it_is_there(tmp_path: Pa
 
 @pytest.mark.parametrize("text", ["no json", "3", '[1, {"a": 2}]', "null"])
 def test_a_settings_file_edited_by_hand_hinders_nothing(text: str) -> None:
-    remember("recent", None, text)
+    save_setting("recent", None, text)
     assert recent() == []
     assert last_folder() == Path.cwd()
 
@@ -69,7 +70,7 @@ def test_the_menu_opens_again_and_the_preset_is_kept(
 ) -> None:
     from napari_tomodrgn.gui.training.panel import TrainingPanel
 
-    remember("recent", None, f'["{tiny_run}"]')
+    save_setting("recent", None, f'["{tiny_run}"]')
     menu = widget.particles.recent.menu()
     menu.aboutToShow.emit()
     (entry,) = menu.actions()
@@ -79,7 +80,7 @@ def test_the_menu_opens_again_and_the_preset_is_kept(
     panel = widget.training
     panel.preset.setCurrentText("Thorough")
     panel.preset.activated.emit(panel.preset.currentIndex())
-    assert recall("preset", None) == "Thorough"
+    assert load_setting("preset", None) == "Thorough"
     other = TrainingPanel(Session())
     assert other.preset.currentText() == "Thorough"
     assert other.config().train.epochs == panel.config().train.epochs
@@ -90,7 +91,7 @@ def test_the_menu_opens_again_and_the_preset_is_kept(
 def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
     from napari.settings import get_settings
 
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     viewer.window.resize(1440, 900)
     get_settings().appearance.font_size = 12
@@ -105,7 +106,7 @@ def test_tomograms_beside_the_particles_come_before_a_folder_of_others(
 ) -> None:
     from napari_tomodrgn.gui.plugin import sample_data
 
-    remember("tomogram folder", None, "/of/others")
+    save_setting("tomogram folder", None, "/of/others")
     monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
     widget.open(sample_data.copied_run(tmp_path / "sample-run"))
     qtbot.waitUntil(lambda: widget.session.particles is not None, timeout=30_000)

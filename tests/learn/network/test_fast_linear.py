@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,55 @@ from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.decoding import volume_decoder
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, residual
+from napari_tomodrgn.learn.network.fast_linear import (
+    CONVOLUTION,
+    PRODUCT,
+    ProductTable,
+    as_pixels,
+    as_rows,
+    dense,
+    residual,
+    shape_class,
+    time_products,
+)
 from napari_tomodrgn.learn.network.model import Decoder, Vae
 
 BOX, LATENT = 16, 3
+
+
+def always(choice: str) -> ProductTable:
+    """A table for which one product is always the faster."""
+    seconds = (1.0, 2.0) if choice == PRODUCT else (2.0, 1.0)
+    return ProductTable(timer=lambda rows, width: seconds)
+
+
+def test_the_faster_product_is_taken_and_kept_for_the_machine(tmp_path: Path) -> None:
+    """Timed once for a shape class; other timings change nothing later, here or in a new table."""
+    asked: list[tuple[int, int]] = []
+
+    def timer(rows: int, width: int) -> tuple[float, float]:
+        asked.append((rows, width))
+        return 2.0, 1.0
+
+    cpu, file = torch.device("cpu"), tmp_path / "products.json"
+    first = ProductTable(file=file, timer=timer)
+    assert first.measure({32, 64}, cpu) == {
+        shape_class(rows, width): CONVOLUTION for rows in (64, 1024) for width in (32, 64)
+    }
+    assert asked == [(64, 32), (1024, 32), (64, 64), (1024, 64)]
+    later = ProductTable(file=file, timer=lambda rows, width: (1.0, 2.0))
+    assert later.uses_convolution(4000, 64, cpu) and not later.uses_convolution(63, 64, cpu)
+    assert not later.uses_convolution(64, 128, cpu), "a new class is timed anew"
+    of_run = ProductTable({shape_class(64, 32): PRODUCT}, file=file)
+    assert not of_run.uses_convolution(100, 32, cpu), "what a run was trained with comes first"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not later.uses_convolution(4000, 64, cpu)
+    assert not later.uses_convolution(4000, 64, torch.device("cuda"))
+
+
+def test_both_products_can_be_timed_where_nothing_is_differentiated() -> None:
+    with torch.inference_mode():
+        assert all(seconds > 0 for seconds in time_products(2048, 64))
 
 
 @pytest.mark.parametrize("rows", [1, 64, 77, 160])
@@ -22,14 +69,17 @@ def test_a_layer_over_pixels_is_the_layer_over_rows(rows: int) -> None:
     """Values and all gradients, to rounding."""
     layer = nn.Linear(24, 24)
     found = []
-    for shape in (as_pixels, lambda x: x):
+    for choice in (CONVOLUTION, PRODUCT):
+        products = always(choice)
         x = torch.randn((rows, 24), generator=torch.Generator().manual_seed(0)).requires_grad_()
-        values = as_rows(residual(dense(shape(x), layer.weight, layer.bias), *layer.parameters()))
+        shaped = as_pixels(x, 24, products)
+        assert shaped.ndim == (4 if choice == CONVOLUTION and rows >= 64 else 2)
+        values = as_rows(residual(dense(shaped, layer.weight, layer.bias), *layer.parameters()))
         gradients = torch.autograd.grad(values.sin().sum(), [x, *layer.parameters()])
         found.append([values.detach(), *gradients])
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
-    assert torch.equal(as_rows(as_pixels(x.detach())), x.detach())
+    assert torch.equal(as_rows(as_pixels(x.detach(), 24, always(CONVOLUTION))), x.detach())
 
 
 def started_decoder() -> Decoder:

@@ -161,14 +161,14 @@ def test_several_latents_at_once_are_each_for_itself(tmp_path: Path) -> None:
     rng = torch.Generator().manual_seed(0)
     k = (torch.rand((200, 3), generator=rng) - 0.5) * 0.9
     z = torch.randn((2, LATENT), generator=rng)
-    owner = torch.arange(200) % 2
-    both = model(k, z, owner)
+    particle_index = torch.arange(200) % 2
+    both = model(k, z, particle_index)
     for number in (0, 1):
         alone = model(
-            k[owner == number], z[number : number + 1], torch.zeros(100, dtype=torch.int64)
+            k[particle_index == number], z[number : number + 1], torch.zeros(100, dtype=torch.int64)
         )
-        torch.testing.assert_close(both[owner == number], alone, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(model(-k, z, owner), both.conj().resolve_conj())
+        torch.testing.assert_close(both[particle_index == number], alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(-k, z, particle_index), both.conj().resolve_conj())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

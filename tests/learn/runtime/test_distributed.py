@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from napari_tomodrgn.cli import main
+from napari_tomodrgn.config import read_config
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.linear import image_samples
+from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.distributed import Launch, ProcessGroup, launch
+from napari_tomodrgn.learn.runtime.memory import ChunkSizes
+from napari_tomodrgn.learn.training.train import prepare_trainer
+from napari_tomodrgn.learn.training.trainer import Trainer
 
 needs_fabric = pytest.mark.skipif(
     importlib.util.find_spec("lightning_fabric") is None,
@@ -130,14 +144,111 @@ def _environments(size: int) -> list[dict[str, str]]:
     return found
 
 
+class _Exchange:
+    """Sums over trainers in threads, as Fabric does over processes."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, size: int) -> None:
+        self._given: list[Tensor] = []
+        self._all_gave, self._all_took = threading.Barrier(size), threading.Barrier(size)
+        self._lock = threading.Lock()
+
+    def all_reduce(self, values: Tensor, reduce_op: str) -> Tensor:
+        assert reduce_op == "sum"
+        with self._lock:
+            self._given.append(values)
+        self._all_gave.wait(timeout=60)
+        total = torch.stack(self._given).sum(0)
+        if self._all_took.wait(timeout=60) == 0:
+            self._given.clear()
+        self._all_took.wait(timeout=60)
+        return total
+
+
+@pytest.fixture(scope="module")
+def trainer(simulated: Path, settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """What would take the first step of a run."""
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    config = read_config(settings)
+    quick = config.model_copy(
+        update={"model": config.model.model_copy(update={"linear_start": False})}
+    )
+    return prepare_trainer(particles, quick, tmp_path_factory.mktemp("step") / "run")[0]
+
+
+def _same_weights(trainer: Trainer, processes: ProcessGroup, particles: int) -> Trainer:
+    """Another with these weights, that computes so many particles at a time."""
+    model = copy.deepcopy(trainer.model)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=trainer.config.train.learning_rate)
+    other = replace(
+        trainer, model=model, optimiser=optimiser, context=RunContext(processes=processes)
+    )
+    other.chunk_sizes.particles = particles
+    return other
+
+
+def _sums(trainer: Trainer) -> tuple[Position, dict[str, Tensor]]:
+    """Loss sums and gradients of the first step."""
+    after = trainer.step(Position(epoch=1, step=0), trainer.order(1))
+    found = {name: one.grad for name, one in trainer.model.named_parameters()}
+    return after, {name: torch.zeros(()) if one is None else one for name, one in found.items()}
+
+
+def test_a_step_sums_up_to_the_same_however_it_is_shared(trainer: Trainer) -> None:
+    """One process; in two halves; and two and three processes: to rounding, on any processor.
+
+    Sums of 1,280 terms of float32 in another order; gradients were measured 4e-7 (AVX-512), 8e-7
+    (AVX2) and 6e-7 (SSE4.1) apart, in units of their norm.
+    """
+    whole, gradients = _sums(_same_weights(trainer, ProcessGroup(), 5))
+    shared = [_sums(_same_weights(trainer, ProcessGroup(), 3))]
+    for size in (2, 3):
+        exchange = _Exchange(size)
+        launches = [Launch(rank, size, rank, size, "srun") for rank in range(size)]
+        groups = [ProcessGroup(launch, exchange) for launch in launches]
+        with ThreadPoolExecutor(size) as pool:
+            found = list(pool.map(lambda one: _sums(_same_weights(trainer, one, 5)), groups))
+        for position, others in found[1:]:  # the same to the bit on each
+            assert position == found[0][0]
+            assert all(torch.equal(others[name], found[0][1][name]) for name in others)
+        shared.append(found[0])
+    rounding = 100 * torch.finfo(torch.float32).eps
+    for position, others in shared:
+        for name in ("reconstruction", "kl", "total"):
+            assert getattr(position, name) == pytest.approx(getattr(whole, name), rel=rounding)
+        for name, gradient in gradients.items():
+            assert (others[name] - gradient).norm() <= rounding * gradient.norm(), name
+
+
+def _apart(run: Run, one: Run) -> dict[str, float]:
+    """How far two runs of one configuration went apart, in units of what they found."""
+    names = ["reconstruction", "kl", "total", "held_out"]
+    losses = np.abs(run.metrics()[names] / one.metrics()[names] - 1).to_numpy().max()
+    latents = one.latents()
+    width = np.exp(latents.filter(like="logvar").to_numpy() / 2)
+    mu = latents.filter(like="mu_")
+    moved = (run.latents().loc[mu.index, mu.columns] - mu).to_numpy() / width
+    weights, same = load_file(run.weights_file(2)), load_file(one.weights_file(2))
+    squares = [float((weights[name] - same[name]).double().square().sum()) for name in same]
+    norm = sum(float(value.double().square().sum()) for value in same.values())
+    return {
+        "losses": float(losses),
+        "latents": float(np.sqrt(np.mean(moved**2))),
+        "weights": float(np.sqrt(sum(squares) / norm)),
+    }
+
+
 @needs_fabric
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does(
-    simulated: Path, settings: Path, tmp_path: Path
+def test_two_processes_part_no_further_than_one_that_rounds_otherwise(
+    simulated: Path, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same losses and latents with the same batch, linear start, uneven shares and all.
+    """Whole runs of the same batch, linear start, uneven shares and all.
 
-    `benchmarks/ranks.py` does it with torchrun and prints how near they are.
+    Rounding is what they differ by, and the optimiser multiplies it (`docs/model.md`): so two
+    processes are held to what one process makes of it that adds its steps up in two halves, and
+    what the linear start sums up in smaller blocks.
     """
     star = simulated / "warptools" / "particles_optimisation_set.star"
     command = ["train", str(star), "--config", str(settings), "--out"]
@@ -150,19 +261,20 @@ def test_two_processes_compute_what_one_does(
         )
         for environment in _environments(2)
     ]
-    assert main([*command, str(tmp_path / "one")]) == 0
-    said = [process.communicate(timeout=120)[1] for process in running]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # as in the processes
+        assert main([*command, str(tmp_path / "one")]) == 0
+        monkeypatch.setattr(ChunkSizes, "on", lambda *_: ChunkSizes(1 << 12, 3))
+        monkeypatch.setitem(image_samples._SAMPLES_IN_BLOCK, "cpu", 1 << 12)
+        assert main([*command, str(tmp_path / "halves")]) == 0
+    finally:
+        torch.set_num_threads(threads)
+        said = [process.communicate(timeout=300)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     assert "epoch 2/2" in said[0] and said[1] == ""  # the first one speaks
-    one, two = Run.open(tmp_path / "one"), Run.open(tmp_path / "two")
-    names = ["reconstruction", "kl", "total", "held_out"]
-    np.testing.assert_allclose(two.metrics()[names], one.metrics()[names], rtol=1e-5)
-    found, wanted = two.latents().filter(regex="mu|logvar"), one.latents().filter(regex="mu|logvar")
-    # Sums in another order, in units of what a latent is uncertain by: refining multiplies them.
-    width = np.exp(one.latents().filter(like="logvar").loc[found.index].to_numpy() / 2)
-    apart = np.abs(found - wanted.loc[found.index]).to_numpy()
-    assert (apart < 5e-4 * np.concatenate([width, np.ones_like(width)], axis=1)).all()
-    from safetensors.torch import load_file
-
-    weights, same = load_file(two.weights_file(2)), load_file(one.weights_file(2))
-    assert max(float((weights[name] - same[name]).abs().max()) for name in weights) < 1e-4
+    one, two, halves = (Run.open(tmp_path / name) for name in ("one", "two", "halves"))
+    found, allowed = _apart(two, one), _apart(halves, one)
+    for name, most in allowed.items():
+        assert most < 0.05, f"rounding alone makes another run of it: {allowed}"
+        assert found[name] <= 10 * most, f"two processes {found}, in halves {allowed}"

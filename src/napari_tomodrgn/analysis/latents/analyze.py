@@ -86,8 +86,11 @@ def analyze_steps(
     seed: int = 0,
     *,
     overwrite: bool = False,
+    mixture: bool = False,
 ) -> Generator[WorkProgress, None, Analysis]:
     """Analyse the latents of an epoch (the last one if None); files as they come.
+
+    Clusters are those of k-means, or of a mixture of Gaussians.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def analyze_steps(
     state = _State(run, info, table, points)
     scores, explained = principal_components(points)
     _save_components(state, explained)
-    found = clusters_of(points, clusters, seed)
+    found = clusters_of(points, clusters, seed, mixture=mixture)
     _save_clusters(state, found)
     places = yield from _umap(state)
     columns = cluster_and_umap(table, found, places)
@@ -204,6 +207,8 @@ def _save_clusters(state: _State, found: Clusters) -> None:
     ids = state.table.index
     labels = pd.DataFrame({"particle_id": ids, "cluster": found.labels})
     _write_table(state.run.analysis.clusters, labels)
+    counts = pd.crosstab(state.table["tomogram"].astype(str), found.labels)
+    _write_table(state.run.analysis.cluster_tomograms, counts.reset_index())
     centers = {
         "cluster": np.arange(1, len(found.centers) + 1),
         "particles": found.sizes,

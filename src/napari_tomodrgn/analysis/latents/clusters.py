@@ -29,13 +29,19 @@ class Clusters:
         return np.bincount(self.labels, minlength=len(self.centers) + 1)[1:]
 
 
-def clusters_of(latents: ArrayLike, clusters: int, seed: int = 0) -> Clusters:
+def clusters_of(
+    latents: ArrayLike, clusters: int, seed: int = 0, *, mixture: bool = False
+) -> Clusters:
     """k-means of ``(particle, latent)``, ordered, each centre a particle; the same for one seed.
 
-    There are never more clusters than different latents.
+    There are never more clusters than different latents. ``mixture``: of a mixture of Gaussians
+    instead, whose clusters may be long, and of unequal width and number.
     """
     points = np.asarray(latents, dtype=np.float64)
-    labels = k_means(points, min(clusters, len(np.unique(points, axis=0))), seed)
+    count = min(clusters, len(np.unique(points, axis=0)))
+    labels = (gaussian_mixture if mixture else k_means)(points, count, seed)
+    # A Gaussian that is no particle's likeliest has none.
+    labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
     means = np.array([points[labels == old].mean(axis=0) for old in range(labels.max() + 1)])
     order = _order(means)
     rank = np.argsort(order)
@@ -65,6 +71,25 @@ def k_means(latents: ArrayLike, clusters: int, seed: int = 0) -> NDArray[np.int6
 
     model = KMeans(clusters, n_init=10, random_state=seed)
     return np.asarray(model.fit_predict(np.asarray(latents, dtype=np.float64)), dtype=np.int64)
+
+
+def gaussian_mixture(latents: ArrayLike, clusters: int, seed: int = 0) -> NDArray[np.int64]:
+    """Likeliest Gaussian of each row of ``(particle, latent)``; the same for the same seed."""
+    from sklearn.mixture import GaussianMixture
+
+    points = np.asarray(latents, dtype=np.float64)
+    # Widths of a thousandth of the spread: no Gaussian may shrink onto one particle.
+    floor = 1e-6 + 1e-3 * float(points.var(axis=0).mean())
+    # From particles: a start from k-means keeps its cuts across long clusters.
+    model = GaussianMixture(
+        clusters,
+        n_init=10,
+        max_iter=300,
+        init_params="random_from_data",
+        random_state=seed,
+        reg_covar=floor,
+    )
+    return np.asarray(model.fit_predict(points), dtype=np.int64)
 
 
 def agreement(labels: ArrayLike, truth: ArrayLike) -> float:

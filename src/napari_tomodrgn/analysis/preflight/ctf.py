@@ -88,9 +88,8 @@ def _pixel_check(state: State, factor: float, z: float) -> Check:
 
 def _wrong_pixel(state: State, factor: float, evidence: str) -> Check:
     optics = state.sample.particles.optics
-    message = (
-        f"The zeros of the CTF fit pixels of {factor:.2f} times the size that is said ({evidence})."
-    )
+    said = optics.pixel_size_angstrom
+    message = f"CTF zeros fit {factor * said:.3g} Å/px; the star file says {said:.3g} ({evidence})."
     remedy = (
         "Correct the pixel size: multiply what the star file says "
         f"({optics.pixel_size_angstrom:.3g} Å at a box of {optics.box_size_px} px) by "

@@ -139,9 +139,15 @@ def scene_steps(
         yield len(models)
     merged = merge(meshes, placed, limit=None)
     rgb = np.array([_rgb(color) for color in colors], dtype=np.uint8).reshape(-1, 3)
-    write_mesh(out / "particles.ply", merged, rgb[merged.values.astype(np.int64)])
-    write_text(out / "place.cxc", _script(models))
-    yield Scene(out / "place.cxc", out / "particles.ply", tuple(out / f for f in files.values()))
+    script, mesh = scene_files(out)
+    write_mesh(mesh, merged, rgb[merged.values.astype(np.int64)])
+    write_text(script, _script(models))
+    yield Scene(script, mesh, tuple(out / file for file in files.values()))
+
+
+def scene_files(out: Path) -> tuple[Path, Path]:
+    """Script and mesh of a scene in a folder; its maps are in ``maps/`` beside them."""
+    return out / "place.cxc", out / "particles.ply"
 
 
 def run_table(run: Run, particles: ParticleSet, epoch: int | None = None) -> pd.DataFrame:

@@ -114,7 +114,11 @@ def centre_index(volume: Volume) -> FloatArray:
 
 
 def placements(
-    particles: ParticleSet, *, tomogram: str | None = None, ids: Iterable[str] | None = None
+    particles: ParticleSet,
+    *,
+    tomogram: str | None = None,
+    ids: Iterable[str] | None = None,
+    orientations_needed: bool = True,
 ) -> tuple[Placement, ...]:
     """Poses of particles, in the order of the set.
 
@@ -126,6 +130,8 @@ def placements(
         Only the particles of this one; its name as `tomogram_called` understands it.
     ids
         Only these particles.
+    orientations_needed
+        False where places suffice: particles without a pose are not turned.
 
     Raises
     ------
@@ -138,6 +144,8 @@ def placements(
         table = table[table["tomogram"].astype(str) == tomogram_called(particles, tomogram)]
     positions = table[POSITION_COLUMNS].to_numpy(np.float64)
     angles = table[ANGLE_COLUMNS].to_numpy(np.float64)
+    if not orientations_needed:
+        angles = np.nan_to_num(angles)
     _refuse_unknown(particles, positions, angles)
     rows = zip(
         table["tomogram"].astype(str),
@@ -177,8 +185,8 @@ def _refuse_unknown(particles: ParticleSet, positions: FloatArray, angles: Float
             raise BadInputError(
                 f"{particles.source.path}: {missing} of {len(values)} particles have no {what} "
                 f"in their tomogram (dialect {particles.source.dialect}).",
-                remedy="Export them with 3-D coordinates and angles: an optimisation set of "
-                "WarpTools or RELION 5 has both.",
+                remedy="Export them with 3-D coordinates and angles, as an optimisation set of "
+                "WarpTools or RELION 5 has them, or name a star file that has them with --places.",
                 code="no-placement",
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
+from napari_tomodrgn.data.binning import SMALLEST_BOX_PX
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
@@ -32,9 +33,8 @@ def check_stacks(particles: ParticleSet) -> None:
 
 def stack_steps(particles: ParticleSet) -> Generator[int, None, None]:
     """The same in steps, yielding how many stacks are done."""
-    box = particles.optics.file_box_size_px
-    if box % 2 or box < 2:
-        raise _odd_box(particles)
+    for wrong_box_size in _box_errors(particles):
+        raise wrong_box_size
     for done, (_, error) in enumerate(_headers(particles), start=1):
         if error is not None:
             raise error
@@ -94,17 +94,26 @@ def _files(particles: ParticleSet) -> Iterator[CheckResult]:
 
 
 def _box(particles: ParticleSet) -> Iterator[CheckResult]:
-    if particles.optics.file_box_size_px % 2:
-        yield CheckResult.of_error(_odd_box(particles), particles.optics.file_box_size_px)
+    for error in _box_errors(particles):
+        yield CheckResult.of_error(error, particles.optics.file_box_size_px)
 
 
-def _odd_box(particles: ParticleSet) -> BadInputError:
-    return BadInputError(
-        f"{particles.source.path}: the box is {particles.optics.file_box_size_px} px; "
-        "it has to be an even number.",
-        remedy="Extract the images with an even box.",
-        code="odd-box",
-    )
+def _box_errors(particles: ParticleSet) -> Iterator[BadInputError]:
+    optics = particles.optics
+    if optics.file_box_size_px % 2:
+        yield BadInputError(
+            f"{particles.source.path}: the box is {optics.file_box_size_px} px; "
+            "it has to be an even number.",
+            remedy="Extract the images with an even box.",
+            code="odd-box",
+        )
+    elif optics.box_size_px < SMALLEST_BOX_PX:
+        yield BadInputError(
+            f"{particles.source.path}: the box is {optics.box_size_px} px; nothing can be learnt "
+            f"of fewer than {SMALLEST_BOX_PX} px.",
+            remedy="Extract the images with smaller pixels, or with a larger box.",
+            code="small-box",
+        )
 
 
 def _repeats(particles: ParticleSet) -> Iterator[CheckResult]:

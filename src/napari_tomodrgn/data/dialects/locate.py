@@ -69,14 +69,20 @@ def locate_star(name: str, star: Path) -> Path | None:
         path = os.path.normpath(os.path.join(root, name))
         if os.path.isfile(path):
             return Path(path)
-    beside = star.absolute().parent / os.path.basename(name)
-    return beside if beside.is_file() else None
+    for folder in (star.absolute().parent, star.resolve().parent):
+        beside = folder / os.path.basename(name)
+        if beside.is_file():
+            return beside
+    return None
 
 
 def _roots(star: Path) -> list[str]:
     folder = star.absolute().parent
     above = list(folder.parents)[:_LEVELS_UP]
-    return [str(root) for root in (folder, Path.cwd(), *above)]
+    # A link to a star file: what belongs to it lies beside the file itself.
+    real = star.resolve().parent
+    linked = [] if real == folder.resolve() else [real, *list(real.parents)[:_LEVELS_UP]]
+    return [str(root) for root in (folder, Path.cwd(), *above, *linked)]
 
 
 def _guesses(names: Sequence[str], star: Path, images: Path | None) -> Iterator[list[str]]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 
-class TaskQueue(QObject):
+class TaskQueue(Work):
     """A list of work and the thread that does it.
 
     Requests that wait in a `LatestTask` replace each other, so the work is in a list of its own.
@@ -24,17 +25,17 @@ class TaskQueue(QObject):
     def __init__(self, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
         self.queue = LatestTask(self, computes=computes)
-        self.queue.item.connect(self._tell)
+        self.queue.item.connect(self._emit_results)
+        self._closed = False
         self._pending: deque[Callable[[], Any]] = deque()
         self._results: deque[Any] = deque()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is still to be done."""
-        return self.queue.is_busy
+    def close(self) -> None:
+        """Report nothing more; what was asked for is still done."""
+        self._closed = True
 
     def add(self, work: Callable[[], Any]) -> None:
-        """Do this as well."""
+        """Run this after what was added before."""
         self._pending.append(work)
         self.queue.request(self._work_off)
 
@@ -47,7 +48,9 @@ class TaskQueue(QObject):
                 self._results.append(error)
         yield True
 
-    def _tell(self, *_: Any) -> None:
+    def _emit_results(self, *_: Any) -> None:
         while self._results:
             result = self._results.popleft()
+            if self._closed:
+                continue
             (self.failed if isinstance(result, Exception) else self.done).emit(result)

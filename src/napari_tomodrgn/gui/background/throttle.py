@@ -1,14 +1,15 @@
-"""Something that is asked for often and done now and then, but never forgotten."""
+"""`Throttle`: emits at most once an interval, and never forgets a request."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 
-class Throttle(QObject):
-    """`due` comes at once where the last was long ago, else when the time has passed."""
+class Throttle(Work):
+    """`due` comes at once where the last was long ago, else when the interval has passed."""
 
     due = Signal()
 
@@ -20,20 +21,20 @@ class Throttle(QObject):
         self.timer.setInterval(milliseconds)
         self.timer.timeout.connect(self.flush)
 
-    def ask(self) -> None:
-        """Ask for it."""
+    def request(self) -> None:
+        """Ask for `due`."""
         self._wanted = True
         if not self.timer.isActive():
             self.flush()
 
     def flush(self) -> None:
-        """Do what was asked for now."""
+        """Emit now what was requested."""
         if self._wanted:
             self._wanted = False
             self.timer.start()
             self.due.emit()
 
-    def stop(self) -> None:
-        """Forget what was asked for."""
+    def close(self) -> None:
+        """Forget what was requested."""
         self._wanted = False
         self.timer.stop()

@@ -20,6 +20,7 @@ from typing import Any
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.widgets.qt import Signal
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def finish_threads(seconds: float = 30.0) -> bool:
     return not pool.activeThreadCount()
 
 
-class LongTask(QObject):
+class LongTask(Work):
     """One piece of long work at a time, which ends by itself when it is asked to stop.
 
     napari knows of it: closing the window asks the user, then stops the work.
@@ -127,7 +128,7 @@ class LongTask(QObject):
         self._worker: _StoppableWorker | None = None
 
     @property
-    def running(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether the work is under way."""
         return self._worker is not None
 
@@ -140,7 +141,7 @@ class LongTask(QObject):
         call.name = self._name
         worker = create_worker(call, _worker_class=_StoppableWorker, _start_thread=False)
         worker.stop = stop
-        worker.yielded.connect(self._hand_over)
+        worker.yielded.connect(self._on_yielded)
         worker.finished.connect(self._end)
         self._worker = worker
         _start(worker)
@@ -150,7 +151,11 @@ class LongTask(QObject):
         if self._worker is not None:
             self._worker.quit()
 
-    def _hand_over(self, item: Any) -> None:
+    def close(self) -> None:
+        """Ask the work to end."""
+        self.stop()
+
+    def _on_yielded(self, item: Any) -> None:
         if isinstance(item, Failure):
             self.failed.emit(item.error)
         else:
@@ -161,7 +166,7 @@ class LongTask(QObject):
         self.ended.emit()
 
 
-class LatestTask(QObject):
+class LatestTask(Work):
     """Short pieces of work of which only the newest matters.
 
     At most one runs and one waits. A newer request ends the running one between two of its items;
@@ -198,6 +203,10 @@ class LatestTask(QObject):
         self._newest += 1
         self._waiting = None
 
+    def close(self) -> None:
+        """Forget what was asked."""
+        self.cancel()
+
     def _next(self) -> None:
         make, self._waiting = self._waiting, None
         if make is None:
@@ -205,7 +214,7 @@ class LatestTask(QObject):
             return
         # Not through create_worker: it would enter every click into napari's list of tasks.
         worker = GeneratorWorker(self._numbered, self._newest, make)
-        worker.yielded.connect(self._hand_over)
+        worker.yielded.connect(self._on_yielded)
         worker.finished.connect(self._end)
         self._worker = worker
         _start(worker)
@@ -218,7 +227,7 @@ class LatestTask(QObject):
                 if item is not None:
                     yield number, item
 
-    def _hand_over(self, answer: tuple[int, Any]) -> None:
+    def _on_yielded(self, answer: tuple[int, Any]) -> None:
         number, item = answer
         if number != self._newest:
             return

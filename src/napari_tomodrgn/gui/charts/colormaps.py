@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.session import (
+from napari_tomodrgn.particle_columns import (
     MAX_CATEGORIES,
-    SELECTIONS,
     Clip,
     Column,
-    Session,
-    column,
-    mask_of,
 )
-from napari_tomodrgn.table_cache import kept
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from napari_tomodrgn.analysis.selections import Selection
-    from napari_tomodrgn.data.particles import ParticleSet
 
 ByteArray = NDArray[np.uint8]
 
@@ -123,7 +112,7 @@ def colors_of(column: Column | None, count: int) -> ByteArray:
     return colors
 
 
-def muted(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
+def dimmed(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
     """Colours of what is not selected: nearly grey, but to be seen before their background."""
     ground = np.asarray(background, np.float64)
     grey = 0.75 * ground + 0.25 * (255 - ground)
@@ -141,45 +130,3 @@ def fixed(column: Column) -> Clip:
     if column.categorical or column.period:
         return column.clip
     return Clip(limits=column.limits, of=column.name)
-
-
-def selections_column(latents: pd.DataFrame, selections: tuple[Selection, ...]) -> Column:
-    """To which named selection each particle belongs; of several, to the last."""
-    codes = np.full(len(latents), -1, np.int64)
-    for number, selection in enumerate(selections):
-        codes[mask_of(latents, selection.particles)] = number
-    names = tuple(selection.name for selection in selections)
-    return Column(SELECTIONS, codes, names, tuple(selection.color for selection in selections))
-
-
-def particle_table(session: Session) -> pd.DataFrame | None:
-    """The table whose rows colours are of: the latents, or before there are any, the particles."""
-    if session.latents is not None:
-        return session.latents
-    return None if session.particles is None else session.particles.particles
-
-
-def color_column(session: Session) -> Column | None:
-    """What colours the particles of a session now, None for one colour."""
-    table = particle_table(session)
-    if table is None:
-        return None
-    tables = table, session.particles, session.extras
-    return color_column_of(*tables, session.color, session.clip, session.selections)
-
-
-@kept(4)
-def color_column_of(
-    table: pd.DataFrame,
-    particles: ParticleSet | None,
-    extras: pd.DataFrame | None,
-    name: str,
-    clip: Clip,
-    selections: tuple[Selection, ...],
-) -> Column | None:
-    """The column of this name with the limits of its colours, which are worked out once."""
-    if not name:
-        return None
-    if name == SELECTIONS:
-        return selections_column(table, selections) if selections else None
-    return replace(column(table, particles, name, extras), clip=clip)

@@ -7,6 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
+from napari_tomodrgn.session import SelectionMode
+
 Place = tuple[float, float]
 
 MOVE, LASSO, RECTANGLE, POLYGON, PATH = "move", "lasso", "rectangle", "polygon", "path"
@@ -15,21 +17,23 @@ TOOLS = (MOVE, LASSO, RECTANGLE, POLYGON, PATH)
 _CLOSES_PX = 8.0
 
 
-def combination(held: Any, otherwise: str = "replace") -> str:
-    """What is done with a selection: Shift adds, Alt or Ctrl subtracts, both keep what is in both.
+def mode_for_keys(held: Any, otherwise: SelectionMode = SelectionMode.REPLACE) -> SelectionMode:
+    """Return what held keys do to a selection: Shift adds, Alt or Ctrl subtracts, both intersect.
 
     Many Linux desktops keep Alt-drag to themselves, hence Ctrl.
     """
     add = bool(held & Qt.KeyboardModifier.ShiftModifier)
     alt, ctrl = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ControlModifier
-    return combination_of(add=add, less=bool(held & (alt | ctrl)), otherwise=otherwise)
+    return mode_for(add=add, less=bool(held & (alt | ctrl)), otherwise=otherwise)
 
 
-def combination_of(*, add: bool, less: bool, otherwise: str = "replace") -> str:
-    """The same by what the keys mean."""
+def mode_for(
+    *, add: bool, less: bool, otherwise: SelectionMode = SelectionMode.REPLACE
+) -> SelectionMode:
+    """Return the same by what the keys mean."""
     if less:
-        return "intersect" if add else "subtract"
-    return "add" if add else otherwise
+        return SelectionMode.INTERSECT if add else SelectionMode.SUBTRACT
+    return SelectionMode.ADD if add else otherwise
 
 
 @dataclass
@@ -40,17 +44,17 @@ class DrawnShape:
     ----------
     tool
         One of `TOOLS`, of the line that is being drawn.
-    how
-        What is to become of the selection: ``replace``, ``add``, ``subtract``, ``intersect``.
+    mode
+        What becomes of the selection.
     """
 
     tool: str = MOVE
-    how: str = "replace"
+    mode: SelectionMode = SelectionMode.REPLACE
     corners: list[Place] = field(default_factory=list)
 
-    def begin(self, tool: str, how: str, at: Place) -> None:
+    def begin(self, tool: str, mode: SelectionMode, at: Place) -> None:
         """Start a line; of a polygon, its first corner and the one that follows the pointer."""
-        self.tool, self.how = tool, how
+        self.tool, self.mode = tool, mode
         self.corners = [at, at] if tool in (RECTANGLE, POLYGON) else [at]
 
     def follow(self, at: Place) -> None:

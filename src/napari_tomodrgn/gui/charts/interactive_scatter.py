@@ -2,7 +2,7 @@
 
 A plain widget that paints a picture made by a `PointRenderer`; axes, rings, lines and labels are
 painted over it. With the tool *move* a drag moves the view, and one with a key held (see
-`drawing.combination`) draws a lasso; with any other tool a drag or clicks draw its line. The wheel
+`mode_for_keys`) draws a lasso; with any other tool a drag or clicks draw its line. The wheel
 zooms at the pointer, a double click shows all, a click picks, arrow keys step to the next point.
 """
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, combination
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, mode_for_keys
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, View
 from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.session import SelectionMode
 
 _REACH_PX = 10.0
 _ZOOM_PER_NOTCH = 0.85
@@ -58,10 +59,10 @@ class Click:
 
 @dataclass(frozen=True, eq=False)
 class LassoSelection:
-    """Points that a line encloses, and what is to be done, as `drawing.combination` says."""
+    """Points that a line encloses, and what is to be done, as `drawing.mode_for_keys` says."""
 
     mask: NDArray[np.bool_]
-    how: str
+    mode: SelectionMode
 
 
 class InteractiveScatter(ScatterPlot):
@@ -79,7 +80,8 @@ class InteractiveScatter(ScatterPlot):
         super().__init__(renderer, parent)
         self._pressed: QPointF | None = None
         self._dragged: View | None = None
-        self._tool, self.how = MOVE, "replace"
+        self._tool, self.mode = MOVE, SelectionMode.REPLACE
+        self._travelled = False  # since the button was pressed, be it back to where it was
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Latent space scatter")
@@ -97,27 +99,29 @@ class InteractiveScatter(ScatterPlot):
         if event.button() != Qt.MouseButton.LeftButton:
             return
         at = event.position()
-        self._pressed, self._dragged = at, self._view
+        self._pressed, self._dragged, self._travelled = at, self._view, False
         if self._draws_polygon():
             if self._drawing.add_corner((at.x(), at.y())):
                 self._finish_line()
             self.update()
             return
         tool, held = self._tool, event.modifiers()
-        if tool == MOVE and combination(held, "") != "":
+        if tool == MOVE and mode_for_keys(held) != SelectionMode.REPLACE:
             tool = LASSO
         if tool != MOVE:
-            self._drawing.begin(tool, combination(held, self.how), (at.x(), at.y()))
+            self._drawing.begin(tool, mode_for_keys(held, self.mode), (at.x(), at.y()))
 
     def mouseMoveEvent(self, event: Any) -> None:
         """Move the view, lengthen the line, or tell what is under the pointer."""
         at = event.position()
+        if self._pressed is not None and self._is_away(at):
+            self._travelled = True
         if self._drawing.corners:
             self._drawing.follow((at.x(), at.y()))
             self.update()
         elif self._pressed is None:
-            self._tell_hovered(self._pick(at))
-        elif self._dragged is not None and self._has_moved(at):
+            self._emit_hovered(self._pick(at))
+        elif self._dragged is not None and self._travelled:
             rect, start = self._rect(), self._dragged
             dx = (self._pressed.x() - at.x()) / rect.width() * (start.x_max - start.x_min)
             dy = (at.y() - self._pressed.y()) / rect.height() * (start.y_max - start.y_min)
@@ -128,7 +132,7 @@ class InteractiveScatter(ScatterPlot):
         """End a click, a move or a line; a polygon goes on until it is closed."""
         if self._pressed is None or event.button() != Qt.MouseButton.LeftButton:
             return
-        moved = self._has_moved(event.position())
+        moved = self._travelled or self._is_away(event.position())
         self._pressed = self._dragged = None
         if self._tool == MOVE:
             self.unsetCursor()
@@ -136,7 +140,7 @@ class InteractiveScatter(ScatterPlot):
             return
         if not moved:
             self._drawing.corners.clear()
-            self._tell_clicked(event)
+            self._emit_clicked(event)
         elif self._drawing.corners:
             self._finish_line()
         self.update()
@@ -185,11 +189,11 @@ class InteractiveScatter(ScatterPlot):
             return
         size = (self.width(), self.height())
         mask = inside_polygon(self._cloud, self._transform(), outline, size)
-        self.lassoed.emit(LassoSelection(mask, self._drawing.how))
+        self.lassoed.emit(LassoSelection(mask, self._drawing.mode))
 
     def leaveEvent(self, event: Any) -> None:
         """Nothing is under the pointer any more."""
-        self._tell_hovered(-1)
+        self._emit_hovered(-1)
 
     def wheelEvent(self, event: Any) -> None:
         """Zoom; what is under the pointer stays there."""
@@ -197,7 +201,7 @@ class InteractiveScatter(ScatterPlot):
         self._set_view(self._view.zoomed(_ZOOM_PER_NOTCH**notches, self._plane(event.position())))
         event.accept()
 
-    def _tell_clicked(self, event: Any) -> None:
+    def _emit_clicked(self, event: Any) -> None:
         x, y = self._plane(event.position())
         held = event.modifiers()
         click = Click(
@@ -210,13 +214,13 @@ class InteractiveScatter(ScatterPlot):
         if click.index >= 0 or click.free:
             self.clicked.emit(click)
 
-    def _tell_hovered(self, index: int) -> None:
+    def _emit_hovered(self, index: int) -> None:
         if index != self._hovered:
             self._hovered = index
             self.hovered.emit(index)
             self.update()
 
-    def _has_moved(self, at: QPointF) -> bool:
+    def _is_away(self, at: QPointF) -> bool:
         assert self._pressed is not None
         distance = (at - self._pressed).manhattanLength()
         return bool(distance >= QApplication.startDragDistance() / 2)

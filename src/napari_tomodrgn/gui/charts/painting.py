@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class ChartColors:
     text: str = "#e0e0e2"
     line: str = "#6a6f7a"
     grid: str = "#2b3038"
-    accent: str = "#ffb000"
+    accent: str = "#ffffff"  # of focus, paths, lassos: no group has it
     highlight: str = "#4a5fb4"  # behind what is switched on
 
 
@@ -69,14 +70,19 @@ def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
 
 
 def paint_axes(
-    painter: QPainter, rect: QRect, view: View, labels: tuple[str, str], colors: ChartColors
+    painter: QPainter,
+    rect: QRect,
+    view: View,
+    labels: tuple[str, str],
+    colors: ChartColors,
+    x_texts: Callable[[list[float]], list[str]] = tick_texts,
 ) -> None:
-    """Frame, grid lines, ticks with numbers, names of the axes."""
+    """Paint frame, grid lines, ticks with numbers, names of the axes."""
     metrics = painter.fontMetrics()
     x_ticks = ticks(view.x_min, view.x_max, max(2, rect.width() // 90))
     y_ticks = ticks(view.y_min, view.y_max, max(2, rect.height() // 50))
     grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
-    for value, name in zip(x_ticks, tick_texts(x_ticks), strict=True):
+    for value, name in zip(x_ticks, x_texts(x_ticks), strict=True):
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
         painter.setPen(grid)
         painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
@@ -107,7 +113,7 @@ def paint_line(
     painter: QPainter,
     pixels: NDArray[Any],
     color: str,
-    weak: NDArray[np.bool_] | None = None,
+    unsupported: NDArray[np.bool_] | None = None,
     weak_color: str = "",
 ) -> None:
     """A line through places (place, 2), with a dot at each, of another colour at the weak ones."""
@@ -117,7 +123,7 @@ def paint_line(
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(places))
     for row, place in enumerate(places):
-        faint = weak is not None and bool(weak[row])
+        faint = unsupported is not None and bool(unsupported[row])
         painter.setPen(QPen(QColor(color), 1.0))
         painter.setBrush(QColor(weak_color if faint else color))
         painter.drawEllipse(place, 2.5, 2.5)

@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
-from napari_tomodrgn.gui.charts.colormaps import muted
+from napari_tomodrgn.gui.charts.colormaps import dimmed
 from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -104,7 +104,7 @@ class ScatterPlot(QWidget):
             self._selected = None
         if not keep_view:
             self._view = self._whole
-        self._hand_over()
+        self._set_renderer_points()
 
     def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
         """Fade all points outside the mask; None or nothing selected: fade none."""
@@ -114,7 +114,7 @@ class ScatterPlot(QWidget):
         )
         if not same:
             self._selected = mask
-            self._hand_over()
+            self._set_renderer_points()
 
     def set_labels(self, x: str, y: str) -> None:
         """Name the axes."""
@@ -135,10 +135,10 @@ class ScatterPlot(QWidget):
         self,
         line: NDArray[Any] | None,
         place: NDArray[Any] | None,
-        weak: NDArray[np.bool_] | None = None,
+        unsupported: NDArray[np.bool_] | None = None,
     ) -> None:
         """Draw a line through places (place, 2), grey at the weak ones, and a cross at (1, 2)."""
-        self._line, self._weak, self._place = line, weak, place
+        self._line, self._weak, self._place = line, unsupported, place
         self.update()
 
     def set_hovered(self, index: int, tag: str = "") -> None:
@@ -159,13 +159,13 @@ class ScatterPlot(QWidget):
     def set_theme(self, colors: ChartColors) -> None:
         """Take the colours of the theme."""
         self._theme = colors
-        self._hand_over()
+        self._set_renderer_points()
 
     def set_renderer(self, renderer: PointRenderer) -> None:
         """Draw with another renderer; the old one is closed."""
         self._renderer.close()
         self._renderer = renderer
-        self._hand_over()
+        self._set_renderer_points()
 
     def show_all(self) -> None:
         """Zoom to all points."""
@@ -230,7 +230,8 @@ class ScatterPlot(QWidget):
             painting.paint_cross(painter, self._pixels(self._place)[0], self._theme.accent)
         elif self._focused >= 0:
             at = self.position_of(self._focused)
-            painting.paint_ring(painter, at, radius + 5, self._theme.accent)
+            for wide in (4, 8):  # two rings: a pinned particle has one
+                painting.paint_ring(painter, at, radius + wide, self._theme.accent)
         if 0 <= self._hovered < len(self._xy):
             at = self.position_of(self._hovered)
             painting.paint_ring(painter, at, radius + 2.5, self._theme.text)
@@ -250,11 +251,11 @@ class ScatterPlot(QWidget):
         size = (max(1, round(rect.width() * ratio)), max(1, round(rect.height() * ratio)))
         return to_image(self._renderer.render(self._view, size, ratio))
 
-    def _hand_over(self) -> None:
+    def _set_renderer_points(self) -> None:
         cloud, colors = self._cloud, self._colors
         if self._selected is not None:
             back = np.array(QColor(self._theme.background).getRgb()[:3])
-            faded = muted(np.arange(256)[:, None], back)
+            faded = dimmed(np.arange(256)[:, None], back)
             colors = colors.copy()
             others = np.flatnonzero(~self._selected)
             colors[others] = faded[colors[others], np.arange(3)]

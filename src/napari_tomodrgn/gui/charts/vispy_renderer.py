@@ -63,7 +63,7 @@ class VispyPoints:
 
     def render(self, view: View, size: tuple[int, int], pixel_ratio: float) -> ByteArray:
         """Give the RGBA image."""
-        self._hand_over(2 * self._radius * pixel_ratio + 1)
+        self._upload(2 * self._radius * pixel_ratio + 1)
         self._resize(size)
         (x, y), (wide, high) = self._cloud.middle, self._cloud.extent
         self._box.camera.rect = (
@@ -84,7 +84,7 @@ class VispyPoints:
             self._canvas.native._vispy_set_physical_size(*size)
             self._canvas.events.resize(size=size, physical_size=size)
 
-    def _hand_over(self, diameter: float) -> None:
+    def _upload(self, diameter: float) -> None:
         """Give points to OpenGL where they, or their size on this screen, have changed."""
         self._markers.visible = len(self._xy) > 0
         if len(self._xy) and diameter != self._drawn_size:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
 from napari_tomodrgn.gui.widgets import icons
-from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
+from napari_tomodrgn.particle_columns import column_label
 
 _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+
+
+ONE_COLOR = "one colour"
 
 
 class AxisBar(QWidget):
@@ -34,7 +37,7 @@ class AxisBar(QWidget):
             box.setToolTip(tip)
             box.setAccessibleName(tip)
             box.setSizeAdjustPolicy(_SETTLING)
-            box.setMinimumContentsLength(3)  # wider where there is room
+            box.setMinimumContentsLength(4)  # wider where there is room
             listed: Any = box.view()
             listed.setMinimumWidth(190)  # names of star columns are longer than the box
             row.addWidget(QLabel(words))
@@ -56,7 +59,7 @@ class AxisBar(QWidget):
     @property
     def axes(self) -> tuple[str, str]:
         """Names in the two boxes."""
-        return self.x_box.currentText(), self.y_box.currentText()
+        return str(self.x_box.currentData()), str(self.y_box.currentData())
 
     def set_theme(self, color: str, chosen: str) -> None:
         """Draw the icons in this colour, what is on upon the other one."""
@@ -65,17 +68,11 @@ class AxisBar(QWidget):
         self.fit.setIcon(icons.icon("fit", color))
 
     def fill(self, names: list[str], axes: tuple[str, str], colors: list[str], color: str) -> None:
-        """Offer these columns; show which are chosen."""
-        for box, words, chosen in (
-            (self.x_box, names, axes[0]),
-            (self.y_box, names, axes[1]),
-            (self.color, colors, color),
-        ):
-            with QSignalBlocker(box):
-                if [box.itemText(row) for row in range(box.count())] != words:
-                    box.clear()
-                    box.addItems(words)
-                box.setCurrentText(chosen)
+        """Offer these columns; show which are chosen. An empty colour is one for all."""
+        axis_labels = {name: column_label(name) for name in names}
+        fill_box(self.x_box, axis_labels, axes[0])
+        fill_box(self.y_box, axis_labels, axes[1])
+        fill_box(self.color, {"": ONE_COLOR} | {one: column_label(one) for one in colors}, color)
 
     def _button(self, tip: str) -> QToolButton:
         button = QToolButton()

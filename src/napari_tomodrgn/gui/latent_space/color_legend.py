@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categor
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.session import Clip, Column
+from napari_tomodrgn.particle_columns import Clip, Column, column_label
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
@@ -61,8 +61,8 @@ class Legend(QWidget):
             _limit("Smallest value with a colour of its own"),
             _limit("Largest value with a colour of its own"),
         )
-        self.low.editingFinished.connect(self._take_limits)
-        self.high.editingFinished.connect(self._take_limits)
+        self.low.editingFinished.connect(self._on_limits_edited)
+        self.high.editingFinished.connect(self._on_limits_edited)
         self.range = QToolButton()
         self.range.setText("range  ")
         self.range.setToolTip(
@@ -104,7 +104,7 @@ class Legend(QWidget):
         """Take the colours of the theme."""
         self.key.set_theme(theme)
 
-    def _take_limits(self) -> None:
+    def _on_limits_edited(self) -> None:
         column = self._column
         if column is None:
             return
@@ -169,7 +169,7 @@ class _Key(QWidget):
         font = painter.font()
         font.setBold(True)
         painter.setFont(font)
-        self._write(painter, 0, self._column.name, indent=1)
+        self._write(painter, 0, column_label(self._column.name), indent=1)
         font.setBold(False)
         painter.setFont(font)
         if self._column.categorical:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, combination
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
+from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
-from napari_tomodrgn.gui.latent_space.scatter_contents import Asked, ScatterContents, ScatterLoader
+from napari_tomodrgn.gui.latent_space.scatter_contents import (
+    ScatterContents,
+    ScatterLoader,
+    ScatterRequest,
+)
 from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, add_shortcut
 from napari_tomodrgn.gui.latent_space.trajectories import projected
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
-from napari_tomodrgn.session import Clip, Session, row_of, selected_mask
+from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
+from napari_tomodrgn.session import SelectionMode, Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
-_ONE_COLOR = "one colour"
-_SIDE_WIDTH = 200
+# Of legend and card, beside or below the scatter.
+_SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
+_UNLIMITED = 16_777_215  # px: what Qt takes for no limit
 # Share of the view that Alt and an arrow key go.
 _STEP = 0.025
 
@@ -57,10 +67,10 @@ class LatentPanel(QWidget):
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
         layout.addWidget(WrappingRow(self.axes, self.tools))
-        middle = QHBoxLayout()
-        middle.addWidget(self.view, 1)
-        middle.addWidget(self._side())
-        layout.addLayout(middle, 1)
+        self._middle = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._middle.addWidget(self.view, 1)
+        self._middle.addWidget(self._side())
+        layout.addLayout(self._middle, 1)
         layout.addWidget(WrappingRow(self.path, self.volumes))
         self.drawing = ScatterLoader(session, self)
         self._picture: ScatterContents | None = None  # on show
@@ -72,10 +82,11 @@ class LatentPanel(QWidget):
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self.refresh)
-        self.drawing.drawn.connect(self._take)
+        self.drawing.drawn.connect(self._on_drawn)
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
+        offer_saving(self.view, "latent_space", self._plotted)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -96,7 +107,7 @@ class LatentPanel(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Draw what the session holds, as soon as it is worked out."""
-        session, asked = self._session, Asked.of(self._session)
+        session, asked = self._session, ScatterRequest.of(self._session)
         for box in (self.x_axis, self.y_axis, self.color):
             box.setEnabled(asked is not None)
         if asked is not None:
@@ -108,21 +119,36 @@ class LatentPanel(QWidget):
         self.view.set_hint(_WAITING if session.training.busy else _HINT)
         self.legend.set_column(None)
         self._shown_run = None
-        self._tell_counts()
+        self._show_counts()
+
+    def _plotted(self) -> pd.DataFrame:
+        """Return what the scatter shows: one row a particle."""
+        import pandas as pd
+
+        if self._picture is None:
+            return pd.DataFrame()
+        rows, axes = self._picture.asked.table.rows, self._picture.axes
+        table = pd.DataFrame(self.view.points, columns=list(axes))
+        table.insert(0, "particle_id", list(rows.index))
+        shade = self._picture.shade
+        if shade is not None:
+            names = np.array([*shade.categories, ""], dtype=object)
+            table[shade.name] = names[shade.values] if shade.categorical else shade.values
+        return table
 
     def stop(self) -> None:
         """Nothing that is still worked out arrives; the window is going."""
         self._redraw.stop()
         self.drawing.stop()
 
-    def _take(self, picture: ScatterContents) -> None:
+    def _on_drawn(self, picture: ScatterContents) -> None:
         """Show what was worked out."""
         session, asked = self._session, picture.asked
-        if asked.table is not session.latents:
+        if asked.table.rows is not session.latents:
             return  # the next one is under way
         self._picture = picture
-        colors = [_ONE_COLOR, *picture.color_names]
-        self.axes.fill(picture.names, picture.axes, colors, session.color or _ONE_COLOR)
+        color = "" if picture.shade is None else picture.shade.name
+        self.axes.fill(picture.names, picture.axes, picture.color_names, color)
         # While it trains the cloud moves at every epoch: the view follows until the user zooms.
         shown = (session.run.path if session.run else None, picture.axes)
         keep = shown == self._shown_run and self._zoomed
@@ -139,16 +165,28 @@ class LatentPanel(QWidget):
         self.legend.set_column(picture.shade, picture.explained)
         self._mark()
 
+    def resizeEvent(self, event: Any) -> None:
+        """Put legend and card beside the scatter, or below it in a high panel: it stays square."""
+        super().resizeEvent(event)
+        beside, below = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        high = self.height() > self.width()
+        length = self.height() if high else self.width()
+        room = min(max(_SIDE_PX, round(_SIDE_SHARE * length)), _LARGEST_SIDE_PX)
+        self._middle.setDirection(below if high else beside)
+        self._side_layout.setDirection(beside if high else below)
+        self._side_page.setMinimumSize(0 if high else room, room if high else 0)
+        self._side_page.setMaximumSize(_UNLIMITED if high else room, room if high else _UNLIMITED)
+
     def _side(self) -> QWidget:
-        side = QWidget()
-        side.setFixedWidth(_SIDE_WIDTH)
-        layout = QVBoxLayout(side)
+        self._side_page = QWidget()
+        self._side_page.setFixedWidth(_SIDE_PX)
+        self._side_layout = layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self._side_page)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
-        layout.addWidget(self.card)
+        layout.addWidget(self.card, 1)
         layout.addWidget(self.status)
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
-        return side
+        return self._side_page
 
     def _connect(self) -> None:
         self.view.clicked.connect(self._on_click)
@@ -158,10 +196,11 @@ class LatentPanel(QWidget):
         self.view.stepped.connect(self._on_step)
         self.view.path_drawn.connect(self._on_path)
         self.tools.tool_chosen.connect(self.view.set_tool)
-        self.tools.how_chosen.connect(self._on_how)
+        self.tools.mode_chosen.connect(self._on_mode)
+        # Not for the whole panel: letters typed into an open list would choose tools, and Space
+        # presses the button that has the focus.
         for keys, verb in self.tools.shortcuts():
-            add_shortcut(keys, self, verb)
-        # Not for the whole panel: there Space presses the button that has the focus.
+            add_shortcut(keys, self.view, verb)
         add_shortcut(QKeySequence("Space"), self.view, self.path.play.click)
         self.axes.axes_chosen.connect(self._choose_axes)
         self.axes.color_chosen.connect(self._choose_color)
@@ -170,9 +209,17 @@ class LatentPanel(QWidget):
         self.legend.category_chosen.connect(self._on_category)
         self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
-        for name in ("latents", "extras", "axes", "color", "clip", "particles", "selections"):
+        for name in (
+            "latents",
+            "added_columns",
+            "axes",
+            "color",
+            "color_limits",
+            "particles",
+            "selections",
+        ):
             getattr(events, name).connect(self._ask_for_redraw)
-        for name in ("pinned", "point", "path"):
+        for name in ("pinned", "free_point", "trajectory"):
             getattr(events, name).connect(self._mark_places)
         events.focused.connect(self._mark_focused)
         events.selection.connect(self._mark)
@@ -195,7 +242,7 @@ class LatentPanel(QWidget):
         self._mark_focused()
         self.view.set_selected(selected_mask(table, self._session.selection))
         self._mark_places()
-        self._tell_counts()
+        self._show_counts()
 
     def _mark_focused(self, *_: Any) -> None:
         self.view.set_focused(self._index_of(self._session.focused))
@@ -206,29 +253,29 @@ class LatentPanel(QWidget):
         if table is None or len(self.view.points) != len(table):
             return  # a redraw is due
         self.view.set_pinned([self._index_of(name) for name in session.pinned])
-        path = session.path.points if session.path is not None else ()
-        free = (session.point,) if session.point is not None else ()
+        path = session.trajectory.points if session.trajectory is not None else ()
+        free = (session.free_point,) if session.free_point is not None else ()
         if self._picture is None or not (path or free):
             self.view.set_path(None, None)
             return
         axes, xy = self._picture.axes, self.view.points
-        weak = np.array([one.weak for one in path], bool)
+        unsupported = np.array([one.unsupported for one in path], bool)
         z = np.array([one.z for one in (*path, *free)])
 
         def take(places: Any) -> None:
             line, place = places[: len(path)], places[len(path) :]
-            self.view.set_path(line if path else None, place if free else None, weak)
+            self.view.set_path(line if path else None, place if free else None, unsupported)
 
-        self.drawing.ask(lambda: projected(table, axes, xy, z), take, len(table))
+        self.drawing.run(lambda: projected(table, axes, xy, z), take, len(table))
 
     def _mark_hovered(self, *_: Any) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
 
     def _index_of(self, identity: str | None) -> int:
-        table = None if self._picture is None else self._picture.asked.table
+        table = None if self._picture is None else self._picture.asked.table.rows
         return -1 if table is None else row_of(table, identity)
 
-    def _tell_counts(self) -> None:
+    def _show_counts(self) -> None:
         table, selected = self._session.latents, len(self._session.selection)
         if table is None:
             self.status.setText("")
@@ -240,7 +287,7 @@ class LatentPanel(QWidget):
 
     def _identity(self, index: int) -> str | None:
         # Of the table that is on show, which may not be the newest.
-        table = None if self._picture is None else self._picture.asked.table
+        table = None if self._picture is None else self._picture.asked.table.rows
         return str(table.index[index]) if table is not None and 0 <= index < len(table) else None
 
     def _on_click(self, click: Click) -> None:
@@ -250,16 +297,16 @@ class LatentPanel(QWidget):
         elif identity is not None and click.add:
             self.pin_requested.emit(identity)
         elif identity is not None:
-            self._session.path = None
+            self._session.trajectory = None
             self._session.focused = identity
-            self._session.point = None
+            self._session.free_point = None
 
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)
 
     def _on_lasso(self, lasso: LassoSelection) -> None:
         if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
-            self.drawing.enclose(self._picture.asked.table, lasso)
+            self.drawing.select_in_lasso(self._picture.asked.table.rows, lasso)
 
     def _on_enclosed(self, names: frozenset[str]) -> None:
         self._session.selection = names
@@ -274,16 +321,18 @@ class LatentPanel(QWidget):
         self.view.setFocus()
 
     def _on_clip(self, clip: Clip) -> None:
-        self._session.clip = clip
+        self._session.color_limits = clip
 
     def _on_category(self, code: int, held: object) -> None:
         """A chip of the legend was clicked: select its particles."""
         shade = None if self._picture is None else self._picture.shade
         if shade is not None:
-            self._on_lasso(LassoSelection(shade.values == code, combination(held, self.view.how)))
+            self._on_lasso(
+                LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
+            )
 
-    def _on_how(self, how: str) -> None:
-        self.view.how = how
+    def _on_mode(self, mode: SelectionMode) -> None:
+        self.view.mode = mode
 
     def _on_step(self, right: int, down: int, along: bool) -> None:
         """An arrow key: the next particle in that direction; along the axis, the place beside."""
@@ -299,9 +348,9 @@ class LatentPanel(QWidget):
         found = view.next_to(here, right, down)
         if found >= 0:
             view.reveal(found)
-            session.path = None
+            session.trajectory = None
             session.focused = self._identity(found)
-            session.point = None
+            session.free_point = None
 
     def _shown_place(self, focused: int) -> tuple[float, float]:
         """Where the volume on show is in the chart."""
@@ -324,5 +373,4 @@ class LatentPanel(QWidget):
         self._session.axes = self.axes.axes
 
     def _choose_color(self) -> None:
-        chosen = self.color.currentText()
-        self._session.color = "" if chosen == _ONE_COLOR else chosen
+        self._session.color = str(self.color.currentData())

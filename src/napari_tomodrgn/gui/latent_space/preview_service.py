@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, color_column, fixed, rgb
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, fixed, rgb
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache, latent_of
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.session import Column, Session, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import Column, column_label, latent_matrix, row_of
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,21 +61,18 @@ class PreviewData:
     missing: str = ""
 
 
-class ParticlePreview(QObject):
+class ParticlePreview(Service):
     """Makes the card of the hovered particle of a session, else of the one in focus."""
 
-    card_changed = Signal(object)  # Card, or None
+    doing = "previewing a particle"
+    card_changed = Signal(object)  # PreviewData, or None
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
+        super().__init__(session, parent)
         self.card: PreviewData | None = None
-        self.fitting = LatestTask(self, computes=True)
-        self.previews = LatestTask(self, computes=True)
-        self.reading = LatestTask(self)
-        self.fitting.item.connect(self._take_basis)
-        self.previews.item.connect(self._take_volume)
-        self.reading.item.connect(self._take_tilts)
+        self.fitting = self.latest_task(self._on_basis, computes=True)
+        self.previews = self.latest_task(self._on_volume, computes=True)
+        self.reading = self.latest_task(self._on_tilts)
         self._decoders, self._fit_decoders = DecoderCache(), DecoderCache()
         self._basis: tuple[Any, Any] = (None, None)  # of which run and epoch; the basis
         self._asked: Any = None
@@ -83,16 +81,17 @@ class ParticlePreview(QObject):
         self._tilts: OrderedDict[str, tuple[tuple[float, Picture], ...]] = OrderedDict()
         self._stacks: tuple[Any, Any] = (None, None)
         self._colored = False
-        for name in ("particles", "extras", "latents", "color", "clip", "selections"):
-            getattr(session.events, name).connect(self._recolor)
-        for name in ("hovered", "focused", "sigma"):
-            getattr(session.events, name).connect(self.refresh)
-        session.events.particles.connect(self._forget)
-
-    @property
-    def queues(self) -> tuple[LatestTask, ...]:
-        """What may be under way."""
-        return self.fitting, self.previews, self.reading
+        self.listen(
+            self._recolor,
+            "particles",
+            "added_columns",
+            "latents",
+            "color",
+            "color_limits",
+            "selections",
+        )
+        self.listen(self.refresh, "hovered", "focused", "sigma")
+        self.listen(self._on_particles, "particles")
 
     def refresh(self, *_: Any) -> None:
         """Make the card of whom the pointer is at now."""
@@ -101,19 +100,19 @@ class ParticlePreview(QObject):
         if table is None or identity is None or row_of(table, identity) < 0:
             for queue in (self.previews, self.reading):
                 queue.cancel()
-            self._tell(None)
+            self._set_card(None)
             return
         known = self.card if self.card is not None and self.card.identity == identity else None
         tilts = self._tilts.get(identity, ())
         card = PreviewData(identity, self._facts(identity), known.volume if known else None, tilts)
-        self._tell(replace(card, missing=known.missing if known else ""))
-        self._ask_for_volume(identity)
+        self._set_card(replace(card, missing=known.missing if known else ""))
+        self._request_volume(identity)
         if not tilts:
-            self._ask_for_tilts(identity)
+            self._request_tilts(identity)
 
     # -- volume -------------------------------------------------------------------------------
 
-    def _ask_for_volume(self, identity: str) -> None:
+    def _request_volume(self, identity: str) -> None:
         session, run, table = self.session, self.session.run, self.session.latents
         if run is None or table is None:
             return
@@ -128,13 +127,13 @@ class ParticlePreview(QObject):
         key = (*at, identity, color, sigma)
         if key in self._volumes:
             self.previews.cancel()
-            self._take_volume((key, self._volumes[key]))
+            self._on_volume((key, self._volumes[key]))
             return
         z = latent_of(table, identity)
         if self._basis[0] == at:
             # Some 7 ms: sooner here than any thread could begin.
             self.previews.cancel()
-            self._take_volume((key, picture_of(self._basis[1].volume(z), sigma, color)))
+            self._on_volume((key, picture_of(self._basis[1].volume(z), sigma, color)))
             return
         epoch = session.epoch
 
@@ -153,18 +152,18 @@ class ParticlePreview(QObject):
         for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
             yield None if basis is None else ((str(run.path), epoch), basis)
 
-    def _take_basis(self, item: tuple[Any, Any]) -> None:
+    def _on_basis(self, item: tuple[Any, Any]) -> None:
         self._basis = item
 
-    def _take_volume(self, item: tuple[Any, Picture]) -> None:
+    def _on_volume(self, item: tuple[Any, Picture]) -> None:
         key, picture = item
         _keep(self._volumes, key, picture)
         if self.card is not None and self.card.identity == key[2]:
-            self._tell(replace(self.card, volume=picture))
+            self._set_card(replace(self.card, volume=picture))
 
     # -- images -------------------------------------------------------------------------------
 
-    def _ask_for_tilts(self, identity: str) -> None:
+    def _request_tilts(self, identity: str) -> None:
         particles = self.session.particles
         if particles is not None:
             stacks = self._stacks_of(particles)
@@ -181,17 +180,17 @@ class ParticlePreview(QObject):
         stacks: ImageStacks = self._stacks[1]
         return stacks
 
-    def _take_tilts(self, item: tuple[str, Any]) -> None:
+    def _on_tilts(self, item: tuple[str, Any]) -> None:
         identity, found = item
         if isinstance(found, str):
             if self.card is not None and self.card.identity == identity:
-                self._tell(replace(self.card, missing=found))
+                self._set_card(replace(self.card, missing=found))
             return
         _keep(self._tilts, identity, found)
         if self.card is not None and self.card.identity == identity:
-            self._tell(replace(self.card, tilts=found))
+            self._set_card(replace(self.card, tilts=found))
 
-    def _forget(self, *_: Any) -> None:
+    def _on_particles(self, *_: Any) -> None:
         self._tilts.clear()
         self._stacks = (None, None)
 
@@ -208,7 +207,7 @@ class ParticlePreview(QObject):
         shade = self._shade()
         if shade is not None and table is not None and shade.name != "tomogram":
             row = row_of(table, identity)
-            facts.append(f"{shade.name}: {value_of(shade, row)}")
+            facts.append(f"{column_label(shade.name)}: {value_of(shade, row)}")
         return tuple(facts)
 
     def _color_of(self, identity: str) -> tuple[int, int, int]:
@@ -220,7 +219,7 @@ class ParticlePreview(QObject):
     def _shade(self) -> Column | None:
         """What colours the particles, worked out once for all that the pointer passes."""
         if not self._colored:
-            found = color_column(self.session)
+            found = self.session.color_column
             self._column = found and replace(found, clip=fixed(found))
             self._colored = True
         return self._column
@@ -229,7 +228,7 @@ class ParticlePreview(QObject):
         self._colored = False
         self.refresh()
 
-    def _tell(self, card: PreviewData | None) -> None:
+    def _set_card(self, card: PreviewData | None) -> None:
         self.card = card
         self.card_changed.emit(card)
 
@@ -267,7 +266,7 @@ def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> A
     try:
         images = stacks.read(chosen["stack"].cat.codes.to_numpy(), chosen["stack_index"].to_numpy())
     except (BadInputError, OSError):
-        return "Its tilt images are not there."
+        return "Tilt images not found"
     angles = tilts[order[[0, -1]]]
     return tuple(
         (float(angle), tilt_picture(image, PICTURE_PX))

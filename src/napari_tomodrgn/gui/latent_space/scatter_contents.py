@@ -14,34 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import color_column_of, colors_of
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.charts.colormaps import colors_of
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
 from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
-from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.gui.selections.service import combined
+from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.session import (
+from napari_tomodrgn.particle_columns import (
     SELECTIONS,
     Clip,
-    Session,
+    ParticleTable,
     axis_label,
-    axis_names,
-    color_names,
-    column,
     names_where,
     resolve_axes,
     selected_mask,
 )
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.selections import Selection
-    from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
-    from napari_tomodrgn.session import Column
+    from napari_tomodrgn.particle_columns import Column
 
 # Rows up to which everything takes less than a frame.
 AT_ONCE = 50_000
@@ -50,25 +46,24 @@ _LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ScatterRequest:
     """All of a session that the picture of its latent space depends on."""
 
-    table: pd.DataFrame
-    particles: ParticleSet | None
-    extras: pd.DataFrame | None
+    table: ParticleTable
     axes: tuple[str, str]
     color: str
-    clip: Clip
+    color_limits: Clip
     selections: tuple[Selection, ...]
     selection: frozenset[str]
 
     @classmethod
-    def of(cls, session: Session) -> Asked | None:
+    def of(cls, session: Session) -> ScatterRequest | None:
         """What is asked for now, None where there are no latents."""
-        if session.latents is None:
+        table = session.table
+        if session.latents is None or table is None:
             return None
         names = [name for name in cls.__dataclass_fields__ if name != "table"]
-        return cls(session.latents, **{name: getattr(session, name) for name in names})
+        return cls(table, **{name: getattr(session, name) for name in names})
 
     @property
     def is_large(self) -> bool:
@@ -94,7 +89,7 @@ class ScatterContents:
         The column that colours, and its legend.
     """
 
-    asked: Asked
+    asked: ScatterRequest
     names: list[str]
     color_names: list[str]
     axes: tuple[str, str]
@@ -112,64 +107,51 @@ def _least_share(axes: tuple[str, str]) -> float:
     return _LEAST_SHARE if latent else 0.0
 
 
-def picture_of(asked: Asked) -> ScatterContents:
+def picture_of(asked: ScatterRequest) -> ScatterContents:
     """Work it out."""
-    tables = asked.table, asked.particles, asked.extras
-    names = axis_names(*tables)
+    table = asked.table
+    names, color_names = table.axis_names, table.color_names
     axes = resolve_axes(asked.axes, names)
-    values = [column(asked.table, asked.particles, name, asked.extras).values for name in axes]
-    shade = color_column_of(*tables, asked.color, asked.clip, asked.selections)
+    values = [table.column(name).values for name in axes]
+    shade = table.color_column(asked.color, asked.color_limits, asked.selections)
     return ScatterContents(
         asked,
         names,
-        [*([SELECTIONS] if asked.selections else []), *color_names(*tables)],
+        [*([SELECTIONS] if asked.selections else []), *color_names],
         axes,
-        (axis_label(asked.table, axes[0]), axis_label(asked.table, axes[1])),
+        (axis_label(table.rows, axes[0]), axis_label(table.rows, axes[1])),
         PlottedPoints.of(np.stack(values, axis=1), _least_share(axes)),
-        colors_of(shade, len(asked.table)),
-        selected_mask(asked.table, asked.selection),
+        colors_of(shade, len(table)),
+        selected_mask(table.rows, asked.selection),
         shade,
         None if shade is None else LegendData.of(shade),
     )
 
 
-class ScatterLoader(QObject):
+class ScatterLoader(Service):
     """Works out pictures and selections of a session; only the newest of each arrives."""
 
-    drawn = Signal(object)  # LatentPicture
+    doing = "drawing the latent space"
+
+    drawn = Signal(object)  # ScatterContents
     enclosed = Signal(object)  # identities that are then selected
     busy = Signal(str)  # what is being worked out; empty: nothing
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self._pictures, self._selections, self._others = (LatestTask(self) for _ in range(3))
-        self._pictures.item.connect(self.drawn)
-        self._pictures.busy.connect(self._tell_busy)
-        self._selections.item.connect(self._finish_selection)
+        super().__init__(session, parent)
+        self._pictures = self.latest_task(self.drawn.emit)
+        self._pictures.busy.connect(self._on_busy)
+        self._selections = self.latest_task(self._on_selection)
         self._unfinished: Callable[[], frozenset[str]] | None = None
-        self._others.item.connect(lambda answer: answer[0](answer[1]))
-        for queue in self.queues:
-            queue.failed.connect(self._failed)
-
-    @property
-    def queues(self) -> tuple[LatestTask, ...]:
-        """What may be under way."""
-        return self._pictures, self._selections, self._others
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is still to come."""
-        return any(queue.is_busy for queue in self.queues)
+        self._others = self.latest_task(lambda answer: answer[0](answer[1]))
 
     def stop(self) -> None:
         """Nothing arrives any more."""
-        for queue in self.queues:
-            queue.cancel()
+        self.close()
         self._unfinished = None
         self.busy.emit("")
 
-    def draw(self, asked: Asked) -> None:
+    def draw(self, asked: ScatterRequest) -> None:
         """Ask for the picture."""
         if asked.is_large:
             self._pictures.request(lambda: iter([picture_of(asked)]))
@@ -177,14 +159,14 @@ class ScatterLoader(QObject):
             self._pictures.cancel()
             self.drawn.emit(picture_of(asked))
 
-    def enclose(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
+    def select_in_lasso(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
         """Ask for the selection that there is after a line was drawn."""
         selection, unfinished = self.session.selection, self._unfinished
 
         def work() -> frozenset[str]:
             # A line that was drawn while another was worked out goes on from what that one gives.
             before = unfinished() if unfinished is not None else selection
-            found = combined(before, names_where(table, lasso.mask), lasso.how)
+            found = combine_selections(before, names_where(table, lasso.mask), lasso.mode)
             selected_mask(table, found)  # which is asked for as soon as it is told
             return found
 
@@ -194,7 +176,7 @@ class ScatterLoader(QObject):
         else:
             self.enclosed.emit(work())
 
-    def ask(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
+    def run(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
         """Do something else with a table of so many rows and hand the answer over."""
         if rows > AT_ONCE:
             self._others.request(lambda: iter([(take, work())]))
@@ -202,14 +184,11 @@ class ScatterLoader(QObject):
             self._others.cancel()
             take(work())
 
-    def _finish_selection(self, found: frozenset[str]) -> None:
+    def _on_selection(self, found: frozenset[str]) -> None:
         self._unfinished = None
         self.enclosed.emit(found)
 
-    def _tell_busy(self, busy: bool) -> None:
+    def _on_busy(self, busy: bool) -> None:
         session = self.session
         count = 0 if session.latents is None else len(session.latents)
-        self.busy.emit(f"Working out {count:,} points …" if busy and count else "")
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "drawing the latent space"), "error")
+        self.busy.emit(f"Preparing {count:,} points …" if busy and count else "")

@@ -14,6 +14,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, R
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
+from napari_tomodrgn.session import SelectionMode
 
 _KEYS_HELD = (
     "With a key held: Shift adds to the selection, Alt or Ctrl takes away from it, "
@@ -34,12 +35,13 @@ _TOOLS = {
         "beyond the two axes it is what the nearest particles have.",
     ),
 }
-_COMBINATIONS = {
-    "replace": "A new line makes a new selection",
-    "add": "A new line adds to the selection (Shift)",
-    "subtract": "A new line takes away from the selection (Alt or Ctrl)",
-    "intersect": "A new line keeps what is in both (Shift and Alt or Ctrl)",
+_COMBINATIONS: dict[SelectionMode, str] = {
+    SelectionMode.REPLACE: "A new line makes a new selection",
+    SelectionMode.ADD: "A new line adds to the selection (Shift)",
+    SelectionMode.SUBTRACT: "A new line takes away from the selection (Alt or Ctrl)",
+    SelectionMode.INTERSECT: "A new line keeps what is in both (Shift and Alt or Ctrl)",
 }
+_CLUSTERS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 _VERBS = {
     "invert": ("Ctrl+I", "Select all other particles (Ctrl+I)"),
     "undo": ("Ctrl+Z", "Back to the selection before (Ctrl+Z)"),
@@ -52,16 +54,17 @@ class SelectionTools(QWidget):
     """Verbs on the selection, as signals."""
 
     tool_chosen = Signal(str)
-    how_chosen = Signal(str)
+    mode_chosen = Signal(object)  # SelectionMode
     invert_requested = Signal()
     undo_requested = Signal()
     redo_requested = Signal()
     clear_requested = Signal()
+    clusters_requested = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._named: dict[str, QToolButton] = {}
-        self._how, self._color = "replace", "#808080"
+        self._mode, self._color = SelectionMode.REPLACE, "#808080"
         self._combinations = QMenu(self)
         row = tight_row(self, spacing=1)
         group = QButtonGroup(self)
@@ -75,8 +78,8 @@ class SelectionTools(QWidget):
             row.addWidget(button)
         self._named[MOVE].setChecked(True)
         row.addSpacing(6)
-        self.how = self._make_combinations()
-        row.addWidget(self.how)
+        self.mode = self._make_combinations()
+        row.addWidget(self.mode)
         self._verbs = {
             "invert": self.invert_requested,
             "undo": self.undo_requested,
@@ -87,6 +90,7 @@ class SelectionTools(QWidget):
             button = self._add(name, tip)
             button.clicked.connect(lambda _checked=False, name=name: self._verbs[name].emit())
             row.addWidget(button)
+        row.addWidget(self._make_clusters())
         self.invert, self.undo, self.redo, self.clear = (self._named[name] for name in _VERBS)
         row.addStretch(1)
 
@@ -97,7 +101,7 @@ class SelectionTools(QWidget):
             button.setIcon(icons.icon(name, color))
         for action in self._combinations.actions():
             action.setIcon(icons.icon(str(action.data()), color))
-        self.how.setIcon(icons.icon(self._how, color))
+        self.mode.setIcon(icons.icon(self._mode, color))
         self._color = color
 
     def set_possible(self, *, some: bool, undo: bool, redo: bool) -> None:
@@ -128,23 +132,36 @@ class SelectionTools(QWidget):
         self._named[name] = button
         return button
 
+    def _make_clusters(self) -> QToolButton:
+        """Button with a menu: into how many clusters."""
+        self.clusters = QMenu(self)
+        for count in _CLUSTERS:
+            action: Any = self.clusters.addAction(f"{count} clusters")
+            action.triggered.connect(
+                lambda _checked=False, count=count: self.clusters_requested.emit(count)
+            )
+        button = self._add("clusters", "Find clusters (k-means of the latents) and colour by them")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setMenu(self.clusters)
+        return button
+
     def _make_combinations(self) -> QToolButton:
         for name, words in _COMBINATIONS.items():
             action: Any = self._combinations.addAction(words)
-            action.setData(name)
-            action.triggered.connect(lambda _checked=False, name=name: self._choose_how(name))
+            action.setData(str(name))
+            action.triggered.connect(lambda _checked=False, name=name: self._choose_mode(name))
         button = QToolButton()
         button.setIconSize(icons.SIZE)
         button.setMenu(self._combinations)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setToolTip("What a new line does to the selection, with no key held")
-        button.setAccessibleName("How lines combine")
+        button.setToolTip("What a lasso does to the selection, with no key held")
+        button.setAccessibleName("How lassos combine")
         return button
 
-    def _choose_how(self, name: str) -> None:
-        self._how = name
-        self.how.setIcon(icons.icon(name, self._color))
-        self.how_chosen.emit(name)
+    def _choose_mode(self, name: SelectionMode) -> None:
+        self._mode = name
+        self.mode.setIcon(icons.icon(name, self._color))
+        self.mode_chosen.emit(name)
 
 
 def add_shortcut(keys: Any, owner: QWidget, verb: Callable[[], None]) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
-from napari_tomodrgn.session import LatentPath, LatentPoint, axes_of, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
+from napari_tomodrgn.session import LatentPath, LatentPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,8 @@ def _latents_at(
     extent = _extent(xy)
     known = np.where(np.isfinite(xy), xy, np.inf) / extent
     count = min(TYPICAL, len(points))
-    near = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
-    latents = np.stack([points[rows].mean(axis=0) for rows in near])
+    nearest = [np.argpartition(_distances(known, at / extent), count - 1)[:count] for at in places]
+    latents = np.stack([points[rows].mean(axis=0) for rows in nearest])
     directions = [_direction(table, name) for name in axes]
     if axes[0] == axes[1] or any(one is None for one in directions):
         return latents
@@ -86,21 +87,17 @@ def _extent(xy: FloatArray) -> FloatArray:
 
 
 def along_component(table: pd.DataFrame, number: int = 1) -> LatentPath:
-    """From one end of a principal component to the other, where the particles are.
+    """Return the straight line along a principal component, through the mean of all particles.
 
-    Each frame is the mean of the particles nearest along the component, put exactly on its step.
+    It goes from the 2nd to the 98th percentile of the scores. All other components stay at their
+    mean: where that leaves the particles, the frames say how few are near.
     """
     points = latent_matrix(table)
     found = axes_of(table)
-    mean, vector = found.mean, found.vectors[:, number - 1]
-    scores = (points - mean) @ vector
-    low, high = np.percentile(scores, [2.0, 98.0])
-    count = max(1, min(len(points), max(TYPICAL, len(points) // 20)))
-    frames = []
-    for step in np.linspace(low, high, _FRAMES):
-        local = points[np.argsort(np.abs(scores - step))[:count]].mean(axis=0)
-        frames.append(local + (step - (local - mean) @ vector) * vector)
-    return _path(points, np.array(frames), f"PC {number}")
+    vector = found.vectors[:, number - 1]
+    low, high = np.percentile((points - found.mean) @ vector, [2.0, 98.0])
+    frames = found.mean + np.linspace(low, high, _FRAMES)[:, None] * vector
+    return _path(points, frames, f"PC {number}")
 
 
 def between(table: pd.DataFrame, first: str, last: str) -> LatentPath:

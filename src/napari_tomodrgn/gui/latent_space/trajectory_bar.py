@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
@@ -13,14 +14,16 @@ from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.session import FEW, LatentPoint, Session, axis_names
+from napari_tomodrgn.particle_columns import ParticleTable
+from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
 
 _FRAME_MS = 180
 _MOST_COMPONENTS = 8
 _SUPPORT = (
     f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
-    f"fewer than {FEW} the frame is grey: the volume is what the network makes up."
+    f"fewer than {MIN_SUPPORT} the frame is grey: interpolated, not supported by data."
 )
 
 
@@ -49,8 +52,8 @@ class TrajectoryBar(QWidget):
         self.menu.aboutToShow.connect(self._fill)
         self.choose.setMenu(self.menu)
         self.play = self._button("Play the path (Space)", checkable=True)
-        self.loop = self._button("From the end back to the start; else to and fro", checkable=True)
-        self.stop = self._button("Take the path away")
+        self.loop = self._button("Loop (off: back and forth)", checkable=True)
+        self.stop = self._button("Remove path")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("Frame of the path")
         self.slider.setAccessibleName("Frame of the path")
@@ -58,7 +61,7 @@ class TrajectoryBar(QWidget):
         self.support = SupportStrip()
         self.words = QLabel()
         self.words.setToolTip(_SUPPORT)
-        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 near")
+        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 nearby")
         self.words.setMinimumWidth(widest)
         row = tight_row(self)
         for widget in (self.choose, self.play, self.loop):
@@ -72,7 +75,7 @@ class TrajectoryBar(QWidget):
         self.stop.clicked.connect(lambda _checked=False: self.forget_requested.emit())
         self.slider.valueChanged.connect(self.frame_requested)
         self.play.toggled.connect(self._toggle)
-        for name in ("path", "frame", "latents"):
+        for name in ("trajectory", "frame", "latents"):
             getattr(session.events, name).connect(self.refresh)
         self._fill()
         self.refresh()
@@ -86,7 +89,7 @@ class TrajectoryBar(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, path = self._session, self._session.path
+        session, path = self._session, self._session.trajectory
         self.choose.setEnabled(session.latents is not None)
         for widget in (self.play, self.loop, self.slider, self.stop):
             widget.setEnabled(path is not None)
@@ -98,8 +101,8 @@ class TrajectoryBar(QWidget):
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, len(path.points) - 1)
             self.slider.setValue(session.frame)
-        near = path.points[session.frame].near
-        self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} near")
+        near = path.points[session.frame].n_neighbors
+        self.words.setText(f"{session.frame + 1}/{len(path.points)}  {near:,} nearby")
         self.choose.setToolTip(f"Path {path.name}")
 
     def _column(self) -> QVBoxLayout:
@@ -125,10 +128,10 @@ class TrajectoryBar(QWidget):
 
     def _fill(self) -> None:
         """What paths there can be, just before the menu opens."""
-        table, path = self._session.latents, self._session.path
+        table, path = self._session.latents, self._session.trajectory
         menu = self.menu
         menu.clear()
-        names = axis_names(table) if table is not None else []
+        names = ParticleTable(table).axis_names if table is not None else []
         components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
             self._entry(f"Along {name}", lambda number=number: self.along_requested.emit(number))
@@ -148,7 +151,7 @@ class TrajectoryBar(QWidget):
         for words, verb in (
             ("Save a movie…", self._ask_for_movie),
             ("Save the maps of all frames…", self._ask_for_folder),
-            ("Take the path away", self.forget_requested.emit),
+            ("Remove path", self.forget_requested.emit),
         ):
             self._entry(words, verb).setEnabled(path is not None)
 
@@ -160,16 +163,21 @@ class TrajectoryBar(QWidget):
 
     def _ask_for_movie(self) -> None:
         name, _ = QFileDialog.getSaveFileName(
-            self, "Movie of the path", "path.gif", "Movies (*.gif *.mp4)"
+            self, "Movie of the path", str(self._folder() / "path.gif"), "Movies (*.gif *.mp4)"
         )
         if name:
             self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
 
     def _ask_for_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder for the maps of all frames")
+        name = QFileDialog.getExistingDirectory(
+            self, "Folder for the maps of all frames", str(self._folder())
+        )
         if name:
             self.maps_requested.emit(name)
+
+    def _folder(self) -> Path:
+        return export_folder(self._session.source)
 
     def _toggle(self, on: bool) -> None:
         self._draw_icons()
@@ -179,7 +187,7 @@ class TrajectoryBar(QWidget):
             self._timer.stop()
 
     def _advance(self) -> None:
-        session, path = self._session, self._session.path
+        session, path = self._session, self._session.trajectory
         if path is None:
             return
         shown, last = session.decoded, len(path.points) - 1
@@ -219,7 +227,7 @@ class SupportStrip(QWidget):
         painter = QPainter(self)
         wide = self.width() / max(1, len(self._points))
         for place, point in enumerate(self._points):
-            color = QColor(self._theme.line if point.weak else self._theme.accent)
-            if not point.weak:
-                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.near / TYPICAL))
+            color = QColor(self._theme.line if point.unsupported else self._theme.accent)
+            if not point.unsupported:
+                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.n_neighbors / TYPICAL))
             painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), color)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
@@ -16,65 +16,55 @@ from napari_tomodrgn.gui.latent_space.trajectories import (
     drawn,
     through,
 )
-from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.session import (
-    LatentPath,
-    LatentPoint,
-    Session,
-    axis_names,
-    resolve_axes,
-    row_of,
-)
+from napari_tomodrgn.particle_columns import resolve_axes, row_of
+from napari_tomodrgn.session import LatentPath, LatentPoint, Session
 
 
-class TrajectoryService(QObject):
+class TrajectoryService(Service):
     """Verbs on places of the latent space that are no particle's."""
 
+    doing = "looking for near particles"
+
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_found)
 
     def show_place(self, xy: Any, at: tuple[float, float]) -> None:
         """Decode the clicked place of the chart whose points are ``xy``."""
         table, axes = self.session.latents, self._axes()
         if table is not None:
             places = np.asarray(xy, np.float64)
-            self._ask(lambda: clicked_point(table, axes, places, at))
+            self._request(lambda: clicked_point(table, axes, places, at))
 
     def along_line(self, xy: Any, line: Any) -> None:
         """Make a trajectory along a line drawn in the chart whose points are ``xy``."""
         table, axes = self.session.latents, self._axes()
         if table is not None and len(line) > 1:
             places, corners = np.asarray(xy, np.float64), np.asarray(line, np.float64)
-            self._ask(lambda: drawn(table, axes, places, corners))
+            self._request(lambda: drawn(table, axes, places, corners))
 
     def along(self, number: int) -> None:
         """Make a trajectory along a principal component."""
         table = self.session.latents
         if table is not None:
-            self._ask(lambda: along_component(table, number))
+            self._request(lambda: along_component(table, number))
 
     def between_pinned(self) -> None:
         """Make a trajectory from the first pinned particle to the last, or to the one on show."""
         table, anchors = self.session.latents, self._anchors()
         if table is not None and anchors:
-            self._ask(lambda: between(table, anchors[0], anchors[-1]))
+            self._request(lambda: between(table, anchors[0], anchors[-1]))
 
     def through_pinned(self) -> None:
         """Make a trajectory through all pinned particles, in order, along neighbours."""
         table, anchors = self.session.latents, self._anchors()
         if table is not None and anchors:
-            self._ask(lambda: through(table, anchors))
+            self._request(lambda: through(table, anchors))
 
     def _axes(self) -> tuple[str, str]:
         session = self.session
-        if session.latents is None:
-            return session.axes
-        names = axis_names(session.latents, session.particles, session.extras)
-        return resolve_axes(session.axes, names)
+        table = session.table
+        return session.axes if table is None else resolve_axes(session.axes, table.axis_names)
 
     def _anchors(self) -> list[str]:
         """The pinned particles, the one on show last; says what to do where they are too few."""
@@ -83,37 +73,36 @@ class TrajectoryService(QObject):
         if len(known) == 1 and session.focused not in (None, *known):
             known.append(str(session.focused))
         if len(known) < 2:
-            session.say("Shift-click two particles or more first: the path goes through them.")
+            session.show_message(
+                "Shift-click two particles or more first: the path goes through them."
+            )
             return []
         return known
 
     def forget_path(self) -> None:
         """Take the trajectory away; the particle in focus is shown again."""
-        self.session.path = self.session.point = None
+        self.session.trajectory = self.session.free_point = None
 
     def show_frame(self, frame: int) -> None:
         """Show a frame of the trajectory."""
-        path = self.session.path
+        path = self.session.trajectory
         if path is not None and 0 <= frame < len(path.points):
             self.session.frame = frame
-            self.session.point = path.points[frame]
+            self.session.free_point = path.points[frame]
 
-    def _ask(self, work: Callable[[], Any]) -> None:
+    def _request(self, work: Callable[[], Any]) -> None:
         def steps() -> Iterator[Any]:
             yield work()
 
         self.queue.request(steps)
 
-    def _take(self, found: Any) -> None:
+    def _on_found(self, found: Any) -> None:
         session = self.session
         if session.latents is None:
             return
         if isinstance(found, LatentPoint):
-            session.path = None
-            session.point = found
+            session.trajectory = None
+            session.free_point = found
         elif isinstance(found, LatentPath):
-            session.path = found
+            session.trajectory = found
             self.show_frame(0)
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "looking for near particles"), "error")

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -24,20 +23,19 @@ if TYPE_CHECKING:
 UMAP = "UMAP "
 
 
-class UmapService(QObject):
-    """Keeps the UMAP columns of ``session.extras`` those of the latents on show."""
+class UmapService(Service):
+    """Keeps the UMAP columns of ``session.added_columns`` those of the latents on show."""
+
+    doing = "computing UMAP"
+    failure_severity = "warning"
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_columns)
         self._shown: tuple[Any, int] | None = None  # run and epoch that the columns are of
-        session.events.latents.connect(self._look)
-        session.events.training.connect(self._look)
+        self.listen(self._refresh, "latents", "training")
 
-    def _look(self, *_: Any) -> None:
+    def _refresh(self, *_: Any) -> None:
         session = self.session
         run, epoch = session.run, session.epoch
         wanted = None if session.latents is None or run is None else (run.path, epoch)
@@ -51,21 +49,18 @@ class UmapService(QObject):
             self._drop_outdated()
             return
         self._shown = wanted
-        known = session.extras is not None and f"{UMAP}1" in session.extras
+        known = session.added_columns is not None and f"{UMAP}1" in session.added_columns
         self.queue.request(lambda: _columns(run, epoch, known=known))
 
     def _drop_outdated(self) -> None:
-        extras = self.session.extras
-        if extras is not None:
-            old = [name for name in extras.columns if str(name).startswith(UMAP)]
+        added_columns = self.session.added_columns
+        if added_columns is not None:
+            old = [name for name in added_columns.columns if str(name).startswith(UMAP)]
             if old:
-                self.session.extras = extras.drop(columns=old)
+                self.session.added_columns = added_columns.drop(columns=old)
 
-    def _take(self, columns: pd.DataFrame) -> None:
-        self.session.add_extras(columns)
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "computing UMAP"), "warning")
+    def _on_columns(self, columns: pd.DataFrame) -> None:
+        self.session.add_columns(columns)
 
 
 def _columns(run: Run, epoch: int, *, known: bool) -> Iterator[pd.DataFrame | None]:

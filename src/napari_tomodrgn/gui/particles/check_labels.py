@@ -29,6 +29,15 @@ _NAMES: dict[str, tuple[str, str]] = {
     "defocus": ("Defocus", ""),
     "no-defocus": ("Defocus", ""),
     "defocus-range": ("Defocus", ""),
+    "defocus-in-micrometres": ("Unit of the defocus", ""),
+    "near-focus": ("Defocus", ""),
+    "several-optics": ("Microscope settings", ""),
+    "identical-poses": ("Angles", ""),
+    "angles-beyond-a-turn": ("Angles", ""),
+    "reading": ("Columns of the star files", ""),
+    "not-applied": ("Columns that are not applied", ""),
+    "inactive-images": ("Images switched off", ""),
+    "no-hand": ("Hand of the tilts", ""),
     "dose": ("Dose", ""),
     "no-dose": ("Dose", ""),
     "dose-range": ("Dose", ""),
@@ -38,29 +47,30 @@ _NAMES: dict[str, tuple[str, str]] = {
     "tilt-range": ("Range of the tilts", ""),
     "few-tilts": ("Number of tilts", ""),
     "unequal-tilts": ("Number of tilts", ""),
-    "visible-frames": ("Hidden particles", ""),
-    "no-visible-frames": ("Hidden particles", ""),
+    "visible-frames": ("Particles without visible frames", ""),
+    "no-visible-frames": ("Particles without visible frames", ""),
     "angles-and-shifts": ("Alignment", ""),
     "no-poses": ("Alignment", ""),
     "large-shifts": ("Shifts", ""),
     "positions": ("Positions in the tomogram", ""),
     "outside-tomogram": ("Positions in the tomogram", ""),
     "duplicate-positions": ("Duplicate particles", ""),
-    "images": ("One particle an image", ""),
-    "duplicate-images": ("One particle an image", ""),
+    "images": ("Each image belongs to one particle", ""),
+    "duplicate-images": ("Each image belongs to one particle", ""),
     "motion": ("Motion of particles", ""),
     "trajectories": ("Motion of particles", ""),
     "sample": ("Size of the sample", "{:.0f}"),
     "pixels": ("Pixels", "{:.0f} bad"),
     "pixel-size-ctf": ("Pixel size by the CTF", "× {:.2f}"),
     "ctf-premultiplied": ("CTF pre-multiplied", "{:.0%}"),
-    "odd-images": ("Odd images", "{:.1%}"),
+    "odd-images": ("Outlier images", "{:.1%}"),
     "half-maps": ("Resolution of half maps", "{:.3g}"),
     "map-kind": ("What the quick map shows", ""),
-    "contrast": ("Light or dark particles", "{:+.1f} SD"),
-    "poses": ("Poses carry information", "{:+.0%}"),
-    "tilt-hand": ("Direction of the tilts", "{:+.0%}"),
-    "defocus-hand": ("Hand of the defocus", "z {:.1f}"),
+    "contrast": ("Contrast", "{:+.1f} SD"),
+    "geometry": ("Poses and tilts", "{:.1f} × shuffled"),
+    "noise-by-dose": ("Noise by dose", "{:+.2f}"),
+    "noise-by-tilt": ("Noise by tilt", "{:+.2f}"),
+    "defocus-hand": ("Defocus handedness", "z {:.1f}"),
     "dose-decay": ("Detail fades with dose", "z {:.1f}"),
 }
 _ORDER = {"error": 0, "warning": 1, "info": 2, "ok": 3}
@@ -85,7 +95,7 @@ def rank(check: Check) -> int:
 
 
 def tally(checks: Iterable[Check]) -> str:
-    """``1 error, 2 warnings, 3 to note, 14 passed``."""
+    """``1 error, 2 warnings, 3 notes, 14 passed``."""
     counts = dict.fromkeys(_ORDER, 0)
     for check in checks:
         counts[check.verdict] += 1
@@ -94,7 +104,7 @@ def tally(checks: Iterable[Check]) -> str:
         for count, word, plural in (
             (counts["error"], "error", True),
             (counts["warning"], "warning", True),
-            (counts["info"], "to note", False),
+            (counts["info"], "note", True),
             (counts["ok"], "check passed" if counts["ok"] == 1 else "checks passed", False),
         )
         if count

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.background.error_message import in_window_terms
 from napari_tomodrgn.gui.particles.check_labels import name_of, number_of, rank, tally
-from napari_tomodrgn.gui.particles.load import in_the_window
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LIGHTS = {
     "error": ("✕", "#c93c3c", "#ffffff", "Error: the result would be wrong"),
     "warning": ("!", "#e0a83c", "#1b1b1b", "Warning: deserves a look"),
-    "info": ("i", "#3f7fb5", "#ffffff", "To note: not decided, or good to know"),
+    "info": ("i", "#3f7fb5", "#ffffff", "Note: undecided, or good to know"),
     "ok": ("✓", "#2f8f5b", "#ffffff", "Passed"),
 }
 _LIGHT_PX = 18
@@ -77,7 +77,7 @@ class CheckList(QWidget):
         layout.addWidget(self.passed)
         layout.addWidget(self.again)
         session.events.checks.connect(self.refresh)
-        session.events.checking.connect(self._show_running)
+        session.events.preflight_status.connect(self._show_running)
         self.refresh()
 
     @property
@@ -111,7 +111,7 @@ class CheckList(QWidget):
         self._show_running()
 
     def _show_running(self, *_: Any) -> None:
-        status = self._session.checking
+        status = self._session.preflight_status
         for widget in (self._running, self.bar):
             widget.setVisible(status.busy)
         self.stage.setText(f"{status.what} …")
@@ -152,7 +152,7 @@ class CheckRow(QWidget):
         head.addWidget(name, 1)
         head.addWidget(number)
         head.addWidget(self.more)
-        self.message = make_label(in_the_window(check.message))
+        self.message = make_label(in_window_terms(check.message))
         self.details = make_label(_details(check))
         self.details.setTextFormat(Qt.TextFormat.RichText)
         for label in (self.message, self.details):
@@ -190,7 +190,7 @@ def _details(check: Check) -> str:
     if check.why:
         parts.append(f"<b>Why:</b> {_escaped(check.why)}")
     if check.remedy:
-        parts.append(f"<b>What to do:</b> {_escaped(in_the_window(check.remedy))}")
+        parts.append(f"<b>What to do:</b> {_escaped(in_window_terms(check.remedy))}")
     return "<br>".join(parts)
 
 

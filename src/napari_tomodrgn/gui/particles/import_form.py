@@ -26,7 +26,7 @@ _FIELDS = (
 _IMAGES = ReadingConfig.model_fields["images"]
 
 
-class ReadingForm(QWidget):
+class ImportForm(QWidget):
     """Fields of `ReadingConfig`, empty where the star file is right; a button reads it again."""
 
     read_requested = Signal(object)  # ReadingConfig
@@ -42,12 +42,12 @@ class ReadingForm(QWidget):
         layout.addLayout(labelled(QLabel(_IMAGES.title or ""), self.images))
         layout.addWidget(self.form)
         layout.addWidget(self.button)
-        session.events.reading.connect(self.refresh)
+        session.events.import_options.connect(self.refresh)
         session.events.run.connect(self.refresh)
 
     def refresh(self, *_: Any) -> None:
         """Show how the particles were read; how a run was trained can no longer be changed."""
-        reading = self._session.reading
+        reading = self._session.import_options
         self.images.set_folder(reading.images or "")
         self.form.set_config(reading)
         self.form.setEnabled(self._session.run is None)
@@ -68,4 +68,4 @@ class ReadingForm(QWidget):
         try:
             self.read_requested.emit(self.config())
         except BadInputError as error:
-            self._session.say(str(error), "error")
+            self._session.show_message(str(error), "error")

@@ -1,16 +1,18 @@
-"""What a path holds, read in a worker thread: particles with their preflight, or a run."""
+"""Reads a path in a worker thread: particles with their file checks, or a run."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.session import axes_of, color_names, column, typical_particle
+from napari_tomodrgn.gui.background.error_message import IMPORT_FORM, error_message
+from napari_tomodrgn.learn.run.archive import is_archive, unpacked
+from napari_tomodrgn.particle_columns import ParticleTable, axes_of, typical_particle
+from napari_tomodrgn.session import LoadedData
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,34 +22,12 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedData:
-    """What was found at a path; ``note`` is a sentence for the user where something is lacking.
-
-    ``verdict`` is what held-out images said of the particles when the run ended.
-    """
-
-    path: Path
-    reading: ReadingConfig
-    particles: ParticleSet | None = None
-    checks: tuple[Check, ...] = ()
-    summary: dict[str, Any] = field(default_factory=dict)
-    run: Run | None = None
-    latents: pd.DataFrame | None = None
-    epoch: int = 0
-    note: str = ""
-    verdict: str = ""
-    selections: tuple[Selection, ...] = ()
-    metrics: pd.DataFrame | None = None
-    extras: pd.DataFrame | None = None
-
 
 def run_folder(path: str | Path) -> Path | None:
-    """The run directory that a path means: itself, or the one whose run.json it is."""
+    """The run directory that a path means: itself, the one whose run.json it is, a shared one."""
     path = Path(path)
+    if is_archive(path):
+        return unpacked(path)
     if path.name == "run.json":
         return path.parent
     return path if (path / "run.json").is_file() else None
@@ -87,10 +67,10 @@ def _open_particles(path: Path, reading: ReadingConfig) -> LoadedData:
     }
     changes = {name: value for name, value in said.items() if value is not None}
     particles = particles.with_optics(**changes) if changes else particles
-    return _understood(LoadedData(path, reading, particles), reading.data.contrast)
+    return _with_summary(LoadedData(path, reading, particles), reading.data.contrast)
 
 
-def _understood(opened: LoadedData, contrast: str) -> LoadedData:
+def _with_summary(opened: LoadedData, contrast: str) -> LoadedData:
     """What the files and the numbers of the particles give to say."""
     from napari_tomodrgn.data.checks import file_checks, problems_of, summary
 
@@ -111,7 +91,7 @@ def _for_exploring(check: Check) -> Check:
         check,
         verdict="info",
         why="Exploring a run needs no images; training it longer or reconstructing from it does.",
-        remedy=f"To do that, name their folder as “Images folder” {_HERE}.",
+        remedy=f"To do that, name their folder as “Images folder” under “{IMPORT_FORM}”.",
     )
 
 
@@ -130,32 +110,35 @@ def _open_run(folder: Path, reading: ReadingConfig) -> LoadedData:
         images=reading.images, overrides=run.info.overrides, data=run.config.data
     )
     found = LoadedData(folder, trained, run=run, latents=latents, epoch=epoch, note=note)
-    found = replace(found, selections=selections, verdict=verdict_of(run))
-    extras, damaged = _extras(run)
-    found = replace(found, metrics=metrics_of(run), extras=extras, note=note or damaged)
+    found = replace(found, selections=selections, quality=quality_of(run))
+    added_columns, damaged = _extras(run)
+    found = replace(
+        found, metrics=metrics_of(run), added_columns=added_columns, note=note or damaged
+    )
     found = _with_particles(found, run, reading)
     if latents is not None:
-        make_ready(latents, found.particles, extras)
+        make_ready(latents, found.particles, added_columns)
     return found
 
 
-def verdict_of(run: Run) -> str:
-    """What the run says of whether particles differ; nothing while it trains."""
+def quality_of(run: Run) -> dict[str, Any]:
+    """Return what the run measured when it ended; empty while it trains."""
     try:
-        return str(run.quality().get("verdict", ""))
+        return run.quality()
     except BadInputError:
-        return ""  # what was measured is damaged: latents and maps can be looked at
+        return {}  # what was measured is damaged: latents and maps can be looked at
 
 
 def make_ready(
     latents: pd.DataFrame,
     particles: ParticleSet | None = None,
-    extras: pd.DataFrame | None = None,
+    added_columns: pd.DataFrame | None = None,
 ) -> None:
     """Work out in this thread what the window asks of a table first; it is kept."""
     typical_particle(latents)
     axes_of(latents)
-    column(latents, particles, color_names(latents, particles, extras)[0], extras)
+    table = ParticleTable(latents, particles, added_columns)
+    table.column(table.color_names[0])
 
 
 def _with_particles(found: LoadedData, run: Run, reading: ReadingConfig) -> LoadedData:
@@ -163,9 +146,9 @@ def _with_particles(found: LoadedData, run: Run, reading: ReadingConfig) -> Load
         particles = run.particles(images=reading.images)
     except BadInputError as error:
         # Exploring needs no images: a run that was moved away from them can still be looked at.
-        found = replace(found, note=found.note or sentence(error, "looking for the images"))
+        found = replace(found, note=found.note or error_message(error, "looking for the images"))
         return _without_images(found, run)
-    return _understood(replace(found, particles=particles), run.config.data.contrast)
+    return _with_summary(replace(found, particles=particles), run.config.data.contrast)
 
 
 def _without_images(found: LoadedData, run: Run) -> LoadedData:
@@ -174,7 +157,7 @@ def _without_images(found: LoadedData, run: Run) -> LoadedData:
         particles = run.particles(images_needed=False)
     except BadInputError:
         return found
-    return _understood(replace(found, particles=particles), run.config.data.contrast)
+    return _with_summary(replace(found, particles=particles), run.config.data.contrast)
 
 
 def metrics_of(run: Run) -> pd.DataFrame | None:
@@ -204,34 +187,3 @@ def _selections(folder: Path) -> tuple[tuple[Selection, ...], str]:
         except BadInputError as error:
             note = str(error)
     return tuple(found), note
-
-
-# Options of the terminal and the fields that stand for them in the window.
-_HERE = "under “Read it differently”"
-_OPTIONS = {
-    "--images DIR": f"“Images folder” {_HERE}",
-    "--images FILE": f"“Images folder” {_HERE}",
-    "--pixel-size": f"“Pixel size” {_HERE}",
-    "--dose-per-tilt": f"“Dose per tilt” {_HERE}",
-    "--hand": f"“Hand” {_HERE}",
-    "--ctf-premultiplied": _HERE,
-    "--device ": "the device ",
-    "continue it with --resume": "open it and press Resume",
-}
-
-
-def in_the_window(words: str) -> str:
-    """A sentence that names options of the terminal, in the terms of the window."""
-    for option, title in _OPTIONS.items():
-        words = words.replace(option, title)
-    return words
-
-
-def sentence(error: Exception, doing: str) -> str:
-    """An exception as one sentence; what is no fault of the input goes to the log as well."""
-    if isinstance(error, BadInputError):
-        return in_the_window(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or doing}: {error.strerror}."
-    _log.error("Unexpected error while %s", doing, exc_info=error)
-    return f"Unexpected error while {doing}: {type(error).__name__}: {error}".split("\n")[0]

@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.overview import Montage
 
-NAME = "projections"
+NAME, LABELS_NAME = "projections", "projections, labels"
+_FONT_PX = 9
 _CLIPPED = (0.5, 99.5)  # percentiles of the grey values
 
 
@@ -19,6 +20,9 @@ class MontageLayers:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
+        self._labels: Any = None
+        self._others: list[Any] = []  # what was visible before, and how it was looked at
+        self._view: dict[str, Any] = {}
 
     @property
     def layer(self) -> Any:
@@ -50,12 +54,62 @@ class MontageLayers:
         self._layer.metadata["particle_ids"] = list(montage.particle_ids)
         self._layer.metadata["stage_tilt_deg"] = montage.stage_tilt_deg.tolist()
         self._layer.visible = True
+        self._label(montage)
+        ours = (self._layer, self._labels)
+        self._others += [one for one in self._viewer.layers if one.visible and one not in ours]
+        for layer in self._others:
+            layer.visible = False
+        camera = self._viewer.scene.camera
+        if self._viewer.dims.ndisplay == 3:
+            self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.overlays.scale_bar.visible = True
         self._viewer.reset_view()
 
+    def leave(self) -> None:
+        """Make way for a volume: the layer stays, out of sight."""
+        if self.layer is not None and self.layer.visible and self._viewer.dims.ndisplay == 2:
+            for layer in (self._layer, self._labels):
+                if layer in self._viewer.layers:
+                    layer.visible = False
+            self._viewer.dims.ndisplay = 3
+            self._show_others()
+            for name, value in self._view.items():
+                setattr(self._viewer.scene.camera, name, value)
+
     def remove(self) -> None:
-        """Take the layer away: its particles are no longer open."""
-        if self.layer is not None:
-            self._viewer.layers.remove(self._layer)
-        self._layer = None
+        """Take the layers away: their particles are no longer open."""
+        for layer in (self._layer, self._labels):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._layer = self._labels = None
+        self._show_others()
+
+    def _show_others(self) -> None:
+        others, self._others = self._others, []
+        for layer in others:
+            if layer in self._viewer.layers:
+                layer.visible = True
+
+    def _label(self, montage: Montage) -> None:
+        """Write the particle beside each row and the tilt above each column."""
+        tilts, ids = montage.stage_tilt_deg, montage.particle_ids
+        height, width = (edge * montage.pixel_size_angstrom for edge in montage.picture.shape)
+        row, column = height / len(ids), width / len(tilts)
+        up = self._viewer.scene.camera.orientation[1] == "up"  # as maps are shown
+        top = height + 0.2 * row if up else -0.2 * row
+        above = [(top, (place + 0.45) * column) for place in range(len(tilts))]
+        beside = [((place + 0.45) * row, -0.3 * column) for place in range(len(ids))]
+        words = [f"{round(tilt):d}°" for tilt in tilts] + [name.split("/")[-1] for name in ids]
+        places = np.array(above + beside)
+        if self._labels is not None and self._labels in self._viewer.layers:
+            self._viewer.layers.remove(self._labels)
+        self._labels = self._viewer.add_points(
+            places,
+            name=LABELS_NAME,
+            size=0,
+            features={"words": words},
+            text={"string": "{words}", "size": _FONT_PX, "color": "white", "anchor": "center"},
+            units=("angstrom",) * 2,
+        )
+        self._viewer.layers.selection = {self._layer}

@@ -1,4 +1,4 @@
-"""Opening a star file or a run in a thread, and reading it again otherwise."""
+"""Opening a star file or a run in a thread, and reading it again with other options."""
 
 from __future__ import annotations
 
@@ -9,63 +9,77 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import LoadedData, open_path, sentence
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.particles.load import open_path
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.session import LoadedData, Session
+from napari_tomodrgn.session.verdict import Verdict
 
 
-class OpenService(QObject):
-    """What is asked for last is opened; ``session.asked`` says what could not be."""
+class OpenService(Service):
+    """Opens what is asked for last; ``session.asked`` is the path that could not be opened."""
 
-    opened = Signal(object)  # Opened
+    doing = "opening a file"
+    loaded = Signal(object)  # LoadedData, before the session shows it
+    opened = Signal()  # the session shows it
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_loaded)
         self._asked: tuple[Path, ReadingConfig] | None = None
         self._note = ""
 
-    def request(self, path: Path, reading: ReadingConfig | None = None) -> None:
+    def request(self, path: Path, options: ReadingConfig | None = None) -> None:
         """Open a path; the images are looked for where they were found the last time."""
-        if reading is None:
-            reading = ReadingConfig(images=recall("images", path) or None)
-        self._ask(lambda: path, reading, path)
+        if options is None:
+            options = ReadingConfig(images=load_setting("images", path) or None)
+        self._request(lambda: path, options, path)
 
     def request_prepared(self, prepare: Callable[[], Path], note: str = "") -> None:
-        """Open what ``prepare`` gives; it runs in the thread, so it may take its time.
+        """Open what ``prepare`` returns; it runs in the thread, so it may take its time.
 
-        ``note`` is said then, instead of what the window would say by itself.
+        ``note`` is shown then, instead of the window's own message.
         """
-        self._ask(prepare, ReadingConfig(), None)
+        self._request(prepare, ReadingConfig(), None)
         self._note = note
 
-    def again(self, reading: ReadingConfig) -> None:
-        """Read what is open, or could not be opened, once more, so."""
+    def request_again(self, options: ReadingConfig) -> None:
+        """Read what is open, or could not be opened, with other options."""
         path = self.session.asked or self.session.source
         if path is not None:
-            self.request(path, reading)
+            self.request(path, options)
 
-    def _ask(self, prepare: Callable[[], Path], reading: ReadingConfig, path: Path | None) -> None:
+    def _request(
+        self, prepare: Callable[[], Path], options: ReadingConfig, path: Path | None
+    ) -> None:
+        if self.session.training.busy:
+            self.session.show_message(
+                "Stop the training before you open something else.", "warning"
+            )
+            return
         self.session.message = None
         self._note = ""
-        self._asked = None if path is None else (path, reading)
-        self.queue.request(lambda: open_path(prepare(), reading))
+        self._asked = None if path is None else (path, options)
+        self.queue.request(lambda: open_path(prepare(), options))
 
-    def _take(self, found: LoadedData) -> None:
-        if self._asked is not None and found.particles is not None:
-            remember("images", self._asked[0], found.reading.images or "")
-        self.session.asked = None
-        self.opened.emit(found)
+    def _on_loaded(self, data: LoadedData) -> None:
+        if self._asked is not None and data.particles is not None:
+            save_setting("images", self._asked[0], data.import_options.images or "")
+        session = self.session
+        self.loaded.emit(data)
+        session.open(data)
         if self._note:
-            self.session.say(self._note)
+            session.show_message(self._note)
+        elif data.note:
+            session.show_message(data.note, "warning")
+        elif data.quality:
+            session.show_message(Verdict.of(data.quality).sentence)
+        self.opened.emit()
 
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "opening a file"), "error")
+    def on_failed(self, error: Exception) -> None:
+        """Tell what went wrong; what was read wrongly can be read again otherwise."""
+        super().on_failed(error)
         if self._asked is not None and isinstance(error, BadInputError):
-            path, self.session.reading = self._asked
-            self.session.asked = path
+            path, options = self._asked
+            self.session.update(asked=path, import_options=options)

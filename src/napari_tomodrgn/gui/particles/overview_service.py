@@ -1,4 +1,4 @@
-"""A look at the data: distributions and projections, worked out in threads."""
+"""Computes distributions and projections of the particles in threads."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
 from napari_tomodrgn.session import Session
 
 
-class OverviewService(QObject):
+class OverviewService(Service):
     """Puts an overview into the session, and projections into the viewer."""
 
+    doing = "looking at the images"
+
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
+        super().__init__(session, parent)
         self._layers = MontageLayers(viewer)
-        self.overviews, self.montages = LatestTask(self), LatestTask(self)
-        self.overviews.item.connect(self._take_overview)
-        self.montages.item.connect(self._layers.show)
-        for queue in (self.overviews, self.montages):
-            queue.failed.connect(self._failed)
-        session.events.particles.connect(self._forget)
+        self.overviews = self.latest_task(self._on_overview)
+        self.montages = self.latest_task(self._layers.show)
+        self.listen(self._on_particles, "particles")
+        self.listen(self._on_focused, "focused")
+        self.listen(self._on_point, "free_point")
 
-    @property
-    def queues(self) -> tuple[LatestTask, ...]:
-        """What may be under way."""
-        return self.overviews, self.montages
-
-    def ask(self) -> None:
-        """Work the overview out, where it is not there yet."""
+    def request(self) -> None:
+        """Compute the overview, where it is not there yet."""
         particles = self.session.particles
         if particles is None or self.session.overview is not None:
             return
@@ -50,7 +44,7 @@ class OverviewService(QObject):
         particles = self.session.particles
         if particles is None:
             return
-        invert = self.session.reading.data.contrast == "invert"
+        invert = self.session.import_options.data.contrast == "invert"
 
         def steps() -> Iterator[Any]:
             from napari_tomodrgn.analysis.overview import montage
@@ -59,14 +53,19 @@ class OverviewService(QObject):
 
         self.montages.request(steps)
 
-    def _take_overview(self, found: Any) -> None:
+    def _on_focused(self, _now: Any, before: str | None) -> None:
+        if before is not None:  # else it is the first particle, which nobody clicked
+            self._layers.leave()
+
+    def _on_point(self, point: Any, _before: Any = None) -> None:
+        if point is not None:
+            self._layers.leave()
+
+    def _on_overview(self, found: Any) -> None:
         self.session.overview = found
 
-    def _forget(self, *_: Any) -> None:
-        for queue in self.queues:
-            queue.cancel()
+    def _on_particles(self, *_: Any) -> None:
+        self.overviews.cancel()
+        self.montages.cancel()
         self.session.overview = None
         self._layers.remove()
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "looking at the images"), "error")

@@ -23,7 +23,7 @@ _PROJECTIONS = (
 class OverviewView(QWidget):
     """What the tables and the images say to an eye that knows such data."""
 
-    look_requested = Signal()
+    overview_requested = Signal()
     projections_requested = Signal(float)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -42,11 +42,9 @@ class OverviewView(QWidget):
         )
         self.views = ViewingDirectionPlot(
             "Viewing directions of all images. Cells have the same area on the sphere; dark ones "
-            "are never looked along, bright ones three times as often as the mean, or more."
+            "hold no view, bright ones three times the average or more."
         )
-        self.seen = make_label(
-            tip="Directions that no image looks along leave a wedge of every map empty"
-        )
+        self.seen = make_label(tip="Directions without a view leave a wedge of every map empty")
         self.defocus = BarPlot("Defocus, µm", "Images", "Mean defocus of each image")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -54,7 +52,7 @@ class OverviewView(QWidget):
         for widget in (self.tilts, self.views, self.seen, self.defocus):
             layout.addWidget(widget)
         session.events.overview.connect(self.refresh)
-        session.events.particles.connect(self._ask_again)
+        session.events.particles.connect(self._on_particles)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -71,18 +69,18 @@ class OverviewView(QWidget):
             self.tilts.set_points(found.dose_e_per_angstrom2, found.stage_tilt_deg)
             self.views.set_density(found.views)
             self.seen.setText(
-                f"{found.views_seen:.0%} of the directions are looked along, the most frequent "
-                f"{found.views.max():.1f} times as often as the mean."
+                f"Views cover {found.views_seen:.0%} of directions; the fullest bin holds "
+                f"{found.views.max():.1f} × the average."
             )
             self.defocus.set_bars(found.defocus_micrometre, found.defocus_counts)
 
-    def ask(self, is_open: bool = True) -> None:
+    def request_overview(self, is_open: bool = True) -> None:
         """Ask for what is not there yet, once it is to be seen."""
         if is_open:
-            self.look_requested.emit()
+            self.overview_requested.emit()
 
-    def _ask_again(self, *_: Any) -> None:
-        self.ask(self.isVisible())
+    def _on_particles(self, *_: Any) -> None:
+        self.request_overview(self.isVisible())
 
     def _show_projections(self) -> None:
         self.projections_requested.emit(self.lowpass.value())

@@ -16,28 +16,33 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from napari_tomodrgn.gui.background.error_message import IMPORT_FORM
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.extraction.panel import TITLE, ExtractionPanel
 from napari_tomodrgn.gui.particles.check_list import CheckList
-from napari_tomodrgn.gui.particles.import_form import ReadingForm
+from napari_tomodrgn.gui.particles.import_form import ImportForm
 from napari_tomodrgn.gui.particles.overview_view import OverviewView
-from napari_tomodrgn.gui.particles.summary_table import table_of, understood
+from napari_tomodrgn.gui.particles.summary_table import summary_rows, table_of
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
-from napari_tomodrgn.gui.window.view_settings import last_folder, recent
+from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.session import Session
 
 _HINT = (
     "Open the star file of your subtomogram-averaged particles (WarpTools, RELION, Warp/M, "
     "cryoSRPNT), or the folder of a finished training. Dropping it onto the window works, too."
 )
-_FAILED = "This could not be opened. Where it is only read wrongly, say below how, and try again."
+_FAILED = (
+    "This could not be opened. If something was read wrongly, correct it below and read again."
+)
 
 
 class ParticlesPanel(QWidget):
     """Buttons to open, a table of what was understood, checks, and what can be overridden."""
 
     open_requested = Signal(str)
+    example_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,24 +53,33 @@ class ParticlesPanel(QWidget):
             label.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.title.setStyleSheet("font-weight: bold;")
         self.hint = make_label(_HINT)
+        self.example = make_button(
+            "Open the example",
+            "A trained run that comes with the plugin: ribosomes in three states, in two tomograms",
+            self.example_requested.emit,
+        )
         self.checks = CheckList(session)
-        self.reading = ReadingForm(session)
-        self.fold = CollapsibleSection(
-            "Read it differently",
+        self.reading = ImportForm(session)
+        self.section = CollapsibleSection(
+            IMPORT_FORM,
             self.reading,
             "Where the star file is wrong, silent, or its images were moved",
         )
         table = QWidget()
         self._table = QVBoxLayout(table)
         self._table.setContentsMargins(6, 0, 0, 0)
-        self.understood = CollapsibleSection("What was understood", table, open=True)
+        self.summary_section = CollapsibleSection("Data set summary", table, open=True)
         self.look = OverviewView(session)
-        self.look_fold = CollapsibleSection(
+        self.overview_section = CollapsibleSection(
             "Look at the data",
             self.look,
             "Projections, tilt scheme, viewing directions and defocus of the particles",
         )
-        self.look_fold.toggled.connect(self.look.ask)
+        self.overview_section.toggled.connect(self.look.request_overview)
+        self.extraction = ExtractionPanel()
+        self.extraction_section = CollapsibleSection(
+            TITLE, self.extraction, "Cut 2-D tilt images out of tilt series, for a list without any"
+        )
         self.quick = ValidationPanel(session, sample=True)
         self._lay_out(buttons)
         for name in ("source", "asked", "summary", "latents"):
@@ -97,7 +111,9 @@ class ParticlesPanel(QWidget):
         inner = QVBoxLayout(page)
         inner.setContentsMargins(0, 0, 6, 0)
         inner.addWidget(self.hint)
-        shown = (self.understood, self.checks, self.quick, self.look_fold, self.fold)
+        inner.addWidget(self.example)
+        inner.addWidget(self.extraction_section)
+        shown = (self.summary_section, self.checks, self.quick, self.overview_section, self.section)
         for widget in shown:
             inner.addWidget(widget)
         inner.addStretch(1)
@@ -111,8 +127,8 @@ class ParticlesPanel(QWidget):
         self._reveal.setSingleShot(True)
         self._reveal.timeout.connect(self._show_unfolded)
         self._unfolded: Any = None
-        for fold in (self.fold, self.look_fold):
-            fold.toggled.connect(self._unfold)
+        for section in (self.section, self.overview_section, self.extraction_section):
+            section.toggled.connect(self._unfold)
 
     def _unfold(self, is_open: bool) -> None:
         """What was unfolded below the edge comes into sight, once it has its place."""
@@ -129,27 +145,34 @@ class ParticlesPanel(QWidget):
         self.quick.set_theme(theme)
         self.look.set_theme(theme)
 
+    def show_extraction(self, path: str | Path) -> None:
+        """Ask for the tilt series of a list of particles that has no images."""
+        self.extraction_section.set_open(True)
+        self.extraction.set_list(path)
+
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session = self._session
         path = session.asked or session.source
-        for widget in (self.title, self.path, self.fold):
+        for widget in (self.path, self.section):
             widget.setVisible(path is not None)
+        self.title.setVisible(session.asked is not None)  # else the header says what is open
         self.title.setText(self._what())
         self.path.setText(str(path) if path else "")
         self.path.setToolTip(str(path) if path else "")
         self.hint.setVisible(session.asked is not None or not session.summary)
+        self.example.setVisible(path is None)
         self.hint.setText(_HINT if session.asked is None else _FAILED)
         if session.asked is not None:
-            self.fold.set_open(True)
+            self.section.set_open(True)
         clear_layout(self._table)
         known = bool(session.summary) and session.asked is None
-        self.understood.setVisible(known)
+        self.summary_section.setVisible(known)
         if known:
-            self._table.addWidget(table_of(understood(session.summary)))
+            self._table.addWidget(table_of(summary_rows(session.summary)))
         self.checks.setVisible(session.asked is None and session.source is not None)
         self.quick.setVisible(known)
-        self.look_fold.setVisible(known)
+        self.overview_section.setVisible(known)
 
     def _what(self) -> str:
         source, run, epoch = self._session.source, self._session.run, self._session.epoch

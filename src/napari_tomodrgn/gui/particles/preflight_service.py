@@ -7,33 +7,31 @@ from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import WorkStatus
 
 
-class PreflightService(QObject):
+class PreflightService(Service):
     """Adds the answers of ``analysis.preflight`` to the checks of the session."""
 
+    doing = "checking the physics"
+
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self, computes=True)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_event, computes=True)
         self._answers: list[Any] = []
-        session.events.particles.connect(self.cancel)
+        self.listen(self.cancel, "particles")
 
     def start(self) -> None:
-        """Ask; what is broken so that images cannot be read is not asked further."""
+        """Check the physics, unless a file check failed: images cannot be read then."""
         session, particles = self.session, self.session.particles
         if particles is None or any(check.verdict == "error" for check in session.checks):
             return
         session.checks = tuple(one for one in session.checks if one not in self._answers)
         self._answers = []
-        session.checking = WorkStatus(True, 0.0, "Reading a sample of the images")
-        data = session.reading.data
+        session.preflight_status = WorkStatus(True, 0.0, "Reading a sample of the images")
+        data = session.import_options.data
 
         def steps() -> Iterator[Any]:
             from napari_tomodrgn.analysis.preflight import preflight
@@ -42,23 +40,31 @@ class PreflightService(QObject):
 
         self.queue.request(steps)
 
-    def cancel(self, *_: Any) -> None:
-        """Ask no further; nothing more arrives."""
-        self.queue.cancel()
-        self.session.checking = WorkStatus()
+    def start_unless_trained(self) -> None:
+        """Check what was opened; the physics of a run were checked before it was trained."""
+        if self.session.run is None:
+            self.start()
 
-    def _take(self, event: Any) -> None:
+    def cancel(self, *_: Any) -> None:
+        """Stop checking."""
+        self.queue.cancel()
+        self.session.preflight_status = WorkStatus()
+
+    def _on_event(self, event: Any) -> None:
         from napari_tomodrgn.analysis.preflight import CheckDone, PreflightProgress
 
         session = self.session
         if isinstance(event, PreflightProgress):
-            session.checking = WorkStatus(True, event.done / max(1, event.total), event.stage)
+            session.preflight_status = WorkStatus(
+                True, event.done / max(1, event.total), event.stage
+            )
         elif isinstance(event, CheckDone):
             self._answers.append(event.check)
             session.checks = (*session.checks, event.check)
         else:
-            session.checking = WorkStatus()
+            session.preflight_status = WorkStatus()
 
-    def _failed(self, error: Exception) -> None:
-        self.session.checking = WorkStatus()
-        self.session.say(sentence(error, "checking the physics"), "error")
+    def on_failed(self, error: Exception) -> None:
+        """Tell what went wrong; the checks are over."""
+        self.session.preflight_status = WorkStatus()
+        super().on_failed(error)

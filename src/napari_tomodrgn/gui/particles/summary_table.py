@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from napari_tomodrgn.gui.widgets.qt import make_label
 
 
-def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and explanation of what a biologist checks first."""
     tomograms = summary.get("tomograms", [])
     pixel, box = summary.get("pixel_size_angstrom", 0.0), summary.get("box_px", 0)
@@ -18,9 +18,9 @@ def understood(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     yes = {True: "yes", False: "no"}
     return [
         (
-            "Written by",
+            "Format",
             str(summary.get("dialect", "")),
-            "Program whose conventions were recognised",
+            "Program whose conventions the star file follows",
         ),
         ("Particles", f"{summary.get('particles', 0):,}", "Particles with at least one image"),
         ("Tilt images", f"{summary.get('images', 0):,}", "2-D images that are used"),

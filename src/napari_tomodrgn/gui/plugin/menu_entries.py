@@ -11,22 +11,8 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_tomodrgn.gui.plugin.reader import open_dock
-
-
-def turn_to(widget: Any, part: str) -> None:
-    """Bring a part of the window to the front: the latent space, or the tab that begins so."""
-    dock = widget.latent.parentWidget()
-    if part == "Latent space":
-        if dock is None:
-            widget.reopen.click()
-        else:
-            dock.show()
-            dock.raise_()
-        return
-    tabs = widget.tabs
-    titles = [tabs.tabText(row) for row in range(tabs.count())]
-    tabs.setCurrentIndex(next(row for row, title in enumerate(titles) if title.startswith(part)))
+from napari_tomodrgn.gui.window.dock import open_dock
+from napari_tomodrgn.gui.window.navigation import show_tab
 
 
 class _Part(QWidget):
@@ -41,7 +27,7 @@ class _Part(QWidget):
         QTimer.singleShot(0, self._go)
 
     def _go(self) -> None:
-        turn_to(open_dock(self._viewer), self.part)
+        show_tab(open_dock(self._viewer), self.part)
         if self.parent() is not None:
             self._viewer.window.remove_dock_widget(self)
         self.deleteLater()

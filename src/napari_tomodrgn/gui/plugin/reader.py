@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
+from napari_tomodrgn.learn.run.archive import is_archive
+
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
-PLUGIN = "napari-tomodrgn"
-WIDGET = "tomoDRGN"
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
 _LOOK_AT_BYTES = 1 << 16
 # Words of the star files that list particles, one a line of loop header or key.
@@ -34,8 +35,12 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
     path = Path(path)
     if path.is_dir():
         return open_in_window if (path / "run.json").is_file() else None
+    if is_archive(path):
+        return open_in_window
     if path.suffix.lower() in _MRC_SUFFIXES:
         return read_maps
+    if is_averaging_list(path):
+        return open_in_window
     return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None
 
 
@@ -51,10 +56,12 @@ def lists_particles(path: Path) -> bool:
 
 def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
     """Open the first path in the tomoDRGN dock, or give positions where there is no window."""
+    from napari_tomodrgn.gui.window.dock import open_dock
+
     first = path[0] if isinstance(path, list) else path
     viewer = current_viewer()
     if viewer is None:
-        return positions(first)
+        return [(None,)] if is_averaging_list(Path(first)) else positions(first)
     open_dock(viewer).open(first)
     return [(None,)]  # napari's way of saying: read, and nothing to add
 
@@ -90,21 +97,6 @@ def image_layer(path: Path) -> LayerData:
         data, scale = data[0], scale[1:]
     kwargs = {"name": path.stem, "scale": tuple(scale), "units": (unit,) * data.ndim}
     return (data, kwargs, "image")
-
-
-def open_dock(viewer: Any) -> Any:
-    """The `MainWidget` of a viewer, opened where it is not open yet.
-
-    napari calls the dock one thing when its menu opens it and another when a program does, so it
-    is looked for by what it is.
-    """
-    from napari_tomodrgn.gui.window.main_widget import MainWidget
-
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, MainWidget):
-            return widget
-    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    return widget
 
 
 def positions(path: PathLike) -> list[LayerData]:

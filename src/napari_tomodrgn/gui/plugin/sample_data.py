@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 _RUN_NOTE = (
-    "A sample without its images: explore it here, and see its particles in place under Tomogram. "
+    "A sample without its images: explore it here, and see its particles in place under Explore. "
     "To train, open the other sample."
 )
 STRUCTURES = ("80S", "60S")
@@ -32,28 +32,29 @@ def simulated() -> list[tuple[Any, ...]]:
 
     The layers are the true structures, hidden, to hold against what is decoded.
     """
-    from napari_tomodrgn.gui.plugin.reader import current_viewer, open_dock
+    from napari_tomodrgn.gui.plugin.reader import current_viewer
+    from napari_tomodrgn.gui.window.dock import open_dock
 
-    viewer = current_viewer()
+    viewer, folder = current_viewer(), sample_folder()
     if viewer is not None:
-        open_dock(viewer).controller.open_prepared(lambda: write_sample(sample_folder()))
-    return true_structures()
+        open_dock(viewer).controller.open_prepared(lambda: write_sample(folder))
+    return true_structures(STRUCTURES, folder)
 
 
 def trained() -> list[tuple[Any, ...]]:
     """Open the trained run that the package carries: three compositions in two tomograms."""
-    from napari_tomodrgn.gui.plugin.reader import current_viewer, open_dock
+    from napari_tomodrgn.gui.plugin.reader import current_viewer
+    from napari_tomodrgn.gui.window.dock import open_dock
 
-    viewer = current_viewer()
+    viewer, folder = current_viewer(), cache_folder() / "sample-run"
     if viewer is None:
-        return true_structures(RUN_STRUCTURES)
-    folder = cache_folder() / "sample-run"
+        return true_structures(RUN_STRUCTURES, folder)
     controller = open_dock(viewer).controller
     controller.open_prepared(lambda: copied_run(folder), _RUN_NOTE)
     # napari takes half a second for these layers, and the run is what was asked for; it insists on
     # one at once.
-    first, *others = true_structures(RUN_STRUCTURES)
-    controller.truth.add_later(others)
+    first, *others = true_structures(RUN_STRUCTURES, folder)
+    controller.truth_layers.add_later(others)
     return [first]
 
 
@@ -102,8 +103,13 @@ def write_sample(folder: Path) -> Path:
     return star
 
 
-def true_structures(names: tuple[str, ...] = STRUCTURES) -> list[tuple[Any, ...]]:
-    """Image layers of the maps that the states are simulated from, in Å about their centre."""
+def true_structures(names: tuple[str, ...], folder: Path) -> list[tuple[Any, ...]]:
+    """Return image layers of the maps that the states are simulated from, in Å about their centre.
+
+    They go when another data set than the sample in ``folder`` is opened.
+    """
+    from napari_tomodrgn.gui.window.sample_truth_layers import SAMPLE
+
     maps = files("napari_tomodrgn") / "sample_maps" / "ribosome_6zu5.npz"
     with maps.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         voxel = float(stored["voxel_size_angstrom"])
@@ -112,6 +118,7 @@ def true_structures(names: tuple[str, ...] = STRUCTURES) -> list[tuple[Any, ...]
     for name, volume in volumes.items():
         kwargs = {
             "name": f"truth {name}",
+            "metadata": {SAMPLE: str(folder)},
             "scale": (voxel,) * 3,
             "translate": tuple(-voxel * (edge // 2) for edge in volume.shape),
             "units": ("angstrom",) * 3,

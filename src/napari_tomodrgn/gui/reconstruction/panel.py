@@ -17,6 +17,7 @@ _SELECTION = (
     "Back-projects the images of exactly the selected particles, without the network: what the "
     "decoder shows should be seen in this map, too"
 )
+_NO_IMAGES = "The tilt images are not on this computer: there is nothing to reconstruct from"
 _SAMPLE = (
     "Back-projects up to 500 particles spread over the set, as a volume in the viewer beside its "
     "Fourier shell correlation: is there the particle that you expect?"
@@ -39,13 +40,13 @@ class ValidationPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.result = make_label(tip="Where the half maps' correlation falls below 0.143")
-        self.plot = LinePlot("Resolution, 1/Å", "FSC")
+        self.plot = LinePlot("Spatial frequency (1/Å)", "FSC", resolution=True)
         self.plot.setToolTip("Fourier shell correlation of two halves of the particles")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.button, self.bar, self.result, self.plot):
             layout.addWidget(widget)
-        for name in ("selection", "particles", "validation", "validating"):
+        for name in ("selection", "particles", "checks", "validation", "reconstruction_status"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
@@ -56,13 +57,16 @@ class ValidationPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session, found = self._session, self._session.validation
-        busy = session.validating.busy
+        busy = session.reconstruction_status.busy
         wanted = session.particles if self._sample else session.selection
-        possible = session.particles is not None and wanted is not None and len(wanted) > 1
+        possible = session.has_images and wanted is not None and len(wanted) > 1
         self.button.setEnabled(busy or possible)
+        tip = _SAMPLE if self._sample else _SELECTION
+        here = session.has_images or session.particles is None
+        self.button.setToolTip(tip if here else _NO_IMAGES)
         self.button.setText("Stop reconstruction" if busy else self._words)
         self.bar.setVisible(busy)
-        self.bar.setValue(round(1000 * session.validating.fraction))
+        self.bar.setValue(round(1000 * session.reconstruction_status.fraction))
         self.result.setVisible(found is not None)
         self.plot.setVisible(found is not None)
         if found is not None:
@@ -72,7 +76,7 @@ class ValidationPanel(QWidget):
             self.plot.set_curves([line], limits=(low, 1.05), level=0.143)
 
     def _press(self) -> None:
-        if self._session.validating.busy:
+        if self._session.reconstruction_status.busy:
             self.stop_requested.emit()
         else:
             self.start_requested.emit()
@@ -82,5 +86,6 @@ def result_words(found: Validation) -> str:
     """Resolution and number of particles, for a person."""
     who = f"{found.name}: {found.particles:,} particles"
     if not math.isfinite(found.resolution_angstrom):
-        return f"{who}. The half maps do not agree: too few particles, or poses that are off."
-    return f"{who}, {found.resolution_angstrom:.1f} Å (FSC 0.143)."
+        return f"{who}. The half maps do not agree: too few particles, or wrong poses."
+    words = f"{who}, {found.resolution_angstrom:.1f} Å (FSC 0.143)."
+    return words if found.folder is None else f"{words} Half maps and FSC: {found.folder}"

@@ -12,8 +12,8 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.background.workers import LongTask, Stop
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import Session, Validation
@@ -27,35 +27,38 @@ if TYPE_CHECKING:
 _SAMPLE = 500
 
 
-class ReconstructionService(QObject):
+class ReconstructionService(Service):
     """Reconstructs particles in a thread and puts the result into the session."""
 
+    doing = "reconstructing"
+
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.job = LongTask("tomoDRGN reconstruction", self, computes=True)
-        self.job.item.connect(self._take)
-        self.job.failed.connect(self._failed)
-        self.job.ended.connect(self._ended)
-        session.events.particles.connect(self._forget)
+        super().__init__(session, parent)
+        self.job = self.long_task("tomoDRGN reconstruction", self._on_event)
+        self.job.ended.connect(self._on_ended)
+        self.listen(self._on_particles, "particles")
 
     def start(self) -> None:
         """Reconstruct the selection."""
         session = self.session
-        if self.job.running:
+        if self.job.is_busy:
             return
         if session.particles is None:
-            session.say("The particles of this run cannot be read, so not reconstructed.", "error")
+            session.show_message(
+                "The particles of this run cannot be read, so not reconstructed.", "error"
+            )
             return
         if len(session.selection) < 2:
-            session.say("Select at least two particles: the halves need one each.", "warning")
+            session.show_message(
+                "Select at least two particles: the halves need one each.", "warning"
+            )
             return
         self._start((name_of(session), sorted(session.selection)), session.run)
 
     def start_sample(self) -> None:
         """Reconstruct some particles spread over the set; kept nowhere."""
         particles = self.session.particles
-        if particles is None or self.job.running:
+        if particles is None or self.job.is_busy:
             return
         few = np.linspace(0, len(particles) - 1, min(len(particles), _SAMPLE)).astype(int)
         names = particles.ids
@@ -65,33 +68,30 @@ class ReconstructionService(QObject):
         session, particles = self.session, self.session.particles
         assert particles is not None
         session.message = None
-        session.validating = WorkStatus(True)
+        session.reconstruction_status = WorkStatus(True)
         run = session.run
         # As trained, or as it would be.
-        config = RunConfig(data=session.reading.data) if run is None else run.config
+        config = RunConfig(data=session.import_options.data) if run is None else run.config
         name, ids = wanted
-        asked = _Asked(name, config, session.sigma, keep)
+        asked = _ReconstructionRequest(name, config, session.sigma, keep)
         self.job.start(lambda stop: _steps(particles.select(ids), asked, stop))
 
     def stop(self) -> None:
         """Give the reconstruction up."""
         self.job.stop()
 
-    def _take(self, item: Any) -> None:
+    def _on_event(self, item: Any) -> None:
         if isinstance(item, Validation):
             # A slow one may end after something else was opened.
             if self.session.particles is not None:
                 self.session.validation = item
         elif isinstance(item, WorkProgress):
-            self.session.validating = WorkStatus(True, item.done / max(1, item.total))
+            self.session.reconstruction_status = WorkStatus(True, item.done / max(1, item.total))
 
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "reconstructing"), "error")
+    def _on_ended(self) -> None:
+        self.session.reconstruction_status = WorkStatus()
 
-    def _ended(self) -> None:
-        self.session.validating = WorkStatus()
-
-    def _forget(self, *_: Any) -> None:
+    def _on_particles(self, *_: Any) -> None:
         self.job.stop()
         self.session.validation = None
 
@@ -104,7 +104,7 @@ def name_of(session: Session) -> str:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ReconstructionRequest:
     """What to call the map, how to make it, where it is contoured, and the run that keeps it."""
 
     name: str
@@ -113,7 +113,7 @@ class _Asked:
     keep: Run | None
 
 
-def _steps(chosen: ParticleSet, asked: _Asked, stop: Stop) -> Iterator[Any]:
+def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> Iterator[Any]:
     from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 
     steps = reconstruct_steps(chosen, data=asked.config.data, weight=asked.config.weight)
@@ -126,6 +126,13 @@ def _steps(chosen: ParticleSet, asked: _Asked, stop: Stop) -> Iterator[Any]:
         yield event
         if stop():
             return
+    folder, failure = None, None
+    if asked.keep is not None:
+        folder = asked.keep.path / "analysis" / "reconstructions" / asked.name
+        try:
+            _save(result, folder)
+        except BadInputError as error:  # the map can be looked at nevertheless
+            folder, failure = None, error
     yield Validation(
         name=asked.name,
         particles=result.particles,
@@ -134,10 +141,10 @@ def _steps(chosen: ParticleSet, asked: _Asked, stop: Stop) -> Iterator[Any]:
         correlation=np.asarray(result.fsc.correlation, np.float64),
         volume=result.filtered,
         mesh=contour(result.filtered, asked.sigma),
+        folder=folder,
     )
-    if asked.keep is not None:
-        folder = asked.keep.path / "analysis" / "reconstructions" / asked.name
-        _save(result, folder)
+    if failure is not None:
+        raise failure
 
 
 def _save(result: Any, folder: Path) -> None:

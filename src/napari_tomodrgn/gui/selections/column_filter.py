@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import Column, Session, color_names, column
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
+from napari_tomodrgn.particle_columns import Column, column_label
+from napari_tomodrgn.session import SelectionMode, Session
 
 _HOW = {
-    "select": "replace",
-    "add": "add",
-    "remove": "subtract",
-    "keep only": "intersect",
+    "select": SelectionMode.REPLACE,
+    "add": SelectionMode.ADD,
+    "remove": SelectionMode.SUBTRACT,
+    "keep only": SelectionMode.INTERSECT,
 }
 
 
 class ColumnFilter(QWidget):
     """Asks for a selection of the particles whose value is in a range, or of a category."""
 
-    chosen = Signal(object, str)  # identities; how they combine with the selection
+    chosen = Signal(object, object)  # identities; how they combine with the selection
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.how, self.name, self.category = QComboBox(), QComboBox(), QComboBox()
+        self.mode, self.name, self.category = QComboBox(), QComboBox(), QComboBox()
         self.low, self.high = QLineEdit(), QLineEdit()
-        self.how.addItems(list(_HOW))
-        self.how.setToolTip("What becomes of the selection; keep only: those in it that fit")
+        self.mode.addItems(list(_HOW))
+        self.mode.setToolTip("What becomes of the selection; keep only: those in it that fit")
         self.name.setToolTip("Column that particles are selected by")
         self.category.setToolTip("Value that they have")
         for edit, words in ((self.low, "from"), (self.high, "to")):
@@ -47,7 +47,7 @@ class ColumnFilter(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.how, 0, 0)
+        layout.addWidget(self.mode, 0, 0)
         layout.addWidget(self.name, 0, 1, 1, 2)
         layout.addWidget(self.low, 1, 0)
         layout.addWidget(self.high, 1, 1)
@@ -55,29 +55,28 @@ class ColumnFilter(QWidget):
         layout.addWidget(self.apply, 1, 2)
         layout.setColumnStretch(1, 1)
         self.name.currentIndexChanged.connect(self._show_kind)
-        for event in ("particles", "latents", "extras"):
+        for event in ("particles", "latents", "added_columns"):
             getattr(session.events, event).connect(self.refresh)
         self.refresh()
 
     def refresh(self, *_: Any) -> None:
         """Show the columns that there are."""
-        session, table = self._session, particle_table(self._session)
-        names = [] if table is None else color_names(table, session.particles, session.extras)
-        chosen = self.name.currentText()
-        with QSignalBlocker(self.name):
-            self.name.clear()
-            self.name.addItems(names)
-            if chosen in names:
-                self.name.setCurrentText(chosen)
+        table = self._session.table
+        names = [] if table is None else table.color_names
+        chosen = self.name.currentData()
+        fill_box(self.name, {name: column_label(name) for name in names}, str(chosen))
+        if self.name.currentIndex() < 0 and names:
+            with QSignalBlocker(self.name):
+                self.name.setCurrentIndex(0)
         self.setEnabled(bool(names))
         self._show_kind()
 
     def _column(self) -> Column | None:
-        session, table = self._session, particle_table(self._session)
-        name = self.name.currentText()
+        table = self._session.table
+        name = self.name.currentData()
         if table is None or not name:
             return None
-        return column(table, session.particles, name, session.extras)
+        return table.column(name)
 
     def _show_kind(self, *_: Any) -> None:
         found = self._column()
@@ -95,16 +94,16 @@ class ColumnFilter(QWidget):
                 edit.setPlaceholderText(f"{limit:.4g}")
 
     def _apply(self) -> None:
-        session, table, found = self._session, particle_table(self._session), self._column()
+        session, table, found = self._session, self._session.table, self._column()
         if table is None or found is None:
             return
         try:
             mask = self._fitting(found)
         except ValueError:
-            session.say("A limit of the filter is no number.", "warning")
+            session.show_message("A limit of the filter is no number.", "warning")
             return
-        names = frozenset(str(name) for name in table.index[mask])
-        self.chosen.emit(names, _HOW[self.how.currentText()])
+        names = frozenset(str(name) for name in table.rows.index[mask])
+        self.chosen.emit(names, _HOW[self.mode.currentText()])
 
     def _fitting(self, found: Column) -> NDArray[np.bool_]:
         if found.categorical:

@@ -1,51 +1,41 @@
-"""More columns of the particles are kept in the run, so that they are there when it is reopened."""
+"""Writes added columns into the run, so that they are there when it is opened again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.session import Session
-
-if TYPE_CHECKING:
-    import pandas as pd
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.session import LoadedData, Session
 
 
-class ColumnStore(QObject):
-    """Writes ``session.extras`` into the run whenever they or the run change."""
+class ColumnStore(Service):
+    """Writes ``session.added_columns`` into the run whenever they or the run change."""
+
+    doing = "keeping columns in the run"
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.files = LatestTask(self)
-        self.files.failed.connect(self._failed)
-        self._kept: tuple[Any, Any] = (None, None)  # folder and table as they are on disk
-        for name in ("extras", "run"):
-            getattr(session.events, name).connect(self._keep)
+        super().__init__(session, parent)
+        self.files = self.task_queue(lambda _done: None)
+        self._on_disk: tuple[Any, Any] = (None, None)  # folder and table
+        self.listen(self._save, "added_columns", "run")
 
-    def show(self, table: pd.DataFrame | None) -> None:
-        """Show columns that were read from the run, which need not be written again."""
-        run = self.session.run
-        if run is not None and table is not None:
-            self._kept = (run.path, table)
-        self.session.extras = table
+    def set_on_disk(self, data: LoadedData) -> None:
+        """Note columns that were read from a run, which need not be written again."""
+        if data.run is not None:
+            self._on_disk = (data.run.path, data.added_columns)
 
-    def _keep(self, *_: Any) -> None:
-        run, table = self.session.run, self.session.extras
-        if run is None or table is None or (self._kept[0] == run.path and self._kept[1] is table):
+    def _save(self, *_: Any) -> None:
+        run, table = self.session.run, self.session.added_columns
+        if run is None or table is None:
             return
-        self._kept = (run.path, table)
+        if self._on_disk[0] == run.path and self._on_disk[1] is table:
+            return
+        self._on_disk = (run.path, table)
+        self.files.add(lambda: run.save_extras(table))
 
-        def work() -> Iterator[bool]:
-            run.save_extras(table)
-            yield True
-
-        self.files.request(work)
-
-    def _failed(self, error: Exception) -> None:
-        self._kept = (None, None)
-        self.session.say(sentence(error, "keeping columns in the run"), "error")
+    def on_failed(self, error: Exception) -> None:
+        """Tell that columns were not written; the next change tries again."""
+        self._on_disk = (None, None)
+        super().on_failed(error)

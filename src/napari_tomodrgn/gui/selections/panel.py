@@ -19,7 +19,9 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.session import SELECTIONS, Session
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.particle_columns import SELECTIONS
+from napari_tomodrgn.session import Session
 
 _HINT = (
     "Nothing is selected. Hold Shift and draw a line around points of the latent space, or switch "
@@ -44,18 +46,18 @@ class SelectionsPanel(QWidget):
         self.name.setToolTip("Letters, digits, spaces and _ . + -")
         self.name.returnPressed.connect(self._save)
         self.name.textChanged.connect(self._enable)
-        self.keep = make_button("Keep", "Keep the selection in the run, by this name", self._save)
+        self.keep = make_button("Save", "Save the selection in the run under this name", self._save)
         self.list = QListWidget()
         self.list.setToolTip("A click selects these particles again")
         self.list.itemClicked.connect(lambda item: self._show(item))
         self.list.currentItemChanged.connect(self._enable)
-        self.delete = make_button("Delete", "Forget this selection, not its particles", self._drop)
+        self.delete = make_button("Delete", "Delete this selection; its particles stay", self._drop)
         self.color = make_button(
             "Colour by selection", "Each point in the colour of its selection", self._color
         )
         self.export = make_button(
             "Export star file…",
-            "Write the selected particles in the dialect they came in",
+            "Write the selected particles in the format they came in",
             self._export,
         )
         self._lay_out()
@@ -126,10 +128,10 @@ class SelectionsPanel(QWidget):
         self._session.color = SELECTIONS
 
     def _export(self) -> None:
-        source = self._session.source
-        folder = str(source.parent if source else "")
+        folder = export_folder(self._session.source)
+        proposed = str(folder / f"{self._chosen() or 'selection'}.star")
         name, _ = QFileDialog.getSaveFileName(
-            self, "Export particles", folder, "Star files (*.star)"
+            self, "Export particles", proposed, "Star files (*.star)"
         )
         if name:
             self.export_requested.emit(name if name.endswith(".star") else f"{name}.star")

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.task_queue import TaskQueue
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
-from napari_tomodrgn.gui.particles.load import sentence
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import SelectionMode, Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
@@ -23,7 +22,7 @@ _REMEMBERED = 200  # steps of undo
 
 
 @dataclass(frozen=True)
-class Kept:
+class SelectionSaved:
     """A named selection was written to the run, or removed from it (None)."""
 
     words: str
@@ -32,27 +31,26 @@ class Kept:
     selection: Selection | None
 
 
-class SelectionService(QObject):
+class SelectionService(Service):
     """Verbs on the selection of a session."""
 
+    doing = "writing a selection"
+
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.files = TaskQueue(self)
-        self.files.done.connect(self._take_result)
-        self.files.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.files = self.task_queue(self._on_done)
         self._promised: dict[str, str] = {}
         self._past: list[frozenset[str]] = []
         self._future: list[frozenset[str]] = []
         self._travelling = False
-        session.events.selection.connect(self._remember)
-        session.events.particles.connect(self._forget)
+        self.listen(self._on_selection, "selection")
+        self.listen(self._on_particles, "particles")
 
     # -- the selection at hand ----------------------------------------------------------------
 
-    def combine(self, identities: frozenset[str], how: str) -> None:
+    def combine(self, identities: frozenset[str], mode: SelectionMode) -> None:
         """Replace the selection, add to it or subtract from it."""
-        self.session.selection = combined(self.session.selection, identities, how)
+        self.session.selection = combine_selections(self.session.selection, identities, mode)
 
     def invert(self) -> None:
         """Select what is not selected."""
@@ -92,12 +90,12 @@ class SelectionService(QObject):
         finally:
             self._travelling = False
 
-    def _remember(self, _new: object, old: frozenset[str]) -> None:
+    def _on_selection(self, _new: object, old: frozenset[str]) -> None:
         if not self._travelling:
             self._past = [*self._past, old][-_REMEMBERED:]
             self._future.clear()
 
-    def _forget(self, *_: Any) -> None:
+    def _on_particles(self, *_: Any) -> None:
         self._past.clear()
         self._future.clear()
         self._promised.clear()
@@ -111,7 +109,9 @@ class SelectionService(QObject):
         session, name = self.session, name.strip()
         run = session.run
         if run is None or not session.selection or not name:
-            session.say("Open a run, select some particles and give them a name.", "warning")
+            session.show_message(
+                "Open a run, select some particles and give them a name.", "warning"
+            )
             return
         known = {one.name: one.color for one in session.selections}
         # Those that are still being written count, too.
@@ -119,10 +119,10 @@ class SelectionService(QObject):
         self._promised[name] = color
         new = Selection(name=name, particles=tuple(sorted(session.selection)), color=color)
 
-        def work() -> Kept:
+        def work() -> SelectionSaved:
             save_selection(run.path, new)
-            words = f"{len(new.particles):,} particles kept as {new.name!r} in {run.path.name}."
-            return Kept(words, run.path, name, new)
+            words = f"{len(new.particles):,} particles saved as {new.name!r} in {run.path.name}."
+            return SelectionSaved(words, run.path, name, new)
 
         self.files.add(work)
 
@@ -140,9 +140,9 @@ class SelectionService(QObject):
         if run is None:
             return
 
-        def work() -> Kept:
+        def work() -> SelectionSaved:
             delete_selection(run.path, name)
-            return Kept(f"Selection {name!r} deleted.", run.path, name, None)
+            return SelectionSaved(f"Selection {name!r} deleted.", run.path, name, None)
 
         self.files.add(work)
 
@@ -152,7 +152,7 @@ class SelectionService(QObject):
 
         particles, chosen = self.session.particles, self.session.selection
         if particles is None or not chosen:
-            self.session.say("Select some particles first.", "warning")
+            self.session.show_message("Select some particles first.", "warning")
             return
 
         def work() -> str:
@@ -161,33 +161,39 @@ class SelectionService(QObject):
 
         self.files.add(work)
 
-    def _take_result(self, result: Kept | str) -> None:
+    def _on_done(self, result: SelectionSaved | str) -> None:
         if isinstance(result, str):
-            self.session.say(result)
+            self.session.show_message(result)
         else:
-            self._take_kept(result)
+            self._on_saved(result)
 
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "writing a selection"), "error")
-
-    def _take_kept(self, kept: Kept) -> None:
+    def _on_saved(self, kept: SelectionSaved) -> None:
         session = self.session
         if session.run is None or session.run.path != kept.run:
             return
         others = [one for one in session.selections if one.name != kept.name]
         now = others if kept.selection is None else [*others, kept.selection]
         session.selections = tuple(sorted(now, key=lambda one: one.name))
-        session.say(kept.words)
+        session.show_message(kept.words)
 
 
 def _color_for(name: str, known: dict[str, str]) -> str:
     """The colour that the name has already, else one that no other has."""
-    free = (color for color in CATEGORIES if color not in known.values())
-    return known.get(name) or next(free, CATEGORIES[0])
+    # From the end: clusters take the first colours.
+    free = (color for color in reversed(CATEGORIES) if color not in known.values())
+    return known.get(name) or next(free, CATEGORIES[-1])
 
 
-def combined(now: frozenset[str], more: frozenset[str], how: str) -> frozenset[str]:
-    """A selection after ``more`` was enclosed, as `drawing.combination` says."""
-    if how == "intersect":
-        return now & more
-    return {"replace": more, "add": now | more, "subtract": now - more}[how]
+def combine_selections(
+    now: frozenset[str], enclosed: frozenset[str], mode: SelectionMode
+) -> frozenset[str]:
+    """Return the selection after more particles were enclosed."""
+    match mode:
+        case SelectionMode.ADD:
+            return now | enclosed
+        case SelectionMode.SUBTRACT:
+            return now - enclosed
+        case SelectionMode.INTERSECT:
+            return now & enclosed
+        case SelectionMode.REPLACE:
+            return enclosed

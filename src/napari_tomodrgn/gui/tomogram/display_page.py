@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,25 +21,29 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button
-from napari_tomodrgn.session import SELECTIONS, Session, TomogramDisplay, color_names
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
+from napari_tomodrgn.particle_columns import SELECTIONS, column_label
+from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
 _ONE_COLOR = "one colour"
-_IMAGES = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
-_SHAPES = {
+_IMAGES: dict[TomogramImage, str] = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
+_SHAPES: dict[ParticleShape, str] = {
     "auto": "By size on screen",
     "points": "Points",
     "class": "Mean map of the category",
-    "own": "Own map of each",
+    "own": "Individual maps",
 }
-_AT_SLICE = {"show": "Show all", "hide": "Hide behind it", "cut": "Cut above it"}
+_AT_SLICE: dict[AtSlice, str] = {
+    "show": "Show all",
+    "hide": "Hide behind it",
+    "cut": "Cut above it",
+}
 _STEPS = 1000
 _SETTLED_MS = 60
 
 
 class DisplayPage(QWidget):
-    """Writes ``session.in_cell``, ``colour`` and ``sigma``; asks for steps, jumps and orbits."""
+    """Writes ``session.tomogram_display``, ``color``, ``sigma``; asks for steps, jumps, orbits."""
 
     step_requested = Signal(int)
     jump_requested = Signal()
@@ -123,14 +128,14 @@ class DisplayPage(QWidget):
         form.addRow("Tomogram", self.image)
         form.addRow("Depth", _row(self.place, self.place_words))
         form.addRow("Thickness", self.thickness)
-        form.addRow("Saturated", self.percent)
+        form.addRow("Contrast clipping", self.percent)
         form.addRow("Particles", self.shape)
         form.addRow("Colour", self.color)
         form.addRow("Contour", _row(self.sigma, self.sigma_words))
-        form.addRow("Surfaces", self.most)
-        form.addRow("Own maps", self.own)
-        form.addRow("Within", self.within)
-        form.addRow("At the slice", self.at_slice)
+        form.addRow("Max. surfaces", self.most)
+        form.addRow("Max. individual maps", self.own)
+        form.addRow("Max. distance", self.within)
+        form.addRow("Clip at slice", self.at_slice)
         form.addRow(_row(self.only, self.reverse))
 
     def _walk(self) -> QHBoxLayout:
@@ -157,7 +162,15 @@ class DisplayPage(QWidget):
             check.toggled.connect(self._moved)
         self.color.activated.connect(self._choose_color)
         events = self._session.events
-        for name in ("in_cell", "sigma", "stage", "color", "latents", "extras", "selections"):
+        for name in (
+            "tomogram_display",
+            "sigma",
+            "canvas_mode",
+            "color",
+            "latents",
+            "added_columns",
+            "selections",
+        ):
             getattr(events, name).connect(self.refresh)
         events.particles.connect(self.refresh)
 
@@ -165,7 +178,7 @@ class DisplayPage(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, look = self._session, self._session.in_cell
+        session, look = self._session, self._session.tomogram_display
         self._fill_colors()
         if self._settled.isActive():
             return  # the user is moving something
@@ -187,29 +200,25 @@ class DisplayPage(QWidget):
         self.image.setCurrentText(_IMAGES[look.image])
         self.shape.setCurrentText(_SHAPES[look.shape])
         self.at_slice.setCurrentText(_AT_SLICE[look.at_slice])
-        if session.stage != "tomogram" and self.orbit.isChecked():
+        if session.canvas_mode != "tomogram" and self.orbit.isChecked():
             self.orbit.setChecked(False)
-        self._tell()
+        self._show_values()
 
     def _fill_colors(self) -> None:
-        session, table = self._session, particle_table(self._session)
-        words = [_ONE_COLOR, *([SELECTIONS] if session.selections else [])]
-        if table is not None:
-            words += color_names(table, session.particles, session.extras)
-        with QSignalBlocker(self.color):
-            if [self.color.itemText(row) for row in range(self.color.count())] != words:
-                self.color.clear()
-                self.color.addItems(words)
-            self.color.setCurrentText(session.color or _ONE_COLOR)
+        session, table = self._session, self._session.table
+        names = [SELECTIONS] if session.selections else []
+        names += table.color_names if table is not None else []
+        labels = {"": _ONE_COLOR} | {name: column_label(name) for name in names}
+        fill_box(self.color, labels, session.color if session.color in names else "")
 
-    def _tell(self) -> None:
+    def _show_values(self) -> None:
         self.place_words.setText(f"{self.place.value() / _STEPS:.0%}")
         self.sigma_words.setText(f"{self.sigma.value() / 10:.1f} σ")
 
     # -- page to session ----------------------------------------------------------------------
 
     def _moved(self, *_: Any) -> None:
-        self._tell()
+        self._show_values()
         self._settled.start()
 
     def _apply(self) -> None:
@@ -226,12 +235,11 @@ class DisplayPage(QWidget):
             percent=self.percent.value(),
             reverse=self.reverse.isChecked(),
         )
-        self._session.in_cell = replace(self._session.in_cell, **vars(wished))
+        self._session.tomogram_display = replace(self._session.tomogram_display, **vars(wished))
         self._session.sigma = self.sigma.value() / 10
 
     def _choose_color(self, _row: int) -> None:
-        chosen = self.color.currentText()
-        self._session.color = "" if chosen == _ONE_COLOR else chosen
+        self._session.color = str(self.color.currentData())
 
     def _previous(self) -> None:
         self.step_requested.emit(-1)
@@ -243,7 +251,7 @@ class DisplayPage(QWidget):
         self.orbit_toggled.emit(self.orbit.isChecked())
 
 
-def _combo(words: dict[str, str], tip: str) -> QComboBox:
+def _combo(words: Mapping[Any, str], tip: str) -> QComboBox:
     box = QComboBox()
     box.addItems(list(words.values()))
     box.setToolTip(tip)

@@ -7,7 +7,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import Session
 
 _MESHES = "Meshes (*.ply *.stl *.glb)"
@@ -17,6 +18,7 @@ class ExportPage(QWidget):
     """Asks where to write; the controller does it."""
 
     chimerax_requested = Signal(str)
+    map_requested = Signal(str)
     mesh_requested = Signal(str)
     star_requested = Signal(str)
     picture_requested = Signal(str)
@@ -26,9 +28,14 @@ class ExportPage(QWidget):
         super().__init__(parent)
         self._session = session
         self.words = make_label()
+        self.map = make_button(
+            "Decoded map (MRC) …",
+            "The map on show, filtered as it is shown, with its voxel size",
+            lambda: self._ask("map.mrc", "Maps (*.mrc)", self.map_requested),
+        )
         self.chimerax = make_button(
             "ChimeraX scene …",
-            "A folder with the own map of each particle that is drawn as a surface, at full box, "
+            "A folder with the map of each particle that is drawn as a surface, at full box, "
             "a script that opens them at their poses and contour, and all surfaces in one mesh",
             self._ask_folder,
         )
@@ -41,7 +48,7 @@ class ExportPage(QWidget):
         self.star = make_button(
             "Star file with columns …",
             "The selected particles, or all if none is, as the program that they came from reads "
-            "them, with the columns of the page Context",
+            "them, with the columns that were added",
             lambda: self._ask("particles.star", "Star files (*.star)", self.star_requested),
         )
         self.picture = make_button(
@@ -54,24 +61,34 @@ class ExportPage(QWidget):
             "One turn around what is looked at, 72 frames",
             lambda: self._ask("turntable.gif", "Movies (*.gif *.mp4)", self.turntable_requested),
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
-        for button in (self.chimerax, self.mesh, self.star, self.picture, self.turntable):
-            layout.addWidget(button)
-        layout.addWidget(self.words)
-        layout.addStretch(1)
-        for name in ("particles", "tomogram", "selection", "run", "stage"):
+        self._lay_out()
+        for name in ("particles", "tomogram", "selection", "run", "canvas_mode", "decoded"):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
-    def tell(self, words: str) -> None:
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(make_heading("Decoded map"))
+        layout.addWidget(self.map)
+        layout.addWidget(make_heading("Particles"))
+        layout.addWidget(self.star)
+        layout.addWidget(make_heading("Tomogram on show"))
+        for button in (self.chimerax, self.mesh, self.picture, self.turntable):
+            layout.addWidget(button)
+        layout.addWidget(self.words)
+        layout.addStretch(1)
+
+    def set_status(self, words: str) -> None:
         """How far the writing is."""
         self.words.setText(words or self._what())
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session = self._session
-        shown = bool(session.tomogram) and session.stage == "tomogram"
+        self.map.setEnabled(session.decoded is not None)
+        self.star.setEnabled(session.particles is not None)
+        shown = bool(session.tomogram) and session.canvas_mode == "tomogram"
         for button in (self.chimerax, self.mesh):
             button.setEnabled(shown and session.run is not None)
         for button in (self.picture, self.turntable):
@@ -81,10 +98,10 @@ class ExportPage(QWidget):
     def _what(self) -> str:
         session = self._session
         if not session.tomogram:
-            return "Click a tomogram in the list: what is drawn can then be written."
+            return "Click a tomogram under Explore: what is drawn can then be written."
         count = len(session.selection)
         chosen = f"{count:,} selected particles" if count else "all particles"
-        return f"The star file will hold {chosen}; the others what is drawn now."
+        return f"The star file will hold {chosen}."
 
     def _ask_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder for ChimeraX", str(self._base()))
@@ -98,7 +115,4 @@ class ExportPage(QWidget):
             signal.emit(path if Path(path).suffix else path + Path(name).suffix)
 
     def _base(self) -> Path:
-        run, source = self._session.run, self._session.source
-        if run is not None:
-            return run.path / "analysis"
-        return source.parent if source is not None else Path.cwd()
+        return export_folder(self._session.source)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LongTask, Stop
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.charts.colormaps import hexadecimal
-from napari_tomodrgn.gui.particles.load import sentence
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.particle_columns import rows_of
-from napari_tomodrgn.session import latent_matrix
+from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.tomogram.placement import Placement
@@ -27,42 +26,41 @@ _FRAMES, _FRAME_SECONDS = 72, 0.06
 _WIDEST_PX = 640
 
 
-class TomogramExport(QObject):
+class TomogramExport(Service):
     """Verbs that write files, one at a time; ``progress`` is one line on how far."""
 
+    doing = "writing files"
     progress = Signal(str)
 
     def __init__(self, scene: TomogramScene, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(scene.session, parent)
         self._scene, self._session, self._viewer = scene, scene.session, viewer
-        self.job = LongTask("tomoDRGN writing files", self, computes=True)
-        self.job.item.connect(self._take)
-        self.job.failed.connect(self._failed)
+        self.job = self.long_task("tomoDRGN writing files", self._on_step)
         self._pictures: list[NDArray[np.uint8]] = []
         self._movie: Path | None = None
         self._angles = (0.0, 0.0, 0.0)  # before the movie
         self._filmed = np.zeros((2, 3))  # how the camera looked at its last frame
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._film)
+        self._timer = self.repeat(0, self._film)
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being written."""
-        return self.job.running or self._timer.isActive()
+        return super().is_busy or self._timer.isActive()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop; a camera that is being turned goes back."""
         if self._timer.isActive():
             self._turn_back()
-        self._timer.stop()
-        self.job.stop()
+        super().close()
 
     def chimerax(self, folder: str | Path) -> None:
         """A folder for ChimeraX: the own map of each particle that is drawn as a surface."""
         scene, session = self._scene, self._session
         rows, poses, run, table = self._surfaced(), scene.poses, session.run, session.latents
         if poses is None or run is None or table is None or not len(rows):
-            session.say("There are no surfaces to write: show the tomogram of a run.", "warning")
+            session.show_message(
+                "There are no surfaces to write: show the tomogram of a run.", "warning"
+            )
             return
         known = [row for row in rows.tolist() if poses.ids[row] in table.index]
         placed = [poses[row] for row in known]
@@ -79,7 +77,7 @@ class TomogramExport(QObject):
         """All surfaces that are drawn, with their colours, as PLY, STL or glTF."""
         chunks = self._scene.layers.chunks
         if not chunks or self._scene.poses is None:
-            self._session.say("There are no surfaces to write.", "warning")
+            self._session.show_message("There are no surfaces to write.", "warning")
             return
         colors = self._scene.colors()
         self._start(lambda _stop: _mesh_steps(Path(path), chunks, colors))
@@ -87,17 +85,21 @@ class TomogramExport(QObject):
     def star(self, path: str | Path) -> None:
         """The selected particles, or all, with the columns that were worked out."""
         session = self._session
-        particles, chosen, extras = session.particles, session.selection, session.extras
+        particles, chosen, added_columns = (
+            session.particles,
+            session.selection,
+            session.added_columns,
+        )
         if particles is None:
-            session.say("Open a star file first.", "warning")
+            session.show_message("Open a star file first.", "warning")
             return
 
         def steps(_stop: Stop) -> Iterator[str]:
             from napari_tomodrgn.data.dialects import write_subset
 
             kept = particles.select(sorted(chosen)) if chosen else particles
-            written = write_subset(kept, path, extras)
-            count = 0 if extras is None else len(extras.columns)
+            written = write_subset(kept, path, added_columns)
+            count = 0 if added_columns is None else len(added_columns.columns)
             yield f"{len(kept):,} particles with {count} more columns → {written}"
 
         self._start(steps)
@@ -145,21 +147,22 @@ class TomogramExport(QObject):
         return np.sort(self._scene.layers.surfaced)
 
     def _start(self, make: Callable[[Stop], Iterator[Any]]) -> None:
-        if self.job.running:
-            self._session.say("Something is being written: wait for it.", "warning")
+        if self.job.is_busy:
+            self._session.show_message("Something is being written: wait for it.", "warning")
             return
         self.job.start(make)
 
-    def _take(self, item: str | tuple[int, int]) -> None:
+    def _on_step(self, item: str | tuple[int, int]) -> None:
         if isinstance(item, str):
             self.progress.emit("")
-            self._session.say(item)
+            self._session.show_message(item)
         else:
             self.progress.emit(f"Decoding: {item[0]:,} of {item[1]:,}")
 
-    def _failed(self, error: Exception) -> None:
+    def on_failed(self, error: Exception) -> None:
+        """Tell what went wrong; nothing is being written any more."""
         self.progress.emit("")
-        self._session.say(sentence(error, "writing files"), "error")
+        super().on_failed(error)
 
 
 def _directions(camera: Any) -> NDArray[np.float64]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui.charts.colormaps import color_column
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceRequest
-from napari_tomodrgn.particle_columns import rows_of
-from napari_tomodrgn.session import Session, latent_matrix
+from napari_tomodrgn.particle_columns import latent_matrix, rows_of
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.tomogram.placement import Poses
@@ -21,26 +20,26 @@ SURFACE_PX, OWN_PX = 5.0, 16.0
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewFocus:
     """What is looked at: a place zyx in Å, and how many pixels a particle spans there."""
 
     place_zyx: NDArray[np.float64]
     span_px: float
 
 
-def wish_of(
-    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen
+def surface_request_of(
+    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: ViewFocus
 ) -> SurfaceRequest | None:
     """The surfaces to make; None where there can be none, or none is asked for."""
-    table, look = session.latents, session.in_cell
+    table, look = session.latents, session.tomogram_display
     if session.run is None or table is None or look.shape == "points":
         return None
-    surfaces, own = budget(session, poses, shown, seen)
+    surfaces, own = select_level_of_detail(session, poses, shown, seen)
     matrix = latent_matrix(table).astype(np.float32)
     rows = rows_of(table, poses.ids)
     latents = np.where((rows >= 0)[:, None], matrix[rows], np.float32(np.nan))
     codes = np.full(len(table), -1, np.int64)
-    column = color_column(session)
+    column = session.color_column
     if column is not None and column.categorical:
         codes = np.asarray(column.values, np.int64)
     overall = matrix.mean(axis=0)
@@ -54,14 +53,14 @@ def wish_of(
     return SurfaceRequest(*at, surfaces, own, session.sigma)
 
 
-def budget(
-    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: Seen
+def select_level_of_detail(
+    session: Session, poses: Poses, shown: NDArray[np.bool_], seen: ViewFocus
 ) -> tuple[NDArray[np.int64], int]:
     """Rows to draw as surfaces, and how many of them, from the first, with their own map.
 
     Within each of the two groups rows ascend, so that the same particles are the same wish.
     """
-    look = session.in_cell
+    look = session.tomogram_display
     posed = np.isfinite(poses.rotations_xyz).all(axis=(1, 2))
     rows = np.flatnonzero(shown & posed)
     away = np.linalg.norm(poses.positions_zyx_angstrom[rows] - seen.place_zyx, axis=1)
@@ -74,8 +73,15 @@ def budget(
     return np.concatenate([np.sort(surfaces[:own]), np.sort(surfaces[own:])]), own
 
 
-def fingerprint(wish: SurfaceRequest) -> tuple[Any, ...]:
+def fingerprint(request: SurfaceRequest) -> tuple[Any, ...]:
     """What makes two wishes the same."""
-    arrays = (wish.latents, wish.classes, wish.class_latents, wish.surfaces)
+    arrays = (request.latents, request.classes, request.class_latents, request.surfaces)
     content = tuple(array.tobytes() for array in arrays)
-    return (str(wish.run.path), wish.epoch, wish.poses.tomogram, wish.own, wish.sigma, content)
+    return (
+        str(request.run.path),
+        request.epoch,
+        request.poses.tomogram,
+        request.own,
+        request.sigma,
+        content,
+    )

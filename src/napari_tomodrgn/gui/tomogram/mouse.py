@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, combination_of
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, mode_for
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.session import SelectionMode
 
 _CLICK_PX = 4.0
 
@@ -45,7 +46,7 @@ class Box:
     first: Ray
     last: Ray
     up: Any  # zyx, on the screen
-    how: str  # as `drawing.combination` says
+    mode: SelectionMode  # as `drawing.mode_for_keys` says
 
 
 class TomogramMouse(QObject):
@@ -70,7 +71,7 @@ class TomogramMouse(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
-        self.tool, self.how = MOVE, "replace"
+        self.tool, self.mode = MOVE, SelectionMode.REPLACE
 
     def set_on(self, on: bool) -> None:
         """Listen, or stop listening."""
@@ -104,8 +105,8 @@ class TomogramMouse(QObject):
         names = {str(getattr(one, "name", one)) for one in event.modifiers}
         if self.tool == RECTANGLE:
             less = bool(names & {"Control", "Alt", "Meta"})
-            how = combination_of(add="Shift" in names, less=less, otherwise=self.how)
-            yield from self._box(viewer, event, ray, how)
+            mode = mode_for(add="Shift" in names, less=less, otherwise=self.mode)
+            yield from self._box(viewer, event, ray, mode)
             return
         if "Shift" in names:
             subtract = bool(names & {"Control", "Alt", "Meta"})
@@ -119,7 +120,7 @@ class TomogramMouse(QObject):
         if far <= _CLICK_PX:
             self.clicked.emit(ray)
 
-    def _box(self, viewer: Any, event: Any, first: Ray, how: str) -> Iterator[None]:
+    def _box(self, viewer: Any, event: Any, first: Ray, mode: SelectionMode) -> Iterator[None]:
         up = np.asarray(viewer.scene.camera.up_direction, float)
         drawn = False
         try:
@@ -129,7 +130,7 @@ class TomogramMouse(QObject):
                     ray = ray_of(event)
                     if ray is not None:
                         drawn = True
-                        self.boxed.emit(Box(first, ray, up, how))
+                        self.boxed.emit(Box(first, ray, up, mode))
                     yield
         finally:
             if drawn:

@@ -16,18 +16,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import particle_table
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.session import SELECTIONS, Session, color_names
+from napari_tomodrgn.particle_columns import SELECTIONS
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.gui.tomogram.neighborhood_service import AssociationResult
 
 _NO_STATE, _NO_LAYER = "no state", "no surface"
 _HINT = (
-    "Columns are worked out for all particles; then they are axes and colours of the latent space "
-    "as well. The test asks whether a state goes with them, within tomograms."
+    "Columns are computed for all particles and become axes and colours of the latent space "
+    "as well. The test asks whether a state is associated with them, within tomograms."
 )
 _HEADER = ("Column", "Effect", "p", "q")
 _MEASURES = {
@@ -64,12 +64,12 @@ class NeighborhoodPage(QWidget):
             self._compute,
         )
         self.test = make_button(
-            "Test", "Whether the state goes with any of the columns", self._test
+            "Test", "Whether the state is associated with any of the columns", self._test
         )
         self._set_up()
         self._set_up_table()
         self._lay_out()
-        for name in ("particles", "latents", "extras", "selections"):
+        for name in ("particles", "latents", "added_columns", "selections"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
         self.refresh()
@@ -81,16 +81,18 @@ class NeighborhoodPage(QWidget):
 
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
-        session, table = self._session, particle_table(self._session)
+        session, table = self._session, self._session.table
         names = [SELECTIONS] if session.selections else []
         if table is not None:
-            names += color_names(table, session.particles, session.extras)
+            names += table.color_names
         chosen = self.state.currentText()
         _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
         if chosen in ("", _NO_STATE) and session.color not in ("", "tomogram"):
             self.state.setCurrentText(session.color)
-        extras = session.extras
-        self.test.setEnabled(extras is not None and "neighbour_distance_angstrom" in extras)
+        added_columns = session.added_columns
+        self.test.setEnabled(
+            added_columns is not None and "neighbour_distance_angstrom" in added_columns
+        )
 
     def show_associations(self, tested: AssociationResult) -> None:
         """Show associations, the clearest first."""
@@ -118,7 +120,7 @@ class NeighborhoodPage(QWidget):
                 self.table.setItem(row, place, item)
         clear = int((found["q_value"] <= _CLEAR_Q).sum())
         self.words.setText(
-            f"{tested.state}: {clear} of {len(found)} columns beyond chance (bold: q ≤ {_CLEAR_Q})."
+            f"{tested.state}: {clear} of {len(found)} columns significant (bold: q ≤ {_CLEAR_Q})."
         )
 
     def _set_up(self) -> None:
@@ -187,7 +189,7 @@ class NeighborhoodPage(QWidget):
 
     def _test(self) -> None:
         if not self._state():
-            self._session.say("Choose the state that is to be tested.", "warning")
+            self._session.show_message("Choose the state that is to be tested.", "warning")
             return
         self.test_requested.emit(self._state(), self.permutations.value())
 

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import particle_table, selections_column
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.session import SELECTIONS, Column, Session, column
+from napari_tomodrgn.particle_columns import SELECTIONS, Column, selections_column
+from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,23 +40,22 @@ class AssociationResult:
     table: pd.DataFrame
 
 
-class NeighborhoodService(QObject):
-    """Computes columns into ``session.extras``; `tested` hands over associations."""
+class NeighborhoodService(Service):
+    """Computes columns into ``session.added_columns``; `tested` hands over associations."""
 
-    tested = Signal(object)  # Tested
+    doing = "computing context columns"
+
+    tested = Signal(object)  # AssociationResult
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_result)
 
     def compute(self, radius_angstrom: float, state: str, layer: Any = None) -> None:
         """Columns of neighbours, place, defocus; and of a labels or surface layer, if any."""
         particles = self.session.particles
         if particles is None:
-            self.session.say("Open a star file first.", "warning")
+            self.session.show_message("Open a star file first.", "warning")
             return
         labels = self._state(state)
         surface = None if layer is None else (self.session.tomogram, points_of(layer, particles))
@@ -65,44 +63,45 @@ class NeighborhoodService(QObject):
 
     def test(self, state: str, permutations: int) -> None:
         """Whether a state goes with any of the columns, within tomograms."""
-        states, extras, table = (
+        states, added_columns, table = (
             self._state(state),
-            self.session.extras,
-            particle_table(self.session),
+            self.session.added_columns,
+            self.session.table,
         )
-        known = [name for name in context_columns() if extras is not None and name in extras]
-        if states is None or extras is None or table is None or not known:
-            self.session.say("Compute the columns first, and choose a state.", "warning")
+        known = [
+            name
+            for name in context_columns()
+            if added_columns is not None and name in added_columns
+        ]
+        if states is None or added_columns is None or table is None or not known:
+            self.session.show_message("Compute the columns first, and choose a state.", "warning")
             return
-        chosen = extras[[name for name in known if name != state]]
-        tomograms = table["tomogram"].astype(str)
+        chosen = added_columns[[name for name in known if name != state]]
+        tomograms = table.rows["tomogram"].astype(str)
         self.queue.request(lambda: _associations(state, (states, chosen, tomograms), permutations))
 
     def _state(self, name: str) -> pd.Series | None:
         """A column as names of classes, or as numbers; None for none."""
         import pandas as pd
 
-        session, table = self.session, particle_table(self.session)
+        session, table = self.session, self.session.table
         if table is None or not name:
             return None
         if name == SELECTIONS:
-            found = selections_column(table, session.selections)
+            found = selections_column(table.rows, session.selections)
         else:
-            found = column(table, session.particles, name, session.extras)
-        return pd.Series(_words(found), index=table.index, name=name)
+            found = table.column(name)
+        return pd.Series(_words(found), index=table.rows.index, name=name)
 
-    def _take(self, item: NeighborhoodColumns | AssociationResult) -> None:
+    def _on_result(self, item: NeighborhoodColumns | AssociationResult) -> None:
         if isinstance(item, AssociationResult):
             self.tested.emit(item)
         else:
-            self.session.add_extras(item.table)
+            self.session.add_columns(item.table)
             count = len(item.table.columns)
-            self.session.say(
-                f"{count} columns of surroundings: axis, colour and filter everywhere."
+            self.session.show_message(
+                f"{count} context columns added as axes, colours and filters."
             )
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "working out surroundings"), "error")
 
 
 def context_columns() -> tuple[str, ...]:

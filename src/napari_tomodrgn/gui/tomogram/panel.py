@@ -22,12 +22,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
-from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.session import CanvasMode, Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
@@ -51,11 +50,9 @@ class TomogramPanel(QWidget):
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
         self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
-        self.export = ExportPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
         self.pages.addTab(scrolled(self.context), "Context")
-        self.pages.addTab(self.export, "Export")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -68,7 +65,7 @@ class TomogramPanel(QWidget):
         self._connect()
         self.refresh()
 
-    def tell(self, words: str) -> None:
+    def set_status(self, words: str) -> None:
         """One line on what is drawn."""
         self.status.setText(words or self._advice())
 
@@ -109,14 +106,14 @@ class TomogramPanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
 
     def _connect(self) -> None:
-        self.particle.clicked.connect(lambda: self._set_stage("particle"))
-        self.tomogram.clicked.connect(lambda: self._set_stage("tomogram"))
+        self.particle.clicked.connect(lambda: self._set_canvas_mode("particle"))
+        self.tomogram.clicked.connect(lambda: self._set_canvas_mode("tomogram"))
         self.folder.editingFinished.connect(self._edited)
         self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
-        for name in ("particles", "tomogram_files", "tomogram", "stage"):
+        for name in ("particles", "tomogram_files", "tomogram", "canvas_mode"):
             getattr(events, name).connect(self.refresh)
         for name in ("particles", "run"):
             getattr(events, name).connect(self._recall)
@@ -130,7 +127,7 @@ class TomogramPanel(QWidget):
         self._fill_list()
         for button, stage in ((self.particle, "particle"), (self.tomogram, "tomogram")):
             with QSignalBlocker(button):
-                button.setChecked(session.stage == stage)
+                button.setChecked(session.canvas_mode == stage)
         self.tomogram.setEnabled(bool(session.tomogram))
         self.pages.setEnabled(session.particles is not None)
         if not session.tomogram:
@@ -170,13 +167,13 @@ class TomogramPanel(QWidget):
 
     # -- panel to session ---------------------------------------------------------------------
 
-    def _set_stage(self, stage: str) -> None:
-        self._session.stage = stage
+    def _set_canvas_mode(self, mode: CanvasMode) -> None:
+        self._session.canvas_mode = mode
 
     def _open(self, row: QTreeWidgetItem) -> None:
         name = str(row.data(0, Qt.ItemDataRole.UserRole))
         if name == self._session.tomogram:
-            self._session.stage = "tomogram"
+            self._session.canvas_mode = "tomogram"
         else:
             self._session.tomogram = name
 
@@ -200,8 +197,8 @@ class TomogramPanel(QWidget):
 
     def _edited(self) -> None:
         for place in (None, self._star()):
-            remember(_FOLDER, place, self.folder.text().strip())
-            remember(_PATTERN, place, self.pattern.text().strip())
+            save_setting(_FOLDER, place, self.folder.text().strip())
+            save_setting(_PATTERN, place, self.pattern.text().strip())
         self._find()
 
     def _find(self) -> None:
@@ -234,10 +231,10 @@ class TomogramPanel(QWidget):
         star = self._star()
         near = self._beside_the_star()
         # Tomograms beside the particles are theirs; a folder that was chosen for others is a guess.
-        last = None if near is not None and near.name == "tomograms" else recall
+        last = None if near is not None and near.name == "tomograms" else load_setting
         for box, what, usual in (
             (self.folder, _FOLDER, ""),
             (self.pattern, _PATTERN, DEFAULT_PATTERN),
         ):
-            box.setText(recall(what, star) or (last(what, None) if last else "") or usual)
+            box.setText(load_setting(what, star) or (last(what, None) if last else "") or usual)
         self._find()

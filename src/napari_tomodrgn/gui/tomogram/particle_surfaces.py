@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
@@ -138,7 +139,7 @@ class MapCache:
         return sum(array.nbytes for array in arrays)
 
 
-class SurfaceBuilder(QObject):
+class SurfaceBuilder(Work):
     """Makes what a `SurfaceRequest` asks for; `queue.item` hands over `SurfaceReady`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -147,46 +148,46 @@ class SurfaceBuilder(QObject):
         self.store = MapCache()
         self._decoders = DecoderCache()
 
-    def request(self, wish: SurfaceRequest) -> None:
+    def request(self, request: SurfaceRequest) -> None:
         """Make this instead of what was asked before."""
-        self.queue.request(lambda: self.steps(wish))
+        self.queue.request(lambda: self.steps(request))
 
-    def steps(self, wish: SurfaceRequest) -> Iterator[SurfaceReady | None]:
+    def steps(self, request: SurfaceRequest) -> Iterator[SurfaceReady | None]:
         """Merged surfaces as they are ready: first of the categories, then of particles."""
         from napari_tomodrgn.analysis.tomogram.meshes import step_within_budget
 
-        decoder = self._decoders.of(wish.run, wish.epoch)
+        decoder = self._decoders.of(request.run, request.epoch)
         yield None
         box = min(BOX, decoder.box_size_px)
-        look = (wish.sigma, step_within_budget(box, len(wish.surfaces)))
-        where = (str(wish.run.path), wish.epoch)
+        look = (request.sigma, step_within_budget(box, len(request.surfaces)))
+        where = (str(request.run.path), request.epoch)
         shapes: dict[int, Mesh] = {}  # by row
         by_class: dict[int, Mesh] = {}
-        for category in sorted(set(wish.classes[wish.surfaces].tolist())):
-            z = wish.class_latents[category]
+        for category in sorted(set(request.classes[request.surfaces].tolist())):
+            z = request.class_latents[category]
             # Not kept: the same name stands for other particles when columns change.
             by_class[category] = _contoured(decoder, z, box, look)
             yield None
-        for row in wish.surfaces.tolist():
-            shapes[row] = by_class[int(wish.classes[row])]
+        for row in request.surfaces.tolist():
+            shapes[row] = by_class[int(request.classes[row])]
         sizes = [len(mesh.vertices_zyx_angstrom) for mesh in by_class.values()]
         per = particles_per_surface(float(np.mean(sizes)))
-        parts = [wish.surfaces[at : at + per] for at in range(0, len(wish.surfaces), per)]
+        parts = [request.surfaces[at : at + per] for at in range(0, len(request.surfaces), per)]
         for number in range(len(parts)):
             yield SurfaceReady(
-                number, len(parts), merged(parts[number], shapes, wish.poses), 0, wish.own
+                number, len(parts), merged(parts[number], shapes, request.poses), 0, request.own
             )
         told, changed = time.monotonic(), set()
-        for done, row in enumerate(wish.surfaces[: wish.own].tolist(), start=1):
-            z, key = wish.latents[row], (*where, wish.poses.ids[row])
+        for done, row in enumerate(request.surfaces[: request.own].tolist(), start=1):
+            z, key = request.latents[row], (*where, request.poses.ids[row])
             if np.isfinite(z).all():
                 shapes[row] = self.store.mesh(key, look, partial(decoder.decode, z, box))
                 changed.add((done - 1) // per)
             yield None
-            if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == wish.own:
+            if time.monotonic() - told > _SECONDS_BETWEEN_SURFACES or done == request.own:
                 for number in sorted(changed):
-                    chunk = merged(parts[number], shapes, wish.poses)
-                    yield SurfaceReady(number, len(parts), chunk, done, wish.own)
+                    chunk = merged(parts[number], shapes, request.poses)
+                    yield SurfaceReady(number, len(parts), chunk, done, request.own)
                 told, changed = time.monotonic(), set()
 
 

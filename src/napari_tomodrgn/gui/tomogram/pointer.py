@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.selections.service import combined
+from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.tomogram.mouse import Box, Ray, Stroke, TomogramMouse
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
+from napari_tomodrgn.session import SelectionMode
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.tomogram.scene import TomogramScene
+    from numpy.typing import NDArray
+
+    from napari_tomodrgn.analysis.tomogram.placement import Poses
+    from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
+    from napari_tomodrgn.session import Session
+
+
+class PickableScene(Protocol):
+    """What the pointer asks of a tomogram scene."""
+
+    session: Session
+    layers: TomogramLayers
+    poses: Poses | None
+    radius: float
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Centres (particle, zyx) in Å."""
+
+    def shown(self) -> NDArray[np.bool_]:
+        """Which particles are drawn."""
+
+    def chosen(self) -> NDArray[np.bool_]:
+        """Which particles are selected."""
+
+    def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
+        """Three bytes a particle, dimmed if not chosen."""
+
+    def jump(self) -> None:
+        """Go to the particle in focus."""
 
 
 class TomogramPointer(QObject):
     """Turns rays into identities and writes them into the session."""
 
-    def __init__(self, scene: TomogramScene, viewer: Any) -> None:
-        super().__init__(scene)
+    def __init__(self, scene: PickableScene, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._scene, self._session = scene, scene.session
         self._stroke, self._subtract = np.zeros(0, bool), False
         self.mouse = TomogramMouse(viewer, self)
-        self.mouse.hovered.connect(self._hover)
-        self.mouse.clicked.connect(self._click)
-        self.mouse.double_clicked.connect(self._double_click)
-        self.mouse.brushed.connect(self._brush)
-        self.mouse.released.connect(self._end_stroke)
-        self._how = "replace"
-        self.mouse.boxed.connect(self._box)
-        self.mouse.box_released.connect(self._end_box)
+        self.mouse.hovered.connect(self._on_hovered)
+        self.mouse.clicked.connect(self._on_clicked)
+        self.mouse.double_clicked.connect(self._on_double_clicked)
+        self.mouse.brushed.connect(self._on_brushed)
+        self.mouse.released.connect(self._on_released)
+        self._mode = SelectionMode.REPLACE
+        self.mouse.boxed.connect(self._on_boxed)
+        self.mouse.box_released.connect(self._on_box_released)
 
     def at(self, ray: Ray) -> str | None:
         """Identity of the first shown particle that a ray meets."""
@@ -40,20 +70,20 @@ class TomogramPointer(QObject):
             None if found < 0 or self._scene.poses is None else self._scene.poses.ids[rows[found]]
         )
 
-    def _hover(self, ray: Ray) -> None:
+    def _on_hovered(self, ray: Ray) -> None:
         self._session.hovered = self.at(ray)
 
-    def _click(self, ray: Ray) -> None:
+    def _on_clicked(self, ray: Ray) -> None:
         found = self.at(ray)
         if found is not None:
             self._session.focused = found
 
-    def _double_click(self, ray: Ray) -> None:
+    def _on_double_clicked(self, ray: Ray) -> None:
         if self.at(ray) is not None:
-            self._click(ray)
+            self._on_clicked(ray)
             self._scene.jump()
 
-    def _brush(self, stroke: Stroke) -> None:
+    def _on_brushed(self, stroke: Stroke) -> None:
         """Show what a stroke selects at once, but let it be one selection, and one undo."""
         if self._scene.poses is None:
             return
@@ -70,29 +100,29 @@ class TomogramPointer(QObject):
             self._scene.colors(before & ~self._stroke if self._subtract else before | self._stroke)
         )
 
-    def _box(self, box: Box) -> None:
+    def _on_boxed(self, box: Box) -> None:
         """Show what a rectangle selects while it is drawn."""
         scene = self._scene
         if scene.poses is None:
             return
         corners = tuple((ray.origin, ray.direction) for ray in (box.first, box.last))
         inside = boxed(scene.positions, (corners[0], corners[1]), box.up) & scene.shown()
-        before, self._stroke, self._how = scene.chosen(), inside, box.how
+        before, self._stroke, self._mode = scene.chosen(), inside, box.mode
         then = {
-            "add": before | inside,
-            "subtract": before & ~inside,
-            "intersect": before & inside,
+            SelectionMode.ADD: before | inside,
+            SelectionMode.SUBTRACT: before & ~inside,
+            SelectionMode.INTERSECT: before & inside,
         }
-        scene.layers.paint(scene.colors(then.get(box.how, inside)))
+        scene.layers.paint(scene.colors(then.get(box.mode, inside)))
 
-    def _end_box(self) -> None:
+    def _on_box_released(self) -> None:
         poses = self._scene.poses
         if poses is not None and len(self._stroke) == len(poses):
             names = frozenset(poses.ids[row] for row in np.flatnonzero(self._stroke))
-            self._session.selection = combined(self._session.selection, names, self._how)
+            self._session.selection = combine_selections(self._session.selection, names, self._mode)
             self._scene.layers.paint(self._scene.colors())  # also where it stays as it was
 
-    def _end_stroke(self) -> None:
+    def _on_released(self) -> None:
         if self._scene.poses is None or len(self._stroke) != len(self._scene.poses):
             return
         names = frozenset(self._scene.poses.ids[row] for row in np.flatnonzero(self._stroke))

@@ -7,37 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.error_message import error_message
+from napari_tomodrgn.gui.background.service import Service
 
 if TYPE_CHECKING:
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.session import Session
 
 
-_NAMES = {"cpu": "the processor", "cuda": "the graphics card", "mps": "the graphics chip"}
+_NAMES = {"cpu": "the CPU", "cuda": "the GPU", "mps": "the Apple GPU"}
 
 
-class ForecastService(QObject):
+class ForecastService(Service):
     """Asks `learn.training.forecast` and puts the answer into the session."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self, computes=True)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_forecast, computes=True)
         self._later: RunConfig | None = None
-        session.events.checking.connect(self._after_checks)
+        self.listen(self._on_preflight_status, "preflight_status")
 
     def request(self, config: RunConfig) -> None:
         """Forecast this configuration on the particles that are open."""
         particles = self.session.particles
         if particles is None or self.session.training.busy:
             return  # while it trains, a timing here would be wrong and in the way
-        if self.session.checking.busy:  # the same holds
+        if self.session.preflight_status.busy:  # the same holds
             self._later = config
             return
+
+        self.session.forecast = {}  # that of other settings says nothing about these
 
         def steps() -> Iterator[dict[str, Any]]:
             from napari_tomodrgn.learn.runtime.device import pick_device
@@ -54,13 +53,14 @@ class ForecastService(QObject):
 
         self.queue.request(steps)
 
-    def _after_checks(self, *_: Any) -> None:
-        if self._later is not None and not self.session.checking.busy:
+    def _on_preflight_status(self, *_: Any) -> None:
+        if self._later is not None and not self.session.preflight_status.busy:
             config, self._later = self._later, None
             self.request(config)
 
-    def _take(self, found: dict[str, Any]) -> None:
+    def _on_forecast(self, found: dict[str, Any]) -> None:
         self.session.forecast = found
 
-    def _failed(self, error: Exception) -> None:
-        self.session.forecast = {"problem": sentence(error, "estimating time and memory")}
+    def on_failed(self, error: Exception) -> None:
+        """Tell beside the form why there is no forecast."""
+        self.session.forecast = {"problem": error_message(error, "estimating time and memory")}

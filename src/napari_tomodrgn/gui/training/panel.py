@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.training.presets import EXPLAINED, preset
+from napari_tomodrgn.gui.training.presets import PRESET_TIPS, name_of_preset, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
@@ -24,7 +24,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_label,
     scrolled,
 )
-from napari_tomodrgn.gui.widgets.stored_settings import recall, remember
+from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
 
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
@@ -39,6 +39,7 @@ _ADVANCED = (
     "data.memory_gb",
     "seed",
 )
+_NO_IMAGES = "The tilt images are not on this computer: there is nothing to train on"
 _PAUSE = "Holds the training where it is; its images stay in memory"
 _STOP = "Saves a checkpoint and ends the training; it can be resumed, now or another day"
 
@@ -47,19 +48,19 @@ class TrainingPanel(QWidget):
     """Form, folder, buttons, progress."""
 
     train_requested = Signal(object, str)  # RunConfig, folder
-    resume_requested = Signal(object)  # RunConfig
+    resume_run_requested = Signal(object)  # RunConfig
     forecast_requested = Signal(object)  # RunConfig
     pause_requested = Signal()
-    go_on_requested = Signal()
+    resume_requested = Signal()
     stop_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        before = recall("preset", None)
-        before = before if before in EXPLAINED else "Standard"
+        before = load_setting("preset", None)
+        before = before if before in PRESET_TIPS else "Standard"
         self.preset = QComboBox()
-        for name, tip in EXPLAINED.items():
+        for name, tip in PRESET_TIPS.items():
             self.preset.addItem(name)
             self.preset.setItemData(self.preset.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.preset.setCurrentText(before)
@@ -67,7 +68,9 @@ class TrainingPanel(QWidget):
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
         self.more = ConfigForm(self._base, _ADVANCED)
-        self.fold = CollapsibleSection("More settings", self.more, "What rarely has to be changed")
+        self.section = CollapsibleSection(
+            "More settings", self.more, "What rarely has to be changed"
+        )
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
             "a new folder",
@@ -78,7 +81,7 @@ class TrainingPanel(QWidget):
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
         self.forecast = make_label(tip="Estimated by timing a short step on this machine")
-        self.explained = make_label(EXPLAINED[before] + ".")
+        self.explained = make_label(PRESET_TIPS[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()
         self.form.setVisible(self._base.method != "linear")
@@ -87,7 +90,7 @@ class TrainingPanel(QWidget):
         self._asked.setInterval(400)
         self._asked.timeout.connect(self._ask_forecast)
         self._connect()
-        self._new_particles()
+        self._on_particles()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -100,7 +103,7 @@ class TrainingPanel(QWidget):
         layout.addLayout(labelled(QLabel("Preset"), self.preset))
         layout.addWidget(self.explained)
         layout.addWidget(self.form)
-        layout.addWidget(self.fold)
+        layout.addWidget(self.section)
         layout.addLayout(labelled(QLabel("Save in"), self.folder))
         layout.addLayout(labelled(self.button, self.forecast, self.stop))
         layout.addWidget(self.resume)
@@ -112,11 +115,12 @@ class TrainingPanel(QWidget):
     def _connect(self) -> None:
         events = self._session.events
         events.training.connect(self.refresh)
-        events.forecast.connect(self._tell_forecast)
-        events.run.connect(self._take_run)
+        events.forecast.connect(self._on_forecast)
+        events.run.connect(self._on_run)
         events.epoch.connect(lambda _epoch: self._refresh_resume())
-        events.particles.connect(self._new_particles)
-        events.reading.connect(self._take_reading)
+        events.particles.connect(self._on_particles)
+        events.checks.connect(self.refresh)
+        events.import_options.connect(self._on_import_options)
         self.preset.activated.connect(self._choose_preset)
         for form in (self.form, self.more):
             form.changed.connect(self._asked.start)
@@ -142,7 +146,7 @@ class TrainingPanel(QWidget):
     def refresh(self, *_: Any) -> None:
         """Show what can be done now."""
         status = self._session.training
-        ready = self._session.particles is not None
+        ready = self._session.has_images
         for widget in (self.form, self.more, self.folder, self.preset):
             widget.setEnabled(not status.busy)
         self.stop.setVisible(status.busy)
@@ -157,6 +161,8 @@ class TrainingPanel(QWidget):
             if status.busy
             else "Train on the particles that are open, into the folder above"
             if ready
+            else _NO_IMAGES
+            if self._session.particles is not None
             else "Open a star file first"
         )
         self._refresh_resume()
@@ -164,7 +170,7 @@ class TrainingPanel(QWidget):
     def _refresh_resume(self) -> None:
         """A run that is open can go on: to its end, or beyond it where the form says so."""
         session, run = self._session, self._session.run
-        possible = session.training.phase == "idle" and session.particles is not None
+        possible = session.training.phase == "idle" and session.has_images
         self.resume.setVisible(possible and run is not None and run.config.method != "linear")
         if run is None:
             return
@@ -179,33 +185,38 @@ class TrainingPanel(QWidget):
             self.resume.setText(f"Extend to {asked} epochs" if more else "Extend")
             self.resume.setToolTip(f"Go on in {run.path}: set Epochs above {done}")
 
-    def _new_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: Any) -> None:
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
             self.folder.set_folder(str(free_folder(source)))
         self._asked.start()
         self.refresh()
 
-    def _take_reading(self, *_: Any) -> None:
+    def _on_import_options(self, *_: Any) -> None:
         """What was said of the images holds for the training, too."""
-        reading = self._session.reading.data
+        reading = self._session.import_options.data
         config = self._base.model_copy(update={"data": reading})
         self._base = config
         self.more.set_config(config)
 
-    def _take_run(self, *_: Any) -> None:
+    def _on_run(self, *_: Any) -> None:
         """The form shows how the open run is, or was, trained; more epochs extend it."""
         run = self._session.run
         if run is not None and run.config != self._base:
+            self._show_preset(name_of_preset(run.config))
             self._show(run.config)
         self.refresh()
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
-        remember("preset", None, name)
-        self.explained.setText(EXPLAINED[name] + ".")
-        said = {"data": self._session.reading.data}  # of the images: no preset knows better
+        save_setting("preset", None, name)
+        self._show_preset(name)
+        said = {"data": self._session.import_options.data}  # of the images: no preset knows better
         self._show(preset(name).model_copy(update=said))
+
+    def _show_preset(self, name: str) -> None:
+        self.preset.setCurrentText(name)
+        self.explained.setText(PRESET_TIPS[name] + ".")
 
     def _show(self, config: RunConfig) -> None:
         self._base = config
@@ -220,20 +231,27 @@ class TrainingPanel(QWidget):
         except BadInputError as error:
             self.forecast.setText(str(error))
 
-    def _tell_forecast(self, *_: Any) -> None:
+    def _on_forecast(self, *_: Any) -> None:
         self.forecast.setText(forecast_words(self._session.forecast))
 
     def _resume(self) -> None:
-        self._emit(self.resume_requested.emit)
+        self._emit(self.resume_run_requested.emit)
 
     def _press(self) -> None:
         phase = self._session.training.phase
         if self._session.training.busy:
-            (self.go_on_requested if phase == "paused" else self.pause_requested).emit()
+            (self.resume_requested if phase == "paused" else self.pause_requested).emit()
             return
         folder = self.folder.folder
         if not folder:
-            self._session.say("Choose a folder for the run.", "warning")
+            self._session.show_message("Choose a folder for the run.", "warning")
+            return
+        if (Path(folder).expanduser() / "run.json").is_file():
+            self._session.show_message(
+                f"{folder} already holds a run: choose another folder, or open that run and press "
+                "Resume.",
+                "warning",
+            )
             return
         self._emit(lambda config: self.train_requested.emit(config, folder))
 
@@ -241,7 +259,7 @@ class TrainingPanel(QWidget):
         try:
             ask(self.config())
         except BadInputError as error:
-            self._session.say(str(error), "error")
+            self._session.show_message(str(error), "error")
 
 
 def forecast_words(found: dict[str, Any]) -> str:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from napari_tomodrgn.config import RunConfig
 
-EXPLAINED = {
-    "First look": "A linear model: no network to train. Says whether there is variation at all",
+PRESET_TIPS = {
+    "First look": "Fast linear model (PCA-like). Says whether there is variation at all",
     "Standard": "The autoencoder with the settings that suit most sets",
     "Thorough": "Twice the epochs and a wider decoder, for a set that is worth the wait",
 }
 
 
+def name_of_preset(config: RunConfig) -> str:
+    """Return the preset that a configuration started from, as far as it shows."""
+    if config.method == "linear":
+        return "First look"
+    standard = RunConfig().model.decoder_dim
+    return "Thorough" if config.model.decoder_dim >= 2 * standard else "Standard"
+
+
 def preset(name: str) -> RunConfig:
-    """The configuration of a preset."""
+    """Return the configuration of a preset."""
     standard = RunConfig()
     if name == "First look":
         return RunConfig(method="linear")

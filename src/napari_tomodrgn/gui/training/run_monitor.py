@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence, verdict_of
-from napari_tomodrgn.gui.training.service import LatentsRead
-from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -35,34 +34,30 @@ _EPOCHS_FOR_ETA = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class RunSnapshot:
     """A run as it stood on the disk; ``latents`` are None where they were known before."""
 
     run: Run
     epoch: int
     latents: pd.DataFrame | None
     metrics: pd.DataFrame | None
-    verdict: str
+    quality: dict[str, Any]
     written: float  # seconds since 1970, of the last write
 
 
-class RunMonitor(QObject):
+class RunMonitor(Service):
     """Keeps the session in step with the run that is open, while it is unfinished."""
 
-    latents_read = Signal(object)  # LatentsRead
+    doing = "following a run"
+    failure_severity = "warning"
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
-        self.timer = QTimer(self)
-        self.timer.setInterval(_MILLISECONDS)
-        self.timer.timeout.connect(self._look)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_snapshot)
+        self.timer = self.repeat(_MILLISECONDS, self._request)
         self._written = 0.0
         self._changed = float("-inf")  # when a change was seen, on the clock of this process
-        self._told = ""
+        self._last_message = ""
 
     def start(self) -> None:
         """Follow the run that is open; nothing happens where there is none, or it is complete."""
@@ -70,9 +65,14 @@ class RunMonitor(QObject):
         run = self.session.run
         if run is None or _complete(run, self.session.epoch):
             return
-        self._written, self._changed, self._told = 0.0, float("-inf"), ""
+        self._written, self._changed, self._last_message = 0.0, float("-inf"), ""
         self.timer.start()
-        self._look()
+        self._request()
+
+    def close(self) -> None:
+        """Look no more."""
+        self.stop()
+        super().close()
 
     def stop(self) -> None:
         """Look no more."""
@@ -81,26 +81,25 @@ class RunMonitor(QObject):
         if self.session.training.phase == "following":
             self.session.training = TrainingStatus()
 
-    def _look(self) -> None:
+    def _request(self) -> None:
         run = self.session.run
         if run is None or self.session.training.busy:
             self.stop()  # what is trained here needs no looking at
         elif not self.queue.is_busy:
             # What an epoch left is written anew when the run ends with it.
             known = (self.session.epoch, run.info.chosen_epoch)
-            self.queue.request(lambda: _look_at(run.path, known))
+            self.queue.request(lambda: _read_snapshot(run.path, known))
 
-    def _take(self, seen: Seen) -> None:
+    def _on_snapshot(self, seen: RunSnapshot) -> None:
         session, run = self.session, self.session.run
         if run is None or run.path != seen.run.path or session.training.busy:
             return
         if self._written and seen.written != self._written:
             self._changed = time.monotonic()
         self._written = seen.written
-        self._told = ""
+        self._last_message = ""
         if seen.latents is not None:
-            session.run = seen.run
-            self.latents_read.emit(LatentsRead(seen.run, seen.latents, seen.epoch, seen.metrics))
+            session.show_latents(seen.run, seen.latents, seen.epoch, seen.metrics)
         if not _same(session.metrics, seen.metrics):
             session.metrics = seen.metrics
         if _complete(seen.run, session.epoch):
@@ -108,11 +107,12 @@ class RunMonitor(QObject):
             self.stop()
             if was:
                 words = f"Training of {run.path.name} is complete, epoch {session.epoch}."
-                session.say(f"{words} {seen.verdict}".rstrip())
+                session.quality = seen.quality
+                session.show_message(f"{words} {Verdict.of(seen.quality).sentence}")
         else:
-            self._tell(seen)
+            self._set_status(seen)
 
-    def _tell(self, seen: Seen) -> None:
+    def _set_status(self, seen: RunSnapshot) -> None:
         """Say that it is being trained, or, after too long a silence, that it is not."""
         silence = min(time.time() - seen.written, time.monotonic() - self._changed)
         alive = silence < patience_s(seen.metrics)
@@ -120,14 +120,14 @@ class RunMonitor(QObject):
         if status != self.session.training:
             self.session.training = status
 
-    def _failed(self, error: Exception) -> None:
-        words = sentence(error, "following a run")
-        if words != self._told:  # once, not every two seconds
-            self._told = words
-            self.session.say(words, "warning")
+    def on_failed(self, error: Exception) -> None:
+        """Tell what went wrong: once, not every two seconds."""
+        if str(error) != self._last_message:
+            self._last_message = str(error)
+            super().on_failed(error)
 
 
-def _look_at(folder: Path, known: tuple[int, int | None]) -> Iterator[Seen]:
+def _read_snapshot(folder: Path, known: tuple[int, int | None]) -> Iterator[RunSnapshot]:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
@@ -136,7 +136,7 @@ def _look_at(folder: Path, known: tuple[int, int | None]) -> Iterator[Seen]:
     latents = run.latents(epoch) if news else None
     if latents is not None:
         make_ready(latents)
-    yield Seen(run, epoch, latents, metrics_of(run), verdict_of(run), _written(run))
+    yield RunSnapshot(run, epoch, latents, metrics_of(run), quality_of(run), _written(run))
 
 
 def _written(run: Run) -> float:
@@ -153,7 +153,7 @@ def patience_s(metrics: pd.DataFrame | None) -> float:
     return min(max(seconds, _SHORTEST_SILENCE_S), _LONGEST_SILENCE_S)
 
 
-def status_of(seen: Seen) -> TrainingStatus:
+def status_of(seen: RunSnapshot) -> TrainingStatus:
     """Epoch, losses and time left of a run that is being trained elsewhere."""
     metrics, wanted = seen.metrics, _wanted(seen.run)
     if metrics is None or not len(metrics):
@@ -169,6 +169,7 @@ def status_of(seen: Seen) -> TrainingStatus:
         losses=Losses(*(float(last[name]) for name in Losses.__dataclass_fields__)),
         seconds_left=pace * (wanted - done) if wanted else None,
         what=seen.run.path.name,
+        unit="iteration" if seen.run.config.method == "linear" else "epoch",
     )
 
 

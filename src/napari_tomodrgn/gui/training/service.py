@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.gui.background.workers import LongTask, Stop
-from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, sentence
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.workers import Stop
+from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
 
+Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -55,45 +57,53 @@ class MetricsRead:
     table: pd.DataFrame | None
 
 
-class TrainingService(QObject):
+@dataclass(frozen=True, eq=False)
+class QualityRead:
+    """What was measured when the training ended."""
+
+    quality: dict[str, Any]
+
+
+class TrainingService(Service):
     """The training of a window, one at a time."""
 
-    latents_read = Signal(object)  # LatentsRead
+    doing = "training"
+
     ended = Signal()
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.job = LongTask(
-            "tomoDRGN training (it is saved when it is stopped)", self, computes=True
+        super().__init__(session, parent)
+        self.job = self.long_task(
+            "tomoDRGN training (it is saved when it is stopped)", self._on_event
         )
-        self.job.item.connect(self._take)
-        self.job.failed.connect(self._failed)
-        self.job.ended.connect(self._ended)
+        self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
-        self._lasting = ""  # what is to be read when the training is over
+        self._final_notice = ""  # what is to be read when the training is over
 
     @property
     def running(self) -> bool:
         """Whether a training thread is alive, be it paused."""
-        return self.job.running
+        return self.job.is_busy
 
     def start(self, config: RunConfig, out: str | Path, *, resume: bool = False) -> None:
         """Train on the particles that are open, into the folder ``out``."""
         particles = self.session.particles
         if particles is None:
-            self.session.say("Open a star file first: there is nothing to train on.", "warning")
+            self.session.show_message(
+                "Open a star file first: there is nothing to train on.", "warning"
+            )
             return
         if self.running:
             return
         self.session.message = None
-        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs)
+        unit: Unit = "iteration" if config.method == "linear" else "epoch"
+        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
         self._held.clear()
         folder, held = Path(out).expanduser(), self._held.is_set
         self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
 
-    def resume(self, config: RunConfig) -> None:
+    def resume_run(self, config: RunConfig) -> None:
         """Go on with the run that is open, up to the epochs of the configuration."""
         run = self.session.run
         if run is not None:
@@ -107,7 +117,7 @@ class TrainingService(QObject):
             self._paused = time.monotonic()
             self.session.training = replace(status, phase="paused", seconds_left=None)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """End the pause."""
         if self._held.is_set() and self.session.training.phase == "paused":
             self._began += time.monotonic() - self._paused
@@ -120,45 +130,58 @@ class TrainingService(QObject):
             self.session.training = replace(self.session.training, phase="stopping")
             self.job.stop()
 
-    def _take(self, event: Any) -> None:
+    def _on_event(self, event: Any) -> None:
         session = self.session
         if isinstance(event, LatentsRead):
-            session.run = event.run
-            session.metrics = event.metrics
-            self.latents_read.emit(event)
+            session.show_latents(event.run, event.table, event.epoch, event.metrics)
         elif isinstance(event, MetricsRead):
             session.metrics = event.table
+        elif isinstance(event, QualityRead):
+            session.quality = event.quality
         elif isinstance(event, Started):
             self._start_over(event)
         elif isinstance(event, Finished):
-            where = "" if session.run is None else f" in {session.run.path.name}"
-            words = f"Training {event.reason} at epoch {event.epoch}; saved{where}."
-            session.say(f"{words} {self._lasting}".rstrip())
+            words = finished_words(event, session.training.epochs, session.training.unit)
+            where = "" if session.run is None else f" Saved in {session.run.path.name}."
+            session.show_message(f"{words}{where} {self._final_notice}".rstrip())
         elif isinstance(event, Notice):
-            self._lasting = event.text if event.lasting else self._lasting
-            session.say(event.text)
+            self._final_notice = event.text if event.lasting else self._final_notice
+            session.show_message(event.text)
         elif session.training.phase not in ("stopping", "paused"):
             session.training = advanced(session.training, event, time.monotonic() - self._began)
 
     def _start_over(self, event: Started) -> None:
         session = self.session
-        self._began, self._lasting = time.monotonic(), ""
+        self._began, self._final_notice = time.monotonic(), ""
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
-        session.training = TrainingStatus(
-            phase, event.first_epoch, event.epochs, first_epoch=event.first_epoch
-        )
+        first = event.first_epoch
+        unit = session.training.unit
+        status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
         if session.run is None or session.run.path != event.run:
-            # Latents of another run say nothing about this one.
-            session.latents = session.metrics = session.focused = session.decoded = None
-            session.run, session.selections = None, ()
+            session.start_run(status)
+        else:
+            session.training = status
 
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "training"), "error")
-
-    def _ended(self) -> None:
+    def _on_ended(self) -> None:
         self.session.training = TrainingStatus()
         self.ended.emit()
+
+
+def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
+    """Say after which epoch a training ended, and why it did not do all that were asked for."""
+    done = event.epoch
+    if event.reason == "stopped":
+        if done < 1:
+            return f"Training stopped before its first {unit} was complete."
+        before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
+        return f"Training stopped in {unit} {done}.{before}"
+    if 0 < done < wanted:
+        return (
+            f"Training ended after {unit} {done} of {wanted}: the error on held-out images no "
+            "longer falls."
+        )
+    return f"Training finished after {unit} {done}."
 
 
 def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
@@ -205,6 +228,8 @@ def _steps(
             continue
         if isinstance(event, Finished) and pending:
             yield _latents_of(out, pending)
+        if isinstance(event, Finished):
+            yield _quality_of(out)
         yield event
         if isinstance(event, EpochDone) and event.checkpoint is None:
             yield _metrics_of(out)
@@ -225,3 +250,9 @@ def _metrics_of(out: Path) -> MetricsRead:
     from napari_tomodrgn.learn.run.directory import Run
 
     return MetricsRead(metrics_of(Run.open(out)))
+
+
+def _quality_of(out: Path) -> QualityRead:
+    from napari_tomodrgn.learn.run.directory import Run
+
+    return QualityRead(quality_of(Run.open(out)) if run_folder(out) else {})

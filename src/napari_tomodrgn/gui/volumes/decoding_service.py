@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.analysis.latents.components import mean_columns
-from napari_tomodrgn.gui.background.workers import LatestTask
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.background.error_message import error_message
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
-from napari_tomodrgn.session import Decoded, LatentPoint, Session, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import latent_matrix, row_of
+from napari_tomodrgn.session import Decoded, DecodedMap, LatentPoint, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +34,13 @@ _KEPT_BYTES = 256 * 2**20
 # A whole map that is there within this time is shown at once: a preview would only be a second
 # picture to draw, which takes the window longer than decoding it takes the thread.
 _SOON_S = 0.3
+
+# Decoding takes a core from the training, and a redraw the window: not at each epoch of a second.
+MILLISECONDS_BETWEEN_VOLUMES = 3000
+_REMEDY = (
+    "Only volumes need this file: points and selections can still be used. Restore it from a copy, "
+    "or train again."
+)
 
 Key = tuple[str, int, str]
 
@@ -73,22 +85,58 @@ class VolumeStyle:
         return fine_enough and look == (self.sigma, self.lowpass, self.difference)
 
 
-class DecodingService(QObject):
+class DecodingService(Service):
     """Decodes the focused particle of a session in a thread and puts the volume into the session.
 
     Weights are read from the checkpoint that the latents on show belong to, never from a model that
     is being trained.
     """
 
+    doing = "decoding a volume"
+
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
-        self.queue = LatestTask(self, computes=True)
-        self.queue.item.connect(self._show)
+        super().__init__(session, parent)
+        self.queue = self.latest_task(self._on_decoded, computes=True)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         self._decoders = DecoderCache()
         self._mean: tuple[Any, Volume] | None = None  # of which run and epoch
         self._whole_s: dict[str, float] = {}  # how long the last whole map of a run took
+        self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
+        self.throttle.due.connect(self.refresh)
+        self.listen(self._on_focused, "focused")
+        self.listen(self.refresh, "free_point", "sigma", "lowpass", "style")
+        self.listen(self._on_latents, "latents")
+        self.listen(self._on_training, "training")
+
+    def refresh(self, *_: Any) -> None:
+        """Decode what is to be shown: the free point, else the particle in focus."""
+        session = self.session
+        if session.free_point is not None:
+            self.request_point(session.free_point)
+        elif session.focused is not None:
+            self.request(session.focused)
+        else:
+            self.queue.cancel()
+
+    def _on_focused(self, *_: Any) -> None:
+        """A particle that is chosen takes the place of a free point."""
+        if self.session.free_point is not None:
+            self.session.free_point = None  # which refreshes
+        else:
+            self.refresh()
+
+    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+        if latents is None:
+            self.queue.cancel()
+        elif self.session.focused is not None:  # a first particle is decoded as it is chosen
+            self.throttle.request()
+
+    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+        if status.phase == "idle":
+            self.throttle.flush()
+            decoded = self.session.decoded
+            if decoded is not None and not decoded.mesh.fine:
+                self.refresh()
 
     def request(self, identity: str) -> None:
         """Show this particle, contoured at the session's level, as soon as possible."""
@@ -100,9 +148,16 @@ class DecodingService(QObject):
         """Show a place that is no particle's."""
         self._request(_key_of(point), np.array(point.z, np.float32), point)
 
-    def cancel(self) -> None:
-        """Drop whatever is still to come."""
-        self.queue.cancel()
+    def on_failed(self, error: Exception) -> None:
+        """Tell why there is no volume; of a run of another program that is no fault."""
+        run = self.session.run
+        if not isinstance(error, BadInputError):
+            super().on_failed(error)
+        elif run is not None and run.info.imported_from:
+            self.session.show_message(error_message(error, self.doing))
+        else:
+            remedy = "" if error.remedy else f" {_REMEDY}"
+            self.session.show_message(error_message(error, self.doing) + remedy, "error")
 
     def _request(self, name: str, z: NDArray[np.float32], point: LatentPoint | None) -> None:
         session, run = self.session, self.session.run
@@ -113,7 +168,7 @@ class DecodingService(QObject):
         finished = self._finished.get(key)
         at, table = (run, session.epoch), session.latents
         if finished is None:
-            blank = partial(_fresh, None if point else name, session.epoch, point)
+            blank = partial(_decoded_map, None if point else name, session.epoch, point)
             shown = session.decoded
             again = shown is not None and shown.complete and shown.particle_id == name
             # Whoever goes on before a volume is there would see none until the end.
@@ -132,7 +187,7 @@ class DecodingService(QObject):
         self,
         at: tuple[Run, int],
         z: NDArray[np.float32],
-        blank: Callable[..., Decoded],
+        blank: Callable[..., DecodedMap],
         look: VolumeStyle,
         table: pd.DataFrame | None,
         at_once: bool,
@@ -161,7 +216,11 @@ class DecodingService(QObject):
             began = time.perf_counter()
 
     def _dressed(
-        self, at: tuple[Run, int], decoded: Decoded, look: VolumeStyle, table: pd.DataFrame | None
+        self,
+        at: tuple[Run, int],
+        decoded: DecodedMap,
+        look: VolumeStyle,
+        table: pd.DataFrame | None,
     ) -> Iterator[Decoded | None]:
         """The map as it is to be seen; the one of the mean latent is decoded where it is needed."""
         mean = None
@@ -176,7 +235,7 @@ class DecodingService(QObject):
             mean = self._mean[1] if self._mean is not None else None
         yield dressed(decoded, look, mean)
 
-    def _show(self, decoded: Decoded) -> None:
+    def _on_decoded(self, decoded: Decoded) -> None:
         run = self.session.run
         if run is not None and decoded.complete:
             name = decoded.particle_id or (_key_of(decoded.point) if decoded.point else "")
@@ -202,21 +261,30 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
 
 
-def dressed(decoded: Decoded, look: VolumeStyle, mean: Volume | None = None) -> Decoded:
+def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) -> Decoded:
     """The same map, filtered and contoured as it is to be seen, against a mean if one is given."""
     filtered = lowpassed(decoded.volume, look.lowpass)
     mesh = contour(filtered, look.sigma, fine=look.fine and decoded.complete)
     against = None
     if mean is not None:
         against = difference(filtered, lowpassed(mean, look.lowpass), look.sigma)
-    return replace(decoded, mesh=mesh, lowpass=look.lowpass, filtered=filtered, difference=against)
+    return Decoded(
+        decoded.volume,
+        decoded.particle_id,
+        decoded.epoch,
+        decoded.complete,
+        decoded.point,
+        mesh=mesh,
+        lowpass=look.lowpass,
+        filtered=filtered,
+        difference=against,
+    )
 
 
-def _fresh(
-    identity: str | None, epoch: int, point: LatentPoint | None, volume: Any, *, complete: bool
-) -> Decoded:
-    nothing: Any = None  # `dressed` makes the mesh
-    return Decoded(volume, nothing, identity, epoch, complete, point)
+def _decoded_map(
+    identity: str | None, epoch: int, point: LatentPoint | None, volume: Volume, *, complete: bool
+) -> DecodedMap:
+    return DecodedMap(volume, identity, epoch, complete, point)
 
 
 def _key_of(point: LatentPoint) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,7 @@ import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import write_text
-from napari_tomodrgn.gui.background.task_queue import TaskQueue
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
@@ -20,15 +21,38 @@ if TYPE_CHECKING:
     from napari_tomodrgn.session import LatentPath
 
 
-class VolumeExporter(QObject):
+@contextmanager
+def enlarged(viewer: Any, scale: float) -> Iterator[None]:
+    """Draw everything in a canvas ``scale`` times larger, while napari makes the canvas so.
+
+    napari enlarges the canvas alone: what is in it would stay as it is and be surrounded by more
+    of the scene.
+    """
+    camera, overlays = viewer.scene.camera, viewer.canvas.overlays
+    sized = [(overlay, "font_size") for overlay in overlays.values()]
+    sized += [(overlays.axes, "size")]
+    sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
+    sized += [(camera, "zoom")]
+    sized = [(thing, name) for thing, name in sized if hasattr(thing, name)]
+    before = [getattr(thing, name) for thing, name in sized]
+    try:
+        for (thing, name), value in zip(sized, before, strict=True):
+            setattr(thing, name, value * scale)
+        yield
+    finally:
+        for (thing, name), value in zip(sized, before, strict=True):
+            setattr(thing, name, value)
+
+
+class VolumeExporter(Service):
     """Verbs that write files; the session tells when they are there."""
 
+    doing = "writing a file"
+
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session, self._viewer = session, viewer
-        self.errands = TaskQueue(self, computes=True)
-        self.errands.done.connect(session.say)
-        self.errands.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self._viewer = viewer
+        self.files = self.task_queue(session.show_message, computes=True)
         self._decoders = DecoderCache()
 
     def save_map(self, path: str | Path) -> None:
@@ -37,7 +61,9 @@ class VolumeExporter(QObject):
 
         decoded = self.session.decoded
         if decoded is None:
-            self.session.say("There is no map on show yet: click a particle first.", "warning")
+            self.session.show_message(
+                "There is no map on show yet: click a particle first.", "warning"
+            )
             return
         volume, lowpass = decoded.shown, decoded.lowpass
         cut = f", low-pass {lowpass:g} Å" if lowpass else ""
@@ -47,31 +73,32 @@ class VolumeExporter(QObject):
             box, voxel = volume.box_size_px, volume.voxel_size_angstrom
             return f"{Path(path).name} written: {box} voxels of {voxel:.3f} Å{cut}."
 
-        self.errands.add(work)
+        self.files.add(work)
 
     def save_picture(self, path: str | Path, scale: float = 2.0) -> None:
         """Write the canvas as a PNG of twice its size on the screen."""
         import imageio.v3 as iio
 
-        picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
+        with enlarged(self._viewer, scale):
+            picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
 
         def work() -> str:
             iio.imwrite(path, picture, extension=".png")
             height, width = picture.shape[:2]
             return f"{Path(path).name} written: {width} × {height} pixels."
 
-        self.errands.add(work)
+        self.files.add(work)
 
     def save_frames(self, folder: str | Path) -> None:
         """Write the map of every frame of the path, and a table of their latents and support."""
         session = self.session
-        run, path = session.run, session.path
+        run, path = session.run, session.trajectory
         if run is None or path is None:
-            session.say("Make a path first: its frames are what is saved.", "warning")
+            session.show_message("Make a path first: its frames are what is saved.", "warning")
             return
         epoch, lowpass = session.epoch, session.lowpass
-        session.say(f"Writing {len(path.points)} maps to {folder} …")
-        self.errands.add(lambda: self._write_frames((run, epoch), path, Path(folder), lowpass))
+        session.show_message(f"Writing {len(path.points)} maps to {folder} …")
+        self.files.add(lambda: self._write_frames((run, epoch), path, Path(folder), lowpass))
 
     def _write_frames(
         self, at: tuple[Run, int], path: LatentPath, folder: Path, lowpass: float
@@ -84,9 +111,6 @@ class VolumeExporter(QObject):
         for number, point in enumerate(path.points, start=1):
             volume = decoder.decode(np.array(point.z, np.float32))
             write_volume(folder / f"frame_{number:03d}.mrc", lowpassed(volume, lowpass))
-            rows.append(",".join([str(number), str(point.near), *map(repr, point.z)]))
+            rows.append(",".join([str(number), str(point.n_neighbors), *map(repr, point.z)]))
         write_text(folder / "frames.csv", "\n".join(rows) + "\n")
         return f"{len(path.points)} maps and frames.csv written to {folder}."
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "writing a file"), "error")

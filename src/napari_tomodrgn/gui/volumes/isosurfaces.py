@@ -7,7 +7,7 @@ A mesh is drawn some ten times faster than a ray-cast iso-surface where OpenGL r
 from __future__ import annotations
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.session import Mesh
+from napari_tomodrgn.session import Isosurface
 
 # Above this many voxels along an edge every second one is enough for the screen; up to this many
 # the triangles would be seen, though the map itself is smooth.
@@ -21,7 +21,7 @@ def lowpassed(volume: Volume, lowpass: float) -> Volume:
     return low_pass(volume, lowpass) if lowpass > 2 * volume.voxel_size_angstrom else volume
 
 
-def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Mesh:
+def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Isosurface:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 
     Vertices are zyx in Å from the centre of the box (voxel ``n // 2``), where a particle's own
@@ -34,10 +34,10 @@ def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Mesh:
     volume = meshes.finer(volume) if coarse and fine else volume
     made = meshes.contour(volume, sigma, 1 if volume.box_size_px <= _FINE_BOX else 2)
     level = meshes.contour_level(volume, sigma)
-    return Mesh(made.vertices_zyx_angstrom, made.faces, level, sigma, fine or not coarse)
+    return Isosurface(made.vertices_zyx_angstrom, made.faces, level, sigma, fine or not coarse)
 
 
-def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Mesh, Mesh]:
+def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Isosurface, Isosurface]:
     """Surfaces of where a map has more density than another, and where less.
 
     Both stand at ``sigma`` standard deviations of the difference.

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
-from napari.utils.colormaps import Colormap
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.charts.colormaps import rgb
-from napari_tomodrgn.gui.volumes.vispy_mesh_patch import keep_shaders
-from napari_tomodrgn.session import Mesh
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.surface_layers import COLOR, SCALE, drawable, paint, surface_colors
+from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
+from napari_tomodrgn.session import Isosurface
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
@@ -30,15 +30,11 @@ LAYER_NAME = "decoded"
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
 MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
-# Told apart by people with colour blindness, on dark and light.
-_DIFFERENCES = {MORE_NAME: "#2c9fdb", LESS_NAME: "#e8743b"}
+# Magenta and green: told apart by people with colour blindness, and colours of no group.
+_DIFFERENCES = {MORE_NAME: "#f04ad8", LESS_NAME: "#39d353"}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70
-_COLOR = "#9fc3e6"
-_SCALE = (1.0, -1.0, 1.0)
-# A surface without a face cannot be drawn: this one has no area.
-_NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
 
 # Distance of neighbours in boxes: particles rarely fill theirs.
 _PITCH = 0.8
@@ -54,11 +50,13 @@ class VolumeLayers:
     """
 
     def __init__(self, viewer: Any) -> None:
-        keep_shaders()
+        patch_vispy_mesh_colors()
         self.viewer = viewer
         self._layer: Any = None
-        self._beside: dict[str, Any] = {}
-        self._drawn: dict[str, Mesh] = {}  # what each of them shows
+        self._companions: dict[str, Any] = {}
+        self._words_of: dict[str, str] = {}  # what each companion is labelled
+        self.labels = MapLabels(viewer)
+        self._drawn: dict[str, Isosurface] = {}  # what each of them shows
         self._projection: Any = None
         self._against: dict[str, Any] = {}
         self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
@@ -83,18 +81,19 @@ class VolumeLayers:
             self._layer,
             self._projection,
             *self._against.values(),
-            *self._beside.values(),
+            *self._companions.values(),
+            self.labels.layer,
         ]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
-    def leave(self) -> None:
+    def suspend(self) -> None:
         """Make way for something else: volumes are kept up to date, but out of sight."""
         if self._hidden is None:
             self._hidden = [layer for layer in self.layers if not layer.visible]
             self._stay_hidden()
             self._caption_overlay.visible = False
 
-    def come_back(self) -> None:
+    def restore(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
         hidden, self._hidden = self._hidden or [], None
         for layer in self.layers:
@@ -112,7 +111,7 @@ class VolumeLayers:
                 layer.visible = False
 
     def show_mesh(
-        self, mesh: Mesh, box_angstrom: float, caption: str = "", color: str | None = None
+        self, mesh: Isosurface, box_angstrom: float, caption: str = "", color: str | None = None
     ) -> None:
         """Show a contoured map in Å, its box centred on the origin.
 
@@ -134,10 +133,10 @@ class VolumeLayers:
         if made:
             self._opacity = self._layer.opacity
             self._set_up_view(box_angstrom, alone=alone)
-            if self._beside:
+            if self._companions:
                 self._arrange()
                 self._see_through()
-        _paint(self._layer, color or _COLOR)
+        paint(self._layer, color or COLOR)
         self._caption(caption)
         self._stay_hidden()
 
@@ -174,11 +173,11 @@ class VolumeLayers:
         self._projection = None
         self._stay_hidden()
 
-    def show_difference(self, more: Mesh, less: Mesh) -> None:
+    def show_difference(self, more: Isosurface, less: Isosurface) -> None:
         """Show where the decoded map has more and less than the mean, itself faint behind."""
         for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
-            _paint(self._against[name], color)
+            paint(self._against[name], color)
         self._see_through()
         self._stay_hidden()
 
@@ -202,7 +201,7 @@ class VolumeLayers:
         layer, layers = self.layer, self.viewer.layers
         if layer is None:
             return
-        covers = bool(self._beside) and self._layout == "overlay"
+        covers = bool(self._companions) and self._layout == "overlay"
         opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if covers else 1.0
         if layer.opacity == self._opacity:  # else it is the user's
             layer.opacity = self._opacity = opacity
@@ -216,52 +215,81 @@ class VolumeLayers:
         axes.size, axes.box = _AXES_PX, False
         axes.visible = shown
 
-    def tell(self, words: str) -> None:
+    def set_caption(self, words: str) -> None:
         """Replace the words in the corner."""
-        if self.layer is not None:
-            self._caption(words)
+        self._caption(words)
 
-    def show_beside(
-        self, name: str, mesh: Mesh, box_angstrom: float, color: str | None = None
+    def set_up_canvas(self) -> None:
+        """Make the canvas three-dimensional before there is a volume in it."""
+        if self._hidden is None:
+            self.viewer.dims.ndisplay = 3
+
+    def clear(self) -> None:
+        """Remove the decoded volume and all that belongs to it; companions stay."""
+        self.hide_projection()
+        self.hide_difference()
+        if self.layer is not None:
+            self.viewer.layers.remove(self._layer)
+        self._layer, self._needs_view, self._opacity = None, False, 1.0
+        self._drawn.pop(LAYER_NAME, None)
+        self._arranged = (1, self._layout)
+        self._box = self._box if self._companions else 0.0
+        self._arrange()
+        self._caption("")
+
+    def show_companion(
+        self,
+        name: str,
+        mesh: Isosurface,
+        box_angstrom: float,
+        color: str | None = None,
+        label: str = "",
     ) -> Any:
-        """Show another contoured map beside the decoded one, or replace the one of this name."""
+        """Show another contoured map beside the decoded one, or replace the one of this name.
+
+        ``label`` says beneath it whose map it is.
+        """
         self._prune()
         self._box = self._box or box_angstrom
-        made = name not in self._beside
+        made = name not in self._companions
         alone = not any(layer.visible for layer in self.viewer.layers)
-        layer = self._beside[name] = self._put(name, self._beside.get(name), mesh)
+        layer = self._companions[name] = self._put(name, self._companions.get(name), mesh)
         if made and self.layer is None:
             self._set_up_view(self._box, alone=alone)
-        _paint(layer, color or _COLOR)
+        paint(layer, color or COLOR)
+        self._words_of[name] = label or name
         self._arrange()
         if made:
             self._see_through()
         self._stay_hidden()
         return layer
 
-    def remove_beside(self, name: str) -> None:
+    def remove_companion(self, name: str) -> None:
         """Take a map away that stands beside the decoded one."""
         self._prune()
-        layer = self._beside.pop(name, None)
+        layer = self._companions.pop(name, None)
         self._drawn.pop(name, None)
+        self._words_of.pop(name, None)
         if layer is not None:
             self.viewer.layers.remove(layer)
         self._arrange()
         self._see_through()
 
     @property
-    def beside(self) -> dict[str, Any]:
+    def companions(self) -> dict[str, Any]:
         """Layers beside the decoded one, by name, without those that the user removed."""
         self._prune()
-        return dict(self._beside)
+        return dict(self._companions)
 
     def _prune(self) -> None:
         there = self.viewer.layers
-        self._beside = {name: layer for name, layer in self._beside.items() if layer in there}
+        self._companions = {
+            name: layer for name, layer in self._companions.items() if layer in there
+        }
 
     def _arrange(self) -> None:
         """Lay all maps out in a grid in reading order, the decoded one first, or in one place."""
-        layers = list(self._beside.values())
+        layers = list(self._companions.values())
         taken = int(self.layer is not None)  # a reconstruction may be there before any decoded map
         count = 1 if self._layout == "overlay" else max(1, len(layers) + taken)
         columns = int(np.ceil(np.sqrt(count)))
@@ -270,6 +298,7 @@ class VolumeLayers:
         for place, layer in enumerate(layers, start=taken):
             row, col = divmod(place, columns) if count > 1 else (0, 0)
             layer.translate = (0.0, -row * step, col * step)
+        self._label_all()
         if (count, self._layout) == self._arranged or self._hidden is not None:
             return  # the camera is the user's
         self._arranged = (count, self._layout)
@@ -279,12 +308,26 @@ class VolumeLayers:
         margin = 1.2 if count == 1 else 1.08
         camera.zoom = margin * room / max(self._box, 1.0)
 
-    def _put(self, name: str, layer: Any, mesh: Mesh) -> Any:
+    def _label_all(self) -> None:
+        """Say beneath each map whose it is, as soon as there are several."""
+        named = {LAYER_NAME: self.layer} if self.layer is not None else {}
+        named |= self._companions
+        if len(named) < 2 and not self._companions:
+            named = {}
+        places, below = [], 0.38 * self._box
+        for number, layer in enumerate(named.values()):
+            _, y, x = layer.translate
+            stacked = number * 0.07 * self._box if self._layout == "overlay" else 0.0
+            places.append((0.0, float(y) - below - stacked, float(x)))
+        words = [self._words_of.get(name, name) for name in named]
+        self.labels.show(words, np.array(places).reshape(-1, 3))
+
+    def _put(self, name: str, layer: Any, mesh: Isosurface) -> Any:
         """The layer with the surface of a map; made where there is none any more."""
         if layer is None or layer not in self.viewer.layers:
-            layer = self._add_surface(_drawable(mesh, self._box), name)
+            layer = self._add_surface(drawable(mesh, self._box), name)
         elif self._drawn.get(name) is not mesh:  # else another colour is all that was asked for
-            layer.data = _drawable(mesh, self._box)
+            layer.data = drawable(mesh, self._box)
         self._drawn[name] = mesh
         return layer
 
@@ -292,10 +335,10 @@ class VolumeLayers:
         return self.viewer.add_surface(
             data,
             name=name,
-            colormap=surface_colors(_COLOR),
+            colormap=surface_colors(COLOR),
             contrast_limits=(0.0, 1.0),
             shading="smooth",
-            scale=_SCALE,
+            scale=SCALE,
             units=("angstrom",) * 3,
         )
 
@@ -339,30 +382,3 @@ class VolumeLayers:
 def box_angstrom(volume: Volume) -> float:
     """Edge of a map's box."""
     return volume.box_size_px * volume.voxel_size_angstrom
-
-
-def _drawable(mesh: Mesh, box_angstrom: float) -> Any:
-    """What a layer takes, with the corners of the box as vertices that belong to no face.
-
-    The layer's extent is then the box, whatever is in it. Else each map would have another, and
-    napari would lay its sliders out and slice all layers anew before it draws it.
-    """
-    vertices, faces = (mesh.vertices, mesh.faces) if len(mesh.faces) else _NOTHING
-    half = box_angstrom / 2
-    corners = np.array([[-half] * 3, [half] * 3], np.float32)
-    return np.concatenate([vertices * np.array(_SCALE, np.float32), corners]), faces
-
-
-def _paint(layer: Any, color: str) -> None:
-    if layer.colormap.name != _name(color):
-        layer.colormap = surface_colors(color)
-
-
-def surface_colors(color: str) -> Any:
-    """A colour map of one colour."""
-    top = [part / 255 for part in rgb(color)]
-    return Colormap([[*top, 1.0], [*top, 1.0]], name=_name(color))
-
-
-def _name(color: str) -> str:
-    return f"surface {color}"

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.gui.background.task_queue import TaskQueue
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import LatentPath, Session
 
@@ -28,35 +27,34 @@ def mp4_plugin() -> str | None:
     return next((plugin for package, plugin in _ENCODERS.items() if find_spec(package)), None)
 
 
-class MovieRecorder(QObject):
+class MovieRecorder(Service):
     """Goes along the path of a session, a picture at each frame, then writes the movie."""
+
+    doing = "writing a movie"
 
     frame_requested = Signal(int)
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session, self._viewer = session, viewer
-        self.errands = TaskQueue(self)
-        self.errands.done.connect(session.say)
-        self.errands.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self._viewer = viewer
+        self.files = self.task_queue(session.show_message)
         self._path: LatentPath | None = None
         self._target = Path()
         self._pictures: list[Picture] = []
-        for name in ("decoded", "path"):
-            getattr(session.events, name).connect(self._look)
+        self.listen(self._on_change, "decoded", "trajectory")
 
     @property
     def is_busy(self) -> bool:
         """Whether a movie is being made."""
-        return self._path is not None or self.errands.is_busy
+        return self._path is not None or super().is_busy
 
     def start(self, target: str | Path) -> None:
         """Film the path to and fro, as GIF or MP4 by the name's ending."""
-        session, path = self.session, self.session.path
+        session, path = self.session, self.session.trajectory
         if path is None:
-            session.say("Make a path first: a movie goes along it.", "warning")
+            session.show_message("Make a path first: a movie goes along it.", "warning")
         elif Path(target).suffix.lower() == ".mp4" and mp4_plugin() is None:
-            session.say(
+            session.show_message(
                 "MP4 needs an encoder that is not installed (pip install imageio-ffmpeg); "
                 "a name that ends in .gif works without.",
                 "warning",
@@ -64,27 +62,32 @@ class MovieRecorder(QObject):
         elif self._path is None:
             self._path, self._target, self._pictures = path, Path(target), []
             self.frame_requested.emit(0)
-            self._look()
+            self._on_change()
 
-    def stop(self) -> None:
+    def stop(self, *_: Any) -> None:
         """Forget the movie that is being made."""
         self._path, self._pictures = None, []
 
-    def _look(self, *_: Any) -> None:
+    def close(self) -> None:
+        """Take no more pictures."""
+        self.stop()
+        super().close()
+
+    def _on_change(self, *_: Any) -> None:
         """Take the picture once the volume of the frame is there in full."""
         path, session = self._path, self.session
         if path is None:
             return
-        if session.path is not path:
+        if session.trajectory is not path:
             self.stop()
-            session.say("The path was changed: no movie was made.", "warning")
+            session.show_message("The path was changed: no movie was made.", "warning")
             return
         shown, wanted = session.decoded, path.points[len(self._pictures)]
         if shown is not None and shown.complete and shown.point == wanted:
             # After all who show the volume have heard of it.
-            QTimer.singleShot(0, self._take)
+            QTimer.singleShot(0, self._take_picture)
 
-    def _take(self) -> None:
+    def _take_picture(self) -> None:
         path = self._path
         if path is None:
             return
@@ -93,16 +96,13 @@ class MovieRecorder(QObject):
         self._pictures.append(np.ascontiguousarray(picture[:height, :width, :3]))
         done, count = len(self._pictures), len(path.points)
         if done < count:
-            self.session.say(f"Filming: frame {done} of {count} …")
+            self.session.show_message(f"Filming: frame {done} of {count} …")
             self.frame_requested.emit(done)
-            self._look()
+            self._on_change()
             return
         pictures, target = self._pictures, self._target
         self.stop()
-        self.errands.add(lambda: write_movie(target, pictures))
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "writing a movie"), "error")
+        self.files.add(lambda: write_movie(target, pictures))
 
 
 def write_movie(target: Path, pictures: list[Picture]) -> str:

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at, color_column
-from napari_tomodrgn.gui.particles.load import sentence
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.throttle import Throttle
+from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at
 from napari_tomodrgn.gui.volumes.decoding_service import (
+    MILLISECONDS_BETWEEN_VOLUMES,
     DecoderCache,
     VolumeStyle,
     dressed,
     latent_of,
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.session import Decoded, Session, row_of
+from napari_tomodrgn.particle_columns import row_of
+from napari_tomodrgn.session import Decoded, DecodedMap, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,24 +32,26 @@ if TYPE_CHECKING:
 MOST = 9
 
 
-class PinnedVolumes(QObject):
+class PinnedVolumes(Service):
     """Keeps the layers of the pinned particles in step with the session."""
+
+    doing = "decoding a pinned volume"
 
     def __init__(
         self, session: Session, volumes: VolumeLayers, parent: QObject | None = None
     ) -> None:
-        super().__init__(parent)
-        self.session, self._volumes = session, volumes
-        self.queue = LatestTask(self, computes=True)
-        self.queue.item.connect(self._take)
-        self.queue.failed.connect(self._failed)
+        super().__init__(session, parent)
+        self._volumes = volumes
+        self.queue = self.latest_task(self._on_map, computes=True)
         self._decoders = DecoderCache()
         self._maps: dict[tuple[str, int, str], Decoded] = {}
-        session.events.layout.connect(self._lay_out)
-        for name in ("pinned", "sigma", "lowpass"):
-            getattr(session.events, name).connect(self.refresh)
-        for name in ("color", "clip", "selections", "surface_color", "layout"):
-            getattr(session.events, name).connect(self._paint)
+        self.listen(self._lay_out, "layout")
+        self.listen(self.refresh, "pinned", "sigma", "lowpass")
+        self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
+        self.throttle.due.connect(self.refresh)
+        self.listen(self._on_latents, "latents")
+        self.listen(self._on_training, "training")
+        self.listen(self._paint, "color", "color_limits", "selections", "surface_color", "layout")
 
     def toggle(self, identity: str) -> None:
         """Pin a particle, or let it go."""
@@ -54,17 +59,19 @@ class PinnedVolumes(QObject):
         if identity in session.pinned:
             session.pinned = tuple(name for name in session.pinned if name != identity)
         elif len(session.pinned) >= MOST:
-            session.say(f"{MOST} volumes are pinned already: Shift-click one to let it go.")
+            session.show_message(
+                f"{MOST} volumes are pinned already: Shift-click one to let it go."
+            )
         else:
             session.pinned = (*session.pinned, identity)
 
     def refresh(self, *_: Any) -> None:
-        """Bring the layers in step; called when latents change, too."""
+        """Bring the layers in step."""
         session, run, table = self.session, self.session.run, self.session.latents
         wanted = {_layer_name(identity) for identity in session.pinned}
-        for name in list(self._volumes.beside):
+        for name in list(self._volumes.companions):
             if name.startswith(_PREFIX) and name not in wanted:
-                self._volumes.remove_beside(name)
+                self._volumes.remove_companion(name)
         if run is None or table is None or not session.pinned:
             self.queue.cancel()
             return
@@ -74,6 +81,16 @@ class PinnedVolumes(QObject):
         latents = {one: latent_of(table, one) for one in session.pinned if row_of(table, one) >= 0}
         look, epoch = replace(VolumeStyle.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
+
+    def _on_latents(self, *_: Any) -> None:
+        if self.session.pinned:
+            self.throttle.request()
+
+    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+        if status.phase == "idle":
+            self.throttle.flush()
+            if any(not one.mesh.fine for one in self._maps.values()):
+                self.refresh()
 
     def _steps(
         self,
@@ -85,36 +102,42 @@ class PinnedVolumes(QObject):
         run, epoch = at
         for identity, z in latents.items():
             key = (str(run.path), epoch, identity)
-            found = known.get(key)
+            found: DecodedMap | None = known.get(key)
             if found is None:
                 maps: list[Any] = []
                 for step in self._decoders.of(run, epoch).decode_steps(z):
                     maps = [step]
                     yield None
-                volume = maps[-1]
-                nothing: Any = None  # `dressed` makes the mesh
-                found = Decoded(volume, nothing, identity, epoch, complete=True)
+                found = DecodedMap(maps[-1], identity, epoch, complete=True)
             yield key, dressed(found, look)
 
-    def _take(self, item: tuple[tuple[str, int, str], Decoded]) -> None:
+    def _on_map(self, item: tuple[tuple[str, int, str], Decoded]) -> None:
         key, decoded = item
         if key[2] in self.session.pinned:
             self._maps[key] = decoded
             color = self._color_of(key[2])
             box = box_angstrom(decoded.volume)
-            self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, color)
+            self._volumes.show_companion(
+                _layer_name(key[2]), decoded.mesh, box, color, f"{key[2]}\ndecoded, epoch {key[1]}"
+            )
 
     def _paint(self, *_: Any) -> None:
         for key, decoded in self._maps.items():
-            if _layer_name(key[2]) in self._volumes.beside:
+            if _layer_name(key[2]) in self._volumes.companions:
                 color = self._color_of(key[2])
                 box = box_angstrom(decoded.volume)
-                self._volumes.show_beside(_layer_name(key[2]), decoded.mesh, box, color)
+                self._volumes.show_companion(
+                    _layer_name(key[2]),
+                    decoded.mesh,
+                    box,
+                    color,
+                    f"{key[2]}\ndecoded, epoch {key[1]}",
+                )
 
     def _lay_out(self, layout: str) -> None:
         self._volumes.set_layout(layout)
 
-    def release_all(self) -> None:
+    def unpin_all(self) -> None:
         """Let all pinned particles go."""
         self.session.pinned = ()
 
@@ -122,14 +145,11 @@ class PinnedVolumes(QObject):
         session = self.session
         if session.surface_color:
             return session.surface_color
-        table, values = session.latents, color_column(session)
+        table, values = session.latents, session.color_column
         if values is None and session.layout == "overlay" and identity in session.pinned:
             return CATEGORIES[session.pinned.index(identity)]  # told apart where they overlap
         row = row_of(table, identity) if table is not None else -1
         return None if values is None or row < 0 else color_at(values, row)
-
-    def _failed(self, error: Exception) -> None:
-        self.session.say(sentence(error, "decoding a pinned volume"), "error")
 
 
 _PREFIX = "pinned "

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import LatestTask
 from napari_tomodrgn.gui.volumes.isosurfaces import contour
-from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.session import Decoded, Session, typical_particle
+from napari_tomodrgn.particle_columns import typical_particle
+from napari_tomodrgn.session import Decoded, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,41 +23,63 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 _log = logging.getLogger(__name__)
+# Drawing the scatter comes first.
+_MILLISECONDS_FOR_THE_SCATTER = 60
 _LARGEST_BOX = 128  # px: 8 MB
 
 
-class StoredFirstMap(QObject):
-    """Reads the map of a run's typical particle, and keeps it when it was decoded."""
-
-    answered = Signal(object)  # Decoded; None where the run has none
+class StoredFirstMap(Service):
+    """Chooses the first particle of a run, shows its stored map, and stores it once decoded."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.session = session
+        super().__init__(session, parent)
         self.reading, self.writing = LatestTask(self), LatestTask(self)
-        self.reading.item.connect(lambda found: self.answered.emit(found[0]))
-        self.reading.failed.connect(self._unreadable)
+        self.reading.item.connect(lambda found: self._focus_first(found[0]))
+        self.reading.failed.connect(self._on_unreadable)
         self.writing.failed.connect(lambda error: _log.debug("A first map is not kept: %s", error))
         self._kept: Path | None = None
-        session.events.decoded.connect(self._keep)
+        self._drawn = self.delay(_MILLISECONDS_FOR_THE_SCATTER, self._request)
+        self.listen(self._on_latents, "latents")
+        self.listen(self._keep, "decoded")
 
     @property
-    def queues(self) -> tuple[LatestTask, ...]:
-        """What may be under way."""
-        return self.reading, self.writing
+    def is_busy(self) -> bool:
+        """Whether the first particle is still to be chosen, or its map to be written."""
+        return super().is_busy or self._drawn.isActive()
 
-    def ask(self, run: Run, epoch: int, identity: str) -> None:
-        """Look for the map of this particle, the typical one of an epoch."""
-        sigma = self.session.sigma
+    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+        self.reading.cancel()
+        if latents is not None and self.session.focused is None:
+            self._drawn.start()
+
+    def _request(self) -> None:
+        """Choose a first particle, once the scatter is drawn: importing torch leaves no time."""
+        session, run = self.session, self.session.run
+        if session.latents is None or session.focused is not None:
+            return
+        if run is None or session.training.busy:
+            self._focus_first(None)
+            return
+        identity, epoch, sigma = typical_particle(session.latents), session.epoch, session.sigma
 
         def work() -> Iterator[tuple[Decoded | None]]:
             yield (_read(run, epoch, identity, sigma),)
 
         self.reading.request(work)
 
-    def _unreadable(self, error: Exception) -> None:
+    def _focus_first(self, stored: Decoded | None) -> None:
+        """Show the map that the run kept, until the particle is decoded anew."""
+        session = self.session
+        if session.focused is not None or session.latents is None:
+            return
+        typical = typical_particle(session.latents)
+        if stored is not None and (stored.particle_id, stored.epoch) == (typical, session.epoch):
+            session.decoded = stored
+        session.focused = typical
+
+    def _on_unreadable(self, error: Exception) -> None:
         _log.debug("A first map is damaged: %s", error)
-        self.answered.emit(None)
+        self._focus_first(None)
 
     def _keep(self, decoded: Decoded | None) -> None:
         session, run = self.session, self.session.run
@@ -88,4 +111,5 @@ def _read(run: Run, epoch: int, identity: str, sigma: float) -> Decoded | None:
     if not file.is_file():
         return None
     volume = read_volume(file)
-    return Decoded(volume, contour(volume, sigma), identity, epoch, complete=False)
+    surface = contour(volume, sigma)
+    return Decoded(volume, identity, epoch, complete=False, mesh=surface)

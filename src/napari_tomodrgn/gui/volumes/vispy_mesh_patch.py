@@ -21,7 +21,7 @@ _METHOD = "_build_color_transform"
 Build = Callable[[Any, Any], Any]
 
 
-def keep_shaders() -> bool:
+def patch_vispy_mesh_colors() -> bool:
     """Give a mesh the function for its colours that it has, where it would be the same.
 
     Holds for all meshes of the process, and is done once. Returns whether it could be done; where

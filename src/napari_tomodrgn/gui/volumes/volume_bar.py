@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,13 @@ from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)
 _STEPS_PER_SIGMA = 10
-# Å per step of the low-pass slider; its left end is "off".
-_LOWPASS_STEP = 1.0
+# The low-pass slider goes in steps of 1 Å from the resolution of the pixels; its left end is "off".
 _LOWPASS_LARGEST = 60
 _STYLES = {
     "surface": ("Surface", "The contour at so many standard deviations above solvent"),
@@ -30,7 +31,7 @@ _STYLES = {
     ),
     "difference": (
         "Difference to the mean",
-        "Where there is more (blue) and less (orange) than in the map decoded at the mean of all "
+        "Where there is more (magenta) and less (green) than in the map decoded at the mean of all "
         "latents, at so many standard deviations of the difference",
     ),
 }
@@ -38,6 +39,13 @@ _LAYOUTS = {
     "grid": ("Pinned volumes side by side", ""),
     "overlay": ("Pinned volumes over each other", "All at the same place, translucent"),
 }
+
+
+# Of the session, which it shows.
+_FIELDS = (
+    *("sigma", "lowpass", "style", "layout"),
+    *("particles", "decoded", "pinned", "validation"),
+)
 
 
 class VolumeBar(QWidget):
@@ -53,7 +61,10 @@ class VolumeBar(QWidget):
         self._session = session
         self.sigma = _slider("Contour of the surfaces in standard deviations (σ) above solvent")
         self.sigma.setRange(*(round(limit * _STEPS_PER_SIGMA) for limit in _SIGMA))
-        self.lowpass = _slider("Cut detail finer than this resolution in Å; left end: nothing")
+        self.lowpass = _slider(
+            "Low-pass filter: removes detail finer than this resolution in Å; left end: off"
+        )
+        self._finest = 0  # Å: what the pixels can hold, less the step that means "off"
         self.lowpass.setRange(0, _LOWPASS_LARGEST)
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
@@ -63,6 +74,19 @@ class VolumeBar(QWidget):
         self.save = self._menu_button("Save the map, or the picture")
         self._fill_look()
         self._fill_save()
+        self._lay_out()
+        # A large map takes a while to contour: one request for a burst of slider steps.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(30)
+        self._settled.timeout.connect(self._apply)
+        self.sigma.valueChanged.connect(self._moved)
+        self.lowpass.valueChanged.connect(self._moved)
+        for name in _FIELDS:
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
         row = tight_row(self)
         for widget in (
             QLabel("Contour"),
@@ -75,16 +99,6 @@ class VolumeBar(QWidget):
             self.save,
         ):
             row.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
-        # A large map takes a while to contour: one request for a burst of slider steps.
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(30)
-        self._settled.timeout.connect(self._apply)
-        self.sigma.valueChanged.connect(self._moved)
-        self.lowpass.valueChanged.connect(self._moved)
-        for name in ("sigma", "lowpass", "style", "layout", "particles", "decoded", "pinned"):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Draw the icons in the colour of the theme's text."""
@@ -98,12 +112,15 @@ class VolumeBar(QWidget):
         if not self._settled.isActive():
             with QSignalBlocker(self.sigma), QSignalBlocker(self.lowpass):
                 self.sigma.setValue(round(session.sigma * _STEPS_PER_SIGMA))
-                self.lowpass.setValue(round(session.lowpass / _LOWPASS_STEP))
+                self._set_lowpass_range()
+                wanted = round(session.lowpass) - self._finest if session.lowpass else 0
+                self.lowpass.setValue(max(0, wanted))
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
-        self.actions_by_name["release"].setEnabled(bool(session.pinned))
+        beside = bool(session.pinned) or session.validation is not None
+        self.actions_by_name["release"].setEnabled(beside)
         self.sigma.setEnabled(session.style != "projection")
-        self._tell()
+        self._show_values()
 
     def choose(self, name: str) -> None:
         """Do what an entry of the menus does, by its short name."""
@@ -130,7 +147,13 @@ class VolumeBar(QWidget):
                 action.setCheckable(True)
                 group.addAction(action)
             menu.addSeparator()
-        self._entry(menu, "release", "Let all pinned volumes go", "", self.release_requested.emit)
+        self._entry(
+            menu,
+            "release",
+            "Unpin all",
+            "Removes pinned volumes and reconstructions",
+            self.release_requested.emit,
+        )
         menu.addSeparator()
         self._entry(menu, "by particle", "Colour as in the scatter", "", self._clear_color)
         self._entry(menu, "one colour", "One colour for all…", "", self._ask_for_color)
@@ -172,22 +195,34 @@ class VolumeBar(QWidget):
         self._ask("Save the picture", "volume.png", "Pictures (*.png)", self.picture_requested)
 
     def _ask(self, title: str, proposed: str, kind: str, signal: Any) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, title, proposed, kind)
+        path = str(export_folder(self._session.source) / proposed)
+        name, _ = QFileDialog.getSaveFileName(self, title, path, kind)
         ending = proposed[proposed.index(".") :]
         if name:
             signal.emit(name if name.endswith(ending) else name + ending)
 
     def _moved(self, _value: int) -> None:
-        self._tell()
+        self._show_values()
         self._settled.start()
 
     def _apply(self) -> None:
         self._session.sigma = self.sigma.value() / _STEPS_PER_SIGMA
-        self._session.lowpass = self.lowpass.value() * _LOWPASS_STEP
+        self._session.lowpass = self._chosen_lowpass()
 
-    def _tell(self) -> None:
+    def _set_lowpass_range(self) -> None:
+        """Offer no resolution that the pixels cannot hold: finer than twice their size."""
+        decoded = self._session.decoded
+        if decoded is not None:
+            self._finest = math.ceil(2 * decoded.volume.voxel_size_angstrom) - 1
+            self.lowpass.setRange(0, max(_LOWPASS_LARGEST - self._finest, 3 * self._finest))
+
+    def _chosen_lowpass(self) -> float:
+        steps = self.lowpass.value()
+        return float(self._finest + steps) if steps else 0.0
+
+    def _show_values(self) -> None:
         self.sigma_words.setText(f"{self.sigma.value() / _STEPS_PER_SIGMA:.1f} σ")
-        lowpass = self.lowpass.value() * _LOWPASS_STEP
+        lowpass = self._chosen_lowpass()
         self.lowpass_words.setText(f"{lowpass:.0f} Å" if lowpass else "off")
 
 

@@ -174,6 +174,15 @@ def _eye(painter: QPainter, color: QColor) -> None:
     painter.drawEllipse(QPointF(8, 8), 1.8, 1.8)
 
 
+def _clusters(painter: QPainter, color: QColor) -> None:
+    painter.setBrush(color)
+    for x, y in ((4, 4.5), (6.5, 3), (5.5, 6.2)):
+        painter.drawEllipse(QPointF(x, y), 1, 1)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for x, y in ((10, 11.5), (12.5, 10.5), (12, 13)):
+        painter.drawEllipse(QPointF(x, y), 1, 1)
+
+
 _DRAWINGS: dict[str, Callable[[QPainter, QColor], None]] = {
     "move": _move,
     "lasso": _lasso,
@@ -188,6 +197,7 @@ _DRAWINGS: dict[str, Callable[[QPainter, QColor], None]] = {
     "undo": _undo,
     "redo": _redo,
     "clear": _clear,
+    "clusters": _clusters,
     "density": _density,
     "fit": _fit,
     "play": _play,

@@ -1,19 +1,25 @@
-"""One sentence at the top of the dock: what went wrong, or what was just done."""
+"""The last message: one line of fixed height; all of it over what is below, while it is asked for.
+
+It never pushes anything: what is under the mouse stays there.
+"""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QWidget
+from typing import Any
+
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
 from napari_tomodrgn.session import Message, Session
 
-# Text and ground, readable on napari's dark and light themes alike.
+# Text and ground, readable on napari's dark and light themes alike, and a sign.
 _COLORS = {
-    "error": ("#ffffff", "#a83232"),
-    "warning": ("#1b1b1b", "#e0a83c"),
-    "info": ("#ffffff", "#2f6f9f"),
+    "error": ("#ffffff", "#a83232", "✕"),
+    "warning": ("#1b1b1b", "#e0a83c", "!"),
+    "info": ("#ffffff", "#2f6f9f", "i"),
 }
+_LINES = 2
 
 
 class Banner(QFrame):
@@ -22,45 +28,116 @@ class Banner(QFrame):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._message: Message | None = None
         self.setObjectName("tomodrgn_banner")
-        self.label = make_label()
+        self.label = QLabel()
+        self.label.setWordWrap(True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        dismiss = make_tool_button("✕", "Dismiss", self._dismiss)
+        self.label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.label.setMinimumWidth(1)
+        self.more = make_tool_button("▾", "Show the whole message", self.toggle)
+        self.dismiss = make_tool_button("✕", "Dismiss the message", self._dismiss)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(8, 5, 4, 5)
+        layout.setContentsMargins(6, 0, 2, 0)
+        layout.setSpacing(0)
         layout.addWidget(self.label, 1)
-        layout.addWidget(dismiss, 0, Qt.AlignmentFlag.AlignTop)
-        self.hide()
+        layout.addWidget(self.more)
+        layout.addWidget(self.dismiss)
+        self._whole = _Whole(self)
+        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 6)
         session.events.message.connect(self.show_message)
+        self.show_message(session.message)
 
     def show_message(self, message: Message | None, _old: object = None) -> None:
-        """Show a message, or hide the banner."""
-        if message is None:
-            self.hide()
-            return
-        text, ground = _COLORS[message.severity]
+        """Show a message; without one the place stays, empty."""
+        self._message = message
+        self._whole.hide()
+        for button in (self.more, self.dismiss):
+            button.setVisible(message is not None)
+        text, ground, sign = _COLORS[message.severity if message is not None else "info"]
+        shown = ground if message is not None else "transparent"
         self.setStyleSheet(
-            f"#tomodrgn_banner {{ background: {ground}; border-radius: 4px; }}"
+            f"#tomodrgn_banner {{ background: {shown}; border-radius: 4px; }}"
             f"#tomodrgn_banner QLabel {{ color: {text}; background: transparent; }}"
             f"#tomodrgn_banner QToolButton {{ color: {text}; background: transparent;"
             " border: none; }"
         )
-        # A long path has no spaces: zero-width ones let it wrap instead of widening the dock.
-        self.label.setText(_breakable(message.text))
-        self.show()
+        self.label.setAccessibleName(message.text if message is not None else "")
+        self.label.setToolTip(message.text if message is not None else "")
+        self._sign = sign
+        self._elide()
 
     @property
     def text(self) -> str:
-        """The sentence on show, empty when there is none."""
-        return self.label.text().replace("\u200b", "") if not self.isHidden() else ""
+        """The whole message on show, empty when there is none."""
+        return self._message.text if self._message is not None else ""
+
+    def toggle(self) -> None:
+        """Show all of the message below its line, over whatever is there, or hide it again."""
+        if self._message is None or self._whole.isVisible():
+            self._whole.hide()
+            return
+        text, ground, _ = _COLORS[self._message.severity]
+        below = self.mapToGlobal(QPoint(0, self.height()))
+        self._whole.show_text(_breakable(self.text), below, self.width(), (text, ground))
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Show all of the message."""
+        self.toggle()
+        event.accept()
+
+    def resizeEvent(self, event: Any) -> None:
+        """Fit the words into the new width."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def hideEvent(self, event: Any) -> None:
+        """Take the whole message away with its line."""
+        self._whole.hide()
+        super().hideEvent(event)
+
+    def _elide(self) -> None:
+        """As much of the message as two lines hold."""
+        words = f"{self._sign}  {self.text}" if self._message is not None else ""
+        width, metrics = max(40, self.label.width() - 12), self.label.fontMetrics()
+        shown = _breakable(words)
+        flags = int(Qt.TextFlag.TextWordWrap)
+        room = _LINES * metrics.lineSpacing() + 2
+
+        def fits(text: str) -> bool:
+            return metrics.boundingRect(0, 0, width, 10_000, flags, text).height() <= room
+
+        while shown and not fits(shown):
+            shown = shown[: max(0, len(shown) - 2)].rstrip("…") + "…" if len(shown) > 2 else ""
+        self.label.setText(shown)
 
     def _dismiss(self) -> None:
         self._session.message = None
 
 
+class _Whole(QFrame):
+    """All of a message, selectable, in a window of its own until one clicks elsewhere."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.label = make_label()
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.label)
+
+    def show_text(self, text: str, at: QPoint, width: int, colors: tuple[str, str]) -> None:
+        """Show this at a place of the screen."""
+        self.setStyleSheet(f"QWidget {{ color: {colors[0]}; background: {colors[1]}; }}")
+        self.label.setText(text)
+        self.setFixedWidth(width)
+        self.adjustSize()
+        self.move(at)
+        self.show()
+
+
 def _breakable(text: str) -> str:
+    """A long path has no spaces: zero-width ones let it wrap."""
     for mark in "/_,":
         text = text.replace(mark, mark + "\u200b")
     return text

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSignalBlocker, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -23,9 +24,11 @@ from qtpy.QtWidgets import (
 __all__ = [
     "Signal",
     "clear_layout",
+    "fill_box",
     "grey_levels",
     "labelled",
     "make_button",
+    "make_heading",
     "make_label",
     "make_tool_button",
     "scrolled",
@@ -38,6 +41,13 @@ def make_label(text: str = "", tip: str = "") -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
     label.setToolTip(tip)
+    return label
+
+
+def make_heading(text: str) -> QLabel:
+    """A label that names what follows."""
+    label = make_label(text)
+    label.setStyleSheet("font-weight: bold;")
     return label
 
 
@@ -58,6 +68,17 @@ def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolB
     button.setAccessibleName(tip)
     button.clicked.connect(lambda _checked=False: pressed())
     return button
+
+
+def fill_box(box: QComboBox, entries: dict[str, str], chosen: str) -> None:
+    """Offer labels, by the names that stand for them, and show which is chosen; silently."""
+    with QSignalBlocker(box):
+        known = {box.itemData(row): box.itemText(row) for row in range(box.count())}
+        if list(known.items()) != list(entries.items()):
+            box.clear()
+            for name, label in entries.items():
+                box.addItem(label, name)
+        box.setCurrentIndex(box.findData(chosen))
 
 
 def labelled(*widgets: QWidget) -> QHBoxLayout:

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSettings
 _PLACE = ("napari-tomodrgn", "window")
 
 
-def remember(what: str, path: Path | None, value: str) -> None:
+def save_setting(what: str, path: Path | None, value: str) -> None:
     """Keep a word about a file, or (None) about none; an empty one forgets it."""
     settings, key = _settings(), _key(what, path)
     if value:
@@ -19,7 +19,7 @@ def remember(what: str, path: Path | None, value: str) -> None:
         settings.remove(key)
 
 
-def recall(what: str, path: Path | None) -> str:
+def load_setting(what: str, path: Path | None) -> str:
     """The word that was kept about a file, or about none; empty where there is none."""
     return str(_settings().value(_key(what, path), "") or "")
 

@@ -10,15 +10,15 @@ second, often while a training runs beside.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
-
-if TYPE_CHECKING:
-    from napari_tomodrgn.gui.window.controller import Controller
+from napari_tomodrgn.session import Session
 
 # With an underscore, as napari's own overlays that are no concern of the user.
 _NAME = "_tomodrgn_letters"
@@ -30,12 +30,18 @@ _AT_A_TIME, _MILLISECONDS = 3, 40
 _WHILE_TRAINING = 2, 250
 
 
-class GlyphWarmup(QObject):
+class GlyphWarmup(Work):
     """Draws some letters now and then, until all are known or there are words to be seen."""
 
-    def __init__(self, viewer: Any, controller: Controller) -> None:
-        super().__init__(controller)
-        self._viewer, self._controller = viewer, controller
+    def __init__(
+        self,
+        viewer: Any,
+        session: Session,
+        is_idle: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._is_idle = viewer, session, is_idle
         self._left = _LETTERS
         # A position that is none of napari's: laid out with the other overlays, it would move them.
         self._overlay = TextOverlay(position=(0, 0), opacity=0.0, visible=True)
@@ -49,14 +55,18 @@ class GlyphWarmup(QObject):
         self.timer.stop()
         self._viewer.canvas.overlays.pop(_NAME, None)
 
+    def close(self) -> None:
+        """Draw no more."""
+        self.stop()
+
     def _draw_some(self) -> None:
         overlays = self._viewer.canvas.overlays
         words = overlays.get("text"), overlays.get(CAPTION_NAME)
         if not self._left or any(_shows_words(one) for one in words):
             self.stop()
             return
-        busy = self._controller.session.training.busy
-        if not busy and not self._controller.idle:
+        busy = self._session.training.busy
+        if not busy and not self._is_idle():
             return  # something is opened: that is what is waited for
         count, interval = _WHILE_TRAINING if busy else (_AT_A_TIME, _MILLISECONDS)
         self.timer.setInterval(interval)

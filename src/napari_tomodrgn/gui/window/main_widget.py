@@ -5,32 +5,46 @@ It holds no state: panels ask (signals out), the controller acts, the session te
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
+from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
-from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import make_button
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
+from napari_tomodrgn.gui.window.header import Header
+from napari_tomodrgn.gui.window.layout import (
+    hide_welcome,
+    lay_out,
+    set_dock_title,
+    show_layer_controls,
+)
+from napari_tomodrgn.gui.window.stepper import Stepper
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
-_LARGEST_SHARE = 0.36  # of the window
-_TALLEST_SHARE = 0.45
-_BOTTOM_HEIGHT = 330
 _LATENT_NAME = "Latent space"
+# Who works with the keyboard sees where it goes. The border is there without the focus as well, so
+# that nothing moves.
+_FOCUS_RING = (
+    "QPushButton, QComboBox {{ border: 1px solid transparent; }}"
+    "QPushButton:focus, QComboBox:focus, QToolButton:focus, QLineEdit:focus, QSlider:focus,"
+    "QAbstractItemView:focus, QAbstractSpinBox:focus {{ border: 1px solid {color}; }}"
+)
 
 
 class MainWidget(QWidget):
@@ -49,25 +63,24 @@ class MainWidget(QWidget):
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
-        self.banner = Banner(self.session)
+        self.header = Header(self.session)
+        self.banner = self.header.banner
+        self.stepper = Stepper(self.session)
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
         self.tomogram = TomogramPanel(self.session)
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.particles, "Particles")
-        self.tabs.addTab(self.training, "Training")
-        self.tabs.addTab(self.tomogram, "Tomogram")
-        self.tabs.addTab(_stacked(self.selections, self.validation), "Selections")
+        self.export = ExportPage(self.session)
+        self.tabs = self._make_steps()
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
         self.reopen.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
-        for widget in (self.banner, self.reopen):
+        for widget in (self.header, self.stepper, self.reopen):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
         # Anything but this would let a long path or a wide form squeeze the canvas.
@@ -75,8 +88,24 @@ class MainWidget(QWidget):
         self.setMinimumWidth(260)
         self._connect()
         shortcuts.install(self)
-        self._take_theme()
+        self._on_theme()
         self._dock_latent_space()
+
+    def _make_steps(self) -> QTabWidget:
+        """Put the panels on pages, of which the stepper shows one."""
+        tabs = QTabWidget()
+        tabs.addTab(self.particles, "Particles")
+        tabs.addTab(self.training, "Training")
+        tabs.addTab(self.tomogram, "Explore")
+        tabs.addTab(_stacked(self.selections, self.validation), "Validate")
+        tabs.addTab(self.export, "Export")
+        tabs.setDocumentMode(True)
+        bar: Any = tabs.tabBar()
+        bar.hide()  # the stepper is the navigation
+        self.stepper.step_chosen.connect(tabs.setCurrentIndex)
+        tabs.currentChanged.connect(self.stepper.show_step)
+        self.stepper.show_step(0)
+        return tabs
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave most of a laptop's screen to the canvas."""
@@ -91,7 +120,11 @@ class MainWidget(QWidget):
         return max(1.0, self.banner.label.fontMetrics().height() / _TEXT_HEIGHT)
 
     def open(self, path: Any) -> None:
-        """Open a star file or a run directory."""
+        """Open a star file or a run directory; of a list without images, ask for tilt series."""
+        if is_averaging_list(Path(path)):
+            self.tabs.setCurrentWidget(self.particles)
+            self.particles.show_extraction(path)
+            return
         self.controller.open(path)
 
     def showEvent(self, event: Any) -> None:
@@ -99,6 +132,8 @@ class MainWidget(QWidget):
         super().showEvent(event)
         if not self._laid_out:
             self._laid_out = True
+            window: Any = self.window()
+            show_layer_controls(window, False)
             QTimer.singleShot(0, self._lay_out)
 
     def event(self, event: Any) -> bool:
@@ -116,9 +151,10 @@ class MainWidget(QWidget):
         self.controller.close()
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
-        self._viewer.events.theme.disconnect(self._take_theme)
+        self._viewer.events.theme.disconnect(self._on_theme)
+        show_layer_controls(self._viewer.window._qt_window, True)
         for name in ("inserted", "removed"):
-            getattr(self._viewer.layers.events, name).disconnect(self._tell_surfaces)
+            getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
         if self.latent.parent() is not None:
             self._viewer.window.remove_dock_widget(self.latent)
         self.latent.deleteLater()
@@ -126,36 +162,55 @@ class MainWidget(QWidget):
 
     def _connect(self) -> None:
         self._connect_particles()
+        self._connect_extraction()
         training = self.controller.training
         self.training.train_requested.connect(training.start)
-        self.training.resume_requested.connect(training.resume)
+        self.training.resume_run_requested.connect(training.resume_run)
         self.training.pause_requested.connect(training.pause)
-        self.training.go_on_requested.connect(training.go_on)
+        self.training.resume_requested.connect(training.resume)
         self.training.stop_requested.connect(training.stop)
-        self.training.forecast_requested.connect(self.controller.forecasting.request)
+        self.training.forecast_requested.connect(self.controller.forecast.request)
         self._connect_selections()
         self._connect_exploring()
         self._connect_tomogram()
-        self.validation.start_requested.connect(self.controller.validating.start)
-        self.validation.stop_requested.connect(self.controller.validating.stop)
-        self._viewer.events.theme.connect(self._take_theme)
+        self.validation.start_requested.connect(self.controller.reconstruction.start)
+        self.validation.stop_requested.connect(self.controller.reconstruction.stop)
+        self._viewer.events.theme.connect(self._on_theme)
+        for name in ("latents", "particles"):
+            self.session.events[name].connect(self._on_data)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
 
     def _connect_particles(self) -> None:
-        panel, preflighting = self.particles, self.controller.preflighting
+        panel, preflight = self.particles, self.controller.preflight
         panel.open_requested.connect(self.controller.open)
-        panel.reading.read_requested.connect(self.controller.read_again)
-        panel.checks.check_requested.connect(preflighting.start)
-        panel.checks.cancel_requested.connect(preflighting.cancel)
-        panel.look.look_requested.connect(self.controller.looking.ask)
-        panel.look.projections_requested.connect(self.controller.looking.show_projections)
-        panel.quick.start_requested.connect(self.controller.validating.start_sample)
-        panel.quick.stop_requested.connect(self.controller.validating.stop)
+        panel.example_requested.connect(self._open_example)
+        panel.reading.read_requested.connect(self.controller.opening.request_again)
+        panel.checks.check_requested.connect(preflight.start)
+        panel.checks.cancel_requested.connect(preflight.cancel)
+        panel.look.overview_requested.connect(self.controller.overview.request)
+        panel.look.projections_requested.connect(self.controller.overview.show_projections)
+        panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
+        panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
+
+    def _connect_extraction(self) -> None:
+        panel, service = self.particles.extraction, self.controller.extraction
+        panel.look_requested.connect(service.look)
+        panel.predict_requested.connect(service.predict)
+        panel.extract_requested.connect(service.start)
+        panel.stop_requested.connect(service.stop)
+        panel.refused.connect(lambda why: self.session.show_message(why, "warning"))
+        service.surveyed.connect(panel.show_survey)
+        service.progressed.connect(panel.set_progress)
+        service.ended.connect(lambda: panel.set_running(False))
+        service.extracted.connect(self.controller.open)
+
+    def _open_example(self) -> None:
+        self._viewer.open_sample("napari-tomodrgn", "trained")
 
     def _connect_selections(self) -> None:
-        selecting, panel, tools = self.controller.selecting, self.selections, self.latent.tools
+        selecting, panel, tools = self.controller.selections, self.selections, self.latent.tools
         panel.save_requested.connect(selecting.save)
         panel.show_requested.connect(selecting.show)
         panel.delete_requested.connect(selecting.delete)
@@ -164,14 +219,15 @@ class MainWidget(QWidget):
         tools.undo_requested.connect(selecting.undo)
         tools.redo_requested.connect(selecting.redo)
         tools.clear_requested.connect(selecting.clear)
+        tools.clusters_requested.connect(self.controller.clusters.find)
         for name in ("selection", "particles"):
-            getattr(self.session.events, name).connect(self._show_possible)
-        self._show_possible()
+            getattr(self.session.events, name).connect(self._refresh_tools)
+        self._refresh_tools()
 
     def _connect_exploring(self) -> None:
-        exploring, latent = self.controller.exploring, self.latent
-        self.controller.hovering.card_changed.connect(latent.card.set_card)
-        latent.pin_requested.connect(self.controller.pinning.toggle)
+        exploring, latent = self.controller.trajectories, self.latent
+        self.controller.preview.card_changed.connect(latent.card.set_card)
+        latent.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
         latent.line_drawn.connect(exploring.along_line)
         latent.path.through_requested.connect(exploring.through_pinned)
@@ -180,44 +236,46 @@ class MainWidget(QWidget):
         latent.path.between_requested.connect(exploring.between_pinned)
         latent.path.forget_requested.connect(exploring.forget_path)
         latent.path.frame_requested.connect(exploring.show_frame)
-        saving, volumes = self.controller.saving, latent.volumes
-        latent.path.movie_requested.connect(self.controller.filming.start)
+        saving, volumes = self.controller.volume_export, latent.volumes
+        latent.path.movie_requested.connect(self.controller.movie.start)
         latent.path.maps_requested.connect(saving.save_frames)
         volumes.map_requested.connect(saving.save_map)
         volumes.picture_requested.connect(saving.save_picture)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
-        volumes.release_requested.connect(self.controller.pinning.release_all)
+        volumes.release_requested.connect(self.controller.pinned.unpin_all)
+        volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
 
     def _connect_tomogram(self) -> None:
-        cell, panel = self.controller.cell, self.tomogram
+        cell, panel = self.controller.tomogram_scene, self.tomogram
         panel.find_requested.connect(cell.find)
         panel.look.step_requested.connect(cell.step)
         panel.look.jump_requested.connect(cell.jump)
         panel.look.orbit_toggled.connect(cell.orbit)
-        cell.progress.connect(panel.tell)
-        surrounding = self.controller.surrounding
-        panel.context.compute_requested.connect(surrounding.compute)
-        panel.context.test_requested.connect(surrounding.test)
-        surrounding.tested.connect(panel.context.show_associations)
-        panel.context.filter.chosen.connect(self.controller.selecting.combine)
-        export, writing = panel.export, self.controller.taking_out
+        cell.progress.connect(panel.set_status)
+        neighborhood = self.controller.neighborhood
+        panel.context.compute_requested.connect(neighborhood.compute)
+        panel.context.test_requested.connect(neighborhood.test)
+        neighborhood.tested.connect(panel.context.show_associations)
+        panel.context.filter.chosen.connect(self.controller.selections.combine)
+        export, writing = self.export, self.controller.tomogram_export
         for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
-        writing.progress.connect(export.tell)
+        export.map_requested.connect(self.controller.volume_export.save_map)
+        writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
-            getattr(self._viewer.layers.events, name).connect(self._tell_surfaces)
-        self._tell_surfaces()
+            getattr(self._viewer.layers.events, name).connect(self._on_layers_changed)
+        self._on_layers_changed()
         mouse, tools = cell.linking.mouse, self.latent.tools
         tools.tool_chosen.connect(lambda tool: setattr(mouse, "tool", tool))
-        tools.how_chosen.connect(lambda how: setattr(mouse, "how", how))
+        tools.mode_chosen.connect(lambda mode: setattr(mouse, "mode", mode))
 
-    def _tell_surfaces(self, _event: Any = None) -> None:
+    def _on_layers_changed(self, _event: Any = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""
-        ours = [*self.controller.cell.layers.layers, *self.controller.volumes.layers]
+        ours = [*self.controller.tomogram_scene.layers.layers, *self.controller.volumes.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
-    def _show_possible(self, *_: Any) -> None:
-        selecting = self.controller.selecting
+    def _refresh_tools(self, *_: Any) -> None:
+        selecting = self.controller.selections
         some = bool(self.session.selection)
         self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
 
@@ -227,38 +285,41 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
+    def _on_data(self, data: Any, _old: Any = None) -> None:
+        window: Any = self.window()
+        if data is not None and isinstance(window, QMainWindow):
+            hide_welcome(window)
+
     def _on_latent_removed(self) -> None:
         if not self._closed:
             self.reopen.show()
 
     def _lay_out(self) -> None:
-        """Give the bottom dock the place under the canvas only, and both docks their size."""
+        """Give both docks their place and size."""
         window: Any = self.window()
         if self._closed or not isinstance(window, QMainWindow):
             return
-        bottom = Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        window.setCorner(bottom[0], left)
-        window.setCorner(bottom[1], right)
-        docks: list[Any] = [self.parentWidget(), self.latent.parentWidget()]
-        width = min(self._wanted_width(), round(_LARGEST_SHARE * window.width()))
-        window.resizeDocks(docks[:1], [width], Qt.Orientation.Horizontal)
-        height = min(_BOTTOM_HEIGHT * self._enlarged(), _TALLEST_SHARE * window.height())
-        height = max(_BOTTOM_HEIGHT, round(height))
-        window.resizeDocks(docks[1:], [height], Qt.Orientation.Vertical)
+        dock: Any = self.parentWidget()
+        set_dock_title(dock, "tomoDRGN")  # whoever opened it
+        wanted = self._wanted_width(), self._enlarged()
+        lay_out(window, dock, self.latent.parentWidget(), wanted)
 
-    def _take_theme(self, _event: Any = None) -> None:
+    def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self._viewer.theme)
         colors = ChartColors(
             background=theme.canvas.as_hex(format="long"),
             text=theme.text.as_hex(format="long"),
             line=theme.secondary.as_hex(format="long"),
             grid=theme.foreground.as_hex(format="long"),
-            accent=theme.warning.as_hex(format="long"),
+            accent=theme.text.as_hex(format="long"),
             highlight=theme.current.as_hex(format="long"),
         )
-        for panel in (self.latent, self.particles, self.training, self.validation):
+        for panel in (
+            *(self.latent, self.particles, self.training, self.validation, self.stepper),
+        ):
             panel.set_theme(colors)
+        for part in (self, self.latent):
+            part.setStyleSheet(_FOCUS_RING.format(color=colors.text))
 
 
 def _stacked(*panels: QWidget) -> QWidget:

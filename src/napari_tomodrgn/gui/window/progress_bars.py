@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
@@ -13,8 +14,8 @@ _STEPS = 1000
 _MILLISECONDS = 150
 
 
-class ProgressBars(QObject):
-    """One bar for the training and one for each other piece of work, while it is under way.
+class ProgressBars(Work):
+    """Shows one bar for the training and one for each other piece of work that is under way.
 
     napari's bars deliver all events that wait while they are moved. They are therefore moved from
     the event loop, never within a change of the session, whose listeners may be gone afterwards.
@@ -30,9 +31,14 @@ class ProgressBars(QObject):
         self._later.setInterval(_MILLISECONDS)
         self._later.timeout.connect(self._move)
         events = session.events
-        events.training.connect(self._take_training)
-        events.checking.connect(self._take_checking)
-        events.validating.connect(self._take_validating)
+        events.training.connect(self._on_training)
+        events.preflight_status.connect(self._on_checking)
+        events.reconstruction_status.connect(self._on_validating)
+
+    @property
+    def is_busy(self) -> bool:
+        """Bars only follow the work of others."""
+        return False
 
     def close(self) -> None:
         """Take all bars away, for good."""
@@ -41,23 +47,23 @@ class ProgressBars(QObject):
         while self._bars:
             self._bars.popitem()[1].close()
 
-    def _take_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
         if status.phase == "preparing":
-            self._want("training", (status.what or "preparing", status.fraction))
+            self._schedule("training", (status.what or "preparing", status.fraction))
         elif status.phase == "idle":
-            self._want("training", None)
+            self._schedule("training", None)
         else:
             total = f" of {status.epochs}" if status.epochs else ""
-            words = f"{status.phase}, epoch {status.epoch}{total}"
-            self._want("training", (words, status.fraction))
+            words = f"{status.phase}, {status.unit} {status.epoch}{total}"
+            self._schedule("training", (words, status.fraction))
 
-    def _take_checking(self, status: WorkStatus, _old: Any = None) -> None:
-        self._want("checks", ("checks", status.fraction) if status.busy else None)
+    def _on_checking(self, status: WorkStatus, _old: Any = None) -> None:
+        self._schedule("checks", ("checks", status.fraction) if status.busy else None)
 
-    def _take_validating(self, status: WorkStatus, _old: Any = None) -> None:
-        self._want("maps", ("reconstruction", status.fraction) if status.busy else None)
+    def _on_validating(self, status: WorkStatus, _old: Any = None) -> None:
+        self._schedule("maps", ("reconstruction", status.fraction) if status.busy else None)
 
-    def _want(self, name: str, bar: tuple[str, float] | None) -> None:
+    def _schedule(self, name: str, bar: tuple[str, float] | None) -> None:
         self._wanted[name] = bar
         if not self._later.isActive():
             self._later.start()

@@ -1,28 +1,30 @@
-"""The layers of a sample's true structures, which come in when there is time for them."""
+"""Adds the layers of a sample's true structures when there is time, and removes them with it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
+from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.session import Session
 
+# Folder of the sample that a layer belongs to, in its metadata.
+SAMPLE = "napari-tomodrgn sample"
 # napari takes a sixth of a second for each; between them the window answers.
 _MS_BETWEEN = 250
 
 
-class SampleTruthLayers(QObject):
+class SampleTruthLayers(Service):
     """Adds hidden layers under those that are there, one by one, once a first map is on show."""
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(session, parent)
         self._viewer = viewer
         self._layers: list[tuple[Any, ...]] = []
-        self._timer = QTimer(self)
-        self._timer.setInterval(_MS_BETWEEN)
-        self._timer.timeout.connect(self._add)
-        self._session = session
+        self._timer = self.repeat(_MS_BETWEEN, self._add)
+        self.listen(self._on_source, "source")
 
     def add_later(self, layers: list[tuple[Any, ...]]) -> None:
         """Add these, in napari's form of (data, settings, kind), where they are not there yet."""
@@ -35,14 +37,17 @@ class SampleTruthLayers(QObject):
         """Whether some are still to come."""
         return self._timer.isActive()
 
-    def stop(self) -> None:
-        """Add no more."""
-        self._timer.stop()
+    def _on_source(self, source: Path | None, _old: Any = None) -> None:
+        """Remove the structures of a sample that is no longer open."""
+        self._layers = [one for one in self._layers if belongs_to(one[1], source)]
+        for layer in list(self._viewer.layers):
+            if SAMPLE in layer.metadata and not belongs_to({"metadata": layer.metadata}, source):
+                self._viewer.layers.remove(layer)
 
     def _add(self) -> None:
         from napari.layers import Layer
 
-        session = self._session
+        session = self.session
         failed = session.message is not None and session.message.severity == "error"
         if self._layers and session.decoded is None and not failed:
             return  # the sample is still on its way
@@ -53,3 +58,9 @@ class SampleTruthLayers(QObject):
         chosen = set(layers.selection)
         layers.insert(0, Layer.create(*self._layers.pop(0)))
         layers.selection = chosen
+
+
+def belongs_to(settings: dict[str, Any], source: Path | None) -> bool:
+    """Whether the sample of a layer is what is open."""
+    folder = Path(settings["metadata"][SAMPLE])
+    return source is not None and (source == folder or folder in source.parents)

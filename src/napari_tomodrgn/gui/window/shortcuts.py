@@ -13,14 +13,15 @@ from typing import Any
 from qtpy import QtGui
 from qtpy.QtCore import Qt
 
-from napari_tomodrgn.gui.plugin.menu_entries import turn_to
+from napari_tomodrgn.gui.window.navigation import show_tab
 
 PARTS = {
     "Alt+1": "Particles",
     "Alt+2": "Training",
-    "Alt+3": "Tomogram",
-    "Alt+4": "Selections",
+    "Alt+3": "Explore",
+    "Alt+4": "Validate",
     "Alt+5": "Latent space",
+    "Alt+6": "Export",
 }
 PAUSE = "Ctrl+Shift+Space"
 # What the scatter understands by itself while it has the focus.
@@ -34,19 +35,19 @@ def install(widget: Any) -> None:
     """Give the window that a `MainWidget` is in its keys; they go with the widget."""
     for keys, part in PARTS.items():
         _add(widget, keys, partial(_go, widget, part))
-    _add(widget, PAUSE, partial(_pause_or_go_on, widget))
+    _add(widget, PAUSE, partial(_pause_or_resume, widget))
 
 
 def _go(widget: Any, part: str) -> None:
-    turn_to(widget, part)
+    show_tab(widget, part)
     if part == "Latent space":
         widget.latent.view.setFocus()
 
 
-def _pause_or_go_on(widget: Any) -> None:
+def _pause_or_resume(widget: Any) -> None:
     training = widget.controller.training
     if widget.session.training.phase == "paused":
-        training.go_on()
+        training.resume()
     else:
         training.pause()
 

@@ -165,7 +165,7 @@ class Refinement:
 
 def _samples(data: TiltData, config: RunConfig, radius_px: int) -> LinearSamples:
     device = data.lattice.frequencies.device
-    return LinearSamples(data, config.weight, config.data, radius_px=radius_px, device=device)
+    return LinearSamples(data, config.data, radius_px=radius_px, device=device)
 
 
 def _shells(samples: LinearSamples, refinement: Refinement) -> Tensor:
@@ -235,7 +235,7 @@ def _radius(decoder: FourierModel, latents: Tensor, box: int) -> int:
     values = torch.stack([_values(decoder, points, z) for z in latents[:24]])
     spread = values.var(dim=0).reshape(most, -1).mean(1) * radii
     share = spread.cumsum(0) / spread.sum().clamp(min=1e-30)
-    return max(4, min(most, int((share < 1 - _BEYOND).sum()) + 1))
+    return min(most, max(4, int((share < 1 - _BEYOND).sum()) + 1))
 
 
 def _grid(

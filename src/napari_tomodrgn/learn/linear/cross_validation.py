@@ -44,18 +44,26 @@ class CrossValidation:
     gains: Tensor
 
     def apply(self, model: LinearModel, components: int) -> LinearModel:
-        """Turn the model of the first half onto the first axes, of unit variance on the other."""
+        """Turn the model of the first half onto the first axes, of unit variance on the other.
+
+        Components that are nuisance stay as they are.
+        """
         scale = self.variance[:components].clamp(min=1e-6).sqrt()
         turn = (self.axes[:, :components] * scale).to(model.free.dtype)
+        judged = 1 + len(self.axes)
 
         def turned(values: Tensor) -> Tensor:
-            return torch.cat([values[..., :1], values[..., 1:] @ turn], dim=-1)
+            mean, axes, nuisance = values[..., :1], values[..., 1:judged], values[..., judged:]
+            return torch.cat([mean, axes @ turn, nuisance], dim=-1)
 
+        kept = [*range(1 + components), *range(judged, 1 + model.components)]
         return replace(
             model,
             free=turned(model.free),
             basis=turned(model.basis),
-            prior=model.prior[:, : 1 + components].contiguous(),
+            prior=model.prior[:, kept].contiguous(),
+            factors=None if model.factors is None else model.factors[kept],
+            focus=None if model.focus is None else components,
         )
 
 
@@ -67,6 +75,8 @@ def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossV
     quadratic, linear = sufficient_statistics(model, blocks, shells)
     strength = 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
+    if model.focus is not None:
+        strength, right = _without_nuisance(strength, right, model.focus)
     width = strength.shape[1]
     eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
     covariance, mean = eye.clone(), torch.zeros_like(right[0])
@@ -84,6 +94,18 @@ def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossV
         for count in range(width + 1)
     ]
     return CrossValidation(axes, variance, torch.tensor(totals).diff())
+
+
+def _without_nuisance(strength: Tensor, right: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """What is said of the first components alone, the others being N(0, I): Schur complements."""
+    cross = strength[:, :kept, kept:]
+    eye = torch.eye(cross.shape[2], dtype=cross.dtype, device=cross.device)
+    solved = torch.linalg.solve(
+        strength[:, kept:, kept:] + eye,
+        torch.cat([cross.transpose(1, 2), right[:, kept:, None]], dim=2),
+    )
+    lost = cross @ solved
+    return strength[:, :kept, :kept] - lost[..., :-1], right[:, :kept] - lost[..., -1]
 
 
 def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:

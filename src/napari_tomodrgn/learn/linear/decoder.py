@@ -14,15 +14,18 @@ from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.physics.fourier import (
+    GridCorners,
+    grid_corners,
     gridding,
-    sample_transforms,
+    read_corners,
     transform_table,
     transform_volume,
     volume_from_transform,
 )
+from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space
 
 # Padding of the maps before they are read between the voxels of their transform.
-_OVERSAMPLING = 2
+OVERSAMPLING = 2
 
 
 class LinearDecoder(nn.Module):
@@ -46,8 +49,9 @@ class LinearDecoder(nn.Module):
     def __init__(self, maps: Tensor, radius_px: float, box_size_px: int) -> None:
         super().__init__()
         self.register_buffer("maps", maps.contiguous())
+        self._radius_px, self._box_size_px = radius_px, box_size_px
         self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
-        table = transform_table(maps, _OVERSAMPLING)
+        table = transform_table(maps, OVERSAMPLING)
         self.register_buffer("table", table, persistent=False)
 
     @classmethod
@@ -58,7 +62,9 @@ class LinearDecoder(nn.Module):
         size = model.ball.support.shape[0]
         # Reading between voxels has dimmed what the voxels say: take it as the samples saw it.
         dimming = gridding(size, 1, model.basis.device)
-        grids = model.ball.on_grid(model.basis)
+        # What is nuisance to the latents is no part of what they decode to.
+        shown = model.basis[..., : 1 + model.groups[0].stop]
+        grids = model.ball.on_grid(shown)
         maps = torch.stack([volume_from_transform(grid) * dimming for grid in grids])
         return cls(maps, model.ball.radius_px, box_size_px)
 
@@ -87,10 +93,17 @@ class LinearDecoder(nn.Module):
         radius, box = self.limits.tolist()
         return LinearDecoder(maps, radius, int(box))
 
+    def without_mean(self, most: int) -> LinearDecoder:
+        """The decoder of its first components alone, at ``most`` so many; the mean is 0."""
+        maps = self.maps[: 1 + most].clone()
+        maps[0] = 0
+        radius, box = self.limits.tolist()
+        return LinearDecoder(maps, radius, int(box))
+
     @property
     def transforms(self) -> Tensor:
         """Complex ``(1 + component, 2 n, 2 n, n + 1)`` transforms of the maps, padded twice."""
-        size = _OVERSAMPLING * self.maps.shape[-1]
+        size = OVERSAMPLING * self.maps.shape[-1]
         values = torch.view_as_complex(self.table.unflatten(1, (-1, 2)))
         return values.T.reshape(-1, size, size, size // 2 + 1)
 
@@ -105,16 +118,19 @@ class LinearDecoder(nn.Module):
 
     def prepare(self, frequencies: Tensor) -> Tensor:
         """Complex ``(point, 1 + component)``: the mean and the components at the points."""
-        radius, box = self.limits.unbind()
-        size = self.maps.shape[-1]
-        distance = frequencies.norm(dim=-1) * box
-        inside = distance < radius + 1
-        found = sample_transforms(
-            self.table, _OVERSAMPLING * size, frequencies[inside] * (box / size)
-        )
-        result = found.new_zeros((len(frequencies), len(self.maps)))
-        result[inside] = found * (radius + 1 - distance[inside]).clamp(0, 1)[:, None]
-        return result
+        inside, mirrored = into_half_space(frequencies)
+        corners = grid_corners(inside * (OVERSAMPLING * self._box_size_px))
+        return conjugate_where(self.in_half_space(inside, corners), mirrored[:, None])
+
+    def in_half_space(self, frequencies: Tensor, corners: GridCorners) -> Tensor:
+        """Do the same at ``(point, 3)`` frequencies with kx ≥ 0.
+
+        ``corners`` are those of a grid of `OVERSAMPLING` times the training box.
+        """
+        found = read_corners(self.table, OVERSAMPLING * self.maps.shape[-1], corners)
+        left = (self._radius_px + 1 - frequencies.norm(dim=-1) * self._box_size_px).clamp(0, 1)
+        values: Tensor = found * left[:, None]
+        return values
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Evaluate complex ``(point,)`` amplitudes for latents ``(particle, latent)``."""
@@ -160,6 +176,8 @@ def save_linear_model(path: Path, model: LinearModel, decoder: LinearDecoder) ->
         "noise": model.noise,
         "share": torch.tensor([model.share], dtype=torch.float64),
     }
+    if model.focus is not None:
+        tensors["focus"] = torch.tensor([model.focus])
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with written_atomically(path) as temporary:
         save_file(tensors, temporary)
@@ -178,6 +196,7 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         radius = int(tensors["limits"][0])
         basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
         share = float(tensors["share"])
+        focus = int(tensors["focus"]) if "focus" in tensors else None
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BadInputError(
             f"{path}: holds no fit of the linear method ({error}).",
@@ -186,4 +205,4 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         ) from error
     ball = make_ball(radius, support=sphere(1.0), device=device)
     prior = torch.ones((len(noise), basis.shape[2]), device=noise.device)
-    return LinearModel(ball, basis, basis, noise, prior, share)
+    return LinearModel(ball, basis, basis, noise, prior, share, focus=focus)

@@ -49,6 +49,11 @@ class LinearModel:
         ``(shell, 1 + component)`` inverse of the expected |u|².
     share
         τ, the share of the samples that is independent.
+    factors
+        ``(1 + component, n, n, n)`` support of each column of u, where they differ.
+    focus
+        How many components, the first ones, are of interest; the others are nuisance that is
+        marginalised over. None: all are of interest.
     """
 
     ball: FourierBall
@@ -57,6 +62,24 @@ class LinearModel:
     noise: Tensor
     prior: Tensor
     share: float
+    factors: Tensor | None = None
+    focus: int | None = None
+
+    @property
+    def groups(self) -> tuple[slice, ...]:
+        """Components that may be mixed with each other: those of interest, then any others."""
+        if self.focus is None:
+            return (slice(0, self.components),)
+        return slice(0, self.focus), slice(self.focus, self.components)
+
+    def apply_support(self, free: Tensor) -> Tensor:
+        """B = S u of ``(voxel, 2, 1 + component)`` unknowns."""
+        return self.ball.apply_support(free, self.factors)
+
+    def marginal(self, mu: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """Posteriors ``(particle, J)``, ``(particle, J, J)`` of the components of interest."""
+        kept = self.groups[0]
+        return mu[:, kept], covariance[:, kept, kept]
 
     @property
     def components(self) -> int:
@@ -74,11 +97,13 @@ class LinearModel:
             free=self.free[..., : 1 + components].contiguous(),
             basis=self.basis[..., : 1 + components].contiguous(),
             prior=self.prior[:, : 1 + components].contiguous(),
+            factors=None if self.factors is None else self.factors[: 1 + components],
+            focus=None if self.focus is None else min(self.focus, components),
         )
 
     def with_free(self, free: Tensor) -> LinearModel:
         """Replace the unknowns u by others, ``(voxel, 2, 1 + component)``."""
-        return replace(self, free=free, basis=self.ball.apply_support(free))
+        return replace(self, free=free, basis=self.apply_support(free))
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,13 +319,13 @@ def m_step(
     # Voxels on the plane kx = 0 stand there twice.
     half = torch.where(ball.on_plane, 0.5, 1.0).to(prior.dtype)[:, None, None]
     free = model.free
-    residual = ball.apply_support(expectation.gradient) - prior * free
+    residual = model.apply_support(expectation.gradient) - prior * free
     direction = residual / scale
     rise = (residual * direction * half).sum()
     for step in range(steps):
-        mapped = ball.apply_support(direction)
+        mapped = model.apply_support(direction)
         product = _curvature_product(model, blocks, shells, moments, mapped)
-        product = ball.apply_support(product) + prior * direction
+        product = model.apply_support(product) + prior * direction
         length = rise / (direction * product * half).sum().clamp(min=1e-30)
         free = free + length * direction
         if step + 1 < steps:
@@ -324,36 +349,3 @@ def estimate_noise(expectation: Expectation, shells: Tensor, count: int) -> Tens
     away = (shell[:, None] - shell).abs() + count * ~known
     noise = noise[away.argmin(dim=1)]
     return noise.clamp(min=float(noise.max()) * 1e-6).float()
-
-
-def rotate_to_principal_axes(
-    model: LinearModel, expectation: Expectation, *, rescale: bool = True
-) -> tuple[LinearModel, Tensor, Tensor]:
-    """Turn z onto axes of unit variance and mean 0 with orthogonal signals of the components.
-
-    Returns
-    -------
-    The model in these axes, the matrix W ``(J, J)`` and the vector m ``(J,)`` with
-    ``z_new = W (z − m)``.
-    """
-    mu, covariance = expectation.mu, expectation.covariance
-    centre = mu.mean(0) if rescale else torch.zeros_like(mu[0])
-    spread = (mu - centre).T @ (mu - centre) / len(mu) + covariance.mean(0)
-    if not rescale:
-        spread = torch.eye(len(spread), dtype=spread.dtype, device=spread.device)
-    root = torch.linalg.cholesky(spread)
-    components = (model.basis[..., 1:].double() @ root).flatten(0, 1)
-    weight = expectation.curvature.double().repeat_interleave(2)[:, None]
-    _, axes = torch.linalg.eigh(components.T @ (weight * components))
-    axes = axes.flip(1)
-    # The sign of an axis is free: the largest entry is positive.
-    largest = axes.abs().argmax(0)
-    axes = axes * torch.sign(axes[largest, torch.arange(axes.shape[1])])
-    turn = torch.zeros((len(axes) + 1, len(axes) + 1), dtype=axes.dtype, device=axes.device)
-    turn[0, 0], turn[1:, 0], turn[1:, 1:] = 1, centre, root @ axes
-    turned = replace(
-        model,
-        free=(model.free.double() @ turn).float(),
-        basis=(model.basis.double() @ turn).float(),
-    )
-    return turned, axes.T @ torch.linalg.inv(root), centre

@@ -68,10 +68,15 @@ class FourierBall:
         x, y, z = places.unbind(-1)
         return self.table[((z + margin) * width + y + margin) * (margin + 1) + x]
 
-    def apply_support(self, free: Tensor) -> Tensor:
-        """S u of ``(voxel, 2, column)`` values; S is its own transpose."""
+    def apply_support(self, free: Tensor, factors: Tensor | None = None) -> Tensor:
+        """S u of ``(voxel, 2, column)`` values; S is its own transpose.
+
+        ``factors`` ``(column, n, n, n)`` are taken instead of the one support where columns are
+        confined to parts of it.
+        """
         grid = self.on_grid(free)
-        maps = torch.fft.irfftn(grid, s=self.support.shape, dim=(1, 2, 3)) * self.support
+        maps = torch.fft.irfftn(grid, s=self.support.shape, dim=(1, 2, 3))
+        maps = maps * (self.support if factors is None else factors)
         spectrum = torch.fft.rfftn(maps, dim=(1, 2, 3)).flatten(1)
         return torch.view_as_real(spectrum[:, self.flat_places()].T.contiguous()).movedim(-1, 1)
 
@@ -128,7 +133,7 @@ def make_ball(
     table[keep] = torch.arange(len(places))
     shells = torch.round(radius[keep] / oversampling).to(torch.int64)
     mirror = torch.arange(len(places))
-    factor = _resampled(support, 2 * (margin + 1), oversampling)
+    factor = resample_support(support, 2 * (margin + 1), oversampling)
     ball = FourierBall(radius_px, oversampling, places, shells, mirror, table, factor)
     plane = torch.nonzero(ball.on_plane)[:, 0]
     ball.mirror[plane] = ball.numbers(-places[plane])
@@ -136,8 +141,8 @@ def make_ball(
     return FourierBall(radius_px, oversampling, *(part.to(device) for part in parts))
 
 
-def _resampled(support: NDArray[np.float64], size: int, oversampling: int) -> Tensor:
-    """The factor on a grid of ``size`` over ``oversampling`` boxes, origin at the first entry."""
+def resample_support(support: NDArray[np.float64], size: int, oversampling: int = 1) -> Tensor:
+    """A factor ``(m, m, m)`` on a grid of ``size`` over ``oversampling`` boxes, origin first."""
     axis = np.fft.fftfreq(size) * oversampling * support.shape[0] + support.shape[0] // 2
     where = np.meshgrid(axis, axis, axis, indexing="ij")
     values = ndimage.map_coordinates(support, where, order=1, mode="constant")

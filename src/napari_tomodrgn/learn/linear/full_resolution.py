@@ -24,10 +24,10 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     e_step,
     m_step,
     posteriors,
-    rotate_to_principal_axes,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
 _REACH = 1.5

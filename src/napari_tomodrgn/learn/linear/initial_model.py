@@ -90,7 +90,9 @@ def _residual_maps_of_block(model: LinearModel, block: SampleBlock, precision: T
     return torch.where(model.ball.on_plane[:, None], total + mirrored, total)
 
 
-def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
+def leading_latents(
+    maps: Tensor, power: Tensor, components: int, without: Tensor | None = None
+) -> Tensor:
     """Latents ``(particle, component)`` of unit variance along the leading directions.
 
     Parameters
@@ -101,10 +103,16 @@ def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
         ``(voxel,)`` expected signal power, any scale.
     components
         How many directions.
+    without
+        ``(particle, other)`` latents to which these are to be orthogonal.
     """
     weighted = (maps * power.sqrt()[:, None]).flatten(1).double()
     gram = weighted @ weighted.T
     gram.fill_diagonal_(0)
+    if without is not None:
+        basis, _ = torch.linalg.qr((without - without.mean(0)).double())
+        across = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) - basis @ basis.T
+        gram = across @ gram @ across
     _, vectors = torch.linalg.eigh(gram)
     leading = vectors[:, -components:].flip(1)
     largest = leading.abs().argmax(0)
@@ -115,9 +123,17 @@ def leading_latents(maps: Tensor, power: Tensor, components: int) -> Tensor:
 
 
 def with_components(
-    model: LinearModel, blocks: Blocks, shells: Tensor, latents: Tensor
+    model: LinearModel,
+    blocks: Blocks,
+    shells: Tensor,
+    latents: Tensor,
+    factors: Tensor | None = None,
+    focus: int | None = None,
 ) -> LinearModel:
-    """Fit components to given latents ``(particle, component)``, which are taken for certain."""
+    """Fit components to given latents ``(particle, component)``, which are taken for certain.
+
+    ``factors`` and ``focus`` are those of the new model (`LinearModel`).
+    """
     width = latents.shape[1]
     room = model.basis.new_zeros((*model.basis.shape[:2], width))
     # u fills the whole box in the prior but only the support in the fitted mean, so the same
@@ -129,6 +145,8 @@ def with_components(
         free=torch.cat([model.free, room], dim=2),
         basis=torch.cat([model.basis, room], dim=2),
         prior=prior.contiguous(),
+        factors=factors,
+        focus=focus,
     )
     found = e_step(started, blocks, shells, given=latents)
     return m_step(started, blocks, shells, found, 4)

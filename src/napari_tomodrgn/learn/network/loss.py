@@ -39,14 +39,32 @@ class Points:
         return [Points(*part, self.drawn) for part in parts]
 
 
-def draw_points(
-    batch: TiltBatch, per_particle: int, generator: torch.Generator, *, held_out: bool = False
-) -> Points:
-    """Samples of a batch: all that count, or ``per_particle`` drawn at random from each particle.
+@dataclass(frozen=True, eq=False)
+class DrawnPoints:
+    """Fourier samples of a training step with all that compares them with the model.
 
-    The generator is on the CPU, whatever the device, so that runs compare.
+    Attributes
+    ----------
+    frequencies
+        ``(point, 3)`` in cycles per pixel of the reference.
+    samples, transfer
+        ``(point,)`` complex sample, and what the model is multiplied with there.
+    weights
+        ``(point,)`` weight times inverse noise power.
+    particle_index
+        ``(point,)`` whose they are.
     """
-    return choose_points(batch, uniforms(batch.size, per_particle, generator), held_out=held_out)
+
+    frequencies: Tensor
+    samples: Tensor
+    transfer: Tensor
+    weights: Tensor
+    particle_index: Tensor
+
+    def squared_errors(self, amplitudes: Tensor) -> Tensor:
+        """Weighted squared error ``(point,)`` of amplitudes F(k, z), complex ``(point,)``."""
+        residual = self.samples - self.transfer * amplitudes
+        return self.weights * torch.view_as_real(residual).square().sum(-1)
 
 
 def uniforms(particles: int, per_particle: int, generator: torch.Generator) -> Tensor:

@@ -19,15 +19,19 @@ from torch import Tensor, nn
 from napari_tomodrgn.config import ModelConfig
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.network.fast_linear import (
+    ProductTable,
     as_pixels,
     as_rows,
+    default_products,
     dense,
     padding_of,
     residual,
 )
 from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING
 from napari_tomodrgn.learn.reconstruction.mean_map import MeanMap
-from napari_tomodrgn.physics.lattice import into_half_space
+from napari_tomodrgn.physics.fourier import grid_corners
+from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space
 
 # Particles of a call up to which their latents are spread over points by a product.
 _FEW_PARTICLES = 32
@@ -44,24 +48,34 @@ class ResidualMlp(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
         self.last = nn.Linear(hidden, outputs)
         self.activation = _ACTIVATIONS[activation]()
+        self.width = hidden
+        self.products = default_products()
         self._skip_first, self._skip_last = inputs == hidden, hidden == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """``(row, inputs)`` → ``(row, outputs)``."""
-        values = as_pixels(x)
+        values = self.as_pixels(x)
         if self._skip_first:
             return self.after_first(residual(values, self.first.weight, self.first.bias))
         return self.after_first(dense(values, self.first.weight, self.first.bias))
 
     def after_first(self, values: Tensor) -> Tensor:
         """The rest of the network, from the output of its first layer, which it may overwrite."""
-        values = as_pixels(self._activate(values))
+        values = self.as_pixels(self._activate(values))
         for layer in self.hidden:
             assert isinstance(layer, nn.Linear)
             values = self._activate(residual(values, layer.weight, layer.bias))
         rows = as_rows(values)
         out: Tensor = self.last(rows)
         return out + rows if self._skip_last else out
+
+    def as_pixels(self, rows: Tensor) -> Tensor:
+        """``(row, feature)`` in the layout that the hidden layers are fastest in."""
+        return as_pixels(rows, self.width, self.products)
+
+    def padding_of(self, rows: int, device: torch.device) -> int:
+        """How many rows to add for that layout."""
+        return padding_of(rows) if self.products.uses_convolution(rows, self.width, device) else 0
 
     def _activate(self, values: Tensor) -> Tensor:
         if isinstance(self.activation, nn.ReLU):
@@ -107,42 +121,48 @@ class TiltPooling(nn.Module):
         self.out_features = features * n_tilts if mode == "concatenate" else features
         self.attention = SetPooling(features) if mode == "set" else None
 
-    def forward(
-        self, features: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
-    ) -> Tensor:
-        """``(image, feature)``, each of particle ``owner`` → ``(particle, out_features)``."""
+    def forward(self, features: Tensor, present: Tensor, tilt_index: Tensor) -> Tensor:
+        """Join ``(particle, tilt, feature)`` where ``present`` to ``(particle, out_features)``.
+
+        ``tilt_index`` ``(particle, tilt)`` is the place of each image in its tilt series. Every
+        particle must have an image.
+        """
+        there = present[..., None]
         if self.mode == "mean":
-            total = features.new_zeros((particles, features.shape[1]))
-            counts = torch.bincount(particle_index, minlength=particles)
-            return total.index_add(0, particle_index, features) / counts[:, None].clamp(min=1)
-        table, present = self._table(features, particle_index, tilt_index, particles)
+            return (features * there).sum(1) / there.sum(1)
         if self.attention is not None:
-            pooled: Tensor = self.attention(table, present)
+            pooled: Tensor = self.attention(features, present)
             return pooled
         if self.mode == "concatenate":
-            return table.flatten(1)
+            return self._in_series(features, present, tilt_index)
         if self.mode == "max":
-            return table.masked_fill(~present[..., None], -torch.inf).amax(dim=1)
-        return table.masked_fill(~present[..., None], torch.nan).nanmedian(dim=1).values
+            return features.masked_fill(~there, -torch.inf).amax(dim=1)
+        return features.masked_fill(~there, torch.nan).nanmedian(dim=1).values
 
-    def _table(
-        self, features: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
-    ) -> tuple[Tensor, Tensor]:
-        """Padded ``(particle, tilt, feature)`` and where it is filled."""
-        width = self.n_tilts if self.mode == "concatenate" else int(tilt_index.max()) + 1
-        if self.mode == "concatenate":
-            # Another set, embedded later, may have longer series than the one trained on.
-            known = tilt_index < width
-            features, particle_index, tilt_index = (
-                features[known],
-                particle_index[known],
-                tilt_index[known],
-            )
-        table = features.new_zeros((particles, width, features.shape[1]))
-        present = torch.zeros(table.shape[:2], dtype=torch.bool, device=particle_index.device)
-        table = table.index_put((particle_index, tilt_index), features)
-        present[particle_index, tilt_index] = True
-        return table, present
+    def _in_series(self, features: Tensor, present: Tensor, tilt_index: Tensor) -> Tensor:
+        """Features in the order of the tilt series, ``(particle, tilt · feature)``."""
+        # One place more, for what is no image, and for the tilts of a set that is embedded later
+        # and has longer series than the one trained on.
+        known = present & (tilt_index < self.n_tilts)
+        place = torch.where(known, tilt_index, self.n_tilts)[..., None].expand_as(features)
+        table = features.new_zeros((len(features), self.n_tilts + 1, features.shape[2]))
+        return table.scatter(1, place, features)[:, : self.n_tilts].flatten(1)
+
+
+def padded_by_particle(particle_index: Tensor, particles: int) -> tuple[Tensor, Tensor]:
+    """Lay images ``(image,)`` of particles, ascending, out as ``(particle, tilt)``.
+
+    Returns
+    -------
+    The image at each place, 0 where there is none, and where there is one.
+    """
+    counts = torch.bincount(particle_index, minlength=particles)
+    first = counts.cumsum(0) - counts
+    place = torch.arange(len(particle_index), device=counts.device) - first[particle_index]
+    present = torch.arange(int(counts.max()), device=counts.device) < counts[:, None]
+    images = torch.zeros_like(present, dtype=torch.int64)
+    images[particle_index, place] = torch.arange(len(particle_index), device=counts.device)
+    return images, present
 
 
 class Encoder(nn.Module):
@@ -166,9 +186,23 @@ class Encoder(nn.Module):
     def forward(
         self, samples: Tensor, particle_index: Tensor, tilt_index: Tensor, particles: int
     ) -> Posterior:
-        """Complex ``(image, point)`` samples, phases corrected, → posterior of each particle."""
-        flat = torch.view_as_real(samples).flatten(-2)
-        pooled = self.pool(self.image(flat), particle_index, tilt_index, particles)
+        """Infer posteriors of particles from complex ``(image, point)`` samples, phases corrected.
+
+        ``particle_index`` ``(image,)``, ascending, and ``tilt_index`` say whose they are and where
+        in the tilt series. Every particle must have an image.
+        """
+        images, present = padded_by_particle(particle_index, particles)
+        features = self.image(torch.view_as_real(samples).flatten(-2))
+        return self._joined(features[images], present, tilt_index[images])
+
+    def from_padded(self, samples: Tensor, present: Tensor, tilt_index: Tensor) -> Posterior:
+        """Infer posteriors from complex ``(particle, tilt, point)`` samples where ``present``."""
+        rows = torch.view_as_real(samples).flatten(-2).flatten(0, 1)
+        features = self.image(rows).unflatten(0, present.shape)
+        return self._joined(features, present, tilt_index)
+
+    def _joined(self, features: Tensor, present: Tensor, tilt_index: Tensor) -> Posterior:
+        pooled = self.pool(features, present, tilt_index)
         mu, logvar = self.particle(self.activation(pooled)).float().chunk(2, dim=-1)
         return Posterior(mu, logvar)
 
@@ -202,11 +236,11 @@ class PreparedPoints:
     Attributes
     ----------
     first
-        Output of the network's first layer, as `fast_linear.as_pixels` gives it, padded.
+        Output of the network's first layer, as `ResidualMlp.as_pixels` lays it out, padded.
     mirrored
         ``(point,)``, true where the value is to be conjugated.
     mean, components
-        Complex ``(point,)`` and ``(point, 1 + component)``; None without.
+        Complex ``(point,)`` and ``(point, 1 + component)`` in the half-space; None without.
     """
 
     first: Tensor
@@ -239,6 +273,7 @@ class Decoder(nn.Module):
             (inputs, config.decoder_dim, 2), config.decoder_layers, config.activation
         )
         self.latent = nn.Linear(config.latent_dim, config.decoder_dim, bias=False)
+        self.box_size_px = box_size_px
         self.mean = MeanMap(box_size_px) if config.mean_map else None
         self.start_from(None)
         if self.mean is not None:
@@ -264,13 +299,16 @@ class Decoder(nn.Module):
     def prepare(self, frequencies: Tensor) -> PreparedPoints:
         """What is the same for all latents at ``(point, 3)`` frequencies."""
         inside, mirrored = into_half_space(frequencies)
-        added = padding_of(len(inside), inside.device)
-        features = as_pixels(self._encoded(functional.pad(inside, (0, 0, 0, added))))
+        # Mean and components lie on grids of the same spacing.
+        corners, known = grid_corners(inside * (OVERSAMPLING * self.box_size_px)), self.components
+        added = self.network.padding_of(len(inside), inside.device)
+        padded = functional.pad(inside, (0, 0, 0, added)) if added else inside
+        features = self.network.as_pixels(self._encoded(padded))
         return PreparedPoints(
             first=dense(features, self.network.first.weight, self.network.first.bias),
             mirrored=mirrored,
-            mean=None if self.mean is None else self.mean(frequencies),
-            components=None if self.components is None else self.components.prepare(frequencies),
+            mean=None if self.mean is None else self.mean(corners),
+            components=None if known is None else known.in_half_space(inside, corners),
         )
 
     def evaluate(self, prepared: PreparedPoints, z: Tensor, particle_index: Tensor) -> Tensor:
@@ -278,13 +316,13 @@ class Decoder(nn.Module):
         count = len(prepared.mirrored)
         hidden = self._with_latent(prepared.first, z, particle_index)
         real, imaginary = self.network.after_first(hidden)[:count].float().unbind(-1)
-        total = torch.complex(real, torch.where(prepared.mirrored, -imaginary, imaginary))
+        total = torch.complex(real, imaginary)
         if prepared.mean is not None:
             total = total + prepared.mean
         if self.components is not None and prepared.components is not None:
             known = z[:, : self.components.components].float()
             total = total + self.components.evaluate(prepared.components, known, particle_index)
-        return total
+        return conjugate_where(total, prepared.mirrored)
 
     def _encoded(self, frequencies: Tensor) -> Tensor:
         if self.encoding is None:
@@ -303,7 +341,8 @@ class Decoder(nn.Module):
         if len(z) == 1:
             return first + latent.view(1, -1, *[1] * (first.ndim - 2))
         rows = as_rows(first)
-        particle_index = functional.pad(particle_index, (0, len(rows) - len(particle_index)))
+        if len(rows) > len(particle_index):
+            particle_index = functional.pad(particle_index, (0, len(rows) - len(particle_index)))
         if rows.device.type != "cpu" or len(z) > _FEW_PARTICLES:
             return rows + latent[particle_index]
         # A product, since the gradient of taking rows is summed row by row on a CPU.
@@ -336,10 +375,18 @@ class Vae(nn.Module):
         Largest number of images of one particle (``concatenate`` pooling has that many places).
     seed
         Of the initial weights.
+    products
+        Which product is taken for which shape; the machine's own choice if None.
     """
 
     def __init__(
-        self, config: ModelConfig, box_size_px: int, n_samples: int, n_tilts: int, seed: int = 0
+        self,
+        config: ModelConfig,
+        box_size_px: int,
+        n_samples: int,
+        n_tilts: int,
+        seed: int = 0,
+        products: ProductTable | None = None,
     ) -> None:
         super().__init__()
         # nn.Linear draws from the global generator: fork it, so that nobody else's is touched.
@@ -349,3 +396,12 @@ class Vae(nn.Module):
             self.encoder = Encoder(config, n_samples, n_tilts)
             self.decoder = Decoder(config, box_size_px, generator)
         self.config = config
+        self.products = products or default_products()
+        for module in self.modules():
+            if isinstance(module, ResidualMlp):
+                module.products = self.products
+
+    def choose_products(self, device: torch.device) -> dict[str, str]:
+        """Choose the faster product for all layers; what was chosen, by shape class."""
+        widths = {module.width for module in self.modules() if isinstance(module, ResidualMlp)}
+        return dict(self.products.measure(widths, device))

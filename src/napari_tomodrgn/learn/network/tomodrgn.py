@@ -24,7 +24,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.learn.network.fast_linear import as_pixels, as_rows, dense, padding_of
+from napari_tomodrgn.learn.network.fast_linear import as_rows, dense
 from napari_tomodrgn.learn.network.model import ResidualMlp
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.tensors import read_tensors
@@ -70,30 +70,32 @@ class HartleyDecoder(nn.Module):
             self.network.first.bias.copy_(bias)
             self.latent.weight.copy_(weight[:, features:])
 
-    def forward(self, frequencies: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def forward(self, frequencies: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes; arguments as `learn.network.model.Decoder` has them."""
-        return self.evaluate(self.prepare(frequencies), z, owner)
+        return self.evaluate(self.prepare(frequencies), z, particle_index)
 
     def prepare(self, frequencies: Tensor) -> Tensor:
         """Output of the first layer at k and then at −k, without what the latent adds."""
         angles = frequencies @ self.frequencies.T
         sine, cosine = angles.sin(), angles.cos()
         features = torch.cat([torch.cat([sine, cosine], 1), torch.cat([-sine, cosine], 1)])
-        added = padding_of(len(features), features.device)
-        rows = as_pixels(functional.pad(features, (0, 0, 0, added)))
+        added = self.network.padding_of(len(features), features.device)
+        rows = self.network.as_pixels(functional.pad(features, (0, 0, 0, added)))
         return dense(rows, self.network.first.weight, self.network.first.bias)
 
-    def evaluate(self, prepared: Tensor, z: Tensor, owner: Tensor) -> Tensor:
+    def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Amplitudes at the points of `prepare`."""
         latent: Tensor = self.latent(z)
         if len(z) == 1:
             hidden = prepared + latent.view(1, -1, *[1] * (prepared.ndim - 2))
         else:
             rows = as_rows(prepared)
-            both = functional.pad(owner.repeat(2), (0, len(rows) - 2 * len(owner)))
+            both = functional.pad(
+                particle_index.repeat(2), (0, len(rows) - 2 * len(particle_index))
+            )
             hidden = rows + latent[both]
-        outputs = self.network.after_first(hidden)[: 2 * len(owner)].float()
-        here, opposite = (outputs[:, 0] - outputs[:, 1]).split(len(owner))
+        outputs = self.network.after_first(hidden)[: 2 * len(particle_index)].float()
+        here, opposite = (outputs[:, 0] - outputs[:, 1]).split(len(particle_index))
         return torch.complex((here + opposite) / 2, (opposite - here) / 2)
 
 

@@ -17,7 +17,8 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, back_project
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
-    sample_transforms,
+    GridCorners,
+    read_corners,
     transform_table,
     transform_volume,
     volume_from_transform,
@@ -49,11 +50,11 @@ class MeanMap(nn.Module):
         self.map.copy_(volume)
         self._table = None
 
-    def forward(self, frequencies: Tensor) -> Tensor:
-        """Complex ``(point,)`` amplitudes at ``(point, 3)`` frequencies in cycles per pixel."""
-        if self._table is None or self._table.device != frequencies.device:
+    def forward(self, corners: GridCorners) -> Tensor:
+        """Complex ``(point,)`` amplitudes at points of a grid of `OVERSAMPLING` times the box."""
+        if self._table is None or self._table.device != corners.weights.device:
             self._table = transform_table(self.map[None], OVERSAMPLING)
-        return sample_transforms(self._table, OVERSAMPLING * len(self.map), frequencies)[:, 0]
+        return read_corners(self._table, OVERSAMPLING * len(self.map), corners)[:, 0]
 
 
 def mean_map(

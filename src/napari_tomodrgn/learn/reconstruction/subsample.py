@@ -57,6 +57,18 @@ class Sample:
         """The same images with other poses or optics."""
         return replace(self, particles=particles)
 
+    def take_images(self, keep: NDArray[np.bool_]) -> Sample:
+        """Some of the images, and the particles that still have one."""
+        rows = torch.from_numpy(np.flatnonzero(keep))
+        left = np.unique(self.particle_index[keep])
+        return replace(
+            self,
+            particles=self.particles.filter_images(keep),
+            images=replace(self.images, samples=self.images.take(rows)),
+            first_half=self.first_half[left],
+            broken=np.flatnonzero(np.isin(np.flatnonzero(keep), self.broken)),
+        )
+
     @property
     def blank(self) -> bool:
         """Whether no image shows anything at all."""
@@ -68,19 +80,25 @@ class Sample:
         return np.asarray(self.particles.images["particle_id"].cat.codes, dtype=np.int64)
 
 
-def choose(particles: ParticleSet) -> ParticleSet:
-    """At most 150 particles and about 3,500 images, spread evenly over the set."""
+def choose(particles: ParticleSet, max_images: int = MAX_IMAGES) -> ParticleSet:
+    """At most 150 particles and about so many images, spread evenly over the set."""
     tilts = len(particles.images) / len(particles)
-    count = int(np.clip(MAX_IMAGES / tilts, 2, MAX_PARTICLES))
+    count = int(np.clip(max_images / tilts, 2, MAX_PARTICLES))
     rows = np.unique(np.linspace(0, len(particles) - 1, min(count, len(particles))).astype(int))
     return particles.take(np.isin(np.arange(len(particles)), rows))
 
 
-def read_sample(particles: ParticleSet, config: DataConfig) -> Generator[int, None, Sample]:
+def read_sample(
+    particles: ParticleSet,
+    config: DataConfig,
+    *,
+    max_images: int = MAX_IMAGES,
+    max_box_px: int = MAX_BOX_PX,
+) -> Generator[int, None, Sample]:
     """Read the images of a sample of particles, yielding how many images are done."""
-    few = choose(particles)
+    few = choose(particles, max_images)
     box = few.optics.box_size_px
-    small = min(box, MAX_BOX_PX)
+    small = min(box, max_box_px)
     # The samples of both lattices stand in the same order, ky before kx.
     lattice = half_plane(small, include_dc=True)
     wide = half_plane(box, include_dc=True, radius_px=small / 2 - 1e-6)

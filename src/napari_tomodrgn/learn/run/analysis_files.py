@@ -1,8 +1,9 @@
 """File names below ``RUN/analysis``; those of the run itself stand in `learn.run.directory`.
 
 analysis.json  umap.json  components.csv  audit.csv  columns.parquet
-clusters.csv  cluster_centers.csv
+clusters.csv  cluster_centers.csv  cluster_tomograms.csv
 clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
+volumes/mean.mrc  volumes/component-01.mrc  volumes/components.csv  convergence.csv
 figures/umap.svg  selections/NAME.json
 """
 
@@ -59,6 +60,11 @@ class AnalysisFiles:
         return self.folder / "cluster_centers.csv"
 
     @property
+    def cluster_tomograms(self) -> Path:
+        """How many particles of each cluster each tomogram has: ``tomogram, 1, 2, …``"""
+        return self.folder / "cluster_tomograms.csv"
+
+    @property
     def components(self) -> Path:
         """Share of the variance that each principal component explains."""
         return self.folder / "components.csv"
@@ -79,6 +85,20 @@ class AnalysisFiles:
     def traversal_map(self, component: int, frame: int) -> Path:
         """Map of one of its frames (from 1)."""
         return self.folder / "traversals" / f"pc-{component}" / f"frame-{frame:02d}.mrc"
+
+    def volume_map(self, name: str) -> Path:
+        """A map of the analysis of volumes: ``mean``, ``component-01``, ``cluster-01``."""
+        return self.folder / "volumes" / f"{name}.mrc"
+
+    @property
+    def volume_components(self) -> Path:
+        """Share of the voxels' variance that each of their components explains."""
+        return self.folder / "volumes" / "components.csv"
+
+    @property
+    def convergence(self) -> Path:
+        """How latents and maps changed from epoch to epoch."""
+        return self.folder / "convergence.csv"
 
     def figure(self, name: str) -> Path:
         """A figure."""

@@ -23,15 +23,11 @@ from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import (
-    all_or_none,
-    make_folder,
-    write_text,
-    written_atomically,
-)
+from napari_tomodrgn.files import all_or_none, make_folder, write_text, written_atomically
+from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
+from napari_tomodrgn.learn.run.archive import is_archive, unpacked
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
-from napari_tomodrgn.learn.run.tables import METRICS, read_latents, without_nan, write_latents
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
 if TYPE_CHECKING:
@@ -67,14 +63,14 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a run directory.
+        """Open a run directory, or one that was shared as a file (`learn.run.archive`).
 
         Raises
         ------
         BadInputError
             If there is no run, or ``run.json`` is damaged or of a later version.
         """
-        path = Path(path)
+        path = unpacked(path) if is_archive(path) else Path(path)
         file = path / "run.json"
         try:
             info = RunInfo.model_validate_json(file.read_text(encoding="utf-8"))
@@ -142,6 +138,11 @@ class Run:
     def refinement_file(self) -> Path:
         """What latents are refined with after the encoder's guess."""
         return self.path / "checkpoints" / "refinement.safetensors"
+
+    @property
+    def focus_mask_file(self) -> Path:
+        """Mask of the region that the latents are of."""
+        return self.path / "focus-mask.mrc"
 
     @property
     def linear_latents_file(self) -> Path:
@@ -224,7 +225,7 @@ class Run:
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
-        return read_latents(self.latents_file(self.last_epoch(epoch)))
+        return tables.read_latents(self.latents_file(self.last_epoch(epoch)))
 
     def linear_latents(self) -> pd.DataFrame:
         """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
@@ -238,7 +239,7 @@ class Run:
             raise BadInputError(
                 f"{self.path}: did not start from the linear engine.", code="no-linear-start"
             )
-        return read_latents(self.linear_latents_file)
+        return tables.read_latents(self.linear_latents_file)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -262,7 +263,7 @@ class Run:
         """One row an epoch: losses, seconds, beta, learning rate."""
         file = self.path / "metrics.csv"
         if not file.exists():
-            return pd.DataFrame(columns=METRICS)
+            return pd.DataFrame(columns=tables.METRICS)
         return pd.read_csv(file)
 
     def particles(
@@ -302,12 +303,14 @@ class Run:
 
     def model(self, epoch: int | None = None, device: torch.device | str = "cpu") -> Vae:
         """The autoencoder after an epoch, ready to be asked."""
+        from napari_tomodrgn.learn.network.fast_linear import ProductTable
         from napari_tomodrgn.learn.network.model import Vae
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
         info, box = self.info, self.info.to_optics().box_size_px
-        model = Vae(info.config.model, box, info.points, info.slots)
+        products = ProductTable.of_machine(info.products)
+        model = Vae(info.config.model, box, info.points, info.slots, products=products)
         load_weights(self.weights_file(self.last_epoch(epoch)), model)
         model.decoder.start_from(self.linear_components(device))
         return model.to(device).eval().requires_grad_(requires_grad=False)
@@ -347,11 +350,7 @@ class Run:
         if self.config.method == "linear" or not self.components_file.exists():
             return None
         whole = LinearDecoder.read(self.components_file)
-        count = 1 + min(whole.components, self.config.model.latent_dim)
-        maps = whole.maps[:count].clone()
-        maps[0] = 0
-        radius, box = whole.limits.tolist()
-        return LinearDecoder(maps, radius, int(box)).to(device)
+        return whole.without_mean(self.config.model.latent_dim).to(device)
 
     def refinement(
         self, epoch: int | None = None, device: torch.device | str = "cpu"
@@ -366,16 +365,16 @@ class Run:
 
     def save_latents(self, epoch: int, particles: ParticleSet, posterior: Posterior) -> Path:
         """Write the latents of an epoch; rows are the particles of the set, by identity."""
-        write_latents(self.latents_file(epoch), particles, posterior)
+        tables.write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
 
     def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
         """Write the latents of the linear engine that the autoencoder starts from."""
-        write_latents(self.linear_latents_file, particles, posterior)
+        tables.write_latents(self.linear_latents_file, particles, posterior)
 
     def save_quality(self, told: dict[str, Any]) -> None:
         """Write what was measured of the run when it ended."""
-        write_text(self.quality_file, json.dumps(without_nan(told), indent=2) + "\n")
+        write_text(self.quality_file, json.dumps(tables.without_nan(told), indent=2) + "\n")
 
     def quality(self) -> dict[str, Any]:
         """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
@@ -390,12 +389,7 @@ class Run:
 
     def append_metrics(self, row: dict[str, float]) -> None:
         """Add an epoch; one that was there already (a resumed run) is replaced."""
-        file = self.path / "metrics.csv"
-        written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
-        # As text, so that what was written stays letter for letter.
-        earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
-        lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
-        write_text(file, "\n".join(lines) + "\n")
+        tables.append_metrics(self.path / "metrics.csv", row)
 
 
 def cache_file(path: Path) -> Path:

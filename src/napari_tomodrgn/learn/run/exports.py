@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,20 +30,28 @@ _LARGEST_SET_BYTES = 1 << 16
 
 
 def export_files(
-    *, overwrite: bool = False, particles: ParticleSet | None = None, run: Run | None = None
+    *,
+    overwrite: bool = False,
+    particles: ParticleSet | None = None,
+    run: Run | None = None,
+    files: Iterable[Path] = (),
 ) -> AbstractContextManager[OutputFiles]:
     """A block whose files are put in place together, and never onto what they were made from.
 
     Parameters
     ----------
     overwrite
-        Whether files that exist may be replaced, if they are neither of the two below.
+        Whether files that exist may be replaced, if they are none of those below.
     particles
         Their star files and image stacks are left alone.
     run
         So is the star file that it was trained on. Files of any run are left alone in any case.
+    files
+        Other files that are read, such as lists.
     """
-    sources = [] if particles is None else list(star_files(particles))
+    sources = [path for path in files if path.is_file()]
+    if particles is not None:
+        sources += star_files(particles)
     if run is not None:
         sources += _trained_on(run)
     stacks = frozenset(
@@ -62,7 +70,7 @@ def export_files(
             return
         if str(path) in stacks or str(real) in stacks or any(map(real.samefile, sources)):
             raise BadInputError(
-                f"{path}: belongs to the particles that are read and is not written over.",
+                f"{path}: is read, or belongs to what is, and is not written over.",
                 remedy="Name another file or folder.",
                 code="source-file",
             )

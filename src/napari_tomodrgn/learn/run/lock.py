@@ -36,11 +36,24 @@ def training_lock(run: str | Path) -> Iterator[None]:
         If another process that lives holds it; names it.
     """
     run = Path(run)
-    made = [folder for folder in (run, *run.parents) if not folder.exists()]
-    make_folder(run)
     file = run / LOCK_NAME
     with explained_write_errors(file):
-        _acquire(file)
+        made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    try:
+        make_folder(run)
+        with explained_write_errors(file):
+            _acquire(file)
+        with _heartbeat(file):
+            yield
+    finally:
+        for folder in made:  # of a run that was never begun nothing stays
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def _heartbeat(file: Path) -> Iterator[None]:
+    """Renew the date of a lock while the block runs, then release it."""
     over = threading.Event()
     beat = threading.Thread(target=_renew, args=(file, over), name="training lock", daemon=True)
     beat.start()
@@ -50,9 +63,6 @@ def training_lock(run: str | Path) -> Iterator[None]:
         over.set()
         beat.join()
         file.unlink(missing_ok=True)
-        for folder in made:  # of a run that was never begun nothing stays
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def lock_holder(run: str | Path) -> str:
@@ -72,8 +82,12 @@ def _acquire(file: Path) -> None:
         except FileExistsError:
             _remove_if_stale(file)
         else:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(words)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                    stream.write(words)
+            except OSError:
+                file.unlink(missing_ok=True)
+                raise
             return
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.files import write_text, written_atomically
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.posterior import Posterior
@@ -70,3 +70,12 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def append_metrics(file: Path, row: dict[str, float]) -> None:
+    """Add an epoch to a table of losses; one that was there already is replaced."""
+    written = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
+    # As text, so that what was written stays letter for letter.
+    earlier = [line for line in written if int(line.split(",")[0]) < row["epoch"]]
+    lines = [",".join(METRICS), *earlier, ",".join(str(row[name]) for name in METRICS)]
+    write_text(file, "\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.methods import (
@@ -34,6 +35,8 @@ from napari_tomodrgn.learn.training.embed_imported import embed_imported
 from napari_tomodrgn.physics.lattice import half_plane
 
 EMBED_BATCH_SIZE = 32
+# Pixel sizes that differ by less are the same: star files round them.
+_SAME_PIXEL = 2e-3
 # Of images that are in memory at once when a set is embedded that is not trained on.
 _BYTES_IN_MEMORY = 5e8
 
@@ -71,13 +74,7 @@ def embed_set(
     """
     trained = run.info.to_optics()
     particles = choose_images(particles, run.config.data).with_overrides(run.config.data)
-    box = particles.optics.box_size_px
-    if box != trained.box_size_px:
-        raise BadInputError(
-            f"{particles.source.path}: images of {box} px, "
-            f"the run was trained on {trained.box_size_px} px.",
-            code="wrong-box",
-        )
+    _reject_other_sampling(particles, trained)
     check_stacks(particles)
     particles = particles.with_optics(
         ctf_premultiplied=trained.ctf_premultiplied, dose_weighted=trained.dose_weighted
@@ -85,7 +82,7 @@ def embed_set(
     if run.info.network is not None:
         return (yield from embed_imported(run, particles, epoch))
     inference_of = _make_inference(run, epoch)
-    lattice = half_plane(box)
+    lattice = half_plane(trained.box_size_px)
     tables = []
     at_a_time = _particles_per_chunk(particles, len(lattice))
     for start in range(0, len(particles), at_a_time):
@@ -104,6 +101,24 @@ def embed_set(
         tables.append(latent_table(part, posterior))
         yield WorkProgress(min(start + at_a_time, len(particles)), len(particles))
     return pd.concat(tables)
+
+
+def _reject_other_sampling(particles: ParticleSet, trained: Optics) -> None:
+    """Raise if images have another box or pixel size than those trained on."""
+    optics = particles.optics
+    if optics.box_size_px != trained.box_size_px:
+        raise BadInputError(
+            f"{particles.source.path}: images of {optics.box_size_px} px, "
+            f"the run was trained on {trained.box_size_px} px.",
+            code="wrong-box",
+        )
+    pixel = optics.pixel_size_angstrom
+    if not math.isclose(pixel, trained.pixel_size_angstrom, rel_tol=_SAME_PIXEL):
+        raise BadInputError(
+            f"{particles.source.path}: images of {pixel:.4g} Å/px, "
+            f"the run was trained on {trained.pixel_size_angstrom:.4g} Å/px.",
+            code="wrong-pixel-size",
+        )
 
 
 def _particles_per_chunk(particles: ParticleSet, points: int) -> int:

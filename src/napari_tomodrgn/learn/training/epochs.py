@@ -75,6 +75,7 @@ class EpochLoop:
             posterior = trainer.embed()
         except (Cancelled, GeneratorExit):
             # A step that was cut short has not touched the weights: the position is still theirs.
+            self.position = trainer.read_losses(self.position)
             self._save(self.position)
             raise
         done = self.position
@@ -95,11 +96,14 @@ class EpochLoop:
             after = trainer.step(self.position, order)
             self.position = replace(after, seconds=before + time.perf_counter() - started)
             if save.is_due():
+                self.position = trainer.read_losses(self.position)
                 self._save(self.position)
             if self._progress.is_due():
+                self.position = trainer.read_losses(self.position)
                 done, total = self.position, trainer.data.particle_count
                 yield Progress(done.epoch, done.particles, total, done.losses)
             yield from self._notices()
+        self.position = trainer.read_losses(self.position)
         if save.is_due(0.1):
             # What follows takes long for large sets, too.
             self._save(self.position)

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.checks import stack_steps
 from napari_tomodrgn.data.choice import choose_images, choose_particles
@@ -38,6 +40,14 @@ class RunRequest:
     config: RunConfig
     out: Path
     resume: bool = False
+
+
+# Columns of the images that decide what is computed.
+_VALUES = (
+    *("rot_deg", "tilt_deg", "psi_deg", "shift_x_px", "shift_y_px"),
+    *("defocus_u_angstrom", "defocus_v_angstrom", "defocus_angle_deg", "phase_shift_deg"),
+    *("dose_e_per_angstrom2", "stage_tilt_deg"),
+)
 
 
 def prepare_run(
@@ -86,6 +96,7 @@ def _match_particles(run: Run, particles: ParticleSet) -> ParticleSet:
     if run.config.data.chooses and set(trained.ids) <= set(particles.ids):
         chosen = particles.select(trained.ids)
     if trained.ids == chosen.ids:
+        _reject_other_values(run, trained, chosen.with_overrides(run.config.data))
         return chosen  # as given: with the images folder that was given
     if set(trained.ids) != set(chosen.ids):
         raise BadInputError(
@@ -95,3 +106,24 @@ def _match_particles(run: Run, particles: ParticleSet) -> ParticleSet:
             code="other-particles",
         )
     return run.stored_particles()
+
+
+def _reject_other_values(run: Run, trained: ParticleSet, given: ParticleSet) -> None:
+    """Raise if the same particles have other images, poses, CTFs or doses than were trained on."""
+    if len(trained.images) != len(given.images):
+        raise BadInputError(
+            f"{run.path}: was trained on {len(trained.images)} tilt images, the set given has "
+            f"{len(given.images)} of the same particles.",
+            remedy=f"Resume with {run.particles_star}.",
+            code="other-particles",
+        )
+    for name in _VALUES:
+        before, now = trained.images[name].to_numpy(), given.images[name].to_numpy()
+        if not np.allclose(before, now, rtol=1e-6, atol=1e-6, equal_nan=True):
+            raise BadInputError(
+                f"{run.path}: was trained on the same particles with other values of {name} than "
+                "the set given has.",
+                remedy=f"Resume with {run.particles_star}, or train a new run and take over its "
+                "selections (--selections-of).",
+                code="other-particles",
+            )

@@ -13,6 +13,7 @@ from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
+from napari_tomodrgn.learn.network.fast_linear import ProductTable
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state
 from napari_tomodrgn.learn.run.directory import Run
@@ -85,6 +86,12 @@ def _train(request: RunRequest, stop: Stop) -> Iterator[Event]:
             )
         yield from train_linear(request, RunContext(stop))
         return
+    if request.config.linear.focus_mask is not None:
+        raise BadInputError(
+            "A focus mask is of the linear method; the autoencoder has no such region.",
+            remedy="Train with --method linear, or leave --focus out.",
+            code="focus-without-linear",
+        )
     processes = ProcessGroup.join(request.config.train.device)
     try:
         yield from _train_vae(request, RunContext(stop, processes))
@@ -192,7 +199,11 @@ def _build_trainer(
     config, lattice = run.config, data.lattice
     device = lattice.frequencies.device
     box = lattice.box_size_px
-    model = Vae(config.model, box, len(lattice), run.info.slots, config.seed).to(device)
+    products = ProductTable.of_machine(run.info.products)
+    model = Vae(config.model, box, len(lattice), run.info.slots, config.seed, products).to(device)
+    run = replace(run, info=run.info.model_copy(update={"products": model.choose_products(device)}))
+    if context.is_first:
+        run.save_info()
     optimiser = torch.optim.AdamW(
         model.parameters(),
         lr=config.train.learning_rate,

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import torch
 
+from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import comparison_rows, errors_of
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, shrinkage_steps
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
 from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, Fit, LinearEngine, gaussian_kl
+from napari_tomodrgn.learn.linear.focus import make_engine, read_focus_mask
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import (
@@ -47,11 +49,16 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
             remedy="Take more particles, or train the autoencoder.",
             code="few-particles",
         )
+    mask = request.config.linear.focus_mask
+    if mask is not None:
+        read_focus_mask(mask, particles.optics)
     try:
         run, data = yield from prepare_run(request, context)
         run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
         run.save_info()
-        engine = LinearEngine.of(data, run.config, context)
+        engine = make_engine(data, run.config, context)
+        if run.config.linear.focus_mask is not None:
+            write_volume(run.focus_mask_file, read_volume(run.config.linear.focus_mask))
         radii = engine.radii()
         yield Started(
             run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
-from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import (
     held_out_points,
     mean_errors,
@@ -28,17 +27,16 @@ from napari_tomodrgn.learn.inference.held_out import (
 )
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.network.loss import (
+    DrawnPoints,
     Points,
     beta_at,
-    choose_points,
     kl_term,
     point_frequencies,
-    points_drawn,
     squared_errors,
     uniforms,
 )
 from napari_tomodrgn.learn.network.model import Vae
-from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.posterior import LatentDraw, Posterior
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import autocast
@@ -46,25 +44,23 @@ from napari_tomodrgn.learn.runtime.distributed import ProcessGroup
 from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory, particles_per_block
 from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.embed import EMBED_BATCH_SIZE, embed
+from napari_tomodrgn.learn.training.image_tables import ImageTables
+from napari_tomodrgn.learn.training.loss_record import LossRecord
+from napari_tomodrgn.learn.training.step_inputs import StepInputs, TrainingRows
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What a step is about: its particles, and the random numbers of all of them."""
+    """What a step is about: its particles, the random numbers of all of them, and its constants."""
 
-    position: Position
     rows: Tensor
     noise: Tensor
     uniform: Tensor
     drawn: int
+    beta: float
     mean_kl: Tensor | None = None
-
-    def parts(self, share: slice, size: int) -> Iterator[slice]:
-        """The share in pieces of at most ``size`` particles."""
-        for first in range(share.start, share.stop, size):
-            yield slice(first, min(first + size, share.stop))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +73,7 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     device: torch.device
     context: RunContext = field(default_factory=RunContext)
+    fixed_shapes: bool | None = None  # None: not on a CPU, where what is padded costs time
 
     @property
     def processes(self) -> ProcessGroup:
@@ -110,7 +107,10 @@ class Trainer:
         return torch.randperm(self.data.particle_count, generator=self.generator(epoch, 0))
 
     def step(self, position: Position, order: Tensor) -> Position:
-        """One step of the optimiser, on the next particles of ``order``; the position after it.
+        """Make one step of the optimiser, on the next particles ``(row,)`` of ``order``.
+
+        Returns the position after it; its losses are those that `read_losses` read last, which on
+        a CPU, where reading waits for nothing, are those of this step.
 
         Raises
         ------
@@ -120,26 +120,52 @@ class Trainer:
             If loss or gradient are not finite; likewise.
         """
         work = self._draw_step(position, order)
+        self.record.begin_at(position)
+        self._run(work)
+        position = replace(
+            position, step=position.step + 1, particles=position.particles + len(work.rows)
+        )
+        return self.read_losses(position) if self.device.type == "cpu" else position
+
+    def _run(self, work: _Step) -> None:
+        """Do all of a step that is done on the device: nothing here waits for it."""
         if self.config.train.capacity is not None:
             # The penalty is not linear in the mean, so that the mean must be known before.
             kl = self._retry_with_less_memory(lambda: self._sum_kl(work))
             work = replace(work, mean_kl=self.processes.all_reduce_sum(kl) / len(work.rows))
-        sums = self._synchronize_gradients(
-            self._retry_with_less_memory(lambda: self._gradients(work)), position
-        )
-        self.optimiser.step()
+        sums = self._retry_with_less_memory(lambda: self._gradients(work))
+        sums = self._synchronize_gradients(sums)
         count = len(work.rows)
-        kl = sums[1] / count
-        penalty = kl_term(kl, self.beta(position), self.config, self.data.points_per_particle)
-        reconstruction = float(sums[0]) / max(work.drawn, 1)
-        return replace(
-            position,
-            step=position.step + 1,
-            particles=position.particles + count,
-            reconstruction=position.reconstruction + reconstruction * count,
-            kl=position.kl + float(kl) * count,
-            total=position.total + (reconstruction + float(penalty)) * count,
-        )
+        reconstruction = sums[0] * (count / max(work.drawn, 1))
+        self.record.add(reconstruction, sums[1], self._penalty(work, sums[1]) * count)
+        self.optimiser.step()
+
+    def read_losses(self, position: Position) -> Position:
+        """Wait for the device and put the losses of the epoch so far into the position.
+
+        Raises
+        ------
+        BadInputError
+            If loss or gradient have not been finite since they were read last; the weights are
+            those before that.
+        """
+        return self.record.read(position)
+
+    @cached_property
+    def record(self) -> LossRecord:
+        """Losses of the epoch, on the device."""
+        return LossRecord(self.optimiser, self.device)
+
+    @cached_property
+    def tables(self) -> ImageTables:
+        """What a step needs of each image, on the device."""
+        return ImageTables.of(self.data, self.config.weight, self.device)
+
+    @cached_property
+    def training_rows(self) -> TrainingRows:
+        """Which images of each particle are learnt from."""
+        fixed = self.fixed_shapes
+        return TrainingRows(self.data, fixed=self.device.type != "cpu" if fixed is None else fixed)
 
     def held_out(self) -> Tensor:
         """Reconstruction loss of each particle's held-out images, NaN for those without."""
@@ -199,69 +225,103 @@ class Trainer:
         generator = self.generator(position.epoch, position.step + 1)
         noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
         uniform = uniforms(len(rows), per_particle, generator)
-        drawn = points_drawn(self._training_images[rows], len(self.data.lattice), per_particle)
-        return _Step(position, rows, noise, uniform, drawn)
+        drawn = self.training_rows.drawn(rows, per_particle)
+        return _Step(rows, noise, uniform, drawn, self.beta(position))
 
-    @cached_property
-    def _training_images(self) -> Tensor:
-        particle_index = torch.from_numpy(self.data.particles.arrays().particle)
-        return torch.bincount(
-            particle_index[self.data.training], minlength=self.data.particle_count
-        )
+    def _parts(self, work: _Step) -> Iterator[StepInputs]:
+        """This process's share of a step, as many particles at a time as memory holds."""
+        share, size = self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
+        for first in range(share.start, share.stop, size):
+            part = slice(first, min(first + size, share.stop))
+            yield self.training_rows.inputs(
+                work.rows[part], work.noise[part], work.uniform[part], size, self.device
+            )
 
+    @torch.no_grad()
     def _sum_kl(self, work: _Step) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
-        for part in work.parts(
-            self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
-        ):
-            batch = self.data.batch(work.rows[part], self.device)
-            with torch.no_grad(), autocast(self.config.train.precision, self.device):
-                total += encode(self.model.encoder, batch, training_only=True).kl().double().sum()
-        return total
+        found = [torch.zeros((), dtype=self.record.dtype, device=self.device)]
+        for inputs in self._parts(work):
+            posterior, _, _ = self._encoded(inputs)
+            found.append((posterior.kl() * inputs.real).sum().to(self.record.dtype))
+        return torch.stack(found).sum()
 
     def _gradients(self, work: _Step) -> Tensor:
         """Add this process's share of the gradient; sums of squared error and KL divergence."""
         self.optimiser.zero_grad(set_to_none=True)
-        sums = torch.zeros(2, dtype=torch.float64)
-        for part in work.parts(
-            self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
-        ):
-            sums += self._accumulate_gradients(work, part)
-        return sums
+        parts = [self._accumulate_gradients(work, inputs) for inputs in self._parts(work)]
+        if not parts:  # fewer particles than processes, in the last batch
+            return torch.zeros(2, dtype=self.record.dtype, device=self.device)
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
-    def _accumulate_gradients(self, work: _Step, part: slice) -> Tensor:
-        batch = self.data.batch(work.rows[part], self.device)
+    def _penalty(self, work: _Step, kl: Tensor) -> Tensor:
+        """The penalty of a step whose particles have this divergence in sum."""
+        size = self.data.points_per_particle
+        if self.config.train.capacity is None:
+            return kl * (work.beta / (size * len(work.rows)))
+        return kl_term(kl / len(work.rows), work.beta, self.config, size)
+
+    def _penalty_slope(self, work: _Step) -> float | Tensor:
+        """Derivative of the penalty with the divergence of a particle, times the loss scale."""
+        each = self._loss_scale / (self.data.points_per_particle * len(work.rows))
+        if work.mean_kl is None:
+            return work.beta * each
+        return (work.mean_kl - work.beta) * (2 * (self.config.train.capacity or 0.0) * each)
+
+    def _encoded(self, inputs: StepInputs) -> tuple[Posterior, Tensor, Tensor]:
+        """Posteriors of the particles; transfer and factor of their images on the way."""
+        transfer, factor = self.tables.transfer(inputs.images.flatten())
+        samples = inputs.samples * factor.view(inputs.samples.shape)
         with autocast(self.config.train.precision, self.device):
-            posterior = encode(self.model.encoder, batch, training_only=True)
-        z = posterior.sample(work.noise[part])
-        points = choose_points(batch, work.uniform[part])
+            posterior = self.model.encoder.from_padded(samples, inputs.present, inputs.tilt_index)
+        return posterior, transfer, factor
+
+    def _accumulate_gradients(self, work: _Step, inputs: StepInputs) -> Tensor:
+        posterior, transfer, factor = self._encoded(inputs)
+        draw = LatentDraw.of(posterior, inputs.noise)
         # The decoder's share is run in pieces against a cut-off copy of z, then z's gradient is
         # handed on to the encoder: one piece's activations in memory, not the whole step's.
-        latent = z.detach().requires_grad_()
-        errors = sum(
-            self._backward_chunk(batch, piece, latent, work.drawn) for piece in self._chunks(points)
-        )
-        kl = posterior.kl().sum()
-        mean = kl / len(work.rows)
-        if work.mean_kl is not None:
-            mean = mean + (work.mean_kl.to(mean) - mean).detach()
-        beta = self.beta(work.position)
-        penalty = kl_term(mean, beta, self.config, self.data.points_per_particle)
-        pulled = torch.zeros_like(z) if latent.grad is None else latent.grad
-        torch.autograd.backward([z, penalty * self._loss_scale], [pulled, None])
-        return torch.tensor([errors, float(kl.detach())], dtype=torch.float64)
+        latent = draw.z().requires_grad_()
+        errors = []
+        for chunk in inputs.chunks(self.chunk_sizes.points):
+            self._check_stop()
+            points = self._points(inputs, chunk, transfer, factor)
+            errors.append(self._backward_chunk(points, latent, work.drawn))
+        pulled = torch.zeros_like(latent) if latent.grad is None else latent.grad
+        draw.backward(pulled, inputs.real * self._penalty_slope(work))
+        error = errors[0] if len(errors) == 1 else torch.stack(errors).sum()
+        return torch.stack([error, draw.divergence(inputs.real)]).to(self.record.dtype)
 
-    def _synchronize_gradients(self, sums: Tensor, position: Position) -> Tensor:
-        """Sum gradients and ``sums`` over all processes; nobody goes on with what is not finite."""
+    def _points(
+        self, inputs: StepInputs, chunk: slice, transfer: Tensor, factor: Tensor
+    ) -> DrawnPoints:
+        """What image and model are compared by at a chunk of the drawn samples."""
+        at = inputs.at[chunk]
+        frequencies, weights = self.tables.at_points(inputs.image[chunk], inputs.sample[chunk])
+        if self.tables.is_filtered:
+            weights = weights * factor.flatten()[at].square()
+        return DrawnPoints(
+            frequencies,
+            inputs.samples.flatten()[at],
+            transfer.flatten()[at],
+            weights,
+            inputs.particle_index[chunk],
+        )
+
+    def _backward_chunk(self, points: DrawnPoints, latent: Tensor, drawn: int) -> Tensor:
+        with autocast(self.config.train.precision, self.device):
+            amplitudes = self.model.decoder(points.frequencies, latent, points.particle_index)
+        errors = points.squared_errors(amplitudes).sum()
+        errors.backward(torch.full_like(errors, self._loss_scale / max(drawn, 1)))
+        return errors.detach()
+
+    def _synchronize_gradients(self, sums: Tensor) -> Tensor:
+        """Sum gradients and ``sums`` over all processes; what is not finite touches no weight."""
         if self.processes.size > 1:
             sums = self._sum_over_processes(sums)
         found = [p.grad for p in self.model.parameters() if p.grad is not None]
         if self._loss_scale != 1.0:
             torch._foreach_div_(found, self._loss_scale)
-        lost = not bool(sums.isfinite().all())
-        if lost or not bool(torch.stack(torch._foreach_norm(found)).isfinite().all()):
-            self.optimiser.zero_grad(set_to_none=True)
-            raise _divergence_error(position, "loss" if lost else "gradient")
+        self.record.check(sums, found)
         return sums
 
     def _sum_over_processes(self, sums: Tensor) -> Tensor:
@@ -296,13 +356,6 @@ class Trainer:
             self._check_stop()
             yield part
 
-    def _backward_chunk(
-        self, batch: TiltBatch, points: Points, latent: Tensor, drawn: int
-    ) -> float:
-        errors = self._errors(batch, points, latent).sum()
-        (errors * (self._loss_scale / max(drawn, 1))).backward()
-        return float(errors.detach())
-
     @property
     def _loss_scale(self) -> float:
         # float16 holds nothing below 6e-8: gradients are carried a thousand times larger.
@@ -322,12 +375,3 @@ class Trainer:
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def _divergence_error(position: Position, what: str) -> BadInputError:
-    return BadInputError(
-        f"Training diverged: the {what} is not finite in epoch {position.epoch}, "
-        f"step {position.step + 1}; the run keeps the state that was saved before.",
-        remedy="Train anew with a smaller learning rate, or in float32.",
-        code="diverged",
-    )

@@ -1,0 +1,176 @@
+"""The commands that ask something of a trained run: `embed`, `decode`."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from napari_tomodrgn.analysis.index_files import SUFFIXES, read_array
+from napari_tomodrgn.cli.choosing import (
+    changed_volume,
+    chosen_of_run,
+    data_config,
+    distinct_file_names,
+    given_files,
+    read_chosen,
+    require_suffix,
+    says_which,
+)
+from napari_tomodrgn.cli.terminal import Bar, say, watch
+from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.volume import write_volume
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.exports import export_files
+from napari_tomodrgn.learn.runtime.device import pick_device
+from napari_tomodrgn.learn.training.embed import embed_set
+
+
+def run_embed(options: Namespace) -> int:
+    """Write the latents of particles, by a trained run."""
+    run = Run.open(options.run)
+    require_suffix(options.out, (".parquet", ".csv"), "the table")
+    recompute = options.source is not None or options.images is not None
+    particles = _to_embed(run, options) if recompute else None
+    with export_files(
+        overwrite=options.overwrite, files=given_files(options), particles=particles, run=run
+    ) as outputs:
+        outputs.check(options.out)
+        if particles is None:
+            table, how = _stored_latents(run, options), "as stored in the run"
+        else:
+            table, how = watch(embed_set(run, particles, options.epoch), "Embedding"), "computed"
+        with written_atomically(options.out) as temporary:
+            if options.out.suffix == ".csv":
+                table.reset_index().to_csv(temporary, index=False)
+            else:
+                table.reset_index().to_parquet(temporary, index=False)
+    say(f"{len(table):,} particles, {how} → {options.out}")
+    return 0
+
+
+def _to_embed(run: Run, options: Namespace) -> ParticleSet:
+    data = data_config(options)
+    if options.source is None:
+        return chosen_of_run(run, run.particles(options.images), options)
+    return read_chosen(options, data)
+
+
+def _stored_latents(run: Run, options: Namespace) -> pd.DataFrame:
+    """Latents of the run's particles, for which no image is needed."""
+    table = run.latents(options.epoch)
+    if not says_which(options):
+        return table
+    return table.loc[chosen_of_run(run, _without_images(run), options).ids]
+
+
+def _without_images(run: Run) -> ParticleSet:
+    """The particles of a run that may have been copied without its images."""
+    return run.stored_particles(images_needed=False)
+
+
+def run_decode(options: Namespace) -> int:
+    """Write the maps of particles or latents, by a trained run."""
+    run = Run.open(options.run)
+    reject_box_and_lowpass(run, options)
+    names, latents = _latents_of(run, options)
+    decoder = run.decoder(options.epoch, pick_device(options.device))
+    if latents.shape[1] != decoder.latent_dim:
+        raise BadInputError(
+            f"{options.latents}: rows have {latents.shape[1]} numbers, "
+            f"the run has {decoder.latent_dim} latent dimensions."
+        )
+    files = [options.out / f"{name}.mrc" for name in names]
+    bar = Bar("Decoding", "maps")
+    with export_files(overwrite=options.overwrite, files=given_files(options), run=run) as outputs:
+        outputs.check(*files)
+        volumes = decoder.decode_many(latents, options.box, options.lowpass)
+        for done, (file, volume) in enumerate(zip(files, volumes, strict=True), start=1):
+            write_volume(file, changed_volume(volume, options))
+            bar.show(done, len(files))
+    bar.close()
+    say(f"{len(names):,} maps → {options.out}")
+    return 0
+
+
+def reject_box_and_lowpass(run: Run, options: Namespace) -> None:
+    """Raise if maps cannot have the box, or nothing of the resolution that is asked for."""
+    box, lowpass = options.box, options.lowpass
+    if box is not None and (box % 2 or box < 4):
+        raise BadInputError(f"--box must be even and at least 4, got {box}.")
+    optics = run.info.to_optics()
+    edge = optics.box_size_px * optics.pixel_size_angstrom
+    finest = 2 * edge / min(box or optics.box_size_px, optics.box_size_px)
+    if lowpass is not None and lowpass < finest * (1 - 1e-6):
+        raise BadInputError(
+            f"--lowpass {lowpass:g} Å lies beyond Nyquist: maps of this box end at {finest:.4g} Å.",
+            remedy="Give a larger number, or leave it out.",
+            code="beyond-nyquist",
+        )
+
+
+def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
+    """File names and latents of what is to be decoded."""
+    if options.latents is not None:
+        if says_which(options):
+            raise BadInputError("--latents goes without a choice of particles.", code="bad-choice")
+        latents = _read_latents(options.latents)
+        return [f"latent_{row:05d}" for row in range(len(latents))], latents
+    if not says_which(options):
+        raise BadInputError(
+            "Nothing says what to decode.",
+            remedy="Give --particle, --particles FILE or all, --clusters, --selection, --tomogram "
+            "or --latents.",
+            code="bad-choice",
+        )
+    table = run.latents(options.epoch)
+    ids = _ids_to_decode(run, table, options)
+    axes = [name for name in table.columns if name.startswith("mu_")]
+    names = distinct_file_names([safe_name(name) for name in ids])
+    return names, table.loc[ids, axes].to_numpy(np.float32)
+
+
+def _ids_to_decode(run: Run, table: pd.DataFrame, options: Namespace) -> list[str]:
+    one_by_one = list(dict.fromkeys(options.particle or ()))
+    missing = [name for name in one_by_one if name not in table.index]
+    if missing:
+        raise BadInputError(
+            f"{run.path}: no particle is called {missing[0]!r}; names look like {table.index[0]!r}."
+        )
+    listed = Namespace(**{**vars(options), "particle": None})
+    if str(listed.particles) == "all":
+        listed.particles = None
+        if not says_which(listed):
+            return [str(name) for name in table.index]
+    if not says_which(listed):
+        return one_by_one
+    chosen = chosen_of_run(run, _without_images(run), listed).ids
+    return [name for name in chosen if name in one_by_one] if one_by_one else chosen
+
+
+def _read_latents(path: Path) -> np.ndarray:
+    try:
+        if path.suffix in SUFFIXES:
+            latents = read_array(path)
+        elif path.suffix == ".txt":
+            latents = np.loadtxt(path)  # as tomoDRGN writes them
+        else:
+            table = pd.read_csv(path, encoding="utf-8-sig")
+            axes = [name for name in table.columns if str(name).startswith("mu_")]
+            latents = (table[axes] if axes else pd.read_csv(path, header=None)).to_numpy(float)
+        latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: cannot be read as a table of latents ({error}).") from error
+    if latents.ndim != 2 or not np.isfinite(latents).all():
+        raise BadInputError(f"{path}: expected a table of finite numbers, one latent a row.")
+    return latents
+
+
+def safe_name(particle_id: str) -> str:
+    """A particle's identity as a file name."""
+    return re.sub(r"[^\w.+-]+", "_", particle_id)

@@ -1,0 +1,55 @@
+"""What all readers of alignments are given, and what they check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.extract.tilt_stack import TiltStack
+
+
+@dataclass(frozen=True)
+class AlignmentInput:
+    """The alignment of one tilt series, and the stack that it aligns.
+
+    Attributes
+    ----------
+    path
+        The alignment's file.
+    name
+        The tilt series, as the files call it.
+    stack
+        The stack that images are cut from.
+    ignore_local
+        Whether local alignments are passed over.
+    raw_pixel_size_angstrom
+        Of the stack that was aligned, where ``stack`` is the aligned one.
+    """
+
+    path: Path
+    name: str
+    stack: TiltStack
+    ignore_local: bool = False
+    raw_pixel_size_angstrom: float | None = None
+
+
+def check_count(path: Path, what: str, found: int, stack: TiltStack) -> None:
+    """Raise `BadInputError` unless there is one for each section of the stack."""
+    if found != stack.count:
+        raise BadInputError(
+            f"{path}: has {found} {what}, but {stack.path.name} has {stack.count} sections.",
+            remedy="Name the stack that was aligned.",
+            code="wrong-count",
+        )
+
+
+def check_size(path: Path, size_px: tuple[int, int], stack: TiltStack) -> None:
+    """Raise `BadInputError` unless the stack's images have the size that the alignment names."""
+    if size_px != stack.size_px:
+        raise BadInputError(
+            f"{path}: aligns images of {size_px[0]} × {size_px[1]} px, but {stack.path.name} has "
+            f"{stack.size_px[0]} × {stack.size_px[1]} px.",
+            remedy="Name the stack that was aligned, not the aligned or a binned one.",
+            code="wrong-size",
+        )

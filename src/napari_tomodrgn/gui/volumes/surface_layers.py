@@ -1,0 +1,41 @@
+"""What a surface layer of napari takes: vertices, faces, and one colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.utils.colormaps import Colormap
+
+from napari_tomodrgn.gui.charts.colormaps import rgb
+from napari_tomodrgn.session import Isosurface
+
+COLOR = "#9fc3e6"
+# y is stored negated and drawn with this scale, so that napari's lamp shines from in front.
+SCALE = (1.0, -1.0, 1.0)
+# A surface without a face cannot be drawn: this one has no area.
+NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
+
+
+def drawable(mesh: Isosurface, box_angstrom: float) -> Any:
+    """What a layer takes, with the corners of the box as vertices that belong to no face.
+
+    The layer's extent is then the box, whatever is in it. Else each map would have another, and
+    napari would lay its sliders out and slice all layers anew before it draws it.
+    """
+    vertices, faces = (mesh.vertices, mesh.faces) if len(mesh.faces) else NOTHING
+    half = box_angstrom / 2
+    corners = np.array([[-half] * 3, [half] * 3], np.float32)
+    return np.concatenate([vertices * np.array(SCALE, np.float32), corners]), faces
+
+
+def paint(layer: Any, color: str) -> None:
+    """Give a layer one colour, if it has another."""
+    if layer.colormap.name != color:
+        layer.colormap = surface_colors(color)
+
+
+def surface_colors(color: str) -> Any:
+    """A colour map of one colour."""
+    top = [part / 255 for part in rgb(color)]
+    return Colormap([[*top, 1.0], [*top, 1.0]], name=color)

@@ -1,0 +1,155 @@
+"""Shows the decoded volume of a session and the last reconstruction beside it, as layers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.particle_columns import row_of
+from napari_tomodrgn.session import Decoded, Session, Validation
+
+RECONSTRUCTION = "reconstruction"
+# Words on a wait that is shorter would be two more pictures to draw, and flicker.
+_MILLISECONDS_BEFORE_WORDS = 300
+_RECONSTRUCTION_COLOR = "#f0d68a"  # not of a category: it shows images, not the network
+
+
+class VolumeView(Service):
+    """Keeps the layers of volumes in step with the session."""
+
+    def __init__(
+        self, session: Session, layers: VolumeLayers, parent: QObject | None = None
+    ) -> None:
+        super().__init__(session, parent)
+        self.layers = layers
+        self.waiting = self.delay(_MILLISECONDS_BEFORE_WORDS, self._show_waiting)
+        self._decoding = False
+        self.listen(self._on_decoded, "decoded", "style")
+        self.listen(self._on_choice, "focused", "free_point")
+        self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
+        self.listen(self._on_reconstruction, "validation")
+        self.listen(self._on_data, "latents", "particles")
+
+    def set_decoding(self, decoding: bool) -> None:
+        """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
+        self._decoding = decoding
+        if decoding:
+            self.waiting.start()
+            return
+        self.waiting.stop()
+        if self.session.decoded is not None:
+            self.layers.set_caption(caption(self.session.decoded))
+
+    def _on_data(self, *_: Any) -> None:
+        """Say what the canvas waits for, before there is anything in it."""
+        session = self.session
+        if session.decoded is None and (
+            session.latents is not None or session.particles is not None
+        ):
+            self.layers.set_up_canvas()
+            self.layers.set_caption(self._awaited())
+
+    def _awaited(self) -> str:
+        session = self.session
+        if session.latents is not None:
+            return "Decoding first volume …"
+        if session.particles is None or session.run is not None or session.validation is not None:
+            return ""
+        if session.training.busy:
+            return "The first map appears after the first epoch"
+        return "No map yet: train, or make a quick reconstruction"
+
+    def _on_choice(self, *_: Any) -> None:
+        """Name the one that is decoded now, where the words name another already."""
+        if self._decoding and not self.waiting.isActive():
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Say whose volume is being decoded; the answer replaces the words."""
+        session = self.session
+        name = "latent point" if session.free_point is not None else session.focused
+        self.layers.set_caption(f"{name}  ·  decoding …")
+
+    def _on_decoded(self, *_: Any) -> None:
+        decoded, layers = self.session.decoded, self.layers
+        if decoded is None:
+            layers.clear()
+            layers.set_caption(self._awaited())
+            return
+        color = self._color_of(decoded)
+        layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), caption(decoded), color)
+        if self.session.style == "projection":
+            layers.show_projection(decoded.shown)
+        else:
+            layers.hide_projection()
+        if decoded.difference is not None:
+            layers.show_difference(*decoded.difference)
+        elif self.session.style != "difference":  # else it is still to be computed
+            layers.hide_difference()
+
+    def remove_reconstructions(self) -> None:
+        """Remove the reconstructions that stand beside the decoded volume."""
+        for name in self.layers.companions:
+            if name.startswith(RECONSTRUCTION):
+                self.layers.remove_companion(name)
+
+    def _on_reconstruction(self, *_: Any) -> None:
+        found = self.session.validation
+        if found is None:
+            self.remove_reconstructions()
+            return
+        if self.session.decoded is None:
+            self.layers.set_caption("")
+        name, box = f"{RECONSTRUCTION} {found.name}", box_angstrom(found.volume)
+        color = self._colors_of_selections().get(found.name, _RECONSTRUCTION_COLOR)
+        self.layers.show_companion(name, found.mesh, box, color, reconstruction_label(found))
+
+    def _colors_of_selections(self) -> dict[str, str]:
+        return {one.name: one.color for one in self.session.selections if one.color}
+
+    def _color_of(self, decoded: Decoded) -> str | None:
+        session = self.session
+        if decoded.point is not None and decoded.point.unsupported:
+            return MISSING
+        if session.surface_color:
+            return session.surface_color
+        values = session.color_column
+        if values is None or session.latents is None or decoded.particle_id is None:
+            return None
+        row = row_of(session.latents, decoded.particle_id)
+        return color_at(values, row) if row >= 0 else None
+
+
+def reconstruction_label(found: Validation) -> str:
+    """Say whose reconstruction it is, from what, how well resolved, and at which contour."""
+    resolved = math.isfinite(found.resolution_angstrom)
+    limit = f"{found.resolution_angstrom:.1f} Å" if resolved else "half maps do not agree"
+    return (
+        f"{found.name}: {found.particles:,} particles\nfrom images, {limit}, {found.mesh.sigma:g} σ"
+    )
+
+
+def caption(decoded: Decoded) -> str:
+    """Say who is on show: particle, epoch, contour, filter."""
+    who = decoded.particle_id or "latent point"
+    if decoded.point is not None:
+        who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
+    parts = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
+    if decoded.lowpass:
+        parts.append(f"low-pass {decoded.lowpass:g} Å")
+    if not decoded.complete:
+        parts.append("preview …")
+    legend = "\nmagenta: more, green: less than the mean" if decoded.difference is not None else ""
+    return "  ·  ".join(parts) + legend
+
+
+def support(count: int, unsupported: bool) -> str:
+    """Say how many particles are near a point, and what it means where they are too few."""
+    if unsupported:
+        return "interpolated: no particles nearby, not supported by data"
+    return f"{count} particles nearby"

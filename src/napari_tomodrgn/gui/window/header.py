@@ -1,0 +1,98 @@
+"""The header above all steps: what is open, the verdict, what is under way, the last message.
+
+Its height is fixed, so that nothing below it moves under the mouse.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_tomodrgn.gui.widgets.message_banner import Banner
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.verdict import Verdict
+
+# Ground and ink; a sign as well, for those who cannot tell green from amber.
+_CHIPS = {
+    "supported": ("✓", "#2f8f5b", "#ffffff"),
+    "unsupported": ("!", "#e0a83c", "#1b1b1b"),
+    "untested": ("?", "#5a606b", "#ffffff"),
+}
+
+
+class Header(QWidget):
+    """Two lines of what is open and how it stands, and the last message."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.title = QElidingLabel("")
+        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.title.setStyleSheet("font-weight: bold;")
+        self.chip = QLabel()
+        self.state = QElidingLabel("")
+        for label, name in ((self.title, "What is open"), (self.state, "What is under way")):
+            label.setAccessibleName(name)
+        self.banner = Banner(session)
+        line = QHBoxLayout()
+        line.addWidget(self.chip)
+        line.addWidget(self.state, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.title)
+        layout.addLayout(line)
+        layout.addWidget(self.banner)
+        height = self.fontMetrics().height()
+        self.title.setFixedHeight(height + 4)
+        self.chip.setFixedHeight(height + 6)
+        self.state.setFixedHeight(height + 6)
+        for name in ("source", "run", "epoch", "quality", "latents", "particles"):
+            session.events[name].connect(self.refresh)
+        for name in ("training", "preflight_status", "reconstruction_status"):
+            session.events[name].connect(self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session = self._session
+        self.title.setText(title_of(session))
+        self.title.setToolTip(str(session.source or ""))
+        self.state.setText(state_of(session))
+        verdict = Verdict.of(session.quality)
+        sign, ground, ink = _CHIPS[verdict.kind]
+        self.chip.setVisible(session.run is not None)
+        self.chip.setText(f"{sign} {verdict.words}")
+        self.chip.setToolTip(verdict.sentence)
+        self.chip.setAccessibleName(verdict.sentence)
+        self.chip.setStyleSheet(
+            f"background: {ground}; color: {ink}; border-radius: 8px; padding: 0px 7px;"
+        )
+
+
+def title_of(session: Session) -> str:
+    """Return data set, run and epoch in one line."""
+    source, run = session.source, session.run
+    if run is not None:
+        epoch = f"epoch {session.epoch}" if session.epoch else "no epoch yet"
+        return f"{run.path.name}  ·  {epoch}"
+    return source.name if source is not None else "No data open"
+
+
+def state_of(session: Session) -> str:
+    """Return what is under way, or how many particles there are."""
+    training = session.training
+    if training.phase == "preparing":
+        return f"{training.what or 'Reading images'} …"
+    if training.phase != "idle":
+        total = f" of {training.epochs}" if training.epochs else ""
+        return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"
+    if session.reconstruction_status.busy:
+        return f"Reconstructing … {min(session.reconstruction_status.fraction, 0.99):.0%}"
+    if session.preflight_status.busy:
+        return f"Checking … {min(session.preflight_status.fraction, 0.99):.0%}"
+    table = session.table
+    return "" if table is None else f"{len(table):,} particles"

@@ -1,0 +1,86 @@
+"""Lays the docks of the window out: their places, their sizes, and napari's own out of the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
+
+_LARGEST_SHARE = 0.36  # of the window
+_TALLEST_SHARE = 0.45
+_BOTTOM_HEIGHT = 330
+_LEFT_WIDTH = 200  # px, for napari's list of layers
+# A window this wide and this much wider than high has room for the scatter beside the volume.
+_WIDE_PX, _WIDE_ASPECT = 1800, 1.5
+_WIDE_SHARE = 0.5  # of what canvas and scatter have together
+
+
+def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, float]) -> None:
+    """Give both docks their place and size.
+
+    Parameters
+    ----------
+    window
+        napari's.
+    right, latent
+        Dock of the steps, and of the latent space.
+    wanted
+        Width of the right dock in pixels, and how much larger than usual text is.
+    """
+    width, enlarged = wanted
+    bottom = Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner
+    areas = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+    for corner, area in zip(bottom, areas, strict=True):
+        window.setCorner(corner, area)
+    sized: Any = window
+    horizontal, vertical = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+    sized.resizeDocks([right], [min(width, round(_LARGEST_SHARE * window.width()))], horizontal)
+    layers = dock_of(window, "layer list")
+    if layers is not None:
+        sized.resizeDocks([layers], [_LEFT_WIDTH], horizontal)
+    if is_wide(window) and not latent.isFloating():
+        # The scatter square beside the volume, instead of flat below it.
+        window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, latent, horizontal)
+        free = window.width() - _LEFT_WIDTH - width
+        sized.resizeDocks([latent], [round(_WIDE_SHARE * free)], horizontal)
+        return
+    height = min(_BOTTOM_HEIGHT * enlarged, _TALLEST_SHARE * window.height())
+    sized.resizeDocks([latent], [round(max(_BOTTOM_HEIGHT, height))], vertical)
+
+
+def is_wide(window: QMainWindow) -> bool:
+    """Whether there is room for the scatter beside the volume."""
+    return window.width() >= _WIDE_PX and window.width() >= _WIDE_ASPECT * window.height()
+
+
+def dock_of(window: QMainWindow, name: str) -> QDockWidget | None:
+    """Return napari's own dock of this name."""
+    docks: list[Any] = window.findChildren(QDockWidget)
+    return next((dock for dock in docks if dock.objectName() == name), None)
+
+
+def show_layer_controls(window: QMainWindow, shown: bool) -> None:
+    """Show napari's controls of a layer, or fold them: ours do the same for our layers.
+
+    They come back through napari's menu *Window*.
+    """
+    dock = dock_of(window, "layer controls")
+    if dock is not None:
+        dock.setVisible(shown)
+
+
+def set_dock_title(dock: Any, title: str) -> None:
+    """Call a dock so; napari names it after whoever opened it."""
+    dock.setWindowTitle(title)
+    bar = dock.titleBarWidget()
+    for label in bar.findChildren(QLabel) if bar is not None else ():
+        label.setText(title)
+
+
+def hide_welcome(window: QMainWindow) -> None:
+    """Take napari's "Drag file(s) here" off the canvas: something is open, if not drawn yet."""
+    widgets: list[Any] = window.findChildren(QWidget)
+    for widget in widgets:
+        if widget.metaObject().className() == "QtWelcomeWidget":
+            widget.hide()

@@ -1,0 +1,273 @@
+"""What all panels share: one evented state per window. No Qt here.
+
+A panel reads the session, writes one field, and listens to the fields that it draws; panels never
+talk to each other. Signals run in the thread that sets the field, so only the GUI thread sets any.
+Particles are always known by identity (``"<tomogram>/<particle>"``), never by a row number.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
+from napari_tomodrgn.session.values import (
+    CanvasMode,
+    Decoded,
+    LatentPath,
+    LatentPoint,
+    LoadedData,
+    Message,
+    PinLayout,
+    Severity,
+    TomogramDisplay,
+    Validation,
+    VolumeMode,
+)
+from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tomodrgn.analysis.overview import Overview
+    from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.data.checks import Check
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run.directory import Run
+
+# What a field belongs to: it goes back to its default when other particles are opened, when
+# another run begins, or never.
+DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
+
+# Checks with these codes and another verdict than "ok" mean that images cannot be read.
+_MISSING_IMAGES = ("unreadable-stack", "missing-images")
+
+# Tables, maps and particle sets have no useful `==`; a new object is a change.
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    **dict.fromkeys(
+        (
+            *("particles", "checks", "run", "latents", "added_columns"),
+            *("decoded", "validation", "metrics", "overview"),
+        ),
+        operator.is_,
+    ),
+    "message": lambda _old, _new: False,  # the same sentence twice is shown twice
+}
+
+
+@dataclass(eq=False)
+class Session:
+    """State of one window. Setting a field emits ``session.events.<field>(new value)``.
+
+    Attributes
+    ----------
+    source
+        File or folder that was opened.
+    particles
+        Particles that are open, or None.
+    checks
+        What was asked of them with its answers; the physics come in one by one.
+    import_options
+        How they were read otherwise than their star file says.
+    asked
+        Path that could not be opened, or None.
+    summary
+        What was understood of them, as ``data.checks.summary`` gives it.
+    run
+        Run that is open or being trained, or None.
+    latents
+        Its latents, one row per particle (index ``particle_id``), or None.
+    added_columns
+        More columns of the particles (index ``particle_id``), or None: what was worked out or
+        joined. Axis, colour and filter like those of the star file, and kept in the run.
+    epoch
+        Epoch that ``latents`` belong to.
+    axes
+        Names of the two columns that the scatter shows.
+    color
+        Name of the column that colours particles everywhere; empty for none.
+    color_limits
+        Which of that column's values get colours of their own.
+    selection
+        Identities of the selected particles.
+    selections
+        Named selections of the run, sorted by name.
+    focused
+        Identity of the particle that is shown as a volume.
+    hovered
+        Identity of the particle under the pointer.
+    decoded
+        The volume on show.
+    free_point
+        Free point of the latent space that is shown instead of ``focused``, or None.
+    trajectory
+        Trajectory, or None; ``frame`` is the one that is shown.
+    pinned
+        Identities of particles whose volumes are shown beside.
+    sigma
+        Contour level of volumes in standard deviations above solvent.
+    lowpass
+        Resolution in Å beyond which volumes are cut; 0 is none.
+    style
+        ``surface``, ``projection`` (maximum intensity), or ``difference`` to the mean.
+    layout
+        Of pinned volumes: ``grid``, or ``overlay``.
+    surface_color
+        ``#rrggbb`` of all surfaces; empty: as particles are coloured.
+    canvas_mode
+        What the canvas shows: ``particle`` (decoded volumes) or ``tomogram``.
+    tomogram
+        Name of the tomogram on show, empty for none.
+    tomogram_files
+        Files of the tomograms that were found, by name.
+    tomogram_display
+        How tomogram and particles are shown.
+    validation
+        Reconstruction of a selection, the last one made.
+    reconstruction_status
+        Whether one is being made.
+    overview
+        Distributions of the particles' tilts, views and defoci, once they were asked for.
+    preflight_status
+        Whether the physics of the particles is being checked.
+    metrics
+        One row an epoch of the run: losses, as ``Run.metrics`` gives them; or None.
+    quality
+        What the run measured when it ended, as ``Run.quality`` gives it; empty before.
+    forecast
+        What training as the form says would take: ``seconds``, ``ram_gb``, ``gpu_gb``, ``device``;
+        or ``problem``, a sentence.
+    training
+        What the training thread is doing.
+    message
+        Last sentence for the user, or None when it was dismissed.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators=_COMPARISONS)
+
+    source: Path | None = field(default=None, metadata=DATA)
+    asked: Path | None = field(default=None, metadata=DATA)
+    import_options: ReadingConfig = field(default_factory=ReadingConfig, metadata=DATA)
+    particles: ParticleSet | None = field(default=None, metadata=DATA)
+    checks: tuple[Check, ...] = field(default=(), metadata=DATA)
+    summary: dict[str, Any] = field(default_factory=dict, metadata=DATA)
+    added_columns: pd.DataFrame | None = field(default=None, metadata=DATA)
+    run: Run | None = field(default=None, metadata=RUN)
+    epoch: int = field(default=0, metadata=RUN)
+    latents: pd.DataFrame | None = field(default=None, metadata=RUN)
+    axes: tuple[str, str] = field(default=("PC 1", "PC 2"), metadata=DATA)
+    color: str = field(default="", metadata=DATA)
+    color_limits: Clip = field(default_factory=Clip, metadata=DATA)
+    selection: frozenset[str] = field(default=frozenset(), metadata=DATA)
+    selections: tuple[Selection, ...] = field(default=(), metadata=RUN)
+    focused: str | None = field(default=None, metadata=RUN)
+    hovered: str | None = field(default=None, metadata=RUN)
+    decoded: Decoded | None = field(default=None, metadata=RUN)
+    free_point: LatentPoint | None = field(default=None, metadata=RUN)
+    trajectory: LatentPath | None = field(default=None, metadata=RUN)
+    frame: int = field(default=0, metadata=RUN)
+    pinned: tuple[str, ...] = field(default=(), metadata=RUN)
+    sigma: float = field(default=3.0, metadata=RUN)
+    lowpass: float = field(default=0.0, metadata=RUN)
+    style: VolumeMode = field(default="surface", metadata=RUN)
+    surface_color: str = field(default="", metadata=RUN)
+    layout: PinLayout = field(default="grid", metadata=WINDOW)
+    canvas_mode: CanvasMode = field(default="particle", metadata=DATA)
+    tomogram: str = field(default="", metadata=DATA)
+    tomogram_files: dict[str, Path] = field(default_factory=dict, metadata=DATA)
+    tomogram_display: TomogramDisplay = field(default=TomogramDisplay(), metadata=WINDOW)
+    validation: Validation | None = field(default=None, metadata=DATA)
+    reconstruction_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
+    overview: Overview | None = field(default=None, metadata=DATA)
+    preflight_status: WorkStatus = field(default_factory=WorkStatus, metadata=DATA)
+    metrics: pd.DataFrame | None = field(default=None, metadata=RUN)
+    quality: dict[str, Any] = field(default_factory=dict, metadata=RUN)
+    forecast: dict[str, Any] = field(default_factory=dict, metadata=DATA)
+    training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
+    message: Message | None = field(default=None, metadata=WINDOW)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the tilt images of the particles are there, to be trained on or reconstructed."""
+        missing = any(
+            check.code in _MISSING_IMAGES and check.verdict != "ok" for check in self.checks
+        )
+        return self.particles is not None and not missing
+
+    @property
+    def table(self) -> ParticleTable | None:
+        """All that is known of each particle: of the run, else of the star file; or None."""
+        rows = self.latents
+        if rows is None and self.particles is not None:
+            rows = self.particles.particles
+        return None if rows is None else ParticleTable(rows, self.particles, self.added_columns)
+
+    @property
+    def color_column(self) -> Column | None:
+        """What colours the particles now, None for one colour."""
+        if (table := self.table) is None:
+            return None
+        return table.color_column(self.color, self.color_limits, self.selections)
+
+    # -- updates ------------------------------------------------------------------------------
+
+    def update(self, **changes: Any) -> None:
+        """Set several fields as one: listeners are called once all of them are set."""
+        before = {name: getattr(self, name) for name in changes}
+        with self.events.blocked():
+            for name, value in changes.items():
+                setattr(self, name, value)
+        for one in fields(self):  # in the order of their declaration
+            name = one.name
+            alike: Callable[[Any, Any], bool] = _COMPARISONS.get(name, operator.eq)
+            if name in changes and not alike(before[name], changes[name]):
+                self.events[name].emit(getattr(self, name), before[name])
+
+    def open(self, data: LoadedData) -> None:
+        """Show what was opened; all that belonged to what was open before is forgotten."""
+        ours = {one.name for one in fields(self)}
+        given = {one.name: getattr(data, one.name) for one in fields(data) if one.name in ours}
+        self.update(**{**self._defaults(DATA, RUN), **given})
+
+    def reset(self) -> None:
+        """Forget all that belongs to what is open."""
+        self.update(**self._defaults(DATA, RUN))
+
+    def start_run(self, training: TrainingStatus) -> None:
+        """Forget another run, now that one is trained on the same particles."""
+        self.update(**self._defaults(RUN), training=training)
+
+    def show_latents(self, run: Run, latents: pd.DataFrame, epoch: int, metrics: Any) -> None:
+        """Show another epoch of a run.
+
+        Its latent space is another one: what was a place in the old one is none in this.
+        """
+        anew = {"run": run, "latents": latents, "epoch": epoch, "metrics": metrics}
+        self.update(**anew, free_point=None, trajectory=None, frame=0)
+
+    def add_columns(self, table: pd.DataFrame) -> None:
+        """Add columns by identity (index ``particle_id``); those of the same names are replaced."""
+        self.added_columns = with_columns(self.added_columns, table)
+
+    def show_message(self, text: str, severity: Severity = "info") -> None:
+        """Show one sentence to the user."""
+        self.message = Message(text, severity)
+
+    def disconnect_all(self) -> None:
+        """Disconnect all listeners: the window is going, but work may still be ending."""
+        for name in self.events:
+            self.events[name].disconnect()
+
+    def _defaults(self, *owners: dict[str, str]) -> dict[str, Any]:
+        """Defaults of the fields that belong to one of these."""
+        return {
+            one.name: one.default if one.default_factory is MISSING else one.default_factory()
+            for one in fields(self)
+            if one.metadata in owners
+        }

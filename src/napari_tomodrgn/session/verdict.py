@@ -1,0 +1,42 @@
+"""The verdict of a run on whether its particles differ, for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+# Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
+THRESHOLD_SIGMA = 3.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether heterogeneity is supported: a few words, and the whole sentence."""
+
+    kind: Literal["supported", "unsupported", "untested"]
+    words: str
+    sentence: str
+
+    @classmethod
+    def of(cls, quality: dict[str, Any]) -> Verdict:
+        """Read it from what a run measured when it ended, as ``Run.quality`` gives it."""
+        sigma = quality.get("told_apart_standard_errors")
+        if not isinstance(sigma, (int, float)):
+            return cls(
+                "untested",
+                "not tested",
+                "Heterogeneity is untested: no images were held out, or the training has not "
+                "ended.",
+            )
+        words = f"{sigma:.1f} σ"
+        if sigma > THRESHOLD_SIGMA:
+            sentence = (
+                f"Heterogeneity is supported: {words} on held-out images (threshold "
+                f"{THRESHOLD_SIGMA:g} σ)."
+            )
+            return cls("supported", words, sentence)
+        sentence = (
+            f"No significant heterogeneity ({words}, threshold {THRESHOLD_SIGMA:g} σ). Check any "
+            "cluster by reconstructing it."
+        )
+        return cls("unsupported", words, sentence)

@@ -1,0 +1,111 @@
+"""The header and the steps: what is always in sight, and that nothing below them moves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.window.header import Header
+from napari_tomodrgn.gui.window.stepper import Stepper, done_steps, next_step
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.verdict import Verdict
+from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
+
+RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
+LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
+
+
+@pytest.mark.parametrize(
+    ("sigma", "kind", "words"),
+    [
+        (8.4, "supported", "Heterogeneity is supported: 8.4 σ on held-out images (threshold 3 σ)."),
+        (2.0, "unsupported", "No significant heterogeneity (2.0 σ, threshold 3 σ). Check any "),
+        (None, "untested", "Heterogeneity is untested"),
+    ],
+)
+def test_the_verdict_stays_when_its_message_is_dismissed(
+    qtbot: Any, sigma: float | None, kind: str, words: str
+) -> None:
+    session = Session(
+        run=RUN, quality={} if sigma is None else {"told_apart_standard_errors": sigma}
+    )
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.show()
+    session.show_message("Saved.")
+    header.banner.dismiss.click()
+    verdict = Verdict.of(session.quality)
+    assert verdict.kind == kind and verdict.sentence.startswith(words)
+    assert header.banner.text == ""
+    assert header.chip.isVisible() and header.chip.toolTip() == verdict.sentence
+    assert ("σ" in header.chip.text()) == (sigma is not None)
+
+
+def test_messages_and_states_move_nothing(qtbot: Any) -> None:
+    session = Session()
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.resize(300, header.sizeHint().height())
+    header.show()
+    heights = set()
+    for words in ("", "Saved.", "A sentence that goes on for longer than the line holds, " * 6):
+        session.show_message(words, "warning") if words else None
+        qtbot.wait(1)
+        heights.add((header.sizeHint().height(), header.banner.height()))
+    session.update(run=RUN, latents=LATENTS, epoch=3, training=TrainingStatus("training", 3, 9))
+    qtbot.wait(1)
+    heights.add((header.sizeHint().height(), header.banner.height()))
+    assert len(heights) == 1
+    assert header.banner.label.text().endswith("…")
+    assert header.banner.label.toolTip() == header.banner.text
+    assert header.title.text() == "run_7  ·  epoch 3"
+    assert header.state.text() == "Training, epoch 3 of 9"
+
+
+def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
+    session = Session()
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.show()
+    session.show_message("words " * 60)
+    header.banner.more.click()
+    whole = header.banner._whole
+    assert whole.isVisible() and whole.label.text().count("words") == 60
+    header.banner.more.click()
+    assert not whole.isVisible()
+
+
+def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
+    session = Session(latents=LATENTS, run=RUN)
+    header = Header(session)
+    qtbot.addWidget(header)
+    assert header.state.text() == "3 particles"
+    session.reconstruction_status = WorkStatus(True, 0.25)
+    assert header.state.text() == "Reconstructing … 25%"
+    session.training = TrainingStatus("preparing", what="Reading images")
+    assert header.state.text() == "Reading images …"
+
+
+def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> None:
+    session = Session()
+    stepper = Stepper(session)
+    qtbot.addWidget(stepper)
+    stepper.set_theme(ChartColors())
+    widths = [button.sizeHint().width() for button in stepper.buttons.values()]
+    particles: Any = SimpleNamespace(particles=LATENTS)
+    for changes, following, done in (
+        ({}, "Particles", set()),
+        ({"particles": particles}, "Training", {"Particles"}),
+        ({"run": RUN, "latents": LATENTS}, "Explore", {"Particles", "Training"}),
+        ({"selection": frozenset({"TS/1"})}, "Validate", {"Particles", "Training"}),
+        ({"validation": object()}, "Export", {"Particles", "Training", "Validate"}),
+    ):
+        session.update(**changes)
+        assert (next_step(session), done_steps(session)) == (following, done)
+        marked = [name for name, one in stepper.buttons.items() if one.property("state") == "next"]
+        assert marked == [following]
+    assert [button.sizeHint().width() for button in stepper.buttons.values()] == widths

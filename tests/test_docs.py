@@ -1,0 +1,34 @@
+"""The documentation names files that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "napari_tomodrgn"
+PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_ROOMS = "|".join(sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()))
+# `learn/run/directory.py`, `gui/volumes/`; tests are named without their folder; NAME is free.
+_FILE = r"(?:\w+/)*(?!test_|NAME)\w+\.py"
+_PATHS = re.compile(rf"(?<![\w/.])(?:src/napari_tomodrgn/)?((?:{_ROOMS})/(?:{_FILE}|(?:\w+/)+))")
+_TESTS = re.compile(r"(?<![\w/.])(?:tests/)?((?:[\w]+/)*test_\w+\.py)(?:::(\w+))?")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    named = {match[1] for match in _PATHS.finditer(page.read_text(encoding="utf-8"))}
+    assert not sorted(name for name in named if not (SOURCE / name).exists())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_a_page_names_are_there(page: Path) -> None:
+    missing = []
+    for path, name in _TESTS.findall(page.read_text(encoding="utf-8")):
+        file = ROOT / "tests" / path
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        if not file.exists() or (name and f"def {name}(" not in text):
+            missing.append(f"{path}::{name}")
+    assert not missing
