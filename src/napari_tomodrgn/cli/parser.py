@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module_name = _MODULES.get(options.command, options.command)
         module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
         command: Callable[[argparse.Namespace], int] = getattr(
-            module, f"run_{options.command.replace('-', '_')}"
+            module, "run_" + options.command.replace("-", "_")
         )
         try:
             started()
