@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.run.directory import Run
 _DOCS = Path(__file__).resolve().parents[2] / "docs" / "troubles.md"
 _READ_ONLY_COMMANDS = {"inspect", "view", "demo", "doctor"}
 # Not tried yet; docs/troubles.md says so.
-_MISSING = {"compare", "compare-runs", "mask", "report", "shares"}
+_MISSING = {"compare", "compare-runs", "mask", "report", "shares", "trust"}
 _SAID = {
     "exists": ("exists already", "holds a run already", "holds an earlier simulation"),
     "disk full": ("the disk is full",),

@@ -38,9 +38,9 @@ def run_compare(options: Namespace) -> int:
         drawn = label_groups(evidence.ids, a, b)
     names = (a.name, b.name if b else ("random" if options.random else "all others"))
     found = _compared(evidence, drawn, options)
-    with all_or_none(overwrite=True):  # the folder is empty; the run's record is added to
-        result = record_comparison(run, evidence.ids, names, found, _now())
+    with all_or_none(overwrite=True):  # the folder is empty
         save_maps(found, evidence.ids, options.out)
+    result = record_comparison(run, evidence.ids, names, found, _now())
     if options.json:
         print(json.dumps(result))
     else:
@@ -138,7 +138,7 @@ def run_shares(options: Namespace) -> int:
     return 0
 
 
-def trust(options: Namespace) -> int:
+def run_trust(options: Namespace) -> int:
     """Write how far each particle is to be trusted, and keep it as a column of the run."""
     _reject_existing(options.out, overwrite=False)
     run = Run.open(options.run)
