@@ -89,8 +89,8 @@ def noise_of_tilts(data: tilt_data.TiltData) -> torch.Tensor:
     with modelled(_as_it_is, ""):
         batch = data.batch(torch.arange(data.particle_count))
     power = (batch.precision * batch.samples.abs().square()).mean(dim=1)
-    count = torch.bincount(batch.slot)
-    return torch.bincount(batch.slot, weights=power) / count.clamp(min=1)
+    count = torch.bincount(batch.tilt_index)
+    return torch.bincount(batch.tilt_index, weights=power) / count.clamp(min=1)
 
 
 def foreseen(
@@ -110,7 +110,7 @@ def foreseen(
         def both(some: torch.Tensor):
             with modelled(_as_it_is, ""):
                 mine = batch(some)
-            weights = mine.weights.gt(0) / noise[mine.slot][:, None]
+            weights = mine.weights.gt(0) / noise[mine.tilt_index][:, None]
             return replace(mine, transfer=model(some).transfer, weights=weights)
 
         data.batch = both

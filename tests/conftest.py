@@ -100,6 +100,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu), "mps"], scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """Every kind of device; skipped where it is not."""
+    torch = importlib.import_module("torch")
+    if request.param == "mps" and not torch.backends.mps.is_available():
+        pytest.skip("no MPS device")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def simulated(made_once: Callable[..., Path]) -> Path:
     """A small simulated data set: 24 ribosomes of two compositions, 11 tilts, box 24."""

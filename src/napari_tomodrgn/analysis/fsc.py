@@ -47,14 +47,6 @@ class FscCurve:
         return float(1 / (s0 + part * (s1 - s0)))
 
 
-def shell_radii(box_size_px: int) -> FloatArray:
-    """Distance from the origin, in Fourier pixels, of each entry of ``rfftn`` of a cube."""
-    axis = np.fft.fftfreq(box_size_px, 1 / box_size_px)
-    half = np.arange(box_size_px // 2 + 1)
-    squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
-    return np.asarray(np.sqrt(squared))
-
-
 def fsc(first: Volume, second: Volume, mask: FloatArray | None = None) -> FscCurve:
     """Fourier shell correlation of two maps of the same box.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.fsc import (
     FscCurve,
@@ -20,6 +19,7 @@ from napari_tomodrgn.analysis.fsc import (
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
+from napari_tomodrgn.data.halves import first_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
@@ -104,7 +104,7 @@ def reconstruct(
     data, weight
         Window, contrast and weights; the defaults of a run if None.
     seed
-        Of the split into halves.
+        Of the split into halves, where the star file has none (``rlnRandomSubset``).
 
     Raises
     ------
@@ -128,7 +128,7 @@ def reconstruct_steps(
     data, weight = data or DataConfig(), weight or WeightConfig()
     particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
-    first = _first_half(len(particles), seed)
+    first = first_half(particles, seed)
     halves: list[BackProjection | None] = [None, None]
     done, total = 0, len(particles.images)
     for block in np.array_split(np.arange(len(particles)), -(-len(particles) // _BLOCK)):
@@ -160,7 +160,7 @@ def network_steps(
     data, weight = data or DataConfig(), weight or WeightConfig()
     particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
-    first = _first_half(len(particles), seed)
+    first = first_half(particles, seed)
     maps = []
     for rows in (first, ~first, np.ones_like(first)):
         part = particles.take(rows)
@@ -184,13 +184,6 @@ def _reject_too_few(particles: ParticleSet) -> None:
             f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
             code="too-few-particles",
         )
-
-
-def _first_half(count: int, seed: int) -> NDArray[np.bool_]:
-    """Which particles are of the first half, drawn with a seed."""
-    first = np.zeros(count, dtype=bool)
-    first[np.random.default_rng(seed).permutation(count)[: count // 2]] = True
-    return first
 
 
 def _block_sums(

@@ -94,7 +94,7 @@ class ModelConfig(Settings):
         True,
         title="Start from the linear engine",
         description="Components and latents found in closed form, in seconds, are where the "
-        "autoencoder starts; up to 5,000 particles, and only with the mean map.",
+        "autoencoder starts; only with the mean map, and from 8 particles on.",
     )
     activation: Literal["relu", "leaky_relu", "silu"] = Field("relu", title="Activation")
 

@@ -109,16 +109,6 @@ class Optics:
     stored_pixel_size_angstrom: float | None = None
 
     @property
-    def file_box_size_px(self) -> int:
-        """Edge of the images in their files."""
-        return self.stored_box_size_px or self.box_size_px
-
-    @property
-    def file_pixel_size_angstrom(self) -> float:
-        """Pixel size of the images in their files."""
-        return self.stored_pixel_size_angstrom or self.pixel_size_angstrom
-
-    @property
     def groups(self) -> tuple[OpticsGroup, ...]:
         """All groups; ``optics_group`` of an image is a position here."""
         first = OpticsGroup(
@@ -128,6 +118,16 @@ class Optics:
             self.b_factor_per_dose_angstrom2,
         )
         return (first, *self.other_groups)
+
+    @property
+    def file_box_size_px(self) -> int:
+        """Edge of the images in their files."""
+        return self.stored_box_size_px or self.box_size_px
+
+    @property
+    def file_pixel_size_angstrom(self) -> float:
+        """Pixel size of the images in their files."""
+        return self.stored_pixel_size_angstrom or self.pixel_size_angstrom
 
 
 @dataclass(frozen=True)

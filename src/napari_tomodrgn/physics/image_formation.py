@@ -25,12 +25,22 @@ decided by how well half maps foresee images (``benchmarks/image_formation.py``,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.exposure import dose_mask, dose_weights
+
+CtfDone = Literal["nothing", "multiplied", "flipped", "corrected"]
+
+
+def ctf_done(premultiplied: bool, flipped: bool, corrected: bool) -> CtfDone:
+    """What was done about the CTF when images were extracted, the strongest first."""
+    if premultiplied:
+        return "multiplied"
+    return "corrected" if corrected else "flipped" if flipped else "nothing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +70,11 @@ class ImageParameters:
     dose_weighted: bool = False
     ctf_phase_flipped: bool = False
     ctf_corrected: bool = False
+
+    @property
+    def done(self) -> CtfDone:
+        """What was done about the CTF, in one word."""
+        return ctf_done(self.ctf_premultiplied, self.ctf_phase_flipped, self.ctf_corrected)
 
     def take(self, rows: Tensor) -> ImageParameters:
         """The parameters of some images."""
@@ -184,44 +199,41 @@ def image_formation(
         export multiplied with.
     """
     contrast = ctf(frequencies, parameters.ctf)
+    one = torch.ones_like(contrast[:, :1])
     needed = dose_decay or parameters.dose_weighted
-    left = exposure_left(frequencies, parameters) if needed else None
-    return assemble(contrast, left, parameters, dose_decay=dose_decay, tilt_decay=tilt_decay)
+    left = exposure_left(frequencies, parameters) if needed else one
+    scale = parameters.ctf_scale[:, None].to(contrast.dtype)
+    return formation_from(
+        contrast,
+        decay=(left if dose_decay else one) * (scale if tilt_decay else one),
+        weighted=left if parameters.dose_weighted else one,
+        scale=scale,
+        done=parameters.done,
+    )
 
 
-def assemble(
-    contrast: Tensor,
-    left: Tensor | None,
-    parameters: ImageParameters,
-    *,
-    dose_decay: bool,
-    tilt_decay: bool,
+def formation_from(
+    contrast: Tensor, *, decay: Tensor, weighted: Tensor, scale: Tensor, done: CtfDone
 ) -> ImageFormation:
-    """Assemble the model of the head of this module from its factors.
+    """The model from its factors, ``(image, point)`` or ``(image, 1)``.
 
     Parameters
     ----------
-    contrast
-        CTF ``(image, point)``.
-    left
-        Amplitude that the dose leaves, likewise; None where nothing asks for it.
-    parameters
-        Of ``image`` images: the scale of each, and what was done to them.
-    dose_decay, tilt_decay
-        As of `image_formation`.
+    contrast, decay, scale
+        c, what dose and tilt leave (d s), and s.
+    weighted
+        The part of d that the export multiplied with; 1 where it did not.
+    done
+        What was done about the CTF.
     """
-    one = torch.ones_like(contrast[:, :1])
-    scale = parameters.ctf_scale[:, None].to(contrast.dtype)
-    kept = one if left is None else left
-    decay = (kept if dose_decay else one) * (scale if tilt_decay else one)
-    weighted = kept if parameters.dose_weighted else one
-    if parameters.ctf_premultiplied:
+    if done == "multiplied":
         return ImageFormation(contrast, contrast, decay, scale * weighted, scale, multiplied=True)
     seen = contrast
-    if parameters.ctf_corrected:
+    if done == "corrected":
         seen = torch.ones_like(contrast)
-    elif parameters.ctf_phase_flipped:
+    elif done == "flipped":
         seen = contrast.abs()
+    one = torch.ones_like(scale)
     return ImageFormation(contrast, seen, decay, weighted, one, multiplied=False)
 
 

@@ -142,17 +142,17 @@ class SimulationConfig(BaseModel):
         title="Hidden tilts",
         description="Tilts of each series, drawn at random, that are marked as not usable.",
     )
-    tilt_series: bool = Field(
-        False,
-        title="Tilt series",
-        description="Also the whole tilt images, with the alignment, list, CTF and dose of every "
-        "program.",
-    )
     export: Literal["both", "warptools", "warp"] = Field(
         "both",
         title="Export",
         description="As WarpTools writes it (a stack a particle, pre-multiplied), as Warp does "
         "(one row an image, as recorded), or both.",
+    )
+    tilt_series: bool = Field(
+        False,
+        title="Tilt series",
+        description="Also the whole tilt images, with the alignment, list, CTF and dose of every "
+        "program.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Same seed: same files, byte for byte.")
 

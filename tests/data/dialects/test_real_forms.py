@@ -15,6 +15,7 @@ from exports import small
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.checks import inspect_particles
 from napari_tomodrgn.data.dialects import read_particles, write_subset
+from napari_tomodrgn.data.halves import first_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import image_parameters
 from napari_tomodrgn.errors import BadInputError
@@ -251,21 +252,27 @@ def test_ctf_corrected_images_have_no_ctf(tmp_path: Path) -> None:
     ):
         star = small.relion5(tmp_path / column, groups=small.optics(**{column: 1}))
         parameters = image_parameters(read_particles(star))
-        model = image_formation(frequencies, parameters, dose_decay=False)
+        model = image_formation(frequencies, parameters, dose_decay=False, tilt_decay=False)
         torch.testing.assert_close(model.transfer, expected(model))
         assert (model.phase == 1).all()
 
 
 def test_scale_of_multiplied_images(tmp_path: Path) -> None:
-    """T = c (c d s): what RELION and Warp multiply with, their scale factor included."""
+    """T = (c d s)²: what RELION and Warp multiply with, their scale factor included."""
     groups = small.optics(rlnCtfDataAreCtfPremultiplied=1)
     frequencies = half_plane(small.BOX).frequencies
     parameters = image_parameters(read_particles(small.relion5(tmp_path, groups=groups)))
-    model = image_formation(frequencies, parameters, dose_decay=False)
+    model = image_formation(frequencies, parameters)
     left = exposure_left(frequencies, parameters)
     scale = torch.cos(torch.deg2rad(torch.tensor(small.TILTS_DEG)))[:, None]
-    expected = model.contrast[:5].square() * left[:5] * scale
+    expected = (model.contrast[:5] * left[:5] * scale).square()
     torch.testing.assert_close(model.transfer[:5], expected, atol=1e-5, rtol=1e-4)
+    outer = image_formation(frequencies, parameters, dose_decay=False, tilt_decay=False)
+    torch.testing.assert_close(outer.applied, model.applied)
+    torch.testing.assert_close(outer.transfer, model.applied * model.contrast)
+    torch.testing.assert_close(
+        model.signal_over_applied * model.applied, model.signal, atol=1e-6, rtol=1e-4
+    )
 
 
 def test_optics_of_each_image(tmp_path: Path) -> None:
@@ -408,3 +415,18 @@ def test_another_tomograms_star(tmp_path: Path) -> None:
     star = small.write_set(tmp_path, rows, small.matrices())
     with pytest.raises(BadInputError, match="the tomograms star that belongs to these particles"):
         read_particles(star)
+
+
+def test_halves_are_those_of_the_refinement(tmp_path: Path) -> None:
+    """``rlnRandomSubset`` of each particle, in rows of images and of particles; else by seed."""
+    flat = read_particles(small.flattened(tmp_path / "flat"))
+    assert first_half(flat, seed=3).tolist() == [False, True, False]
+    assert first_half(flat.select([flat.ids[1], flat.ids[2]])).tolist() == [True, False]
+    rows = small.particles("grid1_ts1", count=4)
+    rows |= {f"rlnCoordinate{axis}": [100.0, 110.0, 120.0, 130.0] for axis in "XYZ"}
+    rows["rlnRandomSubset"] = [2, 2, 2, 1]
+    star = small.write_set(tmp_path / "set", rows, small.matrices())
+    assert first_half(read_particles(star)).tolist() == [False, False, False, True]
+    rows["rlnRandomSubset"] = [1, 1, 1, 1]
+    star = small.write_set(tmp_path / "one", rows, small.matrices())
+    assert first_half(read_particles(star)).sum() == 2

@@ -17,8 +17,10 @@ from napari_tomodrgn.config import DataConfig, RunConfig, WeightConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.linear import engine as engine_module
 from napari_tomodrgn.learn.linear.cross_validation import cross_validate
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
+from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
@@ -37,6 +39,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
 )
 from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, LatentsReady, Notice, Started
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.embed import embed_set
@@ -389,3 +392,26 @@ def test_odd_halves_little_memory_and_too_few_particles(two_states: Path, tmp_pa
     with pytest.raises(BadInputError, match=r"7 particles.*at least 8"):
         list(train(few, RunConfig.model_validate(little), tmp_path / "seven"))
     assert not (tmp_path / "seven").exists()
+
+
+def test_a_large_set_is_learnt_from_a_sample_and_embedded_whole(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As sets beyond 2,000 particles are; the sample is the seed's, halves grow with the set."""
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    lattice = half_plane(particles.optics.box_size_px)
+    data = load_all(particles, DataConfig(), WeightConfig(), sign=1, lattice=lattice)
+    monkeypatch.setattr(engine_module, "TRAINING_PARTICLES", 16)
+    engine = LinearEngine.of(data, RunConfig(), RunContext())
+    radius = engine.radii()[0]
+    rows = engine.training_rows(radius)
+    assert len(rows) == 16 and torch.equal(rows, rows.sort().values)
+    assert engine.work(radius) == 16 * 11 * len(engine.samples.points(radius))
+    one, two = engine.halves(rows)
+    assert torch.equal(torch.cat([one, two]).sort().values, rows)
+    monkeypatch.setattr(engine_module, "_MIN_IN_HALF", 2)
+    assert [len(half) for half in engine.halves(rows)] == [3, 3], "an eighth of the set"
+    monkeypatch.undo()
+    monkeypatch.setattr(engine_module, "TRAINING_PARTICLES", 16)
+    for fit in engine.fits([radius]):
+        assert fit.mu.shape[0] == 24 and bool(fit.mu.isfinite().all())

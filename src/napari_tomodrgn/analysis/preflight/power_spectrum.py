@@ -87,11 +87,6 @@ class PowerModel:
         value = -(mean.log() + scaled).sum(dim=1).double().numpy()
         return np.asarray(np.bincount(self._owner, weights=value))
 
-    @property
-    def samples_per_particle(self) -> float:
-        """Mean number of Fourier samples behind each likelihood."""
-        return self._power.numel() / (int(self._owner.max()) + 1)
-
 
 def _dose_power(particles: ParticleSet, frequencies: Tensor, rows: NDArray[np.int64]) -> Tensor:
     """What the dose filter left of the noise's power, ``(image, point)`` or 1."""

@@ -85,6 +85,7 @@ def run_simulate(options: Namespace) -> int:
         "states": options.states,
         "continuous": options.continuous,
         "snr": options.snr,
+        "export": options.export,
         "seed": options.seed,
         "tilt_series": options.tilt_series,
         "nuisances": nuisance_settings(options),

@@ -70,6 +70,7 @@ _USED = [
     *_all("used", "images were multiplied by their CTF", "rlnCtfDataAreCtfPremultiplied"),
     *_all("used", "the CTF's sign was taken out of them", "rlnCtfDataArePhaseFlipped"),
     *_all("used", "the CTF was taken out of them", "rlnCtfDataAreCtfCorrected"),
+    *_all("used", "whether images are dose-weighted", "tomodrgnDoseWeighted"),
     *_all("used", "pixel size", "rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize"),
     *_all("used", "pixel size", "rlnMagnification", "cisTEMPixelSize"),
     *_all("used", "pixel size", "rlnTomoTiltSeriesPixelSize", "rlnTomoSubtomogramBinning"),
@@ -131,6 +132,54 @@ _OVER = [
 FORMATION_COLUMNS: dict[str, FormationColumn] = {
     column.name: column for column in (*_USED, *_TOLD, *_OVER)
 }
+
+# Names, files, scores and counts: they say nothing of how an image came about.
+OTHER_COLUMNS = frozenset(
+    (
+        "cisTEMBest2DClass",
+        "cisTEMLogP",
+        "cisTEMOriginalImageFilename",
+        "cisTEMParticleGroup",
+        "cisTEMPositionInStack",
+        "cisTEMScore",
+        "cisTEMScoreChange",
+        "cisTEMSigma",
+        "cisTEMStackFilename",
+        "rlnAccumMotionEarly",
+        "rlnAccumMotionLate",
+        "rlnAccumMotionTotal",
+        "rlnClassNumber",
+        "rlnCtfFigureOfMerit",
+        "rlnCtfIceRingDensity",
+        "rlnCtfMaxResolution",
+        "rlnEtomoDirectiveFile",
+        "rlnGroupName",
+        "rlnGroupNumber",
+        "rlnImageName",
+        "rlnLogLikeliContribution",
+        "rlnMaxValueProbDistribution",
+        "rlnMicrographMetadata",
+        "rlnMicrographMovieName",
+        "rlnMicrographName",
+        "rlnNrOfSignificantSamples",
+        "rlnOpticsGroup",
+        "rlnOpticsGroupName",
+        "rlnRandomSubset",
+        "rlnTiltIndex",
+        "rlnTomoFiducialsStarFile",
+        "rlnTomoFrameCount",
+        "rlnTomoName",
+        "rlnTomoParticleId",
+        "rlnTomoParticleName",
+        "rlnTomoParticlesFile",
+        "rlnTomoReconstructedTomogram",
+        "rlnTomoTiltMovieFrameCount",
+        "rlnTomoTiltSeriesName",
+        "rlnTomoTiltSeriesStarFile",
+        "rlnTomoTomogramsFile",
+        "rlnTomoTrajectoriesFile",
+    )
+)
 
 
 def formation_remarks(tables: Iterable[StarTable]) -> Iterator[Remark]:

@@ -355,13 +355,22 @@ def _optics(
         pixel_size_angstrom=_pixel_size(optics),
         box_size_px=int(optics.positive("rlnImageSize")) if "rlnImageSize" in optics.groups else 0,
         ctf_premultiplied=multiplied,
-        # WarpTools and RELION weight by exposure where they multiply by the CTF, and only there;
-        # `extract` says that it does not.
-        dose_weighted=optics.flag("tomodrgnDoseWeighted", multiplied),
+        # WarpTools and RELION weight by exposure where they multiply by the CTF, and only there.
+        # `extract` says what it did.
+        dose_weighted=_dose_weighted(optics, multiplied),
         ctf_phase_flipped=optics.flag("rlnCtfDataArePhaseFlipped"),
         ctf_corrected=optics.flag("rlnCtfDataAreCtfCorrected"),
     )
     return found, beams.group
+
+
+def _dose_weighted(optics: OpticsTable, multiplied: bool) -> bool:
+    """WarpTools and RELION weight by exposure where they multiply by the CTF, and only there.
+
+    What `extract` writes says it in a column of its own.
+    """
+    column = "tomodrgnDoseWeighted"
+    return optics.flag(column) if column in optics.groups else multiplied
 
 
 def _pixel_size(optics: OpticsTable) -> float:

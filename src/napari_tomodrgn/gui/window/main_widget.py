@@ -5,6 +5,7 @@ It holds no state: panels ask (signals out), the controller acts, the session te
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari.utils.theme import get_theme
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QW
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
@@ -118,7 +120,11 @@ class MainWidget(QWidget):
         return max(1.0, self.banner.label.fontMetrics().height() / _TEXT_HEIGHT)
 
     def open(self, path: Any) -> None:
-        """Open a star file or a run directory."""
+        """Open a star file or a run directory; of a list without images, ask for tilt series."""
+        if is_averaging_list(Path(path)):
+            self.tabs.setCurrentWidget(self.particles)
+            self.particles.show_extraction(path)
+            return
         self.controller.open(path)
 
     def showEvent(self, event: Any) -> None:
@@ -156,6 +162,7 @@ class MainWidget(QWidget):
 
     def _connect(self) -> None:
         self._connect_particles()
+        self._connect_extraction()
         training = self.controller.training
         self.training.train_requested.connect(training.start)
         self.training.resume_run_requested.connect(training.resume_run)
@@ -186,6 +193,18 @@ class MainWidget(QWidget):
         panel.look.projections_requested.connect(self.controller.overview.show_projections)
         panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
         panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
+
+    def _connect_extraction(self) -> None:
+        panel, service = self.particles.extraction, self.controller.extraction
+        panel.look_requested.connect(service.look)
+        panel.predict_requested.connect(service.predict)
+        panel.extract_requested.connect(service.start)
+        panel.stop_requested.connect(service.stop)
+        panel.refused.connect(lambda why: self.session.show_message(why, "warning"))
+        service.surveyed.connect(panel.show_survey)
+        service.progressed.connect(panel.set_progress)
+        service.ended.connect(lambda: panel.set_running(False))
+        service.extracted.connect(self.controller.open)
 
     def _open_example(self) -> None:
         self._viewer.open_sample("napari-tomodrgn", "trained")

@@ -60,8 +60,13 @@ _MIN_FOR_FINER_RADIUS = 1000
 MIN_PARTICLES = 8
 # However little memory is allowed, so many are learnt from.
 _MIN_TRAINING_ROWS = 32
-# Particles in each half that judge the other's components; more add time and no certainty.
-_MAX_IN_HALF = 300
+# Mean, components and noise are learnt from a random sample of so many particles, whatever the size
+# of the set: a few numbers per voxel, which more particles would not change by what can be seen.
+# Latents are found for all.
+TRAINING_PARTICLES = 2000
+# Of those, particles in each half that judge the other's components: an eighth of the set, so that
+# a rare state is in both halves of a large one, and at least and at most so many.
+_MIN_IN_HALF, _MAX_IN_HALF = 300, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +164,16 @@ class LinearEngine:
         return lambda: self._cancellable(kept)
 
     def training_rows(self, radius_px: int) -> Tensor:
-        """Choose the particles ``(row,)`` that are learnt from: all, or as many as fit into memory.
+        """Choose the particles ``(row,)`` that are learnt from: `TRAINING_PARTICLES` at most.
 
-        They are drawn with the seed. Latents are found for all particles, in a stream.
+        Fewer if memory holds fewer. They are drawn with the seed. Latents are found for all
+        particles, in a stream.
         """
         samples = self.data.image_count / self.data.particle_count
         samples *= len(self.samples.points(radius_px))
         room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
-        return self._order()[: max(room, _MIN_TRAINING_ROWS)].sort().values
+        count = min(max(room, _MIN_TRAINING_ROWS), TRAINING_PARTICLES)
+        return self._order()[:count].sort().values
 
     def largest_affordable_radius(self) -> int:
         """The largest radius at which as many particles fit into memory as learn at the first."""
@@ -181,7 +188,8 @@ class LinearEngine:
     def halves(self, training_rows: Tensor) -> tuple[Tensor, Tensor]:
         """Draw two disjoint halves ``(row,)`` of the particles that are learnt from."""
         order = self._order()
-        order = order[torch.isin(order, training_rows)][: 2 * _MAX_IN_HALF]
+        size = min(max(_MIN_IN_HALF, self.data.particle_count // 8), _MAX_IN_HALF)
+        order = order[torch.isin(order, training_rows)][: 2 * size]
         first, second = order.chunk(2)
         return first.sort().values, second.sort().values
 
@@ -190,8 +198,10 @@ class LinearEngine:
         return torch.from_numpy(rng.permutation(self.data.particle_count))
 
     def work(self, radius_px: int) -> int:
-        """Samples of the whole set within a radius."""
-        return self.data.image_count * len(self.samples.points(radius_px))
+        """Samples within a radius of all that is learnt from: those of one pass."""
+        images = self.data.image_count / self.data.particle_count
+        particles = len(self.training_rows(radius_px))
+        return round(particles * images) * len(self.samples.points(radius_px))
 
     def fits(self, radii: list[int] | None = None) -> Iterator[Fit]:
         """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""

@@ -32,12 +32,10 @@ from napari_tomodrgn.learn.training.train_linear import shrink_components
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16
 _FIT_RATE = 1e-3
-# Samples that the linear engine looks at in one pass over the set: beyond it, a radius takes
-# minutes on a CPU, and what is finer is left to the finished components and to the network.
-_MAX_SAMPLES_PER_PASS = 1e7
-# Beyond this many particles the first look costs minutes on a CPU, and the autoencoder, with so
-# many steps in an epoch, needs it less.
-MAX_PARTICLES = 5000
+# Samples that the linear engine looks at in one pass over those that it learns from: beyond it, a
+# radius takes minutes on a CPU, and what is finer is left to the finished components and to the
+# network. With 2,000 particles of 41 tilts it is reached at a radius of 12 Fourier pixels.
+_MAX_SAMPLES_PER_PASS = 2e7
 T = TypeVar("T")
 
 
@@ -51,7 +49,7 @@ def initialize(
     resumable = (run.resumable("mean-one"), run.resumable("mean-two"))
     mean = yield from context.run_steps(mean_map(data, resumable), count, "Averaging particles")
     model.decoder.mean.fill(mean)
-    if not run.config.model.linear_start or not MIN_PARTICLES <= count <= MAX_PARTICLES:
+    if not run.config.model.linear_start or count < MIN_PARTICLES:
         return
     kept_latents = run.resumable("components")
     _, latents = kept_latents.load()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
+import torch
+
 from napari_tomodrgn.config import DataConfig, RunConfig
-from napari_tomodrgn.data.fourier_images import Cache, ImageReader, prepare
+from napari_tomodrgn.data.fourier_images import Cache, FourierImages, ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.contrast import sign_steps
@@ -15,6 +17,9 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.runtime.events import Event
 from napari_tomodrgn.physics.lattice import half_plane
+
+# Of the free memory of a GPU that the samples of the set may take.
+_SHARE_OF_DEVICE = 0.5
 
 
 def decide_sign_of_images(
@@ -49,4 +54,19 @@ def read_images(
     images = yield from context.run_steps(steps, len(reader), "Reading images")
     data = TiltData(particles, images, lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
+    data.images = on_device_if_it_fits(images, device)
     return data
+
+
+def on_device_if_it_fits(images: FourierImages, device: torch.device) -> FourierImages:
+    """Put the samples of a set on a CUDA device if they take at most half of its free memory.
+
+    A step then gathers them there; else only its own samples travel. The numbers are the same.
+    """
+    samples = images.samples
+    if device.type != "cuda" or not isinstance(samples, torch.Tensor):
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    if samples.nbytes > _SHARE_OF_DEVICE * free:
+        return images
+    return FourierImages(samples.to(device), images.scale)

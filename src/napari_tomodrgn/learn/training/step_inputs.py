@@ -111,13 +111,17 @@ class TrainingRows:
         present = images < self.data.image_count
         # No particle is without an image, or pooling would divide by none.
         present[count:, 0] = True
-        flat = torch.from_numpy(np.minimum(images, self.data.image_count - 1).reshape(-1))
-        samples = self.data.images.take(flat).reshape(*images.shape, -1)
 
         def on_device(values: Tensor) -> Tensor:
-            if device.type == "cuda":
+            if device.type == "cuda" and not values.is_cuda:
                 values = values.pin_memory()
             return values.to(device, non_blocking=True)
+
+        flat = torch.from_numpy(np.minimum(images, self.data.image_count - 1).reshape(-1))
+        stored = self.data.images.samples
+        if isinstance(stored, Tensor) and stored.device.type == device.type:
+            flat = on_device(flat)  # the set lies there: rows travel, not samples
+        samples = self.data.images.take(flat).reshape(*images.shape, -1)
 
         return StepInputs(
             on_device(torch.from_numpy(images)),
