@@ -80,9 +80,9 @@ class Docks:
         panel.summary_section.set_open(False)
         panel.checks.rows[1].toggle()
         self.take("checks", "particles")
-        panel.fold.set_open(True)
+        panel.section.set_open(True)
         self.take("reading", "particles")
-        panel.fold.set_open(False)
+        panel.section.set_open(False)
         alone = self.out / "moved.star"
         alone.write_text("data_\n\nloop_\n_rlnImageName #1\n1@gone.mrcs\n")
         self.widget.open(alone)
@@ -96,7 +96,7 @@ class Docks:
         self.opened()
         self.idle()
         self.session.message = None
-        panel.fold.set_open(False)
+        panel.section.set_open(False)
         panel.summary_section.set_open(False)
         panel.overview_section.set_open(True)
         panel.look.lowpass.setValue(40.0)

@@ -39,7 +39,7 @@ from napari_tomodrgn.analysis.evidence.difference import (
     weights_of,
 )
 from napari_tomodrgn.analysis.evidence.maps import difference_values
-from napari_tomodrgn.analysis.evidence.membership import cross_labels, uncrossed
+from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 from napari_tomodrgn.analysis.evidence.permutation import permuted
 from napari_tomodrgn.analysis.evidence.session import Evidence, prepare_evidence
@@ -92,8 +92,10 @@ RADIUS_PX = 6
 Labels = np.ndarray
 
 
-def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evidence, np.ndarray]:
-    """A simulated set, ready to compare groups of, and its latents from all images."""
+def read_simulated(
+    folder: Path, settings: dict[str, object], seed: int
+) -> tuple[TiltData, RunConfig]:
+    """The images of a simulated set, and the settings of a run."""
     config = SimulationConfig.model_validate({**settings, "seed": seed})
     for _ in simulate(folder, config):
         pass
@@ -105,9 +107,24 @@ def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evid
     sign = decide_sign(particles, run.data)
     reader = ImageReader(particles, lattice, run.data, sign)
     images = run_to_end(prepare(reader, len(lattice), np.inf, None))
-    data = TiltData(particles, images, lattice, run.weight)
+    return TiltData(particles, images, lattice, run.weight), run
+
+
+def fit_latents(data: TiltData, run: RunConfig) -> np.ndarray:
+    """Latents of all images, ``(particle, component)``."""
     *_, fit = LinearEngine.of(data, run, RunContext()).fits()
-    return run_to_end(prepare_evidence(data, run)), fit.training_mu.double().numpy()
+    return fit.training_mu.double().numpy()
+
+
+def latents_of(folder: Path, settings: dict[str, object], seed: int) -> np.ndarray:
+    """The same of a simulated set."""
+    return fit_latents(*read_simulated(folder, settings, seed))
+
+
+def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evidence, np.ndarray]:
+    """A simulated set, ready to compare groups of, and its latents from all images."""
+    data, run = read_simulated(folder, settings, seed)
+    return run_to_end(prepare_evidence(data, run)), fit_latents(data, run)
 
 
 def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Labels]]:
@@ -135,10 +152,11 @@ def power(sums: ParticleSums, labels: Labels, radius: int = 6) -> float:
     return float((weights * np.abs(values) ** 2).sum())
 
 
-def judged(evidence: Evidence, labels: Labels) -> dict[str, float | str]:
+def judged(evidence: Evidence, crossed: CrossedLabels) -> dict[str, float | str]:
     """The test of some groups, and the power of their difference against random splits."""
+    labels = crossed.labels
     splits = permuted(labels, evidence.strata, PERMUTATIONS)
-    found = find_causes(evidence.features, evidence.sums, evidence.nuisances, labels, splits)
+    found = find_causes(evidence.features, evidence.sums, evidence.nuisances, crossed, splits)
     random = [power(evidence.sums, one) for one in splits[:20]]
     test = found.tests[MOLECULE]
     return {
@@ -155,11 +173,12 @@ def plain(evidence: Evidence, labels: Labels) -> dict[str, float]:
     """The same groups as they were drawn, in the images that chose them."""
     splits = permuted(labels, evidence.strata, 999)
     gram = evidence.features.gram
-    test = PermutationTest.of(
-        float(statistics(gram, weights_of(labels[None]))[0]), statistics(gram, weights_of(splits))
+    observed, random = (
+        statistics(gram, weights_of(rows), crossed=False) for rows in (labels[None], splits)
     )
-    random = [power(evidence.sums, one) for one in splits[:20]]
-    found = power(evidence.sums, labels) / float(np.mean(random))
+    test = PermutationTest.of(float(observed[0]), random)
+    chance = [power(evidence.sums, one) for one in splits[:20]]
+    found = power(evidence.sums, labels) / float(np.mean(chance))
     return {"plain z": test.z, "plain power": found}
 
 
@@ -193,7 +212,7 @@ def measure(name: str, seed: int) -> Iterator[dict[str, object]]:
                 "case": name,
                 "seed": seed,
                 "way": way,
-                **judged(evidence, crossed.labels),
+                **judged(evidence, crossed),
                 "agreement": crossed.agreement,
                 "attenuation": crossed.attenuation,
                 **plain(evidence, uncrossed(labels).labels),
@@ -222,7 +241,8 @@ def summary(table: pd.DataFrame) -> None:
             f"z {found.z.mean():+.1f} ({found.z.min():+.1f} to {found.z.max():+.1f}); "
             f"power {found.power.median():.2f}, plain {plain_power:.2f} (z {plain_z:+.1f}); "
             f"halves agree {found.agreement.median():.0%}, attenuation "
-            f"{found.attenuation.median():.2f}; z² of random splits {found['z variance'].mean():.3f}"
+            f"{found.attenuation.median():.2f}; "
+            f"z² of random splits {found['z variance'].mean():.3f}"
         )
 
 

@@ -208,7 +208,7 @@ class Traveller:
         """A line with the mouse around the right half, kept by name and shown in its colour."""
         widget, session, view = self.widget, self.widget.session, self.widget.latent.view
         session.message = None
-        widget.tabs.setCurrentIndex(tab_of(widget, "Selections"))
+        widget.tabs.setCurrentIndex(tab_of(widget, "Validate"))
         widget.latent.tools.choose("lasso")
         view.setFocus()
         settle(0.3)
@@ -261,7 +261,7 @@ class Traveller:
     def reconstruct(self) -> str:
         """The selection from its images alone, beside what was decoded."""
         widget, session = self.widget, self.widget.session
-        widget.tabs.setCurrentIndex(tab_of(widget, "Selections"))
+        widget.tabs.setCurrentIndex(tab_of(widget, "Validate"))
         widget.latent.path.forget_requested.emit()
         session.focused = sorted(session.selection)[0]
         before = session.validation

@@ -20,6 +20,8 @@ NAMES = [
     "linear",
     "quality",
     "verdict",
+    "evidence",
+    "cluster_count",
     "reference",
     "scatter",
     "sample",

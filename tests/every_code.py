@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "napari_tomodrgn"
 DOCS = SOURCE.parents[1] / "docs" / "checks.md"
 # Position of the code among the arguments of what is told of a set.
-_PLACE = {"Check": 0, "CheckResult": 1, "CheckSpec": 1}
+_PLACE = {"Check": 0, "CheckResult": 1, "CheckSpec": 1, "Remark": 0}
 
 
 def _calls(folder: str) -> list[ast.Call]:

@@ -106,7 +106,7 @@ def test_false_picks_are_noise_and_thick_ice_dims_high_tilts() -> None:
     assert ((power == 0) == scene.nuisances.false_picks).all()
     there = int(np.flatnonzero(power)[0])
     plain = microscope.signal(
-        scene.poses(there), there, microscope.contrast(scene.poses(there), there)
+        scene.poses(there), there, microscope.formation(scene.poses(there), there).signal
     )
     left = microscope.seen(there).abs().square().sum(1) / plain.abs().square().sum(1)
     aslant = np.exp(1 - 2 / 3**0.5)

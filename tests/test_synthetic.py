@@ -256,7 +256,7 @@ def test_warptools_images_are_warp_images_through_ctf_and_dose() -> None:
     lattice = instrument.lattice
     spectrum = np.fft.fft2(np.fft.ifftshift(-images.warp, axes=(1, 2)))
     samples = spectrum[:, lattice.rows.numpy(), lattice.columns.numpy()]
-    filters = (instrument.contrast(poses, 2) * instrument.exposure).numpy()
+    filters = instrument.formation(poses, 2).applied.numpy()
     expected = images_from_samples(torch.from_numpy(samples * filters), lattice).numpy()
     np.testing.assert_allclose(images.warptools, expected, atol=1e-4 * np.abs(expected).max())
     assert images.warptools.shape == (11, box, box)
@@ -401,3 +401,24 @@ def test_configuration_that_does_not_fit_is_refused() -> None:
         SimulationConfig(particles=1)
     with pytest.raises(ValidationError, match="multiple of 2"):
         SimulationConfig(box_size_px=33)
+
+
+@pytest.mark.parametrize("export", ["warptools", "warp"])
+def test_one_of_the_exports(tmp_path: Path, export: str) -> None:
+    """Only what was asked for is written, the same to the byte as with both."""
+    config = SimulationConfig(particles=4, tilts=3, box_size_px=16, seed=2)
+    for folder, settings in (
+        ("both", config),
+        ("one", config.model_copy(update={"export": export})),
+    ):
+        for _ in simulate(tmp_path / folder, settings):
+            pass
+    other = {"warptools": "warp", "warp": "warptools"}[export]
+    assert not (tmp_path / "one" / other).exists()
+    files = [path for path in (tmp_path / "one" / export).rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert (
+            path.read_bytes()
+            == (tmp_path / "both" / path.relative_to(tmp_path / "one")).read_bytes()
+        )

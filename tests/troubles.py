@@ -37,7 +37,7 @@ image_encoder_dim = 32
 linear_start = false
 [train]
 points_per_particle = 64
-epochs = 1
+epochs = 2
 device = "cpu"
 """
 _NOBODY = 65534
@@ -119,6 +119,11 @@ WRITERS: dict[str, Writer] = {
             ["place", at / "run", "--tomogram", "TS_001", "--out", out / "scene", "--box", 16]
         )
     ),
+    "share": Writer(lambda at, out: ["share", at / "run", "--out", out / "run.tomodrgn"]),
+    "traverse": Writer(
+        lambda at, out: ["traverse", at / "run", "--component", 1, "--out", out / "path"]
+    ),
+    "convergence": Writer(lambda at, out: ["convergence", out, "--maps", 2], into_run=True),
     "columns": Writer(lambda at, out: ["columns", at / "run", "--out", out / "columns.csv"]),
     "fsc": Writer(lambda at, out: ["fsc", *_maps(at), "--out", out / "fsc.csv"]),
     "extract": Writer(

@@ -7,10 +7,10 @@ napari reads the manifest, and the command line prints its help, without waiting
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from napari_tomodrgn.analysis.reconstruct import reconstruct
     from napari_tomodrgn.config import DataConfig, Overrides, RunConfig
     from napari_tomodrgn.data.dialects import read_particles
@@ -47,16 +47,24 @@ _HOME = {
     "train": "learn.training.train",
 }
 
-try:
-    __version__ = version("napari-tomodrgn")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
+
+def _version() -> str:
+    """The version that is installed; asked for late, as it takes a tenth of a second."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("napari-tomodrgn")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+unknown"
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name == "__version__":
+        value: object = _version()
+    elif name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from napari_tomodrgn.learn.runtime.events import Losses
 
@@ -41,6 +41,7 @@ class TrainingStatus:
     losses: Losses | None = None
     seconds_left: float | None = None
     what: str = ""  # what is being prepared
+    unit: Literal["epoch", "iteration"] = "epoch"  # iterations are those of the linear model
 
     @property
     def busy(self) -> bool:

@@ -24,6 +24,7 @@ from napari_tomodrgn.analysis.preflight.cross_validation import Halves
 from napari_tomodrgn.analysis.preflight.hypotheses import (
     flipped_heights,
     flipped_tilts,
+    inverted_poses,
     scaled_pixels,
     shuffled_poses,
     split_rotations,
@@ -104,13 +105,13 @@ def warned(checks: dict[str, Check]) -> set[str]:
 def test_good_sets_pass_every_check(multiplied: ParticleSet, recorded: ParticleSet) -> None:
     checks = found(multiplied)
     assert {check.verdict for check in checks.values()} == {"ok"}, checks
-    assert checks.keys() == FAULTS.keys()
+    assert checks.keys() == FAULTS.keys() | {"noise-by-tilt"}
     assert not warned(found(multiplied, DataConfig(contrast="keep")))
     assert checks["contrast"].number > 1
     checks = found(recorded)
     assert not warned(checks)
     decided = {code for code, check in checks.items() if check.verdict == "ok"}
-    assert decided >= {"contrast", "poses", "tilt-hand", "ctf-premultiplied", "half-maps"}
+    assert decided >= {"contrast", "geometry", "ctf-premultiplied", "half-maps"}
     assert checks["contrast"].number < -1
     assert decide_sign(recorded, DataConfig()) == -1 and decide_sign(multiplied, DataConfig()) == 1
 
@@ -181,15 +182,15 @@ FAULTS: dict[str, tuple[Callable[[ParticleSet, Path], ParticleSet], dict[str, st
         {"ctf-premultiplied": "warning"},
     ),
     "pixel-size-ctf": (lambda good, _: wrong_pixels(good), {"pixel-size-ctf": "warning"}),
-    "poses": (
-        lambda good, _: shuffled_poses(good),
-        {"poses": "warning", "map-kind": "warning"},
-    ),
+    "geometry": (lambda good, _: flipped_tilts(good), {"geometry": "warning"}),
     "map-kind": (
         lambda good, _: shuffled_poses(good),
-        {"poses": "warning", "map-kind": "warning"},
+        {"geometry": "warning", "map-kind": "warning"},
     ),
-    "tilt-hand": (lambda good, _: flipped_tilts(good), {"tilt-hand": "warning"}),
+    "noise-by-dose": (
+        lambda good, _: good.with_optics(dose_weighted=False),
+        {"noise-by-dose": "warning"},
+    ),
     "defocus-hand": (lambda good, _: flipped_heights(good), {"defocus-hand": "warning"}),
     "dose-decay": (lambda good, _: wrong_doses(good), {"dose-decay": "warning"}),
     "half-maps": (halves_of_noise, {"half-maps": "warning"}),
@@ -219,14 +220,19 @@ def test_no_code_is_without_a_set(multiplied: ParticleSet) -> None:
     """All codes of the source; the good set passes them all (`test_good_sets_pass_every_check`)."""
     too_few = multiplied.take(np.arange(len(multiplied)) < 4)
     assert found(too_few)["sample"].verdict == "info"
-    assert codes_told("analysis") == FAULTS.keys() | {"sample"}
+    # tests/analysis/tomogram/test_position_check.py
+    asked_of_tomograms = {"positions-density", "positions-elsewhere"}
+    assert codes_told("analysis") - asked_of_tomograms == FAULTS.keys() | {
+        "sample",
+        "noise-by-tilt",
+    }
     assert codes_told("analysis") <= codes_documented()
     assert codes_documented() == codes_told("analysis") | codes_told("data") | FILE_ERRORS
 
 
 def test_planted_faults_of_recorded_images(recorded: ParticleSet) -> None:
     assert warned(found(wrong_multiplied(recorded))) == {"ctf-premultiplied"}
-    assert warned(found(shuffled_poses(recorded))) == {"poses", "map-kind"}
+    assert warned(found(shuffled_poses(recorded))) == {"geometry", "map-kind"}
     checks = found(wrong_pixels(recorded))
     assert warned(checks) == {"pixel-size-ctf"}
     assert checks["pixel-size-ctf"].number == pytest.approx(2 / 3)
@@ -242,7 +248,7 @@ def test_noise_alarms_nobody(multiplied: ParticleSet, tmp_path: Path) -> None:
     noise = replace(few, images=rows_of(few, tmp_path / "noise.mrcs"))
     checks = found(noise.with_optics(ctf_premultiplied=False, dose_weighted=False))
     assert not warned(checks)
-    for code in ("half-maps", "map-kind", "contrast", "poses", "tilt-hand", "dose-decay"):
+    for code in ("half-maps", "map-kind", "contrast", "geometry", "dose-decay"):
         assert checks[code].verdict == "info", code
 
 
@@ -278,6 +284,19 @@ def test_odd_and_broken_images(multiplied: ParticleSet, tmp_path: Path) -> None:
         for name, tilt in zip(table.particle_id, table.tilt_index, strict=True)
     }
     assert set(done.odd_images) == names
+
+
+def test_geometry_says_which_description_fits(
+    multiplied: ParticleSet, recorded: ParticleSet
+) -> None:
+    """The ratio tells right from half right, where z alone would not."""
+    words = found(multiplied)["geometry"]
+    assert words.verdict == "ok" and words.number > 3
+    for wrong, name in ((flipped_tilts, "tilts of the opposite sign"), (inverted_poses, "inverse")):
+        for particles in (multiplied, recorded):
+            check = found(wrong(particles))["geometry"]
+            assert check.verdict == "warning", (name, check.message)
+            assert check.message.startswith(f"The images fit {name}"), check.message
 
 
 @pytest.mark.parametrize("scale", [0.0, np.nan, 1e-30, 1e30])
@@ -381,4 +400,4 @@ def test_real_sets_have_no_false_alarm(real_data: Path, star: str) -> None:
     checks = found(particles)
     assert not warned(checks)
     assert decide_sign(particles, DataConfig()) == np.sign(checks["contrast"].number)
-    assert {checks[code].verdict for code in ("contrast", "poses", "tilt-hand")} == {"ok"}
+    assert {checks[code].verdict for code in ("contrast", "geometry")} == {"ok"}

@@ -84,6 +84,13 @@ def test_a_mask_from_a_file_confines_what_is_compared(
     assert "a mask of 16" in refused(
         capsys, "analyze", run, "--volumes", "--box", "12", "--mask", tmp_path / "mask.mrc"
     )
+    optics = Run.open(run).info.to_optics()
+    voxel = optics.box_size_px * optics.pixel_size_angstrom / 16
+    write_volume(tmp_path / "mask.mrc", Volume(mask, voxel))
+    done("analyze", run, "--volumes", "--no-umap", "--box", "12", "--mask", tmp_path / "mask.mrc")
+    component = read_volume(run / "analysis" / "volumes" / "component-01.mrc").data
+    assert component.shape == (12, 12, 12), "a mask of the same field of view is welcome"
+    assert (component[:3] == 0).all()
     assert "--sample is of --volumes" in refused(capsys, "analyze", run, "--sample", "3")
     assert "must be even" in refused(capsys, "analyze", run, "--volumes", "--box", "13")
 

@@ -89,3 +89,37 @@ def test_masks_hold_the_density_and_have_soft_edges(maps: tuple[Path, Path]) -> 
     assert ((soft > 0) & (soft < 1)).any()
     assert soft[0, 0, 0] == 0
     assert make_mask("none", volume) is None
+
+
+def test_masks_of_regions(maps: tuple[Path, Path], tmp_path: Path) -> None:
+    from napari_tomodrgn.data.volume import read_volume
+
+    out = tmp_path / "mask.mrc"
+    # Voxel 20 of the x axis, 16 of the others; 4 Å a voxel.
+    assert main(["mask", str(maps[0]), "--sphere", "80", "64", "64", "20", "--out", str(out)]) == 0
+    mask = read_volume(out).data
+    assert mask[16, 16, 20] == 1
+    assert mask[16, 16, 5] == 0
+    centre = np.average(np.indices(mask.shape).reshape(3, -1), weights=mask.ravel(), axis=1)
+    np.testing.assert_allclose(centre, [16, 16, 20], atol=0.01)
+    cuboid = ["20", "40", "60", "40", "60", "80"]
+    arguments = ["mask", str(maps[0]), "--cuboid", *cuboid, "--out", str(out)]
+    assert main(arguments) == 2, "nothing is replaced unasked"
+    assert main([*arguments, "--overwrite"]) == 0
+    mask = read_volume(out).data
+    assert mask[17, 12, 7] == 1
+    assert mask[12, 17, 7] == 0
+
+
+def test_a_mask_around_what_differs(maps: tuple[Path, Path], tmp_path: Path) -> None:
+    from napari_tomodrgn.data.volume import read_volume
+
+    changed = read_volume(maps[0])
+    changed.data[8:11, 20:23, 4:7] += 40
+    other, out = tmp_path / "other.mrc", tmp_path / "mask.mrc"
+    write_volume(other, changed)
+    assert main(["mask", str(maps[0]), "--difference", str(other), "--out", str(out)]) == 0
+    mask = read_volume(out).data
+    assert mask[9, 21, 5] == 1
+    assert mask.sum() < 2000
+    assert main(["mask", str(maps[0]), "--difference", str(maps[0]), "--out", "x.mrc"]) == 2

@@ -183,8 +183,8 @@ def test_missing_tomogram_and_optics_group(warptools_set) -> None:
 
 
 def test_mixed_optics(warptools_set, image_series) -> None:
-    warptools_set.change("2  300.0", "2  200.0")
-    fails(warptools_set.star, "mixed-optics", "rlnVoltage")
+    warptools_set.change("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  12.0")
+    fails(warptools_set.star, "mixed-optics", "10 in 1; 12 in 2")
     text = image_series.star.read_text()
     image_series.star.write_text(text.replace("10000.0  10.0", "10000.0  12.0", 1))
     fails(image_series.star, "mixed-optics", "rlnDetectorPixelSize")
@@ -204,7 +204,7 @@ def test_files_that_an_optimisation_set_names(warptools_set) -> None:
 
 
 def test_a_tomograms_star_is_no_particles_star(warptools_set) -> None:
-    fails(warptools_set.tomograms, "missing-block", "name the optimisation set")
+    fails(warptools_set.tomograms, "unsupported-file", "Name the optimisation set")
 
 
 def test_layouts_not_read(warptools_set) -> None:
@@ -225,11 +225,13 @@ def test_unknown_dialect_and_star_of_another_kind(warptools_set, star_loop) -> N
     fails(
         warptools_set.star,
         "unknown-dialect",
-        "warptools, tomodrgn, warp, cryosrpnt",
+        "warptools, relion-matrices, tomodrgn, nextpyp, warp",
         dialect="dynamo",
     )
     other = warptools_set.star.with_name("other.star")
     other.write_text(star_loop("", {"wrpCoordinateX1": [1.0], "rlnVoltage": [300]}))
+    fails(other, "unsupported-file", "M species")
+    other.write_text(star_loop("", {"mine": [1.0], "rlnVoltage": [300]}))
     fails(other, "missing-column", "lacks rln")
     other.write_text("data_\nloop_\n_rlnImageName #1\n")
     fails(other, "no-particles", "no rows")

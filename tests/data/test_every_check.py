@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from every_code import codes_documented, codes_refused, codes_told
+from exports import small
 from images_in_memory import load_all
 
 from napari_tomodrgn.config import DataConfig, Overrides, WeightConfig
@@ -108,8 +109,19 @@ def trajectories(sets: Sets) -> ParticleSet:
     return sets.small
 
 
+def without_hand(folder: Path) -> Path:
+    tomograms = small.without(small.overview("tomo200528_107"), "rlnTomoHand")
+    return small.relion5(folder, tomograms=tomograms)
+
+
+def of_small(write: Callable[[Path], Path]) -> Callable[[Sets], ParticleSet]:
+    """A set that is written on the spot in one of the forms of `exports.small`."""
+    return lambda sets: read_particles(write(sets.folder / "small"))
+
+
 SQUARE = np.zeros((3, 8, 8), np.float16)
 TOGETHER = {f"position_{axis}_angstrom": 100.0 for axis in "xyz"}
+IN_MICROMETRES = {"defocus_u_angstrom": 2.5, "defocus_v_angstrom": 2.4}
 UNALIGNED = {f"{name}_deg": 0.0 for name in ("rot", "tilt", "psi")}
 Fault = Callable[[Sets], ParticleSet]
 FAULTS: dict[str, tuple[str, Fault]] = {
@@ -142,6 +154,26 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "outside-tomogram": ("warning", particles_with(position_x_angstrom=-1.0)),
     "duplicate-positions": ("warning", particles_with(**TOGETHER)),
     "trajectories": ("info", trajectories),
+    "defocus-in-micrometres": (
+        "error",
+        images_with(defocus_u_angstrom=2.5, defocus_v_angstrom=2.4),
+    ),
+    "near-focus": ("warning", images_with(defocus_u_angstrom=300.0, defocus_v_angstrom=250.0)),
+    "identical-poses": ("error", particles_with(rot_deg=20.0, tilt_deg=90.0, psi_deg=-5.0)),
+    "several-optics": ("info", text_with("2  300.0", "2  200.0")),
+    "no-hand": ("info", of_small(without_hand)),
+    "not-applied": (
+        "info",
+        of_small(lambda folder: small.relion5(folder, groups=small.optics(rlnBeamTiltX=0.2))),
+    ),
+    "angles-beyond-a-turn": (
+        "warning",
+        of_small(lambda folder: small.relion_matrices(folder, angle_factor=57.3)),
+    ),
+    "inactive-images": (
+        "info",
+        of_small(lambda folder: small.cistem(folder, cisTEMOccupancy=[0] + [100] * 14)),
+    ),
 }
 PASSED = {
     "files": 24,
@@ -156,6 +188,7 @@ PASSED = {
     "angles-and-shifts": None,
     "positions": 24,
     "motion": 0,
+    "reading": 24 * 11,
 }
 
 
@@ -297,7 +330,13 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "no-particles": star_of(b"data_\nloop_\n_rlnImageName #1\n"),
     "missing-column": change_star("_rlnAngleRot ", "_gone "),
     "bad-value": change_star("  40.25  ", "  nan  "),
-    "mixed-optics": change_star("2  300.0", "2  200.0"),
+    "mixed-optics": change_star("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0"),
+    "unsupported-file": star_of(b"data_stopgap_motivelist\nloop_\n_motl_idx\n1\n"),
+    "one-image-each": of_small(
+        lambda folder: small.write_series(
+            folder, {**small.image_rows(3), "rlnGroupName": list(range(15))}
+        )
+    ),
     "duplicate-particle": change_star("TS_1/8", "TS_1/7"),
     "unsupported-dialect": change_star("2DStacks  1", "2DStacks  0"),
     "missing-tomogram": change_star("data_TS_2.tomostar", "data_TS_3.tomostar", "tomograms"),
@@ -343,8 +382,9 @@ def test_no_code_is_without_a_set() -> None:
     # Pickles, tomograms and the cache are no particle sets: they have tests of their own.
     elsewhere = {"bad-pickle", "unreadable-pickle", "bad-pattern", "not-a-tomogram"}
     elsewhere |= {"bad-cache", "bad-launch", "disk-full"}
-    # So have the choice of particles and tilts, and binning.
-    elsewhere |= {"no-tomogram", "no-images", "no-dose", "bad-binning"}
+    # So have the choice of particles and tilts, binning, and masks.
+    elsewhere |= {"no-tomogram", "no-images", "no-dose", "bad-binning", "bad-mask"}
+    elsewhere |= {"other-particles"}
     assert codes_refused("data") - elsewhere == REFUSALS.keys()
 
 

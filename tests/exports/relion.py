@@ -164,6 +164,38 @@ def write_relion4(world: World, folder: Path) -> Exported:
     return finish_relion(world, folder, rows, "tomograms.star")
 
 
+def write_relion_matrices(world: World, folder: Path) -> Exported:
+    """RELION's matrices, no angles of subtomograms, coordinates in pixels of the images."""
+    exported = write_relion4(world, folder)
+    crowd, pixel = world.scene.crowd, world.scene.pixel_size_angstrom
+    blocks = starfile.read(exported.particles, always_dict=True)
+    rows = blocks["particles"].drop(
+        columns=[f"rlnTomoSubtomogram{name}" for name in ("Rot", "Tilt", "Psi")]
+    )
+    boxes = crowd.positions_angstrom + crowd.origins_angstrom
+    rows = rows.assign(
+        **xyz("rlnAngle", ("Rot", "Tilt", "Psi"), crowd.angles_deg),
+        **xyz("rlnOrigin", ("XAngst", "YAngst", "ZAngst"), crowd.origins_angstrom),
+        **xyz("rlnCoordinate", "XYZ", boxes / pixel),
+    )
+    write_blocks(exported.particles, {**blocks, "particles": rows})
+    return exported
+
+
+def write_relion5_lists(world: World, folder: Path) -> Exported:
+    """RELION 5, each table of one row as a list: optics, and the one tomogram of each set star."""
+    exported = write_relion5(world, folder)
+    blocks = starfile.read(exported.particles, always_dict=True)
+    blocks["optics"] = {name: values.iloc[0] for name, values in blocks["optics"].items()}
+    blocks["particles"] = blocks["particles"].assign(rlnOpticsGroup=1)
+    write_blocks(exported.particles, blocks)
+    assert "loop_" not in exported.particles.read_text().split("data_optics")[1].split("data_")[0]
+    entries = starfile.read(exported.star, always_dict=True)[""]
+    write_blocks(exported.star, {"": pd.DataFrame([entries])})
+    assert "loop_" in exported.star.read_text()
+    return exported
+
+
 def warptools(world: World, folder: Path) -> Exported:
     star = world.out / "warptools" / "particles_optimisation_set.star"
     names = [

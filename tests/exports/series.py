@@ -179,6 +179,72 @@ def of_the_simulator(world: World, folder: Path) -> Exported:
     return Exported(path, path, list(dict.fromkeys(pairs)), True)
 
 
+def write_micrograph_per_tilt(world: World, folder: Path) -> Exported:
+    """Warp 1 and M as they are: ``rlnMicrographName`` is the tilt image's."""
+    rows = starfile.read(world.out / "warp" / "particles.star")
+    rows["rlnImageName"] = rows["rlnImageName"].str.replace("@", f"@{world.out}/warp/")
+    frames = np.concatenate(
+        [image_truth(world, particle)["frame"] for particle in range(len(world.scene))]
+    )
+    stems = rows["rlnMicrographName"].str.removesuffix(".tomostar")
+    rows["rlnMicrographName"] = [
+        f"{stem}_{i:03d}.mrc" for stem, i in zip(stems, frames, strict=True)
+    ]
+    numbers = rows["rlnGroupName"].str.rpartition("particle")[2]
+    rows["rlnGroupName"] = stems + "_" + numbers
+    write_blocks(folder / "particles.star", {"": rows})
+    pairs = stems + "/" + rows["rlnGroupName"]
+    names = list(dict.fromkeys(pairs))
+    return Exported(folder / "particles.star", folder / "particles.star", names, True)
+
+
+def write_flattened(world: World, folder: Path) -> Exported:
+    """A RELION 5 set as one row an image: its stacks, pre-multiplied, and columns of its tilts."""
+    scene, pixel = world.scene, world.scene.pixel_size_angstrom
+    names = []
+    for particle in range(len(scene)):
+        series, number = world.series_of(particle), scene.crowd.number[particle]
+        seen = scene.series[scene.crowd.series[particle]].visible
+        stack = f"Extract/{series}/{number}_stack2d.mrcs"
+        write_stack(folder / stack, world.stack_of(particle)[seen], pixel)
+        names += [f"{i:06d}@{stack}" for i in range(1, int(seen.sum()) + 1)]
+
+    def columns(particle: int) -> Columns:
+        truth, series = image_truth(world, particle), world.series_of(particle)
+        return {
+            "rlnDefocusU": truth["u"],
+            "rlnDefocusV": truth["v"],
+            "rlnDefocusAngle": truth["angle"],
+            "rlnMicrographName": [f"frames/{series}_{i}.mrc" for i in truth["frame"]],
+            "rlnCtfScalefactor": np.cos(np.deg2rad(truth["stage"])),
+            "rlnGroupName": f"{series}/{scene.crowd.number[particle]}",
+            "rlnAngleRot": truth["rot"],
+            "rlnAngleTilt": truth["tilt"],
+            "rlnAnglePsi": truth["psi"],
+            "rlnOriginXAngst": truth["x"] * pixel,
+            "rlnOriginYAngst": truth["y"] * pixel,
+            "rlnMicrographPreExposure": truth["dose"],
+            "rlnTomoNominalStageTiltAngle": truth["stage"],
+            "rlnOpticsGroup": 1,
+        }
+
+    rows = in_series_order(world, columns)
+    rows["rlnImageName"] = names
+    optics = {
+        "rlnOpticsGroup": [1],
+        "rlnImagePixelSize": pixel,
+        "rlnImageSize": world.config.box_size_px,
+        "rlnVoltage": VOLTAGE_KV,
+        "rlnSphericalAberration": SPHERICAL_ABERRATION_MM,
+        "rlnAmplitudeContrast": AMPLITUDE_CONTRAST,
+        "rlnImageDimensionality": 2,
+        "rlnCtfDataAreCtfPremultiplied": 1,
+    }
+    path = folder / "particles.star"
+    write_blocks(path, {"optics": pd.DataFrame(optics), "particles": rows})
+    return Exported(path, path, list(dict.fromkeys(rows["rlnGroupName"])), True)
+
+
 def cryosrpnt(world: World, folder: Path) -> Exported:
     """As Warp's, but tomogram and particle stand in one name."""
     rows = starfile.read(world.out / "warp" / "particles.star")

@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.mrc import write_mrc
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.dose.mdoc import acquisition_order, read_mdoc
-from napari_tomodrgn.extract.run import extract, read_extraction
+from napari_tomodrgn.extract.inputs import read_extraction
+from napari_tomodrgn.extract.lists import read_list
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.settings import ExtractConfig
+from napari_tomodrgn.extract.survey import survey
 
 Make = Callable[..., ExtractConfig]
 
@@ -321,3 +325,35 @@ def test_too_few_particles_to_decide_are_asked_for(made: Make, folder: Path) -> 
 def test_settings_that_do_not_fit_together(more: dict[str, object], said: str, made: Make) -> None:
     with pytest.raises(ValueError, match=said):
         made(**more)
+
+
+def test_a_survey_ticks_what_is_there_and_says_what_is_not(folder: Path, made: Make) -> None:
+    (folder / "alignments" / "imod" / "TS_002.xf").unlink()
+    (folder / "ctf" / "ctffind" / "TS_001_ctffind4.txt").unlink()
+    config = made(alignment=folder / "alignments" / "imod", ctf=folder / "ctf" / "ctffind")
+    one, two = survey(config, read_list(config.particles))
+    assert (one.tomogram, one.series, one.particles) == ("1", "TS_001", 15)
+    assert one.stack is not None
+    assert one.volume is not None
+    assert one.alignment == folder / "alignments" / "imod" / "TS_001.xf"
+    assert one.ctf is None
+    assert len(one.missing) == 1
+    assert "no CTF of TS_001" in one.missing[0]
+    assert two.alignment is None
+    assert two.ctf is not None
+    assert not two.complete
+
+
+def test_a_dry_run_prints_the_survey(
+    folder: Path, tilt_images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "ctf" / "ctffind" / "TS_002_ctffind4.txt").unlink()
+    words = ["extract", str(folder / "lists/imod/motl.em"), "--dry-run", "--out", "nowhere"]
+    words += ["--tilt-series", str(folder / "stacks"), "--ctf", str(folder / "ctf/ctffind")]
+    words += ["--alignment", str(folder / "alignments/imod"), "--dose", str(folder / "dose/mdoc")]
+    assert main([*words, "--tomograms", str(tilt_images / "tomograms")]) == 2
+    said = capsys.readouterr().err
+    assert "1: 15 particles, stack TS_001.mrc, alignment TS_001.xf, CTF TS_001_ctffind4.txt" in said
+    assert "2: 15 particles, stack TS_002.mrc, alignment TS_002.xf, CTF –" in said
+    assert "  " in said
+    assert "no CTF of TS_002" in said.splitlines()[-1]

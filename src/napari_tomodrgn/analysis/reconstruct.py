@@ -12,12 +12,14 @@ import torch
 
 from napari_tomodrgn.analysis.fsc import (
     FscCurve,
+    filter_shells,
     fsc,
     soft_sphere,
 )
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
+from napari_tomodrgn.data.halves import first_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
@@ -27,7 +29,9 @@ from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, 
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.homogeneous import HomogeneousConfig, fit_homogeneous
 from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.physics.shells import signal_share
 
 RECONSTRUCTION_FILES = ("map.mrc", "map_filtered.mrc", "half1.mrc", "half2.mrc", "fsc.csv")
 # Particles read at a time: images are never all in memory.
@@ -119,17 +123,12 @@ def reconstruct_steps(
     seed: int = 0,
 ) -> Generator[WorkProgress, None, Reconstruction]:
     """`reconstruct` as a generator of events that a caller may stop."""
-    if len(particles) < 2:
-        raise BadInputError(
-            f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
-            code="too-few-particles",
-        )
+    _reject_too_few(particles)
     check_stacks(particles)
     data, weight = data or DataConfig(), weight or WeightConfig()
     particles = particles.with_overrides(data)
     sign = decide_sign(particles, data)
-    first = np.zeros(len(particles), dtype=bool)
-    first[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
+    first = first_half(particles, seed)
     halves: list[BackProjection | None] = [None, None]
     done, total = 0, len(particles.images)
     for block in np.array_split(np.arange(len(particles)), -(-len(particles) // _BLOCK)):
@@ -145,6 +144,46 @@ def reconstruct_steps(
     one, two = halves
     assert one is not None and two is not None  # both halves have at least one particle
     return _finish(one, two, particles)
+
+
+def network_steps(
+    particles: ParticleSet,
+    *,
+    data: DataConfig | None = None,
+    weight: WeightConfig | None = None,
+    seed: int = 0,
+    config: HomogeneousConfig | None = None,
+) -> Generator[WorkProgress, None, Reconstruction]:
+    """The same by the decoder of the autoencoder alone, trained on either half and on all."""
+    _reject_too_few(particles)
+    check_stacks(particles)
+    data, weight = data or DataConfig(), weight or WeightConfig()
+    particles = particles.with_overrides(data)
+    sign = decide_sign(particles, data)
+    first = first_half(particles, seed)
+    maps = []
+    for rows in (first, ~first, np.ones_like(first)):
+        part = particles.take(rows)
+        maps.append((yield from fit_homogeneous(part, data, weight, sign, config)))
+    half1, half2, whole = maps
+    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    share = signal_share(torch.from_numpy(curve.correlation)).numpy()
+    return Reconstruction(
+        map=whole,
+        filtered=filter_shells(whole, share),
+        half1=half1,
+        half2=half2,
+        fsc=curve,
+        particles=len(particles),
+    )
+
+
+def _reject_too_few(particles: ParticleSet) -> None:
+    if len(particles) < 2:
+        raise BadInputError(
+            f"{particles.source.path}: half maps need at least 2 particles, got {len(particles)}.",
+            code="too-few-particles",
+        )
 
 
 def _block_sums(

@@ -13,6 +13,7 @@ from napari_tomodrgn.cli.options import (
     add_choice,
     add_conditions,
     add_groups,
+    add_hand_and_sign,
     add_image_options,
     add_overwrite,
     add_source,
@@ -25,6 +26,7 @@ from napari_tomodrgn.cli.result_arguments import (
     add_columns_arguments,
     add_convergence_arguments,
     add_fsc_arguments,
+    add_mask_arguments,
     add_place_arguments,
     add_select_arguments,
     add_share_arguments,
@@ -93,7 +95,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         "--focus",
         metavar="MASK.mrc",
         type=Path,
-        help="latents of what differs inside a mask only, by the linear method (mask: see there)",
+        help="latents of what differs inside a mask only, by the linear method (see mask)",
     )
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
@@ -159,6 +161,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         help="edge of the maps in voxels, even (as trained)",
     )
     add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add_hand_and_sign(add)
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
@@ -187,6 +190,15 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for maps and FSC curve")
+    add(
+        "--method",
+        choices=["average", "network"],
+        default="average",
+        help="average: back-projection (default); network: the decoder alone, trained on each half",
+    )
+    add("--epochs", metavar="N", type=positive_int, help="passes of --method network (20)")
+    add("--lowpass", metavar="A", type=positive_float, help="cut map_filtered.mrc here, in Å")
+    add_hand_and_sign(add)
     add_image_options(parser)
     add_binning(parser)
     add_choice(parser)
@@ -206,6 +218,11 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         type=positive_float,
         help="variance of signal over that of noise (0.1)",
+    )
+    add(
+        "--export",
+        choices=["both", "warptools", "warp"],
+        help="as WarpTools or as Warp writes it, or both (both)",
     )
     add("--seed", metavar="N", type=whole_number, help="same seed: same files (0)")
     add("--overwrite", action="store_true", help="replace an earlier simulation in that folder")
@@ -256,6 +273,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         add_extract_arguments,
     ),
     "share": ("one file of a run to hand on, without images", add_share_arguments),
+    "mask": ("a region of a map, to focus on", add_mask_arguments),
     "traverse": ("maps along a component or between particles", add_traverse_arguments),
     "convergence": ("what latents and maps did from epoch to epoch", add_convergence_arguments),
     "simulate": ("write a data set with known states", _simulate),

@@ -18,6 +18,7 @@ from napari_tomodrgn.config import DataConfig, Overrides, validated
 from napari_tomodrgn.data.choice import choose_images, choose_particles
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.archive import is_archive
 from napari_tomodrgn.learn.run.directory import Run
@@ -194,6 +195,12 @@ def says_which(options: Namespace) -> bool:
     names = ("clusters", "selection", "tomogram", "particles", "particle", "where", "index")
     tilts = ("min_tilts", "max_tilts", "max_dose", "exclude_tilts")
     return any(vars(options).get(name) is not None for name in (*names, *tilts))
+
+
+def changed_volume(volume: Volume, options: Namespace) -> Volume:
+    """A map mirrored (``--flip``) and with its sign turned (``--invert``), as asked for."""
+    volume = volume.flipped_z() if options.flip else volume
+    return Volume(-volume.data, volume.voxel_size_angstrom) if options.invert else volume
 
 
 def distinct_file_names(names: list[str]) -> list[str]:

@@ -37,12 +37,49 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     add(
         "--permutations",
         metavar="N",
-        type=positive_int,
+        type=permutation_count,
         default=4999,
-        help="random splits that errors and chances come from (4999)",
+        help="random splits that errors and chances come from, 1000 or more (4999)",
     )
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
     add("--seed", metavar="N", type=int, default=0, help="of random splits and groups (0)")
+
+
+def _compare_runs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="run directory")
+    add("other", metavar="RUN", type=Path, help="another run on the same particles")
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the table")
+    add("--clusters", metavar="K", type=positive_int, default=4, help="classes to compare (4)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument(
+        "--out", metavar="FILE.html", type=Path, required=True, help="page to write, one file"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+
+
+def _shares(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="run directory, analysed")
+    add(
+        "--conditions",
+        metavar="FILE.csv",
+        type=Path,
+        required=True,
+        help="table with the columns tomogram and condition",
+    )
+    add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
+
+
+def _trust(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="run directory")
+    add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
 
 
 # Flag → metavar, help. Names are those of the simulation's nuisances.
@@ -78,6 +115,14 @@ def nuisance_settings(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
+def permutation_count(text: str) -> int:
+    """Read a number of permutations; fewer cannot show a p below 0.001, which is what counts."""
+    value = int(text)
+    if value < 1000:
+        raise argparse.ArgumentTypeError(f"must be at least 1000, got {value}")
+    return value
+
+
 def natural_float(text: str) -> float:
     """Read a number that is not negative."""
     value = float(text)
@@ -87,8 +132,9 @@ def natural_float(text: str) -> float:
 
 
 EVIDENCE_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "compare": (
-        "say whether two groups of particles differ, by images that chose neither",
-        _compare,
-    ),
+    "compare": ("say whether two groups differ, by images that chose neither", _compare),
+    "compare-runs": ("say where two runs put the same particles, and who moved", _compare_runs),
+    "shares": ("shares of classes by condition of the tomograms, with intervals", _shares),
+    "trust": ("how much of the map of all particles the images of each hold", _trust),
+    "report": ("write one self-contained page about a run", _report),
 }

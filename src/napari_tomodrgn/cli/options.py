@@ -178,6 +178,11 @@ def add_conditions(add: Callable[..., object]) -> None:
     )
 
 
+def add_hand_and_sign(add: Callable[..., object]) -> None:
+    add("--flip", action="store_true", help="maps of the other hand, mirrored along z")
+    add("--invert", action="store_true", help="maps with their sign turned")
+
+
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",

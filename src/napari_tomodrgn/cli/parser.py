@@ -27,7 +27,8 @@ _MODULES = {
     **dict.fromkeys(("traverse", "convergence"), "exploring"),
     **dict.fromkeys(("reconstruct", "simulate"), "sets"),
     **dict.fromkeys(("demo", "view"), "window"),
-    "fsc": "volumes",
+    **dict.fromkeys(("fsc", "mask"), "volumes"),
+    **dict.fromkeys(("compare-runs", "report", "shares"), "compare"),
 }
 _STOPPED = "napari-tomodrgn: stopped."
 
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Late, so that --help does not wait for torch.
         module_name = _MODULES.get(options.command, options.command)
         module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
-        command: Callable[[argparse.Namespace], int] = getattr(module, f"run_{options.command}")
+        command: Callable[[argparse.Namespace], int] = getattr(
+            module, "run_" + options.command.replace("-", "_")
+        )
         try:
             started()
             return command(options)

@@ -13,6 +13,7 @@ from napari_tomodrgn.cli.options import (
     add_overwrite,
     add_particles,
     natural_int,
+    number,
     positive_float,
     positive_int,
 )
@@ -59,7 +60,7 @@ def add_columns_arguments(parser: argparse.ArgumentParser) -> None:
         help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
         "or .npy and .pkl with one row a particle of the star file",
     )
-    add("--overwrite", action="store_true", help="replace columns of the same names")
+    add("--overwrite", action="store_true", help="replace columns or a file of the same names")
     add(
         "--out",
         metavar="FILE",
@@ -83,6 +84,7 @@ def add_fsc_arguments(parser: argparse.ArgumentParser) -> None:
         "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the headers lie"
     )
     add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
+    add_overwrite(parser)
 
 
 def _add_maps_and_places(add: Callable[..., object]) -> None:
@@ -206,4 +208,36 @@ def add_share_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     add = parser.add_argument
     add("--out", metavar="FILE.tomodrgn", type=Path, required=True, help="file to write")
+    add_overwrite(parser)
+
+
+def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("map", metavar="MAP.mrc", type=Path, help="map whose box the mask gets")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--sphere",
+        metavar=("X", "Y", "Z", "R"),
+        type=number,
+        nargs=4,
+        help="centre and radius in Å from the map's first voxel, as ChimeraX shows them",
+    )
+    which.add_argument(
+        "--cuboid",
+        metavar=("X1", "Y1", "Z1", "X2", "Y2", "Z2"),
+        type=number,
+        nargs=6,
+        help="two corners, likewise",
+    )
+    which.add_argument(
+        "--difference",
+        metavar="OTHER.mrc",
+        type=Path,
+        help="around the largest blob in which this map differs from the other",
+    )
+    add = parser.add_argument
+    add("--sigma", metavar="S", type=positive_float, default=3.0, help="of --difference (3)")
+    add(
+        "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the header lies"
+    )
+    add("--out", metavar="MASK.mrc", type=Path, required=True, help="mask to write")
     add_overwrite(parser)

@@ -14,20 +14,30 @@ from napari_tomodrgn.config.data import DataConfig, Overrides, Settings
 
 
 class WeightConfig(Settings):
-    """How much each Fourier sample counts."""
+    """What dose and tilt leave of the signal."""
 
     dose: bool = Field(
         True,
         title="Dose weighting",
-        description="Down-weight frequencies that the electron dose has destroyed.",
+        description="Detail fades with the electron dose: it counts less, and maps are made up "
+        "for it.",
     )
     tilt: bool = Field(
-        True, title="Tilt weighting", description="Weight each image by the cosine of its tilt."
+        True,
+        title="Tilt weighting",
+        description="The signal fades with the scale factor of an image, about the cosine of its "
+        "tilt.",
     )
     dose_mask: bool = Field(
         True,
         title="Dose mask",
         description="Leave out frequencies beyond 2.51 times the critical dose.",
+    )
+    in_model: bool = Field(
+        True,
+        title="In the model",
+        description="Dose and tilt fade the signal in the model; if not, they weigh its errors, as "
+        "tomoDRGN does.",
     )
 
 
@@ -242,5 +252,6 @@ class RunConfig(Settings):
             update={
                 "model": self.model.model_copy(update=model),
                 "train": self.train.model_copy(update=train),
+                "weight": self.weight.model_copy(update={"in_model": False}),
             }
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ IMAGE_COLUMNS: dict[str, str] = {
     "phase_shift_deg": "phase plate",
     "dose_e_per_angstrom2": "exposure accumulated before or through this image, as the source says",
     "stage_tilt_deg": "tilt of the stage; where the source keeps only its cosine, positive",
+    "ctf_scale": "factor of the CTF in images that were multiplied by it, rlnCtfScalefactor",
+    "optics_group": "0-based row of `Optics.groups`",
     "source_row": "0-based row of the block of the source star that this image came from",
 }
 
@@ -58,11 +60,38 @@ PARTICLE_COLUMNS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Optics:
-    """What all images of a set share, as they are worked with.
+class OpticsGroup:
+    """What images of one microscope session share.
 
-    ``stored_box_size_px`` and ``stored_pixel_size_angstrom`` are those of the image files, where
-    images are binned as they are read (`data.binning`); None where they are taken as they are.
+    ``b_factor_per_dose_angstrom2`` is RELION's ``rlnCtfBfactorPerElectronDose``: where it is above
+    0, the dose leaves the amplitude ``exp(-B dose s² / 4)`` instead of the critical-exposure curve.
+    """
+
+    voltage_kv: float
+    spherical_aberration_mm: float
+    amplitude_contrast: float
+    b_factor_per_dose_angstrom2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What all images of a set share, and what was done to them when they were extracted.
+
+    Attributes
+    ----------
+    pixel_size_angstrom, box_size_px
+        Of the images.
+    voltage_kv, spherical_aberration_mm, amplitude_contrast, b_factor_per_dose_angstrom2
+        Of the group that most images belong to.
+    ctf_premultiplied, dose_weighted
+        Whether images were multiplied by their CTF, or weighted by exposure.
+    ctf_phase_flipped, ctf_corrected
+        Whether the sign of their CTF was taken out, or all of it.
+    other_groups
+        Groups of images that differ in what the microscope gives; usually none.
+    stored_box_size_px, stored_pixel_size_angstrom
+        Of the image files, where images are binned as they are read (`data.binning`); None where
+        they are taken as they are.
     """
 
     pixel_size_angstrom: float
@@ -72,6 +101,10 @@ class Optics:
     box_size_px: int
     ctf_premultiplied: bool
     dose_weighted: bool
+    ctf_phase_flipped: bool = False
+    ctf_corrected: bool = False
+    b_factor_per_dose_angstrom2: float = 0.0
+    other_groups: tuple[OpticsGroup, ...] = ()
     stored_box_size_px: int | None = None
     stored_pixel_size_angstrom: float | None = None
 
@@ -85,18 +118,33 @@ class Optics:
         """Pixel size of the images in their files."""
         return self.stored_pixel_size_angstrom or self.pixel_size_angstrom
 
+    @property
+    def groups(self) -> tuple[OpticsGroup, ...]:
+        """All groups; ``optics_group`` of an image is a position here."""
+        first = OpticsGroup(
+            self.voltage_kv,
+            self.spherical_aberration_mm,
+            self.amplitude_contrast,
+            self.b_factor_per_dose_angstrom2,
+        )
+        return (first, *self.other_groups)
+
 
 @dataclass(frozen=True)
 class TomogramGeometry:
     """Size of a tomogram, where the source gives it (unbinned extent in Å, xyz), and its hand.
 
-    ``tilts`` counts the images of its tilt series, kept or not.
+    ``tilts`` counts the images of its tilt series, kept or not. ``defocus_slope`` is the factor of
+    a particle's height in its defocus beside the hand (``rlnTomoDefocusSlope``), and
+    ``b_factor_per_dose_angstrom2`` is ``rlnCtfBfactorPerElectronDose``.
     """
 
     name: str
     extent_xyz_angstrom: tuple[float, float, float] | None = None
     hand: float = -1.0
     tilts: int = 0
+    defocus_slope: float = 1.0
+    b_factor_per_dose_angstrom2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +164,22 @@ class ImageArrays:
     phase_shift_deg: NDArray[np.float64]
     dose_e_per_angstrom2: NDArray[np.float64]
     stage_tilt_deg: NDArray[np.float64]
+    ctf_scale: NDArray[np.float64]
+    optics_group: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that reading a set has to say of it, beside the set itself.
+
+    ``number`` counts what it concerns; ``severity`` is that of a check.
+    """
+
+    code: str
+    severity: Literal["warning", "info"]
+    message: str
+    remedy: str = ""
+    number: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,11 +302,13 @@ class ParticleSet:
         """The image columns as arrays, taken out once, in one place."""
         table = self.images
         angles = table[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
-        names = ImageArrays.__dataclass_fields__.keys() - {"particle", "rotations", "shifts_px"}
+        taken = {"particle", "rotations", "shifts_px", "optics_group"}
+        names = ImageArrays.__dataclass_fields__.keys() - taken
         return ImageArrays(
             particle=np.asarray(table["particle_id"].cat.codes, dtype=np.int64),
             rotations=euler_to_matrix(angles),
             shifts_px=table[["shift_x_px", "shift_y_px"]].to_numpy(np.float64),
+            optics_group=table["optics_group"].to_numpy(np.int64),
             **{name: table[name].to_numpy(np.float64) for name in names},
         )
 
@@ -276,6 +342,8 @@ class StarSource:
         Entries of the optimisation set, where the user named one.
     overrides
         What was read otherwise than the files say; it is not written back.
+    remarks
+        What reading has to say: rows left out, columns that are not applied, what was assumed.
     """
 
     path: Path
@@ -289,3 +357,4 @@ class StarSource:
     image_column: str = "rlnImageName"
     optimisation_set: dict[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    remarks: tuple[Remark, ...] = ()

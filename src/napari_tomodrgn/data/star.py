@@ -83,6 +83,23 @@ def read_star(path: str | Path) -> StarBlocks:
     return blocks
 
 
+def as_loop(block: StarBlock) -> pd.DataFrame:
+    """The block as a table: a list of names and values is a table of one row.
+
+    RELION reads and writes tables of one row in either way.
+    """
+    return pd.DataFrame([block], dtype="str") if isinstance(block, dict) else block
+
+
+def as_list(block: StarBlock) -> dict[str, str]:
+    """The block as names and values; empty unless it is such a list or a table of one row."""
+    if isinstance(block, dict):
+        return block
+    if len(block) != 1:
+        return {}
+    return {str(name): str(value) for name, value in block.iloc[0].items()}
+
+
 def write_star(path: str | Path, blocks: Mapping[str, StarBlock]) -> None:
     """Write blocks of text, atomically; ``comments`` of `StarBlocks` stand above their blocks."""
     comments = blocks.comments if isinstance(blocks, StarBlocks) else {}

@@ -18,6 +18,23 @@ from napari_tomodrgn.errors import BadInputError
 _ABSURD = 1e15
 
 
+class Quantity:
+    """A number of every row: the columns that may hold it, best first, each with its factor.
+
+    ``Quantity(rlnOriginXAngst=1 / pixel, rlnOriginX=1.0, default=0.0)`` reads the first of these
+    columns that the table has, times its factor; ``default`` (in our unit) where it has none.
+    Without a default the first column is needed.
+    """
+
+    def __init__(self, default: float | None = None, **columns: float) -> None:
+        self.default = default
+        self.columns = columns
+
+    def column_in(self, table: StarTable) -> str:
+        """The column that is read from a table; the first where it has none of them."""
+        return next((name for name in self.columns if name in table), next(iter(self.columns)))
+
+
 @dataclass(frozen=True, eq=False)
 class StarTable:
     """A loop with the names needed to say where something is wrong with it."""
@@ -78,6 +95,28 @@ class StarTable:
             raise self.problem(column, row, found)
         return values
 
+    def read(self, quantities: Mapping[str, Quantity]) -> dict[str, NDArray[np.float64]]:
+        """Numbers of each row by our names and in our units, float64 ``(row,)``.
+
+        Raises
+        ------
+        BadInputError
+            As `numbers`.
+        """
+        found = {}
+        for name, quantity in quantities.items():
+            column = quantity.column_in(self)
+            if column in self or quantity.default is None:
+                # Adding zero turns -0.0 into 0.0.
+                found[name] = self.numbers(column) * quantity.columns[column] + 0.0
+            else:
+                found[name] = np.full(len(self), quantity.default)
+        return found
+
+    def vectors(self, columns: Iterable[str], default: float | None = None) -> NDArray[np.float64]:
+        """Some columns side by side, float64 ``(row, column)``."""
+        return np.stack([self.numbers(name, default) for name in columns], axis=1)
+
     def constant(self, column: str, default: float | None = None) -> float:
         """The one number that all rows share, to one part in a thousand.
 
@@ -94,7 +133,7 @@ class StarTable:
             raise BadInputError(
                 f"{self.path}: column {column} of block data_{self.block} is {values[row]:g} in "
                 f"row {row + 1} but {middle:g} in most others.",
-                remedy="Train sets of different optics separately: split the file first.",
+                remedy="Such sets cannot be trained together: split the file first.",
                 code="mixed-optics",
             )
         return middle
@@ -112,11 +151,14 @@ class StarTable:
             raise self.problem(column, 0, f"is {value:g}, but must be above 0")
         return value
 
-    def problem(self, column: str, row: int, found: str) -> BadInputError:
+    def problem(
+        self, column: str, row: int, found: str, remedy: str = "Repair or remove that row."
+    ) -> BadInputError:
         """The error about one value; ``row`` counts from 0, the message from 1."""
         return BadInputError(
-            f"{self.path}: column {column} of block data_{self.block}, row {row + 1}, {found}.",
-            remedy="Repair or remove that row.",
+            f"{self.path}: column {column} of block data_{self.block}, "
+            f"row {int(self.frame.index[row]) + 1}, {found}.",
+            remedy=remedy,
             code="bad-value",
         )
 

@@ -7,14 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import Optics, ParticleSet
-from napari_tomodrgn.physics.ctf import CtfParameters, ctf
-from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
+from napari_tomodrgn.physics.ctf import CtfParameters
+from napari_tomodrgn.physics.exposure import tilt_weights
+from napari_tomodrgn.physics.image_formation import (
+    ImageFormation,
+    ImageParameters,
+    exposure_left,
+    image_formation,
+    looked_at,
+)
 from napari_tomodrgn.physics.lattice import HalfPlane
+
+Device = torch.device | str
+_ALL = slice(None)
 
 # Means over the set are taken over this many images, spread evenly over it.
 _MEAN_IMAGES = 1000
@@ -38,8 +49,8 @@ class TiltBatch:
     samples
         ``(image, point)`` complex64, scaled and signed.
     transfer
-        ``(image, point)`` what the density is multiplied with to give the image: CTF, or its
-        square for pre-multiplied images, with the dose filter if it was applied.
+        ``(image, point)`` what the density is multiplied with to give the image
+        (`physics.image_formation`).
     phase
         ``(image, point)`` sign that undoes the CTF's phase flips; 1 for pre-multiplied images.
     weights
@@ -103,12 +114,9 @@ class TiltData:
         counts = np.bincount(arrays.particle, minlength=self.particle_count)
         self._first = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
         self._rotations = torch.from_numpy(arrays.rotations.astype(np.float32))
-        self._ctf = ctf_parameters(particles)
-        self._dose = torch.from_numpy(arrays.dose_e_per_angstrom2.astype(np.float32))
-        self._tilt = torch.from_numpy(arrays.stage_tilt_deg.astype(np.float32))
+        self.parameters = image_parameters(particles)
         self._tilt_index = torch.tensor(particles.images["tilt_index"].to_numpy(np.int64).tolist())
         self._weight = weight
-        self._s = lattice.frequencies.cpu().norm(dim=-1) / self.optics.pixel_size_angstrom
         self.training = torch.ones(self.image_count, dtype=torch.bool)
         spread = np.linspace(0, self.image_count - 1, min(self.image_count, _MEAN_IMAGES))
         rows = torch.from_numpy(spread.astype(np.int64))
@@ -172,50 +180,79 @@ class TiltData:
             training=self.training[rows].to(device),
         )
 
-    def _transfer(
-        self, rows: Tensor, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Transfer, phase and precision of some images."""
-        contrast = ctf(self.lattice.frequencies.to(device), self._ctf.take(rows).to(device))
-        ones = torch.ones_like(contrast)
-        transfer, phase, applied = contrast, contrast.sign(), ones
-        if self.optics.ctf_premultiplied:
-            transfer, phase, applied = contrast.square(), ones, contrast
-        if self.optics.dose_weighted:
-            dose = dose_weights(
-                self._s.to(device), self._dose[rows].to(device), self.optics.voltage_kv
-            )
-            transfer, applied = transfer * dose, applied * dose
-        precision = (1 + NOISE_FLOOR) / (applied.square() + NOISE_FLOOR) / self.mean_power
-        return transfer, phase, precision
+    def formation(
+        self, rows: Tensor, points: Tensor | slice = _ALL, device: Device = "cpu"
+    ) -> ImageFormation:
+        """The model of some images at some samples of the lattice."""
+        frequencies = self.lattice.frequencies.to(device)[points]
+        return image_formation(
+            frequencies,
+            self.parameters.take(rows).to(device),
+            dose_decay=self._weight.dose and self._weight.in_model,
+            tilt_decay=self._weight.tilt and self._weight.in_model,
+        )
 
-    def _weights(self, rows: Tensor, device: torch.device | str = "cpu") -> Tensor:
-        s, dose = self._s.to(device), self._dose[rows].to(device)
-        weights = torch.ones((len(rows), len(s)), device=device)
-        if self._weight.dose:
-            weights = weights * dose_weights(s, dose, self.optics.voltage_kv)
-        if self._weight.tilt:
-            weights = weights * tilt_weights(self._tilt[rows].to(device))[:, None]
-        if self._weight.dose_mask:
-            weights = weights * dose_mask(s, dose, self.optics.voltage_kv)
-        return weights / self.mean_weight
+    def weights_at(
+        self, rows: Tensor, points: Tensor | slice = _ALL, device: Device = "cpu"
+    ) -> Tensor:
+        """Weights of some images at some samples, their scale as it comes."""
+        frequencies = self.lattice.frequencies.to(device)[points]
+        parameters, asked = self.parameters.take(rows).to(device), self._weight
+        weights = torch.ones((len(rows), len(frequencies)), device=frequencies.device)
+        if asked.dose_mask:
+            weights = weights * looked_at(frequencies, parameters)
+        if asked.dose and not asked.in_model:
+            weights = weights * exposure_left(frequencies, parameters)
+        if asked.tilt and not asked.in_model:
+            weights = weights * tilt_weights(parameters.stage_tilt_deg)[:, None]
+        return weights
+
+    def _transfer(self, rows: Tensor, device: Device = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        """Transfer, phase and precision of some images."""
+        model = self.formation(rows, device=device)
+        precision = model.precision(NOISE_FLOOR).expand_as(model.contrast) / self.mean_power
+        return model.transfer, model.phase, precision
+
+    def _weights(self, rows: Tensor, device: Device = "cpu") -> Tensor:
+        return self.weights_at(rows, device=device) / self.mean_weight
+
+
+def image_parameters(particles: ParticleSet) -> ImageParameters:
+    """What decides how the images of a set came about, in the order of its image table."""
+    arrays, optics = particles.arrays(), particles.optics
+    groups = optics.groups
+
+    def tensor(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32))
+
+    def shared(name: str) -> Tensor | float:
+        values = np.array([getattr(group, name) for group in groups])
+        return tensor(values[arrays.optics_group]) if np.ptp(values) else float(values[0])
+
+    b_factor = np.array([group.b_factor_per_dose_angstrom2 for group in groups])
+    contrast = CtfParameters(
+        tensor(arrays.defocus_u_angstrom),
+        tensor(arrays.defocus_v_angstrom),
+        tensor(arrays.defocus_angle_deg),
+        tensor(arrays.phase_shift_deg),
+        shared("voltage_kv"),
+        shared("spherical_aberration_mm"),
+        shared("amplitude_contrast"),
+        optics.pixel_size_angstrom,
+    )
+    return ImageParameters(
+        contrast,
+        tensor(arrays.dose_e_per_angstrom2),
+        tensor(arrays.stage_tilt_deg),
+        tensor(arrays.ctf_scale),
+        tensor(b_factor[arrays.optics_group]) if b_factor.any() else None,
+        ctf_premultiplied=optics.ctf_premultiplied,
+        dose_weighted=optics.dose_weighted,
+        ctf_phase_flipped=optics.ctf_phase_flipped,
+        ctf_corrected=optics.ctf_corrected,
+    )
 
 
 def ctf_parameters(particles: ParticleSet) -> CtfParameters:
     """CTF parameters of all images of a set, in the order of its image table."""
-    arrays = particles.arrays()
-
-    def tensor(name: str) -> Tensor:
-        return torch.from_numpy(getattr(arrays, name).astype(np.float32))
-
-    optics = particles.optics
-    return CtfParameters(
-        tensor("defocus_u_angstrom"),
-        tensor("defocus_v_angstrom"),
-        tensor("defocus_angle_deg"),
-        tensor("phase_shift_deg"),
-        optics.voltage_kv,
-        optics.spherical_aberration_mm,
-        optics.amplitude_contrast,
-        optics.pixel_size_angstrom,
-    )
+    return image_parameters(particles).ctf

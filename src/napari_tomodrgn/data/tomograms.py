@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.mrc import mapped, read_mrc_header
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.star import as_loop
 from napari_tomodrgn.errors import BadInputError
 
 Reader = Callable[[Path], tuple[tuple[Any, ...], float]]
@@ -123,6 +124,7 @@ def named_by_source(particles: ParticleSet) -> dict[str, Path]:
     overview = (source.tomogram_blocks or {}).get("global")
     if overview is None or "rlnTomoReconstructedTomogram" not in overview:
         return {}
+    overview = as_loop(overview)
     base = (source.tomograms_path or source.path).parent
     found = {}
     for name, file in zip(

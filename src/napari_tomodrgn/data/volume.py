@@ -33,8 +33,11 @@ class Volume:
         return int(self.data.shape[-1])
 
     def flipped_z(self) -> Volume:
-        """The same map with the other hand (z reversed)."""
-        return Volume(np.ascontiguousarray(self.data[::-1]), self.voxel_size_angstrom)
+        """The same map with the other hand: z reversed about the middle, voxel ``n // 2``."""
+        flipped = self.data[::-1]
+        # Reversing takes the middle of an even box to the voxel before it.
+        flipped = flipped if len(flipped) % 2 else np.roll(flipped, 1, axis=0)
+        return Volume(np.ascontiguousarray(flipped), self.voxel_size_angstrom)
 
 
 def read_volume(path: str | Path) -> Volume:

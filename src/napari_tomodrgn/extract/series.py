@@ -222,16 +222,27 @@ def _turned(contrast: TiltContrast, raw: TiltGeometry, count: int) -> TiltContra
 def _doses(
     config: ExtractConfig, names: list[str], series: str, tilt_deg: FloatArray
 ) -> tuple[FloatArray, Path]:
+    path = dose_file(config, names)
     if config.dose_per_tilt is not None and config.order is not None:
-        return doses_by_order(config.order, config.dose_per_tilt, tilt_deg), config.order
-    for place in (config.dose, config.ctf, config.alignment, config.tilt_series):
-        if place is None:
-            continue
-        path = find_dose(place, names)
+        return doses_by_order(path, config.dose_per_tilt, tilt_deg), path
+    return read_doses(path, series, tilt_deg), path
+
+
+def dose_file(config: ExtractConfig, names: list[str]) -> Path:
+    """Where the doses of a series stand: the user's order, the folder named, or beside the rest.
+
+    Raises
+    ------
+    BadInputError
+        If nowhere.
+    """
+    if config.order is not None:
+        return config.order
+    beside = (config.ctf, config.alignment, config.tilt_series)
+    for place in (config.dose,) if config.dose is not None else beside:
+        path = None if place is None else find_dose(place, names)
         if path is not None:
-            return read_doses(path, series, tilt_deg), path
-        if place == config.dose:
-            break
+            return path
     raise BadInputError(
         f"{config.dose or config.tilt_series}: the doses of {names[0]} were not found (mdoc, XML "
         "or tomograms star).",

@@ -11,7 +11,9 @@ density makes dark particles. Δf = (U + V)/2 + (U − V)/2 cos 2(φ − φ_defo
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,48 +21,40 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class CtfParameters:
-    """What decides the CTF of each image. Tensors have shape ``(image,)``."""
+    """What decides the CTF of each image.
+
+    Tensors have shape ``(image,)``; voltage, spherical aberration and amplitude contrast are
+    numbers where all images share them.
+    """
 
     defocus_u_angstrom: Tensor
     defocus_v_angstrom: Tensor
     defocus_angle_deg: Tensor
     phase_shift_deg: Tensor
-    voltage_kv: float
-    spherical_aberration_mm: float
-    amplitude_contrast: float
+    voltage_kv: Tensor | float
+    spherical_aberration_mm: Tensor | float
+    amplitude_contrast: Tensor | float
     pixel_size_angstrom: float
 
     def take(self, rows: Tensor) -> CtfParameters:
         """The parameters of some images."""
-        return CtfParameters(
-            self.defocus_u_angstrom[rows],
-            self.defocus_v_angstrom[rows],
-            self.defocus_angle_deg[rows],
-            self.phase_shift_deg[rows],
-            self.voltage_kv,
-            self.spherical_aberration_mm,
-            self.amplitude_contrast,
-            self.pixel_size_angstrom,
-        )
+        return self._each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device | str) -> CtfParameters:
         """The parameters on another device."""
-        return CtfParameters(
-            self.defocus_u_angstrom.to(device),
-            self.defocus_v_angstrom.to(device),
-            self.defocus_angle_deg.to(device),
-            self.phase_shift_deg.to(device),
-            self.voltage_kv,
-            self.spherical_aberration_mm,
-            self.amplitude_contrast,
-            self.pixel_size_angstrom,
-        )
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> CtfParameters:
+        def changed(value: Tensor | float) -> Any:
+            return change(value) if isinstance(value, Tensor) else value
+
+        return CtfParameters(**{name: changed(value) for name, value in vars(self).items()})
 
 
-def electron_wavelength_angstrom(voltage_kv: float) -> float:
+def electron_wavelength_angstrom(voltage_kv: Tensor | float) -> Tensor | float:
     """Relativistic wavelength of electrons, with the constants of RELION."""
     volts = voltage_kv * 1e3
-    return 12.2639 / math.sqrt(volts + 0.97845e-6 * volts**2)
+    return 12.2639 / (volts + 0.97845e-6 * volts**2) ** 0.5
 
 
 def ctf(frequencies: Tensor, parameters: CtfParameters) -> Tensor:
@@ -79,17 +73,19 @@ def ctf(frequencies: Tensor, parameters: CtfParameters) -> Tensor:
     ``(image, point)``.
     """
     points = frequencies if frequencies.ndim == 3 else frequencies[None]
-    wavelength = electron_wavelength_angstrom(parameters.voltage_kv)
     s2 = points.square().sum(-1) / parameters.pixel_size_angstrom**2
     angle = torch.atan2(points[..., 1], points[..., 0])
-    u = parameters.defocus_u_angstrom[:, None].to(s2.dtype)
-    v = parameters.defocus_v_angstrom[:, None].to(s2.dtype)
-    astigmatism = torch.cos(
-        2 * (angle - torch.deg2rad(parameters.defocus_angle_deg[:, None].to(s2.dtype)))
-    )
+
+    def column(values: Tensor | float) -> Tensor:
+        """One number an image beside the points, in their precision."""
+        return torch.as_tensor(values, dtype=s2.dtype, device=s2.device).reshape(-1, 1)
+
+    wavelength = column(electron_wavelength_angstrom(parameters.voltage_kv))
+    u, v = column(parameters.defocus_u_angstrom), column(parameters.defocus_v_angstrom)
+    astigmatism = torch.cos(2 * (angle - torch.deg2rad(column(parameters.defocus_angle_deg))))
     defocus = (u + v) / 2 + (u - v) / 2 * astigmatism
-    spherical = math.pi / 2 * parameters.spherical_aberration_mm * 1e7 * wavelength**3
-    offset = torch.deg2rad(parameters.phase_shift_deg[:, None].to(s2.dtype)) + math.asin(
-        parameters.amplitude_contrast
+    spherical = math.pi / 2 * column(parameters.spherical_aberration_mm) * 1e7 * wavelength**3
+    offset = torch.deg2rad(column(parameters.phase_shift_deg)) + torch.asin(
+        column(parameters.amplitude_contrast)
     )
     return torch.sin(-math.pi * wavelength * defocus * s2 + spherical * s2.square() - offset)

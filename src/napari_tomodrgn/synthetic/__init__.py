@@ -14,16 +14,15 @@ to each tilt series and a table of the truth::
 
 What a camera would record of a structure with transform ``S`` (`napari_tomodrgn.physics`)::
 
-    raw       = CTF · d · S + n         d = exp(-dose / 2 Nc), n white with variance 1
+    raw       = CTF · d · s · S + n     d = exp(-dose / 2 Nc), s = cos(tilt), n white, variance 1
     Warp      = -raw                    not multiplied by anything; particles light on dark
-    WarpTools = CTF · w · raw           w = d: CTF-premultiplied and dose-weighted; particles light
+    WarpTools = CTF · d · s · raw       CTF-premultiplied and dose-weighted; particles light
 
-so that a Warp image is ``c · y`` and a WarpTools image ``c² · w · y`` with ``y = d · S``, which is
-what the loss assumes of them. The CTF is negative at low resolution, hence the minus sign.
+as `physics.image_formation` has it. The CTF is negative at low resolution, hence the minus sign.
 
-The signal-to-noise ratio is the variance of ``CTF · d · S`` over the pixels of the box, averaged
-over images, divided by the variance of ``n``: before any filter of the export. All states share
-one scale and one noise.
+The signal-to-noise ratio is the variance of ``CTF · d · s · S`` over the pixels of the box,
+averaged over images, divided by the variance of ``n``: before any filter of the export. All states
+share one scale and one noise.
 """
 
 from __future__ import annotations

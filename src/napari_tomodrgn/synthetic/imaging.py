@@ -10,13 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_tomodrgn.physics.ctf import CtfParameters, ctf
-from napari_tomodrgn.physics.exposure import dose_weights
+from napari_tomodrgn.physics.ctf import CtfParameters
 from napari_tomodrgn.physics.fourier import (
     images_from_samples,
     sample_transform,
     shift_phases,
     transform_images,
+)
+from napari_tomodrgn.physics.image_formation import (
+    ImageFormation,
+    ImageParameters,
+    image_formation,
 )
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane, slice_frequencies
 from napari_tomodrgn.synthetic.scene import (
@@ -50,28 +54,40 @@ class Microscope:
     structures: Structures
     config: SimulationConfig
     lattice: HalfPlane
-    exposure: Tensor  # amplitude that the dose leaves, (tilt, point)
     surroundings: Surroundings | None = None
 
-    def contrast(self, poses: ImagePoses, particle: int) -> Tensor:
-        """CTF of a particle's images, ``(tilt, point)``."""
+    def formation(self, poses: ImagePoses, particle: int) -> ImageFormation:
+        """The model of a particle's images as WarpTools exports them, ``(tilt, point)``."""
         series = self.scene.series[self.scene.crowd.series[particle]]
-        columns = (poses.defocus_u_angstrom, poses.defocus_v_angstrom, series.defocus_angle_deg)
-        u, v, angle = (torch.from_numpy(column).to(torch.float32) for column in columns)
-        parameters = CtfParameters(
-            defocus_u_angstrom=u,
-            defocus_v_angstrom=v,
-            defocus_angle_deg=angle,
-            phase_shift_deg=torch.zeros_like(u),
+        scheme = self.scene.scheme
+
+        def tensor(column: NDArray[np.float64]) -> Tensor:
+            return torch.from_numpy(column).to(torch.float32)
+
+        contrast = CtfParameters(
+            defocus_u_angstrom=tensor(poses.defocus_u_angstrom),
+            defocus_v_angstrom=tensor(poses.defocus_v_angstrom),
+            defocus_angle_deg=tensor(series.defocus_angle_deg),
+            phase_shift_deg=torch.zeros(len(series.defocus_angle_deg)),
             voltage_kv=VOLTAGE_KV,
             spherical_aberration_mm=SPHERICAL_ABERRATION_MM,
             amplitude_contrast=AMPLITUDE_CONTRAST,
             pixel_size_angstrom=self.scene.pixel_size_angstrom,
         )
-        return ctf(self.lattice.frequencies, parameters)
+        parameters = ImageParameters(
+            contrast,
+            tensor(scheme.dose_e_per_angstrom2),
+            tensor(scheme.stage_tilt_deg),
+            tensor(scheme.ctf_scale),
+            ctf_premultiplied=True,
+            dose_weighted=True,
+        )
+        return image_formation(
+            self.lattice.frequencies, parameters, dose_decay=self.config.dose_attenuation
+        )
 
-    def signal(self, poses: ImagePoses, particle: int, contrast: Tensor) -> Tensor:
-        """Fourier samples of the noiseless images, ``(tilt, point)``: ``CTF · d · S``, shifted.
+    def signal(self, poses: ImagePoses, particle: int, factor: Tensor) -> Tensor:
+        """Fourier samples of the noiseless images, ``(tilt, point)``: ``factor · S``, shifted.
 
         The star files say which shift brings the particle to the centre, so it sits at minus that.
         """
@@ -81,18 +97,17 @@ class Microscope:
             slice_frequencies(self.lattice.frequencies, rotations),
         )
         shifts = shift_phases(self.lattice, -torch.from_numpy(poses.shifts_px))
-        left = self.exposure if self.config.dose_attenuation else 1.0
-        return slices * shifts * (contrast * left)
+        return slices * shifts * factor
 
     def images(self, particle: int, scale: float) -> ParticleImages:
         """Images of a particle with noise, as each program exports them."""
-        contrast = self.contrast(self.scene.poses(particle), particle)
+        model = self.formation(self.scene.poses(particle), particle)
         signal = self.seen(particle) * scale
         box = self.config.box_size_px
         rng = np.random.default_rng([self.config.seed, 1, particle])
-        noise = torch.from_numpy(rng.standard_normal((len(contrast), box, box), dtype=np.float32))
+        noise = torch.from_numpy(rng.standard_normal((len(signal), box, box), dtype=np.float32))
         recorded = images_from_samples(signal, self.lattice) + noise
-        filtered = (signal + transform_images(noise, self.lattice)) * contrast * self.exposure
+        filtered = (signal + transform_images(noise, self.lattice)) * model.applied
         return ParticleImages(
             warp=(-recorded).numpy(),
             warptools=images_from_samples(filtered, self.lattice).numpy(),
@@ -101,20 +116,19 @@ class Microscope:
     def seen(self, particle: int) -> Tensor:
         """Fourier samples of all that is in the box, as it is and not as it was recorded."""
         wrong, poses = self.scene.nuisances, self.scene.true_poses(particle)
-        contrast = self.contrast(poses, particle)
-        signal = self.signal(poses, particle, contrast)
+        factor = self.formation(poses, particle).signal
+        signal = self.signal(poses, particle, factor)
         if wrong.false_picks[particle]:
             signal = torch.zeros_like(signal)
         if self.surroundings is not None:
-            left = self.exposure if self.config.dose_attenuation else 1.0
-            signal = signal + self.surroundings.samples(particle, poses, contrast * left)
+            signal = signal + self.surroundings.samples(particle, poses, factor)
         amplitude = wrong.amplitudes(int(self.scene.crowd.series[particle]))
         return signal * torch.from_numpy(amplitude).to(torch.float32)[:, None]
 
     def signal_variance(self, particle: int) -> float:
         """Variance within the noiseless images of a particle, by Parseval's theorem."""
         poses = self.scene.poses(particle)
-        samples = self.signal(poses, particle, self.contrast(poses, particle))
+        samples = self.signal(poses, particle, self.formation(poses, particle).signal)
         varying = samples[:, self.lattice.shells > 0]
         power = torch.view_as_real(varying).square().sum(dim=(1, 2)).mean()
         return 2 * float(power) / self.config.box_size_px**4
@@ -128,11 +142,8 @@ def make_microscope(
 ) -> Microscope:
     """Set up the optics for a scene, and what neighbours look like."""
     lattice = half_plane(config.box_size_px, include_dc=True)
-    frequencies = lattice.frequencies.norm(dim=-1) / scene.pixel_size_angstrom
-    dose = torch.from_numpy(scene.scheme.dose_e_per_angstrom2).to(torch.float32)
-    exposure = dose_weights(frequencies, dose, VOLTAGE_KV)
     around = None if neighbors is None else Surroundings(scene, neighbors, lattice)
-    return Microscope(scene, structures, config, lattice, exposure, around)
+    return Microscope(scene, structures, config, lattice, around)
 
 
 def signal_scale(microscope: Microscope, pool: Executor) -> float:

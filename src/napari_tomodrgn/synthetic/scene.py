@@ -45,6 +45,11 @@ class TiltScheme:
     dose_e_per_angstrom2: FloatArray
     rotations: FloatArray
 
+    @property
+    def ctf_scale(self) -> FloatArray:
+        """Factor of each tilt's CTF, ``rlnCtfScalefactor``: the cosine of the tilt."""
+        return np.asarray(np.cos(np.deg2rad(self.stage_tilt_deg)))
+
 
 @dataclass(frozen=True, eq=False)
 class TiltSeries:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -145,6 +147,12 @@ class SimulationConfig(BaseModel):
         title="Tilt series",
         description="Also the whole tilt images, with the alignment, list, CTF and dose of every "
         "program.",
+    )
+    export: Literal["both", "warptools", "warp"] = Field(
+        "both",
+        title="Export",
+        description="As WarpTools writes it (a stack a particle, pre-multiplied), as Warp does "
+        "(one row an image, as recorded), or both.",
     )
     seed: int = Field(0, ge=0, title="Seed", description="Same seed: same files, byte for byte.")
 

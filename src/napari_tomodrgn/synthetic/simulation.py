@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,9 @@ class Simulated:
     Attributes
     ----------
     warptools
-        The optimisation set of the WarpTools export, for `read_particles`.
+        The optimisation set of the WarpTools export, for `read_particles`, if that was asked for.
     warp
-        The image-series star of the same particles.
+        The image-series star of the same particles, if that was asked for.
     tomograms
         One reconstructed tomogram a tilt series.
     truth
@@ -156,8 +157,10 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
             with _warp_writer(layout, microscope, row) as stack:
                 made = in_order(pool, make, members)
                 for particle, images in zip(members, made, strict=True):
-                    stack.append(images.warp[series.visible])
-                    _write_warptools(layout, scene, particle, images)
+                    if stack is not None:
+                        stack.append(images.warp[series.visible])
+                    if microscope.config.export != "warp":
+                        _write_warptools(layout, scene, particle, images)
                     done += 1
                     if time.monotonic() - told >= _SECONDS_BETWEEN_EVENTS:
                         told = time.monotonic()
@@ -165,8 +168,12 @@ def _write_images(layout: Layout, microscope: Microscope) -> Iterator[Simulation
     yield SimulationProgress(done, len(scene))
 
 
-def _warp_writer(layout: Layout, microscope: Microscope, row: int) -> StackWriter:
-    """One stack a tomogram, of the visible images only."""
+def _warp_writer(
+    layout: Layout, microscope: Microscope, row: int
+) -> AbstractContextManager[StackWriter | None]:
+    """One stack a tomogram, of the visible images only; nothing if that was not asked for."""
+    if microscope.config.export == "warptools":
+        return nullcontext()
     scene, box = microscope.scene, microscope.config.box_size_px
     series = scene.series[row]
     count = len(scene.members(row)) * int(np.count_nonzero(series.visible))

@@ -34,7 +34,14 @@ _MAGNIFICATION = 10_000.0
 
 
 def write_stars(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
-    """Write the three star files of WarpTools and the one of Warp."""
+    """Write the three star files of WarpTools and the one of Warp, or those that were asked for."""
+    if config.export != "warptools":
+        _write(layout.warp, {"": _warp_rows(scene, config)})
+    if config.export != "warp":
+        _write_warptools(layout, scene, config)
+
+
+def _write_warptools(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
     _write(layout.warptools_tomograms, _tomogram_blocks(scene, config))
     particles = {
         "general": {"rlnTomoSubTomosAre2DStacks": 1},
@@ -47,7 +54,6 @@ def write_stars(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
         "rlnTomoTomogramsFile": layout.warptools_tomograms.name,
     }
     _write(layout.warptools, {"": files})
-    _write(layout.warp, {"": _warp_rows(scene, config)})
 
 
 def _write(path: Any, blocks: dict[str, Any]) -> None:
@@ -121,7 +127,7 @@ def _tomogram_blocks(scene: Scene, config: SimulationConfig) -> dict[str, Any]:
 
 def _tilt_rows(scene: Scene, series: TiltSeries) -> pd.DataFrame:
     matrices = scene.scheme.rotations
-    cosines = np.cos(np.deg2rad(scene.scheme.stage_tilt_deg))
+    cosines = scene.scheme.ctf_scale
     projection = {
         f"rlnTomoProj{axis}": [_list_text([*matrix[row], 0], ".9g") for matrix in matrices]
         for row, axis in enumerate("XYZ")
@@ -179,7 +185,7 @@ def _warp_images(scene: Scene, particle: int) -> pd.DataFrame:
         **_columns("rlnCoordinate", "XY", corner / pixel),
         **_columns("rlnAngle", ("Rot", "Tilt", "Psi"), matrix_to_euler(poses.rotations)),
         "rlnCtfBfactor": -4.0 * scene.scheme.dose_e_per_angstrom2,
-        "rlnCtfScalefactor": np.cos(np.deg2rad(scene.scheme.stage_tilt_deg)),
+        "rlnCtfScalefactor": scene.scheme.ctf_scale,
         "rlnRandomSubset": particle % 2 + 1,
         "rlnGroupName": warp_group(row, number),
         **_columns("rlnOrigin", "XY", poses.shifts_px),

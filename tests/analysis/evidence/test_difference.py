@@ -34,14 +34,15 @@ def test_groups_chosen_by_noise_differ_only_in_the_images_that_chose_them(
     evidence, drawn = one_structure.evidence, halved(one_structure)
     crossed = cross_labels(drawn, evidence.latents)
     found = {}
-    for name, labels in (("plain", uncrossed(drawn).labels), ("crossed", crossed.labels)):
-        splits = weights_of(permuted(labels, evidence.strata, 499))
-        gram = evidence.features.gram
-        found[name] = PermutationTest.of(
-            float(statistics(gram, weights_of(labels[None]))[0]), statistics(gram, splits)
+    for name, one in (("plain", uncrossed(drawn)), ("crossed", crossed)):
+        splits = permuted(one.labels, evidence.strata, 1999)
+        observed, random = (
+            statistics(evidence.features.gram, weights_of(rows), crossed=one.crossed)
+            for rows in (one.labels[None], splits)
         )
-    assert found["plain"].p == 1 / 500
-    assert found["crossed"].p > 0.05
+        found[name] = PermutationTest.of(float(observed[0]), random)
+    assert found["plain"].p == 1 / 2000
+    assert found["crossed"].p > 0.001  # what it takes to be said to differ
     assert crossed.attenuation < 0.6
 
 
@@ -85,11 +86,16 @@ def test_statistic_against_all_pairs_of_particles(one_structure: Case) -> None:
     features = rng.normal(size=(12, 5)).astype(np.float32)
     labels = rng.choice([1, -1, 0], size=(3, 2, 6)).astype(np.int8)
     weights = weights_of(labels)
-    expected = []
+    pairs = [(p, q) for p in range(6) for q in range(6) if p != q]
+    both, apart = [], []
     for row in weights.reshape(3, 2, 6):
-        parts = np.einsum("tp,tpf->pf", row, features.reshape(2, 6, 5))
-        expected.append(sum(parts[p] @ parts[q] for p in range(6) for q in range(6) if p != q))
-    assert statistics(features @ features.T, weights) == pytest.approx(expected, rel=1e-4)
+        each = row[..., None] * features.reshape(2, 6, 5)
+        parts = each.sum(axis=0)
+        both.append(sum(parts[p] @ parts[q] for p, q in pairs))
+        apart.append(sum(half[p] @ half[q] for half in each for p, q in pairs))
+    gram = features @ features.T
+    assert statistics(gram, weights, crossed=False) == pytest.approx(both, rel=1e-4)
+    assert statistics(gram, weights, crossed=True) == pytest.approx(apart, rel=1e-4)
 
 
 def test_weights_of_a_group_without_members_are_0() -> None:

@@ -55,6 +55,12 @@ def test_all_of_it_is_written(run: Run) -> None:
         written = read_volume(files.cluster_map(number))
         np.testing.assert_allclose(written.data, expected.data, atol=1e-5)
         assert written.voxel_size_angstrom == pytest.approx(expected.voxel_size_angstrom)
+    counts = pd.read_csv(files.cluster_tomograms).set_index("tomogram")
+    assert counts.to_numpy().sum() == len(table)
+    assert (
+        counts.loc[table["tomogram"].iloc[0]].sum()
+        == (table["tomogram"] == table["tomogram"].iloc[0]).sum()
+    )
     for component in (1, 2):
         assert len(pd.read_csv(files.traversal(component))) == FRAMES
         assert all(files.traversal_map(component, frame).exists() for frame in range(1, FRAMES + 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from exports import WRITERS
 
 from napari_tomodrgn.analysis.fsc import fsc, soft_sphere
 from napari_tomodrgn.analysis.reconstruct import Reconstruction, reconstruct
@@ -18,20 +19,13 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.physics.ctf import CtfParameters, ctf
 from napari_tomodrgn.physics.lattice import half_plane
 
-DIALECT_OF = {
-    "warptools": "warptools",
-    "warptools-refined": "warptools",
-    "relion5": "relion5",
-    "relion4": "relion4",
-    "warp": "warp",
-    "cryosrpnt": "cryosrpnt",
-    "nextpyp": "nextpyp",
-    "nextpyp-text": "nextpyp",
-    "tomodrgn": "tomodrgn",
-    "cistem": "cistem",
-    "emclarity": "cistem",
-}
-WITH_POSITIONS = ("warptools", "warptools-refined", "relion5", "relion4")
+DIALECT_OF = {name: dialect for name, (dialect, _) in WRITERS.items()}
+WITH_POSITIONS = tuple(
+    name
+    for name in DIALECT_OF
+    if name.startswith(("warptools", "relion")) and name != "relion5-images"
+)
+PREMULTIPLIED = (*WITH_POSITIONS, "relion5-images")
 
 
 def ctf_curves(columns: dict[str, np.ndarray], world) -> torch.Tensor:
@@ -88,7 +82,7 @@ def test_optics_and_no_complaints(world, exported, name: str) -> None:
     assert optics.box_size_px == world.config.box_size_px
     numbers = (optics.voltage_kv, optics.spherical_aberration_mm, optics.amplitude_contrast)
     assert numbers == (300.0, 2.7, 0.07)
-    assert optics.ctf_premultiplied == optics.dose_weighted == (name in WITH_POSITIONS)
+    assert optics.ctf_premultiplied == optics.dose_weighted == (name in PREMULTIPLIED)
     assert inspect_particles(particles) == []
 
 
@@ -128,7 +122,7 @@ def compared(one: Reconstruction, other: Reconstruction) -> np.ndarray:
 def test_reconstructions_of_the_same_images_are_the_same(maps: dict[str, Reconstruction]) -> None:
     """Only the last decimals of the poses differ."""
     for name, made in maps.items():
-        reference = maps["warptools" if name in WITH_POSITIONS else "warp"]
+        reference = maps["warptools" if name in PREMULTIPLIED else "warp"]
         assert compared(made, reference).min() > 0.9999, name
 
 

@@ -36,18 +36,18 @@ def checks(qtbot: Any) -> CheckList:
 
 def test_the_worst_stands_on_top_and_is_told_at_once(checks: CheckList) -> None:
     session = checks._session
-    given = [("pixels", "ok"), ("half-maps", "info"), ("poses", "warning"), ("files", "ok")]
+    given = [("pixels", "ok"), ("half-maps", "info"), ("geometry", "warning"), ("files", "ok")]
     session.checks = tuple(_check(code, verdict) for code, verdict in given)
     session.checks = (*session.checks, _check("voltage", "error"))
     order = [row.check.code for row in checks.rows]
-    assert order == ["voltage", "poses", "half-maps", "pixels", "files"]
+    assert order == ["voltage", "geometry", "half-maps", "pixels", "files"]
     shown = [not row.message.isHidden() for row in checks.rows]
     assert shown == [True, True, False, False, False]
-    assert "1 error, 1 warning, 1 to note, 2 checks passed" in checks.summary.text()
+    assert "1 error, 1 warning, 1 note, 2 checks passed" in checks.summary.text()
 
 
 def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
-    checks._session.checks = (_check("poses", "warning", 0.31),)
+    checks._session.checks = (_check("geometry", "warning", 0.31),)
     row = checks.rows[0]
     assert row.details.isHidden()
     QTest.mouseClick(row, Qt.MouseButton.LeftButton)
@@ -55,14 +55,14 @@ def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
     assert "poses why." in row.details.text()
     assert "poses remedy." in row.details.text()
     words = {label.text() for label in row.findChildren(QLabel)}
-    assert {"!", "Poses carry information", "+31%"} <= words
+    assert {"!", "Poses and tilts", "0.3 × shuffled"} <= words
     row.more.click()
     assert row.details.isHidden()
 
 
 def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:
     session = checks._session
-    session.checks = (_check("poses", "ok"),)
+    session.checks = (_check("geometry", "ok"),)
     row = checks.rows[0]
     row.toggle()
     session.checks = (*session.checks, _check("contrast", "warning"))
@@ -106,7 +106,7 @@ def test_physics_come_in_after_opening(
     widget.session.events.preflight_status.connect(lambda status: seen.append(status))
     session = opened(tiny_star)
     codes = {check.code for check in session.checks}
-    assert {"files", "dose", "pixels", "poses", "tilt-hand", "contrast"} <= codes
+    assert {"files", "dose", "pixels", "geometry", "contrast"} <= codes
     assert not session.preflight_status.busy
     assert {status.what for status in seen if status.busy} >= {"Reconstructing half maps"}
     rows = widget.particles.checks.rows
@@ -127,7 +127,7 @@ def test_checks_of_a_file_that_was_left_never_arrive(
     qtbot.waitUntil(lambda: session.run is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert not session.preflight_status.busy
-    assert "poses" not in {check.code for check in session.checks}
+    assert "geometry" not in {check.code for check in session.checks}
 
 
 def test_reading_otherwise_reads_and_checks_again(
@@ -171,7 +171,7 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     assert "was not found" in widget.banner.text
     assert "--images" not in widget.banner.text
     assert panel.title.text() == f"Not opened: {star.name}"
-    assert panel.fold.is_open
+    assert panel.section.is_open
     panel.reading.images.set_folder(str(away))
     panel.reading.button.click()
     qtbot.waitUntil(lambda: session.particles is not None, timeout=LONG)
@@ -207,7 +207,7 @@ def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(
     before = layer.data
     panel.look.projections.click()
     qtbot.waitUntil(lambda: layer.data is not before, timeout=LONG)
-    assert len(viewer.layers) == 1, "replaced, not added"
+    assert len(viewer.layers) == 2, "with its labels; replaced, not added"
     widget.open(tiny_star)
     qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=LONG)
 

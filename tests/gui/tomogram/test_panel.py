@@ -276,7 +276,7 @@ def test_surroundings_are_columns_and_are_tested(
     others = added_columns.index.difference(own)
     assert added_columns.loc[others, "surface_distance_angstrom"].isna().all()
     assert "neighbour_distance_angstrom" in [
-        widget.latent.x_axis.itemText(row) for row in range(widget.latent.x_axis.count())
+        widget.latent.x_axis.itemData(row) for row in range(widget.latent.x_axis.count())
     ]
     # A state that goes with the height, and nothing else.
     upper = np.where(added_columns["height_angstrom"] > 0, "upper", "lower")
@@ -291,9 +291,9 @@ def test_surroundings_are_columns_and_are_tested(
     assert rows["height (Å)"][:2] == ["+1.00", "0.001"]
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
-    assert "beyond chance" in page.words.text()
+    assert "significant" in page.words.text()
     # The same columns filter.
-    page.filter.name.setCurrentText("height_angstrom")
+    page.filter.name.setCurrentText("height (Å)")
     page.filter.low.setText("100")
     QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
     high = added_columns.index[added_columns["height_angstrom"] >= 100]

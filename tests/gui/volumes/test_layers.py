@@ -190,15 +190,15 @@ def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(vie
 def test_what_the_user_sets_while_volumes_are_out_of_sight_stays(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     hidden, shown = (
-        layers.show_beside(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
+        layers.show_companion(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
         for name in ("hidden", "shown")
     )
     decoded = _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3")
     hidden.visible = shown.visible = False
-    layers.leave()
+    layers.suspend()
     assert not decoded.visible and not viewer.canvas.overlays.tomodrgn_caption.visible
     shown.visible = True
-    layers.come_back()
+    layers.restore()
     assert [one.visible for one in (decoded, hidden, shown)] == [True, False, True]
     assert viewer.canvas.overlays.tomodrgn_caption.visible
 
@@ -220,12 +220,12 @@ def test_an_opacity_of_the_user_is_kept_when_maps_are_compared(viewer: Any) -> N
 def test_a_map_that_is_made_anew_is_as_translucent_as_the_one_before(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     layers.set_layout("overlay")
-    layers.show_beside("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
+    layers.show_companion("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
     first = _show(layers, _balls((0, 0, 0), radius=8)).opacity
     viewer.layers.remove(LAYER_NAME)
     again = _show(layers, _balls((0, 0, 0), radius=8))
     assert first == again.opacity == 0.5
-    layers.remove_beside("pin")
+    layers.remove_companion("pin")
     assert again.opacity == 1.0
 
 

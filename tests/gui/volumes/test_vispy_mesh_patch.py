@@ -78,7 +78,7 @@ def test_the_same_map_in_another_color_is_not_given_anew(viewer: Any) -> None:
     given: list[Any] = []
     layers.layer.events.data.connect(given.append)
     layers.show_mesh(mesh, 320.0, "", "#e8743b")
-    assert given == [] and layers.layer.colormap.name == "surface #e8743b"
+    assert given == [] and layers.layer.colormap.name == "#e8743b"
     layers.show_mesh(contour(_ball(5.0)), 320.0)
     assert len(given) == 1
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -134,3 +135,18 @@ def test_the_reader_alone_loads_neither_torch_nor_pandas_nor_qt() -> None:
         "print([name for name in ('torch', 'pandas', 'qtpy', 'napari') if name in sys.modules])"
     )
     assert _run(code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (1920, 1200)])
+def test_the_window_is_no_larger_than_the_screen(
+    qapp: Any, monkeypatch: pytest.MonkeyPatch, screen: tuple[int, int]
+) -> None:
+    from qtpy.QtCore import QRect
+    from qtpy.QtGui import QGuiApplication
+
+    free = QRect(0, 0, *screen)
+    fake = SimpleNamespace(availableGeometry=lambda: free)
+    monkeypatch.setattr(QGuiApplication, "primaryScreen", lambda: fake)
+    width, height = launch.window_size()
+    assert width <= screen[0] and height < screen[1]
+    assert (width, height) == (1440, 900) or screen[0] < 1440

@@ -120,7 +120,7 @@ def test_more_columns_are_kept_in_the_run(
     session.add_columns(pd.DataFrame({"nearest_angstrom": values}, index=names))
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "nearest_angstrom" in [
-        widget.latent.color.itemText(row) for row in range(widget.latent.color.count())
+        widget.latent.color.itemData(row) for row in range(widget.latent.color.count())
     ]
     session.axes = ("nearest_angstrom", "PC 1")
     qtbot.waitUntil(lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]))

@@ -28,7 +28,7 @@ def test_volume_title_style_and_truth_go_with_their_data(
     session.sigma = 5.0
     opened(tiny_star)
     assert [layer.name for layer in viewer.layers] == []
-    assert not viewer.canvas.overlays[CAPTION_NAME].visible
+    assert viewer.canvas.overlays[CAPTION_NAME].text.startswith("No map yet")
     assert (session.sigma, session.lowpass, session.style) == (3.0, 0.0, "surface")
     assert session.metrics is None and session.quality == {}
     assert widget.latent.volumes.sigma_words.text() == "3.0 σ"

@@ -72,7 +72,7 @@ def samples_of(folder: Path, dialect: str = "warptools") -> LinearSamples:
     lattice = half_plane(particles.optics.box_size_px)
     sign = 1 if dialect == "warptools" else -1
     data = load_all(particles, DataConfig(), WeightConfig(), sign=sign, lattice=lattice)
-    return LinearSamples(data, WeightConfig(), DataConfig(), radius_px=8)
+    return LinearSamples(data, DataConfig(), radius_px=8)
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_noise_is_measured_where_the_ctf_leaves_any(two_states: Path, wide: Part
 
     def radius(particles: ParticleSet) -> int:
         data = load_all(particles, DataConfig(), WeightConfig(), sign=1, lattice=lattice)
-        return LinearSamples(data, WeightConfig(), DataConfig(), radius_px=15).noise_radius()
+        return LinearSamples(data, DataConfig(), radius_px=15).noise_radius()
 
     folder = two_states / "warptools"
     whole = read_particles(folder / "particles_optimisation_set.star")

@@ -24,6 +24,7 @@ from napari_tomodrgn.analysis.evidence.difference import (
     weights_of,
 )
 from napari_tomodrgn.analysis.evidence.maps import group_sums
+from napari_tomodrgn.analysis.evidence.membership import CrossedLabels
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 
 FloatArray = NDArray[np.float64]
@@ -151,7 +152,7 @@ def find_causes(
     features: Features,
     sums: ParticleSums,
     nuisances: NuisanceMaps,
-    labels: Labels,
+    crossed: CrossedLabels,
     permutations: Labels,
 ) -> Causes:
     """What a difference is of.
@@ -160,13 +161,19 @@ def find_causes(
     ----------
     features, sums, nuisances
         Of the set.
-    labels, permutations
-        ``(2, particle)`` and ``(permutation, 2, particle)``.
+    crossed
+        The groups.
+    permutations
+        ``(permutation, 2, particle)`` labels.
     """
+    labels = crossed.labels
     weights, splits = weights_of(labels[None]), weights_of(permutations)
 
     def test(gram: RealArray) -> PermutationTest:
-        return PermutationTest.of(float(statistics(gram, weights)[0]), statistics(gram, splits))
+        observed, random = (
+            statistics(gram, rows, crossed=crossed.crossed) for rows in (weights, splits)
+        )
+        return PermutationTest.of(float(observed[0]), random)
 
     def of_span(basis: RealArray) -> RealArray:
         scores = features.inside @ basis

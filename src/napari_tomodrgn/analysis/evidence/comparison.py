@@ -158,7 +158,7 @@ def compare_groups(
     splits = permuted(labels, evidence.strata, permutations, seed)
     yield WorkProgress(1, 4, "Comparing")
     features, sums = evidence.features, evidence.sums
-    causes = find_causes(features, sums, evidence.nuisances, labels, splits)
+    causes = find_causes(features, sums, evidence.nuisances, crossed, splits)
     yield WorkProgress(2, 4, "Comparing")
     blobs = find_blobs(features, sums, labels, splits)
     yield WorkProgress(3, 4, "Comparing")

@@ -10,6 +10,7 @@ has mean 0 without a difference: it is the mean of Re D₁ D₂* / σ² over all
 particles. g² = (P/σ²) / (1 + 2 P I/σ²) weighs a voxel as the likelihood ratio of a difference with
 the expected power P does, I being the information on it; M is a soft mask around the particle.
 P is the power of the mean map times `EXPECTED_SHARE`, which was fixed before any set was judged.
+Of cross-fitted groups only pairs of the same tilt half count (`statistics`).
 Errors and chances come from permutations, which leave g and M as they are.
 """
 
@@ -135,9 +136,17 @@ def weights_of(labels: Labels) -> RealArray:
     return np.asarray(weights.reshape(*labels.shape[:-2], -1), np.float32)
 
 
-def statistics(gram: RealArray, weights: RealArray) -> FloatArray:
-    """T of each row of ``(row, 2 particle)`` weights, from inner products of φ."""
+def statistics(gram: RealArray, weights: RealArray, *, crossed: bool) -> FloatArray:
+    """T of each row of ``(row, 2 particle)`` weights, from inner products of φ.
+
+    Where groups are ``crossed``, only images of the same tilt half are paired: which side of a
+    division by one half is called A, so that it agrees with that by the other, was decided on all
+    images, and pairs across halves would see it.
+    """
     count = gram.shape[0] // 2
+    if crossed:
+        gram = gram.copy()
+        gram[:count, count:] = gram[count:, :count] = 0
     found = [
         np.einsum("ij,ij->i", part @ gram, part, dtype=np.float64)
         for part in np.array_split(weights, -(-len(weights) // _PERMUTATIONS_AT_A_TIME))
@@ -145,5 +154,5 @@ def statistics(gram: RealArray, weights: RealArray) -> FloatArray:
     first, second = weights[:, :count], weights[:, count:]
     diagonal = np.diagonal(gram)
     own = first**2 @ diagonal[:count] + second**2 @ diagonal[count:]
-    own = own + 2 * (first * second) @ np.diagonal(gram, count)
+    own = own + 2 * (first * second) @ np.diagonal(gram, count)  # 0 where crossed
     return np.asarray(np.concatenate(found) - own)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.evidence.causes import MOLECULE
-from napari_tomodrgn.analysis.evidence.comparison import Comparison
+from napari_tomodrgn.analysis.evidence.comparison import Comparison, Labels
 from napari_tomodrgn.analysis.fsc import FscCurve
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -42,8 +42,8 @@ def read_comparisons(run: Run) -> list[dict[str, Any]]:
     found = []
     for path in comparisons_folder(run).glob("*/comparison.json"):
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            found.append({**told, "folder": str(path.parent), "p": float(told["p"])})
+            result = json.loads(path.read_text(encoding="utf-8"))
+            found.append({**result, "folder": str(path.parent), "p": float(result["p"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInputError(f"{path}: damaged ({error}).", code="bad-comparison") from error
     found.sort(key=lambda one: str(one.get("made", "")))
@@ -82,10 +82,15 @@ def record_comparison(
     -------
     What was written, with ``p_holm`` among all comparisons of the run.
     """
-    told = describe_comparison(ids, names, found)
-    folder = comparisons_folder(run) / _folder_name(names, told["groups_sha256"])
+    result = describe_comparison(ids, names, found)
+    digest = result["groups_sha256"]
+    earlier = [one for one in read_comparisons(run) if one["groups_sha256"] == digest]
+    folder = (
+        Path(earlier[0]["folder"]) if earlier else comparisons_folder(run) / _name(names, digest)
+    )
     write_text(
-        folder / "comparison.json", json.dumps(without_nan({**told, "made": made}), indent=2) + "\n"
+        folder / "comparison.json",
+        json.dumps(without_nan({**result, "made": made}), indent=2) + "\n",
     )
     save_maps(found, ids, folder)
     return next(one for one in read_comparisons(run) if one["folder"] == str(folder))
@@ -96,7 +101,6 @@ def describe_comparison(
 ) -> dict[str, Any]:
     """All figures of a comparison as plain numbers and words."""
     causes, test = found.causes, found.causes.tests[MOLECULE]
-    groups = "\n".join(f"{name} {label}" for name, label in zip(ids, found.drawn, strict=True))
     compared = [int((found.crossed.labels == side).sum()) for side in (1, -1)]
     return {
         "a": names[0],
@@ -120,7 +124,7 @@ def describe_comparison(
         "amplitude_b": causes.amplitudes[1],
         "tests": {name: asdict(one) for name, one in {**causes.tests, "all": causes.whole}.items()},
         "tomograms": list(found.by_tomogram) if found.by_tomogram else None,
-        "groups_sha256": hashlib.sha256(groups.encode()).hexdigest(),
+        "groups_sha256": _digest(ids, found.drawn),
     }
 
 
@@ -164,6 +168,15 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False)
 
 
-def _folder_name(names: tuple[str, str], digest: str) -> str:
+def _digest(ids: list[str], drawn: Labels) -> str:
+    """Of two groups, the same whichever is called A."""
+    texts = [
+        "\n".join(f"{name} {label}" for name, label in zip(ids, sign * drawn, strict=True))
+        for sign in (1, -1)
+    ]
+    return hashlib.sha256(min(texts).encode()).hexdigest()
+
+
+def _name(names: tuple[str, str], digest: str) -> str:
     words = re.sub(r"[^\w+-]+", "-", "-vs-".join(names)).strip("-")[:80]
     return f"{words}-{digest[:8]}"

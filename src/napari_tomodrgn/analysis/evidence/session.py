@@ -104,15 +104,22 @@ def prepare_evidence(
     key = _key(data, config)
     latents = _read_latents(kept, key) if kept else None
     if latents is None:
-        latents = yield from _told(choosing_latents(data, config, halves), 2, "Fitting tilt halves")
+        latents = yield from _with_progress(
+            choosing_latents(data, config, halves), 2, "Fitting tilt halves"
+        )
         if kept:
             _write_latents(kept, key, latents)
-    total = 2 * data.particle_count
-    sums = yield from _told(sum_particles(data, config, halves), total, "Adding up images")
+    sums = yield from add_up(data, config)
     return Evidence(data, config, halves, latents, sums)
 
 
-def _told(
+def add_up(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, ParticleSums]:
+    """What the images of each particle say beyond the mean map, by tilt half."""
+    steps = sum_particles(data, config, tilt_half_masks(data))
+    return (yield from _with_progress(steps, 2 * data.particle_count, "Adding up images"))
+
+
+def _with_progress(
     steps: Generator[int, None, T], total: int, what: str
 ) -> Generator[WorkProgress, None, T]:
     while True:

@@ -207,6 +207,8 @@ def _save_clusters(state: _State, found: Clusters) -> None:
     ids = state.table.index
     labels = pd.DataFrame({"particle_id": ids, "cluster": found.labels})
     _write_table(state.run.analysis.clusters, labels)
+    counts = pd.crosstab(state.table["tomogram"].astype(str), found.labels)
+    _write_table(state.run.analysis.cluster_tomograms, counts.reset_index())
     centers = {
         "cluster": np.arange(1, len(found.centers) + 1),
         "particles": found.sizes,

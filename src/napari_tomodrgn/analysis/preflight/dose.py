@@ -30,6 +30,7 @@ def dose_checks(state: State) -> Iterator[Check]:
     ]
     z = paired_z(np.array(slopes))
     if z >= LIMIT.sure:
+        state.doses_in_order = False
         message = f"Detail grows with the dose instead of fading (z = {z:.1f})."
         remedy = "Check the order of the doses: the first image taken has the lowest."
         yield Check("dose-decay", "warning", message, z, why, remedy)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.geometry import euler_to_matrix, matrix_to_euler
+from napari_tomodrgn.learn.reconstruction.subsample import Sample
+from napari_tomodrgn.physics.fourier import shift_phases
+
+# Farther from the middle, in boxes, a particle is partly out of its image.
+_STILL_IN_BOX = 0.3
 
 
 def with_rotations(particles: ParticleSet, rotations: NDArray[np.float64]) -> ParticleSet:
@@ -16,6 +22,18 @@ def with_rotations(particles: ParticleSet, rotations: NDArray[np.float64]) -> Pa
     rot, tilt, psi = matrix_to_euler(rotations).T
     images = particles.images.assign(rot_deg=rot, tilt_deg=tilt, psi_deg=psi)
     return replace(particles, images=images)
+
+
+def _with_poses(
+    particles: ParticleSet, tilts: NDArray[np.float64], whole: NDArray[np.float64]
+) -> ParticleSet:
+    """The set with other rotations of its particles, under the same tilts."""
+    changed = with_rotations(particles, tilts @ whole[particles.arrays().particle])
+    names = ["rot_deg", "tilt_deg", "psi_deg"]
+    if particles.particles[names].isna().any(axis=None):
+        return changed  # the particles' own angles are not known, and stay so
+    angles = dict(zip(names, matrix_to_euler(whole).T, strict=True))
+    return replace(changed, particles=particles.particles.assign(**angles))
 
 
 def split_rotations(
@@ -47,13 +65,59 @@ def flipped_tilts(particles: ParticleSet) -> ParticleSet:
     return with_rotations(particles, mirror @ tilts @ mirror @ whole[particle_index])
 
 
+def inverted_poses(particles: ParticleSet) -> ParticleSet:
+    """The particles' rotations read the other way, specimen → reference.
+
+    Where each image has a rotation of its own the whole of it is inverted.
+    """
+    if particles.source.rows_are_images:
+        return with_rotations(particles, particles.arrays().rotations.transpose(0, 2, 1))
+    whole, tilts = split_rotations(particles)
+    return _with_poses(particles, tilts, whole.transpose(0, 2, 1))
+
+
+def unmirrored_places(sample: Sample) -> tuple[Sample, Sample] | None:
+    """Images whose particle would still be in the box if z had been mirrored when they were cut.
+
+    Returns
+    -------
+    A sample of these images as they are, and shifted by 2 z times the part of the specimen's z
+    that lies in the image; None where places are not known, or too few such images are there.
+    """
+    particles = sample.particles
+    heights = _heights_from_middle(particles)
+    if heights is None:
+        return None
+    tilts = split_rotations(particles)[1]
+    owner = sample.particle_index
+    shifts = 2 * heights[owner, None] * tilts[:, :2, 2] / particles.optics.pixel_size_angstrom
+    away = np.linalg.norm(shifts, axis=1)
+    keep = away <= _STILL_IN_BOX * particles.optics.box_size_px
+    if len(np.unique(owner[keep])) < 6 or not (keep & (away > 1.0)).any():
+        return None
+    some = sample.take_images(keep)
+    phases = shift_phases(sample.lattice, torch.from_numpy(shifts[keep].astype(np.float32)))
+    moved = some.images.take(torch.arange(int(keep.sum()))) * phases
+    return some, replace(some, images=replace(some.images, samples=moved))
+
+
+def _heights_from_middle(particles: ParticleSet) -> NDArray[np.float64] | None:
+    """z of each particle from the middle of its tomogram, in Å; None where it is not known."""
+    extents = {one.name: one.extent_xyz_angstrom for one in particles.source.tomograms}
+    known = [extents.get(str(name)) for name in particles.particles["tomogram"]]
+    z = particles.particles["position_z_angstrom"].to_numpy(np.float64)
+    if not np.isfinite(z).all() or any(extent is None for extent in known):
+        return None
+    return z - np.array([extent[2] for extent in known if extent is not None]) / 2
+
+
 def shuffled_poses(particles: ParticleSet) -> ParticleSet:
     """Each particle with the pose of another one, tilts as they are."""
     whole, tilts = split_rotations(particles)
     order = np.random.default_rng(1).permutation(len(whole))
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
-    return with_rotations(particles, tilts @ whole[other][particles.arrays().particle])
+    return _with_poses(particles, tilts, whole[other])
 
 
 def heights_angstrom(particles: ParticleSet) -> NDArray[np.float64]:
@@ -92,6 +156,12 @@ def scaled_pixels(particles: ParticleSet, factor: float) -> ParticleSet:
         f"defocus_{axis}_angstrom": particles.images[f"defocus_{axis}_angstrom"] / factor**2
         for axis in "uv"
     }
-    cs = particles.optics.spherical_aberration_mm / factor**4
-    changed = particles.with_optics(spherical_aberration_mm=cs)
+    optics = particles.optics
+    changed = particles.with_optics(
+        spherical_aberration_mm=optics.spherical_aberration_mm / factor**4,
+        other_groups=tuple(
+            replace(group, spherical_aberration_mm=group.spherical_aberration_mm / factor**4)
+            for group in optics.other_groups
+        ),
+    )
     return replace(changed, images=particles.images.assign(**columns))

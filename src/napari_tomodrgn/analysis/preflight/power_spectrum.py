@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.tilt_data import ctf_parameters
+from napari_tomodrgn.data.tilt_data import ctf_parameters, image_parameters
 from napari_tomodrgn.learn.reconstruction.subsample import Sample
 from napari_tomodrgn.physics.ctf import ctf
-from napari_tomodrgn.physics.exposure import dose_weights
+from napari_tomodrgn.physics.image_formation import exposure_left
 
 FloatArray = NDArray[np.float64]
 _IMAGES = 1500
@@ -90,12 +90,10 @@ class PowerModel:
 
 def _dose_power(particles: ParticleSet, frequencies: Tensor, rows: NDArray[np.int64]) -> Tensor:
     """What the dose filter left of the noise's power, ``(image, point)`` or 1."""
-    optics = particles.optics
-    if not optics.dose_weighted:
+    if not particles.optics.dose_weighted:
         return torch.ones(1)
-    dose = particles.arrays().dose_e_per_angstrom2[rows].astype(np.float32)
-    s = frequencies.norm(dim=-1) / optics.pixel_size_angstrom
-    return dose_weights(s, torch.from_numpy(dose), optics.voltage_kv).square().clamp(min=1e-6)
+    parameters = image_parameters(particles).take(torch.from_numpy(rows))
+    return exposure_left(frequencies, parameters).square().clamp(min=1e-6)
 
 
 def odd_images(sample: Sample) -> tuple[NDArray[np.int64], FloatArray]:

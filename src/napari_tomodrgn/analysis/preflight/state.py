@@ -31,6 +31,10 @@ class Thresholds:
     information: float = 0.3  # poses that add surely less than this are of no use
     contrast: float = 0.3  # density of the middle over its surroundings, in SD of the map
     spread_angstrom: float = 100.0  # of heights, below which their sign cannot matter
+    untilted_deg: float = 6.0  # up to this, a wrong height hardly moves a particle in its image
+    tilted_deg: tuple[float, float] = (15.0, 50.0)  # where it does; steeper ones are weak anyway
+    tilted_share: float = 0.25  # of the signal of untilted images, which tilted ones surely have
+    exponent: float = 0.5  # of d² or s² in the noise: 0 if it was taken out rightly, 1 if not
     odd: float = 0.02  # share of odd images that deserves a look
 
 
@@ -47,6 +51,7 @@ class State:
     given: Agreement | None = None
     kind: MapCharacter | None = None
     contrast: Contrast | None = None
+    doses_in_order: bool = True  # False where detail grows with the dose
     odd: list[str] = field(default_factory=list)
 
     def spectra(self) -> PowerModel:

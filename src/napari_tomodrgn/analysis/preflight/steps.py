@@ -12,9 +12,10 @@ from napari_tomodrgn.analysis.preflight.events import (
     PreflightEvent,
     PreflightProgress,
 )
+from napari_tomodrgn.analysis.preflight.geometry import geometry_checks
 from napari_tomodrgn.analysis.preflight.images import odd_image_checks, pixel_value_checks
 from napari_tomodrgn.analysis.preflight.maps import map_checks
-from napari_tomodrgn.analysis.preflight.poses import pose_checks, tilt_hand_checks
+from napari_tomodrgn.analysis.preflight.noise import noise_checks
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import Check, check_stacks
@@ -79,8 +80,8 @@ _STAGES: tuple[tuple[str, Callable[[State], Iterator[Check]]], ...] = (
     ("Comparing power spectra with the CTF", ctf_checks),
     ("Comparing images with each other", odd_image_checks),
     ("Reconstructing half maps", map_checks),
-    ("Shuffling poses", pose_checks),
-    ("Tilting the other way", tilt_hand_checks),
+    ("Comparing descriptions of poses and tilts", geometry_checks),
     ("Turning heights around", height_checks),
     ("Comparing tilts by dose", dose_checks),
+    ("Comparing power spectra by dose and tilt", noise_checks),
 )

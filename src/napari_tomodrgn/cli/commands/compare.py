@@ -1,18 +1,26 @@
-"""The commands that ask whether a difference is real: `compare`."""
+"""The commands that ask whether a difference is real, and tell of it: compare, report, …"""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, compare_groups
 from napari_tomodrgn.analysis.evidence.groups import Labels, label_groups, match_group, read_group
+from napari_tomodrgn.analysis.evidence.images import read_run_images
 from napari_tomodrgn.analysis.evidence.records import record_comparison, save_maps
-from napari_tomodrgn.analysis.evidence.session import Evidence, gather_evidence
+from napari_tomodrgn.analysis.evidence.session import Evidence, add_up, gather_evidence
+from napari_tomodrgn.analysis.evidence.trust import trust_particles
+from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
+from napari_tomodrgn.analysis.latents.components import with_columns
+from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
+from napari_tomodrgn.analysis.report import write_report
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 
 
@@ -30,12 +38,13 @@ def run_compare(options: Namespace) -> int:
         drawn = label_groups(evidence.ids, a, b)
     names = (a.name, b.name if b else ("random" if options.random else "all others"))
     found = _compared(evidence, drawn, options)
-    told = record_comparison(run, evidence.ids, names, found, _now())
-    save_maps(found, evidence.ids, options.out)
+    with all_or_none(overwrite=True):  # the folder is empty; the run's record is added to
+        result = record_comparison(run, evidence.ids, names, found, _now())
+        save_maps(found, evidence.ids, options.out)
     if options.json:
-        print(json.dumps(told))
+        print(json.dumps(result))
     else:
-        print_comparison(told)
+        print_comparison(result)
         say(f"→ {options.out}")
     return 0
 
@@ -61,21 +70,98 @@ def _compared(evidence: Evidence, drawn: Labels, options: Namespace) -> Comparis
     )
 
 
-def print_comparison(told: dict[str, Any]) -> None:
+def print_comparison(result: dict[str, Any]) -> None:
     """What a comparison found, in a few lines on stdout."""
-    print(told["sentence"])
+    print(result["sentence"])
+    counts = " and ".join(f"{result[x]}: {result[f'particles_{x}']} particles" for x in "ab")
     print(
-        f"{told['a']}: {told['particles_a']} particles, {told['b']}: {told['particles_b']}; "
-        f"p {told['p']:.2g}, adjusted for the comparisons of this run {told['p_holm']:.2g} "
-        f"({told['permutations']} random splits)"
+        f"{counts}; p {result['p']:.2g}, adjusted for the comparisons of this run "
+        f"{result['p_holm']:.2g} ({result['permutations']} random splits)"
     )
-    if told["cross_fitted"]:
+    if result["cross_fitted"]:
         print(
-            f"cross-fitted: tilt halves agree on {told['agreement_of_halves']:.0%} of the "
-            f"particles; the maps show {told['attenuation']:.0%} of a difference"
+            f"cross-fitted: tilt halves agree on {result['agreement_of_halves']:.0%} of the "
+            f"particles; the maps show {result['attenuation']:.0%} of a difference"
         )
-    for name, one in told["tests"].items():
+    for name, one in result["tests"].items():
         print(f"{name:>24}  {one['z']:+6.1f} σ  p {one['p']:.2g}")
+
+
+def run_compare_runs(options: Namespace) -> int:
+    """Lay the latents of two runs over each other and say who moved."""
+    _reject_full(options)
+    runs = [Run.open(path) for path in (options.run, options.other)]
+    found = compare_latents(runs[0].latents(), runs[1].latents(), options.clusters)
+    with written_atomically(options.out / "particles.csv") as temporary:
+        found.table().to_csv(temporary, index=False)
+    if options.json:
+        result = {
+            "particles": len(found.ids),
+            "explained": found.explained,
+            "canonical_correlations": found.canonical.tolist(),
+            "cluster_agreement": found.cluster_agreement,
+            "cluster_p": found.cluster_p,
+            "sentence": found.sentence(),
+        }
+        print(json.dumps(result))
+    else:
+        print(found.sentence())
+        say(f"→ {options.out}")
+    return 0
+
+
+def run_report(options: Namespace) -> int:
+    """Write one self-contained page about a run."""
+    if options.out.suffix not in (".html", ".htm"):
+        raise BadInputError(f"{options.out}: the page must end in .html.")
+    _reject_existing(options.out, overwrite=options.overwrite)
+    write_report(Run.open(options.run), options.out)
+    say(f"→ {options.out}")
+    return 0
+
+
+def run_shares(options: Namespace) -> int:
+    """Write the shares of a run's classes by condition of the tomograms."""
+    _reject_existing(options.out, overwrite=False)
+    run = Run.open(options.run)
+    found = read_class_shares(run, options.conditions)
+    with written_atomically(options.out) as temporary:
+        found.table.to_csv(temporary, index=False)
+    for row in found.table.to_dict("records"):
+        print(
+            f"{row['condition']!s:>20}  class {row['class']}: {row['corrected']:.1%} "
+            f"({row['low']:.1%} to {row['high']:.1%}), {row['tomograms']} tomograms"
+        )
+    for kind, p in found.p_values.items():
+        print(f"class {kind}: p {p:.2g} that conditions share it alike")
+    say(f"→ {options.out}")
+    return 0
+
+
+def trust(options: Namespace) -> int:
+    """Write how far each particle is to be trusted, and keep it as a column of the run."""
+    _reject_existing(options.out, overwrite=False)
+    run = Run.open(options.run)
+    data = watch(read_run_images(run, options.images))
+    found = trust_particles(watch(add_up(data, run.config)))
+    columns = found.columns(data.particles.ids)
+    with written_atomically(options.out) as temporary:
+        columns.reset_index().to_csv(temporary, index=False)
+    run.save_extras(with_columns(run.extras(), columns))
+    low = int((columns["trust"] < 0.5).sum())
+    print(
+        f"{len(columns)} particles, error of one {found.error:.2f}; {low} hold less than half of "
+        "the map that all share: false picks, or poses that are far off"
+    )
+    say(f"→ {options.out}, and the column trust of the run")
+    return 0
+
+
+def _reject_existing(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise BadInputError(
+            f"{path} exists already.", remedy="Name another file.", code="file-exists"
+        )
 
 
 def _now() -> str:

@@ -14,8 +14,10 @@ from napari_tomodrgn.extract.events import (
     ExtractStarted,
     TomogramDone,
 )
+from napari_tomodrgn.extract.lists import read_list
 from napari_tomodrgn.extract.run import extract as extract_events
 from napari_tomodrgn.extract.settings import ExtractConfig
+from napari_tomodrgn.extract.survey import survey
 from napari_tomodrgn.files import explained_write_errors
 
 _SETTINGS = {
@@ -51,6 +53,8 @@ _SETTINGS = {
 def run_extract(options: Namespace) -> int:
     """Cut tilt images out of tilt series, or go on with it."""
     config = _config_of(options)
+    if options.dry_run:
+        _tell_survey(config)
     bar = Bar("Cutting", "images")
     with stop_on_interrupt() as asked, explained_write_errors(options.out):
         try:
@@ -72,6 +76,16 @@ def _config_of(options: Namespace) -> ExtractConfig:
     }
     names = {field: f"--{name.replace('_', '-')}" for name, field in _SETTINGS.items()}
     return validated(ExtractConfig, given, names=names)
+
+
+def _tell_survey(config: ExtractConfig) -> None:
+    """What is there of each tomogram; nothing is read but names."""
+    for row in survey(config, read_list(config.particles)):
+        files = {"stack": row.stack, "alignment": row.alignment, "CTF": row.ctf, "dose": row.dose}
+        words = ", ".join(f"{what} {path.name if path else '–'}" for what, path in files.items())
+        say(f"{row.tomogram}: {row.particles} particles, {words}")
+        for sentence in row.missing:
+            say(f"  {sentence}")
 
 
 def _show(event: ExtractEvent, bar: Bar) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from napari_tomodrgn.analysis.index_files import SUFFIXES, read_array
 from napari_tomodrgn.cli.choosing import (
+    changed_volume,
     chosen_of_run,
     data_config,
     distinct_file_names,
@@ -90,7 +91,7 @@ def run_decode(options: Namespace) -> int:
         outputs.check(*files)
         volumes = decoder.decode_many(latents, options.box, options.lowpass)
         for done, (file, volume) in enumerate(zip(files, volumes, strict=True), start=1):
-            write_volume(file, volume)
+            write_volume(file, changed_volume(volume, options))
             bar.show(done, len(files))
     bar.close()
     say(f"{len(names):,} maps → {options.out}")

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
-from napari_tomodrgn.analysis.reconstruct import RECONSTRUCTION_FILES, reconstruct_steps
-from napari_tomodrgn.cli.choosing import data_config, given_files, read_chosen
+from napari_tomodrgn.analysis.fsc import low_pass
+from napari_tomodrgn.analysis.reconstruct import (
+    RECONSTRUCTION_FILES,
+    Reconstruction,
+    network_steps,
+    reconstruct_steps,
+)
+from napari_tomodrgn.cli.choosing import changed_volume, data_config, given_files, read_chosen
 from napari_tomodrgn.cli.evidence_arguments import nuisance_settings
 from napari_tomodrgn.cli.terminal import Bar, say, watch
-from napari_tomodrgn.config import validated
+from napari_tomodrgn.config import DataConfig, validated
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import is_empty, staged_folder
 from napari_tomodrgn.learn.run.exports import export_files
+from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.learn.training.homogeneous import HomogeneousConfig
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
 from napari_tomodrgn.synthetic.layout import Layout
@@ -30,13 +41,39 @@ def run_reconstruct(options: Namespace) -> int:
         overwrite=options.overwrite, files=given_files(options), particles=particles
     ) as outputs:
         outputs.check(*(options.out / name for name in RECONSTRUCTION_FILES))
-        result = watch(reconstruct_steps(particles, data=data), "Reconstructing")
+        result = watch(_reconstruction_steps(particles, data, options), "Reconstructing")
+        result = seen_otherwise(result, options)
         result.save(options.out)
     say(
         f"{result.particles:,} particles, FSC 0.143 at {result.resolution_angstrom:.1f} Å "
         f"→ {options.out}"
     )
     return 0
+
+
+def _reconstruction_steps(
+    particles: ParticleSet, data: DataConfig, options: Namespace
+) -> Generator[WorkProgress, None, Reconstruction]:
+    if options.method == "network":
+        epochs = options.epochs or HomogeneousConfig.epochs
+        return network_steps(particles, data=data, config=HomogeneousConfig(epochs=epochs))
+    if options.epochs is not None:
+        raise BadInputError("--epochs is of --method network.")
+    return reconstruct_steps(particles, data=data)
+
+
+def seen_otherwise(result: Reconstruction, options: Namespace) -> Reconstruction:
+    """The maps mirrored, inverted or cut at a resolution, as asked for."""
+    filtered = result.filtered
+    if options.lowpass is not None:
+        filtered = low_pass(result.map, options.lowpass)
+    return replace(
+        result,
+        map=changed_volume(result.map, options),
+        filtered=changed_volume(filtered, options),
+        half1=changed_volume(result.half1, options),
+        half2=changed_volume(result.half2, options),
+    )
 
 
 def run_simulate(options: Namespace) -> int:
@@ -48,6 +85,7 @@ def run_simulate(options: Namespace) -> int:
         "states": options.states,
         "continuous": options.continuous,
         "snr": options.snr,
+        "export": options.export,
         "seed": options.seed,
         "tilt_series": options.tilt_series,
         "nuisances": nuisance_settings(options),

@@ -20,6 +20,10 @@ def _poses(particles: ParticleSet) -> Iterator[CheckResult]:
         message = "All angles are 0: the particles have not been aligned."
         remedy = "Refine them before looking for differences."
         yield CheckResult("error", "no-poses", message, remedy, 0.0)
+    elif len(particles) > 1 and _all_the_same(particles, whole):
+        message = f"All {len(particles)} particles have the same angles."
+        remedy = "Refine them, or look for the column that has the angles of each particle."
+        yield CheckResult("error", "identical-poses", message, remedy, len(particles))
     far = int((_shifts(particles) > particles.optics.box_size_px / 2).sum())
     if far:
         yield CheckResult(
@@ -29,6 +33,14 @@ def _poses(particles: ParticleSet) -> Iterator[CheckResult]:
             "Check the unit of the origins, or extract the particles again at their new centres.",
             far,
         )
+
+
+def _all_the_same(particles: ParticleSet, angles_deg: np.ndarray) -> bool:
+    """Whether all particles have one pose: their own, or where images have one, the first's."""
+    if len(angles_deg) == len(particles.images) != len(particles):
+        first = particles.images["particle_id"].duplicated().to_numpy()
+        angles_deg = angles_deg[~first]
+    return bool((np.ptp(angles_deg, axis=0) < 1e-3).all())
 
 
 def _shifts(particles: ParticleSet) -> np.ndarray:
@@ -65,7 +77,21 @@ def _trajectories(particles: ParticleSet) -> Iterator[CheckResult]:
         yield CheckResult("info", "trajectories", message, remedy)
 
 
+def _remarks(particles: ParticleSet) -> Iterator[CheckResult]:
+    for remark in particles.source.remarks:
+        yield CheckResult(
+            remark.severity, remark.code, remark.message, remark.remedy, remark.number
+        )
+
+
 PLACE_QUESTIONS = (
+    CheckSpec(
+        _remarks,
+        "reading",
+        "All that the star files say of the images is used.",
+        lambda particles: float(len(particles.images)),
+        "What a file says and nobody heeds makes every result wrong in the same way.",
+    ),
     CheckSpec(
         _poses,
         "angles-and-shifts",

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import OpticsGroup, ParticleSet
+from napari_tomodrgn.data.star import as_loop
 from napari_tomodrgn.data.star_table import StarTable, meant
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.
 _DEFOCUS_ANGSTROM = (0.0, 100_000.0)
+# No fit comes that near to focus, but a defocus of 0.5 to 10 µm written in µm does.
+_MICROMETRES = 50.0
+_IN_FOCUS_ANGSTROM = 1000.0
 _VOLTAGE_KV = (60.0, 1300.0)
 _DOSE_E_PER_ANGSTROM2 = (0.0, 400.0)
 _STAGE_TILT_DEG = 80.0
@@ -41,9 +45,29 @@ def _finite(particles: ParticleSet) -> Iterator[CheckResult]:
 
 
 def _optics(particles: ParticleSet) -> Iterator[CheckResult]:
-    optics = particles.optics
-    kv, contrast = optics.voltage_kv, optics.amplitude_contrast
-    cs, pixel = optics.spherical_aberration_mm, optics.pixel_size_angstrom
+    pixel = particles.optics.pixel_size_angstrom
+    groups = particles.optics.groups
+    for group in groups:
+        yield from _microscope(group)
+    if len(groups) > 1:
+        parts = [
+            f"{group.voltage_kv:g} kV, Cs {group.spherical_aberration_mm:g} mm, amplitude contrast "
+            f"{group.amplitude_contrast:g}"
+            for group in groups
+        ]
+        message = f"Images were taken with {len(groups)} different optics: {'; '.join(parts)}."
+        yield CheckResult(
+            "info", "several-optics", message, "Each image is used with its own.", len(groups)
+        )
+    if not 0.1 <= pixel <= 50.0:
+        message = f"The pixel size is {pixel:g} Å."
+        remedy = "It has to be that of the images, in Å; override it with --pixel-size."
+        yield CheckResult("error", "pixel-size", message, remedy, pixel)
+
+
+def _microscope(group: OpticsGroup) -> Iterator[CheckResult]:
+    """Voltage, amplitude contrast and spherical aberration of one group."""
+    kv, contrast, cs = group.voltage_kv, group.amplitude_contrast, group.spherical_aberration_mm
     low, high = _VOLTAGE_KV
     if not low <= kv <= high:
         message = f"The voltage is {kv:g} kV."
@@ -57,10 +81,6 @@ def _optics(particles: ParticleSet) -> Iterator[CheckResult]:
         message = f"The spherical aberration is {cs:g} mm."
         remedy = "Usual values are 0.01 to 2.7."
         yield CheckResult("warning", "spherical-aberration", message, remedy, cs)
-    if not 0.1 <= pixel <= 50.0:
-        message = f"The pixel size is {pixel:g} Å."
-        remedy = "It has to be that of the images, in Å; override it with --pixel-size."
-        yield CheckResult("error", "pixel-size", message, remedy, pixel)
 
 
 def _mean_defocus(particles: ParticleSet) -> NDArray[np.float64]:
@@ -70,9 +90,20 @@ def _mean_defocus(particles: ParticleSet) -> NDArray[np.float64]:
 
 def _defocus(particles: ParticleSet) -> Iterator[CheckResult]:
     values = _mean_defocus(particles)
+    most = float(np.abs(values).max())
     if not np.any(values):
         message = "The defocus is 0 for all images."
         yield CheckResult("error", "no-defocus", message, "Estimate the CTF before exporting.", 0.0)
+        return
+    if most < _MICROMETRES:
+        message = f"All defoci are within {most:.3g} Å of focus: they seem to be in µm, not in Å."
+        remedy = "Multiply rlnDefocusU and rlnDefocusV by 10,000: star files give them in Å."
+        yield CheckResult("error", "defocus-in-micrometres", message, remedy, most)
+        return
+    if most < _IN_FOCUS_ANGSTROM:
+        message = f"All defoci are within {most:.0f} Å of focus."
+        remedy = "Right for in-focus images with a phase plate; else check the unit (Å)."
+        yield CheckResult("warning", "near-focus", message, remedy, most)
         return
     low, high = _DEFOCUS_ANGSTROM
     outside = int(((values <= low) | (values > high)).sum())
@@ -197,7 +228,8 @@ def _hidden(particles: ParticleSet) -> Iterator[CheckResult]:
     source = particles.source
     if source.rows_are_images:
         return
-    frame = meant(source.blocks[source.particle_block], source.overrides.columns)
+    rows = as_loop(source.blocks[source.particle_block])
+    frame = meant(rows, source.overrides.columns)
     hidden = hidden_rows(StarTable(source.path, source.particle_block, frame))
     if hidden:
         message = f"{hidden} particles have no visible frame and are left out."

@@ -7,20 +7,29 @@ of them, are welcome and survive a round trip.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.cistem import CISTEM_COLUMNS, read_cistem
 from napari_tomodrgn.data.dialects.common import StarInput
+from napari_tomodrgn.data.dialects.foreign import (
+    foreign_star,
+    refuse_other_files,
+    volumes_error,
+)
+from napari_tomodrgn.data.dialects.formation_columns import formation_remarks
 from napari_tomodrgn.data.dialects.optimisation_set import resolve_optimisation_set
 from napari_tomodrgn.data.dialects.per_image_rows import (
     CRYOSRPNT_COLUMNS,
+    FLATTENED_COLUMNS,
     NEXTPYP_COLUMNS,
     TOMODRGN_COLUMNS,
     WARP_COLUMNS,
+    is_nextpyp,
     read_cryosrpnt,
+    read_flattened,
     read_nextpyp,
     read_tomodrgn,
     read_warp,
@@ -32,9 +41,15 @@ from napari_tomodrgn.data.dialects.relion import (
     read_relion5,
 )
 from napari_tomodrgn.data.dialects.subset_writer import write_subset
-from napari_tomodrgn.data.dialects.warptools import PARTICLE_COLUMNS, read_warptools
+from napari_tomodrgn.data.dialects.warptools import (
+    PARTICLE_COLUMNS,
+    is_warptools,
+    read_relion_matrices,
+    read_warptools,
+)
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.star import StarBlocks, read_star
+from napari_tomodrgn.data.star import StarBlocks, as_loop, read_star
+from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -45,21 +60,27 @@ __all__ = ["DIALECTS", "read_particles", "recognise", "write_subset"]
 
 @dataclass(frozen=True)
 class Dialect:
-    """A kind of star file: the columns that tell it, and how it is read."""
+    """A kind of star file: the columns that tell it, and how it is read.
+
+    ``fits`` decides where other programs write the same columns.
+    """
 
     columns: tuple[str, ...]
     read: Callable[[StarInput], ParticleSet]
+    fits: Callable[[StarTable], bool] = lambda _: True
 
 
 # In order of preference: the first whose columns are all there.
 DIALECTS: dict[str, Dialect] = {
     "relion5": Dialect(RELION5_COLUMNS, read_relion5),
     "relion4": Dialect(RELION4_COLUMNS, read_relion4),
-    "warptools": Dialect(PARTICLE_COLUMNS, read_warptools),
+    "warptools": Dialect(PARTICLE_COLUMNS, read_warptools, is_warptools),
+    "relion-matrices": Dialect(PARTICLE_COLUMNS, read_relion_matrices),
     "tomodrgn": Dialect(TOMODRGN_COLUMNS, read_tomodrgn),
+    "nextpyp": Dialect(NEXTPYP_COLUMNS, read_nextpyp, is_nextpyp),
     "warp": Dialect(WARP_COLUMNS, read_warp),
     "cryosrpnt": Dialect(CRYOSRPNT_COLUMNS, read_cryosrpnt),
-    "nextpyp": Dialect(NEXTPYP_COLUMNS, read_nextpyp),
+    "relion5-images": Dialect(FLATTENED_COLUMNS, read_flattened),
     "cistem": Dialect(CISTEM_COLUMNS, read_cistem),
 }
 
@@ -104,6 +125,7 @@ def read_particles(
             f"No dialect is called {dialect!r}; known are {', '.join(DIALECTS)}.",
             code="unknown-dialect",
         )
+    refuse_other_files(path)
     named = StarInput(
         path,
         read_star(path),
@@ -115,7 +137,23 @@ def read_particles(
     listing = resolve_optimisation_set(named)
     particles = DIALECTS[dialect or _recognised(listing)].read(listing)
     _refuse_unused_columns(listing)
-    return particles
+    _refuse_one_image_each(particles)
+    remarks = (*listing.remarks, *formation_remarks(listing.tables))
+    return replace(particles, source=replace(particles.source, remarks=remarks))
+
+
+def _refuse_one_image_each(particles: ParticleSet) -> None:
+    """Raise `BadInputError` if no particle has more than one image: it cannot be a tilt series."""
+    if len(particles) < 2 or (particles.particles["tilts"] > 1).any():
+        return
+    raise BadInputError(
+        f"{particles.source.path}: all {len(particles)} particles have one image only, so this is "
+        "no tilt series, or the column that joins the images of a particle does not "
+        "(rlnGroupName, rlnGroupNumber or cisTEMParticleGroup).",
+        remedy="Give all tilt images of a particle the same group; --column rlnGroupName=COLUMN "
+        "names another column for it.",
+        code="one-image-each",
+    )
 
 
 def _refuse_unused_columns(source: StarInput) -> None:
@@ -141,20 +179,44 @@ def recognise(path: Path, blocks: StarBlocks) -> str:
 
 
 def _recognised(source: StarInput) -> str:
+    listed = [source.blocks[name] for name in ("particles", "") if name in source.blocks]
+    columns = {
+        str(name) for block in listed[:1] or source.blocks.values() for name in as_loop(block)
+    }
+    columns |= {name for name, column in source.overrides.columns.items() if column in columns}
+    if error := foreign_star(source.path, source.blocks, columns):
+        raise error
     table = source.particle_loop()
     missing = {
         name: [column for column in dialect.columns if column not in table]
         for name, dialect in DIALECTS.items()
     }
-    for name, columns in missing.items():
-        if not columns:
+    for name, lacking in missing.items():
+        if not lacking and DIALECTS[name].fits(table):
             return name
+    _refuse_images_of_another_kind(table)
     nearest = min(missing, key=lambda name: len(missing[name]) / len(DIALECTS[name].columns))
     raise BadInputError(
         f"{source.path}: block data_{table.block} lacks {', '.join(missing[nearest])}, so it is "
         f"not a {nearest} star, the nearest of {', '.join(DIALECTS)}; found {_some(table.frame)}.",
         code="missing-column",
     )
+
+
+def _refuse_images_of_another_kind(table: StarTable) -> None:
+    """Raise `BadInputError` where images are 3-D subtomograms, or those of single particles."""
+    if "rlnImageName" not in table:
+        return
+    numbered = "@" in table.texts("rlnImageName")[0].as_py()
+    if "rlnCtfImage" in table and not numbered:
+        raise volumes_error(table.path, "rlnCtfImage beside each image, RELION 3 and Warp --3d")
+    if numbered and not {"rlnGroupName", "rlnGroupNumber", "rlnTomoName"} & set(table.frame):
+        raise BadInputError(
+            f"{table.path}: this is a single-particle set: no column (rlnGroupName, "
+            "rlnGroupNumber) says which images are tilts of one particle.",
+            remedy="Name the star of a tilt series, exported with one group a particle.",
+            code="no-particle-groups",
+        )
 
 
 def _some(frame: pd.DataFrame, most: int = 12) -> str:

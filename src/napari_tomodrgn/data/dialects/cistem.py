@@ -10,14 +10,15 @@ angle between the beam in this image and in the particle's least exposed one, an
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
+    OpticsTable,
     StarInput,
+    angle_remarks,
     factorize,
     image_table,
     joined_names,
@@ -25,11 +26,15 @@ from napari_tomodrgn.data.dialects.common import (
     refuse_hand,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.image_identity import joins_images, stack_names
 from napari_tomodrgn.data.dialects.per_image_rows import position_in_particle, rebuilt_dose
-from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
-from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.data.particles import Optics, ParticleSet, Remark, StarSource
+from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STACK_COLUMN = "cisTEMStackFilename"
 _ANGLES = ("cisTEMAnglePhi", "cisTEMAngleTheta", "cisTEMAnglePsi")
@@ -49,24 +54,38 @@ CISTEM_COLUMNS = (
 _SUFFIXES = (".mrc", ".mrcs", ".st")
 
 
+_BEAM = ("cisTEMMicroscopeVoltagekV", "cisTEMMicroscopeCsMM", "cisTEMAmplitudeContrast")
+# cisTEM leaves out images of an activity below 0; emClarity sets the occupancy to 0.
+_SWITCHES = {"cisTEMImageActivity": 0.0, "cisTEMOccupancy": 1e-6}
+
+
 def read_cistem(source: StarInput) -> ParticleSet:
     """Read a cisTEM star whose particle groups are the tilt images of one particle each."""
-    table = source.particle_loop()
-    table.require(CISTEM_COLUMNS)
+    everything = source.particle_loop()
+    everything.require(CISTEM_COLUMNS)
     refuse_hand(source)
-    _refuse_single_images(table)
+    _refuse_single_images(everything)
+    table, source_row = _active_rows(source, everything)
     files, stack = _stacks(source, table)
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
-    optics = with_pixel_size(_optics(table, source.box_of(files)), source.overrides)
-    dose = rebuilt_dose(source, tomograms, particle, table.numbers("cisTEMPreExposure"))
+    optics, optics_group = _optics(table, source.box_of(files))
+    optics = with_pixel_size(optics, source.overrides)
+    values = table.read(_quantities(optics.pixel_size_angstrom))
+    angles = np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1)
+    source.remarks.extend(angle_remarks(angles))
+    dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
+    stage_tilt = tilt_from_first_exposed(angles, dose, particle)
     columns = {
+        **values,
         "stack_index": _stack_index(table),
         "tilt_index": position_in_particle(particle),
-        "source_row": np.arange(len(table)),
-        **_image_columns(table, optics.pixel_size_angstrom),
+        "source_row": source_row,
         "dose_e_per_angstrom2": dose,
-        "stage_tilt_deg": tilt_from_first_exposed(_angles(table), dose, particle),
+        "stage_tilt_deg": stage_tilt,
+        # cisTEM writes no scale factor: what the others write is the cosine.
+        "ctf_scale": np.cos(np.deg2rad(stage_tilt)),
+        "optics_group": optics_group,
     }
     images = image_table(ids, particle, files, stack, columns)
     first = np.unique(particle, return_index=True)[1]
@@ -90,6 +109,32 @@ def read_cistem(source: StarInput) -> ParticleSet:
     return ParticleSet(images, particles, optics, star)
 
 
+def _active_rows(source: StarInput, table: StarTable) -> tuple[StarTable, NDArray[np.int64]]:
+    """The rows that are switched on, and their places; a remark says how many are not.
+
+    Raises
+    ------
+    BadInputError
+        If none is.
+    """
+    on = np.ones(len(table), np.bool_)
+    for column, least in _SWITCHES.items():
+        on &= table.numbers(column, least) >= least
+    if not on.any():
+        raise BadInputError(
+            f"{table.path}: all {len(table)} images are switched off (occupancy or activity).",
+            remedy="Name a star with active images.",
+            code="no-particles",
+        )
+    off = int((~on).sum())
+    if off:
+        message = f"{off} of {len(table)} images are switched off in the star file and left out."
+        remedy = "Nothing to do if this is meant (occupancy 0, or activity below 0)."
+        source.remarks.append(Remark("inactive-images", "info", message, remedy, off))
+    rows = np.flatnonzero(on)
+    return StarTable(table.path, table.block, table.frame.iloc[rows]), rows
+
+
 def _refuse_single_images(table: StarTable) -> None:
     """Raise `BadInputError` where the groups say nothing, as in single-particle sets."""
     groups = table.texts("cisTEMParticleGroup")
@@ -103,23 +148,20 @@ def _refuse_single_images(table: StarTable) -> None:
         )
 
 
-def _angles(table: StarTable) -> FloatArray:
-    return np.stack([table.numbers(name) for name in _ANGLES], axis=1)
-
-
-def _image_columns(table: StarTable, pixel_size: float) -> dict[str, FloatArray]:
-    angles = _angles(table)
+def _quantities(pixel_size: float) -> dict[str, Quantity]:
+    """What is read of each image, by our names."""
     return {
-        "rot_deg": angles[:, 0],
-        "tilt_deg": angles[:, 1],
-        "psi_deg": angles[:, 2],
-        # Adding zero turns -0.0 into 0.0.
-        "shift_x_px": table.numbers("cisTEMXShift") / -pixel_size + 0.0,
-        "shift_y_px": table.numbers("cisTEMYShift") / -pixel_size + 0.0,
-        "defocus_u_angstrom": table.numbers("cisTEMDefocus1"),
-        "defocus_v_angstrom": table.numbers("cisTEMDefocus2"),
-        "defocus_angle_deg": table.numbers("cisTEMDefocusAngle"),
-        "phase_shift_deg": np.rad2deg(table.numbers("cisTEMPhaseShift", 0.0)),
+        "rot_deg": Quantity(cisTEMAnglePhi=1.0),
+        "tilt_deg": Quantity(cisTEMAngleTheta=1.0),
+        "psi_deg": Quantity(cisTEMAnglePsi=1.0),
+        # Where the particle is: minus the shift that would centre it.
+        "shift_x_px": Quantity(cisTEMXShift=-1.0 / pixel_size),
+        "shift_y_px": Quantity(cisTEMYShift=-1.0 / pixel_size),
+        "defocus_u_angstrom": Quantity(cisTEMDefocus1=1.0),
+        "defocus_v_angstrom": Quantity(cisTEMDefocus2=1.0),
+        "defocus_angle_deg": Quantity(cisTEMDefocusAngle=1.0),
+        "phase_shift_deg": Quantity(cisTEMPhaseShift=180.0 / np.pi, default=0.0),
+        "dose_e_per_angstrom2": Quantity(cisTEMPreExposure=1.0),
     }
 
 
@@ -144,16 +186,16 @@ def tilt_from_first_exposed(
     return np.asarray(np.rad2deg(np.arccos(np.clip(cosines, -1.0, 1.0))))
 
 
-def _optics(table: StarTable, box_size_px: int) -> Optics:
-    return Optics(
+def _optics(table: StarTable, box_size_px: int) -> tuple[Optics, NDArray[np.int64]]:
+    """The optics, and the group of each image."""
+    beams = OpticsTable(table, table, np.arange(len(table))).split(_BEAM)
+    found = beams.optics(
         pixel_size_angstrom=table.positive("cisTEMPixelSize"),
-        voltage_kv=table.positive("cisTEMMicroscopeVoltagekV"),
-        spherical_aberration_mm=table.constant("cisTEMMicroscopeCsMM"),
-        amplitude_contrast=table.constant("cisTEMAmplitudeContrast"),
         box_size_px=box_size_px,
         ctf_premultiplied=False,
         dose_weighted=False,
     )
+    return found, beams.group
 
 
 def _tomograms(table: StarTable, files: list[Path], stack: NDArray[np.int64]) -> pa.Array:
@@ -163,15 +205,9 @@ def _tomograms(table: StarTable, files: list[Path], stack: NDArray[np.int64]) ->
     """
     if _TOMOGRAM_COLUMN in table:
         names = table.texts(_TOMOGRAM_COLUMN)
-        groups = table.texts("cisTEMParticleGroup").to_pylist()
-        pairs = pd.DataFrame({"name": names.to_pylist(), "group": groups})
-        # A name for each tilt image would tear the particles apart.
-        if len(pairs.drop_duplicates()) < len(pairs):
+        if joins_images(names, table.texts("cisTEMParticleGroup")):
             return names
-    stems = [path.stem for path in files]
-    if len(set(stems)) < len(set(files)):
-        stems = [f"{path.parent.name}_{path.stem}" for path in files]
-    return pa.array(stems, pa.large_string()).take(pa.array(stack))
+    return stack_names(files, stack)
 
 
 def _stack_index(table: StarTable) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.locate import locate_images
-from napari_tomodrgn.data.particles import IMAGE_COLUMNS, PARTICLE_COLUMNS, Optics
+from napari_tomodrgn.data.particles import (
+    IMAGE_COLUMNS,
+    PARTICLE_COLUMNS,
+    Optics,
+    OpticsGroup,
+    Remark,
+)
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlocks
+from napari_tomodrgn.data.star import StarBlocks, as_loop
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
 
-_TOMOGRAMS_STAR = "This is a tomograms star: name the optimisation set or the particles star."
+# Programs write angles from -180 to 180, or from 0 to 360.
+_TURN_DEG = 360.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,10 @@ class StarInput:
         Columns that the user gave a meaning and that some table had.
     box_size_px
         Box of the images, for star files that do not say it where the stacks are not there.
+    tables
+        All tables that were read on the way.
+    remarks
+        What there is to say of them.
     """
 
     path: Path
@@ -54,12 +66,16 @@ class StarInput:
     images_needed: bool = True
     used: set[str] = field(default_factory=set)
     box_size_px: int | None = None
+    tables: list[StarTable] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
     def table(self, path: Path, block: str, frame: pd.DataFrame) -> StarTable:
         """A loop of any of the set's files, its columns meaning what the user says."""
         columns = self.overrides.columns
         self.used.update(column for column in columns.values() if column in frame)
-        return StarTable(path, block, meant(frame, columns))
+        table = StarTable(path, block, meant(frame, columns))
+        self.tables.append(table)
+        return table
 
     def find_images(self, names: Sequence[str]) -> list[Path]:
         """Paths of the image files that the star file calls ``names``."""
@@ -77,20 +93,19 @@ class StarInput:
         return column if column in self.used else name
 
     def loop(self, names: Sequence[str]) -> StarTable | None:
-        """The first of these blocks that is there as a loop."""
+        """The first of these blocks that is there, as a table."""
         for name in names:
-            if isinstance(block := self.blocks.get(name), pd.DataFrame):
-                return self.table(self.path, name, block)
+            if name in self.blocks:
+                return self.table(self.path, name, as_loop(self.blocks[name]))
         return None
 
     def particle_loop(self) -> StarTable:
-        """The loop that lists particles or images; it must have rows."""
+        """The table that lists particles or images; it must have rows."""
         table = self.loop(("particles", ""))
         if table is None:
             raise BadInputError(
                 f"{self.path}: no block data_particles (or data_) with a loop; "
                 f"found {', '.join(f'data_{name}' for name in self.blocks)}.",
-                remedy=_TOMOGRAMS_STAR if "global" in self.blocks else "",
                 code="missing-block",
             )
         if not len(table):
@@ -99,25 +114,118 @@ class StarInput:
             )
         return table
 
-    def optics_of(self, particles: StarTable) -> StarTable:
-        """Rows of the optics block that are in use, or ``particles`` where there is no such block.
+    def optics_of(self, rows: StarTable) -> OpticsTable:
+        """The optics block beside the rows of particles or images that refer to it.
 
         Raises
         ------
         BadInputError
-            If a particle's group is not in the optics block.
+            If the group of a row is not in the optics block.
         """
         optics = self.loop(("optics",))
         if optics is None:
-            return particles
-        known, used = optics.texts("rlnOpticsGroup"), particles.texts("rlnOpticsGroup")
-        unknown = np.flatnonzero(pc.invert(pc.is_in(used, known)).to_numpy(zero_copy_only=False))
+            return OpticsTable(rows, rows, np.arange(len(rows)))
+        known, used = optics.texts("rlnOpticsGroup"), rows.texts("rlnOpticsGroup")
+        place = pc.index_in(used, known).to_numpy(zero_copy_only=False)
+        unknown = np.flatnonzero(~np.isfinite(place))
         if unknown.size:
             row = int(unknown[0])
             found = f"is {used[row].as_py()!r}, a group that block data_optics does not have"
-            raise particles.problem("rlnOpticsGroup", row, found)
-        rows = pc.is_in(known, used).to_numpy(zero_copy_only=False)
-        return StarTable(self.path, "optics", optics.frame[rows])
+            raise rows.problem("rlnOpticsGroup", row, found)
+        kept, group = np.unique(place.astype(np.int64), return_inverse=True)
+        table = StarTable(self.path, "optics", optics.frame.iloc[kept])
+        return OpticsTable(table, rows, group)
+
+
+@dataclass(frozen=True, eq=False)
+class OpticsTable:
+    """Optics of some rows: a block of groups, or columns of the rows themselves.
+
+    ``groups`` holds the groups in use, ``group`` the place among them of each of ``rows``.
+    """
+
+    groups: StarTable
+    rows: StarTable
+    group: NDArray[np.int64]
+
+    def table_of(self, *columns: str) -> StarTable:
+        """The table that has one of these columns: that of the groups if neither has."""
+        return (
+            self.rows
+            if any(name in self.rows for name in columns)
+            and not any(name in self.groups for name in columns)
+            else self.groups
+        )
+
+    def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
+        """The number of each row."""
+        table = self.table_of(column)
+        values = table.numbers(column, default)
+        return values[self.group] if table is self.groups else values
+
+    def flag(self, column: str, absent: bool = False) -> bool:
+        """Whether a column that has to be the same for all says 1; ``absent`` without it."""
+        return bool(self.table_of(column).constant(column, float(absent)))
+
+    def positive(self, column: str) -> float:
+        """The one number above 0 that all rows share.
+
+        Raises
+        ------
+        BadInputError
+            If the rows differ, saying which groups have which, or the number is not above 0.
+        """
+        table = self.table_of(column)
+        if table is self.groups and table is not self.rows and column in table:
+            self._refuse_different(column)
+        return table.positive(column)
+
+    def _refuse_different(self, column: str) -> None:
+        """Raise `BadInputError` if groups differ."""
+        values = self.groups.numbers(column)
+        if np.allclose(values, values[0], rtol=1e-3, atol=1e-9):
+            return
+        name = "rlnOpticsGroupName" if "rlnOpticsGroupName" in self.groups else "rlnOpticsGroup"
+        names = np.array(self.groups.texts(name).to_pylist())
+        parts = [f"{value:g} in {', '.join(names[values == value])}" for value in np.unique(values)]
+        raise BadInputError(
+            f"{self.groups.path}: column {column} differs between groups of block data_optics: "
+            f"{'; '.join(parts)}.",
+            remedy="Extract all with one pixel size and box, or split the file by optics group.",
+            code="mixed-optics",
+        )
+
+    def split(self, names: Sequence[str], b_factor: NDArray[np.float64] | float = 0.0) -> Beams:
+        """Groups of rows by what the microscope gives, the largest first.
+
+        ``names`` are the columns of voltage (kV), spherical aberration (mm) and amplitude contrast;
+        ``b_factor`` is what is known of each row beside.
+        """
+        values = [self.numbers(name) for name in names]
+        if not (values[0] > 0).all():
+            table, row = self.table_of(names[0]), int(np.argmin(values[0]))
+            row = int(self.group[row]) if table is self.groups else row
+            raise table.problem(names[0], row, f"is {values[0].min():g}, but must be above 0")
+        rows = np.stack([*values, np.broadcast_to(b_factor, len(values[0]))], axis=1)
+        kinds, code, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+        order = np.argsort(-count, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        groups = tuple(OpticsGroup(*map(float, kinds[i])) for i in order)
+        return Beams(groups, place[code.reshape(-1)].astype(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Beams:
+    """Groups of images that the microscope took alike, and the group of each row."""
+
+    groups: tuple[OpticsGroup, ...]
+    group: NDArray[np.int64]
+
+    def optics(self, **fields: Any) -> Optics:
+        """The optics of a set; ``fields`` are those that all images share."""
+        first = self.groups[0]
+        return Optics(**vars(first), other_groups=self.groups[1:], **fields)
 
 
 def with_pixel_size(optics: Optics, overrides: Overrides) -> Optics:
@@ -176,6 +284,20 @@ def _is_number_list(text: str) -> bool:
         return bool(np.isfinite(np.array(text.split(","), dtype=np.float64)).all())
     except ValueError:
         return False
+
+
+def angle_remarks(angles_deg: NDArray[np.float64]) -> list[Remark]:
+    """A remark if Euler angles go beyond a turn, ``(row, 3)`` in degrees."""
+    beyond = int((np.abs(angles_deg) > _TURN_DEG).any(axis=1).sum())
+    if not beyond:
+        return []
+    most = float(np.abs(angles_deg).max())
+    remedy = (
+        "Degrees may have been converted to degrees once more: then divide the angles by "
+        f"{180 / np.pi:.4f}; else look at how the star file was written."
+    )
+    message = f"Angles of {beyond} rows go beyond a turn, up to {most:.0f}°."
+    return [Remark("angles-beyond-a-turn", "warning", message, remedy, beyond)]
 
 
 def refuse_duplicates(table: StarTable, identities: Sequence[str]) -> None:

@@ -5,30 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from napari_tomodrgn.data.dialects.common import StarInput
 from napari_tomodrgn.data.dialects.locate import locate_star
-from napari_tomodrgn.data.star import StarBlocks, read_star
+from napari_tomodrgn.data.star import StarBlocks, as_list, read_star
 from napari_tomodrgn.errors import BadInputError
 
 PARTICLES_FILE, TOMOGRAMS_FILE = "rlnTomoParticlesFile", "rlnTomoTomogramsFile"
 
 
-def is_optimisation_set(blocks: StarBlocks) -> bool:
-    """Whether the file points to a particles star and a tomograms star."""
-    return PARTICLES_FILE in entries_of(blocks)
-
-
 def entries_of(blocks: StarBlocks) -> dict[str, str]:
     """The entries of an optimisation set, as pairs or a loop of one row (empty for other files)."""
-    for block in blocks.values():
-        if isinstance(block, pd.DataFrame):
-            if len(block) == 1 and PARTICLES_FILE in block:
-                return {str(name): str(value) for name, value in block.iloc[0].items()}
-        elif PARTICLES_FILE in block:
-            return block
-    return {}
+    lists = (as_list(block) for block in blocks.values())
+    return next((entries for entries in lists if PARTICLES_FILE in entries), {})
 
 
 def resolve_optimisation_set(source: StarInput) -> StarInput:

@@ -1,14 +1,15 @@
-"""Star files with one row per image: Warp v1 and M, nextPYP, cryoSRPNT, and tomoDRGN's own.
+"""Star files with one row per image: Warp v1 and M, nextPYP, cryoSRPNT, tomoDRGN's, RELION's.
 
-All keep the pose, shift and defocus of each image in its own row, and hide dose and tilt in two
-CTF columns: ``rlnCtfBfactor`` is -4 times the accumulated dose, ``rlnCtfScalefactor`` the cosine of
-the stage tilt (its sign is lost). tomoDRGN writes dose and tilt (in radians) into columns of their
-own beside those of its source. The pose of the particle itself in the tomogram is not kept.
+All keep the pose, shift and defocus of each image in its own row. Dose and tilt hide in two CTF
+columns: ``rlnCtfBfactor`` is -4 times the accumulated dose, ``rlnCtfScalefactor`` the cosine of the
+stage tilt (its sign is lost). tomoDRGN writes dose and tilt (in radians) into columns of their own
+beside those of its source; the flattened sets of RELION 5 have RELION's columns of a tilt. The pose
+of the particle itself in the tomogram is not kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
+    OpticsTable,
     StarInput,
+    angle_remarks,
     factorize,
     image_table,
     joined_names,
@@ -27,8 +30,10 @@ from napari_tomodrgn.data.dialects.common import (
     with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
+from napari_tomodrgn.data.dialects.image_identity import image_identity
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
-from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.data.star_table import Quantity, StarTable
+from napari_tomodrgn.errors import BadInputError
 
 # Recognised by these, whatever else is there and in any order.
 _IMAGE_COLUMNS = (
@@ -41,65 +46,78 @@ _IMAGE_COLUMNS = (
     "rlnDefocusAngle",
 )
 _DOSE_AND_TILT = ("rlnCtfBfactor", "rlnCtfScalefactor")
-_TOMODRGN_DOSE, _TOMODRGN_TILT = "tomodrgnTotalDose", "tomodrgnPseudoStageTilt"
+_TOMODRGN = ("tomodrgnTotalDose", "tomodrgnPseudoStageTilt")
+_FLATTENED = ("rlnMicrographPreExposure", "rlnTomoNominalStageTiltAngle")
 CRYOSRPNT_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupName", *_DOSE_AND_TILT)
 WARP_COLUMNS = (*CRYOSRPNT_COLUMNS, "rlnMicrographName")
 NEXTPYP_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupNumber", *_DOSE_AND_TILT, "rlnMicrographName")
-TOMODRGN_COLUMNS = (*_IMAGE_COLUMNS, _TOMODRGN_DOSE, _TOMODRGN_TILT)
+TOMODRGN_COLUMNS = (*_IMAGE_COLUMNS, *_TOMODRGN)
+FLATTENED_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupName", *_FLATTENED)
 
+_BEAM = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _PIXEL_COLUMNS = ("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize")
 _DOSE_PER_B_FACTOR = -0.25
 
+_STATED_DOSE = {
+    "tomodrgn": Quantity(tomodrgnTotalDose=1.0),
+    "relion5-images": Quantity(rlnMicrographPreExposure=1.0),
+}
+_DOSE = Quantity(rlnCtfBfactor=_DOSE_PER_B_FACTOR)
+_STATED_TILT = {
+    "tomodrgn": {"stage_tilt_deg": Quantity(tomodrgnPseudoStageTilt=180.0 / np.pi)},
+    "relion5-images": {"stage_tilt_deg": Quantity(rlnTomoNominalStageTiltAngle=1.0)},
+}
+
 
 def read_warp(source: StarInput) -> ParticleSet:
-    """Read a Warp v1 or M image series; the tomogram is ``rlnMicrographName``."""
-    table = source.particle_loop()
-    table.require(WARP_COLUMNS)
-    names = table.texts("rlnGroupName")
-    return _read(source, table, (table.texts("rlnMicrographName"), names), "warp")
+    """Read a Warp v1 or M image series; a particle is ``rlnGroupName``."""
+    return _read(source, WARP_COLUMNS, "rlnGroupName", "warp")
 
 
 def read_cryosrpnt(source: StarInput) -> ParticleSet:
     """Read a cryoSRPNT image series; a name is ``<tomogram>_<particle>``."""
-    table = source.particle_loop()
-    table.require(CRYOSRPNT_COLUMNS)
-    return _read(source, table, _split_names(table), "cryosrpnt")
+    return _read(source, CRYOSRPNT_COLUMNS, "rlnGroupName", "cryosrpnt")
 
 
 def read_nextpyp(source: StarInput) -> ParticleSet:
     """Read a nextPYP export; a particle is ``rlnGroupNumber``, a number or a word."""
-    table = source.particle_loop()
-    table.require(NEXTPYP_COLUMNS)
-    names = table.texts("rlnGroupNumber")
-    return _read(source, table, (table.texts("rlnMicrographName"), names), "nextpyp")
+    return _read(source, NEXTPYP_COLUMNS, "rlnGroupNumber", "nextpyp")
 
 
 def read_tomodrgn(source: StarInput) -> ParticleSet:
     """Read what tomoDRGN wrote of a Warp, cryoSRPNT or nextPYP series after filtering it."""
     table = source.particle_loop()
-    column = "rlnGroupName" if "rlnGroupName" in table else "rlnGroupNumber"
-    table.require((*TOMODRGN_COLUMNS, column))
-    if "rlnMicrographName" not in table:
-        return _read(source, table, _split_names(table), "tomodrgn")
-    names = (table.texts("rlnMicrographName"), table.texts(column))
-    return _read(source, table, names, "tomodrgn")
+    group = "rlnGroupName" if "rlnGroupName" in table else "rlnGroupNumber"
+    return _read(source, (*TOMODRGN_COLUMNS, group), group, "tomodrgn")
 
 
-def _split_names(table: StarTable) -> tuple[pa.Array, pa.Array]:
-    """Tomogram and particle of each image, where one name holds both."""
-    names = table.texts("rlnGroupName")
-    return pc.replace_substring_regex(names, "_[^_]*$", ""), names
+def read_flattened(source: StarInput) -> ParticleSet:
+    """Read a RELION 5 set written as one row an image, as RECOVAR and others write it."""
+    return _read(source, FLATTENED_COLUMNS, "rlnGroupName", "relion5-images")
 
 
-def _read(
-    source: StarInput, table: StarTable, identity: tuple[pa.Array, pa.Array], dialect: str
-) -> ParticleSet:
-    tomograms, names = identity
+def is_nextpyp(table: StarTable) -> bool:
+    """Whether group numbers are nextPYP's, not those that a RELION refinement counts the groups by.
+
+    nextPYP gives both a number and a name where a tilt has an index.
+    """
+    return "rlnGroupName" not in table or "rlnTiltIndex" in table
+
+
+def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str) -> ParticleSet:
+    table = source.particle_loop()
+    table.require(columns)
     refuse_hand(source)
-    particle, ids = factorize(joined_names(tomograms, names))
     files, stack, stack_index = _image_files(source, table)
-    stated = _optics(source, table, source.box_of(files))
-    optics = with_pixel_size(stated, source.overrides)
+    tomograms, names = image_identity(table, group, files, stack)
+    particle, ids = factorize(joined_names(tomograms, names))
+    optics, optics_group, stated_pixel = _optics(source, table, files, dialect)
+    values = _with_stage_tilt(table.read(_quantities(optics.pixel_size_angstrom, dialect)))
+    _refuse_single_particles(source, table, values)
+    source.remarks.extend(
+        angle_remarks(np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1))
+    )
+    dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
     images = image_table(
         ids,
         particle,
@@ -109,8 +127,9 @@ def _read(
             "stack_index": stack_index,
             "tilt_index": position_in_particle(particle),
             "source_row": np.arange(len(table)),
-            **_image_columns(table, optics.pixel_size_angstrom),
-            "dose_e_per_angstrom2": rebuilt_dose(source, tomograms, particle, _dose(table)),
+            "optics_group": optics_group,
+            "dose_e_per_angstrom2": dose,
+            **values,
         },
     )
     first = np.unique(particle, return_index=True)[1]
@@ -120,7 +139,7 @@ def _read(
             "tomogram": tomograms.take(first).to_pylist(),
             "particle": names.take(first).to_pylist(),
             "tilts": np.bincount(particle),
-            **_positions(table, first, stated.pixel_size_angstrom),
+            **_positions(table, first, stated_pixel),
         },
     )
     star = StarSource(
@@ -135,40 +154,53 @@ def _read(
     return ParticleSet(images, particles, optics, star)
 
 
-def _image_columns(table: StarTable, pixel_size: float) -> dict[str, NDArray[np.float64]]:
+def _quantities(pixel_size: float, dialect: str) -> Mapping[str, Quantity]:
+    """What is read of each image, by our names."""
     return {
-        "rot_deg": table.numbers("rlnAngleRot"),
-        "tilt_deg": table.numbers("rlnAngleTilt"),
-        "psi_deg": table.numbers("rlnAnglePsi"),
-        "shift_x_px": _shift(table, "rlnOriginX", pixel_size),
-        "shift_y_px": _shift(table, "rlnOriginY", pixel_size),
-        "defocus_u_angstrom": table.numbers("rlnDefocusU"),
-        "defocus_v_angstrom": table.numbers("rlnDefocusV"),
-        "defocus_angle_deg": table.numbers("rlnDefocusAngle"),
-        "phase_shift_deg": table.numbers("rlnPhaseShift", 0.0),
-        "stage_tilt_deg": _stage_tilt(table),
+        "rot_deg": Quantity(rlnAngleRot=1.0),
+        "tilt_deg": Quantity(rlnAngleTilt=1.0),
+        "psi_deg": Quantity(rlnAnglePsi=1.0),
+        "shift_x_px": Quantity(rlnOriginXAngst=1.0 / pixel_size, rlnOriginX=1.0, default=0.0),
+        "shift_y_px": Quantity(rlnOriginYAngst=1.0 / pixel_size, rlnOriginY=1.0, default=0.0),
+        "defocus_u_angstrom": Quantity(rlnDefocusU=1.0),
+        "defocus_v_angstrom": Quantity(rlnDefocusV=1.0),
+        "defocus_angle_deg": Quantity(rlnDefocusAngle=1.0),
+        "phase_shift_deg": Quantity(rlnPhaseShift=1.0, default=0.0),
+        "dose_e_per_angstrom2": _STATED_DOSE.get(dialect, _DOSE),
+        "ctf_scale": Quantity(rlnCtfScalefactor=1.0, default=np.nan),
+        **_STATED_TILT.get(dialect, {}),
     }
 
 
-def _dose(table: StarTable) -> NDArray[np.float64]:
-    if _TOMODRGN_DOSE in table:
-        return table.numbers(_TOMODRGN_DOSE)
-    # Adding zero turns the -0.0 of the first image into 0.0.
-    return table.numbers("rlnCtfBfactor") * _DOSE_PER_B_FACTOR + 0.0
+def _with_stage_tilt(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """The values, with the stage tilt from its cosine, or the cosine from it, where one is absent.
+
+    The scale factor may exceed 1 by rounding.
+    """
+    tilt, scale = values.get("stage_tilt_deg"), values["ctf_scale"]
+    if tilt is None:
+        tilt = np.rad2deg(np.arccos(np.clip(scale, -1.0, 1.0)))
+    if np.isnan(scale).any():
+        scale = np.cos(np.deg2rad(tilt))
+    return {**values, "stage_tilt_deg": tilt, "ctf_scale": scale}
 
 
-def _stage_tilt(table: StarTable) -> NDArray[np.float64]:
-    if _TOMODRGN_TILT in table:
-        return np.rad2deg(table.numbers(_TOMODRGN_TILT))
-    # CtfScalefactor may exceed 1 by rounding.
-    cosine = np.clip(table.numbers("rlnCtfScalefactor"), -1.0, 1.0)
-    return np.rad2deg(np.arccos(cosine))
-
-
-def _shift(table: StarTable, column: str, pixel_size: float) -> NDArray[np.float64]:
-    if f"{column}Angst" in table:
-        return table.numbers(f"{column}Angst") / pixel_size
-    return table.numbers(column, 0.0)
+def _refuse_single_particles(
+    source: StarInput, table: StarTable, values: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Raise `BadInputError` where no image has a dose or a tilt, as in single-particle sets."""
+    if source.overrides.dose_per_tilt_e_per_angstrom2 is not None or len(table) < 2:
+        return
+    tilted = values["stage_tilt_deg"].any()
+    if not tilted and not values["dose_e_per_angstrom2"].any():
+        raise BadInputError(
+            f"{table.path}: dose and tilt are 0 in all {len(table)} rows of block "
+            f"data_{table.block}, as in a single-particle set: its groups are micrographs, not the "
+            "tilt images of one particle.",
+            remedy="Name the star of a tilt series; if this is one, give the dose of a tilt "
+            "(--dose-per-tilt).",
+            code="no-particle-groups",
+        )
 
 
 def rebuilt_dose(
@@ -208,37 +240,40 @@ def _positions(
     }
 
 
-def _optics(source: StarInput, table: StarTable, box_size_px: int) -> Optics:
+def _optics(
+    source: StarInput, table: StarTable, files: list[Path], dialect: str
+) -> tuple[Optics, NDArray[np.int64], float]:
+    """The optics, the group of each image, and the pixel size that the file states."""
     optics = source.optics_of(table)
-
-    def value(column: str, default: float | None = None) -> float:
-        return (optics if column in optics else table).constant(column, default)
-
-    return Optics(
-        pixel_size_angstrom=_pixel_size(optics, table),
-        voltage_kv=(optics if "rlnVoltage" in optics else table).positive("rlnVoltage"),
-        spherical_aberration_mm=value("rlnSphericalAberration"),
-        amplitude_contrast=value("rlnAmplitudeContrast"),
-        box_size_px=int(value("rlnImageSize", box_size_px)),
-        ctf_premultiplied=bool(value("rlnCtfDataAreCtfPremultiplied", 0.0)),
-        dose_weighted=False,
+    pixel = _pixel_size(optics)
+    multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
+    beams = optics.split(_BEAM, optics.numbers("rlnCtfBfactorPerElectronDose", 0.0))
+    found = beams.optics(
+        pixel_size_angstrom=pixel,
+        box_size_px=_box(source, optics, files),
+        ctf_premultiplied=multiplied,
+        # RELION multiplies by the CTF and weights by the dose in one go.
+        dose_weighted=multiplied and dialect == "relion5-images",
+        ctf_phase_flipped=optics.flag("rlnCtfDataArePhaseFlipped"),
+        ctf_corrected=optics.flag("rlnCtfDataAreCtfCorrected"),
     )
+    return with_pixel_size(found, source.overrides), beams.group, pixel
 
 
-@dataclass(frozen=True)
-class _Found:
-    table: StarTable
-    column: str
+def _box(source: StarInput, optics: OpticsTable, files: list[Path]) -> int:
+    """Box of the images in px: as the table says, else of the first stack."""
+    if "rlnImageSize" in optics.groups or "rlnImageSize" in optics.rows:
+        return int(optics.positive("rlnImageSize"))
+    return source.box_of(files)
 
 
-def _pixel_size(optics: StarTable, table: StarTable) -> float:
-    found = [_Found(t, c) for c in _PIXEL_COLUMNS for t in (optics, table) if c in t]
-    if not found:
-        table.require([_PIXEL_COLUMNS[-1]])
-    pixel = found[0].table.positive(found[0].column)
-    if found[0].column == "rlnDetectorPixelSize" and "rlnMagnification" in found[0].table:
+def _pixel_size(optics: OpticsTable) -> float:
+    both = (optics.groups, optics.rows)
+    column = next((c for c in _PIXEL_COLUMNS if any(c in t for t in both)), _PIXEL_COLUMNS[-1])
+    pixel = optics.positive(column)
+    if column == "rlnDetectorPixelSize" and "rlnMagnification" in optics.table_of(column):
         # In RELION 3.0 the detector's pixel is in micrometres, before magnification.
-        return pixel * 1e4 / found[0].table.positive("rlnMagnification")
+        return pixel * 1e4 / optics.positive("rlnMagnification")
     return pixel
 
 

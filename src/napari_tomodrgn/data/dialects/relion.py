@@ -31,19 +31,18 @@ RELION4_COLUMNS = (
 
 def read_relion5(source: StarInput) -> ParticleSet:
     """Read particles of RELION 5 with its tomograms star and one star file per tilt series."""
-    return read_expanded(source, Layout("relion5", RELION5_COLUMNS, _from_middle, depth_sign=1.0))
+    return read_expanded(source, Layout("relion5", RELION5_COLUMNS, _from_middle))
 
 
 def read_relion4(source: StarInput) -> ParticleSet:
     """Read particles whose coordinates count pixels of the tilt series."""
     # Asked for by name, a set without subtomogram angles is read as well.
     columns = RELION4_COLUMNS[: -len(SUBTOMOGRAM_COLUMNS)]
-    return read_expanded(source, Layout("relion4", columns, _from_corner, depth_sign=1.0))
+    return read_expanded(source, Layout("relion4", columns, _from_corner))
 
 
 def _from_middle(expansion: Expansion) -> FloatArray:
-    centred = np.stack([expansion.table.numbers(name) for name in _CENTRED], axis=1)
-    return np.asarray(centred + expansion.extents_angstrom / 2.0)
+    return np.asarray(expansion.table.vectors(_CENTRED) + expansion.extents_angstrom / 2.0)
 
 
 def _from_corner(expansion: Expansion) -> FloatArray:

@@ -18,7 +18,7 @@ from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, TOMOG
 from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
 from napari_tomodrgn.data.particles import ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlock, StarBlocks, write_star
+from napari_tomodrgn.data.star import StarBlock, StarBlocks, as_loop, write_star
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
 from napari_tomodrgn.errors import BadInputError
 
@@ -57,7 +57,8 @@ def write_subset(
     if not len(particles):
         raise BadInputError(f"{path}: no particles to write.", code="no-particles")
     rows, first_image = np.unique(particles.images["source_row"], return_index=True)
-    frame = source.blocks[source.particle_block].iloc[rows].reset_index(drop=True)
+    listed = as_loop(source.blocks[source.particle_block])
+    frame = listed.iloc[rows].reset_index(drop=True)
     stacks = particles.images["stack"].iloc[first_image].astype(str).to_numpy()
     frame = _with_images(source, frame, stacks, path)
     if not source.rows_are_images:
@@ -213,8 +214,8 @@ def _write_companions(particles: ParticleSet, path: Path) -> Path:
 def _with_series_files(source: StarSource, folder: Path) -> dict[str, StarBlock]:
     """The tomograms star; names of its tilt-series stars made absolute where they would be lost."""
     blocks = source.tomogram_blocks or {}
-    overview, read = blocks.get("global"), source.tomograms_path
-    if read is None or not isinstance(overview, pd.DataFrame) or SERIES_FILE not in overview:
+    overview, read = as_loop(blocks.get("global", {})), source.tomograms_path
+    if read is None or SERIES_FILE not in overview:
         return blocks
     names = []
     for name in overview[SERIES_FILE]:

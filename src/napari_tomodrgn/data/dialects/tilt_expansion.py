@@ -27,7 +27,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
+    OpticsTable,
     StarInput,
+    angle_remarks,
     factorize,
     image_table,
     joined_names,
@@ -36,12 +38,13 @@ from napari_tomodrgn.data.dialects.common import (
     text_or_none,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.foreign import volumes_error
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
 from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource, TomogramGeometry
 from napari_tomodrgn.data.stack import read_header
-from napari_tomodrgn.data.star import StarBlocks, read_star
-from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.data.star import StarBlocks, as_list, read_star
+from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix, matrix_to_euler
 
@@ -63,13 +66,13 @@ class Layout:
         Places in Å from the tomogram's corner, xyz, that the boxes were cut out around.
     depth_sign
         What ``rlnTomoHand`` is multiplied with to give the factor of a particle's projected
-        height in its defocus.
+        height in its defocus; None where the names of the tomograms say whose they are.
     """
 
     name: str
     columns: tuple[str, ...]
     box_centres: Callable[[Expansion], FloatArray]
-    depth_sign: float
+    depth_sign: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,7 @@ class Expansion:
 
     table: StarTable
     optics: Optics
+    optics_group: NDArray[np.int64]  # of each particle
     tomogram_blocks: StarBlocks
     geometry: list[TomogramGeometry]
     series_pixel_angstrom: FloatArray  # of each tomogram
@@ -99,10 +103,13 @@ class Expansion:
         """Pixel size of each particle's tilt series."""
         return self.series_pixel_angstrom[self.tomogram]
 
-    @property
-    def hands(self) -> FloatArray:
-        """Hand of each particle's tomogram."""
-        return np.array([known.hand for known in self.geometry])[self.tomogram]
+    def height_factors(self, depth_sign: float | None) -> FloatArray:
+        """What the height of each particle in the tilted tomogram counts in its defocus."""
+        factors = [
+            (depth_sign or _depth_sign(known.name)) * known.hand * known.defocus_slope
+            for known in self.geometry
+        ]
+        return np.array(factors)[self.tomogram]
 
 
 def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
@@ -116,6 +123,7 @@ def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
         How the program wrote it.
     """
     source.particle_loop().require(layout.columns)
+    _refuse_volumes(source)
     tomograms_path = tomograms_star(source)
     expansion = _expand(source, tomograms_path)
     star = StarSource(
@@ -136,12 +144,24 @@ def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
 
 def counted_coordinates(table: StarTable) -> FloatArray:
     """``rlnCoordinateX/Y/Z``, in whichever pixels they are counted."""
-    return np.stack([table.numbers(f"rlnCoordinate{axis}") for axis in "XYZ"], axis=1)
+    return table.vectors(f"rlnCoordinate{axis}" for axis in "XYZ")
+
+
+def is_tomostar(tomogram: str) -> bool:
+    """Whether a tomogram has the name that WarpTools gives it."""
+    return tomogram.endswith(".tomostar")
+
+
+def _depth_sign(tomogram: str) -> float:
+    """The sign of the program that wrote the tilts: also what RELION refines keeps WarpTools'.
+
+    A rotation of WarpTools is the mirror image of RELION's, so that hand −1 adds the height.
+    """
+    return -1.0 if is_tomostar(tomogram) else 1.0
 
 
 def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
     table = source.particle_loop()
-    _refuse_volumes(source)
     tomogram, names = factorize(table.texts("rlnTomoName"))
     blocks = read_star(tomograms_path)
     tilts, geometry, series_pixel = read_tomograms(source, tomograms_path, blocks, names)
@@ -154,9 +174,11 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
     visible = visible_frames(table, per_particle)
     nth_visible = np.cumsum(visible) - 1
     nth_visible -= np.concatenate([[0], np.cumsum(visible)])[begins][particle]
+    optics, optics_group = _optics(source, table, geometry, tomogram)
     return Expansion(
         table=table,
-        optics=_optics(source, table),
+        optics=optics,
+        optics_group=optics_group,
         tomogram_blocks=blocks,
         geometry=geometry,
         series_pixel_angstrom=series_pixel,
@@ -177,7 +199,7 @@ def _particle_set(
     names = _particle_names(table)
     ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
     refuse_duplicates(table, ids)
-    poses = _particle_poses(table)
+    poses = _particle_poses(source, expansion)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
     optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(
@@ -189,6 +211,7 @@ def _particle_set(
             "tilt_index": expansion.tilt_index,
             "stack_index": _stack_index(expansion, files, stack),
             "source_row": expansion.particle,
+            "optics_group": expansion.optics_group[expansion.particle],
             **_image_poses(expansion, poses, optics.pixel_size_angstrom),
             **_contrast(expansion, _depth(expansion, layout, positions)),
         },
@@ -217,11 +240,17 @@ class _ParticlePoses:
     origins_angstrom: FloatArray
 
 
-def _particle_poses(table: StarTable) -> _ParticlePoses:
-    angles = np.stack([table.numbers(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")], axis=1)
-    origins = np.stack([table.numbers(f"rlnOrigin{axis}Angst", 0.0) for axis in "XYZ"], axis=1)
+def _particle_poses(source: StarInput, expansion: Expansion) -> _ParticlePoses:
+    table, pixel = expansion.table, expansion.optics.pixel_size_angstrom
+    angles = table.vectors(f"rlnAngle{name}" for name in ("Rot", "Tilt", "Psi"))
+    within = table.vectors(SUBTOMOGRAM_COLUMNS, 0.0)
+    source.remarks.extend(angle_remarks(np.concatenate([angles, within])))
+    origin = {
+        axis: Quantity(**{f"rlnOrigin{axis}Angst": 1.0, f"rlnOrigin{axis}": pixel}, default=0.0)
+        for axis in "XYZ"
+    }
+    origins = np.stack(list(table.read(origin).values()), axis=1)
     rotations = euler_to_matrix(angles)
-    within = np.stack([table.numbers(name, 0.0) for name in SUBTOMOGRAM_COLUMNS], axis=1)
     if not within.any():
         return _ParticlePoses(angles, rotations, origins)
     subtomograms = euler_to_matrix(within)
@@ -252,13 +281,11 @@ def _image_poses(
 def _contrast(expansion: Expansion, depth: FloatArray) -> dict[str, FloatArray]:
     """Defocus, phase, dose and stage tilt of each image; ``depth`` in Å adds to the defocus."""
     tilts, row = expansion.tilts, expansion.tilt_row
+    same = ("defocus_angle_deg", "phase_shift_deg", "dose_e_per_angstrom2", "stage_tilt_deg")
     return {
         "defocus_u_angstrom": tilts.defocus_u_angstrom[row] + depth,
         "defocus_v_angstrom": tilts.defocus_v_angstrom[row] + depth,
-        "defocus_angle_deg": tilts.defocus_angle_deg[row],
-        "phase_shift_deg": tilts.phase_shift_deg[row],
-        "dose_e_per_angstrom2": tilts.dose_e_per_angstrom2[row],
-        "stage_tilt_deg": tilts.stage_tilt_deg[row],
+        **{name: getattr(tilts, name)[row] for name in (*same, "ctf_scale")},
     }
 
 
@@ -267,7 +294,7 @@ def _depth(expansion: Expansion, layout: Layout, positions: FloatArray) -> Float
     centred = positions - expansion.extents_angstrom / 2.0
     axis = expansion.tilts.projections[expansion.tilt_row, 2]
     tilted = np.einsum("nj,nj->n", axis, centred[expansion.particle])
-    return np.asarray(tilted * layout.depth_sign * expansion.hands[expansion.particle])
+    return np.asarray(tilted * expansion.height_factors(layout.depth_sign)[expansion.particle])
 
 
 def _stack_index(
@@ -310,23 +337,37 @@ def _particle_names(table: StarTable) -> pa.Array:
     return table.texts("rlnTomoParticleId")
 
 
-def _optics(source: StarInput, table: StarTable) -> Optics:
+_BEAM = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+
+
+def _optics(
+    source: StarInput,
+    table: StarTable,
+    geometry: list[TomogramGeometry],
+    tomogram: NDArray[np.int64],
+) -> tuple[Optics, NDArray[np.int64]]:
+    """The optics (box 0 where no column has it), and the group of each particle."""
     optics = source.optics_of(table)
-    return Optics(
+    b_factor = np.array([known.b_factor_per_dose_angstrom2 for known in geometry])[tomogram]
+    beams = optics.split(_BEAM, b_factor)
+    multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
+    found = beams.optics(
         pixel_size_angstrom=_pixel_size(optics),
-        voltage_kv=optics.positive("rlnVoltage"),
-        spherical_aberration_mm=optics.constant("rlnSphericalAberration"),
-        amplitude_contrast=optics.constant("rlnAmplitudeContrast"),
-        box_size_px=int(optics.constant("rlnImageSize", 0.0)),
-        ctf_premultiplied=bool(optics.constant("rlnCtfDataAreCtfPremultiplied", 0.0)),
-        # WarpTools and RELION weight by exposure when they extract; `extract` says it does not.
-        dose_weighted=bool(optics.constant("tomodrgnDoseWeighted", 1.0)),
+        box_size_px=int(optics.positive("rlnImageSize")) if "rlnImageSize" in optics.groups else 0,
+        ctf_premultiplied=multiplied,
+        # WarpTools and RELION weight by exposure where they multiply by the CTF, and only there;
+        # `extract` says that it does not.
+        dose_weighted=optics.flag("tomodrgnDoseWeighted", multiplied),
+        ctf_phase_flipped=optics.flag("rlnCtfDataArePhaseFlipped"),
+        ctf_corrected=optics.flag("rlnCtfDataAreCtfCorrected"),
     )
+    return found, beams.group
 
 
-def _pixel_size(optics: StarTable) -> float:
+def _pixel_size(optics: OpticsTable) -> float:
     binned = ("rlnTomoTiltSeriesPixelSize", "rlnTomoSubtomogramBinning")
-    if "rlnImagePixelSize" not in optics and all(name in optics for name in binned):
+    groups = optics.groups
+    if "rlnImagePixelSize" not in groups and all(name in groups for name in binned):
         return optics.positive(binned[0]) * optics.positive(binned[1])
     return optics.positive("rlnImagePixelSize")
 
@@ -338,14 +379,10 @@ def _with_box(optics: Optics, source: StarInput, files: list[Path]) -> Optics:
 
 
 def _refuse_volumes(source: StarInput) -> None:
-    general, optics = source.blocks.get("general"), source.loop(("optics",))
-    flag = general.get("rlnTomoSubTomosAre2DStacks", "") if isinstance(general, dict) else ""
+    general = as_list(source.blocks.get("general", {}))
+    optics = source.loop(("optics",))
+    flag = general.get("rlnTomoSubTomosAre2DStacks", "")
     column = "rlnImageDimensionality"
     volumes = not flag and optics is not None and bool((optics.numbers(column, 2.0) == 3.0).any())
     if flag == "0" or volumes:
-        why = "rlnTomoSubTomosAre2DStacks 0" if flag else f"{column} 3"
-        raise BadInputError(
-            f"{source.path}: the particles are 3-D subtomograms ({why}).",
-            remedy="Extract or export them as 2-D stacks.",
-            code="unsupported-dialect",
-        )
+        raise volumes_error(source.path, "rlnTomoSubTomosAre2DStacks 0" if flag else f"{column} 3")

@@ -22,15 +22,29 @@ from scipy.spatial.transform import Rotation
 from napari_tomodrgn.data.dialects.common import StarInput, number_lists
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.locate import locate_star
-from napari_tomodrgn.data.particles import TomogramGeometry
-from napari_tomodrgn.data.star import StarBlocks, read_star
-from napari_tomodrgn.data.star_table import StarTable
+from napari_tomodrgn.data.particles import Remark, TomogramGeometry
+from napari_tomodrgn.data.star import StarBlocks, as_loop, read_star
+from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 _ORDER_COLUMN = "rlnTomoTiltMovieIndex"  # RELION's chronological index of a tilt's movie
 _PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
 _ANGLES = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
+_B_FACTOR = "rlnCtfBfactorPerElectronDose"
+_TOMOGRAM = {
+    "pixel": Quantity(rlnTomoTiltSeriesPixelSize=1.0),
+    "hand": Quantity(rlnTomoHand=1.0, default=-1.0),
+    "slope": Quantity(rlnTomoDefocusSlope=1.0, default=1.0),
+    "b_factor": Quantity(rlnCtfBfactorPerElectronDose=1.0, default=0.0),
+}
+_TILT = {
+    "defocus_u_angstrom": Quantity(rlnDefocusU=1.0),
+    "defocus_v_angstrom": Quantity(rlnDefocusV=1.0),
+    "defocus_angle_deg": Quantity(rlnDefocusAngle=1.0),
+    "phase_shift_deg": Quantity(rlnPhaseShift=1.0, default=0.0),
+    "ctf_scale": Quantity(rlnCtfScalefactor=1.0, default=np.nan),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,7 @@ class Tilts:
     defocus_angle_deg: NDArray[np.float64]
     phase_shift_deg: NDArray[np.float64]
     dose_e_per_angstrom2: NDArray[np.float64]
+    ctf_scale: NDArray[np.float64]
     first: NDArray[np.int64]  # row of each tomogram's first tilt
     count: NDArray[np.int64]  # tilts of each tomogram
 
@@ -80,16 +95,22 @@ def read_tomograms(
             code="missing-tomogram",
         )
     rows = [known[name] for name in names]
-    pixel = table.numbers("rlnTomoTiltSeriesPixelSize")
-    size = np.stack([table.numbers(f"rlnTomoSize{axis}") for axis in "XYZ"], axis=1)
-    hand = table.numbers("rlnTomoHand", -1.0)
+    values = table.read(_TOMOGRAM)
+    pixel = values["pixel"]
+    size = table.vectors(f"rlnTomoSize{axis}" for axis in "XYZ") * pixel[:, None]
+    _remark_on_hand(source, table)
     series = [
         _own_file(source, table, row) if own_files else _own_block(source, path, blocks, name)
         for name, row in zip(names, rows, strict=True)
     ]
     geometry = [
         TomogramGeometry(
-            name, tuple((size[row] * pixel[row]).tolist()), float(hand[row]), len(tilts)
+            name,
+            tuple(size[row].tolist()),
+            hand=float(values["hand"][row]),
+            tilts=len(tilts),
+            defocus_slope=float(values["slope"][row]),
+            b_factor_per_dose_angstrom2=_b_factor(tilts, float(values["b_factor"][row])),
         )
         for name, row, tilts in zip(names, rows, series, strict=True)
     ]
@@ -97,35 +118,45 @@ def read_tomograms(
     return _concatenated([_tilts(tilts, per_tilt) for tilts in series]), geometry, pixel[rows]
 
 
+def _remark_on_hand(source: StarInput, table: StarTable) -> None:
+    """Say that a hand was assumed where neither file nor user gives one."""
+    if "rlnTomoHand" in table or source.overrides.hand is not None:
+        return
+    message = f"The tomograms star {table.path.name} has no rlnTomoHand; −1 is taken."
+    remedy = "See the check of the defocus hand; if it is the other one, say --hand 1."
+    source.remarks.append(Remark("no-hand", "info", message, remedy, -1.0))
+
+
+def _b_factor(tilts: StarTable, of_all: float) -> float:
+    """B-factor per dose of a tilt series: its own, or that of the tomograms star."""
+    return tilts.constant(_B_FACTOR) if _B_FACTOR in tilts else of_all
+
+
 def _global_table(source: StarInput, path: Path, blocks: StarBlocks) -> StarTable:
-    frame = blocks.get("global")
-    if not isinstance(frame, pd.DataFrame):
+    if "global" not in blocks:
         raise BadInputError(
             f"{path}: no block data_global with a loop; not a tomograms star.", code="missing-block"
         )
-    table = source.table(path, "global", frame)
+    table = source.table(path, "global", as_loop(blocks["global"]))
     table.require(["rlnTomoName", "rlnTomoTiltSeriesPixelSize"])
     return table
 
 
 def _own_block(source: StarInput, path: Path, blocks: StarBlocks, name: str) -> StarTable:
     """The block of the tomograms star that is called like the tomogram."""
-    frame = blocks[name]
-    if not isinstance(frame, pd.DataFrame):
-        raise BadInputError(f"{path}: block data_{name} is not a loop of tilts.", code="bad-star")
-    return source.table(path, name, frame)
+    return source.table(path, name, as_loop(blocks[name]))
 
 
 def _own_file(source: StarInput, table: StarTable, row: int) -> StarTable:
-    """The loop of the star file that a row of the tomograms star points to."""
+    """The table of the star file that a row of the tomograms star points to."""
     name = table.texts(SERIES_FILE)[row].as_py()
     path = locate_star(name, table.path)
     if path is None:
         found = f"is {name}, a file that was not found"
-        raise table.problem(SERIES_FILE, row, found)
-    for block, frame in read_star(path).items():
-        if isinstance(frame, pd.DataFrame):
-            return source.table(path, block, frame)
+        raise table.problem(SERIES_FILE, row, found, "Keep it where the tomograms star says.")
+    for block, rows in read_star(path).items():
+        if "rlnDefocusU" in rows or isinstance(rows, pd.DataFrame):
+            return source.table(path, block, as_loop(rows))
     raise BadInputError(f"{path}: has no loop of tilts.", code="bad-star")
 
 
@@ -137,13 +168,14 @@ def _tilts(table: StarTable, dose_per_tilt: float | None) -> Tilts:
     has_matrices = all(name in table for name in _PROJECTION_ROWS)
     by_angles = not has_matrices and _ANGLES[1] in table
     table.require(_ANGLES[1:] if by_angles else _PROJECTION_ROWS)
-    table.require(["rlnDefocusU"])
+    projections = _by_angles(table) if by_angles else _projections(table)
+    values = table.read(_TILT)
+    if np.isnan(values["ctf_scale"]).any():
+        # What the programs would write: the cosine of the tilt.
+        values["ctf_scale"] = projections[:, 2, 2]
     return Tilts(
-        projections=_by_angles(table) if by_angles else _projections(table),
-        defocus_u_angstrom=table.numbers("rlnDefocusU"),
-        defocus_v_angstrom=table.numbers("rlnDefocusV"),
-        defocus_angle_deg=table.numbers("rlnDefocusAngle"),
-        phase_shift_deg=table.numbers("rlnPhaseShift", 0.0),
+        **values,
+        projections=projections,
         dose_e_per_angstrom2=_dose(table, dose_per_tilt),
         first=np.zeros(1, np.int64),
         count=np.array([len(table)]),
@@ -162,7 +194,7 @@ def _dose(table: StarTable, per_tilt: float | None) -> NDArray[np.float64]:
 
 def _by_angles(table: StarTable) -> NDArray[np.float64]:
     """Specimen → image: about x, then the new specimen about y, then in the plane of the image."""
-    angles = np.stack([table.numbers(name, 0.0) for name in _ANGLES], axis=1)
+    angles = table.vectors(_ANGLES, 0.0)
     # Lower case: about fixed axes, one after the other.
     return np.asarray(Rotation.from_euler("xyz", angles, degrees=True).as_matrix())
 
@@ -218,7 +250,13 @@ def visible_frames(particles: StarTable, tilts: NDArray[np.int64]) -> NDArray[np
     if wrong.size:
         row = int(wrong[0])
         found = f"lists {lengths[row]} frames, but the tilt series has {tilts[row]}"
-        raise particles.problem(column, row, found)
+        remedy = "Repair or remove that row."
+        if wrong.size > len(tilts) // 2:
+            remedy = (
+                f"So it is in {wrong.size} of {len(tilts)} rows: pass the tomograms star that "
+                "belongs to these particles (name their optimisation set)."
+            )
+        raise particles.problem(column, row, found, remedy)
     if not flags.any():
         raise BadInputError(
             f"{particles.path}: column {column} hides every frame of every particle.",

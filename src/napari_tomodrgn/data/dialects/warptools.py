@@ -1,4 +1,4 @@
-"""WarpTools optimisation sets with 2-D stacks, as exported or after refinement in RELION 5."""
+"""Sets with coordinates in pixels and one matrix a tilt: WarpTools', and others' in its layout."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from napari_tomodrgn.data.dialects.tilt_expansion import (
     Expansion,
     Layout,
     counted_coordinates,
+    is_tomostar,
     read_expanded,
 )
 from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.star import as_loop
+from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.geometry import FloatArray
 
 PARTICLE_COLUMNS = (*POSE_COLUMNS, "rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
 
 
 def read_warptools(source: StarInput) -> ParticleSet:
-    """Read a particles star with its tomograms star."""
+    """Read a particles star of WarpTools with its tomograms star."""
     # A rotation of WarpTools is the mirror image of RELION's: hand −1 adds the projected height.
     return read_expanded(source, Layout("warptools", PARTICLE_COLUMNS, _box_centres, -1.0))
+
+
+def read_relion_matrices(source: StarInput) -> ParticleSet:
+    """Read a set in the same layout whose matrices are RELION's, as nextPYP exports it."""
+    return read_expanded(source, Layout("relion-matrices", PARTICLE_COLUMNS, _box_centres, 1.0))
+
+
+def is_warptools(table: StarTable) -> bool:
+    """Whether the tomograms of a particles' table have the names that WarpTools gives them."""
+    return is_tomostar(table.texts("rlnTomoName")[0].as_py())
 
 
 def _box_centres(expansion: Expansion) -> FloatArray:
@@ -32,7 +45,7 @@ def _box_centres(expansion: Expansion) -> FloatArray:
     counted = counted_coordinates(expansion.table)
     extracted = counted * expansion.optics.pixel_size_angstrom
     series = counted * expansion.pixel_sizes_angstrom[:, None]
-    overview = expansion.tomogram_blocks["global"]
+    overview = as_loop(expansion.tomogram_blocks["global"])
     outside = (extracted > expansion.extents_angstrom).any(axis=1)
     # A particle at the edge must not decide for all.
     return series if SERIES_FILE in overview or outside.mean() > 0.5 else extracted

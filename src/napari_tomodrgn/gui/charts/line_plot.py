@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,12 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
+from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import View
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +34,18 @@ class Curve:
 class LinePlot(QWidget):
     """Curves with axes; hidden by its owner while there are none."""
 
-    def __init__(self, x_name: str, y_name: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        x_name: str,
+        y_name: str,
+        parent: QWidget | None = None,
+        *,
+        resolution: bool = False,
+    ) -> None:
+        """``resolution``: x is a spatial frequency in 1/Å, its ticks are in Å."""
         super().__init__(parent)
         self._names = (x_name, y_name)
+        self._resolution = resolution
         self._curves: list[Curve] = []
         self._limits: tuple[float, float] | None = None
         self._level: float | None = None
@@ -40,6 +53,7 @@ class LinePlot(QWidget):
         self.setMinimumHeight(150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(f"{y_name} against {x_name}")
+        offer_saving(self, y_name.split(",")[0].lower(), self.data)
 
     def sizeHint(self) -> QSize:
         """Wide and low."""
@@ -55,6 +69,21 @@ class LinePlot(QWidget):
         self._curves = [curve for curve in curves if np.isfinite(curve.y).any()]
         self._limits, self._level = limits, level
         self.update()
+
+    def set_x_name(self, name: str) -> None:
+        """Call the horizontal axis so."""
+        self._names = (name, self._names[1])
+        self.update()
+
+    def data(self) -> pd.DataFrame:
+        """Return what is plotted: one row a point."""
+        import pandas as pd
+
+        x_name, y_name = self._names
+        tables = [
+            pd.DataFrame({"curve": one.name, x_name: one.x, y_name: one.y}) for one in self._curves
+        ]
+        return pd.concat(tables) if tables else pd.DataFrame()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -75,7 +104,8 @@ class LinePlot(QWidget):
             return
         rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
         view = self._view()
-        painting.paint_axes(painter, rect, view, self._names, self._theme)
+        texts = resolution_texts if self._resolution else painting.tick_texts
+        painting.paint_axes(painter, rect, view, self._names, self._theme, texts)
         painter.setClipRect(rect)
         if self._level is not None:
             ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
@@ -112,10 +142,15 @@ class LinePlot(QWidget):
         ground = QColor(self._theme.background)
         ground.setAlpha(200)  # a curve below does not cross the words out
         for row, curve in enumerate(self._curves):
-            if curve.name:
+            if curve.name and len(self._curves) > 1:  # one alone is named by its axis
                 width = metrics.horizontalAdvance(curve.name) + 8
                 top = rect.top() + 3 + row * line
                 box = QRectF(rect.right() - 2 - width, top, width, line)
                 painter.fillRect(box, ground)
                 painter.setPen(QColor(curve.color))
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, curve.name)
+
+
+def resolution_texts(frequencies: list[float]) -> list[str]:
+    """Labels in Å of ticks in 1/Å."""
+    return [f"{1 / value:.3g} Å" if value > 0 else "∞" for value in frequencies]

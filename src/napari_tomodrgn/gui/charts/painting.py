@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +70,19 @@ def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
 
 
 def paint_axes(
-    painter: QPainter, rect: QRect, view: View, labels: tuple[str, str], colors: ChartColors
+    painter: QPainter,
+    rect: QRect,
+    view: View,
+    labels: tuple[str, str],
+    colors: ChartColors,
+    x_texts: Callable[[list[float]], list[str]] = tick_texts,
 ) -> None:
-    """Frame, grid lines, ticks with numbers, names of the axes."""
+    """Paint frame, grid lines, ticks with numbers, names of the axes."""
     metrics = painter.fontMetrics()
     x_ticks = ticks(view.x_min, view.x_max, max(2, rect.width() // 90))
     y_ticks = ticks(view.y_min, view.y_max, max(2, rect.height() // 50))
     grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
-    for value, name in zip(x_ticks, tick_texts(x_ticks), strict=True):
+    for value, name in zip(x_ticks, x_texts(x_ticks), strict=True):
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
         painter.setPen(grid)
         painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))

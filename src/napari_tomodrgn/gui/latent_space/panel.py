@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
+from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
@@ -30,9 +31,14 @@ from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
 from napari_tomodrgn.session import SelectionMode, Session
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
-_SIDE_WIDTH = 200
+# Of legend and card, beside or below the scatter.
+_SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
+_UNLIMITED = 16_777_215  # px: what Qt takes for no limit
 # Share of the view that Alt and an arrow key go.
 _STEP = 0.025
 
@@ -61,10 +67,10 @@ class LatentPanel(QWidget):
         layout.setContentsMargins(4, 2, 4, 4)
         layout.setSpacing(3)
         layout.addWidget(WrappingRow(self.axes, self.tools))
-        middle = QHBoxLayout()
-        middle.addWidget(self.view, 1)
-        middle.addWidget(self._side())
-        layout.addLayout(middle, 1)
+        self._middle = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._middle.addWidget(self.view, 1)
+        self._middle.addWidget(self._side())
+        layout.addLayout(self._middle, 1)
         layout.addWidget(WrappingRow(self.path, self.volumes))
         self.drawing = ScatterLoader(session, self)
         self._picture: ScatterContents | None = None  # on show
@@ -80,6 +86,7 @@ class LatentPanel(QWidget):
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
+        offer_saving(self.view, "latent_space", self._plotted)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -114,6 +121,21 @@ class LatentPanel(QWidget):
         self._shown_run = None
         self._show_counts()
 
+    def _plotted(self) -> pd.DataFrame:
+        """Return what the scatter shows: one row a particle."""
+        import pandas as pd
+
+        if self._picture is None:
+            return pd.DataFrame()
+        rows, axes = self._picture.asked.table.rows, self._picture.axes
+        table = pd.DataFrame(self.view.points, columns=list(axes))
+        table.insert(0, "particle_id", list(rows.index))
+        shade = self._picture.shade
+        if shade is not None:
+            names = np.array([*shade.categories, ""], dtype=object)
+            table[shade.name] = names[shade.values] if shade.categorical else shade.values
+        return table
+
     def stop(self) -> None:
         """Nothing that is still worked out arrives; the window is going."""
         self._redraw.stop()
@@ -143,16 +165,28 @@ class LatentPanel(QWidget):
         self.legend.set_column(picture.shade, picture.explained)
         self._mark()
 
+    def resizeEvent(self, event: Any) -> None:
+        """Put legend and card beside the scatter, or below it in a high panel: it stays square."""
+        super().resizeEvent(event)
+        beside, below = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        high = self.height() > self.width()
+        length = self.height() if high else self.width()
+        room = min(max(_SIDE_PX, round(_SIDE_SHARE * length)), _LARGEST_SIDE_PX)
+        self._middle.setDirection(below if high else beside)
+        self._side_layout.setDirection(beside if high else below)
+        self._side_page.setMinimumSize(0 if high else room, room if high else 0)
+        self._side_page.setMaximumSize(_UNLIMITED if high else room, room if high else _UNLIMITED)
+
     def _side(self) -> QWidget:
-        side = QWidget()
-        side.setFixedWidth(_SIDE_WIDTH)
-        layout = QVBoxLayout(side)
+        self._side_page = QWidget()
+        self._side_page.setFixedWidth(_SIDE_PX)
+        self._side_layout = layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self._side_page)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
-        layout.addWidget(self.card)
+        layout.addWidget(self.card, 1)
         layout.addWidget(self.status)
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
-        return side
+        return self._side_page
 
     def _connect(self) -> None:
         self.view.clicked.connect(self._on_click)

@@ -41,8 +41,14 @@ class PreviewCard(QWidget):
 
     def sizeHint(self) -> QSize:
         """Three squares side by side, their names, and three lines of words."""
-        edge = (190 - 2 * _GAP) // 3
+        edge = (max(190, self.width()) - 2 * _GAP) // 3
         return QSize(190, edge + (1 + _LINES) * self.fontMetrics().height() + 2)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Ask for the height that squares of the new width need."""
+        super().resizeEvent(event)
+        if event.oldSize().width() != event.size().width():
+            self.updateGeometry()
 
     def minimumSizeHint(self) -> QSize:
         """The words alone."""

@@ -21,6 +21,8 @@ class MontageLayers:
         self._viewer = viewer
         self._layer: Any = None
         self._labels: Any = None
+        self._others: list[Any] = []  # what was visible before, and how it was looked at
+        self._view: dict[str, Any] = {}
 
     @property
     def layer(self) -> Any:
@@ -53,6 +55,13 @@ class MontageLayers:
         self._layer.metadata["stage_tilt_deg"] = montage.stage_tilt_deg.tolist()
         self._layer.visible = True
         self._label(montage)
+        ours = (self._layer, self._labels)
+        self._others += [one for one in self._viewer.layers if one.visible and one not in ours]
+        for layer in self._others:
+            layer.visible = False
+        camera = self._viewer.scene.camera
+        if self._viewer.dims.ndisplay == 3:
+            self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
         self._viewer.dims.ndisplay = 2
         self._viewer.canvas.overlays.scale_bar.visible = True
         self._viewer.reset_view()
@@ -64,7 +73,9 @@ class MontageLayers:
                 if layer in self._viewer.layers:
                     layer.visible = False
             self._viewer.dims.ndisplay = 3
-            self._viewer.reset_view()
+            self._show_others()
+            for name, value in self._view.items():
+                setattr(self._viewer.scene.camera, name, value)
 
     def remove(self) -> None:
         """Take the layers away: their particles are no longer open."""
@@ -72,15 +83,24 @@ class MontageLayers:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         self._layer = self._labels = None
+        self._show_others()
+
+    def _show_others(self) -> None:
+        others, self._others = self._others, []
+        for layer in others:
+            if layer in self._viewer.layers:
+                layer.visible = True
 
     def _label(self, montage: Montage) -> None:
         """Write the particle beside each row and the tilt above each column."""
         tilts, ids = montage.stage_tilt_deg, montage.particle_ids
         height, width = (edge * montage.pixel_size_angstrom for edge in montage.picture.shape)
         row, column = height / len(ids), width / len(tilts)
-        above = [(-0.15 * row, (place + 0.45) * column) for place in range(len(tilts))]
+        up = self._viewer.scene.camera.orientation[1] == "up"  # as maps are shown
+        top = height + 0.2 * row if up else -0.2 * row
+        above = [(top, (place + 0.45) * column) for place in range(len(tilts))]
         beside = [((place + 0.45) * row, -0.3 * column) for place in range(len(ids))]
-        words = [f"{tilt:.0f}°" for tilt in tilts] + [name.split("/")[-1] for name in ids]
+        words = [f"{round(tilt):d}°" for tilt in tilts] + [name.split("/")[-1] for name in ids]
         places = np.array(above + beside)
         if self._labels is not None and self._labels in self._viewer.layers:
             self._viewer.layers.remove(self._labels)

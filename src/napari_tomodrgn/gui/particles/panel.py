@@ -18,6 +18,7 @@ from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.background.error_message import IMPORT_FORM
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.extraction.panel import TITLE, ExtractionPanel
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.import_form import ImportForm
 from napari_tomodrgn.gui.particles.overview_view import OverviewView
@@ -75,6 +76,10 @@ class ParticlesPanel(QWidget):
             "Projections, tilt scheme, viewing directions and defocus of the particles",
         )
         self.overview_section.toggled.connect(self.look.request_overview)
+        self.extraction = ExtractionPanel()
+        self.extraction_section = CollapsibleSection(
+            TITLE, self.extraction, "Cut 2-D tilt images out of tilt series, for a list without any"
+        )
         self.quick = ValidationPanel(session, sample=True)
         self._lay_out(buttons)
         for name in ("source", "asked", "summary", "latents"):
@@ -107,6 +112,7 @@ class ParticlesPanel(QWidget):
         inner.setContentsMargins(0, 0, 6, 0)
         inner.addWidget(self.hint)
         inner.addWidget(self.example)
+        inner.addWidget(self.extraction_section)
         shown = (self.summary_section, self.checks, self.quick, self.overview_section, self.section)
         for widget in shown:
             inner.addWidget(widget)
@@ -121,7 +127,7 @@ class ParticlesPanel(QWidget):
         self._reveal.setSingleShot(True)
         self._reveal.timeout.connect(self._show_unfolded)
         self._unfolded: Any = None
-        for section in (self.section, self.overview_section):
+        for section in (self.section, self.overview_section, self.extraction_section):
             section.toggled.connect(self._unfold)
 
     def _unfold(self, is_open: bool) -> None:
@@ -139,12 +145,18 @@ class ParticlesPanel(QWidget):
         self.quick.set_theme(theme)
         self.look.set_theme(theme)
 
+    def show_extraction(self, path: str | Path) -> None:
+        """Ask for the tilt series of a list of particles that has no images."""
+        self.extraction_section.set_open(True)
+        self.extraction.set_list(path)
+
     def refresh(self, *_: Any) -> None:
         """Show what the session holds."""
         session = self._session
         path = session.asked or session.source
-        for widget in (self.title, self.path, self.section):
+        for widget in (self.path, self.section):
             widget.setVisible(path is not None)
+        self.title.setVisible(session.asked is not None)  # else the header says what is open
         self.title.setText(self._what())
         self.path.setText(str(path) if path else "")
         self.path.setToolTip(str(path) if path else "")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.learn.run.archive import is_archive
 
 PathLike = str | Path
@@ -38,6 +39,8 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
         return open_in_window
     if path.suffix.lower() in _MRC_SUFFIXES:
         return read_maps
+    if is_averaging_list(path):
+        return open_in_window
     return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None
 
 
@@ -58,7 +61,7 @@ def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
     first = path[0] if isinstance(path, list) else path
     viewer = current_viewer()
     if viewer is None:
-        return positions(first)
+        return [(None,)] if is_averaging_list(Path(first)) else positions(first)
     open_dock(viewer).open(first)
     return [(None,)]  # napari's way of saying: read, and nothing to add
 

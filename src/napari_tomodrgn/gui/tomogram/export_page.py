@@ -35,7 +35,7 @@ class ExportPage(QWidget):
         )
         self.chimerax = make_button(
             "ChimeraX scene …",
-            "A folder with the own map of each particle that is drawn as a surface, at full box, "
+            "A folder with the map of each particle that is drawn as a surface, at full box, "
             "a script that opens them at their poses and contour, and all surfaces in one mesh",
             self._ask_folder,
         )
@@ -61,6 +61,12 @@ class ExportPage(QWidget):
             "One turn around what is looked at, 72 frames",
             lambda: self._ask("turntable.gif", "Movies (*.gif *.mp4)", self.turntable_requested),
         )
+        self._lay_out()
+        for name in ("particles", "tomogram", "selection", "run", "canvas_mode", "decoded"):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(make_heading("Decoded map"))
@@ -72,9 +78,6 @@ class ExportPage(QWidget):
             layout.addWidget(button)
         layout.addWidget(self.words)
         layout.addStretch(1)
-        for name in ("particles", "tomogram", "selection", "run", "canvas_mode", "decoded"):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
 
     def set_status(self, words: str) -> None:
         """How far the writing is."""

@@ -76,6 +76,10 @@ class TrainingProgress(QWidget):
         self.divergence.setVisible(some)
         if table is None or not some:
             return
+        run = self._session.run
+        linear = run is not None and run.config.method == "linear"
+        for plot in (self.plot, self.divergence):
+            plot.set_x_name("Iteration" if linear else "Epoch")
         columns = {
             name: table[name].to_numpy(np.float64)
             for name in ("epoch", "reconstruction", "held_out", "kl")
@@ -93,22 +97,23 @@ class TrainingProgress(QWidget):
 def status_words(status: TrainingStatus, *, ready: bool) -> str:
     """Where the training is, for a person."""
     if status.phase == "preparing":
-        return f"{status.what or 'Reading images'} … {status.fraction:.0%}"
+        share = min(status.fraction, 0.99)  # the last bit takes its time, too
+        return f"{status.what or 'Reading images'} … {share:.0%}"
     if status.phase == "paused":
         return (
-            f"Paused at epoch {status.epoch} of {status.epochs}; the images stay in memory. "
-            "Stop saves a checkpoint and lets go of them."
+            f"Paused at {status.unit} {status.epoch} of {status.epochs}; images stay in memory. "
+            "Stop saves a checkpoint and frees the memory."
         )
     if status.phase == "stopping":
         return "Stopping: a checkpoint is being saved …"
     if status.phase == "idle":
-        return "" if ready else "Open a star file first (tab Particles)."
+        return "" if ready else "Open a star file first (step Particles)."
     left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
     total = f" of {status.epochs}" if status.epochs else ""
-    where = f"poch {status.epoch}{total}{left}"
+    where = f"{status.unit} {status.epoch}{total}{left}"
     if status.phase == "following":
-        return f"Following {status.what}, trained elsewhere: e{where}"
-    return f"E{where}"
+        return f"Following {status.what}, trained elsewhere: {where}"
+    return where[0].upper() + where[1:]
 
 
 def loss_words(status: TrainingStatus) -> str:

@@ -169,6 +169,7 @@ def status_of(seen: RunSnapshot) -> TrainingStatus:
         losses=Losses(*(float(last[name]) for name in Losses.__dataclass_fields__)),
         seconds_left=pace * (wanted - done) if wanted else None,
         what=seen.run.path.name,
+        unit="iteration" if seen.run.config.method == "linear" else "epoch",
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QObject
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
 
+Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
@@ -96,7 +97,8 @@ class TrainingService(Service):
         if self.running:
             return
         self.session.message = None
-        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs)
+        unit: Unit = "iteration" if config.method == "linear" else "epoch"
+        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
         self._held.clear()
         folder, held = Path(out).expanduser(), self._held.is_set
         self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
@@ -139,7 +141,7 @@ class TrainingService(Service):
         elif isinstance(event, Started):
             self._start_over(event)
         elif isinstance(event, Finished):
-            words = finished_words(event, session.training.epochs)
+            words = finished_words(event, session.training.epochs, session.training.unit)
             where = "" if session.run is None else f" Saved in {session.run.path.name}."
             session.show_message(f"{words}{where} {self._final_notice}".rstrip())
         elif isinstance(event, Notice):
@@ -154,7 +156,8 @@ class TrainingService(Service):
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
         first = event.first_epoch
-        status = TrainingStatus(phase, first, event.epochs, first_epoch=first)
+        unit = session.training.unit
+        status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
         if session.run is None or session.run.path != event.run:
             session.start_run(status)
         else:
@@ -165,20 +168,20 @@ class TrainingService(Service):
         self.ended.emit()
 
 
-def finished_words(event: Finished, wanted: int) -> str:
+def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
     """Say after which epoch a training ended, and why it did not do all that were asked for."""
     done = event.epoch
     if event.reason == "stopped":
         if done < 1:
-            return "Training stopped before its first epoch was complete."
-        before = f" Epoch {done - 1} is the last complete one." if done > 1 else ""
-        return f"Training stopped in epoch {done}.{before}"
+            return f"Training stopped before its first {unit} was complete."
+        before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
+        return f"Training stopped in {unit} {done}.{before}"
     if 0 < done < wanted:
         return (
-            f"Training ended after epoch {done} of {wanted}: the error on held-out images no "
+            f"Training ended after {unit} {done} of {wanted}: the error on held-out images no "
             "longer falls."
         )
-    return f"Training finished after epoch {done}."
+    return f"Training finished after {unit} {done}."
 
 
 def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:

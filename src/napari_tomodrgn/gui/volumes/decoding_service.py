@@ -37,6 +37,10 @@ _SOON_S = 0.3
 
 # Decoding takes a core from the training, and a redraw the window: not at each epoch of a second.
 MILLISECONDS_BETWEEN_VOLUMES = 3000
+_REMEDY = (
+    "Only volumes need this file: points and selections can still be used. Restore it from a copy, "
+    "or train again."
+)
 
 Key = tuple[str, int, str]
 
@@ -147,10 +151,13 @@ class DecodingService(Service):
     def on_failed(self, error: Exception) -> None:
         """Tell why there is no volume; of a run of another program that is no fault."""
         run = self.session.run
-        if run is not None and run.info.imported_from and isinstance(error, BadInputError):
+        if not isinstance(error, BadInputError):
+            super().on_failed(error)
+        elif run is not None and run.info.imported_from:
             self.session.show_message(error_message(error, self.doing))
         else:
-            super().on_failed(error)
+            remedy = "" if error.remedy else f" {_REMEDY}"
+            self.session.show_message(error_message(error, self.doing) + remedy, "error")
 
     def _request(self, name: str, z: NDArray[np.float32], point: LatentPoint | None) -> None:
         session, run = self.session, self.session.run

@@ -314,7 +314,7 @@ class VolumeLayers:
         named |= self._companions
         if len(named) < 2 and not self._companions:
             named = {}
-        places, below = [], 0.42 * self._box
+        places, below = [], 0.38 * self._box
         for number, layer in enumerate(named.values()):
             _, y, x = layer.translate
             stacked = number * 0.07 * self._box if self._layout == "overlay" else 0.0

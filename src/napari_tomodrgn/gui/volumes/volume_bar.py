@@ -41,6 +41,13 @@ _LAYOUTS = {
 }
 
 
+# Of the session, which it shows.
+_FIELDS = (
+    *("sigma", "lowpass", "style", "layout"),
+    *("particles", "decoded", "pinned", "validation"),
+)
+
+
 class VolumeBar(QWidget):
     """Sliders and menus that all volumes on show follow."""
 
@@ -67,6 +74,19 @@ class VolumeBar(QWidget):
         self.save = self._menu_button("Save the map, or the picture")
         self._fill_look()
         self._fill_save()
+        self._lay_out()
+        # A large map takes a while to contour: one request for a burst of slider steps.
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(30)
+        self._settled.timeout.connect(self._apply)
+        self.sigma.valueChanged.connect(self._moved)
+        self.lowpass.valueChanged.connect(self._moved)
+        for name in _FIELDS:
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _lay_out(self) -> None:
         row = tight_row(self)
         for widget in (
             QLabel("Contour"),
@@ -79,25 +99,6 @@ class VolumeBar(QWidget):
             self.save,
         ):
             row.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
-        # A large map takes a while to contour: one request for a burst of slider steps.
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(30)
-        self._settled.timeout.connect(self._apply)
-        self.sigma.valueChanged.connect(self._moved)
-        self.lowpass.valueChanged.connect(self._moved)
-        for name in (
-            "sigma",
-            "lowpass",
-            "style",
-            "layout",
-            "particles",
-            "decoded",
-            "pinned",
-            "validation",
-        ):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Draw the icons in the colour of the theme's text."""

@@ -33,7 +33,7 @@ class VolumeView(Service):
         self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
-        self.listen(self._on_latents, "latents")
+        self.listen(self._on_data, "latents", "particles")
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -45,11 +45,24 @@ class VolumeView(Service):
         if self.session.decoded is not None:
             self.layers.set_caption(caption(self.session.decoded))
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_data(self, *_: Any) -> None:
         """Say what the canvas waits for, before there is anything in it."""
-        if latents is not None and self.session.decoded is None:
+        session = self.session
+        if session.decoded is None and (
+            session.latents is not None or session.particles is not None
+        ):
             self.layers.set_up_canvas()
-            self.layers.set_caption("Decoding first volume …")
+            self.layers.set_caption(self._awaited())
+
+    def _awaited(self) -> str:
+        session = self.session
+        if session.latents is not None:
+            return "Decoding first volume …"
+        if session.particles is None or session.run is not None or session.validation is not None:
+            return ""
+        if session.training.busy:
+            return "The first map appears after the first epoch"
+        return "No map yet: train, or make a quick reconstruction"
 
     def _on_choice(self, *_: Any) -> None:
         """Name the one that is decoded now, where the words name another already."""
@@ -66,6 +79,7 @@ class VolumeView(Service):
         decoded, layers = self.session.decoded, self.layers
         if decoded is None:
             layers.clear()
+            layers.set_caption(self._awaited())
             return
         color = self._color_of(decoded)
         layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), caption(decoded), color)
@@ -89,6 +103,8 @@ class VolumeView(Service):
         if found is None:
             self.remove_reconstructions()
             return
+        if self.session.decoded is None:
+            self.layers.set_caption("")
         name, box = f"{RECONSTRUCTION} {found.name}", box_angstrom(found.volume)
         color = self._colors_of_selections().get(found.name, _RECONSTRUCTION_COLOR)
         self.layers.show_companion(name, found.mesh, box, color, reconstruction_label(found))

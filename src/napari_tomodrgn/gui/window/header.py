@@ -89,10 +89,10 @@ def state_of(session: Session) -> str:
         return f"{training.what or 'Reading images'} …"
     if training.phase != "idle":
         total = f" of {training.epochs}" if training.epochs else ""
-        return f"{training.phase.capitalize()}, epoch {training.epoch}{total}"
+        return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"
     if session.reconstruction_status.busy:
-        return f"Reconstructing … {session.reconstruction_status.fraction:.0%}"
+        return f"Reconstructing … {min(session.reconstruction_status.fraction, 0.99):.0%}"
     if session.preflight_status.busy:
-        return f"Checking … {session.preflight_status.fraction:.0%}"
+        return f"Checking … {min(session.preflight_status.fraction, 0.99):.0%}"
     table = session.table
     return "" if table is None else f"{len(table):,} particles"

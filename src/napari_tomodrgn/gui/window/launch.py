@@ -19,6 +19,7 @@ from napari_tomodrgn.gui.background.workers import finish_threads
 _log = logging.getLogger(__name__)
 
 WINDOW_SIZE = (1440, 900)
+_TITLE_PX = 30
 _PATIENCE_S = 120.0
 
 
@@ -121,7 +122,7 @@ def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
     from napari_tomodrgn.gui.window.dock import open_dock
 
     viewer = napari.Viewer(title="tomoDRGN")
-    viewer.window.resize(*WINDOW_SIZE)
+    viewer.window.resize(*window_size())
     widget = open_dock(viewer)
     ours = [Path(path) for path in paths if run_folder(path) or Path(path).suffix == ".star"]
     # One data set a window: of several, the last (a run, after its particles) is the one meant.
@@ -131,6 +132,18 @@ def _open(paths: Sequence[str | Path]) -> tuple[Any, Any]:
         if Path(other) not in ours:
             viewer.open(str(other))
     return viewer, widget
+
+
+def window_size() -> tuple[int, int]:
+    """Return the size that the window opens with: no larger than the screen."""
+    from qtpy.QtGui import QGuiApplication
+
+    screen = QGuiApplication.primaryScreen()
+    if screen is None:
+        return WINDOW_SIZE
+    free = screen.availableGeometry()
+    # The window manager adds a title bar.
+    return min(WINDOW_SIZE[0], free.width()), min(WINDOW_SIZE[1], free.height() - _TITLE_PX)
 
 
 def _run_loop() -> None:

@@ -12,7 +12,8 @@ _TALLEST_SHARE = 0.45
 _BOTTOM_HEIGHT = 330
 _LEFT_WIDTH = 200  # px, for napari's list of layers
 # A window this wide and this much wider than high has room for the scatter beside the volume.
-_WIDE_PX, _WIDE_ASPECT = 1800, 1.6
+_WIDE_PX, _WIDE_ASPECT = 1800, 1.5
+_WIDE_SHARE = 0.5  # of what canvas and scatter have together
 
 
 def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, float]) -> None:
@@ -38,6 +39,12 @@ def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, flo
     layers = dock_of(window, "layer list")
     if layers is not None:
         sized.resizeDocks([layers], [_LEFT_WIDTH], horizontal)
+    if is_wide(window) and not latent.isFloating():
+        # The scatter square beside the volume, instead of flat below it.
+        window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, latent, horizontal)
+        free = window.width() - _LEFT_WIDTH - width
+        sized.resizeDocks([latent], [round(_WIDE_SHARE * free)], horizontal)
+        return
     height = min(_BOTTOM_HEIGHT * enlarged, _TALLEST_SHARE * window.height())
     sized.resizeDocks([latent], [round(max(_BOTTOM_HEIGHT, height))], vertical)
 

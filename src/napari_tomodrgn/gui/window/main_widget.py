@@ -5,6 +5,7 @@ It holds no state: panels ask (signals out), the controller acts, the session te
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari.utils.theme import get_theme
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QW
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
@@ -71,18 +73,7 @@ class MainWidget(QWidget):
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
         self.export = ExportPage(self.session)
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.particles, "Particles")
-        self.tabs.addTab(self.training, "Training")
-        self.tabs.addTab(self.tomogram, "Explore")
-        self.tabs.addTab(_stacked(self.selections, self.validation), "Validate")
-        self.tabs.addTab(self.export, "Export")
-        self.tabs.setDocumentMode(True)
-        bar: Any = self.tabs.tabBar()
-        bar.hide()  # the stepper is the navigation
-        self.stepper.step_chosen.connect(self.tabs.setCurrentIndex)
-        self.tabs.currentChanged.connect(self.stepper.show_step)
-        self.stepper.show_step(0)
+        self.tabs = self._make_steps()
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
@@ -100,6 +91,22 @@ class MainWidget(QWidget):
         self._on_theme()
         self._dock_latent_space()
 
+    def _make_steps(self) -> QTabWidget:
+        """Put the panels on pages, of which the stepper shows one."""
+        tabs = QTabWidget()
+        tabs.addTab(self.particles, "Particles")
+        tabs.addTab(self.training, "Training")
+        tabs.addTab(self.tomogram, "Explore")
+        tabs.addTab(_stacked(self.selections, self.validation), "Validate")
+        tabs.addTab(self.export, "Export")
+        tabs.setDocumentMode(True)
+        bar: Any = tabs.tabBar()
+        bar.hide()  # the stepper is the navigation
+        self.stepper.step_chosen.connect(tabs.setCurrentIndex)
+        tabs.currentChanged.connect(self.stepper.show_step)
+        self.stepper.show_step(0)
+        return tabs
+
     def sizeHint(self) -> QSize:
         """Narrow enough to leave most of a laptop's screen to the canvas."""
         return QSize(self._wanted_width(), 600)
@@ -113,7 +120,11 @@ class MainWidget(QWidget):
         return max(1.0, self.banner.label.fontMetrics().height() / _TEXT_HEIGHT)
 
     def open(self, path: Any) -> None:
-        """Open a star file or a run directory."""
+        """Open a star file or a run directory; of a list without images, ask for tilt series."""
+        if is_averaging_list(Path(path)):
+            self.tabs.setCurrentWidget(self.particles)
+            self.particles.show_extraction(path)
+            return
         self.controller.open(path)
 
     def showEvent(self, event: Any) -> None:
@@ -151,6 +162,7 @@ class MainWidget(QWidget):
 
     def _connect(self) -> None:
         self._connect_particles()
+        self._connect_extraction()
         training = self.controller.training
         self.training.train_requested.connect(training.start)
         self.training.resume_run_requested.connect(training.resume_run)
@@ -164,7 +176,8 @@ class MainWidget(QWidget):
         self.validation.start_requested.connect(self.controller.reconstruction.start)
         self.validation.stop_requested.connect(self.controller.reconstruction.stop)
         self._viewer.events.theme.connect(self._on_theme)
-        self.session.events.latents.connect(self._on_latents)
+        for name in ("latents", "particles"):
+            self.session.events[name].connect(self._on_data)
         self.latent.removed.connect(self._on_latent_removed)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
@@ -180,6 +193,18 @@ class MainWidget(QWidget):
         panel.look.projections_requested.connect(self.controller.overview.show_projections)
         panel.quick.start_requested.connect(self.controller.reconstruction.start_sample)
         panel.quick.stop_requested.connect(self.controller.reconstruction.stop)
+
+    def _connect_extraction(self) -> None:
+        panel, service = self.particles.extraction, self.controller.extraction
+        panel.look_requested.connect(service.look)
+        panel.predict_requested.connect(service.predict)
+        panel.extract_requested.connect(service.start)
+        panel.stop_requested.connect(service.stop)
+        panel.refused.connect(lambda why: self.session.show_message(why, "warning"))
+        service.surveyed.connect(panel.show_survey)
+        service.progressed.connect(panel.set_progress)
+        service.ended.connect(lambda: panel.set_running(False))
+        service.extracted.connect(self.controller.open)
 
     def _open_example(self) -> None:
         self._viewer.open_sample("napari-tomodrgn", "trained")
@@ -260,9 +285,9 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_data(self, data: Any, _old: Any = None) -> None:
         window: Any = self.window()
-        if latents is not None and isinstance(window, QMainWindow):
+        if data is not None and isinstance(window, QMainWindow):
             hide_welcome(window)
 
     def _on_latent_removed(self) -> None:

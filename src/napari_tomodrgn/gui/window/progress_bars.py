@@ -54,7 +54,7 @@ class ProgressBars(Work):
             self._schedule("training", None)
         else:
             total = f" of {status.epochs}" if status.epochs else ""
-            words = f"{status.phase}, epoch {status.epoch}{total}"
+            words = f"{status.phase}, {status.unit} {status.epoch}{total}"
             self._schedule("training", (words, status.fraction))
 
     def _on_checking(self, status: WorkStatus, _old: Any = None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_tomodrgn.gui.background.work import Work
+from napari_tomodrgn.gui.extraction.service import ExtractionService
 from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
 from napari_tomodrgn.gui.latent_space.trajectory_service import TrajectoryService
@@ -57,6 +58,7 @@ class ServiceRegistry(Work):
     def _add_data_services(self, session: Session, viewer: Any) -> None:
         self.opening = OpenService(session, self)
         self.preflight = PreflightService(session, self)
+        self.extraction = ExtractionService(session, viewer, self)
         self.overview = OverviewService(session, viewer, self)
         self.selections = SelectionService(session, self)
         self.column_store = ColumnStore(session, self)

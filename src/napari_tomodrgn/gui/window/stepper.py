@@ -62,7 +62,7 @@ class Stepper(QWidget):
         """Take the colours of the theme."""
         self.setStyleSheet(
             # The borders are there always, so that nothing moves when a step is done.
-            "QToolButton { padding: 3px 2px; border-radius: 3px; border: 1px solid transparent;"
+            "QToolButton { padding: 3px 1px; border-radius: 3px; border: 1px solid transparent;"
             " border-bottom: 3px solid transparent; }"
             f"QToolButton:checked {{ background: {theme.highlight}; }}"
             f"QToolButton[state='done'] {{ border-bottom: 3px solid {_DONE}; }}"
@@ -89,7 +89,7 @@ def done_steps(session: Session) -> set[str]:
         done.add("Particles")
     if session.latents is not None and not session.training.busy:
         done.add("Training")
-    if session.validation is not None:
+    if session.validation is not None and session.run is not None:
         done.add("Validate")
     return done
 

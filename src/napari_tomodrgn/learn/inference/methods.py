@@ -154,9 +154,7 @@ class ShrunkInference:
 
 def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSamples:
     radius = model.ball.radius_px
-    return LinearSamples(
-        data, config.weight, config.data, radius_px=radius, device=model.noise.device
-    )
+    return LinearSamples(data, config.data, radius_px=radius, device=model.noise.device)
 
 
 def infer_in_chunks(

@@ -165,7 +165,7 @@ class Refinement:
 
 def _samples(data: TiltData, config: RunConfig, radius_px: int) -> LinearSamples:
     device = data.lattice.frequencies.device
-    return LinearSamples(data, config.weight, config.data, radius_px=radius_px, device=device)
+    return LinearSamples(data, config.data, radius_px=radius_px, device=device)
 
 
 def _shells(samples: LinearSamples, refinement: Refinement) -> Tensor:

@@ -112,7 +112,7 @@ class LinearEngine:
         """The engine for a set."""
         device = data.lattice.frequencies.device
         radius = data.lattice.box_size_px // 2 - 1
-        samples = LinearSamples(data, config.weight, config.data, radius_px=radius, device=device)
+        samples = LinearSamples(data, config.data, radius_px=radius, device=device)
         window = config.data
         window_radius = min((window.window_inner + window.window_outer) / 2, 1.0)
         engine = cls(data, samples, config, context, sphere(window_radius))

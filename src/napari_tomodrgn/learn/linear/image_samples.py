@@ -1,12 +1,10 @@
 """What the linear engine needs of the images: matched samples, and where they lie in Fourier space.
 
-An image sample and the noise in it are (`napari_tomodrgn.synthetic`)
+An image sample and the noise in it are (`napari_tomodrgn.physics.image_formation`)
 
     x = T F(k) + h n,    n ~ CN(0, σ²(|k|) / w)          T = h c d
 
-with the CTF c, the amplitude d that the dose leaves (Grant & Grigorieff, eLife 2015, eq. 3), the
-filter h that the export apply to signal and noise alike (1; c; or c d) and w the weight of the
-image (cosine of the tilt; 0 beyond the dose mask). All that a Gaussian likelihood of F needs is
+All that a Gaussian likelihood of F needs is
 
     matched  b = w T x / h²       strength  a = w T² / h²       energy  e = w |x|² / h²
 
@@ -24,13 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.config import DataConfig, WeightConfig
+from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.fourier_images import soft_window
-from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
-from napari_tomodrgn.physics.ctf import CtfParameters, ctf
-from napari_tomodrgn.physics.exposure import dose_mask, dose_weights, tilt_weights
 from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space, slice_frequencies
 
 # Fourier samples in a block: what a pass makes of them should stay in a CPU's cache.
@@ -81,8 +77,8 @@ class LinearSamples:
     ----------
     data
         Images, lattice and which of them are held out.
-    weight, window
-        Which weights apply, and the window that the images were multiplied with.
+    window
+        The window that the images were multiplied with.
     radius_px
         Largest radius that blocks can be asked for.
     device
@@ -92,7 +88,6 @@ class LinearSamples:
     def __init__(
         self,
         data: TiltData,
-        weight: WeightConfig,
         window: DataConfig,
         *,
         radius_px: int,
@@ -102,15 +97,11 @@ class LinearSamples:
         self.device = torch.device(device)
         box = data.lattice.box_size_px
         arrays = data.particles.arrays()
-        self._weight = weight
         distance = data.lattice.frequencies.cpu().norm(dim=-1) * box
         self._distance = distance
         self.radius_px = radius_px
         self.particle_index = torch.from_numpy(arrays.particle.copy())
         self._rotations = torch.from_numpy(arrays.rotations.astype(np.float32))
-        self._ctf: CtfParameters = ctf_parameters(data.particles)
-        self._dose = torch.from_numpy(arrays.dose_e_per_angstrom2.astype(np.float32))
-        self._tilt = torch.from_numpy(arrays.stage_tilt_deg.astype(np.float32))
         # A window that keeps a share τ of the pixels leaves a share τ of independent samples, but
         # a particle in the middle keeps all of its signal: its noise is 1/τ of what is measured.
         disc = soft_window(box, window.window_inner, window.window_outer)
@@ -190,34 +181,18 @@ class LinearSamples:
 
     def _statistics(self, rows: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """b, a, e and where e counts, of some images."""
-        device, optics = self.device, self.data.optics
-        pick = points.to(device)
-        plane = self.data.lattice.frequencies.to(device)[pick]
-        s = plane.norm(dim=-1) / optics.pixel_size_angstrom
-        dose = self._dose[rows].to(device)
-        contrast = ctf(plane, self._ctf.take(rows).to(device))
-        left = torch.ones_like(contrast)
-        weight = torch.ones_like(contrast)
-        if self._weight.dose:
-            left = dose_weights(s, dose, optics.voltage_kv)
-        if self._weight.tilt:
-            weight = weight * tilt_weights(self._tilt[rows].to(device))[:, None]
-        if self._weight.dose_mask:
-            weight = weight * dose_mask(s, dose, optics.voltage_kv)
-        # T / h² and h.
-        filtered = torch.ones_like(contrast)
-        if optics.ctf_premultiplied:
-            filtered = contrast
-        ratio = left if optics.ctf_premultiplied else left * contrast
-        if optics.dose_weighted:
-            exposure = dose_weights(s, dose, optics.voltage_kv)
-            filtered = filtered * exposure
-            ratio = ratio / exposure
-        samples = self.data.images.take(rows)[:, points].to(device)
-        h2 = filtered.square()
-        counted = (h2 >= _MIN_FILTER).to(weight.dtype) * (weight > 0)
-        energy = counted * weight * samples.abs().square() / h2.clamp(min=_MIN_FILTER)
-        return samples * (weight * ratio), weight * (ratio * filtered).square(), energy, counted
+        device, data = self.device, self.data
+        model = data.formation(rows, points.to(device), device)
+        weight = data.weights_at(rows, points.to(device), device)
+        ratio = model.signal_over_applied
+        samples = data.images.take(rows)[:, points].to(device)
+        h2 = model.applied.square().expand(samples.shape)
+        least = _MIN_FILTER * model.scale.square()
+        counted = ((h2 >= least) & (h2 > 0)).to(weight.dtype) * (weight > 0)
+        energy = weight * samples.abs().square() / h2.clamp(min=torch.finfo(h2.dtype).tiny)
+        energy = torch.where(counted > 0, energy, torch.zeros_like(energy))
+        strength = weight * (ratio * model.applied).square()
+        return samples * (weight * ratio), strength, energy, counted
 
 
 def _interpolation(points: Tensor, ball: FourierBall) -> Tensor:

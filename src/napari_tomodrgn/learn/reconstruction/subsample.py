@@ -57,6 +57,18 @@ class Sample:
         """The same images with other poses or optics."""
         return replace(self, particles=particles)
 
+    def take_images(self, keep: NDArray[np.bool_]) -> Sample:
+        """Some of the images, and the particles that still have one."""
+        rows = torch.from_numpy(np.flatnonzero(keep))
+        left = np.unique(self.particle_index[keep])
+        return replace(
+            self,
+            particles=self.particles.filter_images(keep),
+            images=replace(self.images, samples=self.images.take(rows)),
+            first_half=self.first_half[left],
+            broken=np.flatnonzero(np.isin(np.flatnonzero(keep), self.broken)),
+        )
+
     @property
     def blank(self) -> bool:
         """Whether no image shows anything at all."""

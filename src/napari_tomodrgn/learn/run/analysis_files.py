@@ -1,7 +1,7 @@
 """File names below ``RUN/analysis``; those of the run itself stand in `learn.run.directory`.
 
 analysis.json  umap.json  components.csv  audit.csv  columns.parquet
-clusters.csv  cluster_centers.csv
+clusters.csv  cluster_centers.csv  cluster_tomograms.csv
 clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
 volumes/mean.mrc  volumes/component-01.mrc  volumes/components.csv  convergence.csv
 figures/umap.svg  selections/NAME.json
@@ -58,6 +58,11 @@ class AnalysisFiles:
     def centers(self) -> Path:
         """The particle at the centre of each cluster: ``cluster, particles, particle_id``."""
         return self.folder / "cluster_centers.csv"
+
+    @property
+    def cluster_tomograms(self) -> Path:
+        """How many particles of each cluster each tomogram has: ``tomogram, 1, 2, …``"""
+        return self.folder / "cluster_tomograms.csv"
 
     @property
     def components(self) -> Path:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from napari_tomodrgn.config import Overrides, RunConfig
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.particles import Optics, OpticsGroup, ParticleSet
 from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 
 if TYPE_CHECKING:
@@ -52,9 +53,20 @@ class RunInfo(BaseModel):
     imported_from: str = ""  # folder of another program's result
     network: TomodrgnNetwork | None = None  # of that program, where its weights came along
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_trained(cls, values: Any) -> Any:
+        """Runs from before ``weight.in_model`` had dose and tilt in the weights."""
+        if isinstance(values, dict) and isinstance(values.get("config"), dict):
+            config = values["config"]
+            weight = {"in_model": False, **config.get("weight", {})}
+            values = {**values, "config": {**config, "weight": weight}}
+        return values
+
     def to_optics(self) -> Optics:
         """The optics that the images were taken to have."""
-        return Optics(**self.optics)
+        groups = (OpticsGroup(**group) for group in self.optics.get("other_groups", ()))
+        return Optics(**{**self.optics, "other_groups": tuple(groups)})
 
 
 def describe(
@@ -74,7 +86,7 @@ def describe(
         mean_power=data.mean_power,
         points=len(data.lattice),
         slots=data.tilts,
-        optics=vars(particles.optics),
+        optics=asdict(particles.optics),
         overrides=particles.source.overrides,
         versions={
             "napari-tomodrgn": metadata.version("napari-tomodrgn"),

@@ -76,6 +76,10 @@ class LossRecord:
             If something was not finite since the last reading.
         """
         self._raise_if_failed()
+        if self._next.epoch != position.epoch:
+            # No step of this epoch was made here: a run that was saved after the last one goes on
+            # with the sums that were saved.
+            return position
         reconstruction, kl, total = self._sums.tolist()
         self._steps = 0
         read = replace(position, reconstruction=reconstruction, kl=kl, total=total)

@@ -140,7 +140,9 @@ def _add_particle(
     whole = np.rint(centres)
     # Content sits at minus the shift.
     poses = replace(scene.poses(particle), shifts_px=whole - centres)
-    signal = microscope.signal(poses, particle, microscope.contrast(poses, particle)) * scale
+    signal = (
+        microscope.signal(poses, particle, microscope.formation(poses, particle).signal) * scale
+    )
     images = images_from_samples(signal, microscope.lattice).numpy()
     limit = np.array(stack.shape[:0:-1])
     for image, target, corner in zip(stack, images, whole.astype(int) - box // 2, strict=True):

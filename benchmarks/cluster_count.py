@@ -1,0 +1,69 @@
+"""How many classes are proposed for sets of one, two and four states, and for a motion.
+
+Run::
+
+    python benchmarks/cluster_count.py [--seeds 10] [--out cluster_count.csv]
+
+Latents are the linear engine's, of all images. One row a case and seed, appended as it is there;
+rows that are in the table already are not computed again. 0 stands for "continuous, no k".
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from evidence import SET, append, latents_of
+
+from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
+
+CASES: dict[str, tuple[dict[str, object], int]] = {
+    "one": ({**SET, "structures": ("60S",)}, 1),
+    "two": ({**SET, "structures": ("60S", "60S_without_5S_RNP")}, 2),
+    "four": (
+        {**SET, "particles": 240, "structures": ("80S", "60S", "40S", "60S_without_5S_RNP")},
+        4,
+    ),
+    "motion": ({**SET, "particles": 240, "continuous": True}, 0),
+}
+
+
+def main() -> None:
+    """Compute what is missing, then print how often each number was right."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("cluster_count.csv"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in range(options.seeds):
+        for name, (settings, expected) in CASES.items():
+            known = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
+            if len(known) and ((known["case"] == name) & (known["seed"] == seed)).any():
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                latents = latents_of(Path(folder), settings, seed)
+            found = propose_clusters(latents, seed)
+            append(
+                options.out,
+                {
+                    "case": name,
+                    "seed": seed,
+                    "expected": expected,
+                    "proposed": found.count,
+                    "components": latents.shape[1],
+                    "separation": found.separation,
+                    "gains": " ".join(f"{gain:.3f}" for gain in np.ravel(found.gains[:, 0])),
+                },
+            )
+    table = pd.read_csv(options.out)
+    for name, found in table.groupby("case", sort=False):
+        right = int((found["proposed"] == found["expected"]).sum())
+        print(f"{name:>8}: right {right} of {len(found)}; proposed {found['proposed'].tolist()}")
+
+
+if __name__ == "__main__":
+    main()

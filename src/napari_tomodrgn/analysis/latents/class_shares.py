@@ -1,0 +1,190 @@
+"""How classes are shared out between conditions, tomogram by tomogram.
+
+A tomogram is the unit that was prepared and imaged: intervals come from drawing tomograms anew
+(bootstrap), chances from exchanging the conditions of tomograms. Shares are corrected for how
+often tilt halves of the same particle are put into different classes (Buonaccorsi, Measurement
+Error (2010), section 2.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.run.directory import Run
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_BOOTSTRAPS = 2000
+_PERMUTATIONS = 4999
+_INTERVAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassShares:
+    """Shares of classes by condition.
+
+    Attributes
+    ----------
+    table
+        ``condition, class, tomograms, particles, share, corrected, low, high``: the interval (95 %)
+        is of the corrected share.
+    p_values
+        By class: chance of so different shares if conditions of tomograms were exchanged; NaN with
+        fewer than two tomograms a condition.
+    """
+
+    table: pd.DataFrame
+    p_values: dict[int, float]
+
+
+def confusion_of_halves(one: IntArray, two: IntArray, classes: IntArray) -> FloatArray:
+    """``(class, class)`` chance that a member of the row's class is put into the column's.
+
+    Two assignments of the same particles say how often they differ, not which class loses more: all
+    classes are taken to be confused alike. With K classes of which a member is put into a wrong one
+    by the chance e, both agree by (1 − e)² + e² / (K − 1).
+    """
+    others = max(len(classes) - 1, 1)
+    chance = 1 / len(classes)
+    agree = float(np.clip(np.mean(one == two), chance + 1e-9, 1.0))
+    # The smaller root of e² (1 + 1/others) − 2 e + 1 − agree = 0.
+    lead = 1 + 1 / others
+    wrong = (1 - np.sqrt(max(1 - lead * (1 - agree), 0.0))) / lead
+    matrix = np.full((len(classes),) * 2, wrong / others)
+    np.fill_diagonal(matrix, 1 - wrong)
+    return matrix
+
+
+def correct_shares(shares: FloatArray, confusion: FloatArray) -> FloatArray:
+    """Shares ``(…, class)`` as they were before classes were confused; 0 to 1, sum 1."""
+    found = shares @ np.linalg.pinv(confusion)
+    found = np.clip(found, 0, None)
+    return np.asarray(found / np.maximum(found.sum(axis=-1, keepdims=True), 1e-12))
+
+
+def read_class_shares(run: Run, conditions: Path, seed: int = 0) -> ClassShares:
+    """Shares of an analysed run's classes, with the conditions of a CSV table.
+
+    Parameters
+    ----------
+    run
+        With ``analysis/clusters.csv``.
+    conditions
+        Table with the columns ``tomogram`` and ``condition``.
+    seed
+        Of bootstrap and permutations.
+
+    Raises
+    ------
+    BadInputError
+        If either table is absent or lacks a column.
+    """
+    try:
+        table = pd.read_csv(conditions, dtype=str)
+        known = dict(zip(table["tomogram"], table["condition"], strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInputError(
+            f"{conditions}: not a table with the columns tomogram and condition ({error}).",
+            code="bad-conditions",
+        ) from error
+    file = run.analysis.clusters
+    if not file.exists():
+        raise BadInputError(
+            f"{run.path}: has no clusters yet.", remedy="Run analyze first.", code="no-clusters"
+        )
+    clusters = pd.read_csv(file, dtype={"particle_id": str}).set_index("particle_id")["cluster"]
+    tomograms = run.latents()["tomogram"].astype(str).reindex(clusters.index)
+    return class_shares(clusters.to_numpy(np.int64), tomograms.to_numpy(np.str_), known, seed=seed)
+
+
+def class_shares(
+    classes: IntArray,
+    tomograms: NDArray[np.str_],
+    conditions: dict[str, str],
+    confusion: FloatArray | None = None,
+    seed: int = 0,
+) -> ClassShares:
+    """Shares of classes by condition, with intervals and tests over tomograms.
+
+    Parameters
+    ----------
+    classes, tomograms
+        ``(particle,)`` class and tomogram.
+    conditions
+        Condition of each tomogram.
+    confusion
+        See `confusion_of_halves`; None: classes are taken for right.
+    seed
+        Of bootstrap and permutations.
+
+    Raises
+    ------
+    BadInputError
+        If a tomogram has no condition, or there is only one condition.
+    """
+    names, kinds = np.unique(tomograms), np.unique(classes)
+    if missing := [str(name) for name in names if name not in conditions]:
+        raise BadInputError(
+            f"No condition is given for tomogram {missing[0]!r} ({len(missing)} of {len(names)}).",
+            code="no-condition",
+        )
+    of_tomogram = np.array([conditions[str(name)] for name in names])
+    counts = np.array([[np.sum((tomograms == n) & (classes == k)) for k in kinds] for n in names])
+    if len(np.unique(of_tomogram)) < 2:
+        raise BadInputError("All tomograms have the same condition.", code="one-condition")
+    matrix = np.eye(len(kinds)) if confusion is None else confusion
+    rng = np.random.default_rng([seed, 0x5A])
+    rows = []
+    for condition in np.unique(of_tomogram):
+        own = counts[of_tomogram == condition].astype(np.float64)
+        drawn = own[rng.integers(len(own), size=(_BOOTSTRAPS, len(own)))].sum(axis=1)
+        spread = correct_shares(_normalized(drawn), matrix)
+        low, high = np.percentile(spread, _INTERVAL, axis=0)
+        plain = _normalized(own.sum(axis=0))
+        corrected = correct_shares(plain, matrix)
+        for number, kind in enumerate(kinds):
+            rows.append(
+                {
+                    "condition": condition,
+                    "class": int(kind),
+                    "tomograms": len(own),
+                    "particles": int(own[:, number].sum()),
+                    "share": plain[number],
+                    "corrected": corrected[number],
+                    "low": low[number],
+                    "high": high[number],
+                }
+            )
+    return ClassShares(pd.DataFrame(rows), _tests(counts, of_tomogram, kinds, rng))
+
+
+def _normalized(counts: FloatArray) -> FloatArray:
+    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1))
+
+
+def _tests(
+    counts: IntArray, conditions: NDArray[np.str_], kinds: IntArray, rng: np.random.Generator
+) -> dict[int, float]:
+    """Largest difference of mean shares of tomograms, against exchanged conditions."""
+    shares = _normalized(counts.astype(np.float64))
+    known = np.unique(conditions)
+    if min(np.sum(conditions == one) for one in known) < 2:
+        return {int(kind): float("nan") for kind in kinds}
+    indicator = (conditions[:, None] == known).astype(np.float64)
+    indicator /= indicator.sum(axis=0)
+
+    def spread(rows: FloatArray) -> FloatArray:
+        means = np.einsum("...tc,tk->...ck", rows, shares)
+        return np.asarray(means.max(axis=-2) - means.min(axis=-2))
+
+    orders = rng.permuted(np.tile(np.arange(len(conditions)), (_PERMUTATIONS, 1)), axis=1)
+    found, random = spread(indicator), spread(indicator[orders])
+    p = (1 + (random >= found - 1e-12).sum(axis=0)) / (1 + _PERMUTATIONS)
+    return {int(kind): float(value) for kind, value in zip(kinds, p, strict=True)}

@@ -1,0 +1,92 @@
+"""How many clusters latents ask for: by the likelihood of particles that were left out.
+
+Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
+held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
+63). Points spread evenly along a curve ask for more and more classes, each of which overlaps its
+neighbours: then there is no number, and it is called continuous.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+_MOST = 8
+_FOLDS = 5
+# Classes are apart if so few particles between two of them are uncertain whose they are.
+_APART = 0.8
+_PER_CLASS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterCount:
+    """A proposal.
+
+    Attributes
+    ----------
+    count
+        Number of classes; 0 where latents are continuous.
+    counts
+        The numbers that were tried.
+    gains
+        Held-out log-likelihood a particle over that of one class, and its standard error:
+        ``(number, 2)``.
+    separation
+        Of the proposed classes: the least share of sure members, 0 to 1.
+    """
+
+    count: int
+    counts: tuple[int, ...]
+    gains: FloatArray
+    separation: float
+
+    @property
+    def sentence(self) -> str:
+        """The proposal in words."""
+        if self.count == 0:
+            return "continuous, no k: classes overlap, however many are taken"
+        if self.count == 1:
+            return "one class: more explain particles that were left out no better"
+        return f"{self.count} classes, by the likelihood of particles that were left out"
+
+
+def propose_clusters(latents: FloatArray, seed: int = 0) -> ClusterCount:
+    """Propose a number of classes for ``(particle, latent)``."""
+    from sklearn.mixture import GaussianMixture
+
+    spread = latents.std(axis=0)
+    points = (latents - latents.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    most = max(1, min(_MOST, len(points) // _PER_CLASS))
+    counts = tuple(range(1, most + 1))
+    fold = np.random.default_rng([seed, 0xC1]).permutation(len(points)) % _FOLDS
+    found = np.zeros((most, len(points)))
+    for row, count in enumerate(counts):
+        for number in range(_FOLDS):
+            model = GaussianMixture(count, n_init=3, random_state=seed, reg_covar=1e-3)
+            model.fit(points[fold != number])
+            found[row, fold == number] = model.score_samples(points[fold == number])
+    apart = found - found[0]
+    best = int(found.mean(axis=1).argmax())
+    worse = found[best] - found
+    error = worse.std(axis=1) / len(points) ** 0.5
+    count = counts[int(np.flatnonzero(worse.mean(axis=1) <= error)[0])]
+    gains = np.stack([apart.mean(axis=1), apart.std(axis=1) / len(points) ** 0.5], axis=1)
+    if count == 1:
+        return ClusterCount(1, counts, gains, 1.0)
+    separation = _separation(points, count, seed)
+    return ClusterCount(count if separation >= _APART else 0, counts, gains, separation)
+
+
+def _separation(points: FloatArray, count: int, seed: int) -> float:
+    """Share of sure members (9 in 10) in the class that has the fewest."""
+    from sklearn.mixture import GaussianMixture
+
+    model = GaussianMixture(count, n_init=5, random_state=seed, reg_covar=1e-3).fit(points)
+    shares = model.predict_proba(points)
+    labels = shares.argmax(axis=1)
+    sure = shares.max(axis=1) > 0.9
+    return float(min(sure[labels == one].mean() for one in np.unique(labels)))

@@ -1,0 +1,79 @@
+"""Saves a plot as it is on the screen: a vector or a pixel picture, with its data beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QPoint, QRect, QSize, Qt
+from qtpy.QtGui import QPainter, QPixmap
+from qtpy.QtSvg import QSvgGenerator
+from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KINDS = "Vector picture (*.svg);;Pixel picture (*.png)"
+_ENLARGED = 3  # of pixel pictures, over the screen
+
+
+def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
+    """Save what a widget paints as SVG or PNG, and its data as CSV of the same name.
+
+    Parameters
+    ----------
+    widget
+        A plot.
+    path
+        File; its ending decides, SVG if it has none.
+    data
+        What is plotted, a column a quantity.
+
+    Returns
+    -------
+    The files that were written.
+    """
+    path = path if path.suffix else path.with_suffix(".svg")
+    if path.suffix.lower() == ".svg":
+        paper: Any = QSvgGenerator()
+        paper.setFileName(str(path))
+        paper.setSize(widget.size())
+        paper.setViewBox(QRect(QPoint(0, 0), widget.size()))
+        _paint(widget, paper, 1)
+    else:
+        pixels = QPixmap(QSize(widget.width() * _ENLARGED, widget.height() * _ENLARGED))
+        _paint(widget, pixels, _ENLARGED)
+        if not pixels.save(str(path)):
+            raise OSError(f"{path}: the picture cannot be written.")
+    table = path.with_suffix(".csv")
+    data.to_csv(table, index=False)
+    return [path, table]
+
+
+def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -> None:
+    """Give a plot a menu on the right button that saves it."""
+
+    def ask() -> None:
+        start = str(Path.home() / f"{name}.svg")
+        path, _ = QFileDialog.getSaveFileName(widget, "Save plot and data", start, _KINDS)
+        if path:
+            save_figure(widget, Path(path), data())
+
+    def show_menu(at: Any) -> None:
+        menu = QMenu(widget)
+        entry: Any = menu.addAction("Save plot and data…")
+        entry.triggered.connect(lambda _checked=False: ask())
+        menu.popup(widget.mapToGlobal(at))
+
+    widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    widget.customContextMenuRequested.connect(show_menu)
+
+
+def _paint(widget: QWidget, paper: Any, scale: int) -> None:
+    painter = QPainter(paper)
+    try:
+        painter.scale(scale, scale)
+        widget.render(painter, QPoint(0, 0))
+    finally:
+        painter.end()

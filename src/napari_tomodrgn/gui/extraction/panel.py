@@ -1,0 +1,241 @@
+"""From an averaging package's list to tilt images: list, folders, what is there, cutting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.config import validated
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
+from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.extract.settings import ExtractConfig
+    from napari_tomodrgn.extract.survey import SurveyRow
+
+TITLE = "From an averaging package's list"
+_HINT = (
+    "STOPGAP, AV3, Dynamo, PyTom, RELION, copick, emClarity, EMAN2 or CSV: choose the list, then "
+    "the folder of the tilt series. What is beside them is found."
+)
+_LISTS = "Lists (*.star *.em *.tbl *.xml *.csv *.json *.lst);;All files (*)"
+_COLUMNS = ("tomogram", "particles", "stack", "alignment", "CTF", "dose")
+_FOLDERS = {
+    "alignment": "Alignment: IMOD, AreTomo, Warp, EMAN2, RELION",
+    "ctf": "CTF: ctffind, AreTomo, IMOD, Warp, RELION",
+    "dose": "Dose: mdoc, Warp, RELION",
+    "tomograms": "Tomograms that the list counts voxels of",
+}
+_CHOICES = {
+    "z": ("auto", "keep", "mirror"),
+    "pose": ("auto", "keep", "inverse"),
+    "origin": ("auto", "0", "1"),
+    "hand": ("auto", "1", "-1"),
+}
+_CHOICE_TIPS = {
+    "z": "Which way z of the list runs; auto asks the data",
+    "pose": "Whether poses go reference → specimen; auto asks the data",
+    "origin": "From where voxels of the list count; auto asks the data",
+    "hand": "Sign of a particle's height in its defocus; auto asks the data",
+}
+_TICK, _CROSS = "✓", "–"
+
+
+class ExtractionPanel(QWidget):
+    """Form, table of what is there, and buttons."""
+
+    look_requested = Signal(object)  # ExtractConfig
+    predict_requested = Signal(object)
+    extract_requested = Signal(object, str)
+    stop_requested = Signal()
+    refused = Signal(str)  # why settings do not go together
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.list = make_button("Choose a list…", "Positions and poses", self._choose_list)
+        self._list_path = ""
+        self.tilt_series = FolderEdit("One stack a tilt series", "folder", "Tilt series")
+        self.folders = {
+            name: FolderEdit(tip, "with the tilt series", name) for name, tip in _FOLDERS.items()
+        }
+        self.out = FolderEdit("A new folder", "folder to make", "Output")
+        self.box, self.pixel = QSpinBox(), QDoubleSpinBox()
+        self.choices = {name: QComboBox() for name in _CHOICES}
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.missing = make_label()
+        self.status = make_label()
+        self.bar = QProgressBar()
+        self.look = make_button("Look", "What is there of each tomogram", self._look)
+        self.start = make_button(
+            "Extract and open", "Cut the tilt images, then open them", self._extract
+        )
+        self.stop = make_button(
+            "Stop", "What is cut stays; it goes on later", self.stop_requested.emit
+        )
+        self._set_up()
+        self._lay_out()
+        self.set_running(False)
+
+    def _set_up(self) -> None:
+        self.box.setRange(16, 512)
+        self.box.setSingleStep(2)
+        self.box.setValue(64)
+        self.box.setToolTip("Edge of the images in pixels")
+        self.pixel.setRange(0, 100)
+        self.pixel.setDecimals(3)
+        self.pixel.setSpecialValueText("that of the tilt series")
+        self.pixel.setToolTip("Pixel size of the images in Å")
+        for name, box in self.choices.items():
+            box.addItems(_CHOICES[name])
+            box.setToolTip(_CHOICE_TIPS[name])
+            box.setAccessibleName(name)
+        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        header: Any = self.table.verticalHeader()
+        header.hide()
+        self.bar.setRange(0, 1000)
+        self.tilt_series.line.editingFinished.connect(self._look_if_ready)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("List", self.list)
+        form.addRow("Tilt series", self.tilt_series)
+        details = QWidget()
+        more = QFormLayout(details)
+        more.setContentsMargins(0, 0, 0, 0)
+        for name, edit in self.folders.items():
+            more.addRow(name.upper() if name == "ctf" else name.capitalize(), edit)
+        for name, box in self.choices.items():
+            more.addRow(name.capitalize(), box)
+        form.addRow("Box (px)", self.box)
+        form.addRow("Pixel (Å)", self.pixel)
+        form.addRow("Output", self.out)
+        buttons = QHBoxLayout()
+        for button in (self.look, self.start, self.stop):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 0, 0, 0)
+        layout.addWidget(make_label(_HINT))
+        layout.addLayout(form)
+        self.details = CollapsibleSection(
+            "Folders and conventions", details, "Where they are elsewhere, or files do not say"
+        )
+        layout.addWidget(self.details)
+        layout.addWidget(self.table)
+        layout.addWidget(self.missing)
+        layout.addLayout(buttons)
+        layout.addLayout(labelled(self.bar))
+        layout.addWidget(self.status)
+
+    def set_list(self, path: str | Path) -> None:
+        """Take a list of particles, and a folder beside it to write to."""
+        path = Path(path)
+        self._list_path = str(path)
+        self.list.setText(path.name)
+        self.list.setToolTip(str(path))
+        if not self.out.folder:
+            self.out.set_folder(str(path.parent / f"{path.stem}_extracted"))
+        self._look_if_ready()
+
+    def config(self) -> ExtractConfig:
+        """The settings of the form.
+
+        Raises
+        ------
+        BadInputError
+            If the list or the folder of the tilt series is not chosen.
+        """
+        from napari_tomodrgn.extract.settings import ExtractConfig
+
+        stacks = self.tilt_series.folder
+        for given, what in ((self._list_path, "the list"), (stacks, "the folder of tilt series")):
+            if not given:
+                raise BadInputError(f"Choose {what} first.")
+        folders = {name: edit.folder or None for name, edit in self.folders.items()}
+        values = {
+            "particles": self._list_path,
+            "tilt_series": stacks,
+            **folders,
+            "alignment": folders["alignment"] or stacks,
+            "box_px": self.box.value(),
+            "pixel_size_target_angstrom": self.pixel.value() or None,
+            **{name: box.currentText() for name, box in self.choices.items()},
+        }
+        return validated(ExtractConfig, values)
+
+    def show_survey(self, rows: list[SurveyRow]) -> None:
+        """Tick what is there, and say what is missing."""
+        self.table.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            files = (row.stack, row.alignment, row.ctf, row.dose)
+            texts = [row.tomogram, str(row.particles)]
+            texts += [_CROSS if path is None else _TICK for path in files]
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+                if column > 1 and files[column - 2] is not None:
+                    item.setToolTip(str(files[column - 2]))
+                self.table.setItem(number, column, item)
+        self.table.resizeColumnsToContents()
+        self.missing.setText("\n".join(sentence for row in rows for sentence in row.missing[:1]))
+        complete = bool(rows) and all(row.complete for row in rows)
+        self.start.setEnabled(complete)
+        if complete:
+            self._ask(self.predict_requested)
+
+    def set_progress(self, words: str, fraction: float) -> None:
+        """Show what is being done."""
+        self.set_running(True)
+        self.status.setText(words)
+        self.bar.setValue(round(1000 * fraction))
+
+    def set_running(self, running: bool) -> None:
+        """Whether an extraction is under way."""
+        self.stop.setEnabled(running)
+        self.look.setEnabled(not running)
+        self.bar.setVisible(running)
+        if not running:
+            self.status.setText("")
+
+    def _choose_list(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Choose a list", "", _LISTS)
+        if name:
+            self.set_list(name)
+
+    def _look_if_ready(self) -> None:
+        if self._list_path and self.tilt_series.folder:
+            self._look()
+
+    def _look(self) -> None:
+        self._ask(self.look_requested)
+
+    def _extract(self) -> None:
+        if not self.out.folder:
+            self.refused.emit("Choose the folder to write to.")
+            return
+        self._ask(self.extract_requested, self.out.folder)
+
+    def _ask(self, wish: Any, *more: Any) -> None:
+        try:
+            config = self.config()
+        except BadInputError as error:
+            self.refused.emit(str(error))
+            return
+        wish.emit(config, *more)

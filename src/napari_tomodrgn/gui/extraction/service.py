@@ -1,0 +1,102 @@
+"""Extraction in threads: what is there, where particles are predicted, and cutting itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.workers import Stop
+from napari_tomodrgn.gui.extraction.layers import PredictedLayers
+from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.extract.settings import ExtractConfig
+    from napari_tomodrgn.extract.survey import Predicted
+
+
+class ExtractionService(Service):
+    """Looks at folders, shows where particles would be cut, and cuts; one extraction at a time."""
+
+    doing = "extracting tilt images"
+
+    surveyed = Signal(object)  # list of SurveyRow
+    progressed = Signal(str, float)  # what is done, and how much of it, 0 to 1
+    extracted = Signal(str)  # the optimisation set
+    ended = Signal()
+
+    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(session, parent)
+        self.layers = PredictedLayers(viewer)
+        self.queue = self.latest_task(self._on_survey)
+        self.prediction = self.latest_task(self._on_predicted)
+        self.job = self.long_task("cutting tilt images (goes on where it stopped)", self._on_event)
+        self.job.ended.connect(self.ended.emit)
+
+    def look(self, config: ExtractConfig) -> None:
+        """Find what is there of each tomogram."""
+
+        def rows() -> Iterator[Any]:  # one item, the whole table
+            from napari_tomodrgn.extract.lists import read_list
+            from napari_tomodrgn.extract.survey import survey
+
+            yield survey(config, read_list(config.particles))
+
+        self.queue.request(rows)
+
+    def predict(self, config: ExtractConfig) -> None:
+        """Show where particles of the first tomogram are predicted in its least tilted image."""
+
+        def predicted() -> Iterator[Any]:
+            from napari_tomodrgn.extract.survey import predict
+
+            yield predict(config)
+
+        self.prediction.request(predicted)
+
+    def start(self, config: ExtractConfig, out: str) -> None:
+        """Decide what files do not settle, cut, and tell where the result is."""
+        if not self.job.is_busy:
+            self.session.message = None
+            self.job.start(lambda stop: _steps(config, Path(out).expanduser(), stop))
+
+    def stop(self) -> None:
+        """Stop; the same extraction goes on later."""
+        self.job.stop()
+
+    def _on_survey(self, rows: Any) -> None:
+        self.surveyed.emit(rows)
+
+    def _on_predicted(self, predicted: Predicted) -> None:
+        self.layers.show(predicted)
+
+    def _on_event(self, event: Any) -> None:
+        from napari_tomodrgn.extract.events import (
+            Extracted,
+            ExtractNotice,
+            ExtractProgress,
+            TomogramDone,
+        )
+
+        if isinstance(event, ExtractNotice):
+            self.progressed.emit(event.message, 0.0)
+        elif isinstance(event, ExtractProgress):
+            words = f"{event.done:,} of {event.total:,} images"
+            self.progressed.emit(words, event.done / max(1, event.total))
+        elif isinstance(event, TomogramDone):
+            self.progressed.emit(f"{event.name}: {event.images:,} images", 1.0)
+        elif isinstance(event, Extracted):
+            self.extracted.emit(str(event.optimisation_set))
+
+
+def _steps(config: ExtractConfig, out: Path, stop: Stop) -> Iterator[Any]:
+    from napari_tomodrgn.extract.run import extract
+
+    for event in extract(config, out):
+        yield event
+        if stop():
+            return

@@ -1,0 +1,120 @@
+"""Numbers of classes, shares by condition, two runs: on points whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_tomodrgn.analysis.evidence.groups import Group, label_groups, match_group
+from napari_tomodrgn.analysis.evidence.records import holm
+from napari_tomodrgn.analysis.latents.class_shares import (
+    class_shares,
+    confusion_of_halves,
+    correct_shares,
+)
+from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
+from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
+from napari_tomodrgn.errors import BadInputError
+
+
+@pytest.mark.parametrize(("states", "expected"), [(1, 1), (2, 2), (4, 4)])
+def test_as_many_clusters_are_proposed_as_there_are(states: int, expected: int) -> None:
+    rng = np.random.default_rng(states)
+    centers = 6.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[:states]
+    points = np.repeat(centers, 240 // states, axis=0) + rng.normal(size=(240, 2))
+    assert propose_clusters(points).count == expected
+
+
+def test_a_motion_has_no_number_of_clusters() -> None:
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, np.pi, size=400)
+    points = 5 * np.stack([np.cos(angle), np.sin(angle)], axis=1) + 0.3 * rng.normal(size=(400, 2))
+    found = propose_clusters(points)
+    assert found.count == 0
+    assert found.sentence.startswith("continuous, no k")
+
+
+def test_shares_are_corrected_for_confusion_that_halves_measure() -> None:
+    """15 % of each class are taken for the other: the halves tell, and shares come back."""
+    rng = np.random.default_rng(1)
+    truth = rng.choice([1, 2], size=20_000, p=[0.8, 0.2])
+    wrong = np.array([[0.85, 0.15], [0.15, 0.85]])
+
+    def seen() -> np.ndarray:
+        flip = rng.random(len(truth)) > np.diag(wrong)[truth - 1]
+        return np.where(flip, 3 - truth, truth)
+
+    one, two = seen(), seen()
+    kinds = np.array([1, 2])
+    matrix = confusion_of_halves(one, two, kinds)
+    observed = np.array([(one == 1).mean(), (one == 2).mean()])
+    assert abs(observed[0] - 0.8) > 0.08
+    assert correct_shares(observed, matrix)[0] == pytest.approx(0.8, abs=0.02)
+
+
+def test_conditions_are_told_apart_by_tomograms_not_particles() -> None:
+    """Ten tomograms a side: a shift of shares that all of them show, and one that one has."""
+    rng = np.random.default_rng(2)
+    names = [f"TS_{number:02d}" for number in range(20)]
+    conditions = {name: "treated" if row < 10 else "control" for row, name in enumerate(names)}
+    tomograms = np.repeat(names, 50)
+    chance = np.repeat([0.7 if conditions[name] == "treated" else 0.3 for name in names], 50)
+    classes = np.where(rng.random(1000) < chance, 1, 2)
+    found = class_shares(classes, tomograms, conditions)
+    assert found.p_values[1] < 0.001
+    row = found.table.set_index(["condition", "class"]).loc[("treated", 1)]
+    assert row["low"] < 0.7 < row["high"]
+    odd = np.where((tomograms == names[0]) | (rng.random(1000) < 0.3), 1, 2)
+    assert class_shares(odd, tomograms, conditions).p_values[1] > 0.05
+    with pytest.raises(BadInputError, match="No condition is given for tomogram 'TS_00'"):
+        class_shares(classes, tomograms, {})
+
+
+def latents(points: np.ndarray) -> pd.DataFrame:
+    ids = [f"TS_1/{number}" for number in range(len(points))]
+    columns = {f"mu_{axis}": column for axis, column in enumerate(points.T)}
+    return pd.DataFrame(columns, index=pd.Index(ids, name="particle_id"))
+
+
+def test_runs_that_differ_by_a_turn_agree_and_who_moved_is_named() -> None:
+    rng = np.random.default_rng(3)
+    centers = np.repeat([[-3.0, 0], [3, 0]], 40, axis=0)
+    points = centers + 0.3 * rng.normal(size=(80, 2))
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    other = np.pad(2.5 * points @ turn, ((0, 0), (0, 1)))
+    other[5] = -other[5]
+    found = compare_latents(latents(points), latents(other), clusters=2)
+    assert found.explained > 0.9
+    assert int(found.moved.argmax()) == 5
+    assert found.cluster_agreement > 0.9
+    assert found.cluster_p == pytest.approx(0.001)
+    strangers = compare_latents(latents(points), latents(rng.normal(size=(80, 2))), clusters=2)
+    assert strangers.cluster_p > 0.01
+    assert strangers.explained < 0.3
+
+
+def test_holm() -> None:
+    """Against the worked example: p sorted, times what is left, never falling."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+
+
+def test_groups_that_overlap_are_refused() -> None:
+    ids = ["a", "b", "c"]
+    one, two = Group("one", frozenset("ab")), Group("two", frozenset("bc"))
+    assert label_groups(ids, one).tolist() == [1, 1, -1]
+    assert label_groups(ids, one, Group("two", frozenset("c"))).tolist() == [1, 1, -1]
+    with pytest.raises(BadInputError, match="one and two share 1 particles"):
+        label_groups(ids, one, two)
+
+
+def test_a_random_group_is_like_the_other_one(one_structure) -> None:
+    particles = one_structure.evidence.data.particles
+    in_a = np.zeros(len(particles), dtype=bool)
+    in_a[:8] = True
+    labels = match_group(particles, in_a)
+    assert (labels == 1).sum() == (labels == -1).sum() == 8
+    names = particles.particles["tomogram"].astype(str).to_numpy()
+    assert sorted(names[labels == 1]) == sorted(names[labels == -1])
