@@ -32,9 +32,10 @@ from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.cut import CropPlan, cut_boxes, mean_and_sd, plan_crops
 from napari_tomodrgn.extract.geometry import TiltGeometry, mirrored_z, tilt_rotations
+from napari_tomodrgn.extract.inputs import read_extraction
 from napari_tomodrgn.extract.output import PlacedSeries
 from napari_tomodrgn.extract.proof import Decided, decide
-from napari_tomodrgn.extract.run import extract, read_extraction
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.extract.tomogram import write_tomogram

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from damage import EDITS, edited
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.run import read_extraction
+from napari_tomodrgn.extract.inputs import read_extraction
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.synthetic import SimulationConfig, simulate

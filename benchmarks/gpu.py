@@ -257,7 +257,7 @@ def profile(bench: Bench) -> None:
         wall = time.perf_counter() - started
     events = found.key_averages()
     busy = sum(event.self_device_time_total for event in events) * 1e-6
-    table = events.table(sort_by="self_cuda_time_total", row_limit=25)
+    table = events.table(sort_by="self_device_time_total", row_limit=25)
     (bench.out / "profile.txt").write_text(table, encoding="utf-8")
     kernels = sum(event.count for event in events if event.self_device_time_total > 0)
     bench.write("profile", idle_share=round(1 - busy / wall, 3), kernels_a_step=round(kernels / 10))

@@ -32,6 +32,9 @@ def commands_of(page: Path) -> list[list[str]]:
         # A line that begins deeper belongs to the one before it.
         for line in joined.splitlines():
             words = line.strip().removeprefix("$ ")
+            # Of a synopsis, without what may be left out, and the first of several ways.
+            words = re.sub(r"\[[^]]*\]", "", words)
+            words = re.sub(r"\(([^|)]*)\|[^)]*\)", r"\1", words)
             if words.startswith("napari-tomodrgn "):
                 found.append(shlex.split(words, comments=True)[1:])
     return found

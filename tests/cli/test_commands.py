@@ -71,6 +71,7 @@ def test_inspect_json(star: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert set(report["forecast"]) == {"ram_gb", "gpu_gb", "seconds_per_epoch"}
 
 
+@pytest.mark.slow
 def test_inspect_real_sets(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The figures that these files are known by."""
     folder = real_data / "warptools"
@@ -159,6 +160,7 @@ def test_bad_input_is_one_sentence(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_interrupt_saves_and_exits_130(star: Path, tmp_path: Path) -> None:
     """A real Ctrl-C on a real process; the run it leaves can be resumed."""
     (tmp_path / "small.toml").write_text(SMALL)

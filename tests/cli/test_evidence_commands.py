@@ -110,6 +110,19 @@ def test_shares_by_condition(
     assert "p nan" in capsys.readouterr().out  # one tomogram a side says nothing
 
 
+def test_trust_is_a_column_of_the_run(
+    case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "trust.csv"
+    assert run("trust", case.run.path, "--out", out) == 0
+    table = pd.read_csv(out)
+    assert list(table["particle_id"]) == case.evidence.ids
+    extras = case.run.extras()
+    assert extras is not None
+    assert extras["trust"].between(0, 1).all()
+    assert "0 hold less than half" in capsys.readouterr().out
+
+
 class _Page(HTMLParser):
     """What a page loads, and its headings."""
 

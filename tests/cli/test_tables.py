@@ -122,7 +122,6 @@ def test_labels_of_tomodrgn_choose_particles_of_a_star_and_go_back(
     done("columns", run, "--add", tmp_path / "labels.pkl")
     done("columns", run, "--out", tmp_path / "back.pkl", "--column", "labels")
     np.testing.assert_array_equal(pickle.loads((tmp_path / "back.pkl").read_bytes()), labels)
-    done("columns", run, "--out", tmp_path / "words.npy", "--column", "tomogram")
     names = Run.open(run).latents()["tomogram"]
     capsys.readouterr()
     done("columns", run, "--out", tmp_path / "words.npy", "--column", "tomogram")

@@ -101,6 +101,13 @@ def test_angles_of_stopgap_are_relions() -> None:
             b"tomogram,particle,x,y,z,rot,tilt,psi\nT,1,1,2,3,0,0,0\nT,1,1,2,3,0,0,0\n",
             "stands in rows 1 and 2",
         ),
+        (
+            "a.csv",
+            b"tomogram,particle,x,y,z,rot,tilt,psi\nT,a/b,1,2,3,0,0,0\n",
+            "row 1 calls its particle 'a/b'",
+        ),
+        ("a.csv", b"tomogram,x,y,z,rot,tilt,psi\n,1,2,3,0,0,0\n", "calls its tomogram ''"),
+        ("a.csv", b'tomogram,x,y,z,rot,tilt,psi\n"T,1,2,3,0,0,0\n', "cannot be read as CSV"),
         ("a.json", b"[]", "not a JSON object"),
         ("a.json", b'{"points": [{}]}', "point 1 has no location"),
         ("a.lst", b"0\tptcl.hdf\t{}\n", "lacks xform.align3d"),

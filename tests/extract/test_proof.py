@@ -13,8 +13,8 @@ import pytest
 from napari_tomodrgn.data.mrc import read_mrc_header
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.geometry import mirrored_z
+from napari_tomodrgn.extract.inputs import Extraction, read_extraction
 from napari_tomodrgn.extract.proof import Decided, decide
-from napari_tomodrgn.extract.run import Extraction, read_extraction
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
 

@@ -14,8 +14,9 @@ from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.mrc import write_mrc
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.dose.mdoc import acquisition_order, read_mdoc
+from napari_tomodrgn.extract.inputs import read_extraction
 from napari_tomodrgn.extract.lists import read_list
-from napari_tomodrgn.extract.run import extract, read_extraction
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.extract.survey import survey
 

@@ -22,8 +22,9 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.events import Extracted, TomogramDone
+from napari_tomodrgn.extract.inputs import read_extraction
 from napari_tomodrgn.extract.proof import decide
-from napari_tomodrgn.extract.run import extract, read_extraction
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.synthetic.tilt_series.alignments import FORMS
 from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
@@ -53,8 +54,6 @@ def expected(made: Make) -> tuple[np.ndarray, np.ndarray]:
 def test_every_list_with_imod_places_particles_alike(
     name: str, made: Make, expected: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    if name == "copick_TS_001.json":
-        pytest.skip("Å from the corner name no voxel of IMOD's: tried with AreTomo below")
     xy, rotations = placed(made("imod", name))
     assert np.abs(xy - expected[0]).max() < 2e-3
     assert np.abs(rotations - expected[1]).max() < 1e-5

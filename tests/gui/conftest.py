@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +31,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.skip(reason="no display: `make test` brings one"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _modules_are_no_garbage() -> Iterator[None]:
+    """Leave out of the search for garbage what is imported once.
+
+    napari's fixture collects it three times a test, and among the half million objects of modules
+    each took a fifth of a second.
+    """
+    for name in ("napari._qt.qt_viewer", "pandas", "sklearn", "torch"):
+        importlib.import_module(name)
+    importlib.import_module("napari_tomodrgn.gui.window.main_widget")
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

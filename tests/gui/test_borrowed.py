@@ -51,7 +51,7 @@ def test_a_stroke_gives_the_mouse_back(before: bool, meanwhile: bool | None, way
 def test_a_movie_that_is_broken_off_gives_the_view_back(
     viewer: Any, widget: Any, tmp_path: Any, turned: bool
 ) -> None:
-    export: TomogramExport = widget.controller.taking_out
+    export: TomogramExport = widget.controller.tomogram_export
     camera = viewer.scene.camera
     viewer.dims.ndisplay = 3
     camera.angles = (3.0, 20.0, 5.0)

@@ -75,6 +75,13 @@ def _shares(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
 
 
+def _trust(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="run directory")
+    add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+
+
 # Flag → metavar, help. Names are those of the simulation's nuisances.
 _NUISANCES = {
     "pose_error": ("DEG", "angles in the star are off, standard deviation about each axis"),
@@ -128,5 +135,6 @@ EVIDENCE_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None
     "compare": ("say whether two groups differ, by images that chose neither", _compare),
     "compare-runs": ("say where two runs put the same particles, and who moved", _compare_runs),
     "shares": ("shares of classes by condition of the tomograms, with intervals", _shares),
+    "trust": ("how much of the map of all particles the images of each hold", _trust),
     "report": ("write one self-contained page about a run", _report),
 }

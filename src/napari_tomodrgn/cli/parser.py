@@ -28,7 +28,7 @@ _MODULES = {
     **dict.fromkeys(("reconstruct", "simulate"), "sets"),
     **dict.fromkeys(("demo", "view"), "window"),
     **dict.fromkeys(("fsc", "mask"), "volumes"),
-    **dict.fromkeys(("compare-runs", "report", "shares"), "compare"),
+    **dict.fromkeys(("compare", "compare-runs", "shares", "trust", "report"), "compare"),
 }
 _STOPPED = "napari-tomodrgn: stopped."
 

@@ -60,7 +60,7 @@ def add_columns_arguments(parser: argparse.ArgumentParser) -> None:
         help="table to join: .csv, .tsv or .txt with a column particle_id, .star of the particles, "
         "or .npy and .pkl with one row a particle of the star file",
     )
-    add("--overwrite", action="store_true", help="replace columns of the same names")
+    add("--overwrite", action="store_true", help="replace columns or a file of the same names")
     add(
         "--out",
         metavar="FILE",
@@ -84,6 +84,7 @@ def add_fsc_arguments(parser: argparse.ArgumentParser) -> None:
         "--pixel-size", metavar="A", type=positive_float, help="voxel size in Å, if the headers lie"
     )
     add("--out", metavar="FILE.csv", type=Path, help="table to write the curve to")
+    add_overwrite(parser)
 
 
 def _add_maps_and_places(add: Callable[..., object]) -> None:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +28,12 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.cut import CropPlan, plan_crops
 from napari_tomodrgn.extract.events import ExtractEvent, ExtractNotice
+from napari_tomodrgn.extract.inputs import Extraction
 from napari_tomodrgn.extract.output import PlacedSeries, write_stars
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.tomogram import place, write_tomogram
 from napari_tomodrgn.learn.reconstruction.subsample import Sample, read_sample
 from napari_tomodrgn.learn.runtime.steps import run_to_end
-
-if TYPE_CHECKING:
-    from napari_tomodrgn.extract.run import Extraction
 
 _COARSE_PARTICLES, _FINE_PARTICLES = 60, 150
 _COARSE_BOX_PX, _FINE_BOX_PX = 32, 96

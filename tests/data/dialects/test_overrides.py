@@ -159,6 +159,7 @@ def test_what_was_done_to_images_is_said_to_every_command(
     assert "NAME=COLUMN" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_line_and_run(exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     star = str(exported("relion5").star)
     assert main(["inspect", star, "--json", "--pixel-size", "13.5", "--hand", "-1"]) == 0

@@ -115,6 +115,7 @@ def test_a_pause_holds_the_epoch_and_continue_goes_on(
     assert session.run.resume_file.is_file()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_extended(
     widget: Any,
     qtbot: Any,
@@ -151,6 +152,7 @@ def _wait_for_a_later_epoch(widget: Any, qtbot: Any, clicked: str) -> None:
     qtbot.waitUntil(later, timeout=LONG)
 
 
+@pytest.mark.slow
 def test_a_click_and_a_pin_follow_the_epochs(
     widget: Any, qtbot: Any, started: Callable[[Any], Any], endless: Any
 ) -> None:
@@ -247,6 +249,7 @@ def test_presets_and_forecast(
     qtbot.waitUntil(lambda: "No mps device" in panel.forecast.text(), timeout=LONG)
 
 
+@pytest.mark.slow
 def test_a_small_learning_rate_survives_form_run_and_form(
     widget: Any,
     qtbot: Any,

@@ -68,6 +68,7 @@ def test_the_difference_is_to_the_map_of_the_mean_latent(
     assert viewer.layers[LAYER_NAME].opacity == 1.0
 
 
+@pytest.mark.slow
 def test_nine_pins_in_a_grid_or_over_each_other(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:

@@ -70,6 +70,7 @@ def test_posteriors_go_on_in_the_same_parts(tmp_path: Path, covariance: bool) ->
     assert asked == list(range(70)), "each particle once"
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_and_after_training_does_not_begin_anew(
     simulated: Path, tmp_path: Path
 ) -> None:

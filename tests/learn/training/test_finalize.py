@@ -118,6 +118,7 @@ def test_noise_of_a_wide_box_is_measured_where_it_is_seen(two_states: Path) -> N
     assert bool((refinement.noise > 0).all())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_concluded_is_concluded_the_same_again(run: tuple) -> None:
     opened = run[0]
     before = opened.latents()

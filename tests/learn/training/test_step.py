@@ -30,7 +30,8 @@ _VIEWS = {
     *("unsqueeze", "squeeze", "detach", "as_strided", "unbind", "split", "split_with_sizes"),
     *("view_as_real", "view_as_complex", "_conj", "diagonal", "unflatten", "lift_fresh"),
 }
-_ALLOWED = 265
+# 262 with one optics for all images; optics and dose of each image cost 19 more.
+_ALLOWED = 282
 START = Position(epoch=1, step=0)
 
 

@@ -110,6 +110,7 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
         )
 
 
+@pytest.mark.slow
 def test_the_linear_start_is_there_from_the_first_epoch_and_resumes(
     particles: ParticleSet, tmp_path: Path
 ) -> None:

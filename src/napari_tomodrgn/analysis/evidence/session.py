@@ -109,9 +109,14 @@ def prepare_evidence(
         )
         if kept:
             _write_latents(kept, key, latents)
-    total = 2 * data.particle_count
-    sums = yield from _with_progress(sum_particles(data, config, halves), total, "Adding up images")
+    sums = yield from add_up(data, config)
     return Evidence(data, config, halves, latents, sums)
+
+
+def add_up(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, ParticleSums]:
+    """What the images of each particle say beyond the mean map, by tilt half."""
+    steps = sum_particles(data, config, tilt_half_masks(data))
+    return (yield from _with_progress(steps, 2 * data.particle_count, "Adding up images"))
 
 
 def _with_progress(

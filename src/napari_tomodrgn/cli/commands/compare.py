@@ -10,9 +10,12 @@ from typing import Any
 
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, compare_groups
 from napari_tomodrgn.analysis.evidence.groups import Labels, label_groups, match_group, read_group
+from napari_tomodrgn.analysis.evidence.images import read_run_images
 from napari_tomodrgn.analysis.evidence.records import record_comparison, save_maps
-from napari_tomodrgn.analysis.evidence.session import Evidence, gather_evidence
+from napari_tomodrgn.analysis.evidence.session import Evidence, add_up, gather_evidence
+from napari_tomodrgn.analysis.evidence.trust import trust_particles
 from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
+from napari_tomodrgn.analysis.latents.components import with_columns
 from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
 from napari_tomodrgn.analysis.report import write_report
 from napari_tomodrgn.cli.terminal import say, watch
@@ -35,9 +38,9 @@ def run_compare(options: Namespace) -> int:
         drawn = label_groups(evidence.ids, a, b)
     names = (a.name, b.name if b else ("random" if options.random else "all others"))
     found = _compared(evidence, drawn, options)
-    with all_or_none(overwrite=True):  # the folder is empty; the run's record is added to
-        result = record_comparison(run, evidence.ids, names, found, _now())
+    with all_or_none(overwrite=True):  # the folder is empty
         save_maps(found, evidence.ids, options.out)
+    result = record_comparison(run, evidence.ids, names, found, _now())
     if options.json:
         print(json.dumps(result))
     else:
@@ -132,6 +135,25 @@ def run_shares(options: Namespace) -> int:
     for kind, p in found.p_values.items():
         print(f"class {kind}: p {p:.2g} that conditions share it alike")
     say(f"→ {options.out}")
+    return 0
+
+
+def run_trust(options: Namespace) -> int:
+    """Write how far each particle is to be trusted, and keep it as a column of the run."""
+    _reject_existing(options.out, overwrite=False)
+    run = Run.open(options.run)
+    data = watch(read_run_images(run, options.images))
+    found = trust_particles(watch(add_up(data, run.config)))
+    columns = found.columns(data.particles.ids)
+    with written_atomically(options.out) as temporary:
+        columns.reset_index().to_csv(temporary, index=False)
+    run.save_extras(with_columns(run.extras(), columns))
+    low = int((columns["trust"] < 0.5).sum())
+    print(
+        f"{len(columns)} particles, error of one {found.error:.2f}; {low} hold less than half of "
+        "the map that all share: false picks, or poses that are far off"
+    )
+    say(f"→ {options.out}, and the column trust of the run")
     return 0
 
 

@@ -44,6 +44,15 @@ _OF_IDENTITIES = (
 )
 
 
+# Why a star file is none of tilt images: lists of 3-D particles, positions, single particles.
+_NO_TILT_IMAGES = (
+    "missing-column",
+    "unsupported-file",
+    "unsupported-dialect",
+    "no-particle-groups",
+)
+
+
 def run_select(options: Namespace) -> int:
     """Write some particles, all else untouched."""
     require_suffix(options.out, (".star", *SUFFIXES), "the file to write")
@@ -115,7 +124,7 @@ def _without_images(options: Namespace) -> StarRows | None:
     try:
         recognise(options.source, read_star(options.source))
     except BadInputError as error:
-        if error.code != "missing-column":
+        if error.code not in _NO_TILT_IMAGES:
             raise
         rows = StarRows.read(options.source)
         say(f"{options.source}: no tilt images; rows of data_{rows.block} as they stand.")

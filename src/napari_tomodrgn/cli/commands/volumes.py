@@ -60,7 +60,7 @@ def run_mask(options: Namespace) -> int:
             remedy="Coordinates are Å from the map's first voxel, as ChimeraX shows them.",
             code="bad-mask",
         )
-    with export_files(overwrite=options.overwrite) as outputs:
+    with export_files(overwrite=options.overwrite, files=given_files(options)) as outputs:
         outputs.check(options.out)
         write_volume(options.out, Volume(mask.astype(np.float32), like.voxel_size_angstrom))
     say(f"{inside:.1%} of the box → {options.out}")

@@ -99,8 +99,20 @@ class ParticleList:
         if not np.isfinite(self.rotations).all():
             row = int(np.flatnonzero(~np.isfinite(self.rotations).all(axis=(1, 2)))[0])
             raise BadInputError(f"{self.path}: row {row + 1} has no pose.", code="bad-value")
+        self._refuse_odd_names()
         self._refuse_twice()
         return self
+
+    def _refuse_odd_names(self) -> None:
+        """Names become parts of ``<tomogram>/<particle>`` in star files."""
+        for row, who in enumerate(zip(self.tomogram, self.particle, strict=True)):
+            for what, name in zip(("tomogram", "particle"), who, strict=True):
+                if not name or "/" in name or any(letter.isspace() for letter in name):
+                    raise BadInputError(
+                        f"{self.path}: row {row + 1} calls its {what} {name!r}.",
+                        remedy="Use names without blanks and slashes.",
+                        code="bad-name",
+                    )
 
     def _refuse_twice(self) -> None:
         seen: dict[tuple[str, str], int] = {}

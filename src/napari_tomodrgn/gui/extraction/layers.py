@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.extract.predicted import Predicted
+    from napari_tomodrgn.extract.survey import Predicted
 
 IMAGE_NAME, POINTS_NAME = "tilt image", "predicted particles"
 _CLIPPED = (1.0, 99.0)  # percentiles of the grey values

@@ -15,8 +15,8 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.extract.predicted import Predicted
     from napari_tomodrgn.extract.settings import ExtractConfig
+    from napari_tomodrgn.extract.survey import Predicted
 
 
 class ExtractionService(Service):
@@ -52,7 +52,7 @@ class ExtractionService(Service):
         """Show where particles of the first tomogram are predicted in its least tilted image."""
 
         def predicted() -> Iterator[Any]:
-            from napari_tomodrgn.extract.predicted import predict
+            from napari_tomodrgn.extract.survey import predict
 
             yield predict(config)
 

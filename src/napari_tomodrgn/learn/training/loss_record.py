@@ -58,9 +58,9 @@ class LossRecord:
         self._poison = self._poison + (values - values)
         failed = (self._poison.sum() != 0).float()
         self._skipped, self._steps = self._skipped + failed, self._steps + 1
-        self._optimiser.found_inf = failed  # type: ignore[attr-defined]
-        if not self._optimiser.defaults.get("fused"):
-            # Only fused optimisers look at it on the device.
+        if self._optimiser.defaults.get("fused"):
+            self._optimiser.found_inf = failed  # type: ignore[attr-defined]
+        else:  # others cannot look at it on the device (Apple's has no fused one)
             self._raise_if_failed()
 
     def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor) -> None:
@@ -76,6 +76,10 @@ class LossRecord:
             If something was not finite since the last reading.
         """
         self._raise_if_failed()
+        if self._next.epoch != position.epoch:
+            # No step of this epoch was made here: a run that was saved after the last one goes on
+            # with the sums that were saved.
+            return position
         reconstruction, kl, total = self._sums.tolist()
         self._steps = 0
         read = replace(position, reconstruction=reconstruction, kl=kl, total=total)
