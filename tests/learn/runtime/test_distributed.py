@@ -180,7 +180,8 @@ def trainer(simulated: Path, settings: Path, tmp_path_factory: pytest.TempPathFa
 def _same_weights(trainer: Trainer, processes: ProcessGroup, particles: int) -> Trainer:
     """Another with these weights, that computes so many particles at a time."""
     model = copy.deepcopy(trainer.model)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=trainer.config.train.learning_rate)
+    rate = trainer.config.train.learning_rate
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
     other = replace(
         trainer, model=model, optimiser=optimiser, context=RunContext(processes=processes)
     )
@@ -214,9 +215,13 @@ def test_a_step_sums_up_to_the_same_however_it_is_shared(trainer: Trainer) -> No
             assert all(torch.equal(others[name], found[0][1][name]) for name in others)
         shared.append(found[0])
     rounding = 100 * torch.finfo(torch.float32).eps
+    # The KL divergence of this start is next to nothing: 5 × 2 terms in which numbers of size 1
+    # and 2 cancel, so that their rounding counts, not its own.
+    cancelled = 5 * 2 * 2 * torch.finfo(torch.float32).eps
     for position, others in shared:
         for name in ("reconstruction", "kl", "total"):
-            assert getattr(position, name) == pytest.approx(getattr(whole, name), rel=rounding)
+            found, wanted = getattr(position, name), getattr(whole, name)
+            assert found == pytest.approx(wanted, rel=rounding, abs=cancelled), name
         for name, gradient in gradients.items():
             assert (others[name] - gradient).norm() <= rounding * gradient.norm(), name
 
