@@ -28,7 +28,7 @@ from napari_tomodrgn.data.dialects.common import (
 )
 from napari_tomodrgn.data.dialects.image_identity import joins_images, stack_names
 from napari_tomodrgn.data.dialects.per_image_rows import position_in_particle, rebuilt_dose
-from napari_tomodrgn.data.particles import Optics, ParticleSet, Remark, StarSource
+from napari_tomodrgn.data.particles import Optics, ParticleSet, Remark
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
@@ -97,15 +97,8 @@ def read_cistem(source: StarInput) -> ParticleSet:
             "tilts": np.bincount(particle),
         },
     )
-    star = StarSource(
-        source.path,
-        "cistem",
-        source.blocks,
-        table.block,
-        rows_are_images=True,
-        overrides=source.overrides,
-        image_column=source.column(STACK_COLUMN) if STACK_COLUMN in table else "",
-    )
+    image_column = source.column(STACK_COLUMN) if STACK_COLUMN in table else ""
+    star = source.image_star("cistem", table, image_column)
     return ParticleSet(images, particles, optics, star)
 
 

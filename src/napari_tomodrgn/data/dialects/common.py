@@ -21,6 +21,7 @@ from napari_tomodrgn.data.particles import (
     Optics,
     OpticsGroup,
     Remark,
+    StarSource,
 )
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star import StarBlocks, as_loop
@@ -76,6 +77,18 @@ class StarInput:
         table = StarTable(path, block, meant(frame, columns))
         self.tables.append(table)
         return table
+
+    def image_star(self, dialect: str, table: StarTable, image_column: str) -> StarSource:
+        """What is to be remembered of a star with one row an image, to write rows of it again."""
+        return StarSource(
+            self.path,
+            dialect,
+            self.blocks,
+            table.block,
+            rows_are_images=True,
+            overrides=self.overrides,
+            image_column=image_column,
+        )
 
     def find_images(self, names: Sequence[str]) -> list[Path]:
         """Paths of the image files that the star file calls ``names``."""

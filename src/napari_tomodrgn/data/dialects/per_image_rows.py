@@ -31,7 +31,7 @@ from napari_tomodrgn.data.dialects.common import (
 )
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.image_identity import image_identity
-from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
+from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 
@@ -142,15 +142,7 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
             **_positions(table, first, stated_pixel),
         },
     )
-    star = StarSource(
-        source.path,
-        dialect,
-        source.blocks,
-        table.block,
-        rows_are_images=True,
-        overrides=source.overrides,
-        image_column=source.column("rlnImageName"),
-    )
+    star = source.image_star(dialect, table, source.column("rlnImageName"))
     return ParticleSet(images, particles, optics, star)
 
 
