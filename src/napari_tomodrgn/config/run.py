@@ -212,11 +212,13 @@ class ReadingConfig(Settings):
             "cryosrpnt",
             "nextpyp",
             "cistem",
+            "relion-matrices",
+            "relion5-images",
         ]
         | None
     ) = Field(
         None,
-        title="Written by",
+        title="Format",
         description="Program whose conventions are followed; automatic: recognised by the columns.",
     )
     overrides: Overrides = Field(default_factory=Overrides)

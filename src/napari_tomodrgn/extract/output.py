@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -130,13 +131,22 @@ def write_image_stack(
     squares = np.square(images).mean(dtype=np.float64)
     sd = max(squares - mean**2, 0.0) ** 0.5
     statistics = np.array([values.min(), values.max(), mean, sd])
+    header = mrc_stack_header(len(images), images.shape[1], pixel_size_angstrom, dtype, statistics)
     handle = open(path, "wb")
-    handle.write(
-        mrc_stack_header(len(images), images.shape[1], pixel_size_angstrom, dtype, statistics)
-    )
-    handle.write(values.data)
-    handle.flush()
+    try:
+        handle.write(header)
+        handle.write(values.data)
+        handle.flush()
+    except BaseException:
+        close_quietly(handle)
+        raise
     return handle
+
+
+def close_quietly(handle: BinaryIO) -> None:
+    """Close a file that is given up: what it cannot write any more is not missed."""
+    with suppress(OSError):
+        handle.close()
 
 
 def synced(handle: BinaryIO) -> None:

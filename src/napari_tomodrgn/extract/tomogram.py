@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from napari_tomodrgn.extract.cut import CropPlan, cut_boxes, mean_and_sd, whole_
 from napari_tomodrgn.extract.lists import ParticleList
 from napari_tomodrgn.extract.output import (
     PlacedSeries,
+    close_quietly,
     stack_name,
     synced,
     write_image_stack,
@@ -123,14 +125,7 @@ def write_tomogram(out: Path, placed: PlacedSeries, plan: CropPlan, dtype: str) 
             count = _cut_tilt(placed, plan, tilt, rows, images, stats)
             done += count
             yield done
-        handles = []
-        for place_in_block, row in enumerate(rows.tolist()):
-            path = partial / Path(placed.stacks[row]).name
-            seen = images[place_in_block, placed.visible[:, row]]
-            handles.append(write_image_stack(path, seen, plan.pixel_size_angstrom, dtype))
-            if len(handles) >= 64:
-                _sync_all(handles)
-        _sync_all(handles)
+        _write_stacks(partial, placed, rows, images, (plan.pixel_size_angstrom, dtype))
     sections = placed.series.geometry.sections.tolist()
     tilts = [
         {"section": section + 1, "mean": stats[tilt][0], "sd": stats[tilt][1]}
@@ -142,7 +137,29 @@ def write_tomogram(out: Path, placed: PlacedSeries, plan: CropPlan, dtype: str) 
     os.replace(partial, final)
 
 
-def _sync_all(handles: list) -> None:  # type: ignore[type-arg]
+def _write_stacks(
+    folder: Path,
+    placed: PlacedSeries,
+    rows: NDArray[np.int64],
+    images: NDArray[np.float32],
+    form: tuple[float, str],
+) -> None:
+    """Write stacks of particles ``rows`` from ``(row, tilt, box, box)``; ``form``: Å/px, dtype."""
+    handles: list[BinaryIO] = []
+    try:
+        for place_in_block, row in enumerate(rows.tolist()):
+            path = folder / Path(placed.stacks[row]).name
+            seen = images[place_in_block, placed.visible[:, row]]
+            handles.append(write_image_stack(path, seen, *form))
+            if len(handles) >= 64:
+                _sync_all(handles)
+        _sync_all(handles)
+    finally:
+        for handle in handles:
+            close_quietly(handle)
+
+
+def _sync_all(handles: list[BinaryIO]) -> None:
     while handles:
         synced(handles.pop(0))
 

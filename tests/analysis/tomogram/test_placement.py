@@ -55,7 +55,7 @@ class Cell:
 def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
     out = tmp_path_factory.mktemp("cell")
     config = SimulationConfig(
-        particles=48, tilts=1, box_size_px=32, states=2, tomograms=1, shifts_px=3.0, seed=3
+        particles=48, tilts=2, box_size_px=32, states=2, tomograms=1, shifts_px=3.0, seed=3
     )
     for _ in simulate(out, config):
         pass

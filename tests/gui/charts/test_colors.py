@@ -111,7 +111,7 @@ def test_hovering_fills_the_card(
     shown = card.card
     assert shown.identity == other
     assert shown.facts[0] == "5 tilts"
-    assert shown.facts[1].startswith("psi_deg: ")
+    assert shown.facts[1].startswith("psi (°): ")
     assert shown.volume is not None and shown.volume[..., 3].any()
     angles = [angle for angle, _ in shown.tilts]
     stage = session.particles.images.query("particle_id == @other")["stage_tilt_deg"].abs()
@@ -166,5 +166,5 @@ def test_a_star_file_without_places_says_so_where_tomograms_are_listed(
     assert widget.tomogram.status.text().startswith("Click a tomogram")
     table = particles.particles.assign(**{f"position_{axis}_angstrom": np.nan for axis in "xyz"})
     widget.session.particles = replace(particles, particles=table)
-    assert widget.tomogram.status.text().startswith("The star file gives no places")
+    assert widget.tomogram.status.text().startswith("This star file has no tomogram coordinates")
     widget.session.particles = None

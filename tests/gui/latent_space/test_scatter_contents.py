@@ -50,7 +50,7 @@ def test_a_large_set_is_worked_out_in_a_thread_and_the_chart_says_so(
     panel._session.latents = table
     panel.refresh()
     assert panel.drawing.is_busy and len(panel.view.points) == 0
-    assert panel.view._busy == "Working out 60,000 points …"
+    assert panel.view._busy == "Preparing 60,000 points …"
     _all_is_there(panel, qtbot)
     scores, _ = principal_components(latent_matrix(table))
     np.testing.assert_allclose(panel.view.points, scores[:, :2], atol=1e-9)

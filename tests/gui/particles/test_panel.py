@@ -52,8 +52,8 @@ def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
     assert row.details.isHidden()
     QTest.mouseClick(row, Qt.MouseButton.LeftButton)
     assert not row.details.isHidden()
-    assert "poses why." in row.details.text()
-    assert "poses remedy." in row.details.text()
+    assert "geometry why." in row.details.text()
+    assert "geometry remedy." in row.details.text()
     words = {label.text() for label in row.findChildren(QLabel)}
     assert {"!", "Poses and tilts", "0.3 × shuffled"} <= words
     row.more.click()

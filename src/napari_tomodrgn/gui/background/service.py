@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.background.work import Work
@@ -83,5 +84,7 @@ class Service(Work):
         super().close()
 
     def on_failed(self, error: Exception) -> None:
-        """Tell the user what went wrong."""
-        self.session.show_message(error_message(error, self.doing), self.failure_severity)
+        """Tell the user what went wrong; that a run came without its network is no fault."""
+        imported = isinstance(error, BadInputError) and error.code == "imported"
+        severity: Severity = "info" if imported else self.failure_severity
+        self.session.show_message(error_message(error, self.doing), severity)

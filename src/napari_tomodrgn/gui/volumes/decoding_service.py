@@ -149,12 +149,9 @@ class DecodingService(Service):
         self._request(_key_of(point), np.array(point.z, np.float32), point)
 
     def on_failed(self, error: Exception) -> None:
-        """Tell why there is no volume; of a run of another program that is no fault."""
-        run = self.session.run
-        if not isinstance(error, BadInputError):
+        """Tell why there is no volume, and what to do about it."""
+        if not isinstance(error, BadInputError) or error.code == "imported":
             super().on_failed(error)
-        elif run is not None and run.info.imported_from:
-            self.session.show_message(error_message(error, self.doing))
         else:
             remedy = "" if error.remedy else f" {_REMEDY}"
             self.session.show_message(error_message(error, self.doing) + remedy, "error")
