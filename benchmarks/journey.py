@@ -159,7 +159,7 @@ class Traveller:
             waits = self.hover_and_click(until_epoch=max(2, self.epochs // 2))
         late = np.percentile(gaps, 99) if gaps else 0.0
         clicks = f"click to volume {max(waits):.2f} s at most of {len(waits)}" if waits else ""
-        return f"10 ms timer: p99 {late:.0f} ms, worst {max(gaps):.0f} ms; {clicks}"
+        return f"10 ms timer: p99 {late:.0f} ms, worst {max(gaps, default=0.0):.0f} ms; {clicks}"
 
     def hover_and_click(self, until_epoch: int) -> list[float]:
         """Over random particles, clicking every fifth; how long each click took to show."""

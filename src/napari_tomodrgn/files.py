@@ -27,7 +27,7 @@ _LONGEST_NAME, _LONGEST_PREFIX = 255, 200
 # numpy says so when a disk is full, without an error number.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _STAGE = ".unfinished."
-_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)?")
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 _REASONS: dict[int, tuple[str, str, str]] = {
     errno.ENOSPC: ("the disk is full", "Free some space, or name another folder.", "disk-full"),
@@ -339,9 +339,11 @@ def _remove_left_by_killed(targets: list[Path]) -> None:
     for folder in {target.parent for target in targets}:
         names = {target.name for target in targets if target.parent == folder}
         for file in folder.glob(".*"):
-            match = _TEMPORARY.fullmatch(file.name)
-            if match and match[1] in names and file.is_file():
-                file.unlink(missing_ok=True)
+            # A suffix may look like the random part, so that only that of the target itself goes.
+            for suffix in {"", file.suffix}:
+                match = _TEMPORARY.fullmatch(file.name.removesuffix(suffix))
+                if match and match[1] in names and Path(match[1]).suffix == suffix:
+                    file.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

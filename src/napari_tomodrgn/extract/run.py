@@ -27,7 +27,7 @@ from napari_tomodrgn.extract.proof import decide
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.extract.tomogram import is_written, write_tomogram
-from napari_tomodrgn.files import write_text
+from napari_tomodrgn.files import remove_leftovers, write_text
 
 _MARK = ".extraction"
 
@@ -118,6 +118,7 @@ def _prepare_folder(out: Path, extraction: Extraction, conventions: Conventions)
     mark = hashlib.sha256(text.encode()).hexdigest() + "\n"
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file, not a folder.", code="not-a-folder")
+    remove_leftovers(out, _MARK)  # of one that was killed before anything else was written
     known = out / _MARK
     if known.is_file():
         if known.read_text(encoding="utf-8", errors="replace") != mark:

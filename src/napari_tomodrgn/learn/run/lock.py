@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -76,19 +77,32 @@ def lock_holder(run: str | Path) -> str:
 
 def _acquire(file: Path) -> None:
     words = json.dumps({**_this_process(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}) + "\n"
-    while True:
-        try:
-            handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            _remove_if_stale(file)
-        else:
+    # Linked into place whole, so that a kill never leaves a lock that does not say whose it is.
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{LOCK_NAME}.", suffix=file.suffix)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(words)
+        Path(name).chmod(0o644)
+        while True:
             try:
-                with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                    stream.write(words)
-            except OSError:
-                file.unlink(missing_ok=True)
-                raise
-            return
+                _link(Path(name), file)
+            except FileExistsError:
+                _remove_if_stale(file)
+            else:
+                return
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _link(written: Path, file: Path) -> None:
+    """Give a file a second name, unless that is taken; on disks without links, copy it."""
+    try:
+        os.link(written, file)
+    except FileExistsError:
+        raise
+    except OSError:
+        with open(file, "x", encoding="utf-8") as stream:
+            stream.write(written.read_text(encoding="utf-8"))
 
 
 def _remove_if_stale(file: Path) -> None:
