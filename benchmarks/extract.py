@@ -24,7 +24,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 import napari_tomodrgn.extract.series as series_module
-from napari_tomodrgn.analysis.fsc import fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import fsc, fsc_sphere
 from napari_tomodrgn.analysis.reconstruct import reconstruct
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
@@ -237,7 +237,7 @@ def resolution(folder: Path) -> Iterator[str]:
         words = f"resolution: {target or 6.0:g} Å/px, {off:g} px beside: half maps agree to "
         words += f"{found.resolution_angstrom:.1f} Å (Nyquist {2 * (target or 6):g})"
         if target is None:
-            curve = fsc(found.map, truth, soft_sphere(box))
+            curve = fsc(found.map, truth, fsc_sphere(box))
             shell = round(64 * 6.0 / 16.0)
             words += f", FSC to the truth at 16 Å {curve.correlation[shell]:.2f}"
         yield words

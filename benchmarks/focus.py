@@ -28,7 +28,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig
 from napari_tomodrgn.synthetic.simulation import simulate_structures
-from napari_tomodrgn.synthetic.structures import load_structures, prepare
+from napari_tomodrgn.synthetic.structures import load_structures, prepare_structures
 
 RADIUS = 0.16  # of the mask, in boxes
 BLOB = 0.07  # standard deviation of a blob, in boxes
@@ -108,7 +108,7 @@ def simulated(out: Path, scene: str, options: argparse.Namespace) -> tuple[Path,
     soft = np.clip((RADIUS + 0.03 - distance) / 0.06, 0, 1)
     write_volume(mask, Volume(soft.astype(np.float32), voxel))
     if not (out / "data" / "truth.csv").exists():
-        for _ in simulate_structures(out / "data", config, prepare(sources, config)):
+        for _ in simulate_structures(out / "data", config, prepare_structures(sources, config)):
             pass
     return out / "data" / "warptools" / "particles_optimisation_set.star", mask
 

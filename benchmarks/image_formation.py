@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 
 from napari_tomodrgn.analysis.preflight import cross_validation
-from napari_tomodrgn.analysis.preflight.cross_validation import agreement, paired_z
+from napari_tomodrgn.analysis.preflight.cross_validation import half_set_agreement, paired_z
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data import tilt_data
 from napari_tomodrgn.data.dialects import read_particles
@@ -119,7 +119,7 @@ def foreseen(
     with modelled(change, weight):
         cross_validation._products = judged
         try:
-            found = agreement(sample)
+            found = half_set_agreement(sample)
         finally:
             cross_validation._products = products
     return found.gain(), found.halves.fsc.resolution_angstrom(0.143)

@@ -28,7 +28,7 @@ from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
 from napari_tomodrgn.gui.charts.interactive_scatter import InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
-from napari_tomodrgn.gui.latent_space.preview_service import picture_of
+from napari_tomodrgn.gui.latent_space.preview_service import preview_picture
 from napari_tomodrgn.gui.plugin.sample_data import packaged_run
 from napari_tomodrgn.session import Session
 
@@ -214,7 +214,7 @@ def measure_card() -> None:
     axis = np.arange(32.0) - 16
     ball = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2
     volume = Volume(np.exp(-ball / 50).astype(np.float32), 8.0)
-    took = cpu_ms(lambda: picture_of(volume, 3.0, (110, 180, 240)))
+    took = cpu_ms(lambda: preview_picture(volume, 3.0, (110, 180, 240)))
     print(f"picture of a map of 32 voxels in the card: {took:.1f} ms", flush=True)
 
 

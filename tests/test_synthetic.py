@@ -23,7 +23,7 @@ from napari_tomodrgn.physics.fourier import images_from_samples
 from napari_tomodrgn.synthetic import Simulated, SimulationConfig, SimulationProgress, simulate
 from napari_tomodrgn.synthetic.imaging import Microscope, make_microscope
 from napari_tomodrgn.synthetic.scene import PARTICLE_DIAMETER_ANGSTROM, dose_symmetric, make_scene
-from napari_tomodrgn.synthetic.structures import load_structures, prepare
+from napari_tomodrgn.synthetic.structures import load_structures, prepare_structures
 
 SMALL = SimulationConfig(particles=9, tilts=11, box_size_px=32, states=3, tomograms=2, seed=4)
 HIDDEN = SMALL.model_copy(update={"hidden_tilts": 3})
@@ -198,7 +198,7 @@ def test_projection_of_turned_blobs_is_the_formula(box: int) -> None:
     z, y, x = (np.indices((64, 64, 64)) - 32) * 6.0
     squared = [(x - px) ** 2 + (y - py) ** 2 + (z - pz) ** 2 for px, py, pz in places]
     blobs = (heights[:, None, None, None] * np.exp(-np.array(squared) / (2 * sigma**2))).sum(0)
-    structures = prepare({"blobs": Volume(blobs.astype(np.float32), 6.0)}, config)
+    structures = prepare_structures({"blobs": Volume(blobs.astype(np.float32), 6.0)}, config)
     scene = make_scene(config, 1, structures.pixel_size_angstrom)
     instrument = make_microscope(scene, structures, config)
     pixel = 384.0 / box

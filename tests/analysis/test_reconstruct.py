@@ -12,8 +12,8 @@ from napari_tomodrgn.analysis.fsc import (
     correlation,
     filter_shells,
     fsc,
+    fsc_sphere,
     low_pass,
-    soft_sphere,
 )
 from napari_tomodrgn.analysis.reconstruct import reconstruct
 from napari_tomodrgn.config import DataConfig, WeightConfig
@@ -172,7 +172,7 @@ def test_wiener_filter_beats_shells(
     true = read_volume(real_data / map_name)
     true = Volume((true.flipped_z() if turned else true).data, particles.optics.pixel_size_angstrom)
     maps = [reconstruct(particles, seed=seed).filtered for seed in range(3)]
-    assert np.mean([correlation(each, true, soft_sphere(32)) for each in maps]) > least
+    assert np.mean([correlation(each, true, fsc_sphere(32)) for each in maps]) > least
 
 
 def test_real_ribosomes(real_data: Path) -> None:
@@ -181,7 +181,7 @@ def test_real_ribosomes(real_data: Path) -> None:
     star = folder / "warptools_test_4-tomos_10-ptcls_box-32_angpix-12_optimisation_set.star"
     average = read_volume(folder / "warptools_test_box-32_angpix-12_reconstruct.mrc").flipped_z()
     result = reconstruct(read_particles(star))
-    shells = fsc(result.map, average, soft_sphere(32)).correlation[1:6]
+    shells = fsc(result.map, average, fsc_sphere(32)).correlation[1:6]
     assert (shells >= [0.95, 0.88, 0.78, 0.74, 0.63]).all(), shells
     coarse = correlation(low_pass(result.map, 60), low_pass(average, 60))
     assert coarse > 0.46  # what the reference's back-projection reaches
@@ -197,7 +197,7 @@ def test_simulated_class_of_the_field(real_data: Path) -> None:
     unweighted = reconstruct(
         particles, data=keep, weight=WeightConfig(dose=False, tilt=False, dose_mask=False)
     )
-    sphere = soft_sphere(32)
+    sphere = fsc_sphere(32)
     assert correlation(weighted.filtered, true, sphere) >= 0.77
     without = correlation(unweighted.filtered, true, sphere)
     assert correlation(weighted.filtered, true, sphere) >= without

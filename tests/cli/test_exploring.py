@@ -58,9 +58,9 @@ def test_scores_are_projections_of_the_masked_maps(run: Path) -> None:
     component = read_volume(opened.analysis.volume_map("component-01"))
     mean = read_volume(opened.analysis.volume_map("mean"))
     decoder, latents = opened.decoder(), latent_matrix(opened.latents())
-    from napari_tomodrgn.analysis.fsc import soft_sphere
+    from napari_tomodrgn.analysis.fsc import fsc_sphere
 
-    weights = soft_sphere(12)
+    weights = fsc_sphere(12)
     scores = [
         float(((decoder.decode(z, 12).data * weights - mean.data) * component.data).sum())
         for z in latents

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.fsc import fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import fsc, fsc_sphere
 from napari_tomodrgn.analysis.reconstruct import reconstruct
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.binning import binned_sampling
@@ -151,6 +151,6 @@ def test_maps_of_binned_images_are_those_of_coarser_images(
         data = DataConfig.model_validate(window | (settings if size == box else {}))
         maps.append(reconstruct(read_particles(star), data=data).map)
     assert maps[0].voxel_size_angstrom == pytest.approx(maps[1].voxel_size_angstrom)
-    curve = fsc(maps[0], maps[1], soft_sphere(coarse)).correlation
+    curve = fsc(maps[0], maps[1], fsc_sphere(coarse)).correlation
     within = curve[1 : int(0.9 * coarse / 2) + 1]
     assert within.min() > 0.99, np.round(curve, 4)

@@ -12,7 +12,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.alignments import AlignmentInput
 from napari_tomodrgn.extract.alignments.aretomo import read_aretomo
 from napari_tomodrgn.extract.alignments.imod import read_imod
-from napari_tomodrgn.extract.alignments.warp_xml import read_warp, read_warp_series
+from napari_tomodrgn.extract.alignments.warp_xml import read_warp_series, read_warp_xml
 from napari_tomodrgn.extract.geometry import tilt_angles
 from napari_tomodrgn.extract.tilt_stack import TiltStack, open_tilt_stack
 from napari_tomodrgn.geometry import euler_to_matrix
@@ -40,7 +40,7 @@ def test_xf_of_10499_is_the_xml_that_warptools_made_of_it(alignments: Path) -> N
     # are, so the comparison is of angles and shifts.
     given = stack(964, 928, 41, 10.0)
     imod = read_imod(AlignmentInput(folder / "00254.xf", "00254", given))
-    warp = read_warp(AlignmentInput(folder / "00254.xml", "00254", given))
+    warp = read_warp_xml(AlignmentInput(folder / "00254.xml", "00254", given))
     axis = tilt_angles(imod.rotations)[:, 0] - tilt_angles(warp.rotations)[:, 0]
     assert np.abs(axis).max() < 1e-5
     assert np.abs(imod.shifts_px - warp.shifts_px).max() < 1e-4
@@ -54,7 +54,7 @@ def test_warp_places_points_as_warp_itself_does(alignments: Path) -> None:
     """TS_1 (EMPIAR-10491): levels and a 6 × 4 × 41 movement grid, against what Warp wrote."""
     folder, pixel = alignments / "warp_warpylib", 0.834
     given = stack(5760, 4092, 41, pixel)
-    geometry = read_warp(AlignmentInput(folder / "TS_1.xml", "TS_1", given))
+    geometry = read_warp_xml(AlignmentInput(folder / "TS_1.xml", "TS_1", given))
     blocks = read_star(folder / "TS_1.star")
     points = blocks["points"].astype(float).to_numpy()
     truth = blocks["mappings"]
@@ -64,7 +64,9 @@ def test_warp_places_points_as_warp_itself_does(alignments: Path) -> None:
     off = np.abs(found.transpose(1, 0, 2) - expected)
     assert off.max() < 0.01
     plain = AlignmentInput(folder / "TS_1.xml", "TS_1", given, ignore_local=True)
-    without = read_warp(plain).project(points).xy_px * pixel - np.array([5760, 4092]) * pixel / 2
+    without = (
+        read_warp_xml(plain).project(points).xy_px * pixel - np.array([5760, 4092]) * pixel / 2
+    )
     assert np.linalg.norm(without.transpose(1, 0, 2) - expected, axis=-1).mean() > 1
     angles = truth[["angleRot", "angleTilt", "anglePsi"]].astype(float).to_numpy()
     views = euler_to_matrix(angles.reshape(-1, 41, 3))

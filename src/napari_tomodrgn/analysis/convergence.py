@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.fsc import correlation, fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import correlation, fsc, fsc_sphere
 from napari_tomodrgn.analysis.latents.clusters import clusters_of
 from napari_tomodrgn.analysis.latents.components import latent_matrix
 from napari_tomodrgn.data.volume import Volume
@@ -106,7 +106,7 @@ def _decoded(run: Run, epoch: int, latents: pd.DataFrame, box: int | None) -> li
 def _compared(
     before: tuple[pd.DataFrame, list[Volume]], now: tuple[pd.DataFrame, list[Volume]]
 ) -> dict[str, float]:
-    mask = soft_sphere(now[1][0].box_size_px)
+    mask = fsc_sphere(now[1][0].box_size_px)
     pairs = list(zip(before[1], now[1], strict=True))
     same = before[0].index.intersection(now[0].index)
     latents = [latent_matrix(table.loc[same]) for table in (before[0], now[0])]

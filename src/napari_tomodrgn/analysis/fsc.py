@@ -82,7 +82,7 @@ def low_pass(volume: Volume, resolution_angstrom: float) -> Volume:
     return filter_shells(volume, (1 - np.cos(np.pi * edge)) / 2)
 
 
-def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> FloatArray:
+def fsc_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> FloatArray:
     """Sphere of ones with a cosine edge; radius and edge are fractions of half the box."""
     return np.asarray(shells.soft_sphere(box_size_px, radius, edge).numpy())
 

@@ -14,7 +14,7 @@ from napari_tomodrgn.analysis.fsc import (
     FscCurve,
     filter_shells,
     fsc,
-    soft_sphere,
+    fsc_sphere,
 )
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.checks import check_stacks
@@ -166,7 +166,7 @@ def network_steps(
         part = particles.take(rows)
         maps.append((yield from fit_homogeneous(part, data, weight, sign, config)))
     half1, half2, whole = maps
-    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    curve = fsc(half1, half2, fsc_sphere(half1.box_size_px))
     share = signal_share(torch.from_numpy(curve.correlation)).numpy()
     return Reconstruction(
         map=whole,
@@ -210,7 +210,7 @@ def _finish(one: BackProjection, two: BackProjection, particles: ParticleSet) ->
         return Volume(sums.volume().cpu().numpy().astype(np.float32), pixel)
 
     half1, half2, both = volume(one), volume(two), one + two
-    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    curve = fsc(half1, half2, fsc_sphere(half1.box_size_px))
     filtered = both.filtered(torch.from_numpy(curve.correlation))
     return Reconstruction(
         map=volume(both),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.fsc import low_pass, soft_sphere
+from napari_tomodrgn.analysis.fsc import fsc_sphere, low_pass
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.data.volume_mask import read_mask
 from napari_tomodrgn.errors import BadInputError
@@ -42,7 +42,7 @@ def make_mask(kind: str | Path, like: Volume) -> FloatArray | None:
     if kind == "none":
         return None
     if kind == "sphere":
-        return soft_sphere(like.box_size_px)
+        return fsc_sphere(like.box_size_px)
     if kind in ("tight", "soft"):
         return _around_density(like, soft=kind == "soft")
     box = like.box_size_px

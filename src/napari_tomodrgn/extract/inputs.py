@@ -8,7 +8,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.cut import CropPlan, plan_crops
 from napari_tomodrgn.extract.dose.mdoc import read_mdoc
 from napari_tomodrgn.extract.lists import ParticleList, read_list
-from napari_tomodrgn.extract.output import Optics, PlacedSeries
+from napari_tomodrgn.extract.output import ExtractedOptics, PlacedSeries
 from napari_tomodrgn.extract.series import Conventions, Series, read_all_series
 from napari_tomodrgn.extract.settings import ExtractConfig
 from napari_tomodrgn.extract.tomogram import place
@@ -26,7 +26,7 @@ class Extraction:
     particles: ParticleList
     series: tuple[Series, ...]
     plan: CropPlan
-    optics: Optics
+    optics: ExtractedOptics
     assumed: tuple[str, ...]
 
     def placed(self, conventions: Conventions) -> list[PlacedSeries]:
@@ -61,7 +61,7 @@ def read_extraction(config: ExtractConfig) -> Extraction:
     return Extraction(config, particles, tuple(series), plan, optics, assumed)
 
 
-def _optics(config: ExtractConfig, series: list[Series]) -> tuple[Optics, tuple[str, ...]]:
+def _optics(config: ExtractConfig, series: list[Series]) -> tuple[ExtractedOptics, tuple[str, ...]]:
     """Voltage, aberration, amplitude contrast: of the user, the CTF's files, the mdoc."""
     assumed = []
     found: dict[str, float] = {}
@@ -84,7 +84,7 @@ def _optics(config: ExtractConfig, series: list[Series]) -> tuple[Optics, tuple[
         if said is None and not values:
             assumed.append(f"{name.replace('_', ' ')} ({default:g})")
         found[name] = said if said is not None else (values.pop() if values else default)
-    return Optics(**found), tuple(assumed)
+    return ExtractedOptics(**found), tuple(assumed)
 
 
 def _mdoc_voltages(series: list[Series]) -> set[float]:

@@ -41,7 +41,7 @@ LIST_ROW = "tomodrgnListRow"
 
 
 @dataclass(frozen=True)
-class Optics:
+class ExtractedOptics:
     """Of the microscope, for all images."""
 
     voltage_kv: float
@@ -155,8 +155,12 @@ def synced(handle: BinaryIO) -> None:
         os.fsync(handle.fileno())
 
 
-def write_stars(
-    out: Path, placed: list[PlacedSeries], plan: CropPlan, optics: Optics, image_series: bool
+def write_extraction_stars(
+    out: Path,
+    placed: list[PlacedSeries],
+    plan: CropPlan,
+    optics: ExtractedOptics,
+    image_series: bool,
 ) -> Path:
     """Write all stars of an extraction; the optimisation set, written last, is returned."""
     for one in placed:
@@ -214,7 +218,7 @@ def _tilt_series(one: PlacedSeries) -> StarBlocks:
     return StarBlocks({series.name: _texts(columns)})
 
 
-def _tomograms(placed: list[PlacedSeries], optics: Optics) -> pd.DataFrame:
+def _tomograms(placed: list[PlacedSeries], optics: ExtractedOptics) -> pd.DataFrame:
     sizes = np.array([one.series.size_px for one in placed])
     count = len(placed)
     columns: dict[str, object] = {
@@ -236,7 +240,7 @@ def _pixels(placed: list[PlacedSeries]) -> FloatArray:
     return np.array([one.series.stack.pixel_size_angstrom for one in placed])
 
 
-def _optics_table(plan: CropPlan, optics: Optics, series_pixel: float) -> pd.DataFrame:
+def _optics_table(plan: CropPlan, optics: ExtractedOptics, series_pixel: float) -> pd.DataFrame:
     return _texts(
         {
             "rlnOpticsGroup": [1],
@@ -255,7 +259,7 @@ def _optics_table(plan: CropPlan, optics: Optics, series_pixel: float) -> pd.Dat
     )
 
 
-def _particles(placed: list[PlacedSeries], plan: CropPlan, optics: Optics) -> StarBlocks:
+def _particles(placed: list[PlacedSeries], plan: CropPlan, optics: ExtractedOptics) -> StarBlocks:
     tomograms = [one.series.name for one in placed for _ in one.names]
     names = [name for one in placed for name in one.names]
     centred = np.concatenate([one.centred_angstrom for one in placed])
@@ -292,12 +296,14 @@ def _list_text(flags: NDArray[np.bool_]) -> str:
     return "[" + ",".join("1" if flag else "0" for flag in flags) + "]"
 
 
-def _image_series(placed: list[PlacedSeries], plan: CropPlan, optics: Optics) -> StarBlocks:
+def _image_series(
+    placed: list[PlacedSeries], plan: CropPlan, optics: ExtractedOptics
+) -> StarBlocks:
     """One row an image, as Warp writes them; the dose in the B factor."""
     return StarBlocks({"": pd.concat([_image_rows(one, plan, optics) for one in placed])})
 
 
-def _image_rows(one: PlacedSeries, plan: CropPlan, optics: Optics) -> pd.DataFrame:
+def _image_rows(one: PlacedSeries, plan: CropPlan, optics: ExtractedOptics) -> pd.DataFrame:
     series, geometry = one.series, one.series.geometry
     tilts, owner = np.nonzero(one.visible)
     order = np.lexsort((tilts, owner))

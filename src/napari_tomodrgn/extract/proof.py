@@ -20,7 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.cross_validation import agreement, paired_z, preference
+from napari_tomodrgn.analysis.preflight.cross_validation import (
+    half_set_agreement,
+    paired_z,
+    preference,
+)
 from napari_tomodrgn.analysis.preflight.hypotheses import flipped_heights, shuffled_poses
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.dialects import read_particles
@@ -29,7 +33,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.cut import CropPlan, plan_crops
 from napari_tomodrgn.extract.events import ExtractEvent, ExtractNotice
 from napari_tomodrgn.extract.inputs import Extraction
-from napari_tomodrgn.extract.output import PlacedSeries, write_stars
+from napari_tomodrgn.extract.output import PlacedSeries, write_extraction_stars
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.tomogram import place, write_tomogram
 from napari_tomodrgn.learn.reconstruction.subsample import Sample, read_sample
@@ -183,8 +187,8 @@ def _pose_figure(particles: ParticleSet) -> tuple[float, float]:
     sample = run_to_end(read_sample(particles, DataConfig()))
     if sample.blank or len(sample.particles) < _FEWEST_PARTICLES // 2:
         return 0.0, 0.0
-    shuffled = agreement(sample.over(shuffled_poses(sample.particles)))
-    gained = agreement(sample).gain() - shuffled.gain()
+    shuffled = half_set_agreement(sample.over(shuffled_poses(sample.particles)))
+    gained = half_set_agreement(sample).gain() - shuffled.gain()
     return float(gained.mean()), paired_z(gained)
 
 
@@ -209,7 +213,7 @@ def _cut_some(
     if not placed:
         return None
     _write_images(placed, plan, folder)
-    path = write_stars(folder, placed, plan, extraction.optics, False)
+    path = write_extraction_stars(folder, placed, plan, extraction.optics, False)
     return read_particles(path)
 
 
@@ -238,10 +242,10 @@ def _decide_origin_and_hand(
             return {}
         at = first.origin
         given = _fine_sample(_moved(extraction, first, particles, at))
-        maps = agreement(given)
+        maps = half_set_agreement(given)
         if "origin" in names:
             moved = _fine_sample(_moved(extraction, first, particles, 1 - at))
-            moved_maps = agreement(moved)
+            moved_maps = half_set_agreement(moved)
             z = preference(maps, moved_maps).z
             figures["origin 1 over 0: z"] = z if at == 0 else -z
             if abs(z) >= _SURE_Z:
@@ -249,7 +253,7 @@ def _decide_origin_and_hand(
             if z >= _SURE_Z:
                 given, maps = moved, moved_maps
         if "hand" in names:
-            other = agreement(given.over(flipped_heights(given.particles)))
+            other = half_set_agreement(given.over(flipped_heights(given.particles)))
             figures["other hand over this: z"] = z = preference(maps, other).z
             figures["this hand"] = first.hand
             if abs(z) >= _SURE_Z:

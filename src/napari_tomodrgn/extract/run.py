@@ -22,7 +22,7 @@ from napari_tomodrgn.extract.events import (
     TomogramDone,
 )
 from napari_tomodrgn.extract.inputs import Extraction, read_extraction
-from napari_tomodrgn.extract.output import PlacedSeries, write_stars
+from napari_tomodrgn.extract.output import PlacedSeries, write_extraction_stars
 from napari_tomodrgn.extract.proof import decide
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
@@ -75,7 +75,9 @@ def extract(
         return None
     _prepare_folder(out, extraction, decided.conventions)
     images = yield from _write_all(out, extraction, kept)
-    path = write_stars(out, kept, extraction.plan, extraction.optics, config.image_series)
+    path = write_extraction_stars(
+        out, kept, extraction.plan, extraction.optics, config.image_series
+    )
     about = _about(extraction, decided.told(), placed)
     write_text(out / "extraction.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     done = Extracted(path, sum(len(one) for one in kept), images)

@@ -98,10 +98,10 @@ def number_rows(path: Path, columns: int | None, comment: str = "#") -> NDArray[
 
 def content_lines(lines: list[str], comment: str = "#") -> Iterator[tuple[int, str]]:
     """Number (from 1) and text of the lines that are neither blank nor a comment."""
-    for number, line in enumerate(lines, 1):
+    for parse_number, line in enumerate(lines, 1):
         text = line.strip()
         if text and not text.startswith(comment):
-            yield number, text
+            yield parse_number, text
 
 
 def csv_rows(path: Path, lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
@@ -132,10 +132,10 @@ def csv_rows(path: Path, lines: list[tuple[int, str]]) -> list[tuple[int, list[s
 
 def numbers_of(path: Path, line_number: int, line: str) -> list[float]:
     """The numbers of a line, all of them; `BadInputError` names the line."""
-    return [number(path, line_number, word) for word in line.replace(",", " ").split()]
+    return [parse_number(path, line_number, word) for word in line.replace(",", " ").split()]
 
 
-def number(path: Path, line_number: int, word: str) -> float:
+def parse_number(path: Path, line_number: int, word: str) -> float:
     """One sensible number out of a word; `BadInputError` names the line."""
     try:
         value = float(word)

@@ -156,7 +156,7 @@ class Scene:
 
     def true_tilts(self, series: int) -> FloatArray:
         """``(tilt, 3, 3)`` specimen → image, as the stage was tilted."""
-        return tilt_rotations(self.scheme.stage_tilt_deg + self.nuisances.tilt_deg[series])
+        return scheme_rotations(self.scheme.stage_tilt_deg + self.nuisances.tilt_deg[series])
 
     def true_angles_deg(self) -> FloatArray:
         """``(particle, 3)`` rot, tilt, psi as they are."""
@@ -214,10 +214,10 @@ def dose_symmetric(config: SimulationConfig) -> TiltScheme:
     side = np.where(level % 2, -np.sign(from_middle), np.sign(from_middle))
     dose = np.empty(config.tilts)
     dose[np.lexsort((side, level))] = np.arange(config.tilts) * config.dose_per_tilt
-    return TiltScheme(angles, dose, tilt_rotations(angles))
+    return TiltScheme(angles, dose, scheme_rotations(angles))
 
 
-def tilt_rotations(stage_tilt_deg: FloatArray) -> FloatArray:
+def scheme_rotations(stage_tilt_deg: FloatArray) -> FloatArray:
     """``(tilt, 3, 3)`` specimen → image."""
     cos, sin = np.cos(np.deg2rad(TILT_AXIS_DEG)), np.sin(np.deg2rad(TILT_AXIS_DEG))
     in_plane = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])

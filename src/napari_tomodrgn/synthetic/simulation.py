@@ -22,7 +22,7 @@ from napari_tomodrgn.synthetic.imaging import (
 from napari_tomodrgn.synthetic.layout import Layout, warp_stack, warptools_stack
 from napari_tomodrgn.synthetic.scene import Scene, make_scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
-from napari_tomodrgn.synthetic.stacks import StackWriter, write_map
+from napari_tomodrgn.synthetic.stacks import StackWriter, write_mrc_map
 from napari_tomodrgn.synthetic.stars import write_stars, write_true_tilts, write_truth
 from napari_tomodrgn.synthetic.structures import (
     Structures,
@@ -111,10 +111,12 @@ def simulate_structures(
         config, len(structures.names), structures.pixel_size_angstrom, len(NEIGHBOR_KINDS)
     )
     pairs = zip(structures.names, structures.volumes, strict=True)
-    maps = tuple(write_map(layout.truth_map(name), volume) for name, volume in pairs)
+    maps = tuple(write_mrc_map(layout.truth_map(name), volume) for name, volume in pairs)
     yield from _write_images(layout, make_microscope(scene, structures, config, around))
     tomograms = tuple(
-        write_map(layout.tomogram(series.name), paint_tomogram(scene, structures, row, config.seed))
+        write_mrc_map(
+            layout.tomogram(series.name), paint_tomogram(scene, structures, row, config.seed)
+        )
         for row, series in enumerate(scene.series)
     )
     write_truth(layout, scene, structures.names, config.continuous)

@@ -101,7 +101,7 @@ def _reserve(path: Path, size: int) -> None:
             os.posix_fallocate(stream.fileno(), 0, size)
 
 
-def write_map(path: Path, volume: Volume) -> Path:
+def write_mrc_map(path: Path, volume: Volume) -> Path:
     """Write a map as float32 with its voxel size, and return its path."""
     shape = volume.data.shape
     with StackWriter(path, (shape[0], shape[1], shape[2]), volume.voxel_size_angstrom) as writer:

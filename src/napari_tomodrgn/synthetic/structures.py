@@ -81,7 +81,7 @@ def load_structures(config: SimulationConfig) -> Structures:
     sources = {
         name: Volume(data.astype(np.float32), voxel) for name, data in zip(names, maps, strict=True)
     }
-    return prepare(sources, config)
+    return prepare_structures(sources, config)
 
 
 def load_compositions(names: tuple[str, ...]) -> dict[str, Volume]:
@@ -106,7 +106,7 @@ def _chosen_names(config: SimulationConfig, frames: tuple[str, ...]) -> tuple[st
     return names
 
 
-def prepare(sources: dict[str, Volume], config: SimulationConfig) -> Structures:
+def prepare_structures(sources: dict[str, Volume], config: SimulationConfig) -> Structures:
     """Bring named maps to the box of the images and to the tomogram's voxel size."""
     volumes = tuple(resized(volume, config.box_size_px) for volume in sources.values())
     return Structures(

@@ -19,7 +19,7 @@ from napari_tomodrgn.physics.lattice import HalfPlane, slice_frequencies
 from napari_tomodrgn.synthetic.nuisances import MEMBRANE
 from napari_tomodrgn.synthetic.scene import ImagePoses, Scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
-from napari_tomodrgn.synthetic.structures import Structures, prepare
+from napari_tomodrgn.synthetic.structures import Structures, prepare_structures
 
 # Neighbours are of these kinds; a ribosome in a cell has others and their parts beside it.
 NEIGHBOR_KINDS = ("80S", "60S", "40S")
@@ -87,7 +87,7 @@ def neighbor_structures(sources: dict[str, Volume], config: SimulationConfig) ->
     """Structures of neighbours, `NEIGHBOR_KINDS` and a patch of membrane, which is the last."""
     any_volume = next(iter(sources.values()))
     assert MEMBRANE == -1  # the last of a tuple
-    return prepare({**sources, "membrane": membrane_patch(any_volume)}, config)
+    return prepare_structures({**sources, "membrane": membrane_patch(any_volume)}, config)
 
 
 def membrane_patch(like: Volume) -> Volume:

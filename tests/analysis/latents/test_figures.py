@@ -44,6 +44,6 @@ def test_bars_are_as_long_as_their_values() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.2, 7.0), (1e-4, 3e-4), (1e5, 9e5)])
 def test_ticks_are_round_and_inside(low: float, high: float) -> None:
-    found = figures.ticks(low, high)
+    found = figures.axis_ticks(low, high)
     assert 3 <= len(found) <= 9
     assert low <= found[0] <= found[-1] <= high

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.analysis.tomogram.chimerax_scene import colors_of, write_scene
+from napari_tomodrgn.analysis.tomogram.chimerax_scene import hex_colors, write_scene
 from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import Volume, read_volume
@@ -99,19 +99,19 @@ def test_an_identity_cannot_become_a_command(tmp_path: Path) -> None:
 
 
 def test_colors_by_column() -> None:
-    numbers = colors_of(pd.Series(np.append(np.linspace(0, 1, 101), np.nan)))
+    numbers = hex_colors(pd.Series(np.append(np.linspace(0, 1, 101), np.nan)))
     assert (numbers[0], numbers[50], numbers[100], numbers[101]) == (
         "#440154",
         "#21918c",
         "#fde725",
         "#9e9e9e",
     )
-    classes = colors_of(pd.Series([10, 2, 10, 1]))
+    classes = hex_colors(pd.Series([10, 2, 10, 1]))
     assert classes[0] == classes[2]
     assert len(set(classes)) == 3
-    assert colors_of(pd.Series([1, 2, 10, 1])) == [classes[3], classes[1], classes[0], classes[3]]
-    assert colors_of(pd.Series(["b", None, "a"]))[1] == "#9e9e9e"
-    assert colors_of(pd.Series([np.nan, np.nan])) == ["#9e9e9e"] * 2
+    assert hex_colors(pd.Series([1, 2, 10, 1])) == [classes[3], classes[1], classes[0], classes[3]]
+    assert hex_colors(pd.Series(["b", None, "a"]))[1] == "#9e9e9e"
+    assert hex_colors(pd.Series([np.nan, np.nan])) == ["#9e9e9e"] * 2
 
 
 def test_place_every_particle(tiny_run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from exports import WRITERS
 
-from napari_tomodrgn.analysis.fsc import fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import fsc, fsc_sphere
 from napari_tomodrgn.analysis.reconstruct import Reconstruction, reconstruct
 from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import inspect_particles
@@ -116,7 +116,7 @@ def maps(exported) -> dict[str, Reconstruction]:
 
 def compared(one: Reconstruction, other: Reconstruction) -> np.ndarray:
     """FSC by shell up to Nyquist, without the origin."""
-    return fsc(one.map, other.map, soft_sphere(one.map.box_size_px)).correlation[1:]
+    return fsc(one.map, other.map, fsc_sphere(one.map.box_size_px)).correlation[1:]
 
 
 def test_reconstructions_of_the_same_images_are_the_same(maps: dict[str, Reconstruction]) -> None:

@@ -13,7 +13,7 @@ from napari_tomodrgn.analysis.tomogram.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.export_service import enlarged
-from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
@@ -56,7 +56,7 @@ def _centre(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 def _show(layers: VolumeLayers, volume: Volume, caption: str = "", color: str | None = None) -> Any:
     box = volume.box_size_px * volume.voxel_size_angstrom
-    layers.show_mesh(contour(volume), box, caption, color)
+    layers.show_mesh(make_isosurface(volume), box, caption, color)
     return layers.layer
 
 
@@ -87,7 +87,7 @@ def test_light_falls_from_above_and_in_front(viewer: Any) -> None:
 
 def test_the_surface_of_a_ball_has_its_radius_in_angstrom() -> None:
     volume = _balls((2, 0, -3), radius=5)
-    mesh = contour(volume)
+    mesh = make_isosurface(volume)
     assert mesh.level == pytest.approx(contour_level(volume, 3.0))
     expected = 50 * np.sqrt(np.log(1 / mesh.level))
     distances = np.linalg.norm(mesh.vertices - [-30, 0, 20], axis=1)
@@ -96,7 +96,7 @@ def test_the_surface_of_a_ball_has_its_radius_in_angstrom() -> None:
 
 def test_surfaces_are_coarse_only_while_a_training_shares_the_cores() -> None:
     volume = _balls((2, 0, -3), radius=5)
-    fine, coarse = contour(volume), contour(volume, fine=False)
+    fine, coarse = make_isosurface(volume), make_isosurface(volume, fine=False)
     assert fine.fine and not coarse.fine
     assert len(fine.faces) > 3 * len(coarse.faces)
     distances = [np.linalg.norm(one.vertices - [-30, 0, 20], axis=1) for one in (fine, coarse)]
@@ -190,7 +190,7 @@ def test_a_map_alone_stands_in_the_middle_and_makes_room_for_the_decoded_one(vie
 def test_what_the_user_sets_while_volumes_are_out_of_sight_stays(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     hidden, shown = (
-        layers.show_companion(name, contour(_balls((0, 0, 0), radius=8)), 320.0)
+        layers.show_companion(name, make_isosurface(_balls((0, 0, 0), radius=8)), 320.0)
         for name in ("hidden", "shown")
     )
     decoded = _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3")
@@ -206,7 +206,7 @@ def test_what_the_user_sets_while_volumes_are_out_of_sight_stays(viewer: Any) ->
 def test_an_opacity_of_the_user_is_kept_when_maps_are_compared(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     decoded = _show(layers, _balls((0, 0, 0), radius=8))
-    mesh = contour(_balls((4, 0, 0), radius=4))
+    mesh = make_isosurface(_balls((4, 0, 0), radius=4))
     layers.show_difference(mesh, mesh)
     faint = decoded.opacity
     layers.hide_difference()
@@ -220,7 +220,7 @@ def test_an_opacity_of_the_user_is_kept_when_maps_are_compared(viewer: Any) -> N
 def test_a_map_that_is_made_anew_is_as_translucent_as_the_one_before(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     layers.set_layout("overlay")
-    layers.show_companion("pin", contour(_balls((4, 0, 0), radius=8)), 320.0)
+    layers.show_companion("pin", make_isosurface(_balls((4, 0, 0), radius=8)), 320.0)
     first = _show(layers, _balls((0, 0, 0), radius=8)).opacity
     viewer.layers.remove(LAYER_NAME)
     again = _show(layers, _balls((0, 0, 0), radius=8))
@@ -234,7 +234,7 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     volume = _balls((0, 0, 0))
     _show(layers, volume)
     assert layers.labels.layer is None, "its title says it"
-    found = Validation("60S", 71, 43.7, np.ones(1), np.ones(1), volume, contour(volume))
+    found = Validation("60S", 71, 43.7, np.ones(1), np.ones(1), volume, make_isosurface(volume))
     label = reconstruction_label(found)
     assert label == "60S: 71 particles\nfrom images, 43.7 Å, 3 σ"
     layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)

@@ -12,7 +12,7 @@ import pytest
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes import decoding_service, vispy_mesh_patch
-from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 
 LONG = 60_000
@@ -43,14 +43,14 @@ def test_another_map_builds_no_shader_and_lays_nothing_out(viewer: Any) -> None:
     from vispy.visuals.shaders.program import ModularProgram
 
     layers, box = VolumeLayers(viewer), 320.0
-    layers.show_mesh(contour(_ball(4.0)), box, "tomogram 1/1")
+    layers.show_mesh(make_isosurface(_ball(4.0)), box, "tomogram 1/1")
     viewer.screenshot(flash=False)
     laid_out: list[Any] = []
     viewer.dims.events.range.connect(laid_out.append)
     vertices = len(layers.layer.vertices)
     with _counted(ModularProgram, "_build") as built:
         before = viewer.screenshot(flash=False)
-        layers.show_mesh(contour(_ball(6.0)), box, "tomogram 1/2", "#e8743b")
+        layers.show_mesh(make_isosurface(_ball(6.0)), box, "tomogram 1/2", "#e8743b")
         after = viewer.screenshot(flash=False)
     assert built == [] and laid_out == []
     assert len(layers.layer.vertices) > vertices and (before != after).any(), "but it is another"
@@ -59,7 +59,7 @@ def test_another_map_builds_no_shader_and_lays_nothing_out(viewer: Any) -> None:
 def test_shaders_follow_when_a_surface_is_colored_by_its_values(viewer: Any) -> None:
     """What is kept depends on the limits: new ones have to be seen."""
     layers = VolumeLayers(viewer)
-    layers.show_mesh(contour(_ball(6.0)), 320.0)
+    layers.show_mesh(make_isosurface(_ball(6.0)), 320.0)
     viewer.canvas.overlays.axes.visible = viewer.canvas.overlays.scale_bar.visible = False
     layer = layers.layer
     layer.shading = "none"
@@ -73,13 +73,13 @@ def test_shaders_follow_when_a_surface_is_colored_by_its_values(viewer: Any) -> 
 
 
 def test_the_same_map_in_another_color_is_not_given_anew(viewer: Any) -> None:
-    layers, mesh = VolumeLayers(viewer), contour(_ball(6.0))
+    layers, mesh = VolumeLayers(viewer), make_isosurface(_ball(6.0))
     layers.show_mesh(mesh, 320.0)
     given: list[Any] = []
     layers.layer.events.data.connect(given.append)
     layers.show_mesh(mesh, 320.0, "", "#e8743b")
     assert given == [] and layers.layer.colormap.name == "#e8743b"
-    layers.show_mesh(contour(_ball(5.0)), 320.0)
+    layers.show_mesh(make_isosurface(_ball(5.0)), 320.0)
     assert len(given) == 1
 
 

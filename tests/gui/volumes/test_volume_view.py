@@ -15,7 +15,7 @@ import pytest
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.volumes import movie_service
-from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference
+from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption
@@ -212,7 +212,7 @@ def test_errands_are_all_done_in_order_and_a_failure_stops_none(qtbot: Any) -> N
 
 def test_no_low_pass_finer_than_the_pixels_is_offered(qtbot: Any) -> None:
     volume = Volume(np.zeros((16, 16, 16), np.float32), 13.1)
-    decoded = Decoded(volume, "TS/1", 1, complete=True, mesh=contour(volume))
+    decoded = Decoded(volume, "TS/1", 1, complete=True, mesh=make_isosurface(volume))
     session = Session(decoded=decoded)
     bar = VolumeBar(session)
     qtbot.addWidget(bar)
@@ -237,7 +237,7 @@ def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
     assert said[-1] == "latent point  ·  decoding …"
     volume = Volume(np.zeros((16, 16, 16), np.float32), 10.0)
     point = LatentPoint((0.0,), 2)
-    decoded = Decoded(volume, None, 1, complete=True, point=point, mesh=contour(volume))
+    decoded = Decoded(volume, None, 1, complete=True, point=point, mesh=make_isosurface(volume))
     assert caption(decoded).startswith(
         "latent point, interpolated: no particles nearby, not supported by data"
     )

@@ -24,7 +24,7 @@ from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig
 from napari_tomodrgn.synthetic.simulation import simulate_structures
-from napari_tomodrgn.synthetic.structures import load_structures, prepare
+from napari_tomodrgn.synthetic.structures import load_structures, prepare_structures
 
 BOX = 24
 INSIDE, OUTSIDE = np.array([0.13, 0.0, 0.0]), np.array([-0.2, 0.05, 0.0])
@@ -50,7 +50,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name: Volume((base.data + there * inner + elsewhere * outer).astype(np.float32), voxel)
         for name, there, elsewhere in (("a", 0, 0), ("b", 1, 0), ("c", 0, 1), ("d", 1, 1))
     }
-    for _ in simulate_structures(out / "data", config, prepare(sources, config)):
+    for _ in simulate_structures(out / "data", config, prepare_structures(sources, config)):
         pass
     mask = np.clip((0.2 - _distance(INSIDE)) / 0.06, 0, 1)
     write_volume(out / "mask.mrc", Volume(mask.astype(np.float32), voxel))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis.fsc import correlation, soft_sphere
+from napari_tomodrgn.analysis.fsc import correlation, fsc_sphere
 from napari_tomodrgn.analysis.reconstruct import network_steps, reconstruct
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles
@@ -21,7 +21,7 @@ def test_the_network_agrees_with_back_projection(simulated: Path) -> None:
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
     config = HomogeneousConfig(points_per_particle=512, width=64)
     ours, average = run_to_end(network_steps(particles, config=config)), reconstruct(particles)
-    inside = soft_sphere(24)
+    inside = fsc_sphere(24)
     found = correlation(ours.map, average.filtered, inside)
     # Of positive sign, and not mirrored.
     assert found > 0.8

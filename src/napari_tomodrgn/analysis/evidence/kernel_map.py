@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.evidence.maps import box_maps, particle_halves
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 from napari_tomodrgn.analysis.evidence.session import Evidence
-from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.volume import Volume
 
 FloatArray = NDArray[np.float64]
@@ -127,7 +127,7 @@ def kernel_map(
         Volume(maps[0], sums.pixel_size_angstrom),
         one,
         two,
-        fsc(one, two, soft_sphere(sums.box_size_px)),
+        fsc(one, two, fsc_sphere(sums.box_size_px)),
         float(total.sum() ** 2 / max(np.square(total).sum(), 1e-30)),
         neighbors,
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
-from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
@@ -147,7 +147,7 @@ def _group_map(one: BackProjection, two: BackProjection, data: TiltData) -> Grou
         return Volume((density.cpu().numpy() * scale).astype(np.float32), pixel)
 
     half1, half2 = volume(one.volume()), volume(two.volume())
-    curve = fsc(half1, half2, soft_sphere(half1.box_size_px))
+    curve = fsc(half1, half2, fsc_sphere(half1.box_size_px))
     filtered = (one + two).filtered(torch.from_numpy(curve.correlation))
     return GroupMap(volume(filtered), half1, half2, curve)
 

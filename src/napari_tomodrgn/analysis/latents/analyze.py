@@ -23,7 +23,7 @@ from napari_tomodrgn.analysis.latents.components import (
     with_columns,
 )
 from napari_tomodrgn.analysis.latents.umap_child import is_worth_it, umap_steps
-from napari_tomodrgn.analysis.tomogram.chimerax_scene import colors_of
+from napari_tomodrgn.analysis.tomogram.chimerax_scene import hex_colors
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
@@ -272,7 +272,7 @@ def _draw(
     import pandas as pd
 
     files = state.run.analysis
-    colors = colors_of(pd.Series(found.labels))
+    colors = hex_colors(pd.Series(found.labels))
     maps = {"umap": (places, UMAP_COLUMNS)}
     if scores.shape[1] > 1:
         axes = tuple(f"PC {k + 1} ({explained[k]:.0%} of the variance)" for k in (0, 1))

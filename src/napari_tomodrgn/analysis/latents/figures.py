@@ -109,11 +109,11 @@ class _Frame:
         """Two lines with round numbers, and what they show."""
         left, bottom = _LEFT, HEIGHT - _BOTTOM
         parts = [_line(left, _TOP, left, bottom), _line(left, bottom, WIDTH - _RIGHT, bottom)]
-        for value in ticks(self.low[0], self.high[0]):
+        for value in axis_ticks(self.low[0], self.high[0]):
             x = self.x(value)
             parts.append(_line(x, bottom, x, bottom + 5))
             parts.append(_text(x, bottom + 20, f"{value:g}", 'text-anchor="middle"'))
-        for value in ticks(self.low[1], self.high[1]):
+        for value in axis_ticks(self.low[1], self.high[1]):
             y = self.y(value)
             parts.append(_line(left - 5, y, left, y))
             parts.append(_text(left - 9, y + 4, f"{value:g}", 'text-anchor="end"'))
@@ -123,7 +123,7 @@ class _Frame:
         return [*parts, _text(18, HEIGHT / 2, y_name, turned)]
 
 
-def ticks(low: float, high: float, about: int = 7) -> list[float]:
+def axis_ticks(low: float, high: float, about: int = 7) -> list[float]:
     """Round numbers between two values, about so many."""
     raw = (high - low) / about
     power = 10.0 ** np.floor(np.log10(raw))

@@ -82,7 +82,7 @@ def umap_of(latents: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
     return np.asarray(model.fit_transform(latents), dtype=np.float32)
 
 
-def main() -> None:
+def run_child() -> None:
     """What the child does; it leaves the window and a training their cores."""
     source, result, seed = sys.argv[1:]
     if hasattr(os, "nice"):
@@ -92,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_child()

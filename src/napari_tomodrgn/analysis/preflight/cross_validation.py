@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_tomodrgn.analysis.fsc import FscCurve, fsc, soft_sphere
+from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.tilt_data import TiltData, ctf_parameters
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING
@@ -58,7 +58,7 @@ def half_maps(data: TiltData, first_half: NDArray[np.bool_]) -> Halves:
     """Half maps by weighted back-projection."""
     pixel = data.optics.pixel_size_angstrom
     one, two = (Volume(half.numpy(), pixel) for half in half_volumes(data, first_half))
-    return Halves(one, two, fsc(one, two, soft_sphere(one.box_size_px)))
+    return Halves(one, two, fsc(one, two, fsc_sphere(one.box_size_px)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def split_shells(given: Sample, other: Sample) -> NDArray[np.bool_]:
     return np.asarray(found.numpy())
 
 
-def agreement(sample: Sample, *, weighted: bool = True) -> Agreement:
+def half_set_agreement(sample: Sample, *, weighted: bool = True) -> Agreement:
     """Half maps of a sample and how they foresee the images of the other half."""
     data = sample.data(weighted=weighted)
     halves = half_maps(data, sample.first_half)
@@ -160,7 +160,7 @@ def agreement(sample: Sample, *, weighted: bool = True) -> Agreement:
 def _foresight(volume: Volume) -> Tensor:
     """Padded transform of a half map inside a soft sphere."""
     box = volume.box_size_px
-    density = torch.from_numpy(volume.data * soft_sphere(box).astype(np.float32))
+    density = torch.from_numpy(volume.data * fsc_sphere(box).astype(np.float32))
     return transform_volume(padded(density / gridding(box, OVERSAMPLING), OVERSAMPLING))
 
 

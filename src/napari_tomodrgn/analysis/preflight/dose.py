@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from napari_tomodrgn.analysis.preflight.cross_validation import agreement, paired_z
+from napari_tomodrgn.analysis.preflight.cross_validation import half_set_agreement, paired_z
 from napari_tomodrgn.analysis.preflight.state import LIMIT, State
 from napari_tomodrgn.data.checks import Check
 
@@ -19,7 +19,7 @@ def dose_checks(state: State) -> Iterator[Check]:
     """
     why = "Images are weighted by dose: a wrong order keeps the damaged and loses the best."
     plain = state.sample.particles.with_optics(dose_weighted=False)  # nor may the filter weigh
-    found = agreement(state.sample.over(plain), weighted=False)
+    found = half_set_agreement(state.sample.over(plain), weighted=False)
     good = np.flatnonzero(found.halves.fsc.correlation < 0.3)
     last = int(good[0]) if len(good) else found.numerator.shape[1]
     signal = found.numerator[:, max(2, last // 2) : max(4, last)].sum(axis=1)

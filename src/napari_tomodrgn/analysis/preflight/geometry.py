@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.preflight.cross_validation import (
     Agreement,
-    agreement,
+    half_set_agreement,
     paired_z,
     preference,
 )
@@ -61,10 +61,10 @@ class _Hypothesis:
 def geometry_checks(state: State) -> Iterator[Check]:
     """Which description of poses and tilts do the images prefer, and were they cut in place?"""
     particles = state.sample.particles
-    shuffled = agreement(state.sample.over(shuffled_poses(particles)))
+    shuffled = half_set_agreement(state.sample.over(shuffled_poses(particles)))
     given = _hypothesis("as given", state.maps(), shuffled)
     others = [
-        _hypothesis(name, agreement(state.sample.over(other)), shuffled)
+        _hypothesis(name, half_set_agreement(state.sample.over(other)), shuffled)
         for name, other in (
             ("tilts of the opposite sign", flipped_tilts(particles)),
             ("inverse poses", inverted_poses(particles)),
@@ -155,4 +155,4 @@ def _mirrored(state: State) -> float | None:
     if pair is None:
         return None
     before, after = pair
-    return preference(agreement(before), agreement(after)).z
+    return preference(half_set_agreement(before), half_set_agreement(after)).z

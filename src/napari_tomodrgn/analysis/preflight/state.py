@@ -8,7 +8,7 @@ from napari_tomodrgn.analysis.preflight.cross_validation import (
     NO_PREFERENCE,
     Agreement,
     ModelComparison,
-    agreement,
+    half_set_agreement,
     preference,
     split_shells,
 )
@@ -61,7 +61,7 @@ class State:
 
     def maps(self) -> Agreement:
         if self.given is None:
-            self.given = agreement(self.sample)
+            self.given = half_set_agreement(self.sample)
         return self.given
 
     def prefers_ctf(self, other: ParticleSet) -> ModelComparison:
@@ -70,4 +70,4 @@ class State:
         shells = split_shells(self.sample, sample)
         if not shells[2:].any():
             return NO_PREFERENCE
-        return preference(self.maps(), agreement(sample), shells)
+        return preference(self.maps(), half_set_agreement(sample), shells)

@@ -24,7 +24,7 @@ from napari_tomodrgn.analysis.tomogram.meshes import (
     step_within_budget,
     write_mesh,
 )
-from napari_tomodrgn.analysis.tomogram.placement import Placement, centre_index
+from napari_tomodrgn.analysis.tomogram.placement import Placement, box_centre_index
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -45,7 +45,7 @@ _MISSING = "#9e9e9e"
 
 
 @dataclass(frozen=True)
-class Scene:
+class ChimeraxScene:
     """What was written.
 
     Attributes
@@ -76,7 +76,7 @@ class _Model:
 
 def model_matrix(placement: Placement, volume: Volume) -> FloatArray:
     """ChimeraX's position of a map's model, ``(3, 4)`` on xyz columns in Å."""
-    centre = centre_index(volume)[::-1] * volume.voxel_size_angstrom
+    centre = box_centre_index(volume)[::-1] * volume.voxel_size_angstrom
     matrix = np.empty((3, 4))
     matrix[:, :3] = placement.rotation_xyz
     matrix[:, 3] = placement.position_zyx_angstrom[::-1] - placement.rotation_xyz @ centre
@@ -89,7 +89,7 @@ def write_scene(
     placed: Sequence[Placement],
     colors: pd.Series | Sequence[str] | None = None,
     sigma: float = 3.0,
-) -> Scene:
+) -> ChimeraxScene:
     """Write maps, ``place.cxc`` and ``particles.ply`` into a folder.
 
     Parameters
@@ -102,12 +102,12 @@ def write_scene(
     placed
         Poses, all of one tomogram.
     colors
-        Of each particle: ``#rrggbb``, or a column for `colors_of`; all the same if None.
+        Of each particle: ``#rrggbb``, or a column for `hex_colors`; all the same if None.
     sigma
         Contour, in standard deviations above solvent.
     """
     for step in scene_steps(out, maps, placed, colors, sigma):
-        if isinstance(step, Scene):
+        if isinstance(step, ChimeraxScene):
             return step
     raise AssertionError("a scene was not finished")
 
@@ -118,12 +118,12 @@ def scene_steps(
     placed: Sequence[Placement],
     colors: pd.Series | Sequence[str] | None = None,
     sigma: float = 3.0,
-) -> Iterator[int | Scene]:
+) -> Iterator[int | ChimeraxScene]:
     """The same in steps: the number of particles that are done, at last the scene."""
     out = Path(out)
     if colors is None:
         colors = [_CLASSES[0]] * len(placed)
-    colors = list(colors) if isinstance(colors, Sequence) else colors_of(colors)
+    colors = list(colors) if isinstance(colors, Sequence) else hex_colors(colors)
     files: dict[str, str] = {}
     shapes: dict[str, Mesh] = {}
     models, meshes = [], []
@@ -142,7 +142,7 @@ def scene_steps(
     script, mesh = scene_files(out)
     write_mesh(mesh, merged, rgb[merged.values.astype(np.int64)])
     write_text(script, _script(models))
-    yield Scene(script, mesh, tuple(out / file for file in files.values()))
+    yield ChimeraxScene(script, mesh, tuple(out / file for file in files.values()))
 
 
 def scene_files(out: Path) -> tuple[Path, Path]:
@@ -244,7 +244,7 @@ def decoded_maps(
             progress(done, len(table))
 
 
-def colors_of(column: pd.Series) -> list[str]:
+def hex_colors(column: pd.Series) -> list[str]:
     """``#rrggbb`` of each value: a scale for floating-point numbers, else a colour for each class.
 
     The scale goes from the 2nd to the 98th percentile; missing values are grey.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.tomogram.placement import Placement, centre_index
+from napari_tomodrgn.analysis.tomogram.placement import Placement, box_centre_index
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
@@ -97,7 +97,7 @@ def contour(volume: Volume, sigma: float = 3.0, step: int = 1) -> Mesh:
         return _empty()
     made = marching_cubes(volume.data, level, step_size=step)  # type: ignore[no-untyped-call]
     vertices, faces = made[:2]
-    angstrom = (vertices - centre_index(volume)) * volume.voxel_size_angstrom
+    angstrom = (vertices - box_centre_index(volume)) * volume.voxel_size_angstrom
     return Mesh(
         angstrom.astype(np.float32),
         faces.astype(np.int32),

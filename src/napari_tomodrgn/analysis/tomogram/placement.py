@@ -55,7 +55,7 @@ class Placement:
         """Voxel index zyx of a map → Å in the tomogram zyx, homogeneous ``(4, 4)``."""
         matrix = np.eye(4)
         matrix[:3, :3] = self.rotation_zyx * volume.voxel_size_angstrom
-        matrix[:3, 3] = self.position_zyx_angstrom - matrix[:3, :3] @ centre_index(volume)
+        matrix[:3, 3] = self.position_zyx_angstrom - matrix[:3, :3] @ box_centre_index(volume)
         return matrix
 
     def place(self, points_zyx_angstrom: FloatArray) -> FloatArray:
@@ -108,7 +108,7 @@ def poses_of(particles: ParticleSet, tomogram: str) -> Poses:
     return Poses(tomogram, tuple(map(str, table.index)), positions, rotations)
 
 
-def centre_index(volume: Volume) -> FloatArray:
+def box_centre_index(volume: Volume) -> FloatArray:
     """Voxel index zyx of the centre of a map: ``n // 2`` along each axis."""
     return np.array(volume.data.shape, dtype=np.float64) // 2
 
@@ -243,7 +243,7 @@ def _stamp_one(
     inside = (away**2).sum(axis=-1) <= radius**2
     # Row vectors times R are columns times its transpose: from the tomogram back into the map.
     index = away[inside] @ placement.rotation_zyx / volume.voxel_size_angstrom
-    values = map_coordinates(spline, (index + centre_index(volume)).T, order=3, prefilter=False)
+    values = map_coordinates(spline, (index + box_centre_index(volume)).T, order=3, prefilter=False)
     data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))][inside] += values
 
 

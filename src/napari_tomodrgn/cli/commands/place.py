@@ -52,7 +52,7 @@ def run_place(options: Namespace) -> int:
     ) as outputs:
         if options.markers:
             outputs.check(*marker_files(options.out))
-            colors = chimerax_scene.colors_of(color) if color is not None else None
+            colors = chimerax_scene.hex_colors(color) if color is not None else None
             script = write_markers(
                 options.out, placed, colors or [_ORANGE] * len(placed), options.radius
             )

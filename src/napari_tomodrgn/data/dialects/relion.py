@@ -13,7 +13,7 @@ from napari_tomodrgn.data.dialects.tilt_expansion import (
     POSE_COLUMNS,
     SUBTOMOGRAM_COLUMNS,
     Expansion,
-    Layout,
+    SetLayout,
     counted_coordinates,
     read_expanded,
 )
@@ -31,14 +31,14 @@ RELION4_COLUMNS = (
 
 def read_relion5(source: StarInput) -> ParticleSet:
     """Read particles of RELION 5 with its tomograms star and one star file per tilt series."""
-    return read_expanded(source, Layout("relion5", RELION5_COLUMNS, _from_middle))
+    return read_expanded(source, SetLayout("relion5", RELION5_COLUMNS, _from_middle))
 
 
 def read_relion4(source: StarInput) -> ParticleSet:
     """Read particles whose coordinates count pixels of the tilt series."""
     # Asked for by name, a set without subtomogram angles is read as well.
     columns = RELION4_COLUMNS[: -len(SUBTOMOGRAM_COLUMNS)]
-    return read_expanded(source, Layout("relion4", columns, _from_corner))
+    return read_expanded(source, SetLayout("relion4", columns, _from_corner))
 
 
 def _from_middle(expansion: Expansion) -> FloatArray:

@@ -53,7 +53,7 @@ SUBTOMOGRAM_COLUMNS = tuple(f"rlnTomoSubtomogram{name}" for name in ("Rot", "Til
 
 
 @dataclass(frozen=True)
-class Layout:
+class SetLayout:
     """What differs between the programs that write one row per particle.
 
     Attributes
@@ -112,7 +112,7 @@ class Expansion:
         return np.array(factors)[self.tomogram]
 
 
-def read_expanded(source: StarInput, layout: Layout) -> ParticleSet:
+def read_expanded(source: StarInput, layout: SetLayout) -> ParticleSet:
     """Read a particles star and its tomograms star.
 
     Parameters
@@ -192,7 +192,7 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
 
 
 def _particle_set(
-    source: StarInput, expansion: Expansion, layout: Layout, star: StarSource
+    source: StarInput, expansion: Expansion, layout: SetLayout, star: StarSource
 ) -> ParticleSet:
     table = expansion.table
     files, stack = _image_files(source, table)
@@ -289,7 +289,7 @@ def _contrast(expansion: Expansion, depth: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def _depth(expansion: Expansion, layout: Layout, positions: FloatArray) -> FloatArray:
+def _depth(expansion: Expansion, layout: SetLayout, positions: FloatArray) -> FloatArray:
     """What the height of each image's particle in its tilted tomogram adds to the defocus, in Å."""
     centred = positions - expansion.extents_angstrom / 2.0
     axis = expansion.tilts.projections[expansion.tilt_row, 2]

@@ -6,7 +6,7 @@ from napari_tomodrgn.data.dialects.common import StarInput
 from napari_tomodrgn.data.dialects.tilt_expansion import (
     POSE_COLUMNS,
     Expansion,
-    Layout,
+    SetLayout,
     counted_coordinates,
     is_tomostar,
     read_expanded,
@@ -23,12 +23,12 @@ PARTICLE_COLUMNS = (*POSE_COLUMNS, "rlnCoordinateX", "rlnCoordinateY", "rlnCoord
 def read_warptools(source: StarInput) -> ParticleSet:
     """Read a particles star of WarpTools with its tomograms star."""
     # A rotation of WarpTools is the mirror image of RELION's: hand −1 adds the projected height.
-    return read_expanded(source, Layout("warptools", PARTICLE_COLUMNS, _box_centres, -1.0))
+    return read_expanded(source, SetLayout("warptools", PARTICLE_COLUMNS, _box_centres, -1.0))
 
 
 def read_relion_matrices(source: StarInput) -> ParticleSet:
     """Read a set in the same layout whose matrices are RELION's, as nextPYP exports it."""
-    return read_expanded(source, Layout("relion-matrices", PARTICLE_COLUMNS, _box_centres, 1.0))
+    return read_expanded(source, SetLayout("relion-matrices", PARTICLE_COLUMNS, _box_centres, 1.0))
 
 
 def is_warptools(table: StarTable) -> bool:

@@ -13,7 +13,7 @@ from napari_tomodrgn.extract.alignments.common import AlignmentInput
 from napari_tomodrgn.extract.alignments.eman2 import read_eman2
 from napari_tomodrgn.extract.alignments.imod import read_imod, read_imod_aligned
 from napari_tomodrgn.extract.alignments.relion import read_relion, series_names
-from napari_tomodrgn.extract.alignments.warp_xml import read_warp
+from napari_tomodrgn.extract.alignments.warp_xml import read_warp_xml
 from napari_tomodrgn.extract.geometry import TiltGeometry
 
 __all__ = ["AlignmentInput", "Found", "find_alignment", "read_alignment", "tomograms_star_in"]
@@ -22,7 +22,7 @@ Format = Literal["imod", "aretomo", "warp", "relion", "eman2"]
 _READERS: dict[Format, Callable[[AlignmentInput], TiltGeometry]] = {
     "imod": read_imod,
     "aretomo": read_aretomo,
-    "warp": read_warp,
+    "warp": read_warp_xml,
     "relion": read_relion,
     "eman2": read_eman2,
 }

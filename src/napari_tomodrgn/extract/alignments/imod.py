@@ -18,7 +18,7 @@ import numpy as np
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
-from napari_tomodrgn.extract.text_files import content_lines, number, number_rows, read_lines
+from napari_tomodrgn.extract.text_files import content_lines, number_rows, parse_number, read_lines
 
 # Seven digits are written; a magnification of 1.001 moves the edge of a camera by two pixels.
 _ROTATION_TOLERANCE = 1e-3
@@ -36,7 +36,7 @@ class TiltCommand:
 
     def numbers(self, name: str) -> list[float]:
         """The numbers of an entry; none where it is absent."""
-        return [number(self.path, 0, word) for word in self.entries.get(name, [])]
+        return [parse_number(self.path, 0, word) for word in self.entries.get(name, [])]
 
 
 def read_imod(source: AlignmentInput) -> TiltGeometry:
@@ -234,11 +234,11 @@ def _aligned_size(command: TiltCommand) -> tuple[float, float] | None:
     for _, line in content_lines(read_lines(newst)):
         words = line.replace(",", " ").split()
         entries[words[0].upper()] = words[1:]
-    size = [number(newst, 0, word) for word in entries.get("SIZETOOUTPUTINXANDY", [])]
+    size = [parse_number(newst, 0, word) for word in entries.get("SIZETOOUTPUTINXANDY", [])]
     if len(size) != 2:
         return None
     words = entries.get("BINBYFACTOR", ["1"])
-    binning = number(newst, 0, words[0]) if words else 1.0
+    binning = parse_number(newst, 0, words[0]) if words else 1.0
     return size[0] * binning, size[1] * binning
 
 

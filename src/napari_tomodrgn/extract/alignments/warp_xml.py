@@ -29,7 +29,7 @@ from napari_tomodrgn.extract.geometry import (
     centre_index,
     tilt_rotations,
 )
-from napari_tomodrgn.extract.text_files import number, read_bytes
+from napari_tomodrgn.extract.text_files import parse_number, read_bytes
 
 FloatArray = NDArray[np.float64]
 # Warps of the volume are not applied; they, and differences of angles in a tilt, may be so large.
@@ -96,7 +96,7 @@ class WarpSeries:
     def attribute(self, name: str, default: float = 0.0) -> float:
         """A number of the outermost element."""
         text = self.root.get(name)
-        return default if text is None else number(self.path, 1, text)
+        return default if text is None else parse_number(self.path, 1, text)
 
     def flag(self, name: str) -> bool:
         """Whether an attribute of the outermost element is true."""
@@ -121,13 +121,13 @@ class WarpSeries:
                 f"{self.path}: {name} has {len(words)} values, but there are {count} tilts.",
                 code="wrong-count",
             )
-        return np.array([number(self.path, 1, word) for word in words])
+        return np.array([parse_number(self.path, 1, word) for word in words])
 
     def parameter(self, name: str) -> float | None:
         """A parameter of the CTF."""
         for element in self.root.iterfind("CTF/Param"):
             if element.get("Name") == name:
-                return number(self.path, 1, element.get("Value", ""))
+                return parse_number(self.path, 1, element.get("Value", ""))
         return None
 
     def grid(self, name: str) -> Grid:
@@ -136,21 +136,21 @@ class WarpSeries:
         if element is None:
             return Grid(np.zeros((1, 1, 1)))
         if element.get("Duration") is not None:  # over four dimensions; told apart by being 0
-            values = [number(self.path, 1, node.get("Value", "")) for node in element]
+            values = [parse_number(self.path, 1, node.get("Value", "")) for node in element]
             return Grid(np.array(values or [0.0]).reshape(-1, 1, 1))
         shape = [self._size(element, side) for side in ("Width", "Height", "Depth")]
         values_at = np.full(shape, np.nan)
         for node in element:
-            place = tuple(int(number(self.path, 1, node.get(axis, "0"))) for axis in "XYZ")
+            place = tuple(int(parse_number(self.path, 1, node.get(axis, "0"))) for axis in "XYZ")
             if any(not 0 <= at < size for at, size in zip(place, shape, strict=True)):
                 raise self._damaged(name, f"has a node at {place}, outside of {tuple(shape)}")
-            values_at[place] = number(self.path, 1, node.get("Value", ""))
+            values_at[place] = parse_number(self.path, 1, node.get("Value", ""))
         if np.isnan(values_at).any():
             raise self._damaged(name, "lacks nodes")
         return Grid(values_at)
 
     def _size(self, element: ElementTree.Element, side: str) -> int:
-        size = int(number(self.path, 1, element.get(side, "1")))
+        size = int(parse_number(self.path, 1, element.get(side, "1")))
         if not 1 <= size <= _MOST_NODES:
             raise self._damaged(element.tag, f"has a {side} of {size}")
         return size
@@ -184,7 +184,7 @@ def read_warp_series(path: Path) -> WarpSeries:
     return WarpSeries(path, root)
 
 
-def read_warp(source: AlignmentInput) -> TiltGeometry:
+def read_warp_xml(source: AlignmentInput) -> TiltGeometry:
     """Read the XML of a tilt series.
 
     Raises

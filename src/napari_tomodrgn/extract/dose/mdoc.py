@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.text_files import number, read_lines
+from napari_tomodrgn.extract.text_files import parse_number, read_lines
 
 FloatArray = NDArray[np.float64]
 _FORMATS = ("%d-%b-%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%Y-%b-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
@@ -46,7 +46,7 @@ class Mdoc:
             return None
         return np.array(
             [
-                number(self.path, entry.line, (text or "").split()[0] if text else "")
+                parse_number(self.path, entry.line, (text or "").split()[0] if text else "")
                 for entry, text in zip(self.entries, texts, strict=True)
             ]
         )
@@ -55,7 +55,7 @@ class Mdoc:
         """A number of the head, else the one that all sections share."""
         text = self.head.get(name)
         if text:
-            return number(self.path, 1, text.split()[0])
+            return parse_number(self.path, 1, text.split()[0])
         shared = self.numbers(name)
         return float(shared[0]) if shared is not None and np.ptp(shared) == 0 else None
 
@@ -74,7 +74,7 @@ def read_mdoc(path: Path) -> Mdoc:
     for line_number, line in enumerate(read_lines(path), 1):
         text = line.strip()
         if text.startswith("[ZValue") or text.startswith("[FrameSet"):
-            section = number(path, line_number, text.strip("[]").partition("=")[2].strip())
+            section = parse_number(path, line_number, text.strip("[]").partition("=")[2].strip())
             entries.append(MdocEntry(int(section), line_number))
             current = entries[-1].values
         elif not text.startswith("["):

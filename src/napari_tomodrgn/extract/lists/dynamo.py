@@ -16,7 +16,7 @@ from napari_tomodrgn.extract.lists.common import (
     whole_names,
     zxz_rotations,
 )
-from napari_tomodrgn.extract.text_files import content_lines, number, read_lines
+from napari_tomodrgn.extract.text_files import content_lines, parse_number, read_lines
 
 _NEEDED = 26
 
@@ -41,7 +41,7 @@ def read_dynamo(path: Path) -> ParticleList:
             )
         # Complex numbers and NaN stand in columns that nobody needs here.
         chosen = [0, 3, 4, 5, 6, 7, 8, 19, 23, 24, 25]
-        rows.append([number(path, line_number, words[column]) for column in chosen])
+        rows.append([parse_number(path, line_number, words[column]) for column in chosen])
     values = np.array(rows, dtype=np.float64).reshape(-1, 11)
     tdrot, tilt, narot = values[:, 4], values[:, 5], values[:, 6]
     return ParticleList(

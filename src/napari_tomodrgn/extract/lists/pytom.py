@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.lists.common import ParticleList, SubsetWriter, zxz_rotations
 from napari_tomodrgn.extract.lists.stars import numbered
-from napari_tomodrgn.extract.text_files import decoded, number, read_bytes
+from napari_tomodrgn.extract.text_files import decoded, parse_number, read_bytes
 
 _PARTICLE = re.compile(r"[ \t]*<Particle\b(?![A-Za-z]).*?</Particle>[ \t]*\n?", re.DOTALL)
 
@@ -107,7 +107,7 @@ def _numbers(
                 f"{path}: particle {particle.get('Filename', '?')} has no {name} in <{tag}>.",
                 code="bad-row",
             )
-        found.append(float(default or 0.0) if text is None else number(path, 1, text))
+        found.append(float(default or 0.0) if text is None else parse_number(path, 1, text))
     return found
 
 

@@ -21,7 +21,7 @@ from napari_tomodrgn.extract.lists.common import (
     zxz_rotations,
 )
 from napari_tomodrgn.extract.lists.stars import numbered
-from napari_tomodrgn.extract.text_files import content_lines, csv_rows, number, read_lines
+from napari_tomodrgn.extract.text_files import content_lines, csv_rows, parse_number, read_lines
 from napari_tomodrgn.geometry import euler_to_matrix
 
 _PLACES: dict[Unit, tuple[str, str, str]] = {
@@ -93,7 +93,7 @@ def _unit(path: Path, head: list[str]) -> Unit:
 
 def _columns(path: Path, head: list[str], body: Rows, names: tuple[str, ...]) -> FloatArray:
     places = [head.index(name) for name in names]
-    rows = [[number(path, line, row[place]) for place in places] for line, row in body]
+    rows = [[parse_number(path, line, row[place]) for place in places] for line, row in body]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
@@ -130,7 +130,7 @@ def _emclarity(path: Path, lines: list[tuple[int, str]]) -> ParticleList:
                 f"{path}: line {line_number} has {len(words)} columns, not {_EMCLARITY_COLUMNS}.",
                 code="bad-row",
             )
-        rows.append([number(path, line_number, word) for word in words])
+        rows.append([parse_number(path, line_number, word) for word in words])
     values = np.array(rows)
     kept = np.flatnonzero(values[:, 25] != _EMCLARITY_REMOVED)
     values = values[kept]

@@ -133,7 +133,7 @@ class ParticlePreview(Service):
         if self._basis[0] == at:
             # Some 7 ms: sooner here than any thread could begin.
             self.previews.cancel()
-            self._on_volume((key, picture_of(self._basis[1].volume(z), sigma, color)))
+            self._on_volume((key, preview_picture(self._basis[1].volume(z), sigma, color)))
             return
         epoch = session.epoch
 
@@ -142,7 +142,7 @@ class ParticlePreview(Service):
 
             decoder = self._decoders.of(run, epoch)
             for volume in decoder.decode_steps(z, min(PREVIEW_BOX, decoder.box_size_px)):
-                yield None if volume is None else (key, picture_of(volume, sigma, color))
+                yield None if volume is None else (key, preview_picture(volume, sigma, color))
 
         self.previews.request(steps)
 
@@ -241,7 +241,7 @@ def value_of(column: Column, row: int) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "none"
 
 
-def picture_of(volume: Any, sigma: float, color: tuple[int, int, int]) -> Picture:
+def preview_picture(volume: Any, sigma: float, color: tuple[int, int, int]) -> Picture:
     """RGBA of a map's surface, premultiplied."""
     from napari_tomodrgn.analysis.pictures import shaded_surface
     from napari_tomodrgn.analysis.tomogram.meshes import contour_level

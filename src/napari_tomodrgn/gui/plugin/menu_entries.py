@@ -51,7 +51,7 @@ class LatentSpace(_Part):
     part = "Latent space"
 
 
-class Tomogram(_Part):
+class TomogramPart(_Part):
     """Particles in their tomogram."""
 
     part = "Tomogram"

@@ -14,7 +14,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
-from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import Session, Validation
 from napari_tomodrgn.work_status import WorkStatus
@@ -53,7 +53,7 @@ class ReconstructionService(Service):
                 "Select at least two particles: the halves need one each.", "warning"
             )
             return
-        self._start((name_of(session), sorted(session.selection)), session.run)
+        self._start((name_of_selection(session), sorted(session.selection)), session.run)
 
     def start_sample(self) -> None:
         """Reconstruct some particles spread over the set; kept nowhere."""
@@ -96,7 +96,7 @@ class ReconstructionService(Service):
         self.session.validation = None
 
 
-def name_of(session: Session) -> str:
+def name_of_selection(session: Session) -> str:
     """The name under which the selection is kept, else ``selection``."""
     now = session.selection
     same = (one.name for one in session.selections if frozenset(one.particles) == now)
@@ -140,7 +140,7 @@ def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> It
         frequency=np.asarray(result.fsc.frequency_per_angstrom, np.float64),
         correlation=np.asarray(result.fsc.correlation, np.float64),
         volume=result.filtered,
-        mesh=contour(result.filtered, asked.sigma),
+        mesh=make_isosurface(result.filtered, asked.sigma),
         folder=folder,
     )
     if failure is not None:

@@ -178,14 +178,14 @@ def _scene_steps(
     look: tuple[int, float],
     stop: Stop,
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.tomogram.chimerax_scene import Scene, scene_steps
+    from napari_tomodrgn.analysis.tomogram.chimerax_scene import ChimeraxScene, scene_steps
 
     (latents, colors), (epoch, sigma) = maps, look
     decoder = run.decoder(epoch)
     pairs = zip(placed, latents, strict=True)
     decoded = ((pose.particle_id, decoder.decode(z)) for pose, z in pairs)
     for step in scene_steps(folder, decoded, placed, colors, sigma):
-        if isinstance(step, Scene):
+        if isinstance(step, ChimeraxScene):
             yield f"{len(placed):,} maps at their poses → {step.script}"
         elif stop():
             return

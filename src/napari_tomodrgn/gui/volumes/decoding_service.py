@@ -18,7 +18,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
-from napari_tomodrgn.gui.volumes.isosurfaces import contour, difference, lowpassed
+from napari_tomodrgn.gui.volumes.isosurfaces import difference, lowpassed, make_isosurface
 from napari_tomodrgn.particle_columns import latent_matrix, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, LatentPoint, Session
 from napari_tomodrgn.work_status import TrainingStatus
@@ -261,7 +261,7 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
 def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) -> Decoded:
     """The same map, filtered and contoured as it is to be seen, against a mean if one is given."""
     filtered = lowpassed(decoded.volume, look.lowpass)
-    mesh = contour(filtered, look.sigma, fine=look.fine and decoded.complete)
+    mesh = make_isosurface(filtered, look.sigma, fine=look.fine and decoded.complete)
     against = None
     if mean is not None:
         against = difference(filtered, lowpassed(mean, look.lowpass), look.sigma)

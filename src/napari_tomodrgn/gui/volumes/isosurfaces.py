@@ -21,7 +21,7 @@ def lowpassed(volume: Volume, lowpass: float) -> Volume:
     return low_pass(volume, lowpass) if lowpass > 2 * volume.voxel_size_angstrom else volume
 
 
-def contour(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Isosurface:
+def make_isosurface(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Isosurface:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 
     Vertices are zyx in Å from the centre of the box (voxel ``n // 2``), where a particle's own
@@ -44,4 +44,4 @@ def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Isosurface, 
     """
     more = volume.data - mean.data
     found = [Volume(sign * more, volume.voxel_size_angstrom) for sign in (1, -1)]
-    return contour(found[0], sigma), contour(found[1], sigma)
+    return make_isosurface(found[0], sigma), make_isosurface(found[1], sigma)

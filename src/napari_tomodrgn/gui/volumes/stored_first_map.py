@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import LatestTask
-from napari_tomodrgn.gui.volumes.isosurfaces import contour
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.particle_columns import typical_particle
 from napari_tomodrgn.session import Decoded, Session
 
@@ -111,5 +111,5 @@ def _read(run: Run, epoch: int, identity: str, sigma: float) -> Decoded | None:
     if not file.is_file():
         return None
     volume = read_volume(file)
-    surface = contour(volume, sigma)
+    surface = make_isosurface(volume, sigma)
     return Decoded(volume, identity, epoch, complete=False, mesh=surface)

@@ -129,7 +129,7 @@ def write_pytom(folder: Path, particles: TrueParticles) -> None:
     write_text(folder / "pytom.xml", "".join(parts) + "</ParticleList>\n")
 
 
-def write_relion5(folder: Path, particles: TrueParticles) -> None:
+def write_relion5_list(folder: Path, particles: TrueParticles) -> None:
     """``relion5.star``, as refined without 2-D stacks: places in Å from the middle."""
     names = ["rlnTomoName", "rlnTomoParticleId"]
     names += [f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ"]
@@ -217,7 +217,7 @@ LISTS: dict[str, Callable[[Path, TrueParticles], None]] = {
     "motl.em": write_motl,
     "dynamo.tbl": write_dynamo,
     "pytom.xml": write_pytom,
-    "relion5.star": write_relion5,
+    "relion5.star": write_relion5_list,
     "relion3.star": write_relion3,
     "picks.csv": write_csv,
     "copick_TS_001.json": write_copick,
