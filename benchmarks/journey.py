@@ -52,6 +52,13 @@ SETS = {
 }
 
 
+def _children() -> list[Any]:
+    """Processes below this one."""
+    import psutil
+
+    return list(psutil.Process().children(recursive=True))
+
+
 @dataclass
 class Traveller:
     """A window, and what happens to it.
@@ -74,6 +81,8 @@ class Traveller:
     told: list[str] = field(default_factory=list)
     viewer: Any = None
     widget: Any = None
+    # Processes that were there before, such as those that tests of this worker started.
+    others: frozenset[int] = frozenset()
 
     def go(self, source: Path) -> None:
         """All stations, in order."""
@@ -110,6 +119,7 @@ class Traveller:
 
     def start(self) -> str:
         """An empty window, opened by the plugin menu."""
+        self.others |= {child.pid for child in _children()}
         self.viewer = self.make_viewer()
         settle(0.3)
         plugins = self.viewer.window.plugins_menu
@@ -296,8 +306,6 @@ class Traveller:
 
     def close(self) -> str:
         """The window, and with it everything that it started."""
-        import psutil
-
         gone = weakref.ref(self.widget)
         name = type(self.widget).__name__
         self.widget.controller.close()
@@ -308,7 +316,7 @@ class Traveller:
         settle(0.3)
         gc.collect()
         left = [one for one in QApplication.topLevelWidgets() if type(one).__name__ == name]
-        children = psutil.Process().children(recursive=True)
+        children = [one for one in _children() if one.pid not in self.others]
         children = [one for one in children if "python" in one.name()]
         if left or children:
             self.raised.append(f"left over after closing: {left} {children}")
