@@ -65,7 +65,7 @@ def main() -> None:
         entries[name].trigger()
         took = until(lambda: len(window.dock_widgets) == 2)
         print(f"menu entry {name}: {took:.2f} s")
-    from napari_tomodrgn.gui.plugin.reader import open_dock
+    from napari_tomodrgn.gui.window.dock import open_dock
 
     widget = open_dock(viewer)
     for sample in ("trained", "simulated"):
