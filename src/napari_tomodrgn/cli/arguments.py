@@ -15,6 +15,7 @@ from napari_tomodrgn.cli.options import (
     add_groups,
     add_hand_and_sign,
     add_image_options,
+    add_map_options,
     add_overwrite,
     add_source,
     natural_int,
@@ -154,16 +155,8 @@ def _decode(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the .mrc maps")
-    add(
-        "--box",
-        metavar="N",
-        type=positive_int,
-        help="edge of the maps in voxels, even (as trained)",
-    )
-    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add_map_options(add)
     add_hand_and_sign(add)
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
 
 def _analyze(parser: argparse.ArgumentParser) -> None:

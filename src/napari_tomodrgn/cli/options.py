@@ -235,3 +235,16 @@ def numbers(text: str) -> list[int]:
         return [int(one) for part in text.split(",") for one in unrolled(part)]
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be numbers such as 1-3,5, got {text}") from None
+
+
+def add_map_options(add: Callable[..., object]) -> None:
+    """How maps are decoded: edge, resolution, epoch, device."""
+    add(
+        "--box",
+        metavar="N",
+        type=positive_int,
+        help="edge of the maps in voxels, even (as trained)",
+    )
+    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")

@@ -10,6 +10,7 @@ from napari_tomodrgn.cli.options import (
     add_choice,
     add_conditions,
     add_groups,
+    add_map_options,
     add_overwrite,
     add_particles,
     natural_int,
@@ -127,16 +128,8 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     add_groups(add)
     add_conditions(add)
     add_overwrite(parser)
-    add(
-        "--box",
-        metavar="N",
-        type=positive_int,
-        help="edge of the maps in voxels, even (as trained)",
-    )
-    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
+    add_map_options(add)
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
 
 
 def add_volume_analysis(parser: argparse.ArgumentParser) -> None:
@@ -189,10 +182,7 @@ def add_traverse_arguments(parser: argparse.ArgumentParser) -> None:
         default=12,
         help="particles that each is joined to on a way through particles (12)",
     )
-    add("--box", metavar="N", type=positive_int, help="edge of the maps in voxels (as trained)")
-    add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
-    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    add_map_options(add)
     add_overwrite(parser)
 
 
