@@ -119,7 +119,7 @@ def tests(bench: Bench) -> None:
         bench.write("tests", skipped="no card; the ordinary suite has them")
         return
     files = ["tests/learn/training/test_devices.py", "tests/learn/training/test_step.py"]
-    options = ["-q", "-x", "-k", "cuda or card or memory or step", "-p", "no:cacheprovider"]
+    options = ["-q", "-k", "cuda or card or memory or step", "-p", "no:cacheprovider"]
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *files, *options],

@@ -56,6 +56,8 @@ def particle_set(count: int, tilts: int, box: int) -> ParticleSet:
     table |= dict.fromkeys(("defocus_u_angstrom", "defocus_v_angstrom"), np.full(images, 3e4))
     table["dose_e_per_angstrom2"] = np.tile(np.arange(tilts) * 3.0, count)
     table["tilt_index"] = np.tile(np.arange(tilts), count)
+    table["ctf_scale"] = np.ones(images)
+    table["optics_group"] = np.zeros(images, np.int64)
     owner = pd.Categorical.from_codes(np.repeat(np.arange(count), tilts), categories=index)
     optics = Optics(3.0, 300.0, 2.7, 0.07, box, ctf_premultiplied=False, dose_weighted=False)
     source = StarSource(Path("made-up.star"), "warptools", {}, "particles", rows_are_images=True)

@@ -40,6 +40,12 @@ SETTINGS: dict[str, dict[str, str]] = {
         "OPENBLAS_CORETYPE": "Haswell",
         "NPY_DISABLE_CPU_FEATURES": "{X86_V4} AVX512_ICL AVX512_SPR",
     },
+    "all of them: SSE4": {
+        **SSE41,
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": "{X86_V3} {X86_V4} AVX512_ICL AVX512_SPR",
+    },
     "two threads": {"OMP_NUM_THREADS": "2"},
     "one core busy": {},
 }

@@ -7,12 +7,12 @@ import platform
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
+import napari_tomodrgn
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, OpticsGroup, ParticleSet
 from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
@@ -89,7 +89,7 @@ def describe(
         optics=asdict(particles.optics),
         overrides=particles.source.overrides,
         versions={
-            "napari-tomodrgn": metadata.version("napari-tomodrgn"),
+            "napari-tomodrgn": napari_tomodrgn.__version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
