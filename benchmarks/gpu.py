@@ -54,7 +54,8 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.runtime.events import EpochDone, Event, Notice
 from napari_tomodrgn.learn.training.train import train
-from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
+from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
@@ -118,7 +119,7 @@ def tests(bench: Bench) -> None:
     if bench.device.type == "cpu":
         bench.write("tests", skipped="no card; the ordinary suite has them")
         return
-    files = ["tests/learn/training/test_devices.py", "tests/learn/training/test_step.py"]
+    files = ["tests/learn/training/test_devices.py", "tests/learn/training/step/test_step.py"]
     options = ["-q", "-k", "cuda or card or memory or step", "-p", "no:cacheprovider"]
     started = time.perf_counter()
     done = subprocess.run(
@@ -171,8 +172,7 @@ def trainer_of(bench: Bench, data: TiltData, **settings: object) -> Trainer:
     """A trainer of the default network on these data."""
     config = RunConfig.model_validate({"train": {"device": bench.device.type, **settings}})
     model = Vae(config.model, data.lattice.box_size_px, len(data.lattice), TILTS).to(bench.device)
-    fused = bench.device.type in ("cpu", "cuda")
-    optimiser = torch.optim.AdamW(model.parameters(), fused=fused)
+    optimiser = make_optimiser(model, config, bench.device)
     return Trainer(config, data, model, optimiser, bench.device)
 
 
@@ -285,8 +285,8 @@ def whole_set(bench: Bench) -> None:
             figures["seconds_extrapolated"] = round(took * PARTICLES / particles, 1)
         bench.write(name, **figures, peak_gb=bench.peak_gb())
 
-    timed("embedding", trainer.embed)
-    timed("held-out losses", trainer.held_out)
+    timed("embedding", lambda: embed_all(trainer))
+    timed("held-out losses", lambda: held_out_errors(trainer))
     half = rows[: particles // 2]
     timed("half of the mean map", lambda: list(back_project(data, half, bench.device)))
 

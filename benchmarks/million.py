@@ -25,7 +25,8 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.tables import read_latents, write_latents
-from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
+from napari_tomodrgn.learn.training.whole_set import embed_all
 from napari_tomodrgn.physics.lattice import half_plane
 
 TILTS, BOX = 2, 16
@@ -85,10 +86,10 @@ def main() -> None:
     )
     print(f"ready to be served as batches: peak {peak_gb():.2f} GB; {images:.0f} bytes an image")
     model = Vae(config.model, BOX, len(lattice), TILTS)
-    optimiser = torch.optim.AdamW(model.parameters())
+    optimiser = make_optimiser(model, config, torch.device("cpu"))
     trainer = Trainer(config, data, model, optimiser, torch.device("cpu"))
     began = time.perf_counter()
-    posterior = trainer.embed()
+    posterior = embed_all(trainer)
     print(f"embedded in {time.perf_counter() - began:.0f} s: peak {peak_gb():.2f} GB", flush=True)
     mu, logvar = torch.randn((2, *posterior.mu.shape)).unbind()
     covariance = torch.randn((*mu.shape, mu.shape[1]))

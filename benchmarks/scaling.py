@@ -19,7 +19,8 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.network.fast_linear import as_pixels, default_products, dense
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
-from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
+from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 from napari_tomodrgn.physics.lattice import half_plane
 
 HELD_OUT_POINTS = 256
@@ -117,14 +118,14 @@ def measured(size: Size) -> float:
     )
     data, times = noise(size), []
     model = Vae(config.model, size.box, len(data.lattice), size.tilts)
-    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
+    optimiser = make_optimiser(model, config, torch.device("cpu"))
     trainer = Trainer(config, data, model, optimiser, torch.device("cpu"))
     for epoch in (1, 2, 3):
         began, position, order = time.perf_counter(), Position(epoch, 0), trainer.order(epoch)
         while position.step < trainer.steps:
             position = trainer.step(position, order)
-        trainer.held_out()
-        trainer.embed()
+        held_out_errors(trainer)
+        embed_all(trainer)
         times.append(time.perf_counter() - began)
     return min(times)
 

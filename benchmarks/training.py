@@ -47,6 +47,7 @@ from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.learn.training.train import prepare_trainer
 from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 _REPEATS = 40
@@ -208,9 +209,9 @@ def measure(star: Path, folder: Path, train: dict[str, object], table: bool) -> 
     while position.step < trainer.steps:
         position = trainer.step(position, order)
     stepped = time.perf_counter()
-    trainer.held_out()
+    held_out_errors(trainer)
     held_out = time.perf_counter()
-    trainer.embed()
+    embed_all(trainer)
     ended = time.perf_counter()
     epoch, floor = ended - started, floors[0] * trainer.steps
     expected = forecast(particles, config)["seconds_per_epoch"]

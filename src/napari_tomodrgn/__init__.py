@@ -48,19 +48,9 @@ _HOME = {
 }
 
 
-def _version() -> str:
-    """The version that is installed; asked for late, as it takes a tenth of a second."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("napari-tomodrgn")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0+unknown"
-
-
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        value: object = _version()
+        value: object = import_module(f"{__name__}.version").installed_version()
     elif name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     else:

@@ -35,6 +35,8 @@ from napari_tomodrgn.learn.runtime.steps import run_to_end
 _SAMPLES_PER_PARTICLE = 256
 # Particles whose samples are drawn together; with another number they are other samples.
 PARTICLES_AT_A_TIME = 32
+# Blocks of these that are compared together on a GPU, at most.
+_BLOCKS_ON_GPU = 32
 # So many particles tell which model explains held-out images better.
 _MAX_COMPARED = 2048
 # An epoch that is worse by so many standard errors is not what a run should end with.
@@ -42,15 +44,17 @@ _WORSE_STANDARD_ERRORS = 2.0
 
 
 def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool = True) -> Points:
-    """The samples of a batch that begins with particle ``first``; always the same ones.
+    """The samples of a batch that begins with particle ``first``; always the same ones."""
+    start = first // PARTICLES_AT_A_TIME * PARTICLES_AT_A_TIME
+    blocks = range(start, first + batch.size, PARTICLES_AT_A_TIME)
+    uniform = torch.cat([_uniforms_of_block(seed, block) for block in blocks])
+    return choose_points(batch, uniform[first - start :][: batch.size], held_out=held_out)
 
-    The batch must be as large as `particles_per_chunk` says, or end with the set.
-    """
-    block = first // PARTICLES_AT_A_TIME * PARTICLES_AT_A_TIME
+
+def _uniforms_of_block(seed: int, block: int) -> Tensor:
     state = np.random.SeedSequence([seed, 0, block]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> 1))
-    uniform = uniforms(first - block + batch.size, _SAMPLES_PER_PARTICLE, generator)
-    return choose_points(batch, uniform[first - block :], held_out=held_out)
+    return uniforms(PARTICLES_AT_A_TIME, _SAMPLES_PER_PARTICLE, generator)
 
 
 def comparison_rows(particles: int) -> Tensor:
@@ -62,8 +66,10 @@ def comparison_rows(particles: int) -> Tensor:
 
 
 def particles_per_chunk(data: TiltData) -> int:
-    """How many particles to take together: a power of two, so that it divides a block of draws."""
-    return 1 << particles_per_block(data.points_per_particle, PARTICLES_AT_A_TIME).bit_length() - 1
+    """How many particles to compare together: a power of two, so that blocks are not broken."""
+    device = data.lattice.frequencies.device
+    most = PARTICLES_AT_A_TIME * (1 if device.type == "cpu" else _BLOCKS_ON_GPU)
+    return 1 << particles_per_block(data.points_per_particle, most, device).bit_length() - 1
 
 
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:

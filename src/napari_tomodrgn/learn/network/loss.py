@@ -121,7 +121,7 @@ def point_frequencies(batch: TiltBatch, points: Points, frequencies: Tensor) -> 
     return k[:, 0, None] * rotations[:, 0] + k[:, 1, None] * rotations[:, 1]
 
 
-def kl_term(mean_kl: Tensor, beta: float, config: RunConfig, points_per_particle: float) -> Tensor:
+def kl_term(mean_kl: Tensor, beta: Tensor, config: RunConfig, points_per_particle: float) -> Tensor:
     """The part of the loss that holds latents near the unit Gaussian."""
     if config.train.capacity is not None:
         return config.train.capacity * (beta - mean_kl).square() / points_per_particle

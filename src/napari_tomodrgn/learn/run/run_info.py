@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
-import napari_tomodrgn
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.particles import Optics, OpticsGroup, ParticleSet
 from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
+from napari_tomodrgn.version import installed_version
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def describe(
         optics=asdict(particles.optics),
         overrides=particles.source.overrides,
         versions={
-            "napari-tomodrgn": napari_tomodrgn.__version__,
+            "napari-tomodrgn": installed_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import torch
+from torch import Tensor
 
 from napari_tomodrgn.errors import BadInputError
 
@@ -39,3 +40,15 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=getattr(torch, precision))
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Values of any shape on a device; nobody waits until they are there."""
+    if device.type == "cuda" and not values.is_cuda:
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def is_recording(device: torch.device) -> bool:
+    """Whether what is asked of a device now is recorded as a CUDA graph instead of done."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()

@@ -15,9 +15,11 @@ from napari_tomodrgn.errors import BadInputError
 # layers leave for the gradient stays in its cache.
 _POINTS = {"cpu": 1 << 12, "cuda": 1 << 20, "mps": 1 << 18}
 _MIN_POINTS = 1 << 11
-# Image samples taken together on a CPU. The C library gives tensors beyond 32 MB back to the system
-# after each use, and filling new pages took as long again as what was computed in them.
-_SAMPLES_IN_BLOCK = 1 << 21
+# Image samples taken together. On a CPU: tensors beyond 32 MB go back to the system after each use,
+# and filling new pages took as long again as what was computed in them. On a GPU: so many that
+# launching what is done to them is not what takes the time, at some 60 bytes each.
+_SAMPLES_IN_BLOCK = {"cpu": 1 << 21, "cuda": 1 << 25, "mps": 1 << 23}
+_BYTES_OF_GPU_PER_SAMPLE = 256
 T = TypeVar("T")
 
 
@@ -42,7 +44,9 @@ class ChunkSizes:
     @classmethod
     def on(cls, device: torch.device, batch_size: int, samples: float) -> ChunkSizes:
         """What a device of this kind usually holds, of particles with so many image samples."""
-        particles = batch_size if device.type != "cpu" else particles_per_block(samples, batch_size)
+        particles = batch_size
+        if device.type == "cpu":
+            particles = particles_per_block(samples, batch_size, device)
         return cls(_POINTS[device.type], particles)
 
     def halve(self, error: BaseException) -> None:
@@ -66,9 +70,13 @@ class ChunkSizes:
         )
 
 
-def particles_per_block(samples: float, most: int) -> int:
-    """How many particles with so many image samples each to take together on a CPU, at most."""
-    return max(1, min(most, int(_SAMPLES_IN_BLOCK / samples)))
+def particles_per_block(samples: float, most: int, device: torch.device) -> int:
+    """How many particles with so many image samples each to take together, at most."""
+    in_block = _SAMPLES_IN_BLOCK[device.type]
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        in_block = min(in_block, total // _BYTES_OF_GPU_PER_SAMPLE)
+    return max(1, min(most, int(in_block / samples)))
 
 
 def exhausted_memory(error: BaseException) -> str:

@@ -30,11 +30,13 @@ from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.learn.runtime.memory import particles_per_block
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.embed_imported import embed_imported
 from napari_tomodrgn.physics.lattice import half_plane
 
-EMBED_BATCH_SIZE = 32
+# Particles embedded together, at most; on a GPU, as many as are launched as quickly as one.
+EMBED_BATCH_SIZE = {"cpu": 32, "cuda": 512, "mps": 64}
 # Pixel sizes that differ by less are the same: star files round them.
 _SAME_PIXEL = 2e-3
 # Of images that are in memory at once when a set is embedded that is not trained on.
@@ -50,14 +52,21 @@ def embed(
     """Posteriors of particles of a set, all or those in ``rows``, yielding how many are done."""
     mu, logvar = [], []
     first, last, _ = rows.indices(data.particle_count)
-    for start in range(first, last, EMBED_BATCH_SIZE):
-        stop = min(start + EMBED_BATCH_SIZE, last)
+    size = particles_together(data)
+    for start in range(first, last, size):
+        stop = min(start + size, last)
         with torch.inference_mode():
             posterior = encode(encoder, data.batch(torch.arange(start, stop), device))
         mu.append(posterior.mu.cpu())
         logvar.append(posterior.logvar.cpu())
         yield stop
     return Posterior(torch.cat(mu), torch.cat(logvar))
+
+
+def particles_together(data: TiltData) -> int:
+    """How many particles of a set to embed together."""
+    device = data.lattice.frequencies.device
+    return particles_per_block(data.points_per_particle, EMBED_BATCH_SIZE[device.type], device)
 
 
 def embed_set(

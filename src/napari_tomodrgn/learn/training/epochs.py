@@ -20,6 +20,7 @@ from napari_tomodrgn.learn.runtime.events import (
 )
 from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
 
@@ -71,8 +72,8 @@ class EpochLoop:
         trainer = self.trainer
         try:
             yield from self._steps()
-            errors = trainer.held_out()
-            posterior = trainer.embed()
+            errors = held_out_errors(trainer)
+            posterior = embed_all(trainer)
         except (Cancelled, GeneratorExit):
             # A step that was cut short has not touched the weights: the position is still theirs.
             self.position = trainer.read_losses(self.position)

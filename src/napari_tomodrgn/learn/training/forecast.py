@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import EMBED_BATCH_SIZE
-from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.read_images import on_device_if_it_fits
+from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
+from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 from napari_tomodrgn.physics.lattice import half_plane
 
 _BASE_GB = 0.6  # torch, pandas and this program, before any image
@@ -68,7 +71,9 @@ def _seconds_per_epoch(particles: ParticleSet, config: RunConfig, device: torch.
         # Two sizes tell what grows with the points from what does not.
         half = _measure_seconds(_step_of(_trainer(data, config, here, timed // 2)), device)
         step += (wanted - timed) * max(step - half, 0.0) / (timed - timed // 2)
-    ending = _measure_seconds(trainer.held_out, device) + _measure_seconds(trainer.embed, device)
+    ending = sum(
+        _measure_seconds(partial(work, trainer), device) for work in (held_out_errors, embed_all)
+    )
     return step * len(particles) / here + ending * len(particles) / data.particle_count
 
 
@@ -77,12 +82,13 @@ def _noise_data(particles: ParticleSet, config: RunConfig, device: torch.device)
     lattice = half_plane(particles.optics.box_size_px)
     tilts = -(-len(particles.images) // len(particles))
     most = max(1, _SAMPLES // (tilts * len(lattice)))
-    wanted = max(config.train.batch_size, EMBED_BATCH_SIZE)
+    wanted = max(config.train.batch_size, EMBED_BATCH_SIZE[device.type])
     few = particles.take(np.arange(len(particles)) < min(wanted, most))
     shape = (len(few.images), len(lattice))
     samples = torch.randn(shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     data = TiltData(few, FourierImages(samples, 1.0), lattice.to(device), config.weight)
     data.hold_out(config.data.held_out_fraction, config.seed)
+    data.images = on_device_if_it_fits(data.images, device)
     return data
 
 
@@ -92,8 +98,7 @@ def _trainer(data: TiltData, config: RunConfig, batch_size: int, points: int) ->
     config = config.model_copy(update={"train": config.train.model_copy(update=changes)})
     box = data.lattice.box_size_px
     model = Vae(config.model, box, len(data.lattice), data.tilts).to(device)
-    optimiser = torch.optim.AdamW(model.parameters(), fused=device.type in ("cpu", "cuda"))
-    return Trainer(config, data, model, optimiser, device)
+    return Trainer(config, data, model, make_optimiser(model, config, device), device)
 
 
 def _step_of(trainer: Trainer) -> Callable[[], object]:
@@ -102,13 +107,14 @@ def _step_of(trainer: Trainer) -> Callable[[], object]:
 
 
 def _measure_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The shortest of three calls, after one to warm up."""
+    """The shortest of three calls, after some to warm up."""
     best = float("inf")
-    for repeat in range(4):
+    warm_up = 5 if device.type == "cuda" else 1  # until a step is recorded
+    for repeat in range(warm_up + 3):
         started = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        if repeat:
+        if repeat >= warm_up:
             best = min(best, time.perf_counter() - started)
     return best

@@ -7,8 +7,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
@@ -28,7 +26,7 @@ from napari_tomodrgn.learn.training.finalize import finalize
 from napari_tomodrgn.learn.training.initialize import initialize
 from napari_tomodrgn.learn.training.prepare_run import RunRequest, prepare_run
 from napari_tomodrgn.learn.training.train_linear import train_linear
-from napari_tomodrgn.learn.training.trainer import Trainer
+from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
 
 
 def train(
@@ -204,12 +202,7 @@ def _build_trainer(
     run = replace(run, info=run.info.model_copy(update={"products": model.choose_products(device)}))
     if context.is_first:
         run.save_info()
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.train.learning_rate,
-        weight_decay=config.train.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
+    optimiser = make_optimiser(model, config, device)
     trainer = Trainer(config, data, model, optimiser, device, context)
     if request.resume and (run.resume_file.exists() or not context.is_first):
         model.decoder.start_from(run.linear_components(device))

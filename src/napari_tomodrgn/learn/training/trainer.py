@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -19,48 +19,27 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
-from napari_tomodrgn.learn.inference.held_out import (
-    held_out_points,
-    mean_errors,
-    particles_per_chunk,
-)
-from napari_tomodrgn.learn.inference.methods import encode
+from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.network.loss import (
     DrawnPoints,
-    Points,
     beta_at,
     kl_term,
-    point_frequencies,
-    squared_errors,
     uniforms,
 )
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.posterior import LatentDraw, Posterior
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.context import RunContext
-from napari_tomodrgn.learn.runtime.device import autocast
+from napari_tomodrgn.learn.runtime.device import autocast, is_recording
 from napari_tomodrgn.learn.runtime.distributed import ProcessGroup
-from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory, particles_per_block
+from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory
 from napari_tomodrgn.learn.runtime.steps import Cancelled
-from napari_tomodrgn.learn.training.embed import EMBED_BATCH_SIZE, embed
-from napari_tomodrgn.learn.training.image_tables import ImageTables
-from napari_tomodrgn.learn.training.loss_record import LossRecord
-from napari_tomodrgn.learn.training.step_inputs import StepInputs, TrainingRows
+from napari_tomodrgn.learn.training.step.image_tables import ImageTables
+from napari_tomodrgn.learn.training.step.inputs import Step, StepDraw, StepInputs, TrainingRows
+from napari_tomodrgn.learn.training.step.loss_record import LossRecord
+from napari_tomodrgn.learn.training.step.recorded import RecordedStep
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """What a step is about: its particles, the random numbers of all of them, and its constants."""
-
-    rows: Tensor
-    noise: Tensor
-    uniform: Tensor
-    drawn: int
-    beta: float
-    mean_kl: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +53,7 @@ class Trainer:
     device: torch.device
     context: RunContext = field(default_factory=RunContext)
     fixed_shapes: bool | None = None  # None: not on a CPU, where what is padded costs time
+    records_steps: bool = True  # where that can be (`recorded_step`)
 
     @property
     def processes(self) -> ProcessGroup:
@@ -121,23 +101,25 @@ class Trainer:
         """
         work = self._draw_step(position, order)
         self.record.begin_at(position)
-        self._run(work)
+        self.check_stop()
+        if self.recorded_step is None or not self.recorded_step.make(work):
+            self.run(work.to(self.device))
         position = replace(
-            position, step=position.step + 1, particles=position.particles + len(work.rows)
+            position, step=position.step + 1, particles=position.particles + work.particles
         )
         return self.read_losses(position) if self.device.type == "cpu" else position
 
-    def _run(self, work: _Step) -> None:
+    def run(self, work: Step) -> None:
         """Do all of a step that is done on the device: nothing here waits for it."""
         if self.config.train.capacity is not None:
             # The penalty is not linear in the mean, so that the mean must be known before.
-            kl = self._retry_with_less_memory(lambda: self._sum_kl(work))
-            work = replace(work, mean_kl=self.processes.all_reduce_sum(kl) / len(work.rows))
-        sums = self._retry_with_less_memory(lambda: self._gradients(work))
+            kl = self.retry_with_less_memory(lambda: self._sum_kl(work))
+            kl = self.processes.all_reduce_sum(kl)
+            work = replace(work, mean_kl=kl * work.draw.scale("each_particle"))
+        sums = self.retry_with_less_memory(lambda: self._gradients(work))
         sums = self._synchronize_gradients(sums)
-        count = len(work.rows)
-        reconstruction = sums[0] * (count / max(work.drawn, 1))
-        self.record.add(reconstruction, sums[1], self._penalty(work, sums[1]) * count)
+        reconstruction = sums[0] * work.draw.scale("reconstruction")
+        self.record.add(reconstruction, sums[1], self._penalty(work, sums[1]))
         self.optimiser.step()
 
     def read_losses(self, position: Position) -> Position:
@@ -164,60 +146,18 @@ class Trainer:
     @cached_property
     def training_rows(self) -> TrainingRows:
         """Which images of each particle are learnt from."""
-        fixed = self.fixed_shapes
-        return TrainingRows(self.data, fixed=self.device.type != "cpu" if fixed is None else fixed)
+        fixed = self.device.type != "cpu" if self.fixed_shapes is None else self.fixed_shapes
+        return TrainingRows(self.data, self.device, fixed=fixed)
 
-    def held_out(self) -> Tensor:
-        """Reconstruction loss of each particle's held-out images, NaN for those without."""
-        found = torch.zeros(self.data.particle_count, dtype=torch.float64)
-        size = particles_per_chunk(self.data)
-        for first in self._own_blocks(size):
-            last = min(first + size, self.data.particle_count)
-            found[first:last] = self._retry_with_less_memory(
-                partial(self._held_out_errors, first, last)
-            )
-        return self.processes.all_reduce_sum(found)
+    @cached_property
+    def recorded_step(self) -> RecordedStep | None:
+        """A step as a CUDA graph, where one process trains on a card."""
+        if self.device.type != "cuda" or self.processes.size > 1 or not self.records_steps:
+            return None
+        return RecordedStep(self.run, self.optimiser, self.chunk_sizes, self.device)
 
-    def embed(self) -> Posterior:
-        """Posteriors of all particles, from all their images."""
-        count, latent = self.data.particle_count, self.config.model.latent_dim
-        found = torch.zeros((2, count, latent))
-        size = particles_per_block(self.data.points_per_particle, EMBED_BATCH_SIZE)
-        for first in self._own_blocks(size):
-            rows = slice(first, min(first + size, count))
-            posterior = self._retry_with_less_memory(lambda rows=rows: self._embed_rows(rows))  # type: ignore[misc]
-            found[0, rows], found[1, rows] = posterior.mu, posterior.logvar
-        return Posterior(*self.processes.all_reduce_sum(found))
-
-    def _own_blocks(self, size: int) -> Iterator[int]:
-        """First rows of this process's blocks of ``size`` particles, in step with the others."""
-        block = size * self.processes.size
-        for start in range(0, self.data.particle_count, block):
-            self.context.raise_if_any_stopped()
-            first = start + size * self.processes.launch.rank
-            if first < self.data.particle_count:
-                yield first
-
-    def _embed_rows(self, rows: slice) -> Posterior:
-        steps = embed(self.model.encoder, self.data, self.device, rows)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as done:
-                posterior: Posterior = done.value
-                return posterior
-
-    def _held_out_errors(self, first: int, last: int) -> Tensor:
-        batch = self.data.batch(torch.arange(first, last), self.device)
-        points = held_out_points(batch, self.config.seed, first)
-        total = torch.zeros(batch.size, dtype=torch.float64, device=self.device)
-        with torch.no_grad(), autocast(self.config.train.precision, self.device):
-            latent = encode(self.model.encoder, batch, training_only=True).mu
-            for part in self._chunks(points):
-                total.index_add_(0, part.particle_index, self._errors(batch, part, latent).double())
-        return mean_errors(total, batch)
-
-    def _draw_step(self, position: Position, order: Tensor) -> _Step:
+    def _draw_step(self, position: Position, order: Tensor) -> Step:
+        """Draw this process's share of a step, on the host."""
         size, per_particle = self.config.train.batch_size, self.config.train.points_per_particle
         rows = order[position.step * size : (position.step + 1) * size]
         following = order[(position.step + 1) * size : (position.step + 2) * size]
@@ -225,27 +165,48 @@ class Trainer:
         generator = self.generator(position.epoch, position.step + 1)
         noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
         uniform = uniforms(len(rows), per_particle, generator)
-        drawn = self.training_rows.drawn(rows, per_particle)
-        return _Step(rows, noise, uniform, drawn, self.beta(position))
+        scales = self._scales(position, rows)
+        draw = StepDraw(rows, uniform, noise, torch.tensor(scales, dtype=torch.float64))
+        share = self.processes.slice_for(len(rows))
+        draw = draw.part(share.start, share.stop)
+        if self.training_rows.fixed and len(draw.rows):
+            draw = draw.padded(-(-size // self.processes.size), self.training_rows.filling_row)
+        width = self.training_rows.width(draw.rows) if len(draw.rows) else 1
+        samples = self.training_rows.samples(draw.rows) if len(draw.rows) else None
+        return Step(draw, len(rows), width, samples)
 
-    def _parts(self, work: _Step) -> Iterator[StepInputs]:
+    def _scales(self, position: Position, rows: Tensor) -> list[float]:
+        """The numbers `SCALES` of a step on particles ``(row,)``."""
+        drawn = self.training_rows.drawn(rows, self.config.train.points_per_particle)
+        beta, size = self.beta(position), self.data.points_per_particle
+        capacity = self.config.train.capacity
+        each = self._loss_scale / (size * len(rows))
+        return [
+            beta,
+            1 / len(rows),
+            len(rows) / max(drawn, 1),
+            self._loss_scale / max(drawn, 1),
+            beta / size,
+            beta * each if capacity is None else 2 * capacity * each,
+        ]
+
+    def _parts(self, work: Step) -> Iterator[StepInputs]:
         """This process's share of a step, as many particles at a time as memory holds."""
-        share, size = self.processes.slice_for(len(work.rows)), self.chunk_sizes.particles
-        for first in range(share.start, share.stop, size):
-            part = slice(first, min(first + size, share.stop))
-            yield self.training_rows.inputs(
-                work.rows[part], work.noise[part], work.uniform[part], size, self.device
-            )
+        count, size = len(work.draw.rows), self.chunk_sizes.particles
+        for first in range(0, count, size):
+            last = min(first + size, count)
+            samples = None if work.samples is None else work.samples[first:last]
+            yield self.training_rows.inputs(work.draw.part(first, last), samples, work.width)
 
     @torch.no_grad()
-    def _sum_kl(self, work: _Step) -> Tensor:
+    def _sum_kl(self, work: Step) -> Tensor:
         found = [torch.zeros((), dtype=self.record.dtype, device=self.device)]
         for inputs in self._parts(work):
             posterior, _, _ = self._encoded(inputs)
             found.append((posterior.kl() * inputs.real).sum().to(self.record.dtype))
         return torch.stack(found).sum()
 
-    def _gradients(self, work: _Step) -> Tensor:
+    def _gradients(self, work: Step) -> Tensor:
         """Add this process's share of the gradient; sums of squared error and KL divergence."""
         self.optimiser.zero_grad(set_to_none=True)
         parts = [self._accumulate_gradients(work, inputs) for inputs in self._parts(work)]
@@ -253,19 +214,17 @@ class Trainer:
             return torch.zeros(2, dtype=self.record.dtype, device=self.device)
         return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
-    def _penalty(self, work: _Step, kl: Tensor) -> Tensor:
-        """The penalty of a step whose particles have this divergence in sum."""
-        size = self.data.points_per_particle
+    def _penalty(self, work: Step, kl: Tensor) -> Tensor:
+        """The penalty of a step whose particles have this divergence in sum, times their number."""
         if self.config.train.capacity is None:
-            return kl * (work.beta / (size * len(work.rows)))
-        return kl_term(kl / len(work.rows), work.beta, self.config, size)
+            return kl * work.draw.scale("kl_cost")
+        each, beta = work.draw.scale("each_particle"), work.draw.scale("beta")
+        return kl_term(kl * each, beta, self.config, self.data.points_per_particle) / each
 
-    def _penalty_slope(self, work: _Step) -> float | Tensor:
+    def _penalty_slope(self, work: Step) -> Tensor:
         """Derivative of the penalty with the divergence of a particle, times the loss scale."""
-        each = self._loss_scale / (self.data.points_per_particle * len(work.rows))
-        if work.mean_kl is None:
-            return work.beta * each
-        return (work.mean_kl - work.beta) * (2 * (self.config.train.capacity or 0.0) * each)
+        slope = work.draw.scale("kl_slope")
+        return slope if work.mean_kl is None else (work.mean_kl - work.draw.scale("beta")) * slope
 
     def _encoded(self, inputs: StepInputs) -> tuple[Posterior, Tensor, Tensor]:
         """Posteriors of the particles; transfer and factor of their images on the way."""
@@ -275,7 +234,7 @@ class Trainer:
             posterior = self.model.encoder.from_padded(samples, inputs.present, inputs.tilt_index)
         return posterior, transfer, factor
 
-    def _accumulate_gradients(self, work: _Step, inputs: StepInputs) -> Tensor:
+    def _accumulate_gradients(self, work: Step, inputs: StepInputs) -> Tensor:
         posterior, transfer, factor = self._encoded(inputs)
         draw = LatentDraw.of(posterior, inputs.noise)
         # The decoder's share is run in pieces against a cut-off copy of z, then z's gradient is
@@ -283,9 +242,10 @@ class Trainer:
         latent = draw.z().requires_grad_()
         errors = []
         for chunk in inputs.chunks(self.chunk_sizes.points):
-            self._check_stop()
+            self.check_stop()
             points = self._points(inputs, chunk, transfer, factor)
-            errors.append(self._backward_chunk(points, latent, work.drawn))
+            slope = work.draw.scale("error_slope")
+            errors.append(self._backward_chunk(points, latent, slope))
         pulled = torch.zeros_like(latent) if latent.grad is None else latent.grad
         draw.backward(pulled, inputs.real * self._penalty_slope(work))
         error = errors[0] if len(errors) == 1 else torch.stack(errors).sum()
@@ -307,11 +267,11 @@ class Trainer:
             inputs.particle_index[chunk],
         )
 
-    def _backward_chunk(self, points: DrawnPoints, latent: Tensor, drawn: int) -> Tensor:
+    def _backward_chunk(self, points: DrawnPoints, latent: Tensor, slope: Tensor) -> Tensor:
         with autocast(self.config.train.precision, self.device):
             amplitudes = self.model.decoder(points.frequencies, latent, points.particle_index)
         errors = points.squared_errors(amplitudes).sum()
-        errors.backward(torch.full_like(errors, self._loss_scale / max(drawn, 1)))
+        errors.backward(slope.to(errors.dtype))
         return errors.detach()
 
     def _synchronize_gradients(self, sums: Tensor) -> Tensor:
@@ -338,39 +298,39 @@ class Trainer:
             parameter.grad = part.view_as(parameter)
         return together[:-1]
 
-    def _retry_with_less_memory(self, work: Callable[[], T]) -> T:
+    def retry_with_less_memory(self, work: Callable[[], T]) -> T:
         """Do it; once memory runs out, with half as much at a time."""
         while True:
             try:
                 return work()
             except (RuntimeError, MemoryError) as error:
-                if not exhausted_memory(error):
+                if not exhausted_memory(error) or is_recording(self.device):
                     raise
                 problem = error
             # Outside the handler: the traceback holds on to what is to be freed.
             self.chunk_sizes.halve(problem)
             del problem
 
-    def _chunks(self, points: Points) -> Iterator[Points]:
-        for part in points.chunks(self.chunk_sizes.points):
-            self._check_stop()
-            yield part
-
     @property
     def _loss_scale(self) -> float:
         # float16 holds nothing below 6e-8: gradients are carried a thousand times larger.
         return 1024.0 if self.config.train.precision == "float16" else 1.0
 
-    def _errors(self, batch: TiltBatch, points: Points, latent: Tensor) -> Tensor:
-        frequencies = point_frequencies(batch, points, self.data.lattice.frequencies)
-        with autocast(self.config.train.precision, self.device):
-            amplitudes = self.model.decoder(frequencies, latent, points.particle_index)
-        return squared_errors(batch, points, amplitudes)
-
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
         """Stop if asked to; several processes stop only between steps, all at once."""
         if self.processes.size == 1:
             self.context.raise_if_stopped()
+
+
+def make_optimiser(model: Vae, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
+    """The optimiser of a run; on a GPU one whose steps can be recorded."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=config.train.learning_rate,
+        weight_decay=config.train.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+        capturable=device.type == "cuda",
+    )
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:

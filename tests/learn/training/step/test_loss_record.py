@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from napari_tomodrgn.learn.run.checkpoint import Position
-from napari_tomodrgn.learn.training.loss_record import LossRecord
+from napari_tomodrgn.learn.training.step.loss_record import LossRecord
 
 
 def record() -> LossRecord:

@@ -20,9 +20,9 @@ from napari_tomodrgn.learn.network.fast_linear import ProductTable
 from napari_tomodrgn.learn.network.loss import choose_points, point_frequencies, squared_errors
 from napari_tomodrgn.learn.network.model import ResidualMlp
 from napari_tomodrgn.learn.run.checkpoint import Position
-from napari_tomodrgn.learn.training.step_inputs import StepInputs
+from napari_tomodrgn.learn.training.step.inputs import StepInputs
 from napari_tomodrgn.learn.training.train import prepare_trainer
-from napari_tomodrgn.learn.training.trainer import Trainer, _Step
+from napari_tomodrgn.learn.training.trainer import Step, Trainer
 
 # What launches nothing on a device.
 _VIEWS = {
@@ -58,18 +58,19 @@ def gradients(trainer: Trainer) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
 
 
-def reference(trainer: Trainer, work: _Step) -> tuple[float, float, torch.Tensor]:
+def reference(trainer: Trainer, work: Step) -> tuple[float, float, torch.Tensor]:
     """The same loss by the plain forward model, image by image, and autograd."""
     trainer.optimiser.zero_grad(set_to_none=True)
-    batch = trainer.data.batch(work.rows)
+    rows = work.draw.rows[: work.particles]
+    batch = trainer.data.batch(rows)
     posterior = encode(trainer.model.encoder, batch, training_only=True)
-    z = posterior.mu + torch.exp(posterior.logvar / 2) * work.noise
-    points = choose_points(batch, work.uniform)
+    z = posterior.mu + torch.exp(posterior.logvar / 2) * work.draw.noise[: work.particles]
+    points = choose_points(batch, work.draw.uniform[: work.particles])
     where = point_frequencies(batch, points, trainer.data.lattice.frequencies)
     errors = squared_errors(batch, points, trainer.model.decoder(where, z, points.particle_index))
     kl = posterior.kl().sum()
-    size = trainer.data.points_per_particle * len(work.rows)
-    (errors.sum() / points.drawn + work.beta * kl / size).backward()
+    size = trainer.data.points_per_particle * work.particles
+    (errors.sum() / points.drawn + work.draw.scale("beta") * kl / size).backward()
     return float(errors.detach().sum()), float(kl.detach()), gradients(trainer)
 
 
@@ -83,7 +84,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_plain_model(
     trainer.__dict__.pop("training_rows", None)
     position = Position(epoch=1, step=trainer.steps - 1 if last else 0)
     work = trainer._draw_step(position, trainer.order(1))
-    assert len(work.rows) == (4 if last else 5)
+    assert work.particles == (4 if last else 5)
     errors, kl, expected = reference(trainer, work)
     sums = trainer._gradients(work)
     torch.testing.assert_close(
@@ -94,7 +95,7 @@ def test_a_step_has_the_loss_and_gradient_of_the_plain_model(
     trainer.__dict__.pop("training_rows", None)
 
 
-def steady(trainer: Trainer) -> tuple[_Step, list[StepInputs]]:
+def steady(trainer: Trainer) -> tuple[Step, list[StepInputs]]:
     """What the second step works on, drawn; the first one has made all that is made once."""
     order = trainer.order(1)
     position = trainer.step(START, order)
@@ -115,7 +116,7 @@ def test_a_steady_step_reads_nothing_back(
     ]
     monkeypatch.setattr(Trainer, "_parts", lambda self, work: fakes)
     with mode:
-        trainer._run(work)
+        trainer.run(work)
 
 
 class Operations(TorchDispatchMode):
@@ -142,7 +143,7 @@ def test_a_steady_step_is_few_operations(trainer: Trainer, monkeypatch: pytest.M
     work, parts = steady(trainer)
     monkeypatch.setattr(Trainer, "_parts", lambda self, work: parts)
     with Operations() as operations:
-        trainer._run(work)
+        trainer.run(work)
     total = sum(operations.count.values())
     assert total <= _ALLOWED, operations.count.most_common(20)
 
@@ -187,7 +188,7 @@ def test_steps_after_one_that_is_not_finite_change_nothing(
     spoilt = iter([False, True, False])
     plain = Trainer._gradients
 
-    def gradients_of(self: Trainer, work: _Step) -> torch.Tensor:
+    def gradients_of(self: Trainer, work: Step) -> torch.Tensor:
         sums = plain(self, work)
         return sums * float("nan") if next(spoilt) else sums
 

@@ -29,25 +29,25 @@ class LossRecord:
 
     def __init__(self, optimiser: torch.optim.Optimizer, device: torch.device) -> None:
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._optimiser, self._device = optimiser, device
+        self._optimiser = optimiser
         self._sums = torch.zeros(3, dtype=self.dtype, device=device)
-        self._next = self._read_at = Position(epoch=0, step=0)
-        self._reset_flags()
-
-    def _reset_flags(self) -> None:
         # 0 of (loss, gradient) as long as they are finite, from then on NaN; and how many steps
-        # were made since then.
-        self._poison = torch.zeros(2, dtype=self.dtype, device=self._device)
-        self._skipped = torch.zeros((), device=self._device)
+        # were made since then. All of these stay where they are: a recorded step writes there.
+        self._poison = torch.zeros(2, dtype=self.dtype, device=device)
+        self._skipped = torch.zeros((), device=device)
+        self._next = self._read_at = Position(epoch=0, step=0)
         self._steps = 0
 
     def begin_at(self, position: Position) -> None:
-        """Go on from the sums of a position; nothing happens if the last step ended there."""
+        """A step begins: go on from the sums of its position, if the last one did not end there."""
         if (position.epoch, position.step) != (self._next.epoch, self._next.step):
             sums = [position.reconstruction, position.kl, position.total]
-            self._sums = torch.tensor(sums, dtype=self.dtype, device=self._device)
+            self._sums.copy_(torch.tensor(sums, dtype=self.dtype))
             self._read_at = position
-            self._reset_flags()
+            self._poison.zero_()
+            self._skipped.zero_()
+            self._steps = 0
+        self._steps += 1
         self._next = replace(position, step=position.step + 1)
 
     def check(self, sums: Tensor, gradients: list[Tensor]) -> None:
@@ -55,9 +55,9 @@ class LossRecord:
         norm = torch.stack(torch._foreach_norm(gradients)).sum()
         values = torch.stack([sums.sum(), norm.to(self.dtype)])
         # What is finite is 0 less itself; NaN, once added, never leaves.
-        self._poison = self._poison + (values - values)
+        self._poison.add_(values - values)
         failed = (self._poison.sum() != 0).float()
-        self._skipped, self._steps = self._skipped + failed, self._steps + 1
+        self._skipped.add_(failed)
         if self._optimiser.defaults.get("fused"):
             self._optimiser.found_inf = failed  # type: ignore[attr-defined]
         else:  # others cannot look at it on the device (Apple's has no fused one)
@@ -65,7 +65,7 @@ class LossRecord:
 
     def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor) -> None:
         """Add losses of a step, each a number on the device, summed over its particles."""
-        self._sums = self._sums + torch.stack([reconstruction, kl, reconstruction + penalty])
+        self._sums.add_(torch.stack([reconstruction, kl, reconstruction + penalty]))
 
     def read(self, position: Position) -> Position:
         """Wait for the device; the position with the sums so far.
