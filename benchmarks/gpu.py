@@ -36,14 +36,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from made_sets import MadeSet, in_place_of_files, make_set, quality, tilt_data
 from million import particle_set
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping, mean_difference
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
@@ -52,12 +53,12 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.run_info import device_name
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import pick_device
-from napari_tomodrgn.learn.runtime.events import EpochDone, Event, Notice
+from napari_tomodrgn.learn.runtime.events import EpochDone, Losses, Notice
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.learn.training.trainer import Trainer, make_optimiser
 from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 from napari_tomodrgn.physics.lattice import half_plane
-from napari_tomodrgn.synthetic import SimulationConfig, simulate
+from napari_tomodrgn.synthetic import SimulationConfig
 
 PARTICLES, TILTS, BOX = 22_291, 41, 96
 Row = dict[str, Any]
@@ -138,26 +139,9 @@ def tests(bench: Bench) -> None:
 
 def made_up(bench: Bench, particles: int, box: int) -> TiltData:
     """Noise in the place of images, on the device."""
-    lattice = half_plane(box)
-    shape = (particles * TILTS, len(lattice))
+    shape = (particles * TILTS, len(half_plane(box)))
     samples = torch.randn(shape, dtype=torch.complex64, device=bench.device)
-    few = FourierImages(_Few(samples), 1.0)  # type: ignore[arg-type]
-    data = TiltData(
-        particle_set(particles, TILTS, box), few, lattice.to(bench.device), RunConfig().weight
-    )
-    data.images = FourierImages(samples, 1.0)
-    data.hold_out(0.1, 0)
-    return data
-
-
-class _Few:
-    """Samples as means over the set are taken from them: on the host."""
-
-    def __init__(self, samples: Tensor) -> None:
-        self.samples = samples
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        return self.samples[rows.to(self.samples.device)].cpu()
+    return tilt_data(particle_set(particles, TILTS, box), FourierImages(samples, 1.0), RunConfig())
 
 
 def fitting(bench: Bench, box: int) -> int:
@@ -194,7 +178,7 @@ def steps(bench: Bench) -> None:
     """A training step at several sizes: wall time, time on the host, floor of its products."""
     box = BOX if bench.scale == 1 else 32
     data = made_up(bench, min(fitting(bench, box), 2000), box)
-    for batch, points in ((4, 512), (4, 2048), (16, 2048), (64, 2048)):
+    for batch, points in ((4, 512), (4, 2048), (16, 2048), (64, 2048), (256, 2048)):
         if bench.left < 30 or batch > data.particle_count:
             return
         trainer = trainer_of(bench, data, batch_size=batch, points_per_particle=points)
@@ -205,8 +189,10 @@ def steps(bench: Bench) -> None:
         ) -> None:
             trainer.step(position, order)
 
+        for _ in range(5):  # the first ones are not recorded yet
+            step()
         took = bench.seconds(step, 2.0)
-        count = 10
+        count = 20
         bench.wait()
         started = time.perf_counter()
         for _ in range(count):
@@ -224,6 +210,8 @@ def steps(bench: Bench) -> None:
             host_milliseconds=round(host * 1e3, 3),
             gflops_per_s=round(flops / took / 1e9, 1),
             epoch_s_extrapolated=round(epoch, 1),
+            recorded=trainer.recorded_step is not None and trainer.recorded_step.is_recorded,
+            said=" ".join(trainer.chunk_sizes.messages),
             peak_gb=bench.peak_gb(),
         )
 
@@ -245,7 +233,7 @@ def profile(bench: Bench) -> None:
     data = made_up(bench, 256, BOX)
     trainer = trainer_of(bench, data, batch_size=4, points_per_particle=2048)
     order, position = trainer.order(1), Position(epoch=1, step=0)
-    for _ in range(3):
+    for _ in range(6):
         trainer.step(position, order)
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     bench.wait()
@@ -338,48 +326,96 @@ def decoding(bench: Bench) -> None:
         )
 
 
-def training(bench: Bench) -> None:
-    """A whole training, from star file to final latents, in a thread as in the window."""
-    from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
+def timed_training(bench: Bench, made: MadeSet, settings: dict[str, Any], out: Path) -> Row:
+    """Train in a thread, as in the window; when what was there, and how good the latents are."""
+    config = RunConfig.model_validate(settings)
+    late, started, when = bench.left - 10, time.perf_counter(), dict[str, float]()
+    said, losses = list[str](), list[Losses]()
 
-    settings = {"particles": int(240 * min(1, bench.scale * 3)), "tilts": 21, "states": 2}
-    box = 48 if bench.scale == 1 else 24
-    with tempfile.TemporaryDirectory() as folder:
-        place, events = Path(folder), list[Event]()
-        for _ in simulate(place, SimulationConfig(box_size_px=box, snr=0.1, **settings)):
-            if bench.left < 30:
-                bench.write("training", skipped="no time left while simulating")
-                return
-        particles = read_particles(place / "warptools" / "particles_optimisation_set.star")
-        config = RunConfig.model_validate(
-            {"train": {"device": bench.device.type, "epochs": 8 if bench.scale == 1 else 2}}
-        )
-        late = bench.left - 15
-        started = time.perf_counter()
+    def passed() -> float:
+        return round(time.perf_counter() - started, 2)
 
-        def work() -> None:
-            stop = lambda: time.perf_counter() - started > late  # noqa: E731
-            events.extend(train(particles, config, place / "run", stop=stop))
+    def work() -> None:
+        for event in train(made.particles, config, out, stop=lambda: passed() > late):
+            if isinstance(event, Notice):
+                said.append(event.text)
+                if event.text.startswith("First look"):
+                    when.setdefault("first_look_s", passed())
+            if isinstance(event, EpochDone):
+                when.setdefault("first_epoch_s", passed())
+                when["last_epoch_s"] = passed()
+                losses.append(event.losses)
+        when["end_s"] = passed()
 
+    with in_place_of_files(made):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-        seconds = time.perf_counter() - started
-        done = [event for event in events if isinstance(event, EpochDone)]
-        figures: Row = {"particles": len(particles), "box": box, "epochs": len(done)}
-        figures |= {"seconds": round(seconds, 1), "peak_gb": bench.peak_gb()}
-        if done:
-            run = Run.open(place / "run")
-            table = run.latents()
-            truth = np.loadtxt(place / "truth.csv", delimiter=",", dtype=str)
-            column = list(truth[0]).index("state")
-            states = dict(zip(truth[1:, 0], truth[1:, column], strict=True))
-            found = k_means(table.filter(like="mu_").to_numpy(), 2)
-            known = np.array([int(states[name]) for name in table.index])
-            figures["adjusted_rand_index"] = round(float(agreement(found, known)), 3)
-            figures["held_out"] = done[-1].losses.held_out
-        said = [event.text for event in events if isinstance(event, Notice) and event.lasting]
-        bench.write("training", **figures, verdict=" ".join(said))
+    found: Row = {"particles": len(made.particles), "epochs": len(losses), **when}
+    run = Run.open(out)
+    if losses:
+        latents = run.latents().filter(like="mu_").to_numpy()
+        found |= {"held_out": losses[-1].held_out, **quality(made, latents)}
+    if run.linear_latents_file.exists():
+        linear = run.linear_latents().filter(like="mu_").to_numpy()
+        found |= {f"linear {name}": value for name, value in quality(made, linear).items()}
+    return found | {"said": said, "peak_gb": bench.peak_gb()}
+
+
+def made_set(bench: Bench, folder: Path, particles: int, box: int, tomograms: int) -> MadeSet:
+    """Simulate five states on the device."""
+    started = time.perf_counter()
+    size = {"particles": particles, "box_size_px": box, "tomograms": tomograms}
+    made = make_set(
+        SimulationConfig(**size, tilts=TILTS, states=5, snr=0.05, seed=7), folder, bench.device
+    )
+    bench.wait()
+    seconds = round(time.perf_counter() - started, 2)
+    bench.write("simulated", **size, seconds=seconds, peak_gb=bench.peak_gb())
+    return made
+
+
+def acceptance(bench: Bench) -> None:
+    """6,000 particles of five states, box 48: by default, then with other batch sizes."""
+    size = (6000, 48, 20) if bench.scale == 1 else (120, 24, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        made = made_set(bench, Path(folder) / "set", *size)
+        settings = {"device": bench.device.type}
+        if bench.scale < 1:
+            settings["epochs"] = 1
+        found = timed_training(bench, made, {"train": settings}, Path(folder) / "run")
+        bench.write("acceptance", **found)
+        _batches(bench, made, Path(folder))
+
+
+def _batches(bench: Bench, made: MadeSet, folder: Path) -> None:
+    """The same set after equal passes with larger batches; rates grow with the square root."""
+    errors: dict[int, Tensor] = {}
+    for batch in (4, 16, 64, 256):
+        if bench.left < 45:
+            bench.write("batch", batch=batch, skipped="no time left")
+            return
+        chosen = {"batch_size": batch, "learning_rate": 1e-3 * (batch / 4) ** 0.5}
+        chosen |= {"epochs": 8 if bench.scale == 1 else 1, "patience": 0, "refine": False}
+        settings = {"train": {"device": bench.device.type, **chosen}}
+        out = folder / f"batch-{batch}"
+        found = timed_training(bench, made, settings, out)
+        kept = EarlyStopping.read(Run.open(out).early_stopping_file).errors
+        errors[batch] = kept
+        mean, error = mean_difference(kept, errors[4])
+        bench.write("batch", batch=batch, **found, worse_than_4=mean, standard_error=error)
+
+
+def project(bench: Bench) -> None:
+    """A whole project by default: 22,291 particles, 41 tilts, box 96, five states."""
+    size = (fitting(bench, BOX), BOX, 100) if bench.scale == 1 else (120, 24, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        made = made_set(bench, Path(folder) / "set", *size)
+        settings = {"device": bench.device.type}
+        if bench.scale < 1:
+            settings["epochs"] = 1
+        found = timed_training(bench, made, {"train": settings}, Path(folder) / "run")
+        bench.write("project", box=size[1], **found)
 
 
 PARTS: tuple[tuple[str, Callable[[Bench], None], float], ...] = (
@@ -387,10 +423,11 @@ PARTS: tuple[tuple[str, Callable[[Bench], None], float], ...] = (
     ("tests", tests, 60),
     ("step", steps, 30),
     ("profile", profile, 15),
-    ("training", training, 45),
-    ("whole set", whole_set, 45),
-    ("first look", first_look, 30),
     ("decode", decoding, 15),
+    ("whole set", whole_set, 30),
+    ("first look", first_look, 20),
+    ("acceptance", acceptance, 60),
+    ("project", project, 90),
 )
 
 

@@ -5,7 +5,10 @@ What the CPU gives is the reference; on the CPU itself these tests say that a se
 
 from __future__ import annotations
 
+import threading
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +18,14 @@ import torch
 from napari_tomodrgn.analysis.fsc import fsc
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
+from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.training.train import prepare_trainer, train
+from napari_tomodrgn.learn.training.trainer import Trainer
 
 LOSSES = ["reconstruction", "kl", "held_out"]
 
@@ -113,39 +120,97 @@ def test_previews_are_made_anywhere(run: Run, device: str) -> None:
     assert preview is not None
 
 
+def losses_of_steps(
+    particles: ParticleSet, out: Path, *, records: bool, on_device: bool = True, **train: object
+) -> tuple[Trainer, list[float]]:
+    """Losses after each of the steps of two epochs on a card, recorded or launched one by one."""
+    settings = config("cuda")
+    changed = settings.train.model_copy(update=train)
+    trainer, position = prepare_trainer(
+        particles, settings.model_copy(update={"train": changed}), out
+    )
+    object.__setattr__(trainer, "records_steps", records)
+    if not on_device:
+        images = trainer.data.images
+        assert isinstance(images.samples, torch.Tensor)
+        trainer.data.images = FourierImages(images.samples.cpu(), images.scale)
+    found = []
+    for epoch in (1, 2):
+        order, position = trainer.order(epoch), Position(epoch=epoch, step=0)
+        while position.step < trainer.steps:
+            position = trainer.read_losses(trainer.step(position, order))
+            found.append(position.total)
+    return trainer, found
+
+
 @pytest.mark.gpu
-def test_a_step_is_captured_by_the_card(particles: ParticleSet, tmp_path: Path) -> None:
-    """Replayed as a CUDA graph, forward and backward give what they give launched one by one."""
-    trainer, position = prepare_trainer(particles, config("cuda"), tmp_path / "run")
-    order = trainer.order(1)
-    position = trainer.step(position, order)
-    work = trainer._draw_step(position, order)
-    parts = list(trainer._parts(work))
-    object.__setattr__(trainer, "_parts", lambda _: parts)
-    expected = trainer._gradients(work).clone()
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            trainer._gradients(work)
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        sums = trainer._gradients(work)
-    graph.replay()
-    torch.cuda.synchronize()
-    torch.testing.assert_close(sums, expected, rtol=1e-4, atol=0)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"on_device": False}, {"capacity": 0.1, "beta": 5.0}, {"precision": "bfloat16"}],
+    ids=str,
+)
+def test_recorded_steps_are_those_launched_one_by_one(
+    particles: ParticleSet, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """The last batch of an epoch too, which is filled up; and where samples lie on the host."""
+    plain, expected = losses_of_steps(particles, tmp_path / "plain", records=False, **settings)
+    trainer, found = losses_of_steps(particles, tmp_path / "recorded", records=True, **settings)
+    assert trainer.recorded_step is not None and trainer.recorded_step.is_recorded
+    assert plain.recorded_step is None and trainer.chunk_sizes.messages == []
+    rounding = 1e-2 if settings.get("precision") else 1e-4
+    np.testing.assert_allclose(found, expected, rtol=rounding)
+
+
+@pytest.mark.gpu
+def test_a_recorded_step_that_is_not_finite_changes_nothing(
+    particles: ParticleSet, tmp_path: Path
+) -> None:
+    trainer, _ = losses_of_steps(particles, tmp_path / "run", records=True)
+    images = trainer.data.images.samples
+    assert isinstance(images, torch.Tensor)
+    images.fill_(float("nan"))
+    before = [p.detach().clone() for p in trainer.model.parameters()]
+    position = trainer.step(Position(epoch=3, step=0), trainer.order(3))
+    with pytest.raises(BadInputError, match="not finite in epoch 3, step 1"):
+        trainer.read_losses(position)
+    for one, other in zip(before, trainer.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.gpu
+def test_a_map_is_decoded_in_a_thread_while_steps_are_recorded(
+    particles: ParticleSet, run: Run, tmp_path: Path
+) -> None:
+    """As in the window: what another thread asks of the card does not break the recording."""
+    decoder, over, maps = run.decoder(device="cuda"), threading.Event(), list[float]()
+
+    def decode() -> None:
+        while not over.is_set():
+            maps.append(float(np.std(decoder.decode(np.zeros(2, np.float32)).data)))
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    try:
+        trainer, _ = losses_of_steps(particles, tmp_path / "run", records=True)
+    finally:
+        over.set()
+        thread.join()
+    assert trainer.recorded_step is not None and trainer.recorded_step.is_recorded
+    assert len(maps) > 1 and np.ptp(maps) < 1e-3 * max(maps)
 
 
 @pytest.mark.gpu
 def test_a_step_reads_nothing_back_on_the_card(particles: ParticleSet, tmp_path: Path) -> None:
-    trainer, position = prepare_trainer(particles, config("cuda"), tmp_path / "run")
-    order = trainer.order(1)
-    position = trainer.step(position, order)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        trainer.step(position, order)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    trainer, _ = losses_of_steps(particles, tmp_path / "run", records=False)
+    order = trainer.order(3)
+    position = trainer.step(Position(epoch=3, step=0), order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            trainer.step(position, order)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.gpu
