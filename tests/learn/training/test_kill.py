@@ -9,7 +9,9 @@ import contextlib
 import math
 import multiprocessing
 import random
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -17,6 +19,8 @@ import pytest
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.events import Event
+from napari_tomodrgn.learn.training.epochs import EpochLoop
 
 # Images in a file, a state saved after every other step, steps enough to be hit.
 SETTINGS = """
@@ -93,6 +97,33 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
         killed.metrics()[losses], whole.metrics()[losses], check_exact=True
     )
     assert not [file for file in one.rglob(".*") if file.is_file()]  # nothing half written
+
+
+def test_a_run_killed_while_its_last_epoch_was_written_ends_with_that_epoch(
+    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been decided that this epoch is the last, and nothing of it is there yet."""
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    star = simulated / "warptools" / "particles_optimisation_set.star"
+    words = ["train", str(star), "--config", str(tmp_path / "settings.toml"), "--out"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    whole = Run.open(tmp_path / "whole")
+    assert whole.epochs()[-1] < 20, "stopped early"
+    close, killed = EpochLoop._close_epoch, tmp_path / "killed"
+
+    def close_or_die(self: EpochLoop, *arguments: Any) -> Generator[Event, None, None]:
+        if self.stopping.should_stop(self.trainer.config.train.patience):
+            raise KeyboardInterrupt
+        yield from close(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLoop, "_close_epoch", close_or_die)
+        with contextlib.suppress(KeyboardInterrupt):
+            main([*words, str(killed)])
+    assert Run.open(killed).epochs() == whole.epochs()[:-1]
+    assert main([*words, str(killed), "--resume"]) == 0
+    assert Run.open(killed).epochs() == whole.epochs()
+    pd.testing.assert_frame_equal(Run.open(killed).latents(), whole.latents(), check_exact=True)
 
 
 def test_what_killed_writers_left_is_removed_on_resume_and_nothing_else(

@@ -65,7 +65,10 @@ class EpochLoop:
     def is_over(self) -> bool:
         """Whether all epochs are done, or held-out images have not improved for long enough."""
         train = self.trainer.config.train
-        return self.position.epoch > train.epochs or self.stopping.should_stop(train.patience)
+        # A run killed while an epoch was written has seen that epoch, but not left it behind.
+        is_written = self.stopping.seen < self.position.epoch
+        stops = is_written and self.stopping.should_stop(train.patience)
+        return self.position.epoch > train.epochs or stops
 
     def run_epoch(self) -> Generator[Event, None, None]:
         """Run the rest of an epoch, measure held-out images, embed all particles, save."""
