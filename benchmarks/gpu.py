@@ -367,7 +367,9 @@ def made_set(bench: Bench, folder: Path, particles: int, box: int, tomograms: in
     started = time.perf_counter()
     size = {"particles": particles, "box_size_px": box, "tomograms": tomograms}
     made = make_set(
-        SimulationConfig(**size, tilts=TILTS, states=5, snr=0.05, seed=7), folder, bench.device
+        SimulationConfig(**size, tilts=TILTS, states=5, snr=0.05, seed=7, export="warptools"),
+        folder,
+        bench.device,
     )
     bench.wait()
     seconds = round(time.perf_counter() - started, 2)

@@ -27,9 +27,11 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.network.model import Encoder
 from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.runtime.memory import particles_per_block
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
-_PARTICLES_AT_A_TIME = 32
+# Particles encoded together, at most.
+_PARTICLES_AT_A_TIME = {"cpu": 32, "cuda": 512, "mps": 64}
 
 
 class Inference(Protocol):
@@ -65,7 +67,10 @@ class EncoderInference:
         """See `Inference`."""
         device = self.data.lattice.frequencies.device
         mu, logvar = [], []
-        for part in rows.split(_PARTICLES_AT_A_TIME):
+        size = _PARTICLES_AT_A_TIME[device.type]
+        if device.type != "cpu":
+            size = particles_per_block(self.data.points_per_particle, size, device)
+        for part in rows.split(size):
             batch = self.data.batch(part, device)
             used = images[self.data.images_of(part)].to(device)
             found = encode(self.encoder, replace(batch, training=used), training_only=True)

@@ -54,7 +54,7 @@ _STEPS = 3
 _STEP = 0.05
 # Steps shorter than this are not tried again.
 _CONVERGED_STEP = 0.02
-_POINTS_AT_A_TIME = 1 << 15
+_POINTS_AT_A_TIME = {"cpu": 1 << 15, "cuda": 1 << 20, "mps": 1 << 17}
 # Particles from whose residuals the noise is found.
 _NOISE_PARTICLES = 300
 
@@ -106,7 +106,7 @@ class Refinement:
         """c(z) ``(particle, component)`` of latents ``(particle, latent)``."""
         count = len(self.sites)
         found = []
-        for part in z.split(max(1, _POINTS_AT_A_TIME // count)):
+        for part in z.split(max(1, _POINTS_AT_A_TIME[z.device.type] // count)):
             particle_index = torch.arange(len(part), device=z.device).repeat_interleave(count)
             values = decoder(self.sites.repeat(len(part), 1), part, particle_index)
             flat = torch.view_as_real(values).reshape(len(part), 2 * count)
@@ -252,7 +252,7 @@ def _grid(
 
 def _values(decoder: FourierModel, frequencies: Tensor, z: Tensor) -> Tensor:
     parts = []
-    for part in frequencies.split(_POINTS_AT_A_TIME):
+    for part in frequencies.split(_POINTS_AT_A_TIME[frequencies.device.type]):
         particle_index = torch.zeros(len(part), dtype=torch.int64, device=part.device)
         parts.append(decoder(part, z[None], particle_index))
     return torch.cat(parts)

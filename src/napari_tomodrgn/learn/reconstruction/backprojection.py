@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.learn.runtime.memory import particles_per_block
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
     FourierAccumulator,
@@ -27,7 +28,8 @@ from napari_tomodrgn.physics.shells import shell_indices, signal_share
 
 # Finer Fourier grid than the box needs: interpolation errors fall with the square of it.
 OVERSAMPLING = 2
-_PARTICLES_AT_A_TIME = 16
+# Particles whose samples are added together, at most.
+_PARTICLES_AT_A_TIME = {"cpu": 16, "cuda": 256, "mps": 16}
 _SUMS = ("numerator", "denominator")
 
 
@@ -114,14 +116,18 @@ def back_project(
     if sums:
         accumulator.numerator.copy_(sums["numerator"])
         accumulator.denominator.copy_(sums["denominator"])
-    for start in range(done, len(particles), _PARTICLES_AT_A_TIME):
-        batch = data.batch(particles[start : start + _PARTICLES_AT_A_TIME], device)
+    size = _PARTICLES_AT_A_TIME["cpu"]
+    if torch.device(device).type != "cpu":
+        most = _PARTICLES_AT_A_TIME[torch.device(device).type]
+        size = particles_per_block(data.points_per_particle, most, torch.device(device))
+    for start in range(done, len(particles), size):
+        batch = data.batch(particles[start : start + size], device)
         frequencies = slice_frequencies(lattice.frequencies, batch.rotations)
         factor = batch.weights * batch.precision * batch.transfer
         if training_only:
             factor = factor * batch.training[:, None]
         accumulator.add(frequencies, batch.samples * factor, batch.transfer * factor)
-        done = min(start + _PARTICLES_AT_A_TIME, len(particles))
+        done = min(start + size, len(particles))
         if resumable and resumable.due(last=done == len(particles)):
             resumable.save(done, {name: getattr(accumulator, name) for name in _SUMS})
         yield done
