@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ from napari_tomodrgn.learn.inference.refinement import (
 from napari_tomodrgn.learn.linear.full_resolution import local_weights
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training import finalize
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
@@ -268,3 +271,28 @@ def test_ways_are_compared_on_blocks_spread_over_a_large_set() -> None:
     assert small.tolist() == list(range(100))
     assert len(large) <= 2048 and large[0] == 0 and large[-1] == 100_002
     assert (large.diff() > 0).all() and (large[:32].diff() == 1).all()
+
+
+@pytest.mark.parametrize(("worse", "turned_down"), [(-0.1, False), (0.02, False), (0.2, True)])
+def test_refined_latents_may_lose_a_little_of_what_is_explained(
+    run: tuple, two_states: Path, monkeypatch: pytest.MonkeyPatch, worse: float, turned_down: bool
+) -> None:
+    """In shares of what maps of one's own explain: that little tells no faint difference."""
+    spread = torch.linspace(-1e-6, 1e-6, 80, dtype=torch.float64)
+    errors = {"encoder": 0.9 + 0 * spread, "refined": 0.9 + 0.1 * worse + spread}
+
+    def one_map(*_: object) -> Generator[int, None, torch.Tensor]:
+        yield 0
+        return torch.full((80,), 1.0, dtype=torch.float64)
+
+    monkeypatch.setattr(finalize, "error_steps", one_map)
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    config = run[0].config
+    data = load_all(particles, config.data, config.weight, sign=run[0].info.sign)
+    final = finalize._FinalPass(run[0], data, RunContext())
+    estimates = {
+        name: finalize.LatentEstimate(None, None, None, torch.zeros((80, 2)), held_out)  # type: ignore[arg-type]
+        for name, held_out in errors.items()
+    }
+    steps = final.loses_much(estimates["refined"], estimates["encoder"])
+    assert run_to_end(steps) is turned_down
