@@ -16,6 +16,8 @@ from filelock import FileLock
 # Nothing of a test stays in the user's own cache.
 os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
 _ROOT = Path(__file__).resolve().parents[1]
+# Files that take so long that the quick run leaves them out; `tools/slow_files.py` writes the list.
+_SLOW_FILES = set((_ROOT / "tests" / "slow_files.txt").read_text(encoding="utf-8").split())
 _MOST_WORKERS = 4  # what they share, and the longest files, gain nothing from more
 # In the one that with_display.sh makes, each worker makes another of its own.
 _VIRTUAL_DISPLAY = "TOMODRGN_VIRTUAL_DISPLAY" in os.environ
@@ -83,7 +85,7 @@ def real_data() -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses real files, and skip what needs a GPU where there is none.
+    """Mark what is slow and what uses real files, and skip what needs a GPU where there is none.
 
     With several workers, those of one file stay together, and on a real display all that open
     windows.
@@ -92,6 +94,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         windows = not _VIRTUAL_DISPLAY and item.path.is_relative_to(_ROOT / "tests" / "gui")
         name = "windows" if windows else str(item.path.relative_to(_ROOT))
         item.add_marker(pytest.mark.xdist_group(name))
+        if str(item.path.relative_to(_ROOT)) in _SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.realdata)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
