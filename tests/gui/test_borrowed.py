@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.charts.drawn_shape import RECTANGLE
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
+from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.mouse import TomogramMouse
 from napari_tomodrgn.gui.window import launch
+from napari_tomodrgn.session.values import TomogramDisplay
 
 
 class _Event:
@@ -84,3 +89,23 @@ def test_a_virtual_display_is_forgotten_afterwards(
     except ValueError:
         pass
     assert "DISPLAY" not in os.environ and os.environ["QT_QPA_PLATFORM"] == "before"
+
+
+def test_a_tomogram_that_the_user_hid_stays_hidden(viewer: Any, tmp_path: Any) -> None:
+    """While the slice moves, and when one comes back from single maps; the form shows it again."""
+    levels = (np.random.default_rng(0).normal(size=(8, 10, 12)).astype(np.float32),)
+    layers, look = TomogramLayers(viewer), TomogramDisplay()
+    layers.show_image(Tomogram(tmp_path / "TS_001.mrc", levels, 10.0), look)
+    assert layers.image.visible
+    layers.image.visible = False  # the eye of the layer list
+    layers.apply(replace(look, depth=0.9))
+    layers.set_visible(False)
+    layers.apply(replace(look, depth=0.1))
+    layers.set_visible(True)
+    assert not layers.image.visible
+    layers.apply(replace(look, image="none"))
+    layers.set_visible(False)
+    layers.apply(look)
+    assert not layers.image.visible
+    layers.set_visible(True)
+    assert layers.image.visible

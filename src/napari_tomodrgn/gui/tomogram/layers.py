@@ -65,6 +65,7 @@ class TomogramLayers:
         self._tomogram: Tomogram | None = None
         self._visible = True
         self._hidden: list[Any] = []  # what the user hid, while something else is on show
+        self._image_wanted = True  # whether the form asks for it
 
     @property
     def layers(self) -> list[Any]:
@@ -125,6 +126,7 @@ class TomogramLayers:
             rendering="average",
             visible=self._visible,
         )
+        self._image_wanted = True
         self._image.plane.normal = (1.0, 0.0, 0.0)
         self.viewer.layers.move(self.viewer.layers.index(self._image), 0)
         self.apply(look)
@@ -145,7 +147,7 @@ class TomogramLayers:
             depth, rows, columns = tomogram.shown.shape
             layer.plane.position = (look.depth * (depth - 1), rows / 2, columns / 2)
             layer.plane.thickness = max(1.0, look.thickness / voxel)
-            layer.visible = self._visible and look.image != "none"
+            self._show_image(look.image != "none")
             layer.depiction = "plane" if look.image == "slice" else "volume"
             # The projection keeps what is bright on the screen.
             mip = "minip" if look.reverse else "mip"
@@ -155,6 +157,18 @@ class TomogramLayers:
             if contrast:
                 layer.contrast_limits = tomogram.contrast(look.percent)
         self._clip(look)
+
+    def _show_image(self, wanted: bool) -> None:
+        """Show or hide the image where that is asked for anew: its eye is the user's."""
+        if wanted == self._image_wanted:
+            return
+        self._image_wanted = wanted
+        if self._visible:
+            self._image.visible = wanted
+        elif wanted:
+            self._hidden = [layer for layer in self._hidden if layer is not self._image]
+        else:
+            self._hidden.append(self._image)
 
     def slice_height(self, look: TomogramDisplay, top_angstrom: float) -> float:
         """Height z of the slice in Å."""
