@@ -42,8 +42,6 @@ device = "cpu"
 """
 _NOBODY = 65534
 _PAGE = 4096
-# A simulated set and a run, as every command needs them, and what import reads.
-PREPARED = ("simulated", "run", "result", "settings.toml")
 
 
 @dataclass(frozen=True)
@@ -129,6 +127,27 @@ WRITERS: dict[str, Writer] = {
     "extract": Writer(
         lambda at, out: ["extract", *_tilt_series(at), "--out", out / "cut"], goes_on=True
     ),
+    "compare": Writer(
+        lambda at, out: (
+            ["compare", at / "run", "--a", at / "some.txt", "--complement", "--out", out / "groups"]
+        )
+    ),
+    "compare-runs": Writer(
+        lambda at, out: ["compare-runs", at / "run", at / "analysed", "--out", out / "runs"]
+    ),
+    "mask": Writer(
+        lambda at, out: (
+            ["mask", _maps(at)[0], "--sphere", 150, 150, 150, 60, "--out", out / "mask.mrc"]
+        )
+    ),
+    "report": Writer(lambda at, out: ["report", at / "run", "--out", out / "run.html"]),
+    "shares": Writer(
+        lambda at, out: [
+            *("shares", at / "analysed", "--out", out / "shares.csv"),
+            *("--conditions", at / "conditions.csv"),
+        ]
+    ),
+    "trust": Writer(lambda at, out: ["trust", at / "run", "--out", out / "trust.csv"]),
     "import": Writer(
         lambda at, out: ["import", at / "result", "--source", _star(at), "--out", out / "run"]
     ),
@@ -151,11 +170,17 @@ def is_possible(name: str, trouble: str) -> bool:
 
 
 def prepare(at: Path) -> None:
-    """A small set, a run on it, a result of tomoDRGN; readable by everybody."""
+    """A small set, a run on it and one that is analysed, a result of tomoDRGN; for everybody."""
     star = _star(at)
     (at / "settings.toml").write_text(SETTINGS)
     run(["simulate", "--out", at / "simulated", "--particles", 12, "--tilts", 5, "--box", 24])
     run(["train", star, "--out", at / "run", "--config", at / "settings.toml"])
+    shutil.copytree(at / "run", at / "analysed")
+    run(["analyze", at / "analysed", "--clusters", 3])
+    (at / "some.txt").write_text("".join(f"TS_001.tomostar/{row}\n" for row in range(1, 7)))
+    (at / "conditions.csv").write_text(
+        "tomogram,condition\nTS_001.tomostar,one\nTS_002.tomostar,other\n"
+    )
     # Whole tilt images are an option of the function, not of the command.
     settings = {"particles": 4, "tilts": 3, "box_size_px": 32, "states": 1, "snr": 1.0}
     for _ in simulate(at / "tilts", SimulationConfig(**settings, tilt_series=True)):

@@ -73,12 +73,14 @@ def _shares(parser: argparse.ArgumentParser) -> None:
         help="table with the columns tomogram and condition",
     )
     add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
+    add("--overwrite", action="store_true", help="replace a table that is there")
 
 
 def _trust(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="run directory")
     add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
+    add("--overwrite", action="store_true", help="replace a table that is there")
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
 
 

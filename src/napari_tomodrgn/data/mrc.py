@@ -8,6 +8,7 @@ are ``mrcfile``'s.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,19 @@ def mapped(header: MrcHeader) -> NDArray[np.generic]:
     return np.memmap(header.path, header.dtype, "r", header.offset_bytes, header.shape_zyx)
 
 
+class _MrcFile(mrcfile.mrcfile.MrcFile):  # type: ignore[misc]
+    """Lets go of its file even where what is left in memory finds no room on the disk."""
+
+    def close(self) -> None:
+        """Write what is left, and close."""
+        try:
+            super().close()
+        except OSError:
+            with suppress(OSError):
+                self._close_file()
+            raise
+
+
 def write_mrc(
     path: str | Path,
     data: NDArray[np.generic],
@@ -95,7 +109,7 @@ def write_mrc(
     A ``stack`` is of images; its first voxel size says nothing.
     """
     z, y, x = voxel_size_zyx_angstrom
-    with written_atomically(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
+    with written_atomically(path) as temporary, _MrcFile(temporary, "w+", overwrite=True) as mrc:
         mrc.set_data(np.ascontiguousarray(data, dtype=np.float32))
         if stack:
             mrc.set_image_stack()

@@ -18,10 +18,12 @@ from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
 from napari_tomodrgn.analysis.latents.components import with_columns
 from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
 from napari_tomodrgn.analysis.report import write_report
+from napari_tomodrgn.cli.choosing import given_files
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.exports import export_files
 
 
 def run_compare(options: Namespace) -> int:
@@ -50,7 +52,9 @@ def run_compare(options: Namespace) -> int:
 
 
 def _reject_full(options: Namespace) -> None:
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+    # What a killed command left is hidden, and removed by the next.
+    out: Path = options.out
+    if out.exists() and not (out.is_dir() and all(x.name.startswith(".") for x in out.iterdir())):
         raise BadInputError(
             f"{options.out} exists and is not an empty folder.",
             remedy="Name a new folder.",
@@ -92,7 +96,10 @@ def run_compare_runs(options: Namespace) -> int:
     _reject_full(options)
     runs = [Run.open(path) for path in (options.run, options.other)]
     found = compare_latents(runs[0].latents(), runs[1].latents(), options.clusters)
-    with written_atomically(options.out / "particles.csv") as temporary:
+    with (
+        all_or_none(overwrite=True),  # the folder is empty
+        written_atomically(options.out / "particles.csv") as temporary,
+    ):
         found.table().to_csv(temporary, index=False)
     if options.json:
         result = {
@@ -114,19 +121,22 @@ def run_report(options: Namespace) -> int:
     """Write one self-contained page about a run."""
     if options.out.suffix not in (".html", ".htm"):
         raise BadInputError(f"{options.out}: the page must end in .html.")
-    _reject_existing(options.out, overwrite=options.overwrite)
-    write_report(Run.open(options.run), options.out)
+    run = Run.open(options.run)
+    with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
+        outputs.check(options.out)
+        write_report(run, options.out)
     say(f"→ {options.out}")
     return 0
 
 
 def run_shares(options: Namespace) -> int:
     """Write the shares of a run's classes by condition of the tomograms."""
-    _reject_existing(options.out, overwrite=False)
     run = Run.open(options.run)
-    found = read_class_shares(run, options.conditions)
-    with written_atomically(options.out) as temporary:
-        found.table.to_csv(temporary, index=False)
+    with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
+        outputs.check(options.out)
+        found = read_class_shares(run, options.conditions)
+        with written_atomically(options.out) as temporary:
+            found.table.to_csv(temporary, index=False)
     for row in found.table.to_dict("records"):
         print(
             f"{row['condition']!s:>20}  class {row['class']}: {row['corrected']:.1%} "
@@ -140,13 +150,14 @@ def run_shares(options: Namespace) -> int:
 
 def run_trust(options: Namespace) -> int:
     """Write how far each particle is to be trusted, and keep it as a column of the run."""
-    _reject_existing(options.out, overwrite=False)
     run = Run.open(options.run)
-    data = watch(read_run_images(run, options.images))
-    found = trust_particles(watch(add_up(data, run.config)))
-    columns = found.columns(data.particles.ids)
-    with written_atomically(options.out) as temporary:
-        columns.reset_index().to_csv(temporary, index=False)
+    with export_files(overwrite=options.overwrite, run=run) as outputs:
+        outputs.check(options.out)
+        data = watch(read_run_images(run, options.images))
+        found = trust_particles(watch(add_up(data, run.config)))
+        columns = found.columns(data.particles.ids)
+        with written_atomically(options.out) as temporary:
+            columns.reset_index().to_csv(temporary, index=False)
     run.save_extras(with_columns(run.extras(), columns))
     low = int((columns["trust"] < 0.5).sum())
     print(
@@ -155,13 +166,6 @@ def run_trust(options: Namespace) -> int:
     )
     say(f"→ {options.out}, and the column trust of the run")
     return 0
-
-
-def _reject_existing(path: Path, *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise BadInputError(
-            f"{path} exists already.", remedy="Name another file.", code="file-exists"
-        )
 
 
 def _now() -> str:

@@ -60,6 +60,7 @@ class MainWidget(QWidget):
         super().__init__()
         self._viewer = viewer = napari_viewer
         self._laid_out = self._closed = False
+        self._napari_window: Any = None
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
@@ -132,8 +133,10 @@ class MainWidget(QWidget):
         super().showEvent(event)
         if not self._laid_out:
             self._laid_out = True
-            window: Any = self.window()
-            show_layer_controls(window, False)
+            # Kept: a plugin must not ask the viewer for its Qt window, and once this is taken out
+            # of its dock it is no longer inside it.
+            self._napari_window = self.window()
+            show_layer_controls(self._napari_window, False)
             QTimer.singleShot(0, self._lay_out)
 
     def event(self, event: Any) -> bool:
@@ -152,7 +155,8 @@ class MainWidget(QWidget):
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._on_theme)
-        show_layer_controls(self._viewer.window._qt_window, True)
+        if self._napari_window is not None:
+            show_layer_controls(self._napari_window, True)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
         if self.latent.parent() is not None:
