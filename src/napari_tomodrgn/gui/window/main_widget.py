@@ -5,6 +5,8 @@ It holds no state: panels ask (signals out), the controller acts, the session te
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,7 @@ class MainWidget(QWidget):
         super().__init__()
         self._viewer = viewer = napari_viewer
         self._laid_out = self._closed = False
-        self._napari_window: Any = None
+        self._napari_window: Callable[[], Any] = lambda: None
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
@@ -135,8 +137,9 @@ class MainWidget(QWidget):
             self._laid_out = True
             # Kept: a plugin must not ask the viewer for its Qt window, and once this is taken out
             # of its dock it is no longer inside it.
-            self._napari_window = self.window()
-            show_layer_controls(self._napari_window, False)
+            window: Any = self.window()
+            self._napari_window = weakref.ref(window)
+            show_layer_controls(window, False)
             QTimer.singleShot(0, self._lay_out)
 
     def event(self, event: Any) -> bool:
@@ -155,8 +158,9 @@ class MainWidget(QWidget):
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._on_theme)
-        if self._napari_window is not None:
-            show_layer_controls(self._napari_window, True)
+        window = self._napari_window()
+        if window is not None:
+            show_layer_controls(window, True)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
         if self.latent.parent() is not None:
