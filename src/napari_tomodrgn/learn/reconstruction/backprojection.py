@@ -66,7 +66,8 @@ class BackProjection:
         shells = shell_indices(self.denominator.shape[0], self.denominator.device)
         added = self.shell_mean() * 0.1 if regularisation is None else regularisation
         added = added.clamp(min=float(self.denominator.max()) * 1e-9 + 1e-20)
-        transform = self.numerator / (self.denominator + added[shells])
+        # Times the inverse: complex numbers over infinity are NaN in some versions of torch.
+        transform = self.numerator * (self.denominator + added[shells]).reciprocal()
         volume = cropped(volume_from_transform(transform), self.box_size_px)
         return volume / gridding(self.box_size_px, OVERSAMPLING, volume.device)
 
