@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def main() -> None:
     home = Path(napari_tomodrgn.__file__).parent
     if not home.is_relative_to(Path(sys.argv[1])):
         sys.exit(f"another package was imported: {home}")
-    print(f"napari {napari.__version__}, napari-tomodrgn {napari_tomodrgn.__version__}")
+    print(f"napari {napari.__version__}, napari-tomodrgn {version('napari-tomodrgn')}")
     heavy = [name for name in ("torch", "pandas", "sklearn", "umap") if name in sys.modules]
     print(f"manifest found and registered in {1e3 * registering():.1f} ms")
     viewer: Any = napari.Viewer()
