@@ -21,9 +21,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_it_runs_without_napari_and_writes_each_figure(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BLOCKED, str(SCRIPT), "--out", str(tmp_path)]
-    options = ["--device", "cpu", "--only", "profile,tests"]
+    options = ["--device", "cpu", "--only", "profile,tests,whole set"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
-    assert [row["part"] for row in rows] == ["versions", "tests", "profile", "end"]
+    whole = ["embedding", "held-out losses", "half of the mean map"]
+    assert [row["part"] for row in rows] == ["versions", "tests", "profile", *whole, "end"]
+    assert not any("failed" in row for row in rows)
     assert rows[-1]["imported_in_vain"] == []

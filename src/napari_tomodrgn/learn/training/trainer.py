@@ -35,7 +35,13 @@ from napari_tomodrgn.learn.runtime.distributed import ProcessGroup
 from napari_tomodrgn.learn.runtime.memory import ChunkSizes, exhausted_memory
 from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.step.image_tables import ImageTables
-from napari_tomodrgn.learn.training.step.inputs import Step, StepDraw, StepInputs, TrainingRows
+from napari_tomodrgn.learn.training.step.inputs import (
+    SCALES,
+    Step,
+    StepDraw,
+    StepInputs,
+    TrainingRows,
+)
 from napari_tomodrgn.learn.training.step.loss_record import LossRecord
 from napari_tomodrgn.learn.training.step.recorded import RecordedStep
 
@@ -165,8 +171,9 @@ class Trainer:
         generator = self.generator(position.epoch, position.step + 1)
         noise = torch.randn((len(rows), self.config.model.latent_dim), generator=generator)
         uniform = uniforms(len(rows), per_particle, generator)
-        scales = self._scales(position, rows)
-        draw = StepDraw(rows, uniform, noise, torch.tensor(scales, dtype=torch.float64))
+        known = self._scales(position, rows)
+        scales = torch.tensor([known[name] for name in SCALES], dtype=torch.float64)
+        draw = StepDraw(rows, uniform, noise, scales)
         share = self.processes.slice_for(len(rows))
         draw = draw.part(share.start, share.stop)
         if self.training_rows.fixed and len(draw.rows):
@@ -175,20 +182,20 @@ class Trainer:
         samples = self.training_rows.samples(draw.rows) if len(draw.rows) else None
         return Step(draw, len(rows), width, samples)
 
-    def _scales(self, position: Position, rows: Tensor) -> list[float]:
+    def _scales(self, position: Position, rows: Tensor) -> dict[str, float]:
         """The numbers `SCALES` of a step on particles ``(row,)``."""
         drawn = self.training_rows.drawn(rows, self.config.train.points_per_particle)
         beta, size = self.beta(position), self.data.points_per_particle
         capacity = self.config.train.capacity
         each = self._loss_scale / (size * len(rows))
-        return [
-            beta,
-            1 / len(rows),
-            len(rows) / max(drawn, 1),
-            self._loss_scale / max(drawn, 1),
-            beta / size,
-            beta * each if capacity is None else 2 * capacity * each,
-        ]
+        return {
+            "beta": beta,
+            "each_particle": 1 / len(rows),
+            "reconstruction": len(rows) / max(drawn, 1),
+            "error_slope": self._loss_scale / max(drawn, 1),
+            "kl_cost": beta / size,
+            "kl_slope": beta * each if capacity is None else 2 * capacity * each,
+        }
 
     def _parts(self, work: Step) -> Iterator[StepInputs]:
         """This process's share of a step, as many particles at a time as memory holds."""
