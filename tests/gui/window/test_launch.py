@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_tomodrgn.errors import BadInputError
@@ -54,6 +56,29 @@ def test_a_picture_without_a_display(
     assert pixels.shape[:2] == (900, 1440)
     canvas = pixels[60:540, 330:1080]
     assert lit(canvas, threshold=40) > 0.01, "the volume is not in the picture"
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no virtual display")
+def test_a_virtual_display_dies_with_its_process() -> None:
+    code = """
+import os, psutil
+from napari_tomodrgn.gui.window.launch import some_display
+with some_display():
+    from qtpy.QtWidgets import QApplication, QLabel
+    application, label = QApplication([]), QLabel("seen")
+    label.show()
+    application.processEvents()
+    print(*(one.pid for one in psutil.Process().children()), flush=True)
+    os.abort()
+"""
+    done = _run(code)  # returns: nobody else holds the pipe
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 1
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pids[0]) and psutil.Process(pids[0]).status() != "zombie":
+        assert time.monotonic() < deadline, "the virtual display is still there"
+        time.sleep(0.05)
 
 
 def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 
 from napari_tomodrgn.cli import main
@@ -40,17 +39,20 @@ device = "cpu"
 """
 
 
-def _worked(process: multiprocessing.process.BaseProcess, until: float = math.inf) -> float:
-    """Wait for so many seconds of the processor, or for the end; how many there were.
+def _written(process: multiprocessing.process.BaseProcess, run: Path, until: float) -> None:
+    """Wait until a run has written so many files, or is at its end.
 
-    On a clock a busy machine would finish before its time, or be hit before it began.
+    On a clock, be it the processor's, a busy machine would finish before its time, or be hit
+    before it began.
     """
-    seconds, watched = 0.0, psutil.Process(process.pid)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        while process.is_alive() and seconds < until:
-            seconds = max(seconds, sum(watched.cpu_times()[:2]))
-            process.join(0.005)
-    return seconds
+    seen: set[tuple[str, int]] = set()
+    while process.is_alive():
+        with contextlib.suppress(FileNotFoundError):
+            for file in run.rglob("*"):
+                seen.add((file.name, file.stat().st_mtime_ns))
+        if len(seen) >= until:
+            return
+        process.join(0.002)
 
 
 @pytest.mark.slow
@@ -70,11 +72,11 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
         return process
 
     start("whole").join()
-    seconds = _worked(start("timed"))
     kills, chance, one = 0, random.Random(0), tmp_path / "killed"
     while True:
-        process = start("killed")
-        _worked(process, chance.uniform(0.1, 0.7) * seconds if kills < 3 else math.inf)
+        process, before = start("killed"), len([*one.rglob("*")])
+        _written(process, one, before + chance.uniform(1, 40) if kills < 3 else math.inf)
+        process.join(chance.uniform(0.0, 0.02))  # in the middle of a step as well
         if not process.is_alive():
             break
         process.kill()

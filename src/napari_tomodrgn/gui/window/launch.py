@@ -87,10 +87,13 @@ def some_display() -> Iterator[None]:
             code="no-display",
         )
     read_end, write_end = os.pipe()
+    # Should this process die, the screen goes with its last window, and no one who reads what
+    # this process prints waits for it.
     options = ["-screen", "0", "1920x1200x24", "+extension", "GLX", "-nolisten", "tcp"]
     server = subprocess.Popen(
-        [xvfb, "-displayfd", str(write_end), *options],
+        [xvfb, "-displayfd", str(write_end), *options, "-terminate"],
         pass_fds=[write_end],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     os.close(write_end)

@@ -36,6 +36,7 @@ from napari_tomodrgn.gui.window.layout import (
     show_layer_controls,
 )
 from napari_tomodrgn.gui.window.stepper import Stepper
+from napari_tomodrgn.gui.window.triton_library import load_triton_apart
 
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
@@ -60,6 +61,7 @@ class MainWidget(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        load_triton_apart()
         self._viewer = viewer = napari_viewer
         self._laid_out = self._closed = False
         self._napari_window: Callable[[], Any] = lambda: None
