@@ -7,6 +7,8 @@ volume at ``k_reference = R.T @ (kx, ky, 0)``. Arrays of voxels are indexed ``zy
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
@@ -64,3 +66,25 @@ def xyz_to_zyx(vectors: ArrayLike) -> FloatArray:
 def random_rotations(count: int, rng: np.random.Generator) -> FloatArray:
     """Rotation matrices drawn uniformly from SO(3), shape ``(count, 3, 3)``."""
     return np.asarray(Rotation.random(count, rng=rng).as_matrix()).reshape(count, 3, 3)
+
+
+def symmetry_rotations(group: str) -> FloatArray:
+    """Rotations of a cyclic or dihedral point group, ``(operation, 3, 3)`` on xyz, identity first.
+
+    As RELION has them: the n-fold axis of ``C<n>`` and ``D<n>`` is z, and a two-fold axis of
+    ``D<n>`` is x. Groups with other conventions than one (T, O, I) are not made here.
+
+    Raises
+    ------
+    ValueError
+        If it is no such group.
+    """
+    named = re.fullmatch(r"([CD])([1-9]\d{0,2})", group.strip().upper())
+    if named is None:
+        raise ValueError(f"{group!r} is not C or D with a number, such as C6 or D2")
+    order = int(named[2])
+    about_z = np.outer(np.arange(order) * 2 * np.pi / order, [0.0, 0.0, 1.0])
+    turns = Rotation.from_rotvec(about_z).as_matrix()
+    if named[1] == "C":
+        return np.asarray(turns)
+    return np.concatenate([turns, turns @ np.diag([1.0, -1.0, -1.0])])

@@ -25,6 +25,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.geometry import FloatArray, symmetry_rotations
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign
 from napari_tomodrgn.learn.runtime.events import WorkProgress
@@ -121,8 +122,14 @@ def reconstruct_steps(
     data: DataConfig | None = None,
     weight: WeightConfig | None = None,
     seed: int = 0,
+    symmetry: str = "C1",
 ) -> Generator[WorkProgress, None, Reconstruction]:
-    """`reconstruct` as a generator of events that a caller may stop."""
+    """`reconstruct` as a generator of events that a caller may stop.
+
+    ``symmetry`` is a group of `geometry.symmetry_rotations`: each image counts in each of its
+    equivalent poses, which for a molecule that has the symmetry is as many more particles.
+    """
+    turns = _symmetry(symmetry)
     _reject_too_few(particles)
     check_stacks(particles)
     data, weight = data or DataConfig(), weight or WeightConfig()
@@ -137,7 +144,7 @@ def reconstruct_steps(
             if not rows.any():
                 continue
             part = particles.take(rows)
-            sums = _block_sums(part, data, weight, sign)
+            sums = _block_sums(part, data, weight, sign, turns)
             halves[half] = sums if halves[half] is None else halves[half] + sums  # type: ignore[operator]
             done += len(part.images)
             yield WorkProgress(done, total)
@@ -186,14 +193,33 @@ def _reject_too_few(particles: ParticleSet) -> None:
         )
 
 
+def _symmetry(group: str) -> FloatArray:
+    try:
+        return symmetry_rotations(group)
+    except ValueError as error:
+        raise BadInputError(
+            f"The symmetry {error}.",
+            remedy="For T, O and I, whose axes programs place differently, expand the particles by "
+            "their symmetry in the program that averaged them; copies are read as such.",
+            code="symmetry",
+        ) from error
+
+
 def _block_sums(
-    particles: ParticleSet, data: DataConfig, weight: WeightConfig, sign: int
+    particles: ParticleSet,
+    data: DataConfig,
+    weight: WeightConfig,
+    sign: int,
+    turns: FloatArray,
 ) -> BackProjection:
     lattice = half_plane(particles.optics.box_size_px, include_dc=True)
     reader = ImageReader(particles, lattice, data, sign)
     images = run_to_end(prepare(reader, len(lattice), np.inf, None))
     tilts = TiltData(particles, images, lattice, weight)
-    sums = run_to_end(back_project(tilts, torch.arange(len(particles))))
+    rows = torch.arange(len(particles))
+    sums = run_to_end(back_project(tilts, rows))
+    for turn in turns[1:]:
+        sums = sums + run_to_end(back_project(tilts.turned(turn), rows))
     # Each block has a scale and a mean weight of its own: undo both, so that blocks add up.
     factor = tilts.mean_weight * tilts.mean_power
     return BackProjection(

@@ -191,6 +191,12 @@ def _reconstruct(parser: argparse.ArgumentParser) -> None:
     )
     add("--epochs", metavar="N", type=positive_int, help="passes of --method network (20)")
     add("--lowpass", metavar="A", type=positive_float, help="cut map_filtered.mrc here, in Å")
+    add(
+        "--symmetry",
+        metavar="GROUP",
+        default="C1",
+        help="point group of the molecule, C<n> (n-fold axis z) or D<n> (two-fold axis x): C1",
+    )
     add_hand_and_sign(add)
     add_image_options(parser)
     add_binning(parser)

@@ -21,9 +21,18 @@ def first_half(particles: ParticleSet, seed: int = 0) -> NDArray[np.bool_]:
     stated = stated_subsets(particles)
     if stated is not None:
         return np.asarray(stated == 1)
-    half = np.zeros(len(particles), dtype=bool)
-    half[np.random.default_rng(seed).permutation(len(particles))[: len(particles) // 2]] = True
-    return half
+    return random_half(particles.originals, np.random.default_rng(seed))
+
+
+def random_half(originals: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A random half of the particles, ``(particle,)``; copies of one are in the same half.
+
+    ``originals`` are `ParticleSet.originals`.
+    """
+    count = int(originals.max()) + 1
+    chosen = np.zeros(count, dtype=bool)
+    chosen[rng.permutation(count)[: count // 2]] = True
+    return np.asarray(chosen[originals])
 
 
 def stated_subsets(particles: ParticleSet) -> NDArray[np.int64] | None:

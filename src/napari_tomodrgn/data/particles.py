@@ -58,6 +58,9 @@ PARTICLE_COLUMNS: dict[str, str] = {
     "tilts": "number of kept tilt images",
 }
 
+# In symmetry-expanded sets only: the identity of the particle that each row is a copy of.
+COPY_OF = "copy_of"
+
 
 @dataclass(frozen=True)
 class OpticsGroup:
@@ -214,6 +217,19 @@ class ParticleSet:
     def ids(self) -> list[str]:
         """Identities ``"<tomogram>/<particle>"``, in order."""
         return [str(name) for name in self.particles.index]
+
+    @property
+    def originals(self) -> NDArray[np.int64]:
+        """Number of the particle that each row is a copy of, ``(particle,)``.
+
+        Rows with the same number share their images. They count up in the order
+        of the rows: without symmetry expansion 0, 1, 2, …
+        """
+        if COPY_OF not in self.particles:
+            return np.arange(len(self))
+        codes = self.particles[COPY_OF].cat.codes.to_numpy()
+        first, found = np.unique(codes, return_index=True, return_inverse=True)[1:]
+        return np.asarray(np.argsort(np.argsort(first))[found], dtype=np.int64)
 
     @property
     def has_positions(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +111,7 @@ class TiltData:
         self.lattice = lattice
         self.images = images
         self.particle_count = len(particles)
+        self.originals = particles.originals
         self.image_count = len(arrays.particle)
         counts = np.bincount(arrays.particle, minlength=self.particle_count)
         self._first = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
@@ -143,12 +145,26 @@ class TiltData:
         """
         rng = np.random.default_rng([seed, 0x401D])
         order = rng.random(self.image_count)
+        if self.originals.max() + 1 < self.particle_count:
+            # Copies share their images, and hold out the same ones.
+            tilts, of_particle = self._tilt_index.numpy(), np.diff(self._first.numpy())
+            owner = np.repeat(self.originals, of_particle)
+            order = rng.random((int(owner.max()) + 1, self.tilts))[owner, tilts]
         held = np.zeros(self.image_count, dtype=bool)
         first = self._first.numpy()
         for start, stop in itertools.pairwise(first):
             count = min(int(np.rint((stop - start) * fraction)), stop - start - 1)
             held[start + np.argsort(order[start:stop])[:count]] = True
         self.training = torch.from_numpy(~held)
+
+    def turned(self, rotation: NDArray[np.float64]) -> TiltData:
+        """The same images, of a reference that is turned by ``(3, 3)`` on xyz before they are made.
+
+        If the molecule has this symmetry the poses are as right as those before.
+        """
+        other = copy(self)
+        other._rotations = self._rotations @ torch.from_numpy(rotation.astype(np.float32))
+        return other
 
     def images_of(self, particles: Tensor) -> Tensor:
         """Rows of the images of these particles, one particle after the other."""

@@ -150,7 +150,7 @@ def compare_groups(
     both = np.stack([drawn, drawn])
     constant = constant_in_tomograms(both, evidence.strata)
     crossed = (
-        cross_labels(drawn, evidence.latents, seed)
+        cross_labels(drawn, evidence.latents, seed, evidence.data.originals)
         if from_images and not constant
         else uncrossed(drawn)
     )

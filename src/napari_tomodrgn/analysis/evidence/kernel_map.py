@@ -112,7 +112,7 @@ def kernel_map(
     pairs = zip(evidence.latents, points, strict=True)
     # Latents of one half of the tilts weigh the images of the other.
     distances = np.stack([_distances(one, point) for one, point in pairs])[::-1]
-    first = particle_halves(sums.particles, seed)
+    first = particle_halves(sums.originals, seed)
     if neighbors is None:
         neighbors = choose_neighbors(sums, distances, first)
     weights = kernel_weights(distances, neighbors)

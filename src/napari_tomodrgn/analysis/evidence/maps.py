@@ -19,6 +19,7 @@ from torch import Tensor
 from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
+from napari_tomodrgn.data.halves import random_half
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
@@ -76,11 +77,9 @@ class DifferenceMap:
     shells: FloatArray
 
 
-def particle_halves(count: int, seed: int) -> NDArray[np.bool_]:
-    """A random half of the particles."""
-    first = np.zeros(count, dtype=bool)
-    first[np.random.default_rng([seed, 0x4A1F]).permutation(count)[: count // 2]] = True
-    return first
+def particle_halves(originals: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """A random half of the particles, see `random_half`."""
+    return random_half(originals, np.random.default_rng([seed, 0x4A1F]))
 
 
 def cross_fitted_map(
@@ -102,7 +101,7 @@ def cross_fitted_map(
     seed
         Of the split into half maps.
     """
-    first = particle_halves(data.particle_count, seed)
+    first = particle_halves(data.originals, seed)
     device = data.lattice.frequencies.device
     done, sums = 0, []
     for of_half in (first, ~first):
@@ -230,7 +229,7 @@ def difference_fsc(sums: ParticleSums, labels: Labels, seed: int = 0) -> FscCurv
     mask = support_at_box(sums)
     curves = []
     for number in range(_HALVINGS):
-        first = particle_halves(sums.particles, seed + number)
+        first = particle_halves(sums.originals, seed + number)
         values = np.stack([difference_values(sums, labels, rows)[0] for rows in (first, ~first)])
         one, two = (Volume(half, 1.0) for half in box_maps(values, sums) * mask)
         curves.append(fsc(one, two).correlation)

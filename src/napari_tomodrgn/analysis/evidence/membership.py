@@ -89,7 +89,10 @@ def choosing_latents(
 
 
 def cross_labels(
-    drawn: Labels, latents: tuple[FloatArray, FloatArray], seed: int = 0
+    drawn: Labels,
+    latents: tuple[FloatArray, FloatArray],
+    seed: int = 0,
+    originals: NDArray[np.int64] | None = None,
 ) -> CrossedLabels:
     """Groups carried over to the latents of each tilt half, handed to the other half to judge.
 
@@ -101,8 +104,10 @@ def cross_labels(
         Of both tilt halves, see `choosing_latents`.
     seed
         Of the folds.
+    originals
+        ``(particle,)`` which rows are copies of one particle; each is its own if None.
     """
-    assigned = [assign(drawn, one, seed) for one in latents]
+    assigned = [assign(drawn, one, seed, originals) for one in latents]
     return CrossedLabels(np.stack([assigned[1], assigned[0]]), crossed=True)
 
 
@@ -111,10 +116,15 @@ def uncrossed(drawn: Labels) -> CrossedLabels:
     return CrossedLabels(np.stack([drawn, drawn]).astype(np.int8), crossed=False)
 
 
-def assign(drawn: Labels, latents: FloatArray, seed: int = 0) -> Labels:
+def assign(
+    drawn: Labels,
+    latents: FloatArray,
+    seed: int = 0,
+    originals: NDArray[np.int64] | None = None,
+) -> Labels:
     """Memberships of particles by latents, in folds; as many in each group as were drawn."""
     kinds = np.unique(drawn)
-    shares = fold_shares(drawn, latents, seed)
+    shares = fold_shares(drawn, latents, seed, originals)
     columns = dict(zip(kinds.tolist(), shares.T, strict=True))
     in_a, in_b = columns[1], columns[-1]
     taking_part = np.arange(len(drawn))
@@ -129,7 +139,12 @@ def assign(drawn: Labels, latents: FloatArray, seed: int = 0) -> Labels:
     return labels
 
 
-def fold_shares(drawn: Labels, latents: FloatArray, seed: int = 0) -> FloatArray:
+def fold_shares(
+    drawn: Labels,
+    latents: FloatArray,
+    seed: int = 0,
+    originals: NDArray[np.int64] | None = None,
+) -> FloatArray:
     """``(particle, kind)`` chance of each kind of label by classifiers that saw others' labels.
 
     Logistic regression with a ridge on the latents, and on their squares where the smaller group
@@ -142,7 +157,7 @@ def fold_shares(drawn: Labels, latents: FloatArray, seed: int = 0) -> FloatArray
     table = (latents - latents.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     if counts.min() >= _PARTICLES_FOR_SQUARES:
         table = np.hstack([table, table**2 - 1])
-    fold = _folds(drawn, seed)
+    fold = _folds(drawn, seed, originals)
     shares = np.tile(counts / len(drawn), (len(drawn), 1))
     for number in range(FOLDS):
         here = fold == number
@@ -154,9 +169,11 @@ def fold_shares(drawn: Labels, latents: FloatArray, seed: int = 0) -> FloatArray
     return shares
 
 
-def _folds(drawn: Labels, seed: int) -> NDArray[np.int64]:
-    """Fold of each particle, each kind of label spread evenly over all."""
+def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Fold of each particle, each kind of label spread evenly over all; copies are in one fold."""
     rng = np.random.default_rng([seed, 0xF01D])
+    if originals is not None and originals.max() + 1 < len(originals):
+        return np.asarray(rng.permutation(int(originals.max()) + 1)[originals] % FOLDS)
     fold = np.empty(len(drawn), dtype=np.int64)
     for kind in np.unique(drawn):
         members = rng.permutation(np.flatnonzero(drawn == kind))

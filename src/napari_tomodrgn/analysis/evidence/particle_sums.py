@@ -56,6 +56,8 @@ class ParticleSums:
         ``(n, n, n)`` soft mask around the particle, origin at ``n // 2``.
     box_size_px, pixel_size_angstrom
         Of the images.
+    originals
+        ``(particle,)`` which rows are copies of one particle, see `ParticleSet.originals`.
     """
 
     ball: FourierBall
@@ -66,6 +68,7 @@ class ParticleSums:
     support: NDArray[np.float64]
     box_size_px: int
     pixel_size_angstrom: float
+    originals: NDArray[np.int64]
 
     @property
     def particles(self) -> int:
@@ -143,6 +146,7 @@ def sum_particles(
         engine.support,
         data.lattice.box_size_px,
         data.optics.pixel_size_angstrom,
+        data.originals,
     )
 
 

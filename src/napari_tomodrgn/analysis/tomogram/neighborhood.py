@@ -30,12 +30,18 @@ _CUBIC_ANGSTROM_PER_CUBIC_NM = 1e3
 
 @dataclass(frozen=True, eq=False)
 class _Members:
-    """Particles of one tomogram that have positions; rotations are map → tomogram, on xyz."""
+    """Particles of one tomogram that have positions; rotations are map → tomogram, on xyz.
+
+    ``first`` are the members that are the first copy of their particle (all without copies), and
+    ``original`` is the place among them of each member's.
+    """
 
     tomogram: str
     rows: NDArray[np.int64]
     positions_zyx: FloatArray
     rotations_xyz: FloatArray
+    first: NDArray[np.int64]
+    original: NDArray[np.int64]
 
 
 def neighbourhood(
@@ -80,7 +86,7 @@ def neighbourhood(
         other, *relation = _nearest(members)
         known = other >= 0
         nearest[rows[known]] = ids[rows[other[known]]]
-        tree = KDTree(at)
+        tree = KDTree(at[members.first])
         within = tree.query_ball_point(at, radius_angstrom, return_length=True)
         sphere = 4 / 3 * np.pi * radius_angstrom**3 / _CUBIC_ANGSTROM_PER_CUBIC_NM
         extent = extents.get(members.tomogram)
@@ -201,23 +207,26 @@ def _by_tomogram(particles: ParticleSet) -> Iterator[_Members]:
     if posed.any():
         rotations[posed] = euler_to_matrix(angles[posed])
     names = table["tomogram"].astype(str).to_numpy()
-    placed = np.isfinite(positions).all(axis=1)
+    placed, copied = np.isfinite(positions).all(axis=1), particles.originals
     for name in np.unique(names):
         rows = np.flatnonzero((names == name) & placed)
         if len(rows):
-            yield _Members(str(name), rows, positions[rows], rotations[rows])
+            first, original = np.unique(copied[rows], return_index=True, return_inverse=True)[1:]
+            yield _Members(
+                str(name), rows, positions[rows], rotations[rows], first, original.reshape(-1)
+            )
 
 
 def _nearest(members: _Members) -> tuple[NDArray[np.int64], *tuple[FloatArray, ...]]:
     """Nearest other member of each (−1: none): distance in Å, angle between the two, direction."""
-    count = len(members.rows)
-    if count < 2:
+    count, first = len(members.rows), members.first
+    if len(first) < 2:
         return np.full(count, -1), *np.full((4, count), np.nan)
-    distances, found = KDTree(members.positions_zyx).query(members.positions_zyx, k=2)
+    distances, found = KDTree(members.positions_zyx[first]).query(members.positions_zyx, k=2)
     # Of two particles at one place either may come first.
-    second = np.where(found[:, 0] == np.arange(count), 1, 0)
+    second = np.where(found[:, 0] == members.original, 1, 0)
     rows = np.arange(count)
-    other, distance = found[rows, second], distances[rows, second]
+    other, distance = first[found[rows, second]], distances[rows, second]
     turn = np.einsum("pji,pjk->pik", members.rotations_xyz[other], members.rotations_xyz)
     cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
     angle = np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))

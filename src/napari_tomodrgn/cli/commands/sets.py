@@ -55,11 +55,13 @@ def _reconstruction_steps(
     particles: ParticleSet, data: DataConfig, options: Namespace
 ) -> Generator[WorkProgress, None, Reconstruction]:
     if options.method == "network":
+        if options.symmetry != "C1":
+            raise BadInputError("--symmetry is of --method average.")
         epochs = options.epochs or HomogeneousConfig.epochs
         return network_steps(particles, data=data, config=HomogeneousConfig(epochs=epochs))
     if options.epochs is not None:
         raise BadInputError("--epochs is of --method network.")
-    return reconstruct_steps(particles, data=data)
+    return reconstruct_steps(particles, data=data, symmetry=options.symmetry)
 
 
 def seen_otherwise(result: Reconstruction, options: Namespace) -> Reconstruction:

@@ -52,7 +52,9 @@ def _positions(particles: ParticleSet) -> Iterator[CheckResult]:
     columns = [f"position_{axis}_angstrom" for axis in "xyz"]
     extents = {known.name: known.extent_xyz_angstrom for known in particles.source.tomograms}
     outside = near = 0
-    for name, rows in particles.particles.groupby("tomogram", sort=False):
+    # Copies of one particle stand where it stands.
+    first = np.unique(particles.originals, return_index=True)[1]
+    for name, rows in particles.particles.iloc[first].groupby("tomogram", sort=False):
         at = rows[columns].to_numpy(np.float64)
         at = at[np.isfinite(at).all(axis=1)]
         extent = extents.get(str(name))

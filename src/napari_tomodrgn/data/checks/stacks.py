@@ -120,7 +120,12 @@ def _repeats(particles: ParticleSet) -> Iterator[CheckResult]:
     images = particles.images
     stack = images["stack"].cat.codes.to_numpy(np.int64)
     index = images["stack_index"].to_numpy(np.int64)
-    repeated = len(index) - len(np.unique(stack * (int(index.max()) + 1) + index))
+    image = stack * (int(index.max()) + 1) + index
+    # Copies in a symmetry-expanded set share their images.
+    owner = particles.originals[images["particle_id"].cat.codes.to_numpy()]
+    owned = len(np.unique(np.column_stack([owner, image]), axis=0))
+    same = len(image) if len(particles) == particles.originals.max() + 1 else owned
+    repeated = same - len(np.unique(image))
     if repeated:
         yield CheckResult(
             "warning",

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.locate import locate_images
 from napari_tomodrgn.data.particles import (
+    COPY_OF,
     IMAGE_COLUMNS,
     PARTICLE_COLUMNS,
     Optics,
@@ -361,11 +362,17 @@ def image_table(
     return table
 
 
-def particle_table(ids: Sequence[str], columns: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """The table of particles; columns that are not given are NaN."""
+def particle_table(
+    ids: Sequence[str], columns: Mapping[str, ArrayLike], originals: pa.Array | None = None
+) -> pd.DataFrame:
+    """The table of particles; columns that are not given are NaN.
+
+    ``originals`` are the identities that symmetry-expanded copies are of, one an identity.
+    """
     nothing = np.full(len(ids), np.nan)
+    copies = {} if originals is None else {COPY_OF: pd.Categorical(originals.to_pylist())}
     return pd.DataFrame(
-        {name: columns.get(name, nothing) for name in PARTICLE_COLUMNS},
+        {**{name: columns.get(name, nothing) for name in PARTICLE_COLUMNS}, **copies},
         index=pd.Index(list(ids), dtype="str", name="particle_id"),
     )
 

@@ -25,7 +25,11 @@ _MICROGRAPH = "rlnMicrographName"
 
 
 def image_identity(
-    table: StarTable, group: str, files: Sequence[Path], stack: NDArray[np.int64]
+    table: StarTable,
+    group: str,
+    files: Sequence[Path],
+    stack: NDArray[np.int64],
+    stack_index: NDArray[np.int64],
 ) -> tuple[pa.Array, pa.Array]:
     """Names of the tomogram and of the particle of each row.
 
@@ -35,8 +39,8 @@ def image_identity(
         One row an image.
     group
         The column whose values join the images of a particle.
-    files, stack
-        Image files, and the place of each row's file among them.
+    files, stack, stack_index
+        Image files, the place of each row's file among them, and of the image in it.
     """
     names = table.texts(group)
     stems = pc.replace_substring_regex(names, "[/_][^/_]*$", "")
@@ -46,7 +50,9 @@ def image_identity(
     micrographs = table.texts(_MICROGRAPH)
     called_like_stem = _names_of_tilts(micrographs, stems)
     codes = factorize(names)[0]
-    images = np.bincount(codes)
+    # In a symmetry-expanded star an image stands in several rows.
+    different = np.unique(np.column_stack([codes, stack, stack_index]), axis=0)
+    images = np.bincount(different[:, 0])
     pairs = _micrographs_of(codes, micrographs)
     # One image alone tells by its name only.
     of_tilts = np.where(images > 1, (pairs > 1) & (images < 2 * pairs), False)

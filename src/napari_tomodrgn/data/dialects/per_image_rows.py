@@ -24,16 +24,17 @@ from napari_tomodrgn.data.dialects.common import (
     angle_remarks,
     factorize,
     image_table,
-    joined_names,
     particle_table,
     refuse_hand,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.image_identity import image_identity
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.geometry import euler_to_matrix
 
 # Recognised by these, whatever else is there and in any order.
 _IMAGE_COLUMNS = (
@@ -109,14 +110,13 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     table.require(columns)
     refuse_hand(source)
     files, stack, stack_index = _image_files(source, table)
-    tomograms, names = image_identity(table, group, files, stack)
-    particle, ids = factorize(joined_names(tomograms, names))
+    tomograms, names = image_identity(table, group, files, stack, stack_index)
     optics, optics_group, stated_pixel = _optics(source, table, files, dialect)
     values = _with_stage_tilt(table.read(_quantities(optics.pixel_size_angstrom, dialect)))
+    turned, image = _rotations(source, values), [stack, stack_index]
+    copies = tell_copies(source, table, tomograms, names, image, turned)
+    particle, ids = factorize(copies.identities)
     _refuse_single_particles(source, table, values)
-    source.remarks.extend(
-        angle_remarks(np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1))
-    )
     dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
     images = image_table(
         ids,
@@ -137,13 +137,21 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
         ids,
         {
             "tomogram": tomograms.take(first).to_pylist(),
-            "particle": names.take(first).to_pylist(),
+            "particle": copies.names.take(first).to_pylist(),
             "tilts": np.bincount(particle),
             **_positions(table, first, stated_pixel),
         },
+        None if copies.originals is None else copies.originals.take(first),
     )
     star = source.image_star(dialect, table, source.column("rlnImageName"))
     return ParticleSet(images, particles, optics, star)
+
+
+def _rotations(source: StarInput, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Reference → image of each row, ``(row, 3, 3)``; odd angles are remarked on."""
+    angles = np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1)
+    source.remarks.extend(angle_remarks(angles))
+    return euler_to_matrix(angles)
 
 
 def _quantities(pixel_size: float, dialect: str) -> Mapping[str, Quantity]:

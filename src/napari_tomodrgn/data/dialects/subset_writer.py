@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.cistem import STACK_COLUMN
 from napari_tomodrgn.data.dialects.common import number_lists
+from napari_tomodrgn.data.dialects.copies import COPY_COLUMN
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, TOMOGRAMS_FILE
 from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
-from napari_tomodrgn.data.particles import ParticleSet, StarSource
+from napari_tomodrgn.data.particles import COPY_OF, ParticleSet, StarSource
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star import StarBlock, StarBlocks, as_loop, write_star
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings, meant
@@ -63,9 +64,11 @@ def write_subset(
     frame = _with_images(source, frame, stacks, path)
     if not source.rows_are_images:
         frame = _with_visible_frames(particles, frame, rows, stacks)
+    owners = particles.images["particle_id"].iloc[first_image].astype(str).to_numpy()
     if columns is not None:
-        owners = particles.images["particle_id"].iloc[first_image].astype(str)
-        frame = _with_columns(frame, columns.reindex(owners.to_numpy()))
+        frame = _with_columns(frame, columns.reindex(owners))
+    if COPY_OF in particles.particles:
+        frame = frame.assign(**{COPY_COLUMN: pd.Series(owners).str.extract(r"(\d+)$")[0]})
     write_star(path, _with_block(source.blocks, source.particle_block, frame))
     if source.tomogram_blocks is None:
         return path

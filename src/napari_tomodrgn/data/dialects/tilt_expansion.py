@@ -32,12 +32,12 @@ from napari_tomodrgn.data.dialects.common import (
     angle_remarks,
     factorize,
     image_table,
-    joined_names,
     particle_table,
     refuse_duplicates,
     text_or_none,
     with_pixel_size,
 )
+from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.foreign import volumes_error
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
@@ -196,10 +196,11 @@ def _particle_set(
 ) -> ParticleSet:
     table = expansion.table
     files, stack = _image_files(source, table)
-    names = _particle_names(table)
-    ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
-    refuse_duplicates(table, ids)
     poses = _particle_poses(source, expansion)
+    tomograms, names = table.texts("rlnTomoName"), _particle_names(table)
+    copies = tell_copies(source, table, tomograms, names, [stack], poses.rotations)
+    ids = copies.identities.to_pylist()
+    refuse_duplicates(table, ids)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
     optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(
@@ -220,12 +221,13 @@ def _particle_set(
     particles = particle_table(
         ids,
         {
-            "tomogram": table.texts("rlnTomoName").to_pylist(),
-            "particle": names.to_pylist(),
+            "tomogram": tomograms.to_pylist(),
+            "particle": copies.names.to_pylist(),
             **{f"position_{axis}_angstrom": positions[:, i] for i, axis in enumerate("xyz")},
             **dict(zip(("rot_deg", "tilt_deg", "psi_deg"), poses.angles_deg.T, strict=True)),
             "tilts": counts,
         },
+        copies.originals,
     )
     everything = ParticleSet(images, particles, optics, star)
     return everything if counts.all() else everything.take(counts > 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,6 +30,7 @@ from napari_tomodrgn.learn.network.loss import (
 )
 from napari_tomodrgn.learn.runtime.memory import particles_per_block
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.runtime.tensors import load_tensors
 
 # Samples of each particle's held-out images that are compared.
 _SAMPLES_PER_PARTICLE = 256
@@ -122,7 +123,25 @@ def error_steps(
         total = torch.zeros(batch.size, dtype=torch.float64, device=device)
         total.index_add_(0, points.particle_index, errors)
         found.append(mean_errors(total, batch, held_out=held_out))
-    return torch.cat(found)
+    return one_a_particle(torch.cat(found), data)
+
+
+def one_a_particle(errors: Tensor, data: TiltData) -> Tensor:
+    """Errors ``(particle,)`` in which a particle counts once, whatever copies there are of it.
+
+    Copies in a symmetry-expanded set are compared with the same images, so that they would make
+    standard errors too small: the first gets the mean of all, the others NaN.
+    """
+    originals = torch.from_numpy(data.originals)
+    count = int(originals.max()) + 1
+    if count == len(errors):
+        return errors
+    known = torch.isfinite(errors)
+    total = torch.zeros(count, dtype=errors.dtype).index_add_(0, originals[known], errors[known])
+    first = torch.from_numpy(np.unique(data.originals, return_index=True)[1])
+    found = torch.full_like(errors, torch.nan)
+    found[first] = total / torch.bincount(originals[known], minlength=count)
+    return found
 
 
 def mean_difference(one: Tensor, other: Tensor) -> tuple[float, float]:
@@ -209,9 +228,8 @@ class EarlyStopping:
         if not path.exists():
             return cls()
         try:
-            with safe_open(path, framework="pt") as stream:
-                saved = json.loads((stream.metadata() or {})["watch"])
-                return cls(**saved, errors=stream.get_tensor("errors"))
+            tensors, metadata = load_tensors(path)
+            return cls(**json.loads(metadata["watch"]), errors=tensors["errors"])
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             # Worth no failure: the best epoch is then sought from here on.
             return cls()

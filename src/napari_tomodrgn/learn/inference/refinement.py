@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
@@ -36,6 +36,7 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
 from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Latents at which maps are decoded to find the basis.
@@ -152,7 +153,7 @@ class Refinement:
             If the file is damaged.
         """
         try:
-            tensors = load_file(path)
+            tensors, _ = load_tensors(path)
             radius, box, share, beta, epoch = tensors.pop("numbers").tolist()
             return cls(
                 radius_px=int(radius), box_size_px=int(box), share=share, beta=beta, **tensors

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
+from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.physics.fourier import (
     GridCorners,
     grid_corners,
@@ -78,7 +79,7 @@ class LinearDecoder(nn.Module):
             If the file is absent, damaged or of another method.
         """
         try:
-            tensors = load_file(path)
+            tensors, _ = load_tensors(path)
             radius, box = tensors["limits"].tolist()
             return cls(tensors["maps"], radius, int(box))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -192,7 +193,7 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
         If the file is absent, damaged, or of a version that did not store it.
     """
     try:
-        tensors = load_file(path)
+        tensors, _ = load_tensors(path)
         radius = int(tensors["limits"][0])
         basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
         share = float(tensors["share"])

@@ -191,11 +191,16 @@ class LinearEngine:
         size = min(max(_MIN_IN_HALF, self.data.particle_count // 8), _MAX_IN_HALF)
         order = order[torch.isin(order, training_rows)][: 2 * size]
         first, second = order.chunk(2)
+        originals = torch.from_numpy(self.data.originals)
+        second = second[~torch.isin(originals[second], originals[first])]
         return first.sort().values, second.sort().values
 
     def _order(self) -> Tensor:
         rng = np.random.default_rng([self.config.seed, 0x11A1F])
-        return torch.from_numpy(rng.permutation(self.data.particle_count))
+        # By particle: copies of one stand together.
+        originals = self.data.originals
+        place = np.argsort(rng.permutation(int(originals.max()) + 1))
+        return torch.from_numpy(np.argsort(place[originals], kind="stable"))
 
     def work(self, radius_px: int) -> int:
         """Samples within a radius of all that is learnt from: those of one pass."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
+from napari_tomodrgn.data.halves import random_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
@@ -82,6 +83,10 @@ class Sample:
 
 def choose(particles: ParticleSet, max_images: int = MAX_IMAGES) -> ParticleSet:
     """At most 150 particles and about so many images, spread evenly over the set."""
+    # Of copies one: they are the same images again.
+    first = np.unique(particles.originals, return_index=True)[1]
+    if len(first) < len(particles):
+        particles = particles.take(np.isin(np.arange(len(particles)), first))
     tilts = len(particles.images) / len(particles)
     count = int(np.clip(max_images / tilts, 2, MAX_PARTICLES))
     rows = np.unique(np.linspace(0, len(particles) - 1, min(count, len(particles))).astype(int))
@@ -103,8 +108,7 @@ def read_sample(
     lattice = half_plane(small, include_dc=True)
     wide = half_plane(box, include_dc=True, radius_px=small / 2 - 1e-6)
     images, broken = yield from _read(ImageReader(few, wide, config), len(wide))
-    half = np.zeros(len(few), dtype=bool)
-    half[np.random.default_rng(0).permutation(len(few))[: len(few) // 2]] = True
+    half = random_half(few.originals, np.random.default_rng(0))
     return Sample(_cropped(few, small), images, lattice, half, broken)
 
 

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.learn.runtime.tensors import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,13 +41,10 @@ class ResumableWork:
     def load(self) -> tuple[int, dict[str, Tensor]]:
         """Read how many parts were done and their tensors, any shape; 0 and none if none were."""
         try:
-            with safe_open(self.path, framework="pt") as stream:
-                metadata = stream.metadata() or {}
-                if metadata.get("work") != self.work:
-                    return 0, {}
-                return int(metadata["done"]), {
-                    name: stream.get_tensor(name) for name in stream.keys()
-                }
+            tensors, metadata = load_tensors(self.path)
+            if metadata.get("work") != self.work:
+                return 0, {}
+            return int(metadata["done"]), tensors
         except (OSError, SafetensorError, KeyError, ValueError):
             return 0, {}  # worth no failure: it is done again
 

@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a file by their names, any shape, and what was written beside them.
+
+    They are copies. Those of safetensors lie in the file, mapped into memory: held for long (as
+    moments of an optimiser are) they keep it from being replaced on Windows and a disk from being
+    unmounted, and the process dies when the disk goes away.
+
+    Raises
+    ------
+    OSError, SafetensorError
+        If the file is absent or damaged.
+    """
+    with safe_open(path, framework="pt") as stream:
+        tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}
+        return tensors, stream.metadata() or {}
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a checkpoint by their names, and what was written beside them.
 
@@ -22,9 +39,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         If the file is absent or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as stream:
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}
-            return tensors, stream.metadata() or {}
+        return load_tensors(path)
     except (OSError, SafetensorError) as error:
         raise BadInputError(
             f"{path}: cannot be read as a checkpoint ({error}).", code="bad-checkpoint"

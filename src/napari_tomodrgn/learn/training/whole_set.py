@@ -15,6 +15,7 @@ from napari_tomodrgn.data.tilt_data import TiltBatch
 from napari_tomodrgn.learn.inference.held_out import (
     held_out_points,
     mean_errors,
+    one_a_particle,
     particles_per_chunk,
 )
 from napari_tomodrgn.learn.inference.methods import encode
@@ -36,7 +37,7 @@ def held_out_errors(trainer: Trainer) -> Tensor:
         found[first:last] = trainer.retry_with_less_memory(
             partial(_errors_of_rows, trainer, first, last)
         )
-    return trainer.processes.all_reduce_sum(found)
+    return one_a_particle(trainer.processes.all_reduce_sum(found), trainer.data)
 
 
 def embed_all(trainer: Trainer) -> Posterior:
