@@ -37,7 +37,7 @@ def kept(
                     return found[1]
             answer = function(*given, **named)
 
-            def forget(_gone: Any) -> None:
+            def forget(_gone: object) -> None:
                 answers.pop(key, None)  # without the lock: a table may go while it is held
 
             held = [_held(one, forget) for one in parts if not _is_value(one)]

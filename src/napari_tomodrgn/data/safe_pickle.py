@@ -35,16 +35,16 @@ _FAILURES = (
 class Placeholder:
     """Stands for an object of a class that we do not know; whatever is done to it does nothing."""
 
-    def __init__(self, *_arguments: Any, **_named: Any) -> None: ...
+    def __init__(self, *_arguments: object, **_named: object) -> None: ...
 
-    def __setstate__(self, _state: Any) -> None: ...
+    def __setstate__(self, _state: object) -> None: ...
 
-    def __setitem__(self, _key: Any, _value: Any) -> None: ...
+    def __setitem__(self, _key: object, _value: object) -> None: ...
 
     def __hash__(self) -> int:
         return id(self)
 
-    def append(self, _item: Any) -> None:
+    def append(self, _item: object) -> None:
         """Ignore an item of a list."""
 
     extend = add = append
@@ -114,7 +114,7 @@ class _Arrays(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return known
 
-    def persistent_load(self, _pid: Any) -> Any:
+    def persistent_load(self, _pid: object) -> Any:
         raise pickle.UnpicklingError("it refers to objects outside the file")
 
 
@@ -143,7 +143,7 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _reconstruct(kind: type, _shape: Any, _letter: Any) -> np.ndarray:
+def _reconstruct(kind: type, _shape: object, _letter: object) -> np.ndarray:
     """An empty array; its content follows. Not of the stated shape, which may be any size."""
     if kind is not np.ndarray:
         raise pickle.UnpicklingError("an array of an unknown kind")

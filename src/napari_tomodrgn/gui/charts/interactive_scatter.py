@@ -191,7 +191,7 @@ class InteractiveScatter(ScatterPlot):
         mask = inside_polygon(self._cloud, self._transform(), outline, size)
         self.lassoed.emit(LassoSelection(mask, self._drawing.mode))
 
-    def leaveEvent(self, event: Any) -> None:
+    def leaveEvent(self, event: object) -> None:
         """Nothing is under the pointer any more."""
         self._emit_hovered(-1)
 

@@ -95,7 +95,7 @@ class LinePlot(QWidget):
         """The curves on show."""
         return self._curves
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Draw axes, curves and legend."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

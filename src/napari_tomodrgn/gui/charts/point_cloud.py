@@ -9,12 +9,12 @@ in a hidden canvas that is never moved to another window.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating]
 ByteArray = NDArray[np.uint8]
 
 # Up to this many points each is a smooth disc with a rim; beyond it, a few plain pixels.

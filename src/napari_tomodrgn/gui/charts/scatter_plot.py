@@ -193,7 +193,7 @@ class ScatterPlot(QWidget):
 
     # -- painting -----------------------------------------------------------------------------
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Blit the points and paint everything else over them."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -286,7 +286,7 @@ class ScatterPlot(QWidget):
         self.update()
         self.view_changed.emit(view)
 
-    def resizeEvent(self, event: Any) -> None:
+    def resizeEvent(self, event: object) -> None:
         """The picture no longer fits."""
         self._picture = None
 

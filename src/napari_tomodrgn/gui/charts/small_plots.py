@@ -42,7 +42,7 @@ class Plot(QWidget):
         self._theme = theme
         self.update()
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Draw axes and content."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -93,7 +93,7 @@ class ParticlePreview(Service):
         self.listen(self.refresh, "hovered", "focused", "sigma")
         self.listen(self._on_particles, "particles")
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Make the card of whom the pointer is at now."""
         session, table = self.session, self.session.latents
         identity = session.hovered or session.focused
@@ -137,7 +137,7 @@ class ParticlePreview(Service):
             return
         epoch = session.epoch
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.learn.decoding.volume_decoder import PREVIEW_BOX
 
             decoder = self._decoders.of(run, epoch)
@@ -146,7 +146,7 @@ class ParticlePreview(Service):
 
         self.previews.request(steps)
 
-    def _fit(self, run: Any, epoch: int, table: pd.DataFrame) -> Iterator[Any]:
+    def _fit(self, run: Any, epoch: int, table: pd.DataFrame) -> Iterator[object]:
         from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 
         for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
@@ -190,7 +190,7 @@ class ParticlePreview(Service):
         if self.card is not None and self.card.identity == identity:
             self._set_card(replace(self.card, tilts=found))
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self._tilts.clear()
         self._stacks = (None, None)
 
@@ -224,7 +224,7 @@ class ParticlePreview(Service):
             self._colored = True
         return self._column
 
-    def _recolor(self, *_: Any) -> None:
+    def _recolor(self, *_: object) -> None:
         self._colored = False
         self.refresh()
 

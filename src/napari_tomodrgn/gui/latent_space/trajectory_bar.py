@@ -87,7 +87,7 @@ class TrajectoryBar(QWidget):
         self._draw_icons()
         self.support.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, path = self._session, self._session.trajectory
         self.choose.setEnabled(session.latents is not None)
@@ -222,7 +222,7 @@ class SupportStrip(QWidget):
         self._theme = theme
         self.update()
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """One cell a frame."""
         painter = QPainter(self)
         wide = self.width() / max(1, len(self._points))

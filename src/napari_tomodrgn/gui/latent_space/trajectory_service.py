@@ -91,7 +91,7 @@ class TrajectoryService(Service):
             self.session.free_point = path.points[frame]
 
     def _request(self, work: Callable[[], Any]) -> None:
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             yield work()
 
         self.queue.request(steps)

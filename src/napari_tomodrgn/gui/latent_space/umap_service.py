@@ -35,7 +35,7 @@ class UmapService(Service):
         self._shown: tuple[Any, int] | None = None  # run and epoch that the columns are of
         self.listen(self._refresh, "latents", "training")
 
-    def _refresh(self, *_: Any) -> None:
+    def _refresh(self, *_: object) -> None:
         session = self.session
         run, epoch = session.run, session.epoch
         wanted = None if session.latents is None or run is None else (run.path, epoch)

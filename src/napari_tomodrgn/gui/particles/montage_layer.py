@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.analysis.overview import Montage
 
 NAME, LABELS_NAME = "projections", "projections, labels"
@@ -17,7 +19,7 @@ _CLIPPED = (0.5, 99.5)  # percentiles of the grey values
 class MontageLayers:
     """The projections in a viewer; made when first asked for."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layer: Any = None
         self._labels: Any = None

@@ -33,7 +33,7 @@ class PreflightService(Service):
         session.preflight_status = WorkStatus(True, 0.0, "Reading a sample of the images")
         data = session.import_options.data
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.analysis.preflight import preflight
 
             return preflight(particles, data)
@@ -45,7 +45,7 @@ class PreflightService(Service):
         if self.session.run is None:
             self.start()
 
-    def cancel(self, *_: Any) -> None:
+    def cancel(self, *_: object) -> None:
         """Stop checking."""
         self.queue.cancel()
         self.session.preflight_status = WorkStatus()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
@@ -54,7 +53,7 @@ class ValidationPanel(QWidget):
         """Take the colours of the theme."""
         self.plot.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, found = self._session, self._session.validation
         busy = session.reconstruction_status.busy

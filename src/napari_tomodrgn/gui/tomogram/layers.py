@@ -9,7 +9,7 @@ change of a colour map, some milliseconds, whatever the number of triangles. Of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Surface
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.session import TomogramDisplay
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 ENTRIES = 1024
 _SCALE = (1.0, -1.0, 1.0)  # see `layers`
@@ -54,7 +57,7 @@ class Chunk:
 class TomogramLayers:
     """Tomogram, points, surfaces and marks in a viewer."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._image: Any = None
         self._points: Any = None
@@ -347,7 +350,7 @@ def _entries(chunk: Chunk) -> int:
     return 1 << max(4, (len(chunk.rows) - 1).bit_length())
 
 
-def possible_surfaces(viewer: Any, ours: list[Any]) -> list[Any]:
+def possible_surfaces(viewer: Viewer, ours: list[Any]) -> list[Any]:
     """Labels and surface layers of the user's, such as a membrane."""
     found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
     return [layer for layer in found if layer.ndim == 3 and layer not in ours]

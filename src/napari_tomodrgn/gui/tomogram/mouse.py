@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject
@@ -18,6 +18,9 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, mode_for
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import SelectionMode
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 _CLICK_PX = 4.0
 
@@ -67,7 +70,7 @@ class TomogramMouse(QObject):
     boxed = Signal(object)  # Box
     box_released = Signal()
 
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
@@ -88,17 +91,17 @@ class TomogramMouse(QObject):
             elif ours in callbacks:
                 callbacks.remove(ours)
 
-    def _moved(self, _viewer: Any, event: Any) -> None:
+    def _moved(self, _viewer: object, event: Any) -> None:
         ray = ray_of(event)
         if ray is not None:
             self.hovered.emit(ray)
 
-    def _double(self, _viewer: Any, event: Any) -> None:
+    def _double(self, _viewer: object, event: Any) -> None:
         ray = ray_of(event)
         if ray is not None:
             self.double_clicked.emit(ray)
 
-    def _dragged(self, viewer: Any, event: Any) -> Iterator[None]:
+    def _dragged(self, viewer: Viewer, event: Any) -> Iterator[None]:
         ray, start = ray_of(event), np.asarray(event.pos, float)
         if ray is None or event.button != 1:
             return
@@ -120,7 +123,7 @@ class TomogramMouse(QObject):
         if far <= _CLICK_PX:
             self.clicked.emit(ray)
 
-    def _box(self, viewer: Any, event: Any, first: Ray, mode: SelectionMode) -> Iterator[None]:
+    def _box(self, viewer: Viewer, event: Any, first: Ray, mode: SelectionMode) -> Iterator[None]:
         up = np.asarray(viewer.scene.camera.up_direction, float)
         drawn = False
         try:
@@ -138,7 +141,7 @@ class TomogramMouse(QObject):
             else:
                 self.clicked.emit(first)
 
-    def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
+    def _stroke(self, viewer: Viewer, event: Any, start: Stroke) -> Iterator[None]:
         try:
             with _held_still(viewer.scene.camera):
                 self.brushed.emit(start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject
@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.session import SelectionMode
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
     from numpy.typing import NDArray
 
     from napari_tomodrgn.analysis.tomogram.placement import Poses
@@ -48,7 +49,7 @@ class PickableScene(Protocol):
 class TomogramPointer(QObject):
     """Turns rays into identities and writes them into the session."""
 
-    def __init__(self, scene: PickableScene, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, scene: PickableScene, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._scene, self._session = scene, scene.session
         self._stroke, self._subtract = np.zeros(0, bool), False

@@ -25,6 +25,8 @@ from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.tomograms import Tomogram
 
@@ -47,7 +49,7 @@ class TomogramScene(Service):
     def __init__(
         self,
         session: Session,
-        viewer: Any,
+        viewer: Viewer,
         volumes: VolumeLayers,
         parent: QObject | None = None,
     ) -> None:
@@ -142,7 +144,7 @@ class TomogramScene(Service):
 
     # -- which tomogram -----------------------------------------------------------------------
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self.reading.cancel()
         self.shapes.queue.cancel()
         self.layers.clear()
@@ -267,21 +269,21 @@ class TomogramScene(Service):
         ids = self.poses.ids if self.poses is not None else ()
         return np.fromiter((one in selection for one in ids), bool, len(ids))
 
-    def _repaint(self, *_: Any) -> None:
+    def _repaint(self, *_: object) -> None:
         if self.poses is not None and len(self.poses):
             self.layers.paint(self.colors())
 
-    def _on_selection(self, *_: Any) -> None:
+    def _on_selection(self, *_: object) -> None:
         self._repaint()
         if self.session.tomogram_display.only_selected:
             self._schedule_surfaces()
         self._report()
 
-    def _on_focused(self, *_: Any) -> None:
+    def _on_focused(self, *_: object) -> None:
         if self.session.tomogram_display.within > 0:
             self._schedule_surfaces()
 
-    def _mark(self, *_: Any) -> None:
+    def _mark(self, *_: object) -> None:
         session = self.session
         self.layers.mark(self._place_of(session.focused), self._place_of(session.hovered))
 
@@ -302,12 +304,12 @@ class TomogramScene(Service):
         if any(getattr(now, name) != getattr(before, name) for name in names):
             self._schedule_surfaces()
 
-    def _on_camera(self, *_: Any) -> None:
+    def _on_camera(self, *_: object) -> None:
         # Who is near has changed, where not all can be drawn, or how large they are.
         if self.session.canvas_mode == "tomogram" and not self._orbit.isActive():
             self._settled.start()
 
-    def _schedule_surfaces(self, *_: Any) -> None:
+    def _schedule_surfaces(self, *_: object) -> None:
         if self.session.canvas_mode == "tomogram":
             self._settled.start()
 

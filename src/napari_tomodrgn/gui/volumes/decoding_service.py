@@ -108,7 +108,7 @@ class DecodingService(Service):
         self.listen(self._on_latents, "latents")
         self.listen(self._on_training, "training")
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Decode what is to be shown: the free point, else the particle in focus."""
         session = self.session
         if session.free_point is not None:
@@ -118,20 +118,20 @@ class DecodingService(Service):
         else:
             self.queue.cancel()
 
-    def _on_focused(self, *_: Any) -> None:
+    def _on_focused(self, *_: object) -> None:
         """A particle that is chosen takes the place of a free point."""
         if self.session.free_point is not None:
             self.session.free_point = None  # which refreshes
         else:
             self.refresh()
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_latents(self, latents: Any, _old: object = None) -> None:
         if latents is None:
             self.queue.cancel()
         elif self.session.focused is not None:  # a first particle is decoded as it is chosen
             self.throttle.request()
 
-    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.phase == "idle":
             self.throttle.flush()
             decoded = self.session.decoded

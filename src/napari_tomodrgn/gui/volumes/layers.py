@@ -13,7 +13,7 @@ only the normals, which are worked out before the scale, come out turned round.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.components.overlays import TextOverlay
@@ -23,6 +23,9 @@ from napari_tomodrgn.gui.volumes.map_labels import MapLabels
 from napari_tomodrgn.gui.volumes.surface_layers import COLOR, SCALE, drawable, paint, surface_colors
 from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
 from napari_tomodrgn.session import Isosurface
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
@@ -49,7 +52,7 @@ class VolumeLayers:
         The napari viewer, or its public proxy.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         patch_vispy_mesh_colors()
         self.viewer = viewer
         self._layer: Any = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from napari.viewer import Viewer
     from numpy.typing import NDArray
 
 LABELS_NAME = "map labels"
@@ -15,7 +16,7 @@ _FONT_PX = 9
 class MapLabels:
     """A layer of points that nobody sees, with words at them; there while there are words."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layer: Any = None
         self._shown: tuple[Any, ...] = ()

@@ -65,7 +65,7 @@ class PinnedVolumes(Service):
         else:
             session.pinned = (*session.pinned, identity)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Bring the layers in step."""
         session, run, table = self.session, self.session.run, self.session.latents
         wanted = {_layer_name(identity) for identity in session.pinned}
@@ -82,11 +82,11 @@ class PinnedVolumes(Service):
         look, epoch = replace(VolumeStyle.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
 
-    def _on_latents(self, *_: Any) -> None:
+    def _on_latents(self, *_: object) -> None:
         if self.session.pinned:
             self.throttle.request()
 
-    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.phase == "idle":
             self.throttle.flush()
             if any(not one.mesh.fine for one in self._maps.values()):
@@ -121,7 +121,7 @@ class PinnedVolumes(Service):
                 _layer_name(key[2]), decoded.mesh, box, color, f"{key[2]}\ndecoded, epoch {key[1]}"
             )
 
-    def _paint(self, *_: Any) -> None:
+    def _paint(self, *_: object) -> None:
         for key, decoded in self._maps.items():
             if _layer_name(key[2]) in self._volumes.companions:
                 color = self._color_of(key[2])

@@ -47,7 +47,7 @@ class StoredFirstMap(Service):
         """Whether the first particle is still to be chosen, or its map to be written."""
         return super().is_busy or self._drawn.isActive()
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_latents(self, latents: Any, _old: object = None) -> None:
         self.reading.cancel()
         if latents is not None and self.session.focused is None:
             self._drawn.start()
@@ -93,7 +93,7 @@ class StoredFirstMap(Service):
             return
         self._kept = file
 
-        def work() -> Iterator[Any]:
+        def work() -> Iterator[object]:
             from napari_tomodrgn.data.volume import write_volume
 
             if not file.exists():
