@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Column:
     """
 
     name: str
-    values: NDArray[Any]
+    values: NDArray[np.number]
     categories: tuple[str, ...] = ()
     colors: tuple[str, ...] = ()  # of the categories, where they have colours of their own
     period: float = 0.0
@@ -80,11 +80,10 @@ class Column:
         return bool(self.categories)
 
     @cached_property
-    def finite(self) -> NDArray[Any]:
+    def finite(self) -> NDArray[np.number]:
         """The values that there are."""
         known = np.isfinite(self.values)
-        values: NDArray[Any] = self.values if known.all() else self.values[known]
-        return values
+        return self.values if known.all() else self.values[known]
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -355,7 +354,7 @@ def _names_of(table: pd.DataFrame, numeric: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _as_categories(name: str, series: pd.Series[Any]) -> Column:
+def _as_categories(name: str, series: pd.Series) -> Column:
     """Codes of the different values, in the order of their words; missing ones have none."""
     import pandas as pd
 

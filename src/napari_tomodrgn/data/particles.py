@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.config import DataConfig, Overrides
 from napari_tomodrgn.data.binning import binned_sampling
+from napari_tomodrgn.data.star import StarBlock
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
 
@@ -348,10 +349,10 @@ class StarSource:
 
     path: Path
     dialect: str
-    blocks: dict[str, Any]
+    blocks: dict[str, StarBlock]
     particle_block: str
     rows_are_images: bool
-    tomogram_blocks: dict[str, Any] | None = None
+    tomogram_blocks: dict[str, StarBlock] | None = None
     tomograms: tuple[TomogramGeometry, ...] = ()
     tomograms_path: Path | None = None
     image_column: str = "rlnImageName"

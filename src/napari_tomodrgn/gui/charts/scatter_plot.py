@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import (
+    FloatArray,
     PlottedPoints,
     PointRenderer,
     RasterPoints,
@@ -48,9 +49,9 @@ class ScatterPlot(QWidget):
         self._picture: QImage | None = None
         self._drawing = DrawnShape()
         self._pinned: list[int] = []
-        self._line: NDArray[Any] | None = None
+        self._line: FloatArray | None = None
         self._weak: NDArray[np.bool_] | None = None
-        self._place: NDArray[Any] | None = None
+        self._place: FloatArray | None = None
         self.setMinimumSize(220, 150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -66,7 +67,7 @@ class ScatterPlot(QWidget):
         return self._view
 
     @property
-    def points(self) -> NDArray[Any]:
+    def points(self) -> FloatArray:
         """The positions that were set."""
         return self._xy
 
@@ -76,7 +77,7 @@ class ScatterPlot(QWidget):
         return self._renderer
 
     @property
-    def place(self) -> NDArray[Any] | None:
+    def place(self) -> FloatArray | None:
         """The place (2,) that is marked with a cross, or None."""
         return None if self._place is None else self._place[0]
 
@@ -87,7 +88,7 @@ class ScatterPlot(QWidget):
 
     def set_points(
         self,
-        xy: NDArray[Any] | PlottedPoints,
+        xy: FloatArray | PlottedPoints,
         colors: NDArray[np.uint8],
         *,
         keep_view: bool = False,
@@ -133,8 +134,8 @@ class ScatterPlot(QWidget):
 
     def set_path(
         self,
-        line: NDArray[Any] | None,
-        place: NDArray[Any] | None,
+        line: FloatArray | None,
+        place: FloatArray | None,
         unsupported: NDArray[np.bool_] | None = None,
     ) -> None:
         """Draw a line through places (place, 2), grey at the weak ones, and a cross at (1, 2)."""
@@ -269,7 +270,7 @@ class ScatterPlot(QWidget):
     def _rect(self) -> QRect:
         return painting.plot_rect(self.width(), self.height(), self.fontMetrics())
 
-    def _pixels(self, xy: NDArray[Any]) -> NDArray[Any]:
+    def _pixels(self, xy: FloatArray) -> FloatArray:
         rect = self._rect()
         pixels = self._view.to_pixels(xy, rect.width(), rect.height())
         return pixels + np.array([rect.left(), rect.top()], pixels.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
 from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
@@ -33,6 +35,7 @@ from napari_tomodrgn.session import SelectionMode, Session
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -75,7 +78,7 @@ class LatentPanel(QWidget):
         self.drawing = ScatterLoader(session, self)
         self._picture: ScatterContents | None = None  # on show
         self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
-        self._shown_run: Any = None
+        self._shown_run: tuple[Path | None, tuple[str, str]] | None = None
         self._sized_for: object = "nothing"  # the run whose size chose points or density
         self._zoomed = False
         # Several fields change together when a run is opened: they are drawn once, together.
@@ -262,7 +265,7 @@ class LatentPanel(QWidget):
         unsupported = np.array([one.unsupported for one in path], bool)
         z = np.array([one.z for one in (*path, *free)])
 
-        def take(places: Any) -> None:
+        def take(places: FloatArray) -> None:
             line, place = places[: len(path)], places[len(path) :]
             self.view.set_path(line if path else None, place if free else None, unsupported)
 
@@ -311,7 +314,7 @@ class LatentPanel(QWidget):
     def _on_enclosed(self, names: frozenset[str]) -> None:
         self._session.selection = names
 
-    def _on_path(self, line: Any) -> None:
+    def _on_path(self, line: FloatArray) -> None:
         self.line_drawn.emit(self.view.points, line)
         self.tools.choose(MOVE)
 

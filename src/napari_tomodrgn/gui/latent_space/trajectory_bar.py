@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class TrajectoryBar(QWidget):
         names = ParticleTable(table).axis_names if table is not None else []
         components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
-            self._entry(f"Along {name}", lambda number=number: self.along_requested.emit(number))
+            self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
         self._entry(
             "Morph from the first pinned particle to the last",
@@ -155,7 +156,7 @@ class TrajectoryBar(QWidget):
         ):
             self._entry(words, verb).setEnabled(path is not None)
 
-    def _entry(self, words: str, verb: Any, tip: str = "") -> Any:
+    def _entry(self, words: str, verb: Callable[[], None], tip: str = "") -> Any:
         action: Any = self.menu.addAction(words)
         action.setToolTip(tip)
         action.triggered.connect(lambda _checked=False: verb())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import LatentPoint, Session
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+    from napari_tomodrgn.analysis.overview import Overview
 
 
 class OverviewService(Service):
@@ -60,11 +62,11 @@ class OverviewService(Service):
         if before is not None:  # else it is the first particle, which nobody clicked
             self._layers.leave()
 
-    def _on_point(self, point: Any, _before: object = None) -> None:
+    def _on_point(self, point: LatentPoint | None, _before: object = None) -> None:
         if point is not None:
             self._layers.leave()
 
-    def _on_overview(self, found: Any) -> None:
+    def _on_overview(self, found: Overview) -> None:
         self.session.overview = found
 
     def _on_particles(self, *_: object) -> None:

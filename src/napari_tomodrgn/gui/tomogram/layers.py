@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Surface
+from napari.layers import Image, Labels, Layer, Points, Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
@@ -60,24 +60,24 @@ class TomogramLayers:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._image: Any = None
-        self._points: Any = None
-        self._marks: Any = None
-        self._surfaces: dict[int, Any] = {}
+        self._points: Points | None = None
+        self._marks: Points | None = None
+        self._surfaces: dict[int, Surface] = {}
         self._chunks: dict[int, Chunk] = {}
         self._colors: ByteArray = np.zeros((0, 3), np.uint8)
         self._tomogram: Tomogram | None = None
         self._visible = True
-        self._hidden: list[Any] = []  # what the user hid, while something else is on show
+        self._hidden: list[Layer] = []  # what the user hid, while something else is on show
         self._image_wanted = True  # whether the form asks for it
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """All layers of the tomogram that are still there."""
         ours = [self._image, *self._surfaces.values(), self._points, self._marks]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
     @property
-    def image(self) -> Any:
+    def image(self) -> Image | None:
         """The tomogram's layer, or None."""
         return self._image if self._image in self.layers else None
 
@@ -184,7 +184,7 @@ class TomogramLayers:
         for layer in self._surfaces.values():
             self._clip_one(layer, look)
 
-    def _clip_one(self, layer: Any, look: TomogramDisplay) -> None:
+    def _clip_one(self, layer: Surface, look: TomogramDisplay) -> None:
         """Cut away what is nearer to the eye (higher in z) than the slice."""
         height = self.slice_height(look, self._top())
         layer.experimental_clipping_planes = (
@@ -291,7 +291,9 @@ class TomogramLayers:
         sizes[self.surfaced] = 0.0
         self._points.size = sizes
 
-    def mark(self, focused: Any, hovered: Any) -> None:
+    def mark(
+        self, focused: NDArray[np.float64] | None, hovered: NDArray[np.float64] | None
+    ) -> None:
         """Ring the particles at two places (zyx in Å, or None)."""
         if self._marks is None or self._marks not in self.viewer.layers:
             return
@@ -301,7 +303,7 @@ class TomogramLayers:
         known = np.array([focused is not None, hovered is not None])
         self._marks.size = np.where(known, _MARK * self._radius, 0.0)
 
-    def _palette(self, chunk: Chunk) -> Any:
+    def _palette(self, chunk: Chunk) -> Colormap:
         count = _entries(chunk)
         colors = np.zeros((count, 4), np.float32)
         colors[:, 3] = 1.0
@@ -317,7 +319,7 @@ class TomogramLayers:
 
     # -- the camera ---------------------------------------------------------------------------
 
-    def look_at_all(self, low_zyx: NDArray[Any], high_zyx: NDArray[Any]) -> None:
+    def look_at_all(self, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]) -> None:
         """From above, the hand as in `layers`, so that all of a box is seen."""
         viewer = self.viewer
         viewer.dims.ndisplay = 3
@@ -331,7 +333,7 @@ class TomogramLayers:
         camera.zoom = 0.92 * min(height / rows, width / columns)
         self.aim_lamp()
 
-    def look_at(self, place_zyx: NDArray[Any], radius: float) -> None:
+    def look_at(self, place_zyx: NDArray[np.float64], radius: float) -> None:
         """Go to one particle and near to it; the direction of view stays."""
         camera = self.viewer.scene.camera
         camera.center = tuple(float(part) for part in place_zyx)
@@ -350,7 +352,7 @@ def _entries(chunk: Chunk) -> int:
     return 1 << max(4, (len(chunk.rows) - 1).bit_length())
 
 
-def possible_surfaces(viewer: Viewer, ours: list[Any]) -> list[Any]:
+def possible_surfaces(viewer: Viewer, ours: list[Layer]) -> list[Labels | Surface]:
     """Labels and surface layers of the user's, such as a membrane."""
     found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
     return [layer for layer in found if layer.ndim == 3 and layer not in ours]

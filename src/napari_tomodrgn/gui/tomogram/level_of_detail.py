@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def select_level_of_detail(
     return np.concatenate([np.sort(surfaces[:own]), np.sort(surfaces[own:])]), own
 
 
-def fingerprint(request: SurfaceRequest) -> tuple[Any, ...]:
+def fingerprint(request: SurfaceRequest) -> tuple[object, ...]:
     """What makes two wishes the same."""
     arrays = (request.latents, request.classes, request.class_latents, request.surfaces)
     content = tuple(array.tobytes() for array in arrays)

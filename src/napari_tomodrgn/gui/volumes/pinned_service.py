@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
 MOST = 9
@@ -104,11 +105,12 @@ class PinnedVolumes(Service):
             key = (str(run.path), epoch, identity)
             found: DecodedMap | None = known.get(key)
             if found is None:
-                maps: list[Any] = []
+                volume: Volume | None = None
                 for step in self._decoders.of(run, epoch).decode_steps(z):
-                    maps = [step]
+                    volume = step
                     yield None
-                found = DecodedMap(maps[-1], identity, epoch, complete=True)
+                assert volume is not None  # it comes last
+                found = DecodedMap(volume, identity, epoch, complete=True)
             yield key, dressed(found, look)
 
     def _on_map(self, item: tuple[tuple[str, int, str], Decoded]) -> None:
