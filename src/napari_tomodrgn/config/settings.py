@@ -6,15 +6,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from napari_tomodrgn.config.run import RunConfig
 from napari_tomodrgn.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 Config = TypeVar("Config", bound=BaseModel)
 # Of a run these may be others when it goes on: they change where and how, not what is computed.
@@ -158,7 +155,7 @@ def _value(config: BaseModel, name: str) -> object:
     return value
 
 
-def _allowed(error: ErrorDetails) -> str:
+def _allowed(error: Mapping[str, object]) -> str:
     """What pydantic says of a value, as one says it of a setting."""
     words = str(error["msg"]).removeprefix("Value error, ").split(", unable")[0]
     for theirs, ours in _PLAIN_WORDS.items():

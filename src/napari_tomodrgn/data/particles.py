@@ -242,7 +242,7 @@ class ParticleSet:
         return self.take(np.asarray(known.isin(wanted)))
 
     def take(self, keep: NDArray[np.bool_]) -> ParticleSet:
-        """The particles where the mask ``keep`` (one entry a particle) is true."""
+        """Keep the particles where ``keep`` ``(particle,)`` is true, with all their images."""
         particles = self.particles[keep]
         images = self.images[keep[self.images["particle_id"].cat.codes.to_numpy()]].copy()
         images["particle_id"] = images["particle_id"].cat.set_categories(particles.index)
@@ -250,7 +250,7 @@ class ParticleSet:
         return replace(self, images=images.reset_index(drop=True), particles=particles)
 
     def filter_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
-        """The images where the mask ``keep`` (one entry an image row) is true.
+        """Keep the images where ``keep`` ``(image,)`` is true.
 
         Particles left without an image are dropped.
         """

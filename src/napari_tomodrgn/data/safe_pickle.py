@@ -53,7 +53,7 @@ class Placeholder:
 
 
 def read_arrays(path: str | Path, count: int) -> list[np.ndarray]:
-    """The first ``count`` objects of a file, which have to be arrays of numbers.
+    """Read the first ``count`` objects of a file, which have to be arrays of numbers, of any shape.
 
     Raises
     ------

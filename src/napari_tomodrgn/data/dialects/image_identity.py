@@ -27,7 +27,7 @@ _MICROGRAPH = "rlnMicrographName"
 def image_identity(
     table: StarTable, group: str, files: Sequence[Path], stack: NDArray[np.int64]
 ) -> tuple[pa.Array, pa.Array]:
-    """Names of the tomogram and of the particle of each row.
+    """Name the tomogram and the particle of each row, two arrays ``(row,)``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def image_identity(
     group
         The column whose values join the images of a particle.
     files, stack
-        Image files, and the place of each row's file among them.
+        Image files, and ``(row,)`` the place of each row's file among them.
     """
     names = table.texts(group)
     stems = pc.replace_substring_regex(names, "[/_][^/_]*$", "")
@@ -60,7 +60,10 @@ def image_identity(
 
 
 def stack_names(files: Sequence[Path], stack: NDArray[np.int64]) -> pa.Array:
-    """The name of each row's stack without suffix, with its folder's where that is needed."""
+    """Name of each row's stack without suffix, ``(row,)``, with its folder's where that is needed.
+
+    ``stack`` ``(row,)`` is the place of each row's file in ``files``.
+    """
     stems = [path.stem for path in files]
     if len(set(stems)) < len(set(files)):
         stems = [f"{path.parent.name}_{path.stem}" for path in files]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a checkpoint by their names, and what was written beside them.
+    """Read all tensors of a checkpoint, of any shape, by name, and what was written beside them.
 
     Raises
     ------
