@@ -189,7 +189,17 @@ def _is_number(word: str) -> bool:
 
 
 def as_condition(value: Value, node: Node) -> NDArray[np.bool_]:
-    """Something that is true or false: a comparison, or a column of 0 and 1."""
+    """Take a value as true or false: a comparison, or a column of 0 and 1.
+
+    Returns
+    -------
+    ``(row,)``, or 0-d of a literal; false where there is no value.
+
+    Raises
+    ------
+    BadInputError
+        If it is neither, in the words of ``node``.
+    """
     array = np.asarray(value)
     if array.dtype == bool:
         return array

@@ -133,7 +133,13 @@ def parse(text: str) -> Expression:
 
 
 def where(text: str, table: pd.DataFrame) -> NDArray[np.bool_]:
-    """`parse` and `Expression.mask` in one."""
+    """Where the rows of a table satisfy a condition, ``(row,)``: `parse` and `Expression.mask`.
+
+    Raises
+    ------
+    BadInputError
+        As these do.
+    """
     return parse(text).mask(table)
 
 

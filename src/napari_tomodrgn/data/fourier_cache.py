@@ -77,7 +77,10 @@ class StoredSamples:
         return torch.view_as_complex(samples.to(torch.float32))
 
     def prefetch(self, rows: Tensor) -> None:
-        """Have the system read ``rows`` ``(row,)`` while other work is done, where it takes hints."""
+        """Have the system read ``rows`` ``(row,)`` while other work is done.
+
+        Does nothing where the system takes no such hints.
+        """
         if not hasattr(os, "posix_fadvise"):
             return
         wanted = rows.numpy()

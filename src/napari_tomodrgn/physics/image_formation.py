@@ -144,7 +144,10 @@ class ImageFormation:
 
     @property
     def phase(self) -> Tensor:
-        """Sign that undoes the CTF's phase flips; 1 where the images have none. ``(image, point)``."""
+        """Sign that undoes the CTF's phase flips, ``(image, point)``.
+
+        1 where the images have none.
+        """
         if self.multiplied or self.seen is not self.contrast:
             return torch.ones_like(self.contrast)
         return self.contrast.sign()

@@ -239,7 +239,7 @@ def _concatenated(parts: Sequence[Tilts]) -> Tilts:
 
 
 def visible_frames(particles: StarTable, tilts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which tilts of its tomogram each particle kept: ``(frame,)``, one particle after another.
+    """Tell which tilts of its tomogram each particle kept, ``(frame,)``, particle by particle.
 
     Parameters
     ----------

@@ -31,7 +31,13 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def read_tlt_params(path: Path) -> NDArray[np.float64]:
-    """Rows ``tx, ty, α, ytilt, xtilt``; raises `BadInputError` if there are none."""
+    """Read rows ``tx, ty, α, ytilt, xtilt``: ``(tilt, 5)``.
+
+    Raises
+    ------
+    BadInputError
+        If there are none, or not of five numbers.
+    """
     found = read_json(path)
     if "tlt_params" not in found:
         raise BadInputError(f"{path}: has no tlt_params.", code="no-tilts")

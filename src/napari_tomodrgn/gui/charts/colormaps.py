@@ -112,7 +112,10 @@ def colors_of(column: Column | None, count: int) -> ByteArray:
 
 
 def dimmed(colors: NDArray[np.integer], background: NDArray[np.integer] | int = 0) -> ByteArray:
-    """Colours of what is not selected: nearly grey, but to be seen before their background."""
+    """Dim the colours ``(point, 3)``, 0 … 255, of what is not selected: nearly grey.
+
+    They are still to be seen before ``background``, one colour ``(3,)`` or one grey.
+    """
     ground = np.asarray(background, np.float64)
     grey = 0.75 * ground + 0.25 * (255 - ground)
     return (0.25 * np.asarray(colors) + 0.75 * grey).astype(np.uint8)

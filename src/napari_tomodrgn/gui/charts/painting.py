@@ -129,7 +129,7 @@ def paint_line(
 
 
 def paint_cross(painter: QPainter, at: NDArray[np.floating], color: str) -> None:
-    """A cross with a dark halo at a place that is no particle's."""
+    """Paint a cross with a dark halo at a place ``(x, y)`` in pixels that is no particle's."""
     x, y, reach = float(at[0]), float(at[1]), 7.0
     for pen in (QPen(QColor(0, 0, 0, 170), 5.0), QPen(QColor(color), 2.5)):
         painter.setPen(pen)

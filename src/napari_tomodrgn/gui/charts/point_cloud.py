@@ -121,7 +121,7 @@ class PointCloud:
         return len(self.x)
 
     def taken(self, order: NDArray[np.integer]) -> PointCloud:
-        """The same points in another order, or some of them."""
+        """The same points in another order, or some of them; ``order`` is ``(point,)``."""
         return replace(self, x=self.x[order], y=self.y[order])
 
     def transform(self, view: View, width: float, height: float) -> tuple[float, ...]:

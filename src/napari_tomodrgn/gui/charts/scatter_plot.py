@@ -108,7 +108,7 @@ class ScatterPlot(QWidget):
         self._set_renderer_points()
 
     def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
-        """Fade all points outside the mask; None or nothing selected: fade none."""
+        """Fade all points outside the mask ``(point,)``; None or nothing selected: fade none."""
         mask = mask if mask is not None and mask.any() else None
         same = mask is self._selected or (
             mask is not None and self._selected is not None and np.array_equal(mask, self._selected)

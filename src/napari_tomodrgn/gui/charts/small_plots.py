@@ -70,7 +70,7 @@ class PointPlot(Plot):
         self.xy = np.zeros((0, 2))
 
     def set_points(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
-        """Show these."""
+        """Show points at ``(point,)`` x and y, in this order."""
         self.xy = np.stack([x, y], axis=1).astype(np.float64)
         self.update()
 
@@ -100,7 +100,7 @@ class BarPlot(Plot):
         self.counts: NDArray[np.number] = np.zeros(0)
 
     def set_bars(self, edges: NDArray[np.number], counts: NDArray[np.number]) -> None:
-        """Show these."""
+        """Show bars of heights ``(bar,)`` between edges ``(bar + 1,)``."""
         self.edges, self.counts = edges, counts
         self.update()
 
@@ -131,7 +131,10 @@ class ViewingDirectionPlot(Plot):
         self.density: NDArray[np.floating] = np.zeros((0, 0))
 
     def set_density(self, density: NDArray[np.floating]) -> None:
-        """Show images per cell, 1 being the mean; rows from cos(tilt) = −1 upward."""
+        """Show images per cell ``(cos(tilt), rot)``, 1 being the mean.
+
+        Rows from cos(tilt) = −1 upward, columns from rot = −180°.
+        """
         self.density = density
         self.update()
 
@@ -146,7 +149,10 @@ class ViewingDirectionPlot(Plot):
 
 
 def shaded(density: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """RGBA bytes, the first row of the picture being the last of the densities (y upward)."""
+    """Shade densities ``(row, column)``, 1 being the mean, as RGBA bytes ``(row, column, 4)``.
+
+    The first row of the picture is the last of the densities: y grows upward.
+    """
     at = np.array([0.0, 1.0, _BRIGHTEST])
     levels = np.clip(density[::-1], 0.0, _BRIGHTEST)
     parts = [np.interp(levels, at, _SHADES[:, channel]) for channel in range(3)]

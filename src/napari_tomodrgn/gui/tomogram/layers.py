@@ -88,7 +88,7 @@ class TomogramLayers:
 
     @property
     def surfaced(self) -> NDArray[np.int64]:
-        """Rows of the particles that are drawn as surfaces."""
+        """Rows of the particles that are drawn as surfaces, ``(row,)``."""
         rows = [chunk.rows for chunk in self._chunks.values()]
         return np.concatenate(rows) if rows else np.zeros(0, np.int64)
 
@@ -199,7 +199,17 @@ class TomogramLayers:
     # -- the particles ------------------------------------------------------------------------
 
     def show_points(self, positions_zyx: NDArray[np.float64], radius: float, name: str) -> None:
-        """A point at each particle, instead of those on show; their surfaces go."""
+        """Show a point at each particle, instead of those on show; their surfaces go.
+
+        Parameters
+        ----------
+        positions_zyx
+            ``(particle, 3)`` in Å from the corner of the tomogram.
+        radius
+            Of a particle, in Å.
+        name
+            Of the tomogram.
+        """
         for layer in [*self._surfaces.values(), self._points, self._marks]:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -283,7 +293,7 @@ class TomogramLayers:
             self._points.face_color = colors / np.float32(255)
 
     def size_points(self, shown: NDArray[np.bool_]) -> None:
-        """No points where a surface stands, and where not ``shown``."""
+        """Show points where ``shown`` ``(particle,)`` is true and no surface stands."""
         if self._points is None or len(self._points.data) != len(shown):
             return
         smallest = _SMALLEST_PX / self.viewer.scene.camera.zoom
@@ -320,7 +330,10 @@ class TomogramLayers:
     # -- the camera ---------------------------------------------------------------------------
 
     def look_at_all(self, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]) -> None:
-        """From above, the hand as in `layers`, so that all of a box is seen."""
+        """Look from above, the hand as in `layers`, so that all of a box is seen.
+
+        ``low_zyx`` and ``high_zyx`` are two corners ``(3,)`` in Å.
+        """
         viewer = self.viewer
         viewer.dims.ndisplay = 3
         camera = viewer.scene.camera
@@ -334,7 +347,7 @@ class TomogramLayers:
         self.aim_lamp()
 
     def look_at(self, place_zyx: NDArray[np.float64], radius: float) -> None:
-        """Go to one particle and near to it; the direction of view stays."""
+        """Go to a place ``(3,)``, zyx in Å, and near to it; the direction of view stays."""
         camera = self.viewer.scene.camera
         camera.center = tuple(float(part) for part in place_zyx)
         camera.zoom = max(camera.zoom, 0.12 * min(self.viewer.canvas.size) / radius)

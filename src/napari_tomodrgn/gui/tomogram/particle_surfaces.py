@@ -193,7 +193,17 @@ class SurfaceBuilder(Work):
 
 
 def merged(rows: NDArray[np.int64], shapes: dict[int, Mesh], poses: Poses) -> Chunk:
-    """The surfaces of some particles at their poses as one, as the layer takes it."""
+    """Merge the surfaces of some particles at their poses, as the layer takes them.
+
+    Parameters
+    ----------
+    rows
+        ``(row,)`` of ``poses``.
+    shapes
+        The surface of each of these rows, from the centre of its map.
+    poses
+        Of the tomogram's particles.
+    """
     from napari_tomodrgn.analysis.tomogram.meshes import merge
 
     mesh = merge([shapes[row] for row in rows.tolist()], [poses[row] for row in rows.tolist()])

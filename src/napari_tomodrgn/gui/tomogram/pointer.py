@@ -34,13 +34,13 @@ class PickableScene(Protocol):
         """Centres (particle, zyx) in Å."""
 
     def shown(self) -> NDArray[np.bool_]:
-        """Which particles are drawn."""
+        """Which particles are drawn, ``(particle,)``."""
 
     def chosen(self) -> NDArray[np.bool_]:
-        """Which particles are selected."""
+        """Which particles are selected, ``(particle,)``."""
 
     def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Three bytes a particle, dimmed if not chosen."""
+        """Colours ``(particle, 3)`` in bytes, dimmed if not ``chosen`` ``(particle,)``."""
 
     def jump(self) -> None:
         """Go to the particle in focus."""

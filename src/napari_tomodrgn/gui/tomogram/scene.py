@@ -250,7 +250,10 @@ class TomogramScene(Service):
     # -- colours and marks --------------------------------------------------------------------
 
     def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Three bytes a particle of the tomogram: as in the scatter, dimmed if not ``chosen``."""
+        """Colours ``(particle, 3)`` in bytes of the tomogram's particles, as in the scatter.
+
+        Dimmed if not ``chosen`` ``(particle,)``; of the selection if None.
+        """
         poses, session = self.poses, self.session
         table = session.table
         if poses is None or table is None:
@@ -264,7 +267,7 @@ class TomogramScene(Service):
         return np.asarray(ours, np.uint8)
 
     def chosen(self) -> NDArray[np.bool_]:
-        """Which particles of the tomogram are selected."""
+        """Which particles of the tomogram are selected, ``(particle,)``."""
         selection = self.session.selection
         ids = self.poses.ids if self.poses is not None else ()
         return np.fromiter((one in selection for one in ids), bool, len(ids))
@@ -293,6 +296,7 @@ class TomogramScene(Service):
 
     @property
     def positions(self) -> NDArray[np.float64]:
+        """Centres ``(particle, 3)`` zyx in Å of the tomogram's particles."""
         return np.zeros((0, 3)) if self.poses is None else self.poses.positions_zyx_angstrom
 
     # -- surfaces -----------------------------------------------------------------------------
@@ -314,7 +318,7 @@ class TomogramScene(Service):
             self._settled.start()
 
     def shown(self) -> NDArray[np.bool_]:
-        """Which particles of the tomogram are drawn at all."""
+        """Which particles of the tomogram are drawn at all, ``(particle,)``."""
         look, at = self.session.tomogram_display, self.positions
         mask = np.ones(len(at), bool)
         if look.only_selected:

@@ -250,7 +250,13 @@ class DecodingService(Service):
 
 
 def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
-    """The mean of a particle's posterior."""
+    """The mean of a particle's posterior, float32 ``(latent,)``.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such particle.
+    """
     row = row_of(latents, identity)
     if row < 0:
         raise KeyError(identity)

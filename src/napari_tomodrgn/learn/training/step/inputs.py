@@ -200,9 +200,10 @@ class TrainingRows:
         return self.data.particle_count
 
     def drawn(self, rows: Tensor, per_particle: int) -> int:
-        """Count the samples drawn from particles together; ``rows`` ``(particle,)`` are on the host.
+        """Count the samples drawn from the particles ``rows`` ``(particle,)`` together.
 
-        ``per_particle`` of each that has an image to learn from; all of its samples if it is 0.
+        ``per_particle`` of each that has an image to learn from; all of its samples if it is 0. The
+        rows are on the host.
         """
         counts = self._counts[rows]
         if per_particle == 0:
@@ -258,7 +259,10 @@ class TrainingRows:
         return StepInputs(**{name: value.to(self.device) for name, value in vars(found).items()})
 
     def width(self, rows: Tensor) -> int:
-        """Places for images that each particle is given; ``rows`` ``(particle,)`` are on the host."""
+        """Places for images that each of the particles ``rows`` ``(particle,)`` is given.
+
+        The rows are on the host.
+        """
         return self._images.shape[1] if self.fixed else max(int(self._counts[rows].max()), 1)
 
     def _points(
