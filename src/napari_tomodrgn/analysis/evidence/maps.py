@@ -77,7 +77,7 @@ class DifferenceMap:
 
 
 def particle_halves(count: int, seed: int) -> NDArray[np.bool_]:
-    """Draw a random half of ``count`` particles: ``(particle,)``, true for the first half."""
+    """A random half of the particles."""
     first = np.zeros(count, dtype=bool)
     first[np.random.default_rng([seed, 0x4A1F]).permutation(count)[: count // 2]] = True
     return first

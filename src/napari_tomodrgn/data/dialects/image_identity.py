@@ -27,7 +27,7 @@ _MICROGRAPH = "rlnMicrographName"
 def image_identity(
     table: StarTable, group: str, files: Sequence[Path], stack: NDArray[np.int64]
 ) -> tuple[pa.Array, pa.Array]:
-    """Name the tomogram and the particle of each row, two arrays ``(row,)``.
+    """Names of the tomogram and of the particle of each row.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def image_identity(
     group
         The column whose values join the images of a particle.
     files, stack
-        Image files, and ``(row,)`` the place of each row's file among them.
+        Image files, and the place of each row's file among them.
     """
     names = table.texts(group)
     stems = pc.replace_substring_regex(names, "[/_][^/_]*$", "")

@@ -59,7 +59,7 @@ class Click:
 
 @dataclass(frozen=True, eq=False)
 class LassoSelection:
-    """Points that a line encloses, and what is to be done, as `drawing.mode_for_keys` says."""
+    """Points that a line encloses, and what is to be done, as `drawn_shape.mode_for_keys` says."""
 
     mask: NDArray[np.bool_]
     mode: SelectionMode

@@ -2,8 +2,8 @@
 
 The scatter is a plain widget that blits such a picture, because a GL canvas inside a dock loses
 its context when the dock floats. `RasterPoints` needs numpy only and draws a million points in some
-tens of milliseconds; `density.DensityPoints` counts them instead; `points_vispy.VispyPoints` draws
-in a hidden canvas that is never moved to another window.
+tens of milliseconds; `density_renderer.DensityPoints` counts them instead;
+`vispy_renderer.VispyPoints` draws in a hidden canvas that is never moved to another window.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Box:
     first: Ray
     last: Ray
     up: NDArray[np.float64]  # zyx, on the screen
-    mode: SelectionMode  # as `drawing.mode_for_keys` says
+    mode: SelectionMode  # as `drawn_shape.mode_for_keys` says
 
 
 class TomogramMouse(QObject):
