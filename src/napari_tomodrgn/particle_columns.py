@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,12 @@ class Clip:
 class Column:
     """One value per particle, in the order of the latent table.
 
-    For categories ``values`` are codes into ``categories`` (-1 where there is none). Values that
-    differ by ``period`` mean the same; 0 for those that have none.
+    For categories ``values`` ``(particle,)`` are codes into ``categories`` (-1 where there is
+    none). Values that differ by ``period`` mean the same; 0 for those that have none.
     """
 
     name: str
-    values: NDArray[Any]
+    values: NDArray[np.number]
     categories: tuple[str, ...] = ()
     colors: tuple[str, ...] = ()  # of the categories, where they have colours of their own
     period: float = 0.0
@@ -80,11 +80,10 @@ class Column:
         return bool(self.categories)
 
     @cached_property
-    def finite(self) -> NDArray[Any]:
-        """The values that there are."""
+    def finite(self) -> NDArray[np.number]:
+        """The values that there are, ``(value,)``."""
         known = np.isfinite(self.values)
-        values: NDArray[Any] = self.values if known.all() else self.values[known]
-        return values
+        return self.values if known.all() else self.values[known]
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -288,7 +287,7 @@ def row_of(table: pd.DataFrame, identity: str | None) -> int:
 
 
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:
-    """True for the rows of ``latents`` that bear one of these identities."""
+    """Mark the rows of ``latents`` that bear one of these identities, ``(row,)``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -301,19 +300,19 @@ def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool
 
 @kept(2)
 def selected_mask(latents: pd.DataFrame, selection: frozenset[str]) -> NDArray[np.bool_]:
-    """`mask_of` of a selection, worked out once for all that show it."""
+    """`mask_of` of a selection, ``(row,)``, worked out once for all that show it."""
     return mask_of(latents, selection)
 
 
 def names_where(latents: pd.DataFrame, mask: NDArray[np.bool_]) -> frozenset[str]:
-    """Identities of the rows where the mask is true."""
+    """Identities of the rows where the mask ``(row,)`` is true."""
     import pyarrow as pa
 
     return frozenset(_names_in(latents).filter(pa.array(mask)).to_pylist())
 
 
 def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]:
-    """Rows of these identities in a table, in their order; −1 where there is none."""
+    """Rows of these identities in a table, ``(identity,)``; −1 where there is none."""
     import pandas as pd
 
     return np.asarray(table.index.get_indexer(pd.Index(list(identities), dtype=object)))
@@ -355,7 +354,7 @@ def _names_of(table: pd.DataFrame, numeric: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _as_categories(name: str, series: pd.Series[Any]) -> Column:
+def _as_categories(name: str, series: pd.Series) -> Column:
     """Codes of the different values, in the order of their words; missing ones have none."""
     import pandas as pd
 

@@ -6,8 +6,8 @@ import functools
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Hashable
+from typing import ParamSpec, TypeVar
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
@@ -23,7 +23,7 @@ def kept(
     """
 
     def decorate(function: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
-        answers: OrderedDict[Any, tuple[list[Any], _Answer]] = OrderedDict()
+        answers: OrderedDict[Hashable, tuple[list[object], _Answer]] = OrderedDict()
         lock = threading.Lock()
 
         @functools.wraps(function)
@@ -37,7 +37,7 @@ def kept(
                     return found[1]
             answer = function(*given, **named)
 
-            def forget(_gone: Any) -> None:
+            def forget(_gone: object) -> None:
                 answers.pop(key, None)  # without the lock: a table may go while it is held
 
             held = [_held(one, forget) for one in parts if not _is_value(one)]
@@ -52,7 +52,7 @@ def kept(
     return decorate
 
 
-def _held(given: Any, forget: Callable[[Any], None]) -> Any:
+def _held(given: object, forget: Callable[[object], None]) -> object:
     """What tells when a table goes; of what cannot tell, such as a tuple, the thing itself."""
     try:
         return weakref.ref(given, forget)
@@ -60,7 +60,7 @@ def _held(given: Any, forget: Callable[[Any], None]) -> Any:
         return given
 
 
-def _is_value(given: Any) -> bool:
+def _is_value(given: object) -> bool:
     """Whether it is told apart by what it says: words, numbers, frozen settings."""
     if given is None or isinstance(given, (str, int, float, bool)):
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ from napari_tomodrgn.errors import BadInputError
 if TYPE_CHECKING:
     import pandas as pd
 
-Columns = Callable[[str], "pd.Series[Any]"]
+Columns = Callable[[str], "pd.Series"]
+# Of a column: one value a row (words are objects, None where there is none); of a literal: itself.
+Value = NDArray[np.float64] | NDArray[np.bool_] | NDArray[np.object_] | float | str
 
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+COMPARE: dict[str, np.ufunc] = {
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -30,7 +32,7 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 class Node:
     """A part of a condition: its value for all rows of a table."""
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         raise NotImplementedError
 
 
@@ -38,7 +40,7 @@ class Node:
 class Literal(Node):
     content: float | str
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         return self.content
 
     def __str__(self) -> str:
@@ -49,7 +51,7 @@ class Literal(Node):
 class Name(Node):
     name: str
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         series = column(self.name)
         if series.dtype.kind in "fiub":
             return series.to_numpy(np.float64 if series.dtype.kind != "b" else bool)
@@ -65,7 +67,7 @@ class Call(Node):
     name: str
     inner: Node
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         return FUNCTIONS[self.name](_as_numbers(self.inner.value(column), self.inner))
 
     def __str__(self) -> str:
@@ -77,9 +79,9 @@ class Compare(Node):
     values: tuple[Node, ...]
     signs: tuple[str, ...]
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         found = [node.value(column) for node in self.values]
-        result: Any = True
+        result: NDArray[np.bool_] = np.array(True)
         for position, sign in enumerate(self.signs):
             here = slice(position, position + 2)
             result = result & _compared(found[here], self.values[here], sign)
@@ -91,9 +93,9 @@ class In(Node):
     inner: Node
     items: tuple[float | str, ...]
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         found = self.inner.value(column)
-        result: Any = False
+        result: NDArray[np.bool_] = np.array(False)
         for item in self.items:
             result = result | _compared([found, item], (self.inner, Literal(item)), "==")
         return result
@@ -104,7 +106,7 @@ class Not(Node):
     inner: Node
     known: Node | None = None  # of `not in`: where this has no value, neither has the comparison
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         found = ~np.asarray(as_condition(self.inner.value(column), self.inner))
         return found if self.known is None else found & _given(self.known.value(column))
 
@@ -114,7 +116,7 @@ class Logic(Node):
     word: str
     parts: tuple[Node, ...]
 
-    def value(self, column: Columns) -> Any:
+    def value(self, column: Columns) -> Value:
         conditions = [as_condition(part.value(column), part) for part in self.parts]
         join = np.logical_and if self.word == "and" else np.logical_or
         result = conditions[0]
@@ -137,7 +139,7 @@ FUNCTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 }
 
 
-def _compared(values: list[Any], nodes: tuple[Node, ...], sign: str) -> NDArray[np.bool_]:
+def _compared(values: list[Value], nodes: tuple[Node, ...], sign: str) -> NDArray[np.bool_]:
     one, other = values
     if _is_text(one) and _is_text(other):
         known = _given(one) & _given(other)
@@ -149,11 +151,11 @@ def _compared(values: list[Any], nodes: tuple[Node, ...], sign: str) -> NDArray[
     return np.asarray(COMPARE[sign](one, other) & known)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Value) -> TypeGuard[str | NDArray[np.object_]]:
     return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
 
 
-def _given(value: Any) -> NDArray[np.bool_]:
+def _given(value: Value) -> NDArray[np.bool_]:
     if isinstance(value, np.ndarray) and value.dtype == object:
         return np.array([one is not None for one in value], dtype=bool)
     if isinstance(value, str):
@@ -161,7 +163,7 @@ def _given(value: Any) -> NDArray[np.bool_]:
     return ~np.isnan(np.asarray(value, dtype=np.float64))
 
 
-def _as_numbers(value: Any, node: Node) -> NDArray[np.float64]:
+def _as_numbers(value: Value, node: Node) -> NDArray[np.float64]:
     """Numbers, also of words that are numbers."""
     if not _is_text(value):
         return np.asarray(value, dtype=np.float64)
@@ -186,8 +188,18 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def as_condition(value: Any, node: Node) -> NDArray[np.bool_]:
-    """Something that is true or false: a comparison, or a column of 0 and 1."""
+def as_condition(value: Value, node: Node) -> NDArray[np.bool_]:
+    """Take a value as true or false: a comparison, or a column of 0 and 1.
+
+    Returns
+    -------
+    ``(row,)``, or 0-d of a literal; false where there is no value.
+
+    Raises
+    ------
+    BadInputError
+        If it is neither, in the words of ``node``.
+    """
     array = np.asarray(value)
     if array.dtype == bool:
         return array

@@ -22,7 +22,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class Expression:
             If a column is not there, or holds words where the condition has numbers.
         """
 
-        def column(name: str) -> pd.Series[Any]:
+        def column(name: str) -> pd.Series:
             if name not in table:
                 raise self.unknown(name, [str(known) for known in table.columns])
             return table[name]
@@ -133,7 +133,13 @@ def parse(text: str) -> Expression:
 
 
 def where(text: str, table: pd.DataFrame) -> NDArray[np.bool_]:
-    """`parse` and `Expression.mask` in one."""
+    """Where the rows of a table satisfy a condition, ``(row,)``: `parse` and `Expression.mask`.
+
+    Raises
+    ------
+    BadInputError
+        As these do.
+    """
     return parse(text).mask(table)
 
 

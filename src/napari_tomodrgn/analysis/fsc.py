@@ -13,6 +13,8 @@ from napari_tomodrgn.physics import shells
 from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation
 
 FloatArray = NDArray[np.float64]
+# Where two half maps stop agreeing (Rosenthal & Henderson, J. Mol. Biol. 2003).
+FSC_THRESHOLD = 0.143
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class FscCurve:
     correlation: FloatArray
     frequency_per_angstrom: FloatArray
 
-    def resolution_angstrom(self, threshold: float = 0.143) -> float:
+    def resolution_angstrom(self, threshold: float = FSC_THRESHOLD) -> float:
         """Resolution at which the curve first falls below ``threshold``, linearly interpolated.
 
         Nyquist if it never does; infinite if the first shell is below already.

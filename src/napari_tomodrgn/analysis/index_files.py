@@ -23,7 +23,7 @@ SUFFIXES = (".pkl", ".npy")
 
 
 def read_array(path: str | Path) -> NDArray[np.generic]:
-    """The numbers of a ``.pkl`` or ``.npy`` file; nothing in it is run.
+    """Read the numbers of a ``.pkl`` or ``.npy`` file, of any shape; nothing in it is run.
 
     Raises
     ------
@@ -73,7 +73,13 @@ def ids_of_index(path: str | Path, particles: ParticleSet) -> list[str]:
 
 
 def particle_numbers(particles: ParticleSet) -> NDArray[np.int64]:
-    """Number of each particle of a set in its star file, from 0."""
+    """Number of each particle of a set in its star file, ``(particle,)`` from 0.
+
+    Raises
+    ------
+    BadInputError
+        If rows are images and some of them are left out, so that particles cannot be counted.
+    """
     if particles.source.rows_are_images:
         block = particles.source.blocks[particles.source.particle_block]
         rows = particles.images.groupby("particle_id", observed=True)["source_row"].min()
@@ -91,7 +97,10 @@ def particle_numbers(particles: ParticleSet) -> NDArray[np.int64]:
 
 
 def write_array(path: str | Path, values: NDArray[np.generic]) -> None:
-    """Write numbers as ``.pkl`` or ``.npy``, for tomoDRGN and cryoDRGN (any version of numpy)."""
+    """Write numbers, of any shape, as ``.pkl`` or ``.npy``, for tomoDRGN and cryoDRGN.
+
+    Any version of numpy reads them.
+    """
     path = Path(path)
     with written_atomically(path) as temporary, open(temporary, "wb") as stream:
         if path.suffix.lower() == ".npy":
@@ -104,9 +113,13 @@ def write_array(path: str | Path, values: NDArray[np.generic]) -> None:
 
 
 def labels_of(values: pd.Series) -> tuple[NDArray[np.generic], tuple[str, ...]]:
-    """A column as their tools take labels: numbers, and for words what each number means.
+    """Turn a column into labels as their tools take them.
 
     Words that are whole numbers (clusters such as ``03``) are those numbers.
+
+    Returns
+    -------
+    ``(row,)`` numbers, and for words what each number means.
     """
     if values.dtype.kind in "fiub":
         return values.to_numpy(), ()

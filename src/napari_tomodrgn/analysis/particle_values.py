@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ import pandas as pd
 from napari_tomodrgn.analysis.expressions import Expression
 from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.star import as_loop
 
 _COMPONENT, _DIMENSION = re.compile(r"PC (\d+)"), re.compile(r"z (\d+)")
 
@@ -74,7 +74,7 @@ class ParticleValues:
         made = [f"PC {axis + 1}" for axis in axes] + [f"z {axis}" for axis in axes]
         return made + [str(name) for name in self.latents.columns]
 
-    def _column(self, name: str) -> pd.Series[Any] | None:
+    def _column(self, name: str) -> pd.Series | None:
         index = self.particles.particles.index
         if self.latents is not None and (series := self._latent_column(name)) is not None:
             return series.reindex(index)
@@ -83,7 +83,7 @@ class ParticleValues:
                 return table[name].reindex(index)
         return None
 
-    def _latent_column(self, name: str) -> pd.Series[Any] | None:
+    def _latent_column(self, name: str) -> pd.Series | None:
         assert self.latents is not None
         if (match := _DIMENSION.fullmatch(name)) and f"mu_{match[1]}" in self.latents:
             return self.latents[f"mu_{match[1]}"]
@@ -104,6 +104,6 @@ class ParticleValues:
         source, images = self.particles.source, self.particles.images
         rows = images.groupby("particle_id", observed=True)["source_row"].min()
         wanted = rows.reindex(self.particles.particles.index).to_numpy(np.int64)
-        frame = source.blocks[source.particle_block].iloc[wanted]
+        frame = as_loop(source.blocks[source.particle_block]).iloc[wanted]
         rows_of_particles: pd.DataFrame = frame.set_axis(self.particles.particles.index, axis=0)
         return rows_of_particles

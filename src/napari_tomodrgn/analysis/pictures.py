@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,7 +56,7 @@ def shaded_surface(volume: Volume, level: float, size_px: int = 64) -> tuple[Gre
     return (255 * brightness).astype(np.uint8), np.where(seen, 255, 0).astype(np.uint8)
 
 
-def tilt_picture(image: NDArray[Any], size_px: int = 64) -> Grey:
+def tilt_picture(image: NDArray[np.floating], size_px: int = 64) -> Grey:
     """A tilt image as greys (row, column), smoothed until a particle can be made out.
 
     Row 0 is the first of the file; grey spans the middle 98 % of the values.

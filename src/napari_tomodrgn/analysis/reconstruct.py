@@ -65,8 +65,8 @@ class Reconstruction:
 
     @property
     def resolution_angstrom(self) -> float:
-        """Where the half maps' FSC falls below 0.143."""
-        return self.fsc.resolution_angstrom(0.143)
+        """Where the half maps' FSC falls below `FSC_THRESHOLD`."""
+        return self.fsc.resolution_angstrom()
 
     def save(self, out: str | Path) -> None:
         """Write ``map.mrc, map_filtered.mrc, half1.mrc, half2.mrc, fsc.csv`` into a folder."""

@@ -66,11 +66,11 @@ class StarRows:
         return len(self.frame)
 
     def where(self, condition: Expression) -> NDArray[np.bool_]:
-        """Rows that satisfy a condition on the file's columns."""
+        """Where rows satisfy a condition on the file's columns, ``(row,)``."""
         return condition.mask(self.frame)
 
     def in_index(self, path: str | Path) -> NDArray[np.bool_]:
-        """Rows that an index file names, counted from 0.
+        """Where an index file names rows, counted from 0: ``(row,)``.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class StarRows:
         )
 
     def write(self, keep: NDArray[np.bool_], out: Path) -> Path:
-        """Write some rows, all else as it stands."""
+        """Write the rows where ``keep`` ``(row,)`` is true, all else as it stands."""
         blocks = StarBlocks(self.blocks)
         blocks.comments = self.blocks.comments
         blocks[self.block] = self.frame[keep]

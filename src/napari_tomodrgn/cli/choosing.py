@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import ids_of_index
@@ -76,7 +75,7 @@ def _resumed_overrides(run: Run, given: Overrides) -> Overrides:
     return run.info.overrides
 
 
-def data_options(options: Namespace) -> dict[str, Any]:
+def data_options(options: Namespace) -> dict[str, object]:
     """Fields of `DataConfig` that the command line says something about."""
     given = vars(options)
     said = {

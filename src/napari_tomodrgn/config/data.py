@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
 
@@ -18,8 +18,10 @@ _CHOICES = (
     "exclude_tilts",
 )
 
+_Words = TypeVar("_Words")
 
-def unrolled(words: object) -> list[Any]:
+
+def unrolled(words: _Words) -> list[int | _Words]:
     """Numbers that a range such as ``"3-5"`` stands for; anything else as the only one."""
     match = re.fullmatch(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*", str(words))
     if match is None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,7 +31,7 @@ _PLAIN_WORDS = {
 
 def validated(
     kind: type[Config],
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
     source: str = "",
     names: Mapping[str, str] | None = None,
 ) -> Config:
@@ -116,12 +116,13 @@ def resumed(run: str | Path, trained: RunConfig, given: RunConfig | None) -> Run
     if given is None:
         return trained
     given = given.as_trained()
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for name, value in _given_fields(given):
         before = _value(trained, name)
         if value == before:
             continue
-        if (name == "train.epochs" and value > before) or name in _MAY_CHANGE:
+        longer = name == "train.epochs" and given.train.epochs > trained.train.epochs
+        if longer or name in _MAY_CHANGE:
             changes[name] = value
             continue
         raise BadInputError(
@@ -136,7 +137,7 @@ def resumed(run: str | Path, trained: RunConfig, given: RunConfig | None) -> Run
     return RunConfig.model_validate(settings)
 
 
-def _given_fields(config: BaseModel, begin: str = "") -> Iterator[tuple[str, Any]]:
+def _given_fields(config: BaseModel, begin: str = "") -> Iterator[tuple[str, object]]:
     """Dotted names and values of the fields that were set, those of tables one by one."""
     for name in type(config).model_fields:
         if name in config.model_fields_set:
@@ -147,14 +148,14 @@ def _given_fields(config: BaseModel, begin: str = "") -> Iterator[tuple[str, Any
                 yield f"{begin}{name}", value
 
 
-def _value(config: BaseModel, name: str) -> Any:
-    value: Any = config
+def _value(config: BaseModel, name: str) -> object:
+    value: object = config
     for part in name.split("."):
         value = getattr(value, part)
     return value
 
 
-def _allowed(error: Any) -> str:
+def _allowed(error: Mapping[str, object]) -> str:
     """What pydantic says of a value, as one says it of a setting."""
     words = str(error["msg"]).removeprefix("Value error, ").split(", unable")[0]
     for theirs, ours in _PLAIN_WORDS.items():

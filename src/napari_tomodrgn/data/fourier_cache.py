@@ -77,7 +77,10 @@ class StoredSamples:
         return torch.view_as_complex(samples.to(torch.float32))
 
     def prefetch(self, rows: Tensor) -> None:
-        """Have the system read some rows while other work is done, where it takes such hints."""
+        """Have the system read ``rows`` ``(row,)`` while other work is done.
+
+        Does nothing where the system takes no such hints.
+        """
         if not hasattr(os, "posix_fadvise"):
             return
         wanted = rows.numpy()
@@ -156,7 +159,7 @@ class SamplesWriter:
         np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=(*shape, 2))
 
     def write(self, samples: Tensor) -> None:
-        """The next rows, complex64."""
+        """Write the next rows, complex64 ``(row, point)``."""
         stored = StoredSamples.open(self.file)
         values = torch.view_as_real(samples)
         if stored.dtype == np.float16:

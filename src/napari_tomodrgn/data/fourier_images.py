@@ -54,7 +54,10 @@ class FourierImages:
         return self.samples[rows]
 
     def prefetch(self, rows: Tensor) -> None:
-        """Some images are wanted soon: if they are in a file, the system may read it meanwhile."""
+        """Say that ``rows`` ``(row,)`` are wanted soon.
+
+        If they are in a file, the system may read it meanwhile.
+        """
         if isinstance(self.samples, StoredSamples):
             self.samples.prefetch(rows)
 

@@ -36,7 +36,10 @@ def random_half(originals: NDArray[np.int64], rng: np.random.Generator) -> NDArr
 
 
 def stated_subsets(particles: ParticleSet) -> NDArray[np.int64] | None:
-    """``rlnRandomSubset`` of each particle, 1 or 2; None unless all have one and both occur."""
+    """``rlnRandomSubset`` of each particle, ``(particle,)`` 1 or 2.
+
+    None unless all have one and both occur.
+    """
     source = particles.source
     rows = as_loop(source.blocks[source.particle_block])
     column = source.overrides.columns.get(SUBSET_COLUMN, SUBSET_COLUMN)

@@ -106,7 +106,16 @@ def write_mrc(
 ) -> None:
     """Write sections as MRC2014 float32 with their voxel size, atomically.
 
-    A ``stack`` is of images; its first voxel size says nothing.
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        ``(section, row, column)``: a map zyx, or images yx.
+    voxel_size_zyx_angstrom
+        Of the map; the first of a stack says nothing.
+    stack
+        Whether sections are images that have no depth between them.
     """
     z, y, x = voxel_size_zyx_angstrom
     with written_atomically(path) as temporary, _MrcFile(temporary, "w+", overwrite=True) as mrc:

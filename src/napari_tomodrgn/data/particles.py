@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.config import DataConfig, Overrides
 from napari_tomodrgn.data.binning import binned_sampling
+from napari_tomodrgn.data.star import StarBlock
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
 
@@ -257,7 +258,7 @@ class ParticleSet:
         return self.take(np.asarray(known.isin(wanted)))
 
     def take(self, keep: NDArray[np.bool_]) -> ParticleSet:
-        """The particles where the mask ``keep`` (one entry a particle) is true."""
+        """Keep the particles where ``keep`` ``(particle,)`` is true, with all their images."""
         particles = self.particles[keep]
         images = self.images[keep[self.images["particle_id"].cat.codes.to_numpy()]].copy()
         images["particle_id"] = images["particle_id"].cat.set_categories(particles.index)
@@ -265,7 +266,7 @@ class ParticleSet:
         return replace(self, images=images.reset_index(drop=True), particles=particles)
 
     def filter_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
-        """The images where the mask ``keep`` (one entry an image row) is true.
+        """Keep the images where ``keep`` ``(image,)`` is true.
 
         Particles left without an image are dropped.
         """
@@ -364,10 +365,10 @@ class StarSource:
 
     path: Path
     dialect: str
-    blocks: dict[str, Any]
+    blocks: dict[str, StarBlock]
     particle_block: str
     rows_are_images: bool
-    tomogram_blocks: dict[str, Any] | None = None
+    tomogram_blocks: dict[str, StarBlock] | None = None
     tomograms: tuple[TomogramGeometry, ...] = ()
     tomograms_path: Path | None = None
     image_column: str = "rlnImageName"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 
 from napari_tomodrgn.errors import BadInputError
+
+_Found = TypeVar("_Found")
 
 _CORES = ("numpy.core", "numpy._core")
 # What a damaged or hostile stream can make the unpickler's own code raise.
@@ -35,23 +37,23 @@ _FAILURES = (
 class Placeholder:
     """Stands for an object of a class that we do not know; whatever is done to it does nothing."""
 
-    def __init__(self, *_arguments: Any, **_named: Any) -> None: ...
+    def __init__(self, *_arguments: object, **_named: object) -> None: ...
 
-    def __setstate__(self, _state: Any) -> None: ...
+    def __setstate__(self, _state: object) -> None: ...
 
-    def __setitem__(self, _key: Any, _value: Any) -> None: ...
+    def __setitem__(self, _key: object, _value: object) -> None: ...
 
     def __hash__(self) -> int:
         return id(self)
 
-    def append(self, _item: Any) -> None:
+    def append(self, _item: object) -> None:
         """Ignore an item of a list."""
 
     extend = add = append
 
 
 def read_arrays(path: str | Path, count: int) -> list[np.ndarray]:
-    """The first ``count`` objects of a file, which have to be arrays of numbers.
+    """Read the first ``count`` objects of a file, which have to be arrays of numbers, of any shape.
 
     Raises
     ------
@@ -60,18 +62,18 @@ def read_arrays(path: str | Path, count: int) -> list[np.ndarray]:
     """
     path = Path(path)
 
-    def read(stream: BinaryIO) -> list[Any]:
+    def read(stream: BinaryIO) -> list[object]:
         return [_Arrays(stream).load() for _ in range(count)]
 
-    found: list[Any] = _read(path, read)
-    for one in found:
-        kind = one.dtype.kind if isinstance(one, np.ndarray) else ""
-        if kind not in ("f", "i", "u"):
+    found: list[np.ndarray] = []
+    for one in _read(path, read):
+        if not isinstance(one, np.ndarray) or one.dtype.kind not in ("f", "i", "u"):
             raise _refused(path, f"found {type(one).__name__} where numbers should be")
+        found.append(one)
     return found
 
 
-def read_settings(path: str | Path) -> dict[Any, Any]:
+def read_settings(path: str | Path) -> dict[str, Any]:
     """The first object of a file, which has to be a dict; what is not plain in it is inert.
 
     Raises
@@ -86,7 +88,7 @@ def read_settings(path: str | Path) -> dict[Any, Any]:
     return found
 
 
-def _read(path: Path, read: Callable[[BinaryIO], Any]) -> Any:
+def _read(path: Path, read: Callable[[BinaryIO], _Found]) -> _Found:
     try:
         with open(path, "rb") as stream:
             return read(stream)
@@ -108,24 +110,24 @@ def _refused(path: Path, found: str) -> BadInputError:
 class _Arrays(pickle.Unpickler):
     """Knows numpy arrays only."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         known = _known(module, name)
         if known is None:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return known
 
-    def persistent_load(self, _pid: Any) -> Any:
+    def persistent_load(self, _pid: object) -> object:
         raise pickle.UnpicklingError("it refers to objects outside the file")
 
 
 class _Settings(_Arrays):
     """Knows numpy arrays, and takes all else for placeholders."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         return _known(module, name) or Placeholder
 
 
-def _known(module: str, name: str) -> Any:
+def _known(module: str, name: str) -> object:
     if (module, name) == ("_codecs", "encode"):
         return _latin1
     if module == "numpy" and name in ("ndarray", "dtype"):
@@ -143,22 +145,24 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _reconstruct(kind: type, _shape: Any, _letter: Any) -> np.ndarray:
+def _reconstruct(kind: type, _shape: object, _letter: object) -> np.ndarray:
     """An empty array; its content follows. Not of the stated shape, which may be any size."""
     if kind is not np.ndarray:
         raise pickle.UnpicklingError("an array of an unknown kind")
     return np.empty(0)
 
 
-def _frombuffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+def _frombuffer(
+    buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Literal["C", "F"]
+) -> np.ndarray:
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
-def _scalar(dtype: np.dtype[Any], content: bytes) -> Any:
+def _scalar(dtype: np.dtype, content: bytes) -> object:
     return np.frombuffer(content, dtype=dtype, count=1)[0]
 
 
-_MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
+_MAKERS: dict[tuple[str, str], Callable[..., object]] = {
     ("multiarray", "_reconstruct"): _reconstruct,
     ("multiarray", "scalar"): _scalar,
     ("numeric", "_frombuffer"): _frombuffer,

@@ -76,7 +76,7 @@ class StarTable:
         return values
 
     def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
-        """The column as float64; ``default`` everywhere where the column is absent.
+        """Read a column as float64 ``(row,)``; ``default`` everywhere where the column is absent.
 
         Raises
         ------

@@ -167,18 +167,21 @@ class TiltData:
         return other
 
     def images_of(self, particles: Tensor) -> Tensor:
-        """Rows of the images of these particles, one particle after the other."""
+        """Rows of the images of particles, one particle after the other.
+
+        ``(particle,)`` rows of the set → ``(image,)`` int64.
+        """
         counts = self._first[particles + 1] - self._first[particles]
         begin = self._first[particles] - (counts.cumsum(0) - counts)
         return torch.arange(int(counts.sum())) + begin.repeat_interleave(counts)
 
     def prefetch(self, particles: Tensor) -> None:
-        """These particles (rows of the set) are wanted soon."""
+        """Say that particles, ``(particle,)`` rows of the set, are wanted soon."""
         if len(particles):
             self.images.prefetch(self.images_of(particles))
 
     def batch(self, particles: Tensor, device: torch.device | str = "cpu") -> TiltBatch:
-        """The images of these particles (rows of the set), on ``device``."""
+        """Gather the images of particles, ``(particle,)`` rows of the set, on ``device``."""
         rows = self.images_of(particles)
         counts = self._first[particles + 1] - self._first[particles]
         particle_index = torch.arange(len(particles)).repeat_interleave(counts)
@@ -199,7 +202,17 @@ class TiltData:
     def formation(
         self, rows: Tensor, points: Tensor | slice = _ALL, device: Device = "cpu"
     ) -> ImageFormation:
-        """The model of some images at some samples of the lattice."""
+        """Model some images at some samples of the lattice: factors ``(image, point)``.
+
+        Parameters
+        ----------
+        rows
+            ``(image,)`` of the set.
+        points
+            ``(point,)`` samples of the lattice, or a slice of them.
+        device
+            Where to compute.
+        """
         frequencies = self.lattice.frequencies.to(device)[points]
         return image_formation(
             frequencies,
@@ -211,7 +224,17 @@ class TiltData:
     def weights_at(
         self, rows: Tensor, points: Tensor | slice = _ALL, device: Device = "cpu"
     ) -> Tensor:
-        """Weights of some images at some samples, their scale as it comes."""
+        """Weigh some images at some samples, ``(image, point)``, the scale as it comes.
+
+        Parameters
+        ----------
+        rows
+            ``(image,)`` of the set.
+        points
+            ``(point,)`` samples of the lattice, or a slice of them.
+        device
+            Where to compute.
+        """
         frequencies = self.lattice.frequencies.to(device)[points]
         parameters, asked = self.parameters.take(rows).to(device), self._weight
         weights = torch.ones((len(rows), len(frequencies)), device=frequencies.device)

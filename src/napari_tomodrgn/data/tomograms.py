@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,21 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import as_loop
 from napari_tomodrgn.errors import BadInputError
 
-Reader = Callable[[Path], tuple[tuple[Any, ...], float]]
+
+class Voxels(Protocol):
+    """An array of voxels zyx: of numpy, mapped from the file, or of whatever a reader gives."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def __getitem__(self, index: tuple[slice, ...], /) -> Voxels: ...
+    def __array__(self) -> np.ndarray: ...
+
+
+Reader = Callable[[Path], tuple[tuple[Voxels, ...], float]]
 
 # Longer edges than this are binned for the three-dimensional view: graphics memory, and time.
 LARGEST_EDGE_PX = 512
@@ -50,12 +64,12 @@ class Tomogram:
     """
 
     path: Path
-    levels: tuple[Any, ...]
+    levels: tuple[Voxels, ...]
     voxel_size_angstrom: float
     note: str = ""
 
     @property
-    def shown(self) -> Any:
+    def shown(self) -> Voxels:
         """The level of the three-dimensional view."""
         return self.levels[-1]
 
@@ -161,7 +175,7 @@ def open_tomogram(
     """
     if path.suffix.lower() in (".mrc", ".map", ".rec", ".st"):
         header = read_mrc_header(path, "a tomogram")
-        levels: tuple[Any, ...] = (mapped(header),)
+        levels: tuple[Voxels, ...] = (mapped(header),)
         voxel = header.voxel_size_zyx_angstrom[-1]
     elif read_other is not None:
         levels, voxel = read_other(path)
@@ -210,14 +224,14 @@ def _with_voxel_size(found: Tomogram, extent_xyz: tuple[float, float, float] | N
     return found
 
 
-def _in_memory(data: Any) -> NDArray[Any]:
+def _in_memory(data: Voxels) -> np.ndarray:
     """Read here, in the thread that opens it, so that the window need not."""
     read = np.asarray(data)
     kept = read.dtype in (np.float16, np.float32, np.uint8, np.int8, np.int16, np.uint16)
     return np.array(read, read.dtype.newbyteorder("=") if kept else np.float32)
 
 
-def _bin_into(result: NDArray[np.float32], data: Any, factor: int) -> Iterator[None]:
+def _bin_into(result: NDArray[np.float32], data: Voxels, factor: int) -> Iterator[None]:
     """Means of blocks of ``factor`` voxels along each edge, some sections at a time."""
     shape = result.shape
     per_section = factor * data.shape[1] * data.shape[2]

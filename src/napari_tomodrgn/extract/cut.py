@@ -141,9 +141,9 @@ def _resampled(boxes: Tensor, rest_px: Tensor, plan: CropPlan) -> Tensor:
 
 
 def mean_and_sd(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and standard deviation of an image, a few rows at a time: nothing of its size is made.
+    """Mean and standard deviation of an image ``(row, column)``, a few rows at a time.
 
-    No numbers if a pixel is none.
+    Nothing of its size is made. No numbers if a pixel is none.
     """
     mean = float(image.mean(dtype=np.float64))
     squares = sum(

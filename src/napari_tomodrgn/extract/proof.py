@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class Decided:
     reasons: dict[str, str]
     figures: dict[str, float] = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """As `extraction.json` has it."""
         values = {
             "origin": self.conventions.origin,
@@ -72,18 +71,17 @@ class Decided:
 class _Stated:
     """What is said of each convention: by the user, or by formats and files; None where nothing."""
 
-    user: dict[str, Any]
-    files: dict[str, Any]
+    user: dict[str, float | None]
+    files: dict[str, float | None]
 
     def open(self, name: str) -> bool:
         """Whether the data are to decide."""
         return self.user[name] is None
 
-    def value(self, name: str, default: Any) -> Any:
+    def value(self, name: str, default: float) -> float:
         """What is said, else the default."""
-        if self.user[name] is not None:
-            return self.user[name]
-        return default if self.files[name] is None else self.files[name]
+        said = self.files[name] if self.user[name] is None else self.user[name]
+        return default if said is None else said
 
 
 def decide(extraction: Extraction) -> Generator[ExtractEvent, None, Decided]:
@@ -95,19 +93,19 @@ def decide(extraction: Extraction) -> Generator[ExtractEvent, None, Decided]:
         If something is neither said nor shown by the data.
     """
     stated = _stated(extraction)
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     figures: dict[str, float] = {}
     first = Conventions(
-        origin=stated.value("origin", 0),
-        mirror=stated.value("mirror", False),
-        inverse=stated.value("inverse", False),
+        origin=int(stated.value("origin", 0)),
+        mirror=bool(stated.value("mirror", False)),
+        inverse=bool(stated.value("inverse", False)),
         hand=float(stated.value("hand", 1.0)),
     )
     enough = sum(len(one.rows) for one in extraction.series) >= _FEWEST_PARTICLES
     if enough and (stated.open("mirror") or stated.open("inverse")):
         yield ExtractNotice("Trying which way z and poses go, on a few particles …")
         found |= _decide_z_and_pose(extraction, first, stated, figures)
-    first = replace(first, **found)
+    first = _conventions({**vars(first), **found})
     z_is_known = found or not stated.open("mirror")
     open_names = [name for name in ("origin", "hand") if stated.open(name)]
     if not _counts_voxels(extraction):
@@ -119,6 +117,15 @@ def decide(extraction: Extraction) -> Generator[ExtractEvent, None, Decided]:
     decided = _settled(extraction, stated, found, figures)
     yield from _contradictions(stated, found)
     return decided
+
+
+def _conventions(values: dict[str, float]) -> Conventions:
+    return Conventions(
+        int(values["origin"]),
+        bool(values["mirror"]),
+        bool(values["inverse"]),
+        float(values["hand"]),
+    )
 
 
 def _counts_voxels(extraction: Extraction) -> bool:
@@ -147,7 +154,7 @@ def _stated(extraction: Extraction) -> _Stated:
 
 def _decide_z_and_pose(
     extraction: Extraction, first: Conventions, stated: _Stated, figures: dict[str, float]
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """The pair of answers whose poses foresee images best by far, or nothing."""
     mirrors = (False, True) if stated.open("mirror") else (first.mirror,)
     inverses = (False, True) if stated.open("inverse") else (first.inverse,)
@@ -168,7 +175,7 @@ def _decide_z_and_pose(
     return _clear_winner(tried)
 
 
-def _clear_winner(tried: dict[tuple[bool, bool], tuple[float, float]]) -> dict[str, Any]:
+def _clear_winner(tried: dict[tuple[bool, bool], tuple[float, float]]) -> dict[str, float]:
     ranked = sorted(tried, key=lambda key: tried[key][0], reverse=True)
     if not ranked:
         return {}
@@ -230,9 +237,9 @@ def _decide_origin_and_hand(
     first: Conventions,
     names: list[str],
     figures: dict[str, float],
-) -> dict[str, Any]:
+) -> dict[str, float]:
     config = extraction.config
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     pixel = extraction.plan.pixel_size_angstrom * max(1.0, config.box_px / _FINE_BOX_PX)
     box = min(config.box_px, _FINE_BOX_PX)
     plan = plan_crops(extraction.series[0].stack.pixel_size_angstrom, box, pixel)
@@ -293,17 +300,18 @@ def _moved(
 
 
 def _settled(
-    extraction: Extraction, stated: _Stated, found: dict[str, Any], figures: dict[str, float]
+    extraction: Extraction, stated: _Stated, found: dict[str, float], figures: dict[str, float]
 ) -> Decided:
     values, reasons, missing = {}, {}, []
     said = {"origin": "origin", "mirror": "z", "inverse": "pose", "hand": "hand"}
     for name, option in said.items():
-        if not stated.open(name):
-            values[name], reasons[option] = stated.user[name], "given"
+        user, files = stated.user[name], stated.files[name]
+        if user is not None:
+            values[name], reasons[option] = user, "given"
         elif name in found:
             values[name], reasons[option] = found[name], "the data"
-        elif stated.files[name] is not None:
-            values[name], reasons[option] = stated.files[name], "the files"
+        elif files is not None:
+            values[name], reasons[option] = files, "the files"
         else:
             missing.append(option)
     if missing:
@@ -320,16 +328,12 @@ def _settled(
             remedy=f"Pass {' '.join(choices[option] for option in missing)}.",
             code="undecided",
         )
-    conventions = Conventions(
-        int(values["origin"]),
-        bool(values["mirror"]),
-        bool(values["inverse"]),
-        float(values["hand"]),
-    )
-    return Decided(conventions, reasons, figures)
+    return Decided(_conventions(values), reasons, figures)
 
 
-def _contradictions(stated: _Stated, found: dict[str, Any]) -> Generator[ExtractNotice, None, None]:
+def _contradictions(
+    stated: _Stated, found: dict[str, float]
+) -> Generator[ExtractNotice, None, None]:
     words = {"origin": "the origin", "mirror": "z", "inverse": "poses", "hand": "the hand"}
     for name, value in found.items():
         if stated.open(name) and stated.files[name] not in (None, value):

@@ -10,7 +10,6 @@ import json
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.events import (
@@ -137,8 +136,8 @@ def _prepare_folder(out: Path, extraction: Extraction, conventions: Conventions)
 
 
 def _about(
-    extraction: Extraction, decisions: dict[str, Any], placed: list[PlacedSeries]
-) -> dict[str, Any]:
+    extraction: Extraction, decisions: dict[str, object], placed: list[PlacedSeries]
+) -> dict[str, object]:
     """What `extraction.json` says: sources with checksums, decisions, counts."""
     from napari_tomodrgn import __version__
 
@@ -163,7 +162,7 @@ def _about(
     }
 
 
-def _about_tomogram(one: PlacedSeries) -> dict[str, Any]:
+def _about_tomogram(one: PlacedSeries) -> dict[str, object]:
     sources = {
         what: {"path": str(path.absolute()), "sha256": _checksum(path, what)}
         for what, path in sorted(one.series.sources.items())

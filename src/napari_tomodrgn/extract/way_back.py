@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +15,22 @@ from napari_tomodrgn.extract.lists import ParticleList, read_list
 from napari_tomodrgn.files import written_atomically
 
 _ABOUT = "extraction.json"
+
+
+class _List(TypedDict):
+    path: str
+    sha256: str
+
+
+class _Tomogram(TypedDict):
+    name: str
+    list_name: str
+
+
+# What is read of `extraction.json`, which says more; `list` is one of its words.
+class _About(TypedDict):
+    list: _List
+    tomograms: list[_Tomogram]
 
 
 def extraction_of(particles: ParticleSet) -> Path | None:
@@ -55,9 +71,9 @@ def write_list_back(particles: ParticleSet, beside: Path) -> Path | None:
     return out
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> _About:
     try:
-        about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        about: _About = json.loads(file.read_text(encoding="utf-8"))
         about["list"]["path"], about["list"]["sha256"], about["tomograms"][0]["list_name"]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise BadInputError(

@@ -37,7 +37,7 @@ class CtfParameters:
     pixel_size_angstrom: float
 
     def take(self, rows: Tensor) -> CtfParameters:
-        """The parameters of some images."""
+        """Take the parameters of some images; ``rows`` is an index ``(row,)``."""
         return self._each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device | str) -> CtfParameters:
@@ -52,7 +52,11 @@ class CtfParameters:
 
 
 def electron_wavelength_angstrom(voltage_kv: Tensor | float) -> Tensor | float:
-    """Relativistic wavelength of electrons, with the constants of RELION."""
+    """Compute the relativistic wavelength of electrons in Å, with the constants of RELION.
+
+    ``12.2639 / √(V + 0.97845e-6 V²)``, V in volts; a scalar, or ``(image,)`` for the voltages
+    ``(image,)`` of images.
+    """
     volts = voltage_kv * 1e3
     return 12.2639 / (volts + 0.97845e-6 * volts**2) ** 0.5
 

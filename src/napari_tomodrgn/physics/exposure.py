@@ -52,5 +52,8 @@ def dose_mask(
 
 
 def tilt_weights(stage_tilt_deg: Tensor) -> Tensor:
-    """Cosine of the stage tilt: the share of the electrons that the longer path leaves in focus."""
+    """Compute the cosine of stage tilts: ``(image,)`` degrees → ``(image,)``.
+
+    The share of the electrons that the longer path leaves in focus.
+    """
     return torch.cos(torch.deg2rad(stage_tilt_deg))

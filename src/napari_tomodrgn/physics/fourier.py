@@ -29,7 +29,10 @@ def transform_images(images: Tensor, lattice: HalfPlane) -> Tensor:
 
 
 def images_from_samples(samples: Tensor, lattice: HalfPlane) -> Tensor:
-    """Real images of which ``samples`` are the transform; frequencies not in the lattice are 0."""
+    """Turn Fourier samples into real images: complex ``(…, point)`` → ``(…, box, box)``.
+
+    Undoes `transform_images`; frequencies that are not in the lattice are 0.
+    """
     box = lattice.box_size_px
     spectrum = samples.new_zeros((*samples.shape[:-1], box, box // 2 + 1))
     spectrum[..., lattice.rows, lattice.columns] = samples
@@ -56,31 +59,34 @@ def transform_volume(volume: Tensor) -> Tensor:
 
 
 def volume_from_transform(transform: Tensor) -> Tensor:
-    """Inverse of `transform_volume`."""
+    """Undo `transform_volume`: complex ``(n, n, n // 2 + 1)`` → real ``(n, n, n)`` zyx, n even."""
     box = transform.shape[0]
     volume: Tensor = torch.fft.fftshift(torch.fft.irfftn(transform, s=(box, box, box)))
     return volume
 
 
 def padded(volume: Tensor, factor: int) -> Tensor:
-    """The volume in the middle of a box ``factor`` times as large."""
+    """Put a volume into the middle of a larger box of zeros: ``(n, n, n)`` → ``(f n, f n, f n)``.
+
+    f is ``factor``; the origin, voxel ``n // 2``, goes to voxel ``f n // 2``.
+    """
     before = (volume.shape[0] * factor) // 2 - volume.shape[0] // 2
     after = volume.shape[0] * (factor - 1) - before
     return functional.pad(volume, (before, after) * 3)
 
 
 def cropped(volume: Tensor, box_size_px: int) -> Tensor:
-    """The middle of a volume."""
+    """Cut out the middle of a volume, origin to origin: ``(n, n, n)`` → ``(box, box, box)``."""
     start = volume.shape[0] // 2 - box_size_px // 2
     middle = slice(start, start + box_size_px)
     return volume[middle, middle, middle]
 
 
 def gridding(box_size_px: int, oversampling: int, device: torch.device | str = "cpu") -> Tensor:
-    """What trilinear interpolation on an oversampled Fourier grid does to a volume: sinc² per axis.
+    """Compute what trilinear interpolation on an oversampled grid does to a volume: sinc² per axis.
 
     Divide a volume by it before `sample_transform`, or the result of a `FourierAccumulator`
-    after, and most of the interpolation error is gone.
+    after, and most of the interpolation error is gone. ``(box, box, box)``, 1 at the origin.
     """
     axis = torch.arange(box_size_px, device=device) - box_size_px // 2
     sinc2 = torch.sinc(axis / (oversampling * box_size_px)).square()
@@ -238,7 +244,10 @@ class FourierAccumulator:
             self.denominator.index_add_(0, index, flat_weights * weight)
 
     def sums(self) -> tuple[Tensor, Tensor]:
-        """Numerator (complex) and denominator with the plane kx = 0 made symmetric."""
+        """Numerator and denominator with the plane kx = 0 made symmetric.
+
+        Complex and real ``(n, n, n // 2 + 1)``.
+        """
         numerator = torch.view_as_complex(self.numerator).reshape(self._shape).clone()
         denominator = self.denominator.reshape(self._shape).clone()
         # A sample near kx = 0 was laid down on one side of the plane only; its mirror image

@@ -62,7 +62,7 @@ class ImageParameters:
     ctf_corrected: bool = False
 
     def take(self, rows: Tensor) -> ImageParameters:
-        """The parameters of some images."""
+        """Take the parameters of some images; ``rows`` is an index ``(row,)``."""
         b_factor = self.b_factor_per_dose_angstrom2
         return replace(
             self,
@@ -116,35 +116,44 @@ class ImageFormation:
 
     @property
     def signal(self) -> Tensor:
-        """c d s: what the density is multiplied with where nothing was done to an image."""
+        """c d s, ``(image, point)``: multiplies the density where nothing was done to an image."""
         return self.seen * self.decay
 
     @property
     def applied(self) -> Tensor:
-        """h: what the export multiplied signal and noise with."""
+        """h: what the export multiplied signal and noise with.
+
+        ``(image, point)``, or ``(image, 1)`` where it is the same at all points.
+        """
         return self.contrast * self.rest if self.multiplied else self.rest
 
     @property
     def transfer(self) -> Tensor:
-        """T = h c d s: what the density is multiplied with to give the image."""
+        """T = h c d s, ``(image, point)``: multiplies the density to give the image."""
         return self.applied * self.signal
 
     @property
     def signal_over_applied(self) -> Tensor:
-        """c d s / h, without a division by the CTF; 0 where nothing is left of an image."""
+        """c d s / h without a division by the CTF; 0 where nothing is left of an image.
+
+        ``(image, point)``, or ``(image, 1)`` where it is the same at all points.
+        """
         least = torch.finfo(self.rest.dtype).tiny
         ratio = torch.where(self.rest > 0, self.decay / self.rest.clamp(min=least), 0.0)
         return ratio if self.multiplied else ratio * self.seen
 
     @property
     def phase(self) -> Tensor:
-        """Sign that undoes the CTF's phase flips; 1 where the images have none."""
+        """Sign that undoes the CTF's phase flips, ``(image, point)``.
+
+        1 where the images have none.
+        """
         if self.multiplied or self.seen is not self.contrast:
             return torch.ones_like(self.contrast)
         return self.contrast.sign()
 
     def precision(self, floor: float) -> Tensor:
-        """Inverse noise power, 1 where nothing was applied.
+        """Compute the inverse noise power, 1 where nothing was applied; of the shape of `applied`.
 
         ``floor`` is the least noise as a share of that of an unfiltered image: where the filter is
         smaller, what stands in the file is interpolation and rounding.

@@ -100,10 +100,15 @@ def slice_frequencies(frequencies: Tensor, rotations: Tensor) -> Tensor:
 def into_half_space(frequencies: Tensor) -> tuple[Tensor, Tensor]:
     """Mirror 3-D frequencies into the half-space kx ≥ 0, where a real volume holds everything.
 
+    Parameters
+    ----------
+    frequencies
+        ``(…, 3)`` kx, ky, kz in any unit.
+
     Returns
     -------
-    The mirrored frequencies, and ``(…,)`` booleans, true where a frequency was mirrored and the
-    value there has to be conjugated.
+    The mirrored frequencies ``(…, 3)``, and ``(…,)`` booleans, true where a frequency was mirrored
+    and the value there has to be conjugated.
     """
     # The first of kx, ky, kz that is not 0 decides: its sign outweighs those after it.
     mirrored = (torch.sign(frequencies) * _outweighing(frequencies.device)).sum(-1) < 0
@@ -116,5 +121,9 @@ def _outweighing(device: torch.device) -> Tensor:
 
 
 def conjugate_where(values: Tensor, mirrored: Tensor) -> Tensor:
-    """Complex ``values``, conjugated where ``mirrored`` is true."""
+    """Conjugate complex ``values`` where ``mirrored`` is true.
+
+    ``mirrored`` is of the same shape, or of one that broadcasts to it: ``(point, 1)`` for
+    ``(point, transform)``.
+    """
     return torch.where(mirrored, values.conj(), values)

@@ -7,7 +7,10 @@ from torch import Tensor
 
 
 def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tensor:
-    """Rounded distance from the origin, in Fourier pixels, of each voxel of a half-space grid."""
+    """Number the shell of each voxel of a half-space grid, int64 ``(n, n, n // 2 + 1)``.
+
+    The distance from the origin in Fourier pixels, rounded; the grid is that of ``rfftn``.
+    """
     axis = torch.fft.fftfreq(box_size_px, 1 / box_size_px, device=device)
     half = torch.arange(box_size_px // 2 + 1, device=device, dtype=axis.dtype)
     radius2 = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half[None, None, :] ** 2
@@ -15,7 +18,10 @@ def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tenso
 
 
 def shell_correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Fourier shell correlation of two real volumes ``(n, n, n)``, shells 0 … n/2."""
+    """Fourier shell correlation of two real volumes ``(n, n, n)``, shells 0 … n/2: ``(shell,)``.
+
+    0 where a shell of either is empty (Harauz & van Heel, Optik 1986).
+    """
     box = first.shape[0]
     a, b = torch.fft.rfftn(first), torch.fft.rfftn(second)
     # Columns between the first and the last stand for two halves of the full transform.
@@ -43,7 +49,10 @@ def filter_by_shell(volume: Tensor, factors: Tensor) -> Tensor:
 
 
 def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> Tensor:
-    """Sphere of ones with a cosine edge; radius and edge are fractions of half the box, float64."""
+    """Draw a sphere of ones with a cosine edge, float64 ``(n, n, n)``, origin at ``n // 2``.
+
+    ``radius``, where the edge begins, and ``edge``, its width, are fractions of half the box.
+    """
     axis = (torch.arange(box_size_px, dtype=torch.float64) - box_size_px // 2) / (box_size_px / 2)
     distance = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).sqrt()
     part = ((distance - radius) / edge).clamp(0, 1)
@@ -51,18 +60,19 @@ def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> Ten
 
 
 def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
-    """√(2 FSC / (1 + FSC)) by shell, 0 from where the FSC first falls below ``threshold``.
+    """√(2 FSC / (1 + FSC)) ``(shell,)``, 0 from where the FSC first falls below ``threshold``.
 
     The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
-    J. Mol. Biol. 2003).
+    J. Mol. Biol. 2003). ``correlation`` is that of two half maps, ``(shell,)``.
     """
     return signal_share(correlation, threshold).sqrt()
 
 
 def signal_share(correlation: Tensor, threshold: float = 0.143) -> Tensor:
-    """2 FSC / (1 + FSC) by shell, 0 from where the FSC first falls below ``threshold``.
+    """2 FSC / (1 + FSC) ``(shell,)``, 0 from where the FSC first falls below ``threshold``.
 
-    The share of signal in the power of the map of all data: its Wiener filter.
+    The share of signal in the power of the map of all data: its Wiener filter. ``correlation`` is
+    that of two half maps, ``(shell,)``; shell 0 is 1.
     """
     clipped = correlation.clamp(0, 1)
     factors = 2 * clipped / (1 + clipped)

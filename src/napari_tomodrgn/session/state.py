@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
@@ -49,7 +49,7 @@ DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
 _MISSING_IMAGES = ("unreadable-stack", "missing-images")
 
 # Tables, maps and particle sets have no useful `==`; a new object is a change.
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+_COMPARISONS: dict[str, Callable[[object, object], bool]] = {
     **dict.fromkeys(
         (
             *("particles", "checks", "run", "latents", "added_columns"),
@@ -156,7 +156,7 @@ class Session:
     import_options: ReadingConfig = field(default_factory=ReadingConfig, metadata=DATA)
     particles: ParticleSet | None = field(default=None, metadata=DATA)
     checks: tuple[Check, ...] = field(default=(), metadata=DATA)
-    summary: dict[str, Any] = field(default_factory=dict, metadata=DATA)
+    summary: dict[str, object] = field(default_factory=dict, metadata=DATA)
     added_columns: pd.DataFrame | None = field(default=None, metadata=DATA)
     run: Run | None = field(default=None, metadata=RUN)
     epoch: int = field(default=0, metadata=RUN)
@@ -187,8 +187,8 @@ class Session:
     overview: Overview | None = field(default=None, metadata=DATA)
     preflight_status: WorkStatus = field(default_factory=WorkStatus, metadata=DATA)
     metrics: pd.DataFrame | None = field(default=None, metadata=RUN)
-    quality: dict[str, Any] = field(default_factory=dict, metadata=RUN)
-    forecast: dict[str, Any] = field(default_factory=dict, metadata=DATA)
+    quality: dict[str, object] = field(default_factory=dict, metadata=RUN)
+    forecast: dict[str, object] = field(default_factory=dict, metadata=DATA)
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)
 
@@ -217,7 +217,7 @@ class Session:
 
     # -- updates ------------------------------------------------------------------------------
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: object) -> None:
         """Set several fields as one: listeners are called once all of them are set."""
         before = {name: getattr(self, name) for name in changes}
         with self.events.blocked():
@@ -225,7 +225,7 @@ class Session:
                 setattr(self, name, value)
         for one in fields(self):  # in the order of their declaration
             name = one.name
-            alike: Callable[[Any, Any], bool] = _COMPARISONS.get(name, operator.eq)
+            alike: Callable[[object, object], bool] = _COMPARISONS.get(name, operator.eq)
             if name in changes and not alike(before[name], changes[name]):
                 self.events[name].emit(getattr(self, name), before[name])
 
@@ -243,7 +243,9 @@ class Session:
         """Forget another run, now that one is trained on the same particles."""
         self.update(**self._defaults(RUN), training=training)
 
-    def show_latents(self, run: Run, latents: pd.DataFrame, epoch: int, metrics: Any) -> None:
+    def show_latents(
+        self, run: Run, latents: pd.DataFrame, epoch: int, metrics: pd.DataFrame | None
+    ) -> None:
         """Show another epoch of a run.
 
         Its latent space is another one: what was a place in the old one is none in this.
@@ -264,7 +266,7 @@ class Session:
         for name in self.events:
             self.events[name].disconnect()
 
-    def _defaults(self, *owners: dict[str, str]) -> dict[str, Any]:
+    def _defaults(self, *owners: dict[str, str]) -> dict[str, object]:
         """Defaults of the fields that belong to one of these."""
         return {
             one.name: one.default if one.default_factory is MISSING else one.default_factory()

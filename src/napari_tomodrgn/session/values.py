@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_tomodrgn.config import ReadingConfig
 
@@ -180,12 +180,12 @@ class LoadedData:
     import_options: ReadingConfig
     particles: ParticleSet | None = None
     checks: tuple[Check, ...] = ()
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, object] = field(default_factory=dict)
     run: Run | None = None
     latents: pd.DataFrame | None = None
     epoch: int = 0
     note: str = ""
-    quality: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, object] = field(default_factory=dict)
     selections: tuple[Selection, ...] = ()
     metrics: pd.DataFrame | None = None
     added_columns: pd.DataFrame | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 # Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
 THRESHOLD_SIGMA = 3.0
@@ -18,7 +18,7 @@ class Verdict:
     sentence: str
 
     @classmethod
-    def of(cls, quality: dict[str, Any]) -> Verdict:
+    def of(cls, quality: dict[str, object]) -> Verdict:
         """Read it from what a run measured when it ended, as ``Run.quality`` gives it."""
         sigma = quality.get("told_apart_standard_errors")
         if not isinstance(sigma, (int, float)):

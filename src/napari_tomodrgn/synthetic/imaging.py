@@ -114,7 +114,10 @@ class Microscope:
         )
 
     def seen(self, particle: int) -> Tensor:
-        """Fourier samples of all that is in the box, as it is and not as it was recorded."""
+        """Fourier samples of all that is in the box, as it is and not as it was recorded.
+
+        Complex ``(tilt, point)``.
+        """
         wrong, poses = self.scene.nuisances, self.scene.true_poses(particle)
         factor = self.formation(poses, particle).signal
         signal = self.signal(poses, particle, factor)

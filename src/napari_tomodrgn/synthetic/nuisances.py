@@ -47,7 +47,7 @@ class Neighbors:
     rotations: FloatArray
 
     def of(self, particle: int) -> NDArray[np.int64]:
-        """Rows of the neighbours of a particle."""
+        """Rows of the neighbours of a particle, ``(row,)``."""
         return np.flatnonzero(self.owner == particle)
 
 

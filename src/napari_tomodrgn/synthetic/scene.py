@@ -115,7 +115,7 @@ class Scene:
         return len(self.crowd.series)
 
     def members(self, series: int) -> NDArray[np.int64]:
-        """Rows of the particles of a tomogram."""
+        """Rows of the particles of a tomogram, ``(row,)``."""
         return np.flatnonzero(self.crowd.series == series)
 
     def poses(self, particle: int) -> ImagePoses:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ def write_stars(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
 
 def _write_warptools(layout: Layout, scene: Scene, config: SimulationConfig) -> None:
     _write(layout.warptools_tomograms, _tomogram_blocks(scene, config))
-    particles = {
+    particles: dict[str, pd.DataFrame | dict[str, int]] = {
         "general": {"rlnTomoSubTomosAre2DStacks": 1},
         "optics": _optics(scene, config),
         "particles": _warptools_rows(scene),
@@ -56,7 +57,7 @@ def _write_warptools(layout: Layout, scene: Scene, config: SimulationConfig) -> 
     _write(layout.warptools, {"": files})
 
 
-def _write(path: Any, blocks: dict[str, Any]) -> None:
+def _write(path: Path, blocks: Mapping[str, pd.DataFrame | Mapping[str, object]]) -> None:
     # The first line that starfile writes holds the time of day.
     text = starfile.to_string(blocks).split("\n", 1)[1]
     write_text(path, "# simulated by napari-tomodrgn\n" + text)
@@ -88,7 +89,7 @@ def _warptools_rows(scene: Scene) -> pd.DataFrame:
     pairs = list(zip(names, crowd.number, strict=True))
     pixel = scene.pixel_size_angstrom
     boxes = crowd.positions_angstrom + crowd.origins_angstrom
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "rlnTomoName": [tomogram_name(name) for name in names],
         "rlnTomoParticleId": crowd.number,
         **_columns("rlnCoordinate", "XYZ", boxes / pixel),
@@ -102,7 +103,7 @@ def _warptools_rows(scene: Scene) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _tomogram_blocks(scene: Scene, config: SimulationConfig) -> dict[str, Any]:
+def _tomogram_blocks(scene: Scene, config: SimulationConfig) -> dict[str, pd.DataFrame]:
     extents = np.array([series.extent_xyz_angstrom for series in scene.series])
     sizes = np.rint(extents / _SERIES_PIXEL_ANGSTROM).astype(int)
     names = [tomogram_name(series.name) for series in scene.series]
@@ -119,7 +120,7 @@ def _tomogram_blocks(scene: Scene, config: SimulationConfig) -> dict[str, Any]:
         "rlnAmplitudeContrast": AMPLITUDE_CONTRAST,
         "rlnTomoImportFractionalDose": config.dose_per_tilt,
     }
-    blocks: dict[str, Any] = {"global": pd.DataFrame(overview)}
+    blocks = {"global": pd.DataFrame(overview)}
     for name, series in zip(names, scene.series, strict=True):
         blocks[name] = _tilt_rows(scene, series)
     return blocks
@@ -170,7 +171,7 @@ def _warp_images(scene: Scene, particle: int) -> pd.DataFrame:
     series, poses = scene.series[row], scene.poses(particle)
     pixel = scene.pixel_size_angstrom
     corner = (poses.positions_angstrom + series.extent_xyz_angstrom / 2)[:, :2]
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "rlnMagnification": _MAGNIFICATION,
         "rlnDetectorPixelSize": pixel,
         "rlnVoltage": VOLTAGE_KV,
@@ -207,7 +208,7 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
     pairs = list(zip(crowd.series, crowd.number, strict=True))
     groups = [warp_group(int(row), int(number)) for row, number in pairs]
     if motion:
-        states: dict[str, Any] = {"coordinate": crowd.place / (len(structures) - 1)}
+        states: dict[str, object] = {"coordinate": crowd.place / (len(structures) - 1)}
     else:
         numbers = crowd.place.astype(int)
         states = {"state": numbers, "state_name": [structures[number] for number in numbers]}
@@ -224,7 +225,7 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
     write_text(layout.truth, pd.DataFrame(table).to_csv(index=False, float_format="%.6f"))
 
 
-def _nuisance_columns(scene: Scene) -> dict[str, Any]:
+def _nuisance_columns(scene: Scene) -> dict[str, np.ndarray]:
     """What is wrong with each particle, true minus recorded."""
     wrong, count = scene.nuisances, len(scene)
     owners, membrane = wrong.neighbors.owner, wrong.neighbors.kind == MEMBRANE
@@ -264,9 +265,9 @@ def write_true_tilts(layout: Layout, scene: Scene) -> None:
     write_text(layout.true_tilts, text)
 
 
-def _columns(stem: str, ends: Any, values: FloatArray) -> dict[str, Any]:
+def _columns(stem: str, ends: Iterable[str], values: FloatArray) -> dict[str, np.ndarray]:
     return {f"{stem}{end}": values[:, column] for column, end in enumerate(ends)}
 
 
-def _list_text(values: Any, form: str) -> str:
+def _list_text(values: Iterable[object], form: str) -> str:
     return "[" + ",".join(format(value, form) for value in values) + "]"

@@ -50,11 +50,17 @@ class Structures:
         return self.volumes[0].voxel_size_angstrom
 
     def transform_at(self, place: float) -> Tensor:
-        """Transform of structure number ``place``, or between two where it is not whole."""
+        """Transform of structure number ``place``, or between two where it is not whole.
+
+        Complex ``(n, n, n // 2 + 1)``, as ``transforms`` are.
+        """
         return _between(self.transforms, place)
 
     def coarse_at(self, place: float) -> NDArray[np.float32]:
-        """Coarse map of structure number ``place``, or between two where it is not whole."""
+        """Coarse map of structure number ``place``, or between two where it is not whole.
+
+        ``(n, n, n)`` zyx, density positive.
+        """
         tensors = tuple(torch.from_numpy(volume.data) for volume in self.coarse)
         return np.asarray(_between(tensors, place).numpy(), dtype=np.float32)
 

@@ -205,7 +205,10 @@ def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: 
 
 
 def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
-    """How much of the mean map the images of a group hold; 1 as much as all on average."""
+    """How much of the mean map the images of a group hold; 1 as much as all on average.
+
+    ``members`` ``(particle,)`` is true for the group.
+    """
     residual, curvature = group_sums(sums, members)
     weights = sums.counts * (sums.shells <= sums.radius_px)
     explained = (weights * (np.conj(sums.mean) * residual).real).sum()
@@ -213,7 +216,17 @@ def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
 
 
 def is_junk(sums: ParticleSums, members: NDArray[np.bool_], held: float) -> bool:
-    """Whether a group's images show no such particle: little of the mean, and not much else."""
+    """Whether a group's images show no such particle: little of the mean, and not much else.
+
+    Parameters
+    ----------
+    sums
+        Of all particles.
+    members
+        ``(particle,)``, true for the group.
+    held
+        Its `amplitude`.
+    """
     if held >= _HOLDS:
         return False
     first = np.arange(sums.particles) % 2 == 0

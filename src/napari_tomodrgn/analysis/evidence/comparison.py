@@ -79,8 +79,8 @@ class Comparison:
 
     @property
     def resolution_angstrom(self) -> float:
-        """Where halves of the particles agree on the difference (FSC 0.143)."""
-        return self.difference.fsc.resolution_angstrom(0.143)
+        """Where halves of the particles agree on the difference (`FSC_THRESHOLD`)."""
+        return self.difference.fsc.resolution_angstrom()
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
         """The result, for who reads one line."""

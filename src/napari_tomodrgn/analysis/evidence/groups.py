@@ -113,10 +113,23 @@ def label_groups(ids: list[str], a: Group, b: Group | None = None) -> Labels:
 
 
 def match_group(particles: ParticleSet, in_a: NDArray[np.bool_], seed: int = 0) -> Labels:
-    """Labels of a group and of a random one like it among the other particles.
+    """Label a group and a random one like it among the other particles.
 
     As many as in A, one for each, of the same tomogram, viewing direction, defocus and number of
     tilts; where none is left, of the same tomogram and direction, then tomogram, then any.
+
+    Parameters
+    ----------
+    particles
+        The set.
+    in_a
+        ``(particle,)``, true in A.
+    seed
+        Of the random choice.
+
+    Returns
+    -------
+    ``(particle,)`` +1 in A, −1 in its match, 0 elsewhere.
     """
     rng = np.random.default_rng([seed, 0x3A7C])
     free = ~in_a

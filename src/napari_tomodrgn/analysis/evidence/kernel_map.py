@@ -146,7 +146,21 @@ def kernel_weights(distances: FloatArray, neighbors: int) -> FloatArray:
 
 
 def choose_neighbors(sums: ParticleSums, distances: FloatArray, first: NDArray[np.bool_]) -> int:
-    """The bandwidth whose map explains best the near particles of the other half."""
+    """Choose the bandwidth whose map explains best the near particles of the other half.
+
+    Parameters
+    ----------
+    sums
+        Of all particles.
+    distances
+        ``(2, particle)`` squared, to the point, by the latents of each tilt half.
+    first
+        ``(particle,)`` the first half of the particles, of `particle_halves`.
+
+    Returns
+    -------
+    Rank of the particle that the bandwidth reaches.
+    """
     choices = [count for count in _NEIGHBORS if count < sums.particles] + [sums.particles]
     order = distances.sum(axis=0).argsort().tolist()
     judging = int(np.clip(sums.particles // 8, _MIN_JUDGES, _MAX_JUDGES))

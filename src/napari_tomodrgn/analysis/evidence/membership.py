@@ -182,7 +182,7 @@ def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDA
 
 
 def tilt_half_masks(data: TiltData) -> tuple[Tensor, Tensor]:
-    """Masks of the tilt halves, by angle; each must leave every particle an image."""
+    """Mask the tilt halves, by angle: two of ``(image,)``; each leaves every particle an image."""
     from napari_tomodrgn.learn.inference.calibration import image_halves
 
     one, two = image_halves(data)
@@ -191,6 +191,6 @@ def tilt_half_masks(data: TiltData) -> tuple[Tensor, Tensor]:
 
 
 def particles_with_both_halves(data: TiltData) -> NDArray[np.bool_]:
-    """Which particles have an image in each half: two images or more."""
+    """Which particles have an image in each half, two images or more: ``(particle,)``."""
     owner = torch.from_numpy(data.particles.arrays().particle.copy())
     return np.asarray((torch.bincount(owner, minlength=data.particle_count) >= 2).numpy())

@@ -56,7 +56,19 @@ def beam_directions(particles: ParticleSet) -> NDArray[np.float64]:
 
 
 def direction_bins(directions: NDArray[np.float64], in_tomogram: float) -> NDArray[np.int64]:
-    """Bin of each direction, the same from both ends: 12, 3 or 1, as particles allow."""
+    """Bin directions, the same from both ends: into 12, 3 or 1 bins, as particles allow.
+
+    Parameters
+    ----------
+    directions
+        ``(particle, 3)`` unit vectors.
+    in_tomogram
+        Particles of a tomogram, on average.
+
+    Returns
+    -------
+    ``(particle,)`` bin, from 0.
+    """
     nearest = np.abs(directions).argmax(axis=1)
     if in_tomogram < 3 * _IN_BIN:
         return np.zeros(len(directions), dtype=np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,7 +208,7 @@ def _basis(numbers: FloatArray) -> FloatArray:
     return np.asarray(left[:, values > 1e-6 * values[0]])
 
 
-def _one_hot(names: NDArray[Any]) -> FloatArray:
+def _one_hot(names: NDArray[np.generic]) -> FloatArray:
     return np.asarray(names[:, None] == np.unique(names)[None, :], dtype=np.float64)
 
 

@@ -15,9 +15,9 @@ class Clusters:
     Attributes
     ----------
     labels
-        Number of each particle's cluster.
+        ``(particle,)`` number of each particle's cluster.
     centers
-        Row of the particle nearest to the mean of each cluster: of cluster 1, 2, …
+        ``(cluster,)`` row of the particle nearest to the mean of each cluster: of cluster 1, 2, …
     """
 
     labels: NDArray[np.int64]
@@ -25,7 +25,7 @@ class Clusters:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Particles of each cluster."""
+        """Count the particles of each cluster, ``(cluster,)``."""
         return np.bincount(self.labels, minlength=len(self.centers) + 1)[1:]
 
 

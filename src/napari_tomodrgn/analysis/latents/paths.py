@@ -92,7 +92,7 @@ def _joined(points: Floats, graph: csr_array, anchors: Sequence[int]) -> csr_arr
         outside = np.flatnonzero(cloud != cloud[anchors[0]])
         distances, nearest = cKDTree(points[inside]).query(points[outside])
         best = int(distances.argmin())
-        bridge: Any = ([_cost(distances[best])], ([inside[nearest[best]]], [outside[best]]))
+        bridge = ([_cost(distances[best])], ([inside[nearest[best]]], [outside[best]]))
         graph = csr_array(graph + csr_array(bridge, shape=graph.shape))
 
 

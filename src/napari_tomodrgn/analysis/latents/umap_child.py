@@ -30,7 +30,7 @@ _WAIT_S = 0.1
 
 
 def is_worth_it(latents: NDArray[np.floating]) -> bool:
-    """Whether there is something that a map in two dimensions can add."""
+    """Whether a map in two dimensions can add something to latents ``(particle, latent)``."""
     particles, dimensions = latents.shape
     return bool(dimensions >= FEWEST_DIMENSIONS and particles >= FEWEST_PARTICLES)
 

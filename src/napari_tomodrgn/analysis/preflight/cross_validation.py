@@ -55,7 +55,7 @@ class Halves:
 
 
 def half_maps(data: TiltData, first_half: NDArray[np.bool_]) -> Halves:
-    """Half maps by weighted back-projection."""
+    """Reconstruct half maps by weighted back-projection; ``first_half`` is ``(particle,)``."""
     pixel = data.optics.pixel_size_angstrom
     one, two = (Volume(half.numpy(), pixel) for half in half_volumes(data, first_half))
     return Halves(one, two, fsc(one, two, fsc_sphere(one.box_size_px)))
@@ -71,8 +71,8 @@ class Agreement:
         The half maps.
     numerator, denominator
         N and D, ``(image, shell)``.
-    owner
-        Particle of each image.
+    particle_index
+        ``(image,)`` particle of each image.
     """
 
     halves: Halves
@@ -81,7 +81,10 @@ class Agreement:
     particle_index: NDArray[np.int64]
 
     def gain(self, shells: NDArray[np.bool_] | None = None) -> FloatArray:
-        """G of each particle over some shells; all from `_LOWEST_SHELL` if None."""
+        """G of each particle ``(particle,)`` over the shells where ``shells`` ``(shell,)`` is true.
+
+        All from `_LOWEST_SHELL` if None.
+        """
         chosen = np.arange(self.numerator.shape[1]) >= _LOWEST_SHELL
         if shells is not None:
             chosen &= shells
@@ -118,7 +121,7 @@ NO_PREFERENCE = ModelComparison(0.0, 0.0, float("inf"))
 def preference(
     given: Agreement, other: Agreement, shells: NDArray[np.bool_] | None = None
 ) -> ModelComparison:
-    """Compare two descriptions of the same images over some shells."""
+    """Compare two descriptions of the same images, over the shells ``(shell,)`` that are true."""
     before, after = given.gain(shells), other.gain(shells)
     scale = max(float(before.mean()), 0.02 * float(after.mean()), 1e-12)
     difference = after - before
@@ -130,6 +133,10 @@ def split_shells(given: Sample, other: Sample) -> NDArray[np.bool_]:
     """Shells in which two CTFs agree on the sign of some images and disagree on that of others.
 
     Elsewhere either sign of the whole shell fits as well, and images say nothing about the CTF.
+
+    Returns
+    -------
+    ``(shell,)``, true for these shells.
     """
     rows = torch.arange(0, len(given.particle_index), 5)
     frequencies = given.lattice.frequencies

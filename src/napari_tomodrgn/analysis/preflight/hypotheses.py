@@ -39,9 +39,14 @@ def _with_poses(
 def split_rotations(
     particles: ParticleSet,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation of each particle and, for each image, that of its tilt: ``R = P Q``.
+    """Split the rotation of each image into that of its particle and that of its tilt: ``R = P Q``.
 
-    Where the file does not give the particle's own angles, its least tilted image stands for it.
+    Where the file does not give the particle's own angles, its least tilted image stands for it
+    and for the specimen.
+
+    Returns
+    -------
+    ``(particle, 3, 3)`` Q, reference → specimen, and ``(image, 3, 3)`` P, specimen → image.
     """
     arrays = particles.arrays()
     own = particles.particles[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
@@ -121,7 +126,7 @@ def shuffled_poses(particles: ParticleSet) -> ParticleSet:
 
 
 def heights_angstrom(particles: ParticleSet) -> NDArray[np.float64]:
-    """What of each image's defocus comes from the particle's place in its tomogram, in Å.
+    """What of each image's defocus comes from the particle's place in its tomogram, ``(image,)`` Å.
 
     The defocus minus the mean over the particles of the same tilt of the same tomogram: the sign
     of the rest depends on the hand, that of the mean does not.

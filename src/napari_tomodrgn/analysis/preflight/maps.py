@@ -33,7 +33,7 @@ def _half_map_check(state: State, kind: MapCharacter) -> Check:
         )
         remedy = "Check poses and images; with few or small particles, it may be the noise alone."
         return Check("half-maps", verdict, message, kind.agreement, why, remedy)
-    resolution = curve.resolution_angstrom(0.143)
+    resolution = curve.resolution_angstrom()
     message = (
         f"Half maps of {count} particles agree to {resolution:.1f} Å "
         f"(mean FSC {kind.agreement:.2f} at low resolution)."

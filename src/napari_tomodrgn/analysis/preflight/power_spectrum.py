@@ -97,7 +97,7 @@ def _dose_power(particles: ParticleSet, frequencies: Tensor, rows: NDArray[np.in
 
 
 def odd_images(sample: Sample) -> tuple[NDArray[np.int64], FloatArray]:
-    """Images whose power spectrum is unlike that of the others of the same tilt.
+    """Find images whose power spectrum is unlike that of the others of the same tilt.
 
     The logarithm of the mean power in six bands of frequency, less the median over the images of
     the same dose; its distance from 0 over 1.4826 times the median absolute deviation in that
@@ -106,7 +106,7 @@ def odd_images(sample: Sample) -> tuple[NDArray[np.int64], FloatArray]:
 
     Returns
     -------
-    Rows of the odd images in the sample, worst first, and the score of every image.
+    ``(odd,)`` rows of the odd images in the sample, worst first, and ``(image,)`` all scores.
     """
     shells = sample.lattice.shells.numpy()
     edges = np.linspace(1, shells.max() + 1, _BANDS + 1)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def write_report(run: Run, out: Path) -> None:
     write_text(out, page)
 
 
-def _rows(pairs: dict[str, Any]) -> str:
+def _rows(pairs: Mapping[str, object]) -> str:
     lines = [f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in pairs.items()]
     return f"<table>{''.join(lines)}</table>"
 

@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -177,7 +176,7 @@ def _with_network(info: RunInfo, folder: ResultFolder) -> tuple[RunInfo, list[st
     if network.box_size_px != info.optics["box_size_px"]:
         words = f"{network.box_size_px} px, the particles have {info.optics['box_size_px']} px"
         return info, [f"{lacking}: the network is of images of {words}."]
-    update: dict[str, Any] = {"network": network, "scale": scale, "sign": sign}
+    update: dict[str, object] = {"network": network, "scale": scale, "sign": sign}
     notes = [_angstrom_note(folder, info)] + (
         [f"New images cannot be embedded: {network.without_encoder}."]
         if network.without_encoder

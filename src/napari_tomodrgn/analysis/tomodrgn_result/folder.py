@@ -44,7 +44,7 @@ class ResultFolder:
     """
 
     path: Path
-    settings: dict[Any, Any]
+    settings: dict[str, Any]
     epochs: tuple[Epoch, ...]
 
     @classmethod
@@ -67,7 +67,7 @@ class ResultFolder:
             )
         return cls(path, read_settings(config) if config.exists() else {}, epochs)
 
-    def section(self, name: str) -> dict[Any, Any]:
+    def section(self, name: str) -> dict[str, Any]:
         """A part of the settings; empty where it is not there."""
         section = self.settings.get(name)
         return section if isinstance(section, dict) else {}

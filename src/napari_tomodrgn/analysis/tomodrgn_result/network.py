@@ -123,7 +123,7 @@ def save_network(folder: ResultFolder, weights: Path, network: TomodrgnNetwork, 
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """``model_state_dict`` of a file of weights.
+    """Read ``model_state_dict`` of a file of weights: tensors of any shape by name, as float32.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def neighbour_association(
     if not known.any():
         return Association("", np.nan, 1.0, 0)
 
-    def score(dealt: NDArray[Any]) -> FloatArray:
+    def score(dealt: NDArray[np.number]) -> FloatArray:
         own, its = dealt[..., known], dealt[..., other[known]]
         return np.asarray((own * its if _is_value(x) else own == its).mean(axis=-1))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,11 +109,15 @@ def fit_poses(
 def _solved(
     seen: NDArray[np.float32],
     base: NDArray[np.float32],
-    slopes: list[NDArray[Any]],
+    slopes: list[FloatArray],
     region: tuple[NDArray[np.int64], ...],
 ) -> FloatArray:
     """Steps along the six directions; tomogram = scale · (base + Σ step · slope) + constant."""
-    columns = [*(slope[region] for slope in slopes), base, np.ones_like(base)]
+    columns: list[NDArray[np.floating]] = [
+        *(slope[region] for slope in slopes),
+        base,
+        np.ones_like(base),
+    ]
     solution = np.linalg.lstsq(np.stack(columns, axis=1), seen, rcond=None)[0]
     scale = solution[6] if abs(solution[6]) > 1e-6 else 1.0
     return np.asarray(solution[:6] / scale, dtype=np.float64)

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from napari_tomodrgn.analysis.tomogram.placement import POSITION_COLUMNS
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.particles import ParticleSet
-from napari_tomodrgn.data.tomograms import find_files, open_tomogram
+from napari_tomodrgn.data.tomograms import Voxels, find_files, open_tomogram
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray
 
@@ -83,7 +82,7 @@ class PositionFit:
 
 
 def fit_positions(
-    density: NDArray[np.generic],
+    density: Voxels,
     voxel_size_angstrom: float,
     places_zyx_angstrom: FloatArray,
     radius_angstrom: float,
@@ -141,7 +140,7 @@ def _fit(name: str, local: FloatArray, places: FloatArray) -> PositionFit:
     return PositionFit(name, z_score, len(kept))
 
 
-def _binned(density: NDArray[np.generic], factor: int) -> FloatArray:
+def _binned(density: Voxels, factor: int) -> FloatArray:
     """Means of blocks, section by section: the tomogram is mapped, not read whole."""
     edges = [edge // factor * factor for edge in density.shape]
     sections = []

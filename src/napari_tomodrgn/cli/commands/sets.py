@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from napari_tomodrgn.analysis.fsc import low_pass
+from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD, low_pass
 from napari_tomodrgn.analysis.reconstruct import (
     RECONSTRUCTION_FILES,
     Reconstruction,
@@ -45,8 +45,8 @@ def run_reconstruct(options: Namespace) -> int:
         result = seen_otherwise(result, options)
         result.save(options.out)
     say(
-        f"{result.particles:,} particles, FSC 0.143 at {result.resolution_angstrom:.1f} Å "
-        f"→ {options.out}"
+        f"{result.particles:,} particles, FSC {FSC_THRESHOLD} at "
+        f"{result.resolution_angstrom:.1f} Å → {options.out}"
     )
     return 0
 

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 import numpy as np
 
+from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD
 from napari_tomodrgn.analysis.map_comparison import compare_maps
 from napari_tomodrgn.analysis.volume_masks import box_mask, difference_mask, sphere_mask
 from napari_tomodrgn.cli.choosing import given_files
@@ -27,7 +28,7 @@ def run_fsc(options: Namespace) -> int:
             outputs.check(options.out)
             found.table().to_csv(temporary, index=False)
     print(f"correlation {found.correlation:.5f}")
-    for threshold in (0.5, 0.143):
+    for threshold in (0.5, FSC_THRESHOLD):
         print(f"FSC {threshold} at {_angstrom(found.curve.resolution_angstrom(threshold))}")
     print(f"mean FSC {found.mean_fsc:.4f}")
     if options.out is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from napari_tomodrgn.data.particles import ParticleSet
 
 def summary(
     particles: ParticleSet, problems: list[Problem], contrast: str = "auto"
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What was understood of a set, in plain numbers and words for people and scripts.
 
     Parameters

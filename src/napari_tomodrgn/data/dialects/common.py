@@ -172,7 +172,13 @@ class OpticsTable:
         )
 
     def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
-        """The number of each row."""
+        """Read the number of each row ``(row,)``; ``default`` everywhere if the column is absent.
+
+        Raises
+        ------
+        BadInputError
+            As `StarTable.numbers`.
+        """
         table = self.table_of(column)
         values = table.numbers(column, default)
         return values[self.group] if table is self.groups else values
@@ -210,10 +216,19 @@ class OpticsTable:
         )
 
     def split(self, names: Sequence[str], b_factor: NDArray[np.float64] | float = 0.0) -> Beams:
-        """Groups of rows by what the microscope gives, the largest first.
+        """Group rows by what the microscope gives, the largest group first.
 
-        ``names`` are the columns of voltage (kV), spherical aberration (mm) and amplitude contrast;
-        ``b_factor`` is what is known of each row beside.
+        Parameters
+        ----------
+        names
+            The columns of voltage (kV), spherical aberration (mm) and amplitude contrast.
+        b_factor
+            ``(row,)`` B-factor per dose in Å² per e/Å², or one number for all.
+
+        Raises
+        ------
+        BadInputError
+            If a voltage is not above 0, or a value no number.
         """
         values = [self.numbers(name) for name in names]
         if not (values[0] > 0).all():
@@ -259,7 +274,7 @@ def refuse_hand(source: StarInput) -> None:
 
 
 def factorize(texts: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
-    """Codes and different values, in order of first appearance."""
+    """Code ``(row,)`` of each text, and the different texts, in order of first appearance."""
     encoded = texts.dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, encoded.dictionary.to_pylist()
@@ -271,7 +286,11 @@ def joined_names(tomograms: pa.Array, names: pa.Array) -> pa.Array:
 
 
 def number_lists(table: StarTable, column: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """All numbers of a column of lists such as ``[1,0,1]``, and the length of each list.
+    """Read a column of lists such as ``[1,0,1]``.
+
+    Returns
+    -------
+    All numbers ``(number,)``, one list after the other, and the length of each list ``(row,)``.
 
     Raises
     ------
@@ -342,13 +361,13 @@ def image_table(
     ids
         Identities of the particles.
     particle
-        Position of each image's particle in ``ids``.
+        ``(image,)`` position of each image's particle in ``ids``.
     stack_paths
         Image files.
     stack
-        Position of each image's file in ``stack_paths``.
+        ``(image,)`` position of each image's file in ``stack_paths``.
     columns
-        The other columns of `IMAGE_COLUMNS`.
+        The other columns of `IMAGE_COLUMNS`, ``(image,)``.
     """
     file_codes, files = pd.factorize(np.array([str(path) for path in stack_paths], dtype=object))
     values: dict[str, ArrayLike | pd.Categorical] = {

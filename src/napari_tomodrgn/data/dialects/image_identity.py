@@ -66,7 +66,10 @@ def image_identity(
 
 
 def stack_names(files: Sequence[Path], stack: NDArray[np.int64]) -> pa.Array:
-    """The name of each row's stack without suffix, with its folder's where that is needed."""
+    """Name of each row's stack without suffix, ``(row,)``, with its folder's where that is needed.
+
+    ``stack`` ``(row,)`` is the place of each row's file in ``files``.
+    """
     stems = [path.stem for path in files]
     if len(set(stems)) < len(set(files)):
         stems = [f"{path.parent.name}_{path.stem}" for path in files]

@@ -209,10 +209,20 @@ def rebuilt_dose(
     particle: NDArray[np.int64],
     stated: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Dose of each image: as stated, or anew from the dose of one tilt if the user gave it.
+    """Dose before each image, ``(image,)`` e/Å²: as stated, or anew from the dose of one tilt.
 
-    Tilts are told by the stated doses of all particles of the tomogram, so that a tilt which a
-    particle lacks still counts; where there are none, by the place of an image in its particle.
+    Anew if the user gave that. Tilts are told by the stated doses of all particles of the tomogram,
+    so that a tilt which a particle lacks still counts; where there are none, by the place of an
+    image in its particle.
+
+    Parameters
+    ----------
+    source
+        The star file, and what the user knows better.
+    tomograms, particle
+        ``(image,)`` name of the tomogram, and number of the particle, of each image.
+    stated
+        ``(image,)`` dose of the file in e/Å².
     """
     per_tilt = source.overrides.dose_per_tilt_e_per_angstrom2
     if per_tilt is None:
@@ -223,7 +233,7 @@ def rebuilt_dose(
 
 
 def position_in_particle(particle: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many images of the same particle stand before each image."""
+    """Count the images of the same particle before each image: ``(image,)`` → ``(image,)``."""
     return np.asarray(pd.Series(particle).groupby(particle).cumcount(), dtype=np.int64)
 
 

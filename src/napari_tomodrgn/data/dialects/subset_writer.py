@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +98,8 @@ def _with_columns(frame: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**texts)
 
 
-def _with_block(blocks: dict[str, object], name: str, frame: pd.DataFrame) -> StarBlocks:
-    changed = StarBlocks({**blocks, name: frame})  # type: ignore[dict-item]
+def _with_block(blocks: Mapping[str, StarBlock], name: str, frame: pd.DataFrame) -> StarBlocks:
+    changed = StarBlocks({**blocks, name: frame})
     changed.comments = blocks.comments if isinstance(blocks, StarBlocks) else {}
     return changed
 

@@ -63,7 +63,7 @@ class Tilts:
 
     @property
     def stage_tilt_deg(self) -> NDArray[np.float64]:
-        """Tilt about the tilt axis, with its sign, from the matrix.
+        """Tilt about the tilt axis in degrees, ``(tilt,)``, with its sign, from the matrix.
 
         ``CtfScalefactor`` keeps only the cosine of the nominal tilt, and 0 for a hidden one.
         """
@@ -74,9 +74,20 @@ class Tilts:
 def read_tomograms(
     source: StarInput, path: Path, blocks: StarBlocks, names: Sequence[str]
 ) -> tuple[Tilts, list[TomogramGeometry], NDArray[np.float64]]:
-    """Tilts, geometry and tilt-series pixel size (Å) of the tomograms ``names``, in that order.
+    """Read the tilts, the geometry and the tilt-series pixel size of some tomograms.
 
-    ``path`` and ``blocks`` are those of the tomograms star that belongs to ``source``.
+    Parameters
+    ----------
+    source
+        The star file of the particles.
+    path, blocks
+        The tomograms star that belongs to it.
+    names
+        Tomograms to read, in the order of the answers.
+
+    Returns
+    -------
+    Tilts, one geometry a tomogram, and ``(tomogram,)`` pixel sizes in Å.
 
     Raises
     ------
@@ -228,14 +239,14 @@ def _concatenated(parts: Sequence[Tilts]) -> Tilts:
 
 
 def visible_frames(particles: StarTable, tilts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For each particle in turn, which of its tomogram's tilts were kept; concatenated.
+    """Tell which tilts of its tomogram each particle kept, ``(frame,)``, particle by particle.
 
     Parameters
     ----------
     particles
         The particles' loop; without ``rlnTomoVisibleFrames`` all tilts are visible.
     tilts
-        Number of tilts of each particle's tomogram.
+        ``(particle,)`` number of tilts of each particle's tomogram.
 
     Raises
     ------

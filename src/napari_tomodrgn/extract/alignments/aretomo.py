@@ -119,7 +119,7 @@ def _dark_frames(lines: list[str]) -> list[list[int]]:
 
 
 def aligned_sections(aln: AlnFile) -> NDArray[np.int64]:
-    """Section, counted from 0, of each row of tilts.
+    """Section, counted from 0, of each row of tilts, ``(row,)``.
 
     Raises
     ------

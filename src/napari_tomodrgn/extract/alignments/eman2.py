@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from napari_tomodrgn.extract.text_files import decoded, read_bytes
 _X_TILT_TOLERANCE_DEG = 0.02
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """The object of a JSON file; raises `BadInputError` if it is none."""
     try:
         found = json.loads(decoded(path, read_bytes(path)))
@@ -32,7 +31,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tlt_params(path: Path) -> NDArray[np.float64]:
-    """Rows ``tx, ty, α, ytilt, xtilt``; raises `BadInputError` if there are none."""
+    """Read rows ``tx, ty, α, ytilt, xtilt``: ``(tilt, 5)``.
+
+    Raises
+    ------
+    BadInputError
+        If there are none, or not of five numbers.
+    """
     found = read_json(path)
     if "tlt_params" not in found:
         raise BadInputError(f"{path}: has no tlt_params.", code="no-tilts")

@@ -221,7 +221,13 @@ def read_warp_xml(source: AlignmentInput) -> TiltGeometry:
 
 
 def used_tilts(series: WarpSeries, count: int) -> NDArray[np.int64]:
-    """0-based tilts that are not switched off."""
+    """Tilts that are not switched off, ``(tilt,)`` ascending from 0.
+
+    Raises
+    ------
+    BadInputError
+        If the flags are of another number of tilts than ``count``, or all are off.
+    """
     words = series.words("UseTilt") or ["True"] * count
     if len(words) != count:
         raise BadInputError(

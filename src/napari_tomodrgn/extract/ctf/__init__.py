@@ -64,8 +64,10 @@ def read_contrast(path: Path, name: str, sections: NDArray[np.int64], count: int
         Of `find_contrast`.
     name
         The series, as a tomograms star calls it.
-    sections, count
-        Sections that the alignment uses, and how many the stack has.
+    sections
+        ``(row,)`` sections that the alignment uses, from 0.
+    count
+        How many sections the stack has.
 
     Raises
     ------

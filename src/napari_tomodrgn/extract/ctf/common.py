@@ -41,7 +41,9 @@ class TiltContrast:
     amplitude_contrast: float | None = None
 
     def checked(self, sections: NDArray[np.int64]) -> TiltContrast:
-        """The same.
+        """Return the same if all sections that are used have a sensible defocus.
+
+        ``sections`` ``(row,)`` are those that the alignment uses, from 0.
 
         Raises
         ------
@@ -77,7 +79,9 @@ def scattered(values: FloatArray, sections: NDArray[np.int64], count: int) -> Fl
 def sections_of_rows(
     path: Path, rows: int, sections: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
-    """Which sections rows belong to: all of the stack, or those that the alignment uses.
+    """Which sections ``rows`` rows belong to, ``(row,)`` from 0.
+
+    All ``count`` sections of the stack, or ``sections``, which the alignment uses.
 
     Raises
     ------

@@ -23,6 +23,15 @@ _ANGSTROM_PER_NM = 10.0
 def read_imod_defocus(path: Path, sections: NDArray[np.int64], count: int) -> TiltContrast:
     """Read a ``.defocus``; a view in several ranges takes their mean.
 
+    Parameters
+    ----------
+    path
+        The file.
+    sections
+        ``(row,)`` sections that the alignment uses; not asked for, as rows name their views.
+    count
+        Sections of the stack.
+
     Raises
     ------
     BadInputError

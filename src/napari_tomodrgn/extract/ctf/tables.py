@@ -34,7 +34,7 @@ def read_ctf_table(path: Path, sections: NDArray[np.int64], count: int) -> TiltC
     path
         The file.
     sections
-        Sections that the alignment uses.
+        ``(row,)`` sections that the alignment uses, from 0.
     count
         Sections of the stack.
 

@@ -117,7 +117,7 @@ def mdoc_doses(mdoc: Mdoc, tilt_deg: FloatArray) -> FloatArray:
 
 
 def acquisition_order(mdoc: Mdoc) -> NDArray[np.int64]:
-    """Entries in the order in which they were taken.
+    """Entries in the order in which they were taken, ``(entry,)`` from 0.
 
     Raises
     ------
@@ -147,7 +147,9 @@ def _time(text: str) -> datetime | None:
 
 
 def matched(mdoc: Mdoc, tilt_deg: FloatArray) -> NDArray[np.int64]:
-    """The entry of each section of the stack.
+    """The entry of each section of the stack, ``(section,)`` from 0.
+
+    ``tilt_deg`` ``(section,)`` is the tilt of each by its alignment, NaN where it is not used.
 
     Raises
     ------
@@ -176,7 +178,19 @@ def matched(mdoc: Mdoc, tilt_deg: FloatArray) -> NDArray[np.int64]:
 
 
 def rows_by_angle(angles: FloatArray, tilt_deg: FloatArray) -> NDArray[np.int64] | None:
-    """The row of each section of the stack by the order of their angles; None if they differ."""
+    """The row of each section of the stack by the order of their angles, ``(section,)``.
+
+    Parameters
+    ----------
+    angles
+        ``(row,)`` degrees, of the file.
+    tilt_deg
+        ``(section,)`` of the alignment.
+
+    Returns
+    -------
+    None if they differ, even with the other sign.
+    """
     if len(angles) != len(tilt_deg) or not np.isfinite(tilt_deg).all():
         return None
     for sign in (1.0, -1.0):

@@ -75,7 +75,7 @@ class ParticleList:
         return list(dict.fromkeys(self.tomogram))
 
     def rows_of(self, tomogram: str) -> NDArray[np.int64]:
-        """Rows of the particles of a tomogram."""
+        """Rows of the particles of a tomogram, ``(row,)``."""
         return np.flatnonzero(np.array(self.tomogram, dtype=object) == tomogram)
 
     def checked(self) -> ParticleList:

@@ -75,7 +75,10 @@ def _values(path: Path, raw: bytes) -> NDArray[np.floating]:
 
 
 def em_bytes(raw: bytes, chosen: NDArray[np.int64]) -> bytes:
-    """An EM file with some of the particles of another one; its head but for the count."""
+    """Write an EM file with the particles ``chosen`` ``(row,)`` of another one.
+
+    Its head stays but for the count.
+    """
     order = ">" if raw[0] in _BIG_ENDIAN else "<"
     ny = int(np.frombuffer(raw, f"{order}i4", 3, 4)[1])
     head = bytearray(raw[:_HEADER_BYTES])

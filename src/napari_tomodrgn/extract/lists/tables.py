@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,7 +197,7 @@ def read_copick(path: Path) -> ParticleList:
     )
 
 
-def _json_subset(found: dict[str, Any], points: list[Any]) -> SubsetWriter:
+def _json_subset(found: dict[str, object], points: list[object]) -> SubsetWriter:
     def subset(chosen: NDArray[np.int64]) -> bytes:
         kept = {**found, "points": [points[row] for row in chosen]}
         return (json.dumps(kept, indent=4) + "\n").encode("utf-8")

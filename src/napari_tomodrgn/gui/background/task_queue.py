@@ -48,7 +48,7 @@ class TaskQueue(Work):
                 self._results.append(error)
         yield True
 
-    def _emit_results(self, *_: Any) -> None:
+    def _emit_results(self, *_: object) -> None:
         while self._results:
             result = self._results.popleft()
             if self._closed:

@@ -67,7 +67,7 @@ def leave_one_core_free() -> None:
     torch.set_num_threads(max(1, cores - 1))
 
 
-def _guarded(make: Callable[[], Iterator[Any]], computes: bool) -> Generator[Any, None, None]:
+def _guarded(make: Callable[[], Iterator[object]], computes: bool) -> Generator[Any, None, None]:
     """The items of the work; an exception becomes the last item."""
     try:
         if computes:
@@ -132,7 +132,7 @@ class LongTask(Work):
         """Whether the work is under way."""
         return self._worker is not None
 
-    def start(self, make: Callable[[Stop], Iterator[Any]]) -> None:
+    def start(self, make: Callable[[Stop], Iterator[object]]) -> None:
         """Run ``make(stop)`` in a thread; ``stop()`` turns true when the work should end."""
         if self._worker is not None:
             raise RuntimeError(f"{self._name} is running already")
@@ -182,7 +182,7 @@ class LatestTask(Work):
         super().__init__(parent)
         self._computes = computes
         self._newest = 0
-        self._waiting: Callable[[], Iterator[Any]] | None = None
+        self._waiting: Callable[[], Iterator[object]] | None = None
         self._worker: GeneratorWorker | None = None
 
     @property
@@ -190,7 +190,7 @@ class LatestTask(Work):
         """Whether an answer is still to come."""
         return self._worker is not None or self._waiting is not None
 
-    def request(self, make: Callable[[], Iterator[Any]]) -> None:
+    def request(self, make: Callable[[], Iterator[object]]) -> None:
         """Run ``make()`` in a thread instead of whatever was asked before."""
         self._newest += 1
         self._waiting = make
@@ -219,7 +219,7 @@ class LatestTask(Work):
         self._worker = worker
         _start(worker)
 
-    def _numbered(self, number: int, make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    def _numbered(self, number: int, make: Callable[[], Iterator[object]]) -> Iterator[object]:
         with closing(_guarded(make, self._computes)) as items:
             for item in items:
                 if number != self._newest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ def rgb(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def hexadecimal(color: NDArray[Any]) -> str:
+def hexadecimal(color: ByteArray) -> str:
     """``#rrggbb`` of three bytes."""
     return "#" + "".join(f"{int(part):02x}" for part in color[:3])
 
@@ -77,7 +76,7 @@ def colors_along(column: Column, steps: int = 256) -> ByteArray:
     return _colored(column, np.linspace(low, high, steps))
 
 
-def _colored(column: Column, values: NDArray[Any]) -> ByteArray:
+def _colored(column: Column, values: NDArray[np.number]) -> ByteArray:
     low, high = column.limits
     table = hue_circle() if column.period else gradient()
     if column.period:
@@ -112,8 +111,11 @@ def colors_of(column: Column | None, count: int) -> ByteArray:
     return colors
 
 
-def dimmed(colors: NDArray[Any], background: NDArray[Any] | int = 0) -> ByteArray:
-    """Colours of what is not selected: nearly grey, but to be seen before their background."""
+def dimmed(colors: NDArray[np.integer], background: NDArray[np.integer] | int = 0) -> ByteArray:
+    """Dim the colours ``(point, 3)``, 0 … 255, of what is not selected: nearly grey.
+
+    They are still to be seen before ``background``, one colour ``(3,)`` or one grey.
+    """
     ground = np.asarray(background, np.float64)
     grey = 0.75 * ground + 0.25 * (255 - ground)
     return (0.25 * np.asarray(colors) + 0.75 * grey).astype(np.uint8)

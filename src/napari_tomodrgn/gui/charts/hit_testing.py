@@ -6,8 +6,6 @@ the axes, not to the eye.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
@@ -16,7 +14,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from napari_tomodrgn.gui.charts.point_cloud import PointCloud
 from napari_tomodrgn.gui.widgets.qt import grey_levels
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating]
 Transform = tuple[float, ...]
 
 # Points looked at together: few enough to stay in the processor's cache.

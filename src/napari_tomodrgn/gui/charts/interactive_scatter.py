@@ -59,7 +59,7 @@ class Click:
 
 @dataclass(frozen=True, eq=False)
 class LassoSelection:
-    """Points that a line encloses, and what is to be done, as `drawing.mode_for_keys` says."""
+    """Points that a line encloses, and what is to be done, as `drawn_shape.mode_for_keys` says."""
 
     mask: NDArray[np.bool_]
     mode: SelectionMode
@@ -191,7 +191,7 @@ class InteractiveScatter(ScatterPlot):
         mask = inside_polygon(self._cloud, self._transform(), outline, size)
         self.lassoed.emit(LassoSelection(mask, self._drawing.mode))
 
-    def leaveEvent(self, event: Any) -> None:
+    def leaveEvent(self, event: object) -> None:
         """Nothing is under the pointer any more."""
         self._emit_hovered(-1)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.charts.point_cloud import View
+from napari_tomodrgn.gui.charts.point_cloud import FloatArray, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,8 @@ class Curve:
     """Points of a line, its name in the legend and its colour; NaN is a gap."""
 
     name: str
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
+    x: FloatArray
+    y: FloatArray
     color: str
 
 
@@ -95,7 +94,7 @@ class LinePlot(QWidget):
         """The curves on show."""
         return self._curves
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Draw axes, curves and legend."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -126,7 +125,7 @@ class LinePlot(QWidget):
         return View(x_min, x_max if x_max > x_min else x_min + 1.0, low, high)
 
     @staticmethod
-    def _paint_line(painter: QPainter, rect: QRect, pixels: NDArray[Any], pen: QPen) -> None:
+    def _paint_line(painter: QPainter, rect: QRect, pixels: FloatArray, pen: QPen) -> None:
         corner = np.array([rect.left(), rect.top()])
         places = [QPointF(float(x), float(y)) for x, y in pixels + corner]
         painter.setPen(pen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,7 @@ def paint_ring(painter: QPainter, at: QPointF, radius: float, color: str) -> Non
 
 def paint_line(
     painter: QPainter,
-    pixels: NDArray[Any],
+    pixels: NDArray[np.floating],
     color: str,
     unsupported: NDArray[np.bool_] | None = None,
     weak_color: str = "",
@@ -129,8 +128,8 @@ def paint_line(
         painter.drawEllipse(place, 2.5, 2.5)
 
 
-def paint_cross(painter: QPainter, at: NDArray[Any], color: str) -> None:
-    """A cross with a dark halo at a place that is no particle's."""
+def paint_cross(painter: QPainter, at: NDArray[np.floating], color: str) -> None:
+    """Paint a cross with a dark halo at a place ``(x, y)`` in pixels that is no particle's."""
     x, y, reach = float(at[0]), float(at[1]), 7.0
     for pen in (QPen(QColor(0, 0, 0, 170), 5.0), QPen(QColor(color), 2.5)):
         painter.setPen(pen)

@@ -2,19 +2,19 @@
 
 The scatter is a plain widget that blits such a picture, because a GL canvas inside a dock loses
 its context when the dock floats. `RasterPoints` needs numpy only and draws a million points in some
-tens of milliseconds; `density.DensityPoints` counts them instead; `points_vispy.VispyPoints` draws
-in a hidden canvas that is never moved to another window.
+tens of milliseconds; `density_renderer.DensityPoints` counts them instead;
+`vispy_renderer.VispyPoints` draws in a hidden canvas that is never moved to another window.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating]
 ByteArray = NDArray[np.uint8]
 
 # Up to this many points each is a smooth disc with a rim; beyond it, a few plain pixels.
@@ -121,7 +121,7 @@ class PointCloud:
         return len(self.x)
 
     def taken(self, order: NDArray[np.integer]) -> PointCloud:
-        """The same points in another order, or some of them."""
+        """The same points in another order, or some of them; ``order`` is ``(point,)``."""
         return replace(self, x=self.x[order], y=self.y[order])
 
     def transform(self, view: View, width: float, height: float) -> tuple[float, ...]:

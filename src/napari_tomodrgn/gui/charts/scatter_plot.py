@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import (
+    FloatArray,
     PlottedPoints,
     PointRenderer,
     RasterPoints,
@@ -48,9 +49,9 @@ class ScatterPlot(QWidget):
         self._picture: QImage | None = None
         self._drawing = DrawnShape()
         self._pinned: list[int] = []
-        self._line: NDArray[Any] | None = None
+        self._line: FloatArray | None = None
         self._weak: NDArray[np.bool_] | None = None
-        self._place: NDArray[Any] | None = None
+        self._place: FloatArray | None = None
         self.setMinimumSize(220, 150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -66,7 +67,7 @@ class ScatterPlot(QWidget):
         return self._view
 
     @property
-    def points(self) -> NDArray[Any]:
+    def points(self) -> FloatArray:
         """The positions that were set."""
         return self._xy
 
@@ -76,7 +77,7 @@ class ScatterPlot(QWidget):
         return self._renderer
 
     @property
-    def place(self) -> NDArray[Any] | None:
+    def place(self) -> FloatArray | None:
         """The place (2,) that is marked with a cross, or None."""
         return None if self._place is None else self._place[0]
 
@@ -87,7 +88,7 @@ class ScatterPlot(QWidget):
 
     def set_points(
         self,
-        xy: NDArray[Any] | PlottedPoints,
+        xy: FloatArray | PlottedPoints,
         colors: NDArray[np.uint8],
         *,
         keep_view: bool = False,
@@ -107,7 +108,7 @@ class ScatterPlot(QWidget):
         self._set_renderer_points()
 
     def set_selected(self, mask: NDArray[np.bool_] | None) -> None:
-        """Fade all points outside the mask; None or nothing selected: fade none."""
+        """Fade all points outside the mask ``(point,)``; None or nothing selected: fade none."""
         mask = mask if mask is not None and mask.any() else None
         same = mask is self._selected or (
             mask is not None and self._selected is not None and np.array_equal(mask, self._selected)
@@ -133,8 +134,8 @@ class ScatterPlot(QWidget):
 
     def set_path(
         self,
-        line: NDArray[Any] | None,
-        place: NDArray[Any] | None,
+        line: FloatArray | None,
+        place: FloatArray | None,
         unsupported: NDArray[np.bool_] | None = None,
     ) -> None:
         """Draw a line through places (place, 2), grey at the weak ones, and a cross at (1, 2)."""
@@ -193,7 +194,7 @@ class ScatterPlot(QWidget):
 
     # -- painting -----------------------------------------------------------------------------
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Blit the points and paint everything else over them."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -269,7 +270,7 @@ class ScatterPlot(QWidget):
     def _rect(self) -> QRect:
         return painting.plot_rect(self.width(), self.height(), self.fontMetrics())
 
-    def _pixels(self, xy: NDArray[Any]) -> NDArray[Any]:
+    def _pixels(self, xy: FloatArray) -> FloatArray:
         rect = self._rect()
         pixels = self._view.to_pixels(xy, rect.width(), rect.height())
         return pixels + np.array([rect.left(), rect.top()], pixels.dtype)
@@ -286,7 +287,7 @@ class ScatterPlot(QWidget):
         self.update()
         self.view_changed.emit(view)
 
-    def resizeEvent(self, event: Any) -> None:
+    def resizeEvent(self, event: object) -> None:
         """The picture no longer fits."""
         self._picture = None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRect, QRectF, QSize, Qt
@@ -42,7 +40,7 @@ class Plot(QWidget):
         self._theme = theme
         self.update()
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Draw axes and content."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -71,8 +69,8 @@ class PointPlot(Plot):
         super().__init__(x_name, y_name, tip)
         self.xy = np.zeros((0, 2))
 
-    def set_points(self, x: NDArray[Any], y: NDArray[Any]) -> None:
-        """Show these."""
+    def set_points(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
+        """Show points at ``(point,)`` x and y, in this order."""
         self.xy = np.stack([x, y], axis=1).astype(np.float64)
         self.update()
 
@@ -98,10 +96,11 @@ class BarPlot(Plot):
 
     def __init__(self, x_name: str, y_name: str, tip: str) -> None:
         super().__init__(x_name, y_name, tip, height=130)
-        self.edges, self.counts = np.zeros(0), np.zeros(0)
+        self.edges: NDArray[np.number] = np.zeros(0)
+        self.counts: NDArray[np.number] = np.zeros(0)
 
-    def set_bars(self, edges: NDArray[Any], counts: NDArray[Any]) -> None:
-        """Show these."""
+    def set_bars(self, edges: NDArray[np.number], counts: NDArray[np.number]) -> None:
+        """Show bars of heights ``(bar,)`` between edges ``(bar + 1,)``."""
         self.edges, self.counts = edges, counts
         self.update()
 
@@ -129,10 +128,13 @@ class ViewingDirectionPlot(Plot):
 
     def __init__(self, tip: str) -> None:
         super().__init__("rot, °", "cos(tilt)", tip, height=170)
-        self.density = np.zeros((0, 0))
+        self.density: NDArray[np.floating] = np.zeros((0, 0))
 
-    def set_density(self, density: NDArray[Any]) -> None:
-        """Show images per cell, 1 being the mean; rows from cos(tilt) = −1 upward."""
+    def set_density(self, density: NDArray[np.floating]) -> None:
+        """Show images per cell ``(cos(tilt), rot)``, 1 being the mean.
+
+        Rows from cos(tilt) = −1 upward, columns from rot = −180°.
+        """
         self.density = density
         self.update()
 
@@ -146,8 +148,11 @@ class ViewingDirectionPlot(Plot):
         painter.drawImage(rect, to_image(shaded(self.density)))
 
 
-def shaded(density: NDArray[Any]) -> NDArray[np.uint8]:
-    """RGBA bytes, the first row of the picture being the last of the densities (y upward)."""
+def shaded(density: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Shade densities ``(row, column)``, 1 being the mean, as RGBA bytes ``(row, column, 4)``.
+
+    The first row of the picture is the last of the densities: y grows upward.
+    """
     at = np.array([0.0, 1.0, _BRIGHTEST])
     levels = np.clip(density[::-1], 0.0, _BRIGHTEST)
     parts = [np.interp(levels, at, _SHADES[:, channel]) for channel in range(3)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.extract.survey import Predicted
 
 IMAGE_NAME, POINTS_NAME = "tilt image", "predicted particles"
@@ -16,7 +18,7 @@ _CLIPPED = (1.0, 99.0)  # percentiles of the grey values
 class PredictedLayers:
     """The two layers in a viewer, made anew for each tomogram."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: list[Any] = []
 

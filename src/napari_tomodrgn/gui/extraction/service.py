@@ -15,6 +15,8 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.extract.settings import ExtractConfig
     from napari_tomodrgn.extract.survey import Predicted
 
@@ -29,7 +31,7 @@ class ExtractionService(Service):
     extracted = Signal(str)  # the optimisation set
     ended = Signal()
 
-    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.layers = PredictedLayers(viewer)
         self.queue = self.latest_task(self._on_survey)
@@ -40,7 +42,7 @@ class ExtractionService(Service):
     def look(self, config: ExtractConfig) -> None:
         """Find what is there of each tomogram."""
 
-        def rows() -> Iterator[Any]:  # one item, the whole table
+        def rows() -> Iterator[object]:  # one item, the whole table
             from napari_tomodrgn.extract.lists import read_list
             from napari_tomodrgn.extract.survey import survey
 
@@ -51,7 +53,7 @@ class ExtractionService(Service):
     def predict(self, config: ExtractConfig) -> None:
         """Show where particles of the first tomogram are predicted in its least tilted image."""
 
-        def predicted() -> Iterator[Any]:
+        def predicted() -> Iterator[object]:
             from napari_tomodrgn.extract.survey import predict
 
             yield predict(config)
@@ -93,7 +95,7 @@ class ExtractionService(Service):
             self.extracted.emit(str(event.optimisation_set))
 
 
-def _steps(config: ExtractConfig, out: Path, stop: Stop) -> Iterator[Any]:
+def _steps(config: ExtractConfig, out: Path, stop: Stop) -> Iterator[object]:
     from napari_tomodrgn.extract.run import extract
 
     for event in extract(config, out):

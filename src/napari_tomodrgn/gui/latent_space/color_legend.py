@@ -159,7 +159,7 @@ class _Key(QWidget):
         if 0 <= row < self._shown:
             self.clicked.emit(row, event.modifiers())
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Draw name, then chips or bar."""
         if self._column is None:
             return

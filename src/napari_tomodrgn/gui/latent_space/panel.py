@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer
-from qtpy.QtGui import QKeySequence
+from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
 from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
@@ -33,6 +35,7 @@ from napari_tomodrgn.session import SelectionMode, Session
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
@@ -75,8 +78,8 @@ class LatentPanel(QWidget):
         self.drawing = ScatterLoader(session, self)
         self._picture: ScatterContents | None = None  # on show
         self._drawn_as: tuple[bool, bool] = (False, False)  # density, many
-        self._shown_run: Any = None
-        self._sized_for: Any = "nothing"  # the run whose size chose points or density
+        self._shown_run: tuple[Path | None, tuple[str, str]] | None = None
+        self._sized_for: object = "nothing"  # the run whose size chose points or density
         self._zoomed = False
         # Several fields change together when a run is opened: they are drawn once, together.
         self._redraw = QTimer(self)
@@ -105,7 +108,7 @@ class LatentPanel(QWidget):
             self.removed.emit()
         return bool(super().event(event))
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Draw what the session holds, as soon as it is worked out."""
         session, asked = self._session, ScatterRequest.of(self._session)
         for box in (self.x_axis, self.y_axis, self.color):
@@ -165,7 +168,7 @@ class LatentPanel(QWidget):
         self.legend.set_column(picture.shade, picture.explained)
         self._mark()
 
-    def resizeEvent(self, event: Any) -> None:
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Put legend and card beside the scatter, or below it in a high panel: it stays square."""
         super().resizeEvent(event)
         beside, below = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
@@ -226,16 +229,16 @@ class LatentPanel(QWidget):
         events.hovered.connect(self._mark_hovered)
         events.training.connect(self._training_changed)
 
-    def _ask_for_redraw(self, *_: Any) -> None:
+    def _ask_for_redraw(self, *_: object) -> None:
         self._redraw.start()
 
-    def _training_changed(self, *_: Any) -> None:
+    def _training_changed(self, *_: object) -> None:
         if self._session.latents is None:
             self._redraw.start()
 
     # -- session to view ----------------------------------------------------------------------
 
-    def _mark(self, *_: Any) -> None:
+    def _mark(self, *_: object) -> None:
         table = self._session.latents
         if table is None or len(self.view.points) != len(table):
             return
@@ -244,10 +247,10 @@ class LatentPanel(QWidget):
         self._mark_places()
         self._show_counts()
 
-    def _mark_focused(self, *_: Any) -> None:
+    def _mark_focused(self, *_: object) -> None:
         self.view.set_focused(self._index_of(self._session.focused))
 
-    def _mark_places(self, *_: Any) -> None:
+    def _mark_places(self, *_: object) -> None:
         """Rings of pinned particles, the trajectory, the free point on show."""
         session, table = self._session, self._session.latents
         if table is None or len(self.view.points) != len(table):
@@ -262,13 +265,13 @@ class LatentPanel(QWidget):
         unsupported = np.array([one.unsupported for one in path], bool)
         z = np.array([one.z for one in (*path, *free)])
 
-        def take(places: Any) -> None:
+        def take(places: FloatArray) -> None:
             line, place = places[: len(path)], places[len(path) :]
             self.view.set_path(line if path else None, place if free else None, unsupported)
 
         self.drawing.run(lambda: projected(table, axes, xy, z), take, len(table))
 
-    def _mark_hovered(self, *_: Any) -> None:
+    def _mark_hovered(self, *_: object) -> None:
         self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
 
     def _index_of(self, identity: str | None) -> int:
@@ -311,7 +314,7 @@ class LatentPanel(QWidget):
     def _on_enclosed(self, names: frozenset[str]) -> None:
         self._session.selection = names
 
-    def _on_path(self, line: Any) -> None:
+    def _on_path(self, line: FloatArray) -> None:
         self.line_drawn.emit(self.view.points, line)
         self.tools.choose(MOVE)
 

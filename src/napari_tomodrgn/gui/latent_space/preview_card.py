@@ -71,7 +71,7 @@ class PreviewCard(QWidget):
         self._theme = theme
         self.update()
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """Pictures with their names, then words."""
         card = self._card
         if card is None:

@@ -8,9 +8,9 @@ decoder itself.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.stack import ImageStacks
+    from napari_tomodrgn.data.volume import Volume
+    from napari_tomodrgn.learn.decoding.preview_basis import PreviewBasis
+    from napari_tomodrgn.learn.run.directory import Run
 
 Picture = NDArray[np.uint8]
+RunEpoch = tuple[str, int]  # path of a run, and one of its epochs
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 PICTURE_PX = 64
 _KEPT = 1000  # particles
@@ -74,12 +80,12 @@ class ParticlePreview(Service):
         self.previews = self.latest_task(self._on_volume, computes=True)
         self.reading = self.latest_task(self._on_tilts)
         self._decoders, self._fit_decoders = DecoderCache(), DecoderCache()
-        self._basis: tuple[Any, Any] = (None, None)  # of which run and epoch; the basis
-        self._asked: Any = None
+        self._basis: tuple[RunEpoch, PreviewBasis] | None = None
+        self._asked: RunEpoch | None = None
         self._column: Column | None = None
-        self._volumes: OrderedDict[Any, Picture] = OrderedDict()
+        self._volumes: OrderedDict[Hashable, Picture] = OrderedDict()
         self._tilts: OrderedDict[str, tuple[tuple[float, Picture], ...]] = OrderedDict()
-        self._stacks: tuple[Any, Any] = (None, None)
+        self._stacks: tuple[ParticleSet, ImageStacks] | None = None
         self._colored = False
         self.listen(
             self._recolor,
@@ -93,7 +99,7 @@ class ParticlePreview(Service):
         self.listen(self.refresh, "hovered", "focused", "sigma")
         self.listen(self._on_particles, "particles")
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Make the card of whom the pointer is at now."""
         session, table = self.session, self.session.latents
         identity = session.hovered or session.focused
@@ -130,14 +136,14 @@ class ParticlePreview(Service):
             self._on_volume((key, self._volumes[key]))
             return
         z = latent_of(table, identity)
-        if self._basis[0] == at:
+        if self._basis is not None and self._basis[0] == at:
             # Some 7 ms: sooner here than any thread could begin.
             self.previews.cancel()
             self._on_volume((key, preview_picture(self._basis[1].volume(z), sigma, color)))
             return
         epoch = session.epoch
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.learn.decoding.volume_decoder import PREVIEW_BOX
 
             decoder = self._decoders.of(run, epoch)
@@ -146,13 +152,13 @@ class ParticlePreview(Service):
 
         self.previews.request(steps)
 
-    def _fit(self, run: Any, epoch: int, table: pd.DataFrame) -> Iterator[Any]:
+    def _fit(self, run: Run, epoch: int, table: pd.DataFrame) -> Iterator[object]:
         from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 
         for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
             yield None if basis is None else ((str(run.path), epoch), basis)
 
-    def _on_basis(self, item: tuple[Any, Any]) -> None:
+    def _on_basis(self, item: tuple[RunEpoch, PreviewBasis]) -> None:
         self._basis = item
 
     def _on_volume(self, item: tuple[Any, Picture]) -> None:
@@ -174,13 +180,12 @@ class ParticlePreview(Service):
     def _stacks_of(self, particles: ParticleSet) -> ImageStacks:
         from napari_tomodrgn.data.stack import ImageStacks
 
-        if self._stacks[0] is not particles:
+        if self._stacks is None or self._stacks[0] is not particles:
             paths = list(particles.images["stack"].cat.categories)
             self._stacks = (particles, ImageStacks(paths, max_open=16))
-        stacks: ImageStacks = self._stacks[1]
-        return stacks
+        return self._stacks[1]
 
-    def _on_tilts(self, item: tuple[str, Any]) -> None:
+    def _on_tilts(self, item: tuple[str, tuple[tuple[float, Picture], ...] | str]) -> None:
         identity, found = item
         if isinstance(found, str):
             if self.card is not None and self.card.identity == identity:
@@ -190,9 +195,9 @@ class ParticlePreview(Service):
         if self.card is not None and self.card.identity == identity:
             self._set_card(replace(self.card, tilts=found))
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self._tilts.clear()
-        self._stacks = (None, None)
+        self._stacks = None
 
     # -- words --------------------------------------------------------------------------------
 
@@ -224,7 +229,7 @@ class ParticlePreview(Service):
             self._colored = True
         return self._column
 
-    def _recolor(self, *_: Any) -> None:
+    def _recolor(self, *_: object) -> None:
         self._colored = False
         self.refresh()
 
@@ -241,7 +246,7 @@ def value_of(column: Column, row: int) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "none"
 
 
-def preview_picture(volume: Any, sigma: float, color: tuple[int, int, int]) -> Picture:
+def preview_picture(volume: Volume, sigma: float, color: tuple[int, int, int]) -> Picture:
     """RGBA of a map's surface, premultiplied."""
     from napari_tomodrgn.analysis.pictures import shaded_surface
     from napari_tomodrgn.analysis.tomogram.meshes import contour_level
@@ -253,7 +258,9 @@ def preview_picture(volume: Any, sigma: float, color: tuple[int, int, int]) -> P
     return picture
 
 
-def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> Any:
+def _read_tilts(
+    particles: ParticleSet, stacks: ImageStacks, identity: str
+) -> tuple[tuple[float, Picture], ...] | str:
     """The least and the most tilted image, or why there are none."""
     from napari_tomodrgn.analysis.pictures import tilt_picture
 
@@ -274,7 +281,7 @@ def _read_tilts(particles: ParticleSet, stacks: ImageStacks, identity: str) -> A
     )
 
 
-def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
     kept[key] = value
     kept.move_to_end(key)
     while len(kept) > _KEPT:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # Rows up to which everything takes less than a frame.
 AT_ONCE = 50_000
 # Two latent directions share a unit: the shorter range is at least this share of the longer.
+_Answer = TypeVar("_Answer")
 _LEAST_SHARE = 0.1
 
 
@@ -176,7 +177,7 @@ class ScatterLoader(Service):
         else:
             self.enclosed.emit(work())
 
-    def run(self, work: Callable[[], Any], take: Callable[[Any], None], rows: int) -> None:
+    def run(self, work: Callable[[], _Answer], take: Callable[[_Answer], None], rows: int) -> None:
         """Do something else with a table of so many rows and hand the answer over."""
         if rows > AT_ONCE:
             self._others.request(lambda: iter([(take, work())]))

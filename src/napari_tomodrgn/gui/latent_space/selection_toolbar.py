@@ -164,7 +164,7 @@ class SelectionTools(QWidget):
         self.mode_chosen.emit(name)
 
 
-def add_shortcut(keys: Any, owner: QWidget, verb: Callable[[], None]) -> None:
+def add_shortcut(keys: str | QtGui.QKeySequence, owner: QWidget, verb: Callable[[], None]) -> None:
     """A key that works while the focus is in a widget."""
     from qtpy.QtCore import Qt
 

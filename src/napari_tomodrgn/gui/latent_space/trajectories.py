@@ -116,7 +116,7 @@ def through(table: pd.DataFrame, anchors: Sequence[str]) -> LatentPath:
 
 
 def projected(
-    table: pd.DataFrame, axes: tuple[str, str], xy: FloatArray, z: FloatArray
+    table: pd.DataFrame, axes: tuple[str, str], xy: NDArray[np.floating], z: FloatArray
 ) -> FloatArray:
     """Places (place, 2) of latents (place, dimension) in a chart whose particles are at ``xy``.
 

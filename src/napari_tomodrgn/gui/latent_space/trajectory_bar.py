@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class TrajectoryBar(QWidget):
         self._draw_icons()
         self.support.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, path = self._session, self._session.trajectory
         self.choose.setEnabled(session.latents is not None)
@@ -134,7 +135,7 @@ class TrajectoryBar(QWidget):
         names = ParticleTable(table).axis_names if table is not None else []
         components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
-            self._entry(f"Along {name}", lambda number=number: self.along_requested.emit(number))
+            self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
         self._entry(
             "Morph from the first pinned particle to the last",
@@ -155,7 +156,7 @@ class TrajectoryBar(QWidget):
         ):
             self._entry(words, verb).setEnabled(path is not None)
 
-    def _entry(self, words: str, verb: Any, tip: str = "") -> Any:
+    def _entry(self, words: str, verb: Callable[[], None], tip: str = "") -> Any:
         action: Any = self.menu.addAction(words)
         action.setToolTip(tip)
         action.triggered.connect(lambda _checked=False: verb())
@@ -222,7 +223,7 @@ class SupportStrip(QWidget):
         self._theme = theme
         self.update()
 
-    def paintEvent(self, event: Any) -> None:
+    def paintEvent(self, event: object) -> None:
         """One cell a frame."""
         painter = QPainter(self)
         wide = self.width() / max(1, len(self._points))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
@@ -29,14 +29,14 @@ class TrajectoryService(Service):
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_found)
 
-    def show_place(self, xy: Any, at: tuple[float, float]) -> None:
+    def show_place(self, xy: FloatArray, at: tuple[float, float]) -> None:
         """Decode the clicked place of the chart whose points are ``xy``."""
         table, axes = self.session.latents, self._axes()
         if table is not None:
             places = np.asarray(xy, np.float64)
             self._request(lambda: clicked_point(table, axes, places, at))
 
-    def along_line(self, xy: Any, line: Any) -> None:
+    def along_line(self, xy: FloatArray, line: FloatArray) -> None:
         """Make a trajectory along a line drawn in the chart whose points are ``xy``."""
         table, axes = self.session.latents, self._axes()
         if table is not None and len(line) > 1:
@@ -90,13 +90,13 @@ class TrajectoryService(Service):
             self.session.frame = frame
             self.session.free_point = path.points[frame]
 
-    def _request(self, work: Callable[[], Any]) -> None:
-        def steps() -> Iterator[Any]:
+    def _request(self, work: Callable[[], LatentPoint | LatentPath | None]) -> None:
+        def steps() -> Iterator[object]:
             yield work()
 
         self.queue.request(steps)
 
-    def _on_found(self, found: Any) -> None:
+    def _on_found(self, found: LatentPoint | LatentPath | None) -> None:
         session = self.session
         if session.latents is None:
             return

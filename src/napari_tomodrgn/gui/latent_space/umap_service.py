@@ -8,7 +8,8 @@ child process, as it takes seconds to minutes and may not run in threads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -32,10 +33,10 @@ class UmapService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_columns)
-        self._shown: tuple[Any, int] | None = None  # run and epoch that the columns are of
+        self._shown: tuple[Path, int] | None = None  # run and epoch that the columns are of
         self.listen(self._refresh, "latents", "training")
 
-    def _refresh(self, *_: Any) -> None:
+    def _refresh(self, *_: object) -> None:
         session = self.session
         run, epoch = session.run, session.epoch
         wanted = None if session.latents is None or run is None else (run.path, epoch)

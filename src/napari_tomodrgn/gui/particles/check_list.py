@@ -85,7 +85,7 @@ class CheckList(QWidget):
         """The rows on show, worst first."""
         return [*_rows_of(self._rows), *_rows_of(self._passed)]
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show the checks of the session; rows that stay are left as they are."""
         checks = list(self._session.checks)
         known = len(self._shown)
@@ -110,7 +110,7 @@ class CheckList(QWidget):
             self.summary.setAccessibleName(words)
         self._show_running()
 
-    def _show_running(self, *_: Any) -> None:
+    def _show_running(self, *_: object) -> None:
         status = self._session.preflight_status
         for widget in (self._running, self.bar):
             widget.setVisible(status.busy)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.config import ReadingConfig
@@ -45,7 +43,7 @@ class ImportForm(QWidget):
         session.events.import_options.connect(self.refresh)
         session.events.run.connect(self.refresh)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show how the particles were read; how a run was trained can no longer be changed."""
         reading = self._session.import_options
         self.images.set_folder(reading.images or "")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from napari.layers import Image, Layer, Points
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.analysis.overview import Montage
 
 NAME, LABELS_NAME = "projections", "projections, labels"
@@ -17,15 +20,15 @@ _CLIPPED = (0.5, 99.5)  # percentiles of the grey values
 class MontageLayers:
     """The projections in a viewer; made when first asked for."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._layer: Any = None
-        self._labels: Any = None
-        self._others: list[Any] = []  # what was visible before, and how it was looked at
-        self._view: dict[str, Any] = {}
+        self._layer: Image | None = None
+        self._labels: Points | None = None
+        self._others: list[Layer] = []  # what was visible before, and how it was looked at
+        self._view: dict[str, object] = {}
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Image | None:
         """The layer on show, or None (not made yet, or removed by the user)."""
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
@@ -37,8 +40,9 @@ class MontageLayers:
         lowest, highest = np.nanpercentile(picture, _CLIPPED)
         limits = float(lowest), float(max(highest, lowest + 1e-9))
         filled = np.nan_to_num(picture, nan=float(np.nanmin(picture)))
-        if self.layer is None:
-            self._layer = self._viewer.add_image(
+        layer = self.layer
+        if layer is None:
+            layer = self._layer = self._viewer.add_image(
                 filled,
                 name=NAME,
                 colormap="gray",
@@ -48,17 +52,17 @@ class MontageLayers:
                 interpolation2d="nearest",
             )
         else:
-            self._layer.data = filled
-            self._layer.scale = (montage.pixel_size_angstrom,) * 2
-            self._layer.contrast_limits_range = self._layer.contrast_limits = limits
-        self._layer.metadata["particle_ids"] = list(montage.particle_ids)
-        self._layer.metadata["stage_tilt_deg"] = montage.stage_tilt_deg.tolist()
-        self._layer.visible = True
+            layer.data = filled
+            layer.scale = (montage.pixel_size_angstrom,) * 2
+            layer.contrast_limits_range = layer.contrast_limits = limits
+        layer.metadata["particle_ids"] = list(montage.particle_ids)
+        layer.metadata["stage_tilt_deg"] = montage.stage_tilt_deg.tolist()
+        layer.visible = True
         self._label(montage)
         ours = (self._layer, self._labels)
         self._others += [one for one in self._viewer.layers if one.visible and one not in ours]
-        for layer in self._others:
-            layer.visible = False
+        for other in self._others:
+            other.visible = False
         camera = self._viewer.scene.camera
         if self._viewer.dims.ndisplay == 3:
             self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
@@ -70,7 +74,7 @@ class MontageLayers:
         """Make way for a volume: the layer stays, out of sight."""
         if self.layer is not None and self.layer.visible and self._viewer.dims.ndisplay == 2:
             for layer in (self._layer, self._labels):
-                if layer in self._viewer.layers:
+                if layer is not None and layer in self._viewer.layers:
                     layer.visible = False
             self._viewer.dims.ndisplay = 3
             self._show_others()

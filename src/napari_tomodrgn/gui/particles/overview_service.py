@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import LatentPoint, Session
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_tomodrgn.analysis.overview import Overview
 
 
 class OverviewService(Service):
@@ -17,7 +22,7 @@ class OverviewService(Service):
 
     doing = "looking at the images"
 
-    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self._layers = MontageLayers(viewer)
         self.overviews = self.latest_task(self._on_overview)
@@ -32,7 +37,7 @@ class OverviewService(Service):
         if particles is None or self.session.overview is not None:
             return
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.analysis.overview import overview
 
             yield overview(particles)
@@ -46,25 +51,25 @@ class OverviewService(Service):
             return
         invert = self.session.import_options.data.contrast == "invert"
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.analysis.overview import montage
 
             yield montage(particles, lowpass_angstrom=lowpass_angstrom, invert=invert)
 
         self.montages.request(steps)
 
-    def _on_focused(self, _now: Any, before: str | None) -> None:
+    def _on_focused(self, _now: object, before: str | None) -> None:
         if before is not None:  # else it is the first particle, which nobody clicked
             self._layers.leave()
 
-    def _on_point(self, point: Any, _before: Any = None) -> None:
+    def _on_point(self, point: LatentPoint | None, _before: object = None) -> None:
         if point is not None:
             self._layers.leave()
 
-    def _on_overview(self, found: Any) -> None:
+    def _on_overview(self, found: Overview) -> None:
         self.session.overview = found
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self.overviews.cancel()
         self.montages.cancel()
         self.session.overview = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
@@ -60,7 +60,7 @@ class OverviewView(QWidget):
         for plot in (self.tilts, self.views, self.defocus):
             plot.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         found: Overview | None = self._session.overview
         for widget in (self.tilts, self.views, self.seen, self.defocus):
@@ -79,7 +79,7 @@ class OverviewView(QWidget):
         if is_open:
             self.overview_requested.emit()
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self.request_overview(self.isVisible())
 
     def _show_projections(self) -> None:

@@ -150,7 +150,7 @@ class ParticlesPanel(QWidget):
         self.extraction_section.set_open(True)
         self.extraction.set_list(path)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         path = session.asked or session.source

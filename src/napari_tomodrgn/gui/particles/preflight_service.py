@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import WorkStatus
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.data.checks import Check
 
 
 class PreflightService(Service):
@@ -20,7 +23,7 @@ class PreflightService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_event, computes=True)
-        self._answers: list[Any] = []
+        self._answers: list[Check] = []
         self.listen(self.cancel, "particles")
 
     def start(self) -> None:
@@ -33,7 +36,7 @@ class PreflightService(Service):
         session.preflight_status = WorkStatus(True, 0.0, "Reading a sample of the images")
         data = session.import_options.data
 
-        def steps() -> Iterator[Any]:
+        def steps() -> Iterator[object]:
             from napari_tomodrgn.analysis.preflight import preflight
 
             return preflight(particles, data)
@@ -45,12 +48,12 @@ class PreflightService(Service):
         if self.session.run is None:
             self.start()
 
-    def cancel(self, *_: Any) -> None:
+    def cancel(self, *_: object) -> None:
         """Stop checking."""
         self.queue.cancel()
         self.session.preflight_status = WorkStatus()
 
-    def _on_event(self, event: Any) -> None:
+    def _on_event(self, event: object) -> None:
         from napari_tomodrgn.analysis.preflight import CheckDone, PreflightProgress
 
         session = self.session

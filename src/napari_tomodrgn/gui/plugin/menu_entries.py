@@ -6,7 +6,7 @@ so there is one window of ours in a viewer: these widgets open it, turn to their
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
@@ -14,13 +14,16 @@ from qtpy.QtWidgets import QWidget
 from napari_tomodrgn.gui.window.dock import open_dock
 from napari_tomodrgn.gui.window.navigation import show_tab
 
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
 
 class _Part(QWidget):
     """Opens the window at ``part``, then takes itself out again."""
 
     part = ""
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
         self.setMaximumSize(0, 0)  # for the one turn of the event loop that it is there

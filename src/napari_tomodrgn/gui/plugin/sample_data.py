@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from napari.types import FullLayerData
 
 _RUN_NOTE = (
     "A sample without its images: explore it here, and see its particles in place under Explore. "
@@ -27,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def simulated() -> list[tuple[Any, ...]]:
+def simulated() -> list[FullLayerData]:
     """Open the set in the tomoDRGN dock; it is simulated in a thread the first time.
 
     The layers are the true structures, hidden, to hold against what is decoded.
@@ -41,7 +44,7 @@ def simulated() -> list[tuple[Any, ...]]:
     return true_structures(STRUCTURES, folder)
 
 
-def trained() -> list[tuple[Any, ...]]:
+def trained() -> list[FullLayerData]:
     """Open the trained run that the package carries: three compositions in two tomograms."""
     from napari_tomodrgn.gui.plugin.reader import current_viewer
     from napari_tomodrgn.gui.window.dock import open_dock
@@ -103,7 +106,7 @@ def write_sample(folder: Path) -> Path:
     return star
 
 
-def true_structures(names: tuple[str, ...], folder: Path) -> list[tuple[Any, ...]]:
+def true_structures(names: tuple[str, ...], folder: Path) -> list[FullLayerData]:
     """Return image layers of the maps that the states are simulated from, in Å about their centre.
 
     They go when another data set than the sample in ``folder`` is opened.
@@ -114,7 +117,7 @@ def true_structures(names: tuple[str, ...], folder: Path) -> list[tuple[Any, ...
     with maps.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         voxel = float(stored["voxel_size_angstrom"])
         volumes = {name: stored[name].astype(np.float32) for name in names}
-    layers: list[tuple[Any, ...]] = []
+    layers: list[FullLayerData] = []
     for name, volume in volumes.items():
         kwargs = {
             "name": f"truth {name}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
@@ -39,7 +38,7 @@ class ValidationPanel(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
-        self.result = make_label(tip="Where the half maps' correlation falls below 0.143")
+        self.result = make_label(tip="Where the half maps' correlation falls below the line")
         self.plot = LinePlot("Spatial frequency (1/Å)", "FSC", resolution=True)
         self.plot.setToolTip("Fourier shell correlation of two halves of the particles")
         layout = QVBoxLayout(self)
@@ -54,7 +53,7 @@ class ValidationPanel(QWidget):
         """Take the colours of the theme."""
         self.plot.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, found = self._session, self._session.validation
         busy = session.reconstruction_status.busy
@@ -73,7 +72,7 @@ class ValidationPanel(QWidget):
             self.result.setText(result_words(found))
             line = Curve("", found.frequency[1:], found.correlation[1:], "#56b4e9")
             low = min(-0.05, float(np.nanmin(found.correlation)))
-            self.plot.set_curves([line], limits=(low, 1.05), level=0.143)
+            self.plot.set_curves([line], limits=(low, 1.05), level=_threshold())
 
     def _press(self) -> None:
         if self._session.reconstruction_status.busy:
@@ -82,10 +81,17 @@ class ValidationPanel(QWidget):
             self.start_requested.emit()
 
 
+def _threshold() -> float:
+    # Imports torch, which is there once something was reconstructed.
+    from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD
+
+    return FSC_THRESHOLD
+
+
 def result_words(found: Validation) -> str:
     """Resolution and number of particles, for a person."""
     who = f"{found.name}: {found.particles:,} particles"
     if not math.isfinite(found.resolution_angstrom):
         return f"{who}. The half maps do not agree: too few particles, or wrong poses."
-    words = f"{who}, {found.resolution_angstrom:.1f} Å (FSC 0.143)."
+    words = f"{who}, {found.resolution_angstrom:.1f} Å (FSC {_threshold()})."
     return words if found.folder is None else f"{words} Half maps and FSC: {found.folder}"

@@ -91,7 +91,7 @@ class ReconstructionService(Service):
     def _on_ended(self) -> None:
         self.session.reconstruction_status = WorkStatus()
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self.job.stop()
         self.session.validation = None
 
@@ -113,7 +113,7 @@ class _ReconstructionRequest:
     keep: Run | None
 
 
-def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> Iterator[Any]:
+def _steps(chosen: ParticleSet, asked: _ReconstructionRequest, stop: Stop) -> Iterator[object]:
     from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 
     steps = reconstruct_steps(chosen, data=asked.config.data, weight=asked.config.weight)

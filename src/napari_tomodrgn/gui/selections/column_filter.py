@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +58,7 @@ class ColumnFilter(QWidget):
             getattr(session.events, event).connect(self.refresh)
         self.refresh()
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show the columns that there are."""
         table = self._session.table
         names = [] if table is None else table.color_names
@@ -78,7 +77,7 @@ class ColumnFilter(QWidget):
             return None
         return table.column(name)
 
-    def _show_kind(self, *_: Any) -> None:
+    def _show_kind(self, *_: object) -> None:
         found = self._column()
         words = found is not None and found.categorical
         self.category.setVisible(words)

@@ -26,7 +26,7 @@ class ColumnStore(Service):
         if data.run is not None:
             self._on_disk = (data.run.path, data.added_columns)
 
-    def _save(self, *_: Any) -> None:
+    def _save(self, *_: object) -> None:
         run, table = self.session.run, self.session.added_columns
         if run is None or table is None:
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -65,7 +63,7 @@ class SelectionsPanel(QWidget):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         table, selected = session.latents, len(session.selection)
@@ -86,7 +84,7 @@ class SelectionsPanel(QWidget):
                 if selection.name == chosen:
                     self.list.setCurrentItem(item)
 
-    def _enable(self, *_: Any) -> None:
+    def _enable(self, *_: object) -> None:
         session, some = self._session, bool(self._session.selection)
         self.keep.setEnabled(some and session.run is not None and bool(self.name.text().strip()))
         self.export.setEnabled(some and session.particles is not None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -95,7 +95,7 @@ class SelectionService(Service):
             self._past = [*self._past, old][-_REMEMBERED:]
             self._future.clear()
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self._past.clear()
         self._future.clear()
         self._promised.clear()

@@ -176,7 +176,7 @@ class DisplayPage(QWidget):
 
     # -- session to page ----------------------------------------------------------------------
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, look = self._session, self._session.tomogram_display
         self._fill_colors()
@@ -217,7 +217,7 @@ class DisplayPage(QWidget):
 
     # -- page to session ----------------------------------------------------------------------
 
-    def _moved(self, *_: Any) -> None:
+    def _moved(self, *_: object) -> None:
         self._show_values()
         self._settled.start()
 

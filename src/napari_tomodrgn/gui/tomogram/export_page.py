@@ -83,7 +83,7 @@ class ExportPage(QWidget):
         """How far the writing is."""
         self.words.setText(words or self._what())
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         self.map.setEnabled(session.decoded is not None)

@@ -18,6 +18,8 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.analysis.tomogram.placement import Placement
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -32,7 +34,7 @@ class TomogramExport(Service):
     doing = "writing files"
     progress = Signal(str)
 
-    def __init__(self, scene: TomogramScene, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, scene: TomogramScene, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(scene.session, parent)
         self._scene, self._session, self._viewer = scene, scene.session, viewer
         self.job = self.long_task("tomoDRGN writing files", self._on_step)
@@ -146,7 +148,7 @@ class TomogramExport(Service):
     def _surfaced(self) -> NDArray[np.int64]:
         return np.sort(self._scene.layers.surfaced)
 
-    def _start(self, make: Callable[[Stop], Iterator[Any]]) -> None:
+    def _start(self, make: Callable[[Stop], Iterator[object]]) -> None:
         if self.job.is_busy:
             self._session.show_message("Something is being written: wait for it.", "warning")
             return
@@ -177,7 +179,7 @@ def _scene_steps(
     maps: tuple[NDArray[np.float32], list[str]],
     look: tuple[int, float],
     stop: Stop,
-) -> Iterator[Any]:
+) -> Iterator[object]:
     from napari_tomodrgn.analysis.tomogram.chimerax_scene import ChimeraxScene, scene_steps
 
     (latents, colors), (epoch, sigma) = maps, look

@@ -9,16 +9,19 @@ change of a colour map, some milliseconds, whatever the number of triangles. Of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels, Surface
+from napari.layers import Image, Labels, Layer, Points, Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.session import TomogramDisplay
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 ENTRIES = 1024
 _SCALE = (1.0, -1.0, 1.0)  # see `layers`
@@ -54,27 +57,27 @@ class Chunk:
 class TomogramLayers:
     """Tomogram, points, surfaces and marks in a viewer."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._image: Any = None
-        self._points: Any = None
-        self._marks: Any = None
-        self._surfaces: dict[int, Any] = {}
+        self._points: Points | None = None
+        self._marks: Points | None = None
+        self._surfaces: dict[int, Surface] = {}
         self._chunks: dict[int, Chunk] = {}
         self._colors: ByteArray = np.zeros((0, 3), np.uint8)
         self._tomogram: Tomogram | None = None
         self._visible = True
-        self._hidden: list[Any] = []  # what the user hid, while something else is on show
+        self._hidden: list[Layer] = []  # what the user hid, while something else is on show
         self._image_wanted = True  # whether the form asks for it
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """All layers of the tomogram that are still there."""
         ours = [self._image, *self._surfaces.values(), self._points, self._marks]
         return [one for one in ours if one is not None and one in self.viewer.layers]
 
     @property
-    def image(self) -> Any:
+    def image(self) -> Image | None:
         """The tomogram's layer, or None."""
         return self._image if self._image in self.layers else None
 
@@ -85,7 +88,7 @@ class TomogramLayers:
 
     @property
     def surfaced(self) -> NDArray[np.int64]:
-        """Rows of the particles that are drawn as surfaces."""
+        """Rows of the particles that are drawn as surfaces, ``(row,)``."""
         rows = [chunk.rows for chunk in self._chunks.values()]
         return np.concatenate(rows) if rows else np.zeros(0, np.int64)
 
@@ -181,7 +184,7 @@ class TomogramLayers:
         for layer in self._surfaces.values():
             self._clip_one(layer, look)
 
-    def _clip_one(self, layer: Any, look: TomogramDisplay) -> None:
+    def _clip_one(self, layer: Surface, look: TomogramDisplay) -> None:
         """Cut away what is nearer to the eye (higher in z) than the slice."""
         height = self.slice_height(look, self._top())
         layer.experimental_clipping_planes = (
@@ -196,7 +199,17 @@ class TomogramLayers:
     # -- the particles ------------------------------------------------------------------------
 
     def show_points(self, positions_zyx: NDArray[np.float64], radius: float, name: str) -> None:
-        """A point at each particle, instead of those on show; their surfaces go."""
+        """Show a point at each particle, instead of those on show; their surfaces go.
+
+        Parameters
+        ----------
+        positions_zyx
+            ``(particle, 3)`` in Å from the corner of the tomogram.
+        radius
+            Of a particle, in Å.
+        name
+            Of the tomogram.
+        """
         for layer in [*self._surfaces.values(), self._points, self._marks]:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -280,7 +293,7 @@ class TomogramLayers:
             self._points.face_color = colors / np.float32(255)
 
     def size_points(self, shown: NDArray[np.bool_]) -> None:
-        """No points where a surface stands, and where not ``shown``."""
+        """Show points where ``shown`` ``(particle,)`` is true and no surface stands."""
         if self._points is None or len(self._points.data) != len(shown):
             return
         smallest = _SMALLEST_PX / self.viewer.scene.camera.zoom
@@ -288,7 +301,9 @@ class TomogramLayers:
         sizes[self.surfaced] = 0.0
         self._points.size = sizes
 
-    def mark(self, focused: Any, hovered: Any) -> None:
+    def mark(
+        self, focused: NDArray[np.float64] | None, hovered: NDArray[np.float64] | None
+    ) -> None:
         """Ring the particles at two places (zyx in Å, or None)."""
         if self._marks is None or self._marks not in self.viewer.layers:
             return
@@ -298,7 +313,7 @@ class TomogramLayers:
         known = np.array([focused is not None, hovered is not None])
         self._marks.size = np.where(known, _MARK * self._radius, 0.0)
 
-    def _palette(self, chunk: Chunk) -> Any:
+    def _palette(self, chunk: Chunk) -> Colormap:
         count = _entries(chunk)
         colors = np.zeros((count, 4), np.float32)
         colors[:, 3] = 1.0
@@ -314,8 +329,11 @@ class TomogramLayers:
 
     # -- the camera ---------------------------------------------------------------------------
 
-    def look_at_all(self, low_zyx: NDArray[Any], high_zyx: NDArray[Any]) -> None:
-        """From above, the hand as in `layers`, so that all of a box is seen."""
+    def look_at_all(self, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]) -> None:
+        """Look from above, the hand as in `layers`, so that all of a box is seen.
+
+        ``low_zyx`` and ``high_zyx`` are two corners ``(3,)`` in Å.
+        """
         viewer = self.viewer
         viewer.dims.ndisplay = 3
         camera = viewer.scene.camera
@@ -328,8 +346,8 @@ class TomogramLayers:
         camera.zoom = 0.92 * min(height / rows, width / columns)
         self.aim_lamp()
 
-    def look_at(self, place_zyx: NDArray[Any], radius: float) -> None:
-        """Go to one particle and near to it; the direction of view stays."""
+    def look_at(self, place_zyx: NDArray[np.float64], radius: float) -> None:
+        """Go to a place ``(3,)``, zyx in Å, and near to it; the direction of view stays."""
         camera = self.viewer.scene.camera
         camera.center = tuple(float(part) for part in place_zyx)
         camera.zoom = max(camera.zoom, 0.12 * min(self.viewer.canvas.size) / radius)
@@ -347,7 +365,7 @@ def _entries(chunk: Chunk) -> int:
     return 1 << max(4, (len(chunk.rows) - 1).bit_length())
 
 
-def possible_surfaces(viewer: Any, ours: list[Any]) -> list[Any]:
+def possible_surfaces(viewer: Viewer, ours: list[Layer]) -> list[Labels | Surface]:
     """Labels and surface layers of the user's, such as a membrane."""
     found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
     return [layer for layer in found if layer.ndim == 3 and layer not in ours]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,10 @@ class ViewFocus:
 def surface_request_of(
     session: Session, poses: Poses, shown: NDArray[np.bool_], seen: ViewFocus
 ) -> SurfaceRequest | None:
-    """The surfaces to make; None where there can be none, or none is asked for."""
+    """The surfaces to make; None where there can be none, or none is asked for.
+
+    ``shown`` ``(particle,)`` says which of ``poses`` are drawn at all.
+    """
     table, look = session.latents, session.tomogram_display
     if session.run is None or table is None or look.shape == "points":
         return None
@@ -56,9 +59,24 @@ def surface_request_of(
 def select_level_of_detail(
     session: Session, poses: Poses, shown: NDArray[np.bool_], seen: ViewFocus
 ) -> tuple[NDArray[np.int64], int]:
-    """Rows to draw as surfaces, and how many of them, from the first, with their own map.
+    """Select the particles to draw as surfaces, nearest to what is looked at first.
 
     Within each of the two groups rows ascend, so that the same particles are the same wish.
+
+    Parameters
+    ----------
+    session
+        Says how many surfaces are wanted, and how.
+    poses
+        Of the tomogram's particles.
+    shown
+        ``(particle,)``, which of them are drawn at all.
+    seen
+        What is looked at.
+
+    Returns
+    -------
+    ``(row,)`` of ``poses``, and how many of them, from the first, get their own map.
     """
     look = session.tomogram_display
     posed = np.isfinite(poses.rotations_xyz).all(axis=(1, 2))
@@ -73,7 +91,7 @@ def select_level_of_detail(
     return np.concatenate([np.sort(surfaces[:own]), np.sort(surfaces[own:])]), own
 
 
-def fingerprint(request: SurfaceRequest) -> tuple[Any, ...]:
+def fingerprint(request: SurfaceRequest) -> tuple[object, ...]:
     """What makes two wishes the same."""
     arrays = (request.latents, request.classes, request.class_latents, request.surfaces)
     content = tuple(array.tobytes() for array in arrays)

@@ -7,27 +7,44 @@ of the latent space in the hand a drag draws a box, and the keys mean what they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, mode_for
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import SelectionMode
 
+if TYPE_CHECKING:
+    from napari.components.camera import Camera
+    from napari.viewer import Viewer
+
 _CLICK_PX = 4.0
+
+
+class MouseEvent(Protocol):
+    """What is read of the event that napari hands to its mouse callbacks."""
+
+    type: str
+    button: int | None
+    modifiers: Iterable[object]
+    pos: Sequence[float]  # px on the canvas
+    position: Sequence[float]  # in the world, one number a dimension
+    view_direction: Sequence[float] | None  # None in two dimensions
+    dims_displayed: Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
 class Ray:
     """A line of sight, zyx in Å in the world."""
 
-    origin: Any
-    direction: Any
+    origin: NDArray[np.float64]
+    direction: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +62,8 @@ class Box:
 
     first: Ray
     last: Ray
-    up: Any  # zyx, on the screen
-    mode: SelectionMode  # as `drawing.mode_for_keys` says
+    up: NDArray[np.float64]  # zyx, on the screen
+    mode: SelectionMode  # as `drawn_shape.mode_for_keys` says
 
 
 class TomogramMouse(QObject):
@@ -67,7 +84,7 @@ class TomogramMouse(QObject):
     boxed = Signal(object)  # Box
     box_released = Signal()
 
-    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
@@ -88,17 +105,17 @@ class TomogramMouse(QObject):
             elif ours in callbacks:
                 callbacks.remove(ours)
 
-    def _moved(self, _viewer: Any, event: Any) -> None:
+    def _moved(self, _viewer: object, event: MouseEvent) -> None:
         ray = ray_of(event)
         if ray is not None:
             self.hovered.emit(ray)
 
-    def _double(self, _viewer: Any, event: Any) -> None:
+    def _double(self, _viewer: object, event: MouseEvent) -> None:
         ray = ray_of(event)
         if ray is not None:
             self.double_clicked.emit(ray)
 
-    def _dragged(self, viewer: Any, event: Any) -> Iterator[None]:
+    def _dragged(self, viewer: Viewer, event: MouseEvent) -> Iterator[None]:
         ray, start = ray_of(event), np.asarray(event.pos, float)
         if ray is None or event.button != 1:
             return
@@ -120,7 +137,9 @@ class TomogramMouse(QObject):
         if far <= _CLICK_PX:
             self.clicked.emit(ray)
 
-    def _box(self, viewer: Any, event: Any, first: Ray, mode: SelectionMode) -> Iterator[None]:
+    def _box(
+        self, viewer: Viewer, event: MouseEvent, first: Ray, mode: SelectionMode
+    ) -> Iterator[None]:
         up = np.asarray(viewer.scene.camera.up_direction, float)
         drawn = False
         try:
@@ -138,7 +157,7 @@ class TomogramMouse(QObject):
             else:
                 self.clicked.emit(first)
 
-    def _stroke(self, viewer: Any, event: Any, start: Stroke) -> Iterator[None]:
+    def _stroke(self, viewer: Viewer, event: MouseEvent, start: Stroke) -> Iterator[None]:
         try:
             with _held_still(viewer.scene.camera):
                 self.brushed.emit(start)
@@ -153,7 +172,7 @@ class TomogramMouse(QObject):
 
 
 @contextmanager
-def _held_still(camera: Any) -> Iterator[None]:
+def _held_still(camera: Camera) -> Iterator[None]:
     """Keep the view from turning with the stroke; who lets it turn meanwhile has the last word."""
     before, camera.mouse_pan = camera.mouse_pan, False
     try:
@@ -163,7 +182,7 @@ def _held_still(camera: Any) -> Iterator[None]:
             camera.mouse_pan = before
 
 
-def ray_of(event: Any) -> Ray | None:
+def ray_of(event: MouseEvent) -> Ray | None:
     """The line of sight through the pointer; None where the view is no three-dimensional one."""
     if len(event.dims_displayed) != 3 or event.view_direction is None:
         return None

@@ -79,7 +79,7 @@ class NeighborhoodPage(QWidget):
         self._layers = layers
         _fill(self.surface, [_NO_LAYER, *(layer.name for layer in layers)])
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session, table = self._session, self._session.table
         names = [SELECTIONS] if session.selections else []
@@ -178,7 +178,7 @@ class NeighborhoodPage(QWidget):
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
 
-    def _forget(self, *_: Any) -> None:
+    def _forget(self, *_: object) -> None:
         self.table.setRowCount(0)
         self.words.setText(_HINT)
 

@@ -121,7 +121,7 @@ class TomogramPanel(QWidget):
 
     # -- session to panel ---------------------------------------------------------------------
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         self._fill_list()
@@ -224,7 +224,7 @@ class TomogramPanel(QWidget):
                     return folder
         return bases[0] if bases else None
 
-    def _recall(self, *_: Any) -> None:
+    def _recall(self, *_: object) -> None:
         """What was chosen for this star file, else for the one before, else what is usual."""
         from napari_tomodrgn.data.tomograms import DEFAULT_PATTERN
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.analysis.tomogram.meshes import Mesh
     from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.volume import Volume
+    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.run.directory import Run
 
 KEPT_BYTES = 512 * 2**20
@@ -191,8 +192,18 @@ class SurfaceBuilder(Work):
                 told, changed = time.monotonic(), set()
 
 
-def merged(rows: NDArray[np.int64], shapes: dict[int, Any], poses: Poses) -> Chunk:
-    """The surfaces of some particles at their poses as one, as the layer takes it."""
+def merged(rows: NDArray[np.int64], shapes: dict[int, Mesh], poses: Poses) -> Chunk:
+    """Merge the surfaces of some particles at their poses, as the layer takes them.
+
+    Parameters
+    ----------
+    rows
+        ``(row,)`` of ``poses``.
+    shapes
+        The surface of each of these rows, from the centre of its map.
+    poses
+        Of the tomogram's particles.
+    """
     from napari_tomodrgn.analysis.tomogram.meshes import merge
 
     mesh = merge([shapes[row] for row in rows.tolist()], [poses[row] for row in rows.tolist()])
@@ -204,7 +215,9 @@ def particles_per_surface(vertices: float) -> int:
     return int(np.clip(_VERTICES_PER_SURFACE / max(vertices, 1.0), 16, ENTRIES))
 
 
-def _contoured(decoder: Any, z: NDArray[np.float32], box: int, look: tuple[float, int]) -> Mesh:
+def _contoured(
+    decoder: VolumeDecoder, z: NDArray[np.float32], box: int, look: tuple[float, int]
+) -> Mesh:
     from napari_tomodrgn.analysis.tomogram.meshes import contour
 
     return contour(decoder.decode(z, box), *look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject
@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.session import SelectionMode
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
     from numpy.typing import NDArray
 
     from napari_tomodrgn.analysis.tomogram.placement import Poses
@@ -33,13 +34,13 @@ class PickableScene(Protocol):
         """Centres (particle, zyx) in Å."""
 
     def shown(self) -> NDArray[np.bool_]:
-        """Which particles are drawn."""
+        """Which particles are drawn, ``(particle,)``."""
 
     def chosen(self) -> NDArray[np.bool_]:
-        """Which particles are selected."""
+        """Which particles are selected, ``(particle,)``."""
 
     def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Three bytes a particle, dimmed if not chosen."""
+        """Colours ``(particle, 3)`` in bytes, dimmed if not ``chosen`` ``(particle,)``."""
 
     def jump(self) -> None:
         """Go to the particle in focus."""
@@ -48,7 +49,7 @@ class PickableScene(Protocol):
 class TomogramPointer(QObject):
     """Turns rays into identities and writes them into the session."""
 
-    def __init__(self, scene: PickableScene, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, scene: PickableScene, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._scene, self._session = scene, scene.session
         self._stroke, self._subtract = np.zeros(0, bool), False

@@ -37,7 +37,15 @@ def picked(
 def brushed(
     positions_zyx: FloatArray, radius: float, origin: FloatArray, direction: FloatArray
 ) -> NDArray[np.bool_]:
-    """Which centres are within a distance of a ray, at any depth."""
+    """Which centres are within a distance of a ray, at any depth: ``(particle,)``.
+
+    Parameters
+    ----------
+    positions_zyx, radius
+        Centres ``(particle, 3)`` and the distance, in Å.
+    origin, direction
+        A point ``(3,)`` of the ray in Å; where it goes.
+    """
     return np.asarray(_along_and_apart2(positions_zyx, origin, direction)[1] <= radius**2)
 
 

@@ -25,6 +25,8 @@ from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.analysis.tomogram.placement import Poses
     from napari_tomodrgn.data.tomograms import Tomogram
 
@@ -47,7 +49,7 @@ class TomogramScene(Service):
     def __init__(
         self,
         session: Session,
-        viewer: Any,
+        viewer: Viewer,
         volumes: VolumeLayers,
         parent: QObject | None = None,
     ) -> None:
@@ -142,7 +144,7 @@ class TomogramScene(Service):
 
     # -- which tomogram -----------------------------------------------------------------------
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         self.reading.cancel()
         self.shapes.queue.cancel()
         self.layers.clear()
@@ -248,7 +250,10 @@ class TomogramScene(Service):
     # -- colours and marks --------------------------------------------------------------------
 
     def colors(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-        """Three bytes a particle of the tomogram: as in the scatter, dimmed if not ``chosen``."""
+        """Colours ``(particle, 3)`` in bytes of the tomogram's particles, as in the scatter.
+
+        Dimmed if not ``chosen`` ``(particle,)``; of the selection if None.
+        """
         poses, session = self.poses, self.session
         table = session.table
         if poses is None or table is None:
@@ -262,26 +267,26 @@ class TomogramScene(Service):
         return np.asarray(ours, np.uint8)
 
     def chosen(self) -> NDArray[np.bool_]:
-        """Which particles of the tomogram are selected."""
+        """Which particles of the tomogram are selected, ``(particle,)``."""
         selection = self.session.selection
         ids = self.poses.ids if self.poses is not None else ()
         return np.fromiter((one in selection for one in ids), bool, len(ids))
 
-    def _repaint(self, *_: Any) -> None:
+    def _repaint(self, *_: object) -> None:
         if self.poses is not None and len(self.poses):
             self.layers.paint(self.colors())
 
-    def _on_selection(self, *_: Any) -> None:
+    def _on_selection(self, *_: object) -> None:
         self._repaint()
         if self.session.tomogram_display.only_selected:
             self._schedule_surfaces()
         self._report()
 
-    def _on_focused(self, *_: Any) -> None:
+    def _on_focused(self, *_: object) -> None:
         if self.session.tomogram_display.within > 0:
             self._schedule_surfaces()
 
-    def _mark(self, *_: Any) -> None:
+    def _mark(self, *_: object) -> None:
         session = self.session
         self.layers.mark(self._place_of(session.focused), self._place_of(session.hovered))
 
@@ -291,6 +296,7 @@ class TomogramScene(Service):
 
     @property
     def positions(self) -> NDArray[np.float64]:
+        """Centres ``(particle, 3)`` zyx in Å of the tomogram's particles."""
         return np.zeros((0, 3)) if self.poses is None else self.poses.positions_zyx_angstrom
 
     # -- surfaces -----------------------------------------------------------------------------
@@ -302,17 +308,17 @@ class TomogramScene(Service):
         if any(getattr(now, name) != getattr(before, name) for name in names):
             self._schedule_surfaces()
 
-    def _on_camera(self, *_: Any) -> None:
+    def _on_camera(self, *_: object) -> None:
         # Who is near has changed, where not all can be drawn, or how large they are.
         if self.session.canvas_mode == "tomogram" and not self._orbit.isActive():
             self._settled.start()
 
-    def _schedule_surfaces(self, *_: Any) -> None:
+    def _schedule_surfaces(self, *_: object) -> None:
         if self.session.canvas_mode == "tomogram":
             self._settled.start()
 
     def shown(self) -> NDArray[np.bool_]:
-        """Which particles of the tomogram are drawn at all."""
+        """Which particles of the tomogram are drawn at all, ``(particle,)``."""
         look, at = self.session.tomogram_display, self.positions
         mask = np.ones(len(at), bool)
         if look.only_selected:

@@ -53,7 +53,7 @@ class ForecastService(Service):
 
         self.queue.request(steps)
 
-    def _on_preflight_status(self, *_: Any) -> None:
+    def _on_preflight_status(self, *_: object) -> None:
         if self._later is not None and not self.session.preflight_status.busy:
             config, self._later = self._later, None
             self.request(config)

@@ -143,7 +143,7 @@ class TrainingPanel(QWidget):
         rest = {"method": self._base.method, "linear": self._base.linear.model_dump()}
         return RunConfig.model_validate({**more, **rest})
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what can be done now."""
         status = self._session.training
         ready = self._session.has_images
@@ -185,21 +185,21 @@ class TrainingPanel(QWidget):
             self.resume.setText(f"Extend to {asked} epochs" if more else "Extend")
             self.resume.setToolTip(f"Go on in {run.path}: set Epochs above {done}")
 
-    def _on_particles(self, *_: Any) -> None:
+    def _on_particles(self, *_: object) -> None:
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
             self.folder.set_folder(str(free_folder(source)))
         self._asked.start()
         self.refresh()
 
-    def _on_import_options(self, *_: Any) -> None:
+    def _on_import_options(self, *_: object) -> None:
         """What was said of the images holds for the training, too."""
         reading = self._session.import_options.data
         config = self._base.model_copy(update={"data": reading})
         self._base = config
         self.more.set_config(config)
 
-    def _on_run(self, *_: Any) -> None:
+    def _on_run(self, *_: object) -> None:
         """The form shows how the open run is, or was, trained; more epochs extend it."""
         run = self._session.run
         if run is not None and run.config != self._base:
@@ -231,7 +231,7 @@ class TrainingPanel(QWidget):
         except BadInputError as error:
             self.forecast.setText(str(error))
 
-    def _on_forecast(self, *_: Any) -> None:
+    def _on_forecast(self, *_: object) -> None:
         self.forecast.setText(forecast_words(self._session.forecast))
 
     def _resume(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
@@ -56,7 +55,7 @@ class TrainingProgress(QWidget):
         self.plot.set_theme(theme)
         self.divergence.set_theme(theme)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show how far the training is."""
         status = self._session.training
         ready = self._session.particles is not None
@@ -69,7 +68,7 @@ class TrainingProgress(QWidget):
             label.setText(words)
             label.setVisible(bool(words))
 
-    def _draw(self, *_: Any) -> None:
+    def _draw(self, *_: object) -> None:
         table = self._session.metrics
         some = table is not None and len(table) > 0
         self.plot.setVisible(some)

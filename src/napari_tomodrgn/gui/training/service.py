@@ -213,7 +213,7 @@ def _steps(
     where: tuple[Path, bool],
     stop: Stop,
     held: Callable[[], bool],
-) -> Iterator[Any]:
+) -> Iterator[object]:
     """The events of a training, latents read from disk here so that the window need not wait."""
     from napari_tomodrgn.learn.training.train import train
 

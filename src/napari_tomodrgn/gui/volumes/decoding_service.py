@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.data.volume import Volume
+    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.run.directory import Run
 
 # Bytes of finished volumes that are kept.
@@ -49,9 +50,9 @@ class DecoderCache:
     """The decoder of the run and epoch asked for last; for one thread only."""
 
     def __init__(self) -> None:
-        self._held: tuple[tuple[str, int], Any] | None = None
+        self._held: tuple[tuple[str, int], VolumeDecoder] | None = None
 
-    def of(self, run: Run, epoch: int) -> Any:
+    def of(self, run: Run, epoch: int) -> VolumeDecoder:
         """The decoder after an epoch."""
         wanted = (str(run.path), epoch)
         if self._held is None or self._held[0] != wanted:
@@ -99,7 +100,7 @@ class DecodingService(Service):
         self.queue = self.latest_task(self._on_decoded, computes=True)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         self._decoders = DecoderCache()
-        self._mean: tuple[Any, Volume] | None = None  # of which run and epoch
+        self._mean: tuple[tuple[str, int], Volume] | None = None  # of which run and epoch
         self._whole_s: dict[str, float] = {}  # how long the last whole map of a run took
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
         self.throttle.due.connect(self.refresh)
@@ -108,7 +109,7 @@ class DecodingService(Service):
         self.listen(self._on_latents, "latents")
         self.listen(self._on_training, "training")
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Decode what is to be shown: the free point, else the particle in focus."""
         session = self.session
         if session.free_point is not None:
@@ -118,20 +119,20 @@ class DecodingService(Service):
         else:
             self.queue.cancel()
 
-    def _on_focused(self, *_: Any) -> None:
+    def _on_focused(self, *_: object) -> None:
         """A particle that is chosen takes the place of a free point."""
         if self.session.free_point is not None:
             self.session.free_point = None  # which refreshes
         else:
             self.refresh()
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_latents(self, latents: pd.DataFrame | None, _old: object = None) -> None:
         if latents is None:
             self.queue.cancel()
         elif self.session.focused is not None:  # a first particle is decoded as it is chosen
             self.throttle.request()
 
-    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.phase == "idle":
             self.throttle.flush()
             decoded = self.session.decoded
@@ -249,7 +250,13 @@ class DecodingService(Service):
 
 
 def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
-    """The mean of a particle's posterior."""
+    """The mean of a particle's posterior, float32 ``(latent,)``.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such particle.
+    """
     row = row_of(latents, identity)
     if row < 0:
         raise KeyError(identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QObject
@@ -17,12 +17,14 @@ from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.session import LatentPath
 
 
 @contextmanager
-def enlarged(viewer: Any, scale: float) -> Iterator[None]:
+def enlarged(viewer: Viewer, scale: float) -> Iterator[None]:
     """Draw everything in a canvas ``scale`` times larger, while napari makes the canvas so.
 
     napari enlarges the canvas alone: what is in it would stay as it is and be surrounded by more
@@ -49,7 +51,7 @@ class VolumeExporter(Service):
 
     doing = "writing a file"
 
-    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self._viewer = viewer
         self.files = self.task_queue(session.show_message, computes=True)

@@ -13,16 +13,27 @@ only the normals, which are worked out before the scale, come out turned round.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.components.overlays import TextOverlay
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels
-from napari_tomodrgn.gui.volumes.surface_layers import COLOR, SCALE, drawable, paint, surface_colors
+from napari_tomodrgn.gui.volumes.surface_layers import (
+    COLOR,
+    SCALE,
+    SurfaceData,
+    drawable,
+    paint,
+    surface_colors,
+)
 from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
 from napari_tomodrgn.session import Isosurface
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer, Surface
+    from napari.viewer import Viewer
 
 ORIENTATION = ("towards", "up", "right")
 LAYER_NAME = "decoded"
@@ -49,33 +60,35 @@ class VolumeLayers:
         The napari viewer, or its public proxy.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         patch_vispy_mesh_colors()
         self.viewer = viewer
-        self._layer: Any = None
-        self._companions: dict[str, Any] = {}
+        self._layer: Surface | None = None
+        self._companions: dict[str, Surface] = {}
         self._words_of: dict[str, str] = {}  # what each companion is labelled
         self.labels = MapLabels(viewer)
         self._drawn: dict[str, Isosurface] = {}  # what each of them shows
-        self._projection: Any = None
-        self._against: dict[str, Any] = {}
+        self._projection: Image | None = None
+        self._against: dict[str, Surface] = {}
         self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
         self._layout = "grid"
         self._opacity = 1.0
         self._box = 0.0
-        self._hidden: list[Any] | None = None  # what the user hid, while something else is on show
+        self._hidden: list[Layer] | None = (
+            None  # what the user hid, while something else is on show
+        )
         self._words = ""
         self._needs_view = False
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Surface | None:
         """The layer on show, or None (not made yet, or removed by the user)."""
         if self._layer is not None and self._layer not in self.viewer.layers:
             self._layer = None
         return self._layer
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> list[Layer]:
         """All layers of decoded volumes that there are."""
         ours = [
             self._layer,
@@ -244,7 +257,7 @@ class VolumeLayers:
         box_angstrom: float,
         color: str | None = None,
         label: str = "",
-    ) -> Any:
+    ) -> Surface:
         """Show another contoured map beside the decoded one, or replace the one of this name.
 
         ``label`` says beneath it whose map it is.
@@ -276,7 +289,7 @@ class VolumeLayers:
         self._see_through()
 
     @property
-    def companions(self) -> dict[str, Any]:
+    def companions(self) -> dict[str, Surface]:
         """Layers beside the decoded one, by name, without those that the user removed."""
         self._prune()
         return dict(self._companions)
@@ -322,7 +335,7 @@ class VolumeLayers:
         words = [self._words_of.get(name, name) for name in named]
         self.labels.show(words, np.array(places).reshape(-1, 3))
 
-    def _put(self, name: str, layer: Any, mesh: Isosurface) -> Any:
+    def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""
         if layer is None or layer not in self.viewer.layers:
             layer = self._add_surface(drawable(mesh, self._box), name)
@@ -331,7 +344,7 @@ class VolumeLayers:
         self._drawn[name] = mesh
         return layer
 
-    def _add_surface(self, data: Any, name: str) -> Any:
+    def _add_surface(self, data: SurfaceData, name: str) -> Surface:
         return self.viewer.add_surface(
             data,
             name=name,

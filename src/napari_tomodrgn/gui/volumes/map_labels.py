@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from napari.layers import Points
+    from napari.viewer import Viewer
     from numpy.typing import NDArray
 
 LABELS_NAME = "map labels"
@@ -15,13 +17,13 @@ _FONT_PX = 9
 class MapLabels:
     """A layer of points that nobody sees, with words at them; there while there are words."""
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._layer: Any = None
-        self._shown: tuple[Any, ...] = ()
+        self._layer: Points | None = None
+        self._shown: tuple[str | float, ...] = ()
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> Points | None:
         """The layer on show, or None (none is needed, or the user removed it)."""
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer, self._shown = None, ()
@@ -29,7 +31,7 @@ class MapLabels:
 
     def show(self, words: list[str], places_zyx: NDArray[np.float64]) -> None:
         """Write these words at these places (word, zyx) in Å; none removes the layer."""
-        wanted = (*words, *places_zyx.ravel().tolist())
+        wanted: tuple[str | float, ...] = (*words, *places_zyx.ravel().tolist())
         if wanted == self._shown and (self.layer is not None or not words):
             return
         if self.layer is not None:

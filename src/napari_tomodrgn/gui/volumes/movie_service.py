@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import LatentPath, Session
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 Picture = NDArray[np.uint8]
 
@@ -34,7 +37,7 @@ class MovieRecorder(Service):
 
     frame_requested = Signal(int)
 
-    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self._viewer = viewer
         self.files = self.task_queue(session.show_message)
@@ -64,7 +67,7 @@ class MovieRecorder(Service):
             self.frame_requested.emit(0)
             self._on_change()
 
-    def stop(self, *_: Any) -> None:
+    def stop(self, *_: object) -> None:
         """Forget the movie that is being made."""
         self._path, self._pictures = None, []
 
@@ -73,7 +76,7 @@ class MovieRecorder(Service):
         self.stop()
         super().close()
 
-    def _on_change(self, *_: Any) -> None:
+    def _on_change(self, *_: object) -> None:
         """Take the picture once the volume of the frame is there in full."""
         path, session = self._path, self.session
         if path is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
 MOST = 9
@@ -65,7 +66,7 @@ class PinnedVolumes(Service):
         else:
             session.pinned = (*session.pinned, identity)
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Bring the layers in step."""
         session, run, table = self.session, self.session.run, self.session.latents
         wanted = {_layer_name(identity) for identity in session.pinned}
@@ -82,11 +83,11 @@ class PinnedVolumes(Service):
         look, epoch = replace(VolumeStyle.of(session), difference=False), session.epoch
         self.queue.request(lambda: self._steps((run, epoch), latents, known, look))
 
-    def _on_latents(self, *_: Any) -> None:
+    def _on_latents(self, *_: object) -> None:
         if self.session.pinned:
             self.throttle.request()
 
-    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.phase == "idle":
             self.throttle.flush()
             if any(not one.mesh.fine for one in self._maps.values()):
@@ -104,11 +105,12 @@ class PinnedVolumes(Service):
             key = (str(run.path), epoch, identity)
             found: DecodedMap | None = known.get(key)
             if found is None:
-                maps: list[Any] = []
+                volume: Volume | None = None
                 for step in self._decoders.of(run, epoch).decode_steps(z):
-                    maps = [step]
+                    volume = step
                     yield None
-                found = DecodedMap(maps[-1], identity, epoch, complete=True)
+                assert volume is not None  # it comes last
+                found = DecodedMap(volume, identity, epoch, complete=True)
             yield key, dressed(found, look)
 
     def _on_map(self, item: tuple[tuple[str, int, str], Decoded]) -> None:
@@ -121,7 +123,7 @@ class PinnedVolumes(Service):
                 _layer_name(key[2]), decoded.mesh, box, color, f"{key[2]}\ndecoded, epoch {key[1]}"
             )
 
-    def _paint(self, *_: Any) -> None:
+    def _paint(self, *_: object) -> None:
         for key, decoded in self._maps.items():
             if _layer_name(key[2]) in self._volumes.companions:
                 color = self._color_of(key[2])

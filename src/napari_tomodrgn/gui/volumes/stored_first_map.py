@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -19,6 +19,8 @@ from napari_tomodrgn.session import Decoded, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -47,7 +49,7 @@ class StoredFirstMap(Service):
         """Whether the first particle is still to be chosen, or its map to be written."""
         return super().is_busy or self._drawn.isActive()
 
-    def _on_latents(self, latents: Any, _old: Any = None) -> None:
+    def _on_latents(self, latents: pd.DataFrame | None, _old: object = None) -> None:
         self.reading.cancel()
         if latents is not None and self.session.focused is None:
             self._drawn.start()
@@ -93,7 +95,7 @@ class StoredFirstMap(Service):
             return
         self._kept = file
 
-        def work() -> Iterator[Any]:
+        def work() -> Iterator[object]:
             from napari_tomodrgn.data.volume import write_volume
 
             if not file.exists():

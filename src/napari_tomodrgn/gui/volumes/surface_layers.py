@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.colormaps import Colormap
+from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.charts.colormaps import rgb
 from napari_tomodrgn.session import Isosurface
+
+if TYPE_CHECKING:
+    from napari.layers import Surface
+
+# Vertices (vertex, zyx) and faces (face, 3), which index them.
+SurfaceData = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 COLOR = "#9fc3e6"
 # y is stored negated and drawn with this scale, so that napari's lamp shines from in front.
@@ -17,7 +24,7 @@ SCALE = (1.0, -1.0, 1.0)
 NOTHING = (np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.int32))
 
 
-def drawable(mesh: Isosurface, box_angstrom: float) -> Any:
+def drawable(mesh: Isosurface, box_angstrom: float) -> SurfaceData:
     """What a layer takes, with the corners of the box as vertices that belong to no face.
 
     The layer's extent is then the box, whatever is in it. Else each map would have another, and
@@ -29,13 +36,13 @@ def drawable(mesh: Isosurface, box_angstrom: float) -> Any:
     return np.concatenate([vertices * np.array(SCALE, np.float32), corners]), faces
 
 
-def paint(layer: Any, color: str) -> None:
+def paint(layer: Surface, color: str) -> None:
     """Give a layer one colour, if it has another."""
     if layer.colormap.name != color:
         layer.colormap = surface_colors(color)
 
 
-def surface_colors(color: str) -> Any:
+def surface_colors(color: str) -> Colormap:
     """A colour map of one colour."""
     top = [part / 255 for part in rgb(color)]
     return Colormap([[*top, 1.0], [*top, 1.0]], name=color)

@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vispy.visuals.mesh import MeshVisual
+    from vispy.visuals.shaders import Function
 
 # What the function of `_METHOD` depends on is known of these versions; others are left as they are.
 _FROM, _BEFORE = (0, 14), (0, 18)
 _METHOD = "_build_color_transform"
 
-Build = Callable[[Any, Any], Any]
+Build = Callable[["MeshVisual", np.ndarray], "Function"]
 
 
 def patch_vispy_mesh_colors() -> bool:
@@ -42,10 +48,10 @@ def patch_vispy_mesh_colors() -> bool:
 
 def _remembering(build: Build) -> Build:
     """A method that answers as it did before, where it was asked the same."""
-    answers: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
+    answers: WeakKeyDictionary[MeshVisual, tuple[object, Function]] = WeakKeyDictionary()
 
     @functools.wraps(build)
-    def remembered(visual: Any, colors: Any) -> Any:
+    def remembered(visual: MeshVisual, colors: np.ndarray) -> Function:
         mapped = colors.ndim == 2 and colors.shape[1] == 1
         asked = (visual.cmap.glsl_map, *visual._clim_values) if mapped else None
         before = answers.get(visual)

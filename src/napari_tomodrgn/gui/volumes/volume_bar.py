@@ -105,7 +105,7 @@ class VolumeBar(QWidget):
         self.look.setIcon(icons.icon("eye", theme.text))
         self.save.setIcon(icons.icon("save", theme.text))
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         self.setEnabled(session.decoded is not None)

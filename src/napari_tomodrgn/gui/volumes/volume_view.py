@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from qtpy.QtCore import QObject
 
@@ -45,7 +44,7 @@ class VolumeView(Service):
         if self.session.decoded is not None:
             self.layers.set_caption(caption(self.session.decoded))
 
-    def _on_data(self, *_: Any) -> None:
+    def _on_data(self, *_: object) -> None:
         """Say what the canvas waits for, before there is anything in it."""
         session = self.session
         if session.decoded is None and (
@@ -64,7 +63,7 @@ class VolumeView(Service):
             return "The first map appears after the first epoch"
         return "No map yet: train, or make a quick reconstruction"
 
-    def _on_choice(self, *_: Any) -> None:
+    def _on_choice(self, *_: object) -> None:
         """Name the one that is decoded now, where the words name another already."""
         if self._decoding and not self.waiting.isActive():
             self._show_waiting()
@@ -75,7 +74,7 @@ class VolumeView(Service):
         name = "latent point" if session.free_point is not None else session.focused
         self.layers.set_caption(f"{name}  ·  decoding …")
 
-    def _on_decoded(self, *_: Any) -> None:
+    def _on_decoded(self, *_: object) -> None:
         decoded, layers = self.session.decoded, self.layers
         if decoded is None:
             layers.clear()
@@ -98,7 +97,7 @@ class VolumeView(Service):
             if name.startswith(RECONSTRUCTION):
                 self.layers.remove_companion(name)
 
-    def _on_reconstruction(self, *_: Any) -> None:
+    def _on_reconstruction(self, *_: object) -> None:
         found = self.session.validation
         if found is None:
             self.remove_reconstructions()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QHideEvent, QResizeEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
@@ -86,12 +87,12 @@ class Banner(QFrame):
         self.toggle()
         event.accept()
 
-    def resizeEvent(self, event: Any) -> None:
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Fit the words into the new width."""
         super().resizeEvent(event)
         self._elide()
 
-    def hideEvent(self, event: Any) -> None:
+    def hideEvent(self, event: QHideEvent | None) -> None:
         """Take the whole message away with its line."""
         self._whole.hide()
         super().hideEvent(event)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import QSize
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QWidget
 
 _SPACING = 10
@@ -40,7 +39,7 @@ class WrappingRow(QWidget):
         """All groups side by side, at the height of what is there now."""
         return QSize(self._wanted(), self.minimumSizeHint().height())
 
-    def resizeEvent(self, event: Any) -> None:
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Fold, or unfold."""
         folded = self.width() < self._wanted()
         if folded != self.folded:

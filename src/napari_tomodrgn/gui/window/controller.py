@@ -8,17 +8,20 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.gui.window.registry import ServiceRegistry
 from napari_tomodrgn.session import Session
 
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
 
 class Controller(ServiceRegistry):
     """The services of one viewer's window, and what can be asked of it as a whole."""
 
-    def __init__(self, viewer: Any, session: Session | None = None) -> None:
+    def __init__(self, viewer: Viewer, session: Session | None = None) -> None:
         super().__init__(session or Session(), viewer)
 
     def open(self, path: str | Path, options: ReadingConfig | None = None) -> None:
@@ -45,15 +48,15 @@ class Controller(ServiceRegistry):
 _controllers: weakref.WeakValueDictionary[int, Controller] = weakref.WeakValueDictionary()
 
 
-def controller_of(viewer: Any) -> Controller | None:
+def controller_of(viewer: Viewer) -> Controller | None:
     """Return the controller of a viewer's window, if one is open."""
     return _controllers.get(id(_unwrapped(viewer)))
 
 
-def register(viewer: Any, controller: Controller) -> None:
+def register(viewer: Viewer, controller: Controller) -> None:
     """Make this the controller of the viewer for as long as it lives."""
     _controllers[id(_unwrapped(viewer))] = controller
 
 
-def _unwrapped(viewer: Any) -> Any:
+def _unwrapped(viewer: Viewer) -> Any:
     return getattr(viewer, "__wrapped__", viewer)

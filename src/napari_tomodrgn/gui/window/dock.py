@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_tomodrgn.gui.window.main_widget import MainWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 PLUGIN = "napari-tomodrgn"
 WIDGET = "tomoDRGN"
 
 
-def open_dock(viewer: Any) -> MainWidget:
+def open_dock(viewer: Viewer) -> MainWidget:
     """Return the `MainWidget` of a viewer, opened where it is not open yet.
 
     napari calls the dock one thing when its menu opens it and another when a program does, so it

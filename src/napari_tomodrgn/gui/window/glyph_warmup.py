@@ -11,7 +11,7 @@ second, often while a training runs beside.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
@@ -19,6 +19,9 @@ from qtpy.QtCore import QObject, QTimer
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 # With an underscore, as napari's own overlays that are no concern of the user.
 _NAME = "_tomodrgn_letters"
@@ -35,7 +38,7 @@ class GlyphWarmup(Work):
 
     def __init__(
         self,
-        viewer: Any,
+        viewer: Viewer,
         session: Session,
         is_idle: Callable[[], bool],
         parent: QObject | None = None,

@@ -5,8 +5,6 @@ Its height is fixed, so that nothing below it moves under the mouse.
 
 from __future__ import annotations
 
-from typing import Any
-
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QElidingLabel
@@ -56,7 +54,7 @@ class Header(QWidget):
             session.events[name].connect(self.refresh)
         self.refresh()
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
         self.title.setText(title_of(session))

@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.workers import finish_threads
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +159,7 @@ def _run_loop() -> None:
     finish_threads()
 
 
-def _save_picture(viewer: Any, widget: Any, picture: Path) -> None:
+def _save_picture(viewer: Viewer, widget: Any, picture: Path) -> None:
     """Wait until everything is on show, then save the whole window as PNG."""
     session = widget.session
     _wait(lambda: widget.controller.idle and not widget.latent.drawing.is_busy)

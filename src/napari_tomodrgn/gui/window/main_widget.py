@@ -8,10 +8,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -38,6 +39,9 @@ from napari_tomodrgn.gui.window.layout import (
 from napari_tomodrgn.gui.window.stepper import Stepper
 from napari_tomodrgn.gui.window.triton_library import load_triton_apart
 
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
 _RIGHT_WIDTH = 330  # px with text of the height that napari comes with
 _TEXT_HEIGHT = 15
 _LATENT_NAME = "Latent space"
@@ -59,7 +63,7 @@ class MainWidget(QWidget):
         The viewer; napari injects it by this name.
     """
 
-    def __init__(self, napari_viewer: Any) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         load_triton_apart()
         self._viewer = viewer = napari_viewer
@@ -132,7 +136,7 @@ class MainWidget(QWidget):
             return
         self.controller.open(path)
 
-    def showEvent(self, event: Any) -> None:
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Lay the docks out when they first appear."""
         super().showEvent(event)
         if not self._laid_out:
@@ -279,12 +283,12 @@ class MainWidget(QWidget):
         tools.tool_chosen.connect(lambda tool: setattr(mouse, "tool", tool))
         tools.mode_chosen.connect(lambda mode: setattr(mouse, "mode", mode))
 
-    def _on_layers_changed(self, _event: Any = None) -> None:
+    def _on_layers_changed(self, _event: object = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""
         ours = [*self.controller.tomogram_scene.layers.layers, *self.controller.volumes.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
-    def _refresh_tools(self, *_: Any) -> None:
+    def _refresh_tools(self, *_: object) -> None:
         selecting = self.controller.selections
         some = bool(self.session.selection)
         self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
@@ -295,7 +299,7 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_data(self, data: Any, _old: Any = None) -> None:
+    def _on_data(self, data: Any, _old: object = None) -> None:
         window: Any = self.window()
         if data is not None and isinstance(window, QMainWindow):
             hide_welcome(window)
@@ -314,7 +318,7 @@ class MainWidget(QWidget):
         wanted = self._wanted_width(), self._enlarged()
         lay_out(window, dock, self.latent.parentWidget(), wanted)
 
-    def _on_theme(self, _event: Any = None) -> None:
+    def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)
         colors = ChartColors(
             background=theme.canvas.as_hex(format="long"),

@@ -47,7 +47,7 @@ class ProgressBars(Work):
         while self._bars:
             self._bars.popitem()[1].close()
 
-    def _on_training(self, status: TrainingStatus, _old: Any = None) -> None:
+    def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.phase == "preparing":
             self._schedule("training", (status.what or "preparing", status.fraction))
         elif status.phase == "idle":
@@ -57,10 +57,10 @@ class ProgressBars(Work):
             words = f"{status.phase}, {status.unit} {status.epoch}{total}"
             self._schedule("training", (words, status.fraction))
 
-    def _on_checking(self, status: WorkStatus, _old: Any = None) -> None:
+    def _on_checking(self, status: WorkStatus, _old: object = None) -> None:
         self._schedule("checks", ("checks", status.fraction) if status.busy else None)
 
-    def _on_validating(self, status: WorkStatus, _old: Any = None) -> None:
+    def _on_validating(self, status: WorkStatus, _old: object = None) -> None:
         self._schedule("maps", ("reconstruction", status.fraction) if status.busy else None)
 
     def _schedule(self, name: str, bar: tuple[str, float] | None) -> None:

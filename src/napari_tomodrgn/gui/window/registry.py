@@ -5,7 +5,7 @@ Services are Qt children of the registry: `is_busy` and `close` walk them (see `
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.extraction.service import ExtractionService
@@ -38,11 +38,14 @@ from napari_tomodrgn.gui.window.sample_truth_layers import SampleTruthLayers
 from napari_tomodrgn.gui.window.view_settings import ViewSettings
 from napari_tomodrgn.session import Session
 
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
 
 class ServiceRegistry(Work):
     """The services of a window."""
 
-    def __init__(self, session: Session, viewer: Any) -> None:
+    def __init__(self, session: Session, viewer: Viewer) -> None:
         super().__init__()
         self.session = session
         self.volumes = VolumeLayers(viewer)
@@ -55,7 +58,7 @@ class ServiceRegistry(Work):
         self.progress_bars = ProgressBars(session, self)
         self._connect()
 
-    def _add_data_services(self, session: Session, viewer: Any) -> None:
+    def _add_data_services(self, session: Session, viewer: Viewer) -> None:
         self.opening = OpenService(session, self)
         self.preflight = PreflightService(session, self)
         self.extraction = ExtractionService(session, viewer, self)
@@ -68,7 +71,7 @@ class ServiceRegistry(Work):
         self.view_settings = ViewSettings(session, self)
         self.truth_layers = SampleTruthLayers(session, viewer, self)
 
-    def _add_volume_services(self, session: Session, viewer: Any) -> None:
+    def _add_volume_services(self, session: Session, viewer: Viewer) -> None:
         self.glyph_warmup = GlyphWarmup(viewer, session, lambda: not self.is_busy, self)
         self.decoding = DecodingService(session, self)
         self.volume_view = VolumeView(session, self.volumes, self)
@@ -79,7 +82,7 @@ class ServiceRegistry(Work):
         self.volume_export = VolumeExporter(session, viewer, self)
         self.movie = MovieRecorder(session, viewer, self)
 
-    def _add_tomogram_services(self, session: Session, viewer: Any) -> None:
+    def _add_tomogram_services(self, session: Session, viewer: Viewer) -> None:
         self.tomogram_scene = TomogramScene(session, viewer, self.volumes, self)
         self.tomogram_export = TomogramExport(self.tomogram_scene, viewer, self)
         self.neighborhood = NeighborhoodService(session, self)

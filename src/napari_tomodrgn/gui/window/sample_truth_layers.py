@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari.types import FullLayerData
+    from napari.viewer import Viewer
 
 # Folder of the sample that a layer belongs to, in its metadata.
 SAMPLE = "napari-tomodrgn sample"
@@ -19,14 +23,14 @@ _MS_BETWEEN = 250
 class SampleTruthLayers(Service):
     """Adds hidden layers under those that are there, one by one, once a first map is on show."""
 
-    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+    def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self._viewer = viewer
-        self._layers: list[tuple[Any, ...]] = []
+        self._layers: list[FullLayerData] = []
         self._timer = self.repeat(_MS_BETWEEN, self._add)
         self.listen(self._on_source, "source")
 
-    def add_later(self, layers: list[tuple[Any, ...]]) -> None:
+    def add_later(self, layers: list[FullLayerData]) -> None:
         """Add these, in napari's form of (data, settings, kind), where they are not there yet."""
         known = {layer.name for layer in self._viewer.layers}
         self._layers = [one for one in layers if one[1]["name"] not in known]
@@ -37,7 +41,7 @@ class SampleTruthLayers(Service):
         """Whether some are still to come."""
         return self._timer.isActive()
 
-    def _on_source(self, source: Path | None, _old: Any = None) -> None:
+    def _on_source(self, source: Path | None, _old: object = None) -> None:
         """Remove the structures of a sample that is no longer open."""
         self._layers = [one for one in self._layers if belongs_to(one[1], source)]
         for layer in list(self._viewer.layers):

@@ -1,7 +1,8 @@
 """Keys of the window. They are listed in ``docs/shortcuts.md``, which a test holds against them.
 
 Keys for the whole window are few, and none of napari's. All others need the focus in the scatter,
-where napari does not listen: see `selection_tools` and `scatter.InteractiveScatter.keyPressEvent`.
+where napari does not listen: see `gui.latent_space.selection_toolbar` and
+`gui.charts.interactive_scatter.InteractiveScatter.keyPressEvent`.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Stepper(QWidget):
             f"QToolButton:focus {{ border: 1px solid {theme.text}; }}"
         )
 
-    def refresh(self, *_: Any) -> None:
+    def refresh(self, *_: object) -> None:
         """Underline what is done and frame what comes next."""
         done, following = done_steps(self._session), next_step(self._session)
         for name, button in self.buttons.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject
 
@@ -23,12 +22,12 @@ class ViewSettings(Service):
         self.listen(self._on_latents, "latents")
         self.listen(self._save_view, "axes", "color")
 
-    def _on_source(self, *_: Any) -> None:
+    def _on_source(self, *_: object) -> None:
         source = self.session.source
         if source is not None:
             add_recent(source)
 
-    def _on_latents(self, *_: Any) -> None:
+    def _on_latents(self, *_: object) -> None:
         session, run = self.session, self.session.run
         if session.latents is None or run is None:
             self._shown = None
@@ -41,7 +40,7 @@ class ViewSettings(Service):
                 session.color = color
             self._shown = run.path
 
-    def _save_view(self, *_: Any) -> None:
+    def _save_view(self, *_: object) -> None:
         session = self.session
         if self._shown is not None and session.run is not None:
             save_setting("axes", session.run.path, "\t".join(session.axes))

@@ -91,7 +91,22 @@ class FocusEngine(LinearEngine):
 
     @classmethod
     def on_mask(cls, engine: LinearEngine, mask: NDArray[np.float64], path: Path) -> FocusEngine:
-        """The same engine, focused; the mask may reach beyond the density of the mean map."""
+        """Focus an engine on a mask, which may reach beyond the density of the mean map.
+
+        Parameters
+        ----------
+        engine
+            The engine; its support grows by the mask.
+        mask
+            ``(m, m, m)`` zyx over the box of the particle, 0 … 1, at any sampling.
+        path
+            Where it was read, for the sentence.
+
+        Raises
+        ------
+        BadInputError
+            If the mask leaves nearly nothing of the support inside, or outside.
+        """
         size = len(engine.support)
         inside = torch.fft.fftshift(resample_support(mask, size)).double().numpy()
         support = np.maximum(engine.support, inside)

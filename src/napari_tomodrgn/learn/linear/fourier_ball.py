@@ -62,7 +62,10 @@ class FourierBall:
         return self.places[:, 0] == 0
 
     def numbers(self, places: Tensor) -> Tensor:
-        """Numbers of the voxels at ``(…, 3)`` places."""
+        """Number of the voxel at each place: ``(…, 3)`` int64 → ``(…,)``.
+
+        −1 where there is none.
+        """
         margin = _margin(self.radius_px, self.oversampling)
         width = 2 * margin + 1
         x, y, z = places.unbind(-1)

@@ -19,7 +19,15 @@ from napari_tomodrgn.data.tilt_data import TiltBatch
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Fourier samples to compare: which image and which sample of it, and whose they are."""
+    """Fourier samples to compare: which image and which sample of it, and whose they are.
+
+    Attributes
+    ----------
+    image, sample, particle_index
+        ``(point,)`` row of the image in its batch, sample of the lattice, particle of the batch.
+    drawn
+        How many were drawn, those of weight 0 included.
+    """
 
     image: Tensor
     sample: Tensor
@@ -73,12 +81,21 @@ def uniforms(particles: int, per_particle: int, generator: torch.Generator) -> T
 
 
 def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) -> Points:
-    """The samples that random numbers choose; all that count if there are no numbers.
+    """Choose samples by random numbers; all that count if there are no numbers.
 
     Drawn with replacement, every sample of a particle alike, so that the mean of w |·|² over
     ``drawn`` points is an unbiased estimate of its mean over all; those of weight 0 are not
     evaluated. A particle's samples depend on its own row of ``uniform`` alone, so that a step may
     be divided by particle.
+
+    Parameters
+    ----------
+    batch
+        Images of some particles.
+    uniform
+        ``(particle, per_particle)`` in [0, 1), of `uniforms`; ``(particle, 0)`` for all samples.
+    held_out
+        Choose among the images that are held out, instead of those that are learnt from.
     """
     chosen = batch.training != held_out
     width = batch.samples.shape[1]
@@ -100,14 +117,17 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
 
 
 def points_drawn(images: Tensor, width: int, per_particle: int) -> int:
-    """How many samples are drawn from particles with so many images of ``width`` samples."""
+    """Count the samples drawn from particles with ``(particle,)`` images of ``width`` samples.
+
+    ``per_particle`` of each that has an image; all samples if it is 0.
+    """
     if per_particle == 0:
         return int(images.sum()) * width
     return int((images > 0).sum()) * per_particle
 
 
 def squared_errors(batch: TiltBatch, points: Points, amplitudes: Tensor) -> Tensor:
-    """Weighted squared error at each point; ``amplitudes`` are F(k, z) there."""
+    """Weighted squared error ``(point,)`` of amplitudes F(k, z), complex ``(point,)``."""
     at = (points.image, points.sample)
     residual = batch.samples[at] - batch.transfer[at] * amplitudes
     weights = batch.weights[at] * batch.precision[at]
@@ -122,7 +142,20 @@ def point_frequencies(batch: TiltBatch, points: Points, frequencies: Tensor) -> 
 
 
 def kl_term(mean_kl: Tensor, beta: Tensor, config: RunConfig, points_per_particle: float) -> Tensor:
-    """The part of the loss that holds latents near the unit Gaussian."""
+    """The part of the loss that holds latents near the unit Gaussian, a scalar.
+
+    β KL / M; with a capacity γ, γ (β − KL)² / M, which holds the divergence at β (after Burgess et
+    al. 2018, who take its modulus).
+
+    Parameters
+    ----------
+    mean_kl, beta
+        Scalars: mean divergence of the particles in nats, and β.
+    config
+        Has the capacity.
+    points_per_particle
+        M, Fourier samples of one particle.
+    """
     if config.train.capacity is not None:
         return config.train.capacity * (beta - mean_kl).square() / points_per_particle
     return beta * mean_kl / points_per_particle

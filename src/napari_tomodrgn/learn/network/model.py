@@ -62,7 +62,10 @@ class ResidualMlp(nn.Module):
         return self.after_first(dense(values, self.first.weight, self.first.bias))
 
     def after_first(self, values: Tensor) -> Tensor:
-        """The rest of the network, from the output of its first layer, which it may overwrite."""
+        """Run the rest of the network on the output of its first layer, which it may overwrite.
+
+        ``(row, hidden)``, or pixels as `as_pixels` lays them out, → ``(row, outputs)``.
+        """
         values = self.as_pixels(self._activate(values))
         for layer in self.hidden:
             assert isinstance(layer, nn.Linear)
@@ -233,7 +236,10 @@ class Decoder(nn.Module):
         )
 
     def evaluate(self, prepared: PreparedPoints, z: Tensor, particle_index: Tensor) -> Tensor:
-        """Amplitudes at the points of `prepare`."""
+        """Evaluate amplitudes, complex ``(point,)``, at the points of `prepare`.
+
+        ``z`` and ``particle_index`` are as in `forward`.
+        """
         count = len(prepared.mirrored)
         hidden = self._with_latent(prepared.first, z, particle_index)
         real, imaginary = self.network.after_first(hidden)[:count].float().unbind(-1)

@@ -75,7 +75,10 @@ class HartleyDecoder(nn.Module):
         return self.evaluate(self.prepare(frequencies), z, particle_index)
 
     def prepare(self, frequencies: Tensor) -> Tensor:
-        """Output of the first layer at k and then at −k, without what the latent adds."""
+        """Run the first layer at k and then at −k, without what the latent adds.
+
+        ``(point, 3)`` frequencies in cycles per pixel → ``(2 point + padding, hidden)``, or pixels.
+        """
         angles = frequencies @ self.frequencies.T
         sine, cosine = angles.sin(), angles.cos()
         features = torch.cat([torch.cat([sine, cosine], 1), torch.cat([-sine, cosine], 1)])
@@ -84,7 +87,19 @@ class HartleyDecoder(nn.Module):
         return dense(rows, self.network.first.weight, self.network.first.bias)
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
-        """Amplitudes at the points of `prepare`."""
+        """Evaluate amplitudes, complex ``(point,)``, at the points of `prepare`.
+
+        The network gives Hartley values H, so F(k) = (H(k) + H(−k)) / 2 + i (H(−k) − H(k)) / 2.
+
+        Parameters
+        ----------
+        prepared
+            Of `prepare`.
+        z
+            ``(particle, latent)``.
+        particle_index
+            ``(point,)`` which row of ``z`` each point belongs to.
+        """
         latent: Tensor = self.latent(z)
         if len(z) == 1:
             hidden = prepared + latent.view(1, -1, *[1] * (prepared.ndim - 2))
@@ -171,7 +186,7 @@ class _Layer:
         self.weight, self.bias = tensors[f"{stem}.weight"], tensors[f"{stem}.bias"]
 
     def whole(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias with the identity in it, where the layer is residual."""
+        """Weight ``(out, in)`` and bias, with the identity in it where the layer is residual."""
         if not self.residual:
             return self.weight, self.bias
         return self.weight + torch.eye(len(self.weight)), self.bias

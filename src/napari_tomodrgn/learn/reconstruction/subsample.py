@@ -59,7 +59,7 @@ class Sample:
         return replace(self, particles=particles)
 
     def take_images(self, keep: NDArray[np.bool_]) -> Sample:
-        """Some of the images, and the particles that still have one."""
+        """Keep some images, ``keep`` ``(image,)``, and the particles that still have one."""
         rows = torch.from_numpy(np.flatnonzero(keep))
         left = np.unique(self.particle_index[keep])
         return replace(

@@ -13,7 +13,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import ValidationError
@@ -372,11 +372,11 @@ class Run:
         """Write the latents of the linear engine that the autoencoder starts from."""
         tables.write_latents(self.linear_latents_file, particles, posterior)
 
-    def save_quality(self, told: dict[str, Any]) -> None:
+    def save_quality(self, told: dict[str, object]) -> None:
         """Write what was measured of the run when it ended."""
         write_text(self.quality_file, json.dumps(tables.without_nan(told), indent=2) + "\n")
 
-    def quality(self) -> dict[str, Any]:
+    def quality(self) -> dict[str, object]:
         """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
         try:
             return dict(json.loads(self.quality_file.read_text(encoding="utf-8")))

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import explained_write_errors, make_folder
@@ -125,7 +124,7 @@ def _remove_if_stale(file: Path) -> None:
         mine.unlink(missing_ok=True)
 
 
-def _is_stale(file: Path, about: dict[str, Any]) -> bool:
+def _is_stale(file: Path, about: dict[str, object]) -> bool:
     if about.get("host") == socket.gethostname():
         return not _lives(about)
     try:
@@ -135,7 +134,7 @@ def _is_stale(file: Path, about: dict[str, Any]) -> bool:
     return age > STALE_AFTER_SECONDS
 
 
-def _lives(about: dict[str, Any]) -> bool:
+def _lives(about: dict[str, object]) -> bool:
     """Whether the process of a lock on this computer is there, and is still the same one."""
     pid = about.get("pid")
     if not isinstance(pid, int) or pid <= 0:
@@ -149,7 +148,7 @@ def _lives(about: dict[str, Any]) -> bool:
     return about.get("started") == _started(pid)
 
 
-def _this_process() -> dict[str, Any]:
+def _this_process() -> dict[str, object]:
     pid = os.getpid()
     return {"host": socket.gethostname(), "pid": pid, "started": _started(pid)}
 
@@ -172,7 +171,7 @@ def _renew(file: Path, over: threading.Event) -> None:
             os.utime(file)
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Path) -> dict[str, object] | None:
     """What a lock says; empty of one that is being written; None if there is none."""
     try:
         about = json.loads(file.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ class RunInfo(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_it_was_trained(cls, values: Any) -> Any:
+    def _as_it_was_trained(cls, values: object) -> object:
         """Runs from before ``weight.in_model`` had dose and tilt in the weights."""
         if isinstance(values, dict) and isinstance(values.get("config"), dict):
             config = values["config"]

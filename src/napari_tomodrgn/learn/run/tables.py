@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def latent_table(particles: ParticleSet, posterior: Posterior) -> pd.DataFrame:
     """
     mu = posterior.mu.cpu().numpy().astype(np.float32)
     logvar = posterior.logvar.cpu().numpy().astype(np.float32)
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "tomogram": particles.particles["tomogram"].astype(str).to_numpy(),
         "particle": particles.particles["particle"].astype(str).to_numpy(),
     }
@@ -63,7 +63,7 @@ def write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> N
         table.reset_index().to_parquet(temporary, index=False)
 
 
-def without_nan(value: Any) -> Any:
+def without_nan(value: object) -> object:
     """The same with null for what is not a number, as JSON has no such thing."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}

@@ -31,7 +31,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a checkpoint by their names, and what was written beside them.
+    """Read all tensors of a checkpoint, of any shape, by name, and what was written beside them.
 
     Raises
     ------

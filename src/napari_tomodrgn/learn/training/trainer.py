@@ -89,7 +89,7 @@ class Trainer:
         return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
 
     def order(self, epoch: int) -> Tensor:
-        """Order of the particles in an epoch."""
+        """Draw the order of the particles in an epoch, int64 ``(particle,)``."""
         return torch.randperm(self.data.particle_count, generator=self.generator(epoch, 0))
 
     def step(self, position: Position, order: Tensor) -> Position:

@@ -45,7 +45,7 @@ class StepDraw:
     scales: Tensor
 
     def scale(self, name: str) -> Tensor:
-        """One of the `SCALES`, on the device."""
+        """Look up one of the `SCALES`, a scalar on the device."""
         return self.scales[SCALES.index(name)]
 
     def padded(self, size: int, filling_row: int) -> StepDraw:
@@ -67,11 +67,11 @@ class StepDraw:
         return StepDraw(self.rows[chosen], self.uniform[chosen], self.noise[chosen], self.scales)
 
     def packed(self) -> Tensor:
-        """All of it as bytes, so that it travels at once; `unpacked` undoes it."""
+        """Lay all of it out as uint8 ``(byte,)``, to travel at once; `unpacked` undoes it."""
         return torch.cat([part.contiguous().view(-1).view(torch.uint8) for part in self._fields()])
 
     def unpacked(self, buffer: Tensor) -> StepDraw:
-        """Views of a buffer of bytes, which another draw of the same shapes was packed into."""
+        """View a buffer of uint8 ``(byte,)`` that a draw of the same shapes was packed into."""
         found, first = [], 0
         for field in self._fields():
             last = first + field.nbytes
@@ -200,7 +200,11 @@ class TrainingRows:
         return self.data.particle_count
 
     def drawn(self, rows: Tensor, per_particle: int) -> int:
-        """How many samples are drawn from these particles together."""
+        """Count the samples drawn from the particles ``rows`` ``(particle,)`` together.
+
+        ``per_particle`` of each that has an image to learn from; all of its samples if it is 0. The
+        rows are on the host.
+        """
         counts = self._counts[rows]
         if per_particle == 0:
             return int(counts.sum()) * len(self.data.lattice)
@@ -223,6 +227,15 @@ class TrainingRows:
 
         Samples are drawn from all of a particle alike, with replacement. Nothing here waits for
         the device.
+
+        Parameters
+        ----------
+        draw
+            Particles and random numbers, on the device.
+        samples
+            ``(particle, tilt, point)`` of `samples`; None if the device has all.
+        width
+            Of `width`.
         """
         images = self._device_images[draw.rows][:, :width]
         real = draw.rows < self.filling_row
@@ -246,7 +259,10 @@ class TrainingRows:
         return StepInputs(**{name: value.to(self.device) for name, value in vars(found).items()})
 
     def width(self, rows: Tensor) -> int:
-        """Places for images that each of some particles (on the host) is given."""
+        """Places for images that each of the particles ``rows`` ``(particle,)`` is given.
+
+        The rows are on the host.
+        """
         return self._images.shape[1] if self.fixed else max(int(self._counts[rows].max()), 1)
 
     def _points(

@@ -64,7 +64,7 @@ class LossRecord:
             self._raise_if_failed()
 
     def add(self, reconstruction: Tensor, kl: Tensor, penalty: Tensor) -> None:
-        """Add losses of a step, each a number on the device, summed over its particles."""
+        """Add the losses of a step, scalars on the device, each summed over its particles."""
         self._sums.add_(torch.stack([reconstruction, kl, reconstruction + penalty]))
 
     def read(self, position: Position) -> Position:
