@@ -52,7 +52,7 @@ class Header(QWidget):
         self.state.setFixedHeight(height + 6)
         for name in ("source", "run", "epoch", "quality", "latents", "particles"):
             session.events[name].connect(self.refresh)
-        for name in ("training", "preflight_status", "reconstruction_status"):
+        for name in ("training", "preflight_status", "reconstruction_status", "comparison_status"):
             session.events[name].connect(self.refresh)
         self.refresh()
 
@@ -92,6 +92,8 @@ def state_of(session: Session) -> str:
         return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"
     if session.reconstruction_status.busy:
         return f"Reconstructing … {min(session.reconstruction_status.fraction, 0.99):.0%}"
+    if session.comparison_status.busy:
+        return f"Comparing … {min(session.comparison_status.fraction, 0.99):.0%}"
     if session.preflight_status.busy:
         return f"Checking … {min(session.preflight_status.fraction, 0.99):.0%}"
     table = session.table
