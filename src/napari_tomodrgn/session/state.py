@@ -141,6 +141,8 @@ class Session:
         Two groups that were compared, the last ones.
     comparison_status
         Whether groups are being compared.
+    image_map_status
+        Whether the map on show is being made from images.
     overview
         Distributions of the particles' tilts, views and defoci, once they were asked for.
     preflight_status
@@ -196,6 +198,7 @@ class Session:
     reconstruction_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
     comparison: ComparedGroups | None = field(default=None, metadata=RUN)
     comparison_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
+    image_map_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
     overview: Overview | None = field(default=None, metadata=DATA)
     preflight_status: WorkStatus = field(default_factory=WorkStatus, metadata=DATA)
     metrics: pd.DataFrame | None = field(default=None, metadata=RUN)

@@ -47,7 +47,8 @@ class ComparisonStage(Service):
         self.listen(self._on_comparison, "comparison")
         self.listen(self._request, "sigma")
         # Another volume was asked for: it is shown, instead of being decoded out of sight.
-        self.listen(self._leave, "focused", "free_point", "trajectory", "validation")
+        self.listen(self._leave, "focused", "free_point", "trajectory", "map_source")
+        self.listen(self._leave, "validation")
 
     def set_errors(self, count: float) -> None:
         """Contour the difference at so many standard errors."""

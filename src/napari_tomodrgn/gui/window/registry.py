@@ -11,6 +11,7 @@ from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.evidence.comparison_service import ComparisonService
 from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
+from napari_tomodrgn.gui.evidence.image_map_service import ImageMapService
 from napari_tomodrgn.gui.extraction.service import ExtractionService
 from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
@@ -93,6 +94,7 @@ class ServiceRegistry(Work):
         self.evidence = EvidenceService(session, self)
         self.comparison = ComparisonService(session, self.evidence, self)
         self.stage = ComparisonStage(session, viewer, self)
+        self.image_maps = ImageMapService(session, self.evidence, self)
 
     def _connect(self) -> None:
         self.opening.loaded.connect(self.column_store.set_on_disk)
