@@ -81,7 +81,7 @@ def test_rows_and_masks_are_those_that_pandas_finds() -> None:
 @pytest.mark.parametrize("dtype", ["str", "object", "category"])
 def test_categories_are_sorted_words_and_missing_ones_have_no_code(dtype: str) -> None:
     table = _table(5)
-    table["state"] = pd.Series(["b", None, "a", "b", "c"], index=table.index).astype(dtype)
+    table["state"] = pd.Series(["b", None, "a", "b", "c"], index=table.index, dtype=dtype)
     found = particle_columns.ParticleTable(table, None).column("state")
     assert found.categories == ("a", "b", "c")
     assert found.values.tolist() == [1, -1, 0, 1, 2]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 20
 # Name of the colour column that shows the named selections.
 SELECTIONS = "selections"
+# The column that clusters are kept in, by the window and by the analysis of a run.
+CLUSTER = "cluster"
 # Axis across a single latent: particles side by side, the more the wider.
 STRIP = "strip"
 # Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.

@@ -19,10 +19,12 @@ from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
 from napari_tomodrgn.session.values import (
     CanvasMode,
+    ComparedGroups,
     Decoded,
     LatentPath,
     LatentPoint,
     LoadedData,
+    MapSource,
     Message,
     PinLayout,
     Severity,
@@ -53,7 +55,7 @@ _COMPARISONS: dict[str, Callable[[object, object], bool]] = {
     **dict.fromkeys(
         (
             *("particles", "checks", "run", "latents", "added_columns"),
-            *("decoded", "validation", "metrics", "overview"),
+            *("decoded", "validation", "comparison", "metrics", "overview"),
         ),
         operator.is_,
     ),
@@ -104,6 +106,8 @@ class Session:
         Identity of the particle under the pointer.
     decoded
         The volume on show.
+    map_source
+        What it is made from: ``decoded`` by the network, or the ``images`` of the particles around.
     free_point
         Free point of the latent space that is shown instead of ``focused``, or None.
     trajectory
@@ -121,7 +125,8 @@ class Session:
     surface_color
         ``#rrggbb`` of all surfaces; empty: as particles are coloured.
     canvas_mode
-        What the canvas shows: ``particle`` (decoded volumes) or ``tomogram``.
+        What the canvas shows: ``particle`` (decoded volumes), ``tomogram``, or ``comparison`` (two
+        groups of particles beside their difference).
     tomogram
         Name of the tomogram on show, empty for none.
     tomogram_files
@@ -132,6 +137,12 @@ class Session:
         Reconstruction of a selection, the last one made.
     reconstruction_status
         Whether one is being made.
+    comparison
+        Two groups that were compared, the last ones.
+    comparison_status
+        Whether groups are being compared.
+    image_map_status
+        Whether the map on show is being made from images.
     overview
         Distributions of the particles' tilts, views and defoci, once they were asked for.
     preflight_status
@@ -169,6 +180,7 @@ class Session:
     focused: str | None = field(default=None, metadata=RUN)
     hovered: str | None = field(default=None, metadata=RUN)
     decoded: Decoded | None = field(default=None, metadata=RUN)
+    map_source: MapSource = field(default="decoded", metadata=RUN)
     free_point: LatentPoint | None = field(default=None, metadata=RUN)
     trajectory: LatentPath | None = field(default=None, metadata=RUN)
     frame: int = field(default=0, metadata=RUN)
@@ -184,6 +196,9 @@ class Session:
     tomogram_display: TomogramDisplay = field(default=TomogramDisplay(), metadata=WINDOW)
     validation: Validation | None = field(default=None, metadata=DATA)
     reconstruction_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
+    comparison: ComparedGroups | None = field(default=None, metadata=RUN)
+    comparison_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
+    image_map_status: WorkStatus = field(default_factory=WorkStatus, metadata=WINDOW)
     overview: Overview | None = field(default=None, metadata=DATA)
     preflight_status: WorkStatus = field(default_factory=WorkStatus, metadata=DATA)
     metrics: pd.DataFrame | None = field(default=None, metadata=RUN)

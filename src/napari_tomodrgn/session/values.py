@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 Severity = Literal["error", "warning", "info"]
-CanvasMode = Literal["particle", "tomogram"]
+CanvasMode = Literal["particle", "tomogram", "comparison"]
+# What the map on show is made of: the network's latents, or the images of particles around.
+MapSource = Literal["decoded", "images"]
 VolumeMode = Literal["surface", "projection", "difference"]
 PinLayout = Literal["grid", "overlay"]
 ParticleShape = Literal["auto", "points", "class", "own"]
@@ -55,13 +58,18 @@ class Isosurface:
 
 @dataclass(frozen=True, eq=False)
 class DecodedMap:
-    """A decoded map and the particle whose latent it was decoded from (None: a free point)."""
+    """A map at a particle's latent (None: at a free point), decoded or from the images around.
+
+    ``effective_particles`` is how many particles stand behind a map from images, else None.
+    """
 
     volume: Volume
     particle_id: str | None
     epoch: int
     complete: bool  # False while only the small preview box is there
     point: LatentPoint | None = None  # the free point, where it is none of a particle's
+    effective_particles: float | None = None
+    resolution_angstrom: float | None = None  # FSC 0.143 of its half maps, of a map from images
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +121,32 @@ class Validation:
     volume: Volume
     mesh: Isosurface
     folder: Path | None = None  # where map, half maps and FSC were written
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedGroups:
+    """Two groups of particles, what images say of their difference, and where that is kept.
+
+    Attributes
+    ----------
+    names, colors
+        Of A and B; colours as ``#rrggbb``.
+    ids
+        Identities of the particles of the run, in the order of the labels in ``found``.
+    found
+        Tests, maps, difference.
+    record
+        The same as plain numbers and words (`describe_comparison`), with ``p_holm`` if it is kept.
+    folder
+        Where maps, half maps and curves were written, or None if they could not be.
+    """
+
+    names: tuple[str, str]
+    colors: tuple[str, str]
+    ids: tuple[str, ...]
+    found: Comparison
+    record: dict[str, object]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

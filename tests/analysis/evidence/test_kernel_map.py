@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_tomodrgn.analysis.evidence.kernel_map import carry_point, kernel_map, kernel_weights
 from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 if TYPE_CHECKING:
     from evidence_case import Case
@@ -22,7 +23,7 @@ def test_maps_at_two_states_differ_as_the_states_do(two_states: Case) -> None:
     for state in (0, 1):
         point = two_states.latents[states == state].mean(axis=0)
         points = carry_point(two_states.latents, evidence.latents, point)
-        found.append(kernel_map(evidence, points))
+        found.append(run_to_end(kernel_map(evidence, points)))
         assert found[-1].effective_particles > 8
         assert found[-1].fsc.correlation[2] > 0.5
     apart = found[0].volume.data - found[1].volume.data
@@ -34,7 +35,8 @@ def test_of_one_structure_the_widest_bandwidth_is_next_to_the_mean(one_structure
     rng = np.random.default_rng(0)
     rows = rng.choice(40, 3, replace=False)
     for row in rows:
-        found = kernel_map(evidence, (evidence.latents[0][row], evidence.latents[1][row]))
+        points = (evidence.latents[0][row], evidence.latents[1][row])
+        found = run_to_end(kernel_map(evidence, points))
         assert found.neighbors >= 20
 
 

@@ -180,7 +180,7 @@ def test_gltf_comes_back(mesh: Mesh, tmp_path: Path) -> None:
 
     colors = np.random.default_rng(0).integers(0, 256, mesh.vertices_zyx_angstrom.shape)
     write_mesh(tmp_path / "mesh.glb", mesh, colors.astype(np.uint8))
-    found = trimesh.load_mesh(tmp_path / "mesh.glb", process=False)
+    (found,) = trimesh.load(tmp_path / "mesh.glb", process=False).geometry.values()
     assert (np.asarray(found.vertices, np.float32) == mesh.vertices_zyx_angstrom[:, ::-1]).all()
     assert (np.asarray(found.visual.vertex_colors)[:, :3] == colors).all()
     assert found.is_watertight

@@ -8,6 +8,7 @@ it was not made of (Nadaraya, Theory Probab. Appl. 9 (1964) 141; Watson, Sankhya
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 from napari_tomodrgn.analysis.evidence.session import Evidence
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex64]
@@ -94,8 +96,8 @@ def kernel_map(
     points: tuple[FloatArray, FloatArray],
     neighbors: int | None = None,
     seed: int = 0,
-) -> KernelMap:
-    """The map at a point.
+) -> Generator[WorkProgress, None, KernelMap]:
+    """The map at a point; between its steps it can be given up.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def kernel_map(
     distances = np.stack([_distances(one, point) for one, point in pairs])[::-1]
     first = particle_halves(sums.originals, seed)
     if neighbors is None:
-        neighbors = choose_neighbors(sums, distances, first)
+        neighbors = yield from choose_neighbors(sums, distances, first)
     weights = kernel_weights(distances, neighbors)
     spectra = [_estimate(sums, weights * mask) for mask in (np.ones_like(first), first, ~first)]
     scale = np.float32(evidence.data.images.scale)
@@ -133,6 +135,13 @@ def kernel_map(
     )
 
 
+def mean_volume(evidence: Evidence) -> Volume:
+    """The map of all particles, as maps at points are compared with it."""
+    sums = evidence.sums
+    data = box_maps(sums.mean[None], sums)[0] * np.float32(evidence.data.images.scale)
+    return Volume(data, sums.pixel_size_angstrom)
+
+
 def _distances(latents: FloatArray, point: FloatArray) -> FloatArray:
     """Squared distances; components are of unit variance, what images say of them with it."""
     return np.asarray(np.square(latents - point).sum(axis=1))
@@ -145,7 +154,9 @@ def kernel_weights(distances: FloatArray, neighbors: int) -> FloatArray:
     return np.asarray(np.exp(-0.5 * distances / np.maximum(bandwidth, 1e-12)))
 
 
-def choose_neighbors(sums: ParticleSums, distances: FloatArray, first: NDArray[np.bool_]) -> int:
+def choose_neighbors(
+    sums: ParticleSums, distances: FloatArray, first: NDArray[np.bool_]
+) -> Generator[WorkProgress, None, int]:
     """Choose the bandwidth whose map explains best the near particles of the other half.
 
     Parameters
@@ -165,7 +176,8 @@ def choose_neighbors(sums: ParticleSums, distances: FloatArray, first: NDArray[n
     order = distances.sum(axis=0).argsort().tolist()
     judging = int(np.clip(sums.particles // 8, _MIN_JUDGES, _MAX_JUDGES))
     gains = []
-    for count in choices:
+    for number, count in enumerate(choices):
+        yield WorkProgress(number, len(choices), "Choosing neighbours")
         weights, gain = kernel_weights(distances, count), 0.0
         for half in (first, ~first):
             spectrum = _estimate(sums, weights * half)

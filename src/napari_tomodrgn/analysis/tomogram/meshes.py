@@ -90,9 +90,16 @@ def contour(volume: Volume, sigma: float = 3.0, step: int = 1) -> Mesh:
     -------
     Vertices from the map's centre; empty for a map without contrast.
     """
+    return contour_at(volume, contour_level(volume, sigma), step)
+
+
+def contour_at(volume: Volume, level: float, step: int = 1) -> Mesh:
+    """The surface of a map at a density: vertices ``(vertex, 3)`` from the map's centre.
+
+    Empty where no voxel, or every one, is above it.
+    """
     from skimage.measure import marching_cubes
 
-    level = contour_level(volume, sigma)
     if not volume.data.min() < level < volume.data.max():
         return _empty()
     made = marching_cubes(volume.data, level, step_size=step)  # type: ignore[no-untyped-call]

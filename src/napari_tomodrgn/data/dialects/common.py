@@ -384,10 +384,7 @@ def image_table(
 def particle_table(
     ids: Sequence[str], columns: Mapping[str, ArrayLike], originals: pa.Array | None = None
 ) -> pd.DataFrame:
-    """The table of particles; columns that are not given are NaN.
-
-    ``originals`` are the identities that symmetry-expanded copies are of, one an identity.
-    """
+    """The table of particles, NaN where not given; ``originals`` are those that copies are of."""
     nothing = np.full(len(ids), np.nan)
     copies = {} if originals is None else {COPY_OF: pd.Categorical(originals.to_pylist())}
     return pd.DataFrame(

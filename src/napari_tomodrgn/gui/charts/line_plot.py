@@ -110,11 +110,13 @@ class LinePlot(QWidget):
             ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
             pen = QPen(QColor(self._theme.text), 1.0, Qt.PenStyle.DashLine)
             self._paint_line(painter, rect, view.to_pixels(ends, rect.width(), rect.height()), pen)
+        drawn = []
         for curve in self._curves:
             xy = np.stack([curve.x, curve.y], axis=1)
             pixels = view.to_pixels(xy[np.isfinite(xy).all(axis=1)], rect.width(), rect.height())
             self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
-        self._paint_legend(painter, rect)
+            drawn.append(pixels)
+        self._paint_legend(painter, rect, np.concatenate(drawn))
 
     def _view(self) -> View:
         xy = np.concatenate([np.stack([one.x, one.y], axis=1) for one in self._curves])
@@ -135,19 +137,40 @@ class LinePlot(QWidget):
             painter.setBrush(pen.color())
             painter.drawEllipse(places[0], 2.5, 2.5)
 
-    def _paint_legend(self, painter: QPainter, rect: QRect) -> None:
+    def _paint_legend(self, painter: QPainter, rect: QRect, drawn: FloatArray) -> None:
+        """Names in the corner that the curves, ``(point, 2)`` in pixels, leave free."""
+        named = [one for one in self._curves if one.name and len(self._curves) > 1]
+        if not named:  # one alone is named by its axis
+            return
         metrics = painter.fontMetrics()
         line = metrics.height()
         ground = QColor(self._theme.background)
         ground.setAlpha(200)  # a curve below does not cross the words out
-        for row, curve in enumerate(self._curves):
-            if curve.name and len(self._curves) > 1:  # one alone is named by its axis
-                width = metrics.horizontalAdvance(curve.name) + 8
-                top = rect.top() + 3 + row * line
-                box = QRectF(rect.right() - 2 - width, top, width, line)
-                painter.fillRect(box, ground)
-                painter.setPen(QColor(curve.color))
-                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, curve.name)
+        size = (max(metrics.horizontalAdvance(one.name) for one in named) + 8, line * len(named))
+        left, top = free_corner(drawn, (rect.width(), rect.height()), size)
+        for row, curve in enumerate(named):
+            box = QRectF(rect.left() + left, rect.top() + top + row * line, size[0], line)
+            painter.fillRect(box, ground)
+            painter.setPen(QColor(curve.color))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, curve.name)
+
+
+def free_corner(
+    drawn: FloatArray, plot: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float]:
+    """Left and top of a legend where it covers the fewest of ``(point, 2)`` pixels.
+
+    Top right where that is as free as any other corner.
+    """
+    width, height = plot
+    lefts, tops = (width - size[0] - 2.0, 3.0), (3.0, height - size[1] - 3.0)
+    corners = [(left, top) for top in tops for left in lefts]
+
+    def covered(corner: tuple[float, float]) -> int:
+        inside = (drawn >= corner) & (drawn <= np.add(corner, size))
+        return int(inside.all(axis=1).sum())
+
+    return min(corners, key=covered)
 
 
 def resolution_texts(frequencies: list[float]) -> list[str]:

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.particle_columns import latent_matrix
+from napari_tomodrgn.particle_columns import CLUSTER, latent_matrix
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The column that the analysis of a run writes, too.
-CLUSTER = "cluster"
 
 
 class ClusterService(Service):

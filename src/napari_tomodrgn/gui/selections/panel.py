@@ -25,6 +25,8 @@ _HINT = (
     "Nothing is selected. Hold Shift and draw a line around points of the latent space, or switch "
     "the lasso on there."
 )
+# Rows of the list that are seen at once.
+_FEWEST_ROWS, _MOST_ROWS = 2, 6
 
 
 class SelectionsPanel(QWidget):
@@ -83,6 +85,9 @@ class SelectionsPanel(QWidget):
                 self.list.addItem(item)
                 if selection.name == chosen:
                     self.list.setCurrentItem(item)
+        # As high as what is in it: an empty list would push what follows out of sight.
+        rows = min(max(len(self._session.selections), _FEWEST_ROWS), _MOST_ROWS)
+        self.list.setFixedHeight(rows * (self.list.fontMetrics().height() + 6) + 8)
 
     def _enable(self, *_: object) -> None:
         session, some = self._session, bool(self._session.selection)
@@ -103,9 +108,8 @@ class SelectionsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.count)
         layout.addLayout(naming)
-        layout.addWidget(self.list, 1)
+        layout.addWidget(self.list)
         layout.addLayout(buttons)
-        self.list.setMinimumHeight(70)
 
     def _chosen(self) -> str:
         item = self.list.currentItem()

@@ -217,18 +217,19 @@ class TomogramScene(Service):
 
     # -- particle | tomogram ------------------------------------------------------------------
 
-    def _on_canvas_mode(self, mode: str) -> None:
-        """One canvas, two things to show: layers of the other are hidden, its camera is kept."""
-        other = "particle" if mode == "tomogram" else "tomogram"
-        if other == "tomogram" or self._volumes.layers:  # else there is no view worth keeping
-            self._views[other] = self._view()
+    def _on_canvas_mode(self, mode: str, before: str = "particle") -> None:
+        """One canvas, three things to show: layers of the others are hidden, cameras are kept."""
+        # Of single maps there is no view worth keeping before there is one.
+        if before != "particle" or mode == "comparison" or self._volumes.layers:
+            self._views[before] = self._view()
         here = mode == "tomogram"
         self.linking.mouse.set_on(here)
-        if here:
-            self._volumes.suspend()
-        else:
+        if not here:
             self.orbit(on=False)
+        if mode == "particle":
             self._volumes.restore()
+        else:
+            self._volumes.suspend()
         self.layers.set_visible(here)
         if here:
             self.layers.apply(self.session.tomogram_display)

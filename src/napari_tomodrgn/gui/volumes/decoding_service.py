@@ -105,14 +105,16 @@ class DecodingService(Service):
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
         self.throttle.due.connect(self.refresh)
         self.listen(self._on_focused, "focused")
-        self.listen(self.refresh, "free_point", "sigma", "lowpass", "style")
+        self.listen(self.refresh, "free_point", "sigma", "lowpass", "style", "map_source")
         self.listen(self._on_latents, "latents")
         self.listen(self._on_training, "training")
 
     def refresh(self, *_: object) -> None:
         """Decode what is to be shown: the free point, else the particle in focus."""
         session = self.session
-        if session.free_point is not None:
+        if shows_images(session):
+            self.queue.cancel()  # who made that map shows it anew
+        elif session.free_point is not None:
             self.request_point(session.free_point)
         elif session.focused is not None:
             self.request(session.focused)
@@ -238,7 +240,8 @@ class DecodingService(Service):
         if run is not None and decoded.complete:
             name = decoded.particle_id or (_key_of(decoded.point) if decoded.point else "")
             self._keep((str(run.path), decoded.epoch, name), decoded)
-        self.session.decoded = decoded
+        if not shows_images(self.session):
+            self.session.decoded = decoded
 
     def _keep(self, key: Key, decoded: Decoded) -> None:
         self._finished[key] = decoded
@@ -247,6 +250,16 @@ class DecodingService(Service):
         while held > _KEPT_BYTES and len(self._finished) > 1:
             _, oldest = self._finished.popitem(last=False)
             held -= _bytes(oldest)
+
+
+def shows_images(session: Session) -> bool:
+    """Whether the map on show is from images, as wanted, and of what is chosen now."""
+    shown = session.decoded
+    if session.map_source != "images" or shown is None or shown.effective_particles is None:
+        return False
+    if session.free_point is not None:
+        return shown.point == session.free_point
+    return shown.point is None and shown.particle_id == session.focused
 
 
 def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
@@ -278,6 +291,8 @@ def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) 
         decoded.epoch,
         decoded.complete,
         decoded.point,
+        decoded.effective_particles,
+        decoded.resolution_angstrom,
         mesh=mesh,
         lowpass=look.lowpass,
         filtered=filtered,

@@ -115,4 +115,4 @@ class VolumeExporter(Service):
             write_volume(folder / f"frame_{number:03d}.mrc", lowpassed(volume, lowpass))
             rows.append(",".join([str(number), str(point.n_neighbors), *map(repr, point.z)]))
         write_text(folder / "frames.csv", "\n".join(rows) + "\n")
-        return f"{len(path.points)} maps and frames.csv written to {folder}."
+        return f"{len(path.points)} decoded maps and frames.csv written to {folder}."

@@ -6,6 +6,8 @@ A mesh is drawn some ten times faster than a ray-cast iso-surface where OpenGL r
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.session import Isosurface
 
@@ -35,6 +37,30 @@ def make_isosurface(volume: Volume, sigma: float = 3.0, *, fine: bool = True) ->
     made = meshes.contour(volume, sigma, 1 if volume.box_size_px <= _FINE_BOX else 2)
     level = meshes.contour_level(volume, sigma)
     return Isosurface(made.vertices_zyx_angstrom, made.faces, level, sigma, fine or not coarse)
+
+
+def make_surface_of_errors(
+    difference: Volume, standard_error: Volume, count: float
+) -> tuple[Isosurface, Isosurface]:
+    """Surfaces where a difference is ``count`` standard errors above, and below, nothing.
+
+    Each voxel is held against its own error; where the error is next to none, as outside of what
+    was compared, against a quarter of the median. Unlike the contour of a map this one is never
+    lowered to what there is: a difference that stays below it has no surface.
+    """
+    from napari_tomodrgn.analysis.tomogram import meshes
+
+    error = standard_error.data
+    floor = 0.25 * float(np.median(error)) or 1.0
+    z = difference.data / np.maximum(error, floor)
+    found = []
+    for sign in (1, -1):
+        volume = Volume((sign * z).astype(np.float32), difference.voxel_size_angstrom)
+        if volume.box_size_px <= _COARSE_BOX:
+            volume = meshes.finer(volume)
+        made = meshes.contour_at(volume, count, 1 if volume.box_size_px <= _FINE_BOX else 2)
+        found.append(Isosurface(made.vertices_zyx_angstrom, made.faces, count, count))
+    return found[0], found[1]
 
 
 def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Isosurface, Isosurface]:

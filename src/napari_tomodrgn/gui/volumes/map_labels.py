@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.utils.theme import get_theme
+
 if TYPE_CHECKING:
     import numpy as np
     from napari.layers import Points
@@ -17,34 +19,54 @@ _FONT_PX = 9
 class MapLabels:
     """A layer of points that nobody sees, with words at them; there while there are words."""
 
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: Viewer, name: str = LABELS_NAME) -> None:
+        self._viewer, self._name = viewer, name
         self._layer: Points | None = None
-        self._shown: tuple[str | float, ...] = ()
+        self._words: tuple[str, ...] = ()
+        self._places: tuple[float, ...] = ()
 
     @property
     def layer(self) -> Points | None:
         """The layer on show, or None (none is needed, or the user removed it)."""
         if self._layer is not None and self._layer not in self._viewer.layers:
-            self._layer, self._shown = None, ()
+            self._layer, self._words = None, ()
         return self._layer
 
     def show(self, words: list[str], places_zyx: NDArray[np.float64]) -> None:
         """Write these words at these places (word, zyx) in Å; none removes the layer."""
-        wanted: tuple[str | float, ...] = (*words, *places_zyx.ravel().tolist())
-        if wanted == self._shown and (self.layer is not None or not words):
+        places = tuple(places_zyx.ravel().tolist())
+        layer = self.layer
+        if layer is not None and tuple(words) == self._words:
+            if places != self._places:
+                layer.data = places_zyx
+                self._places = places
             return
         if self.layer is not None:
             self._viewer.layers.remove(self._layer)
-        self._layer, self._shown = None, wanted
+        self._layer, self._words, self._places = None, tuple(words), places
         if words:
             chosen = set(self._viewer.layers.selection)
             self._layer = self._viewer.add_points(
                 places_zyx,
-                name=LABELS_NAME,
+                name=self._name,
                 size=0,
+                face_color="transparent",  # of no size they would be a pixel
+                border_color="transparent",
                 features={"words": words},
-                text={"string": "{words}", "size": _FONT_PX, "color": "white", "anchor": "center"},
+                text={
+                    "string": "{words}",
+                    "size": _FONT_PX,
+                    "color": self._color(),
+                    "anchor": "center",
+                },
                 units=("angstrom",) * 3,
             )
             self._viewer.layers.selection = chosen
+
+    def refresh_theme(self) -> None:
+        """Write in the colour of the theme's text: white words on a light canvas are none."""
+        if (layer := self.layer) is not None:
+            layer.text.color = self._color()
+
+    def _color(self) -> str:
+        return str(get_theme(self._viewer.theme).text.as_hex(format="long"))

@@ -86,6 +86,9 @@ class MovieRecorder(Service):
             session.show_message("The path was changed: no movie was made.", "warning")
             return
         shown, wanted = session.decoded, path.points[len(self._pictures)]
+        from_images = shown is not None and shown.effective_particles is not None
+        if from_images is not (session.map_source == "images"):
+            return  # it is decoded at once, until the map from images is there
         if shown is not None and shown.complete and shown.point == wanted:
             # After all who show the volume have heard of it.
             QTimer.singleShot(0, self._take_picture)

@@ -87,6 +87,8 @@ class StoredFirstMap(Service):
         session, run = self.session, self.session.run
         if decoded is None or not decoded.complete or decoded.particle_id is None or run is None:
             return
+        if decoded.effective_particles is not None:
+            return  # a run keeps what its network makes
         if session.training.busy or session.latents is None or decoded.epoch != session.epoch:
             return
         file, volume = run.analysis.first_map_file(decoded.epoch), decoded.volume

@@ -44,8 +44,13 @@ _LAYOUTS = {
 # Of the session, which it shows.
 _FIELDS = (
     *("sigma", "lowpass", "style", "layout"),
-    *("particles", "decoded", "pinned", "validation"),
+    *("particles", "checks", "decoded", "pinned", "validation", "run", "map_source"),
 )
+_FROM_IMAGES = (
+    "On: the map of the tilt images of the particles around, without the network; grey where fewer "
+    "than 20 particles stand behind it. Off: the map that the network decodes"
+)
+_NO_IMAGES = "The tilt images are not on this computer: only decoded maps can be shown"
 
 
 class VolumeBar(QWidget):
@@ -69,6 +74,11 @@ class VolumeBar(QWidget):
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 4)
+        self.images = QToolButton()
+        self.images.setText("From images")
+        self.images.setCheckable(True)
+        self.images.setAccessibleName(_FROM_IMAGES)
+        self.images.toggled.connect(self._on_images)
         self.actions_by_name: dict[str, Any] = {}
         self.look = self._menu_button("Surface, projection or difference; colour; layout of pins")
         self.save = self._menu_button("Save the map, or the picture")
@@ -95,6 +105,7 @@ class VolumeBar(QWidget):
             QLabel("Low-pass"),
             self.lowpass,
             self.lowpass_words,
+            self.images,
             self.look,
             self.save,
         ):
@@ -102,6 +113,7 @@ class VolumeBar(QWidget):
 
     def set_theme(self, theme: ChartColors) -> None:
         """Draw the icons in the colour of the theme's text."""
+        self.setStyleSheet(f"QToolButton:checked {{ background: {theme.highlight}; }}")
         self.look.setIcon(icons.icon("eye", theme.text))
         self.save.setIcon(icons.icon("save", theme.text))
 
@@ -117,6 +129,10 @@ class VolumeBar(QWidget):
                 self.lowpass.setValue(max(0, wanted))
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
+        with QSignalBlocker(self.images):
+            self.images.setChecked(session.map_source == "images")
+        self.images.setEnabled(session.run is not None and session.has_images)
+        self.images.setToolTip(_FROM_IMAGES if session.has_images else _NO_IMAGES)
         beside = bool(session.pinned) or session.validation is not None
         self.actions_by_name["release"].setEnabled(beside)
         self.sigma.setEnabled(session.style != "projection")
@@ -178,6 +194,9 @@ class VolumeBar(QWidget):
 
     def _setter(self, field: str, name: str) -> Callable[[], None]:
         return lambda: setattr(self._session, field, name)
+
+    def _on_images(self, on: bool) -> None:
+        self._session.map_source = "images" if on else "decoded"
 
     def _clear_color(self) -> None:
         self._session.surface_color = ""

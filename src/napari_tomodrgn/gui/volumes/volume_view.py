@@ -13,6 +13,8 @@ from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session, Validation
 
 RECONSTRUCTION = "reconstruction"
+# As `analysis.evidence.kernel_map` asks, which brings torch with it.
+MIN_EFFECTIVE = 20
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
 _MILLISECONDS_BEFORE_WORDS = 300
 _RECONSTRUCTION_COLOR = "#f0d68a"  # not of a category: it shows images, not the network
@@ -28,7 +30,7 @@ class VolumeView(Service):
         self.layers = layers
         self.waiting = self.delay(_MILLISECONDS_BEFORE_WORDS, self._show_waiting)
         self._decoding = False
-        self.listen(self._on_decoded, "decoded", "style")
+        self.listen(self._on_decoded, "decoded", "style", "map_source")
         self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
@@ -42,7 +44,7 @@ class VolumeView(Service):
             return
         self.waiting.stop()
         if self.session.decoded is not None:
-            self.layers.set_caption(caption(self.session.decoded))
+            self.layers.set_caption(self._caption(self.session.decoded))
 
     def _on_data(self, *_: object) -> None:
         """Say what the canvas waits for, before there is anything in it."""
@@ -81,7 +83,7 @@ class VolumeView(Service):
             layers.set_caption(self._awaited())
             return
         color = self._color_of(decoded)
-        layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), caption(decoded), color)
+        layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), self._caption(decoded), color)
         if self.session.style == "projection":
             layers.show_projection(decoded.shown)
         else:
@@ -90,6 +92,10 @@ class VolumeView(Service):
             layers.show_difference(*decoded.difference)
         elif self.session.style != "difference":  # else it is still to be computed
             layers.hide_difference()
+
+    def _caption(self, decoded: Decoded) -> str:
+        waiting = self.session.map_source == "images" and decoded.effective_particles is None
+        return caption(decoded) + ("  ·  decoded; from images follows …" if waiting else "")
 
     def remove_reconstructions(self) -> None:
         """Remove the reconstructions that stand beside the decoded volume."""
@@ -113,7 +119,10 @@ class VolumeView(Service):
 
     def _color_of(self, decoded: Decoded) -> str | None:
         session = self.session
-        if decoded.point is not None and decoded.point.unsupported:
+        if decoded.effective_particles is not None:
+            if decoded.effective_particles < MIN_EFFECTIVE:
+                return MISSING
+        elif decoded.point is not None and decoded.point.unsupported:
             return MISSING
         if session.surface_color:
             return session.surface_color
@@ -136,15 +145,28 @@ def reconstruction_label(found: Validation) -> str:
 def caption(decoded: Decoded) -> str:
     """Say who is on show: particle, epoch, contour, filter."""
     who = decoded.particle_id or "latent point"
-    if decoded.point is not None:
-        who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
-    parts = [who, f"epoch {decoded.epoch}", f"contour {decoded.mesh.sigma:g} σ"]
+    if decoded.effective_particles is not None:
+        parts = [who, *_from_images(decoded, decoded.effective_particles)]
+    else:
+        if decoded.point is not None:
+            who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
+        parts = [who, f"epoch {decoded.epoch}"]
+    parts.append(f"contour {decoded.mesh.sigma:g} σ")
     if decoded.lowpass:
         parts.append(f"low-pass {decoded.lowpass:g} Å")
     if not decoded.complete:
         parts.append("preview …")
     legend = "\nmagenta: more, green: less than the mean" if decoded.difference is not None else ""
     return "  ·  ".join(parts) + legend
+
+
+def _from_images(decoded: Decoded, count: float) -> list[str]:
+    """Say how many particles stand behind a map from images, and how well its halves agree."""
+    few = f", too few to trust (below {MIN_EFFECTIVE})" if count < MIN_EFFECTIVE else ""
+    limit = decoded.resolution_angstrom
+    resolved = limit is not None and math.isfinite(limit)
+    agreement = f"{limit:.0f} Å" if resolved else "half maps do not agree"
+    return [f"from images, {count:.0f} particles in effect{few}", agreement]
 
 
 def support(count: int, unsupported: bool) -> str:

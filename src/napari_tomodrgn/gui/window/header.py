@@ -50,7 +50,10 @@ class Header(QWidget):
         self.state.setFixedHeight(height + 6)
         for name in ("source", "run", "epoch", "quality", "latents", "particles"):
             session.events[name].connect(self.refresh)
-        for name in ("training", "preflight_status", "reconstruction_status"):
+        for name in (
+            *("training", "preflight_status", "reconstruction_status"),
+            *("comparison_status", "image_map_status"),
+        ):
             session.events[name].connect(self.refresh)
         self.refresh()
 
@@ -88,9 +91,13 @@ def state_of(session: Session) -> str:
     if training.phase != "idle":
         total = f" of {training.epochs}" if training.epochs else ""
         return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"
-    if session.reconstruction_status.busy:
-        return f"Reconstructing … {min(session.reconstruction_status.fraction, 0.99):.0%}"
-    if session.preflight_status.busy:
-        return f"Checking … {min(session.preflight_status.fraction, 0.99):.0%}"
+    for words, status in (
+        ("Reconstructing", session.reconstruction_status),
+        ("Comparing", session.comparison_status),
+        ("Map from images", session.image_map_status),
+        ("Checking", session.preflight_status),
+    ):
+        if status.busy:
+            return f"{words} … {min(status.fraction, 0.99):.0%}"
     table = session.table
     return "" if table is None else f"{len(table):,} particles"

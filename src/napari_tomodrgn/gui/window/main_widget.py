@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QW
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
+from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
 from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
@@ -26,7 +27,7 @@ from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
-from napari_tomodrgn.gui.widgets.qt import make_button
+from napari_tomodrgn.gui.widgets.qt import make_button, scrolled
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
@@ -81,6 +82,7 @@ class MainWidget(QWidget):
         self.tomogram = TomogramPanel(self.session)
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
+        self.comparison = ComparisonPanel(self.session)
         self.export = ExportPage(self.session)
         self.tabs = self._make_steps()
         self.reopen = make_button(
@@ -106,7 +108,8 @@ class MainWidget(QWidget):
         tabs.addTab(self.particles, "Particles")
         tabs.addTab(self.training, "Training")
         tabs.addTab(self.tomogram, "Explore")
-        tabs.addTab(_stacked(self.selections, self.validation), "Validate")
+        self._judging = scrolled(_stacked(self.selections, self.validation, self.comparison))
+        tabs.addTab(self._judging, "Validate")
         tabs.addTab(self.export, "Export")
         tabs.setDocumentMode(True)
         bar: Any = tabs.tabBar()
@@ -189,6 +192,7 @@ class MainWidget(QWidget):
         self._connect_tomogram()
         self.validation.start_requested.connect(self.controller.reconstruction.start)
         self.validation.stop_requested.connect(self.controller.reconstruction.stop)
+        self._connect_comparison()
         self._viewer.events.theme.connect(self._on_theme)
         for name in ("latents", "particles"):
             self.session.events[name].connect(self._on_data)
@@ -238,6 +242,20 @@ class MainWidget(QWidget):
             getattr(self.session.events, name).connect(self._refresh_tools)
         self._refresh_tools()
 
+    def _connect_comparison(self) -> None:
+        panel, service, stage = self.comparison, self.controller.comparison, self.controller.stage
+        panel.compare_requested.connect(service.start)
+        panel.stop_requested.connect(service.stop)
+        panel.export_requested.connect(service.export)
+        panel.report_requested.connect(service.save_report)
+        panel.errors_chosen.connect(stage.set_errors)
+        panel.halves_toggled.connect(stage.show_halves)
+        self.session.events.comparison.connect(self._on_comparison)
+
+    def _on_comparison(self, *_: Any) -> None:
+        """Bring the result into sight, once it has its place."""
+        QTimer.singleShot(0, lambda: self._judging.ensureWidgetVisible(self.comparison, 0, 0))
+
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
         self.controller.preview.card_changed.connect(latent.card.set_card)
@@ -285,7 +303,8 @@ class MainWidget(QWidget):
 
     def _on_layers_changed(self, _event: object = None) -> None:
         """Which layers could be a membrane: labels and surfaces that are not ours."""
-        ours = [*self.controller.tomogram_scene.layers.layers, *self.controller.volumes.layers]
+        scene, stage = self.controller.tomogram_scene, self.controller.stage
+        ours = [*scene.layers.layers, *self.controller.volumes.layers, *stage.layers.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
 
     def _refresh_tools(self, *_: object) -> None:
@@ -329,9 +348,12 @@ class MainWidget(QWidget):
             highlight=theme.current.as_hex(format="long"),
         )
         for panel in (
-            *(self.latent, self.particles, self.training, self.validation, self.stepper),
+            *(self.latent, self.particles, self.training, self.validation, self.comparison),
+            self.stepper,
         ):
             panel.set_theme(colors)
+        for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
+            labels.refresh_theme()
         for part in (self, self.latent):
             part.setStyleSheet(_FOCUS_RING.format(color=colors.text))
 
@@ -341,4 +363,5 @@ def _stacked(*panels: QWidget) -> QWidget:
     layout = QVBoxLayout(page)
     for panel in panels:
         layout.addWidget(panel)
+    layout.addStretch(1)
     return page

@@ -34,6 +34,7 @@ class ProgressBars(Work):
         events.training.connect(self._on_training)
         events.preflight_status.connect(self._on_checking)
         events.reconstruction_status.connect(self._on_validating)
+        events.comparison_status.connect(self._on_comparing)
 
     @property
     def is_busy(self) -> bool:
@@ -62,6 +63,10 @@ class ProgressBars(Work):
 
     def _on_validating(self, status: WorkStatus, _old: object = None) -> None:
         self._schedule("maps", ("reconstruction", status.fraction) if status.busy else None)
+
+    def _on_comparing(self, status: WorkStatus, _old: Any = None) -> None:
+        words = f"comparing: {status.what}"
+        self._schedule("comparison", (words, status.fraction) if status.busy else None)
 
     def _schedule(self, name: str, bar: tuple[str, float] | None) -> None:
         self._wanted[name] = bar

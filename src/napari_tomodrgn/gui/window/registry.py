@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_tomodrgn.gui.background.work import Work
+from napari_tomodrgn.gui.evidence.comparison_service import ComparisonService
+from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
+from napari_tomodrgn.gui.evidence.image_map_service import ImageMapService
 from napari_tomodrgn.gui.extraction.service import ExtractionService
 from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
@@ -52,6 +56,7 @@ class ServiceRegistry(Work):
         self._add_data_services(session, viewer)
         self._add_volume_services(session, viewer)
         self._add_tomogram_services(session, viewer)
+        self._add_evidence_services(session, viewer)
         self.training = TrainingService(session, self)
         self.run_monitor = RunMonitor(session, self)
         self.forecast = ForecastService(session, self)
@@ -86,6 +91,13 @@ class ServiceRegistry(Work):
         self.tomogram_scene = TomogramScene(session, viewer, self.volumes, self)
         self.tomogram_export = TomogramExport(self.tomogram_scene, viewer, self)
         self.neighborhood = NeighborhoodService(session, self)
+
+    def _add_evidence_services(self, session: Session, viewer: Viewer) -> None:
+        # After the tomogram's: that one keeps the camera of what was on show, which these set anew.
+        self.evidence = EvidenceService(session, self)
+        self.comparison = ComparisonService(session, self.evidence, self)
+        self.stage = ComparisonStage(session, viewer, self)
+        self.image_maps = ImageMapService(session, self.evidence, self)
 
     def _connect(self) -> None:
         self.opening.loaded.connect(self.column_store.set_on_disk)

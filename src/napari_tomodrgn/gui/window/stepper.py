@@ -16,7 +16,7 @@ STEPS = {
     "Particles": "Open particles or a run, and check them",
     "Training": "Train on the particles, or resume a run",
     "Explore": "Particles in their tomogram, and the latent space below",
-    "Validate": "Name selections and reconstruct them from the images",
+    "Validate": "Name selections, reconstruct them from the images, compare two groups",
     "Export": "Write maps, star files, scenes and pictures",
 }
 
@@ -50,7 +50,15 @@ class Stepper(QWidget):
             group.addButton(button)
             row.addWidget(button)
             self.buttons[name] = button
-        for name in ("particles", "run", "latents", "training", "selection", "validation"):
+        for name in (
+            "particles",
+            "run",
+            "latents",
+            "training",
+            "selection",
+            "validation",
+            "comparison",
+        ):
             session.events[name].connect(self.refresh)
         self.refresh()
 
@@ -89,7 +97,7 @@ def done_steps(session: Session) -> set[str]:
         done.add("Particles")
     if session.latents is not None and not session.training.busy:
         done.add("Training")
-    if session.validation is not None and session.run is not None:
+    if session.run is not None and _judged(session):
         done.add("Validate")
     return done
 
@@ -100,6 +108,11 @@ def next_step(session: Session) -> str:
         return "Particles"
     if session.latents is None:
         return "Training"
-    if not session.selection and session.validation is None:
+    if not session.selection and not _judged(session):
         return "Explore"
-    return "Validate" if session.validation is None else "Export"
+    return "Export" if _judged(session) else "Validate"
+
+
+def _judged(session: Session) -> bool:
+    """Whether the images were asked about a selection, or about two groups."""
+    return session.validation is not None or session.comparison is not None

@@ -1,0 +1,249 @@
+"""Compares two groups: which ones, how far it is, the sentence, the curves, what to do with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
+from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.evidence.comparison_stage import FIRST_ERRORS, MORE_IN_A
+from napari_tomodrgn.gui.evidence.group_choice import (
+    MATCHED,
+    REST,
+    ChosenGroup,
+    offered_groups,
+    rest_of,
+)
+from napari_tomodrgn.gui.widgets.qt import (
+    Signal,
+    fill_box,
+    make_button,
+    make_heading,
+    make_label,
+)
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.session import ComparedGroups, Session
+
+_NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."
+_ERRORS = (2.0, 10.0)
+_STEPS_PER_ERROR = 2
+_TIPS = {
+    "compare": "Whether the groups differ, judged by images that did not choose them: particles "
+    "are assigned to A and B by one half of their tilts and compared in the other half",
+    "stage": "Show A, B and A − B side by side in the canvas, or go back to single maps",
+    "halves": "Both half maps of A and of B, unfiltered, in four cells of the canvas",
+    "export": "A folder with both maps, their half maps and FSC curves, the difference with its "
+    "standard error, who was in which group, and a star file of each",
+    "report": "The whole run as one HTML page that opens anywhere, this comparison in it",
+}
+
+
+class ComparisonPanel(QWidget):
+    """Asks for a comparison and shows its result."""
+
+    compare_requested = Signal(object, object, bool)  # A, B, whether B is drawn at random like A
+    stop_requested = Signal()
+    errors_chosen = Signal(float)
+    halves_toggled = Signal(bool)
+    export_requested = Signal(str)
+    report_requested = Signal(str)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._groups: dict[str, ChosenGroup] = {}
+        self.a, self.b = QComboBox(), QComboBox()
+        for box, tip in ((self.a, "Group A"), (self.b, "Group B, what A is compared with")):
+            box.setToolTip(tip)
+            box.setAccessibleName(tip)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            box.activated.connect(lambda _row: self.refresh())
+        self.compare = make_button("Compare", _TIPS["compare"], self._press)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(10)
+        self.status = make_label()
+        self.sentence, self.numbers = make_label(), make_label()
+        self.sentence.setStyleSheet("font-weight: bold;")
+        self.plot = LinePlot("Spatial frequency (1/Å)", "FSC", resolution=True)
+        self.plot.setToolTip("Half maps of A, half maps of B, and of halves of A − B")
+        self.errors = QSlider(Qt.Orientation.Horizontal)
+        self.errors.setRange(*(round(limit * _STEPS_PER_ERROR) for limit in _ERRORS))
+        self.errors.setValue(round(FIRST_ERRORS * _STEPS_PER_ERROR))
+        self.errors.setToolTip("Contour of A − B, in standard errors of the difference")
+        self.errors.setAccessibleName(self.errors.toolTip())
+        self.errors_words = QLabel()
+        self._make_actions()
+        self._lay_out()
+        self.errors.valueChanged.connect(self._on_errors)
+        for name in (
+            *("latents", "selection", "selections", "added_columns", "checks", "particles"),
+            *("comparison", "comparison_status", "canvas_mode"),
+        ):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def set_theme(self, theme: ChartColors) -> None:
+        """Take the colours of the theme."""
+        self.plot.set_theme(theme)
+
+    def refresh(self, *_: Any) -> None:
+        """Show what the session holds."""
+        session, compared = self._session, self._session.comparison
+        self._offer()
+        busy = session.comparison_status.busy
+        self.compare.setText("Stop comparing" if busy else "Compare")
+        self.compare.setEnabled(busy or (bool(self._groups) and session.has_images))
+        self.bar.setVisible(busy)
+        self.bar.setValue(round(1000 * session.comparison_status.fraction))
+        self.status.setText(self._advice())
+        self.status.setVisible(bool(self.status.text()))
+        self._result.setVisible(compared is not None)
+        shown = session.canvas_mode == "comparison"
+        for button, on in ((self.stage, shown), (self.halves, shown and self.halves.isChecked())):
+            with QSignalBlocker(button):
+                button.setChecked(on)
+        self.halves.setEnabled(shown)
+        if compared is not None:
+            self._show(compared)
+
+    def _advice(self) -> str:
+        session = self._session
+        if session.comparison_status.busy:
+            return f"{session.comparison_status.what} …"
+        if session.latents is None:
+            return "Open a run first: groups of its particles are compared."
+        if not session.has_images:
+            return "The tilt images are not on this computer: nothing can be compared."
+        return "" if self._groups else _NOTHING
+
+    def _offer(self) -> None:
+        """Offer the groups that there are; of A and B what was chosen stays."""
+        self._groups = groups = offered_groups(self._session)
+        names = {key: f"{one.name} ({len(one.ids):,})" for key, one in groups.items()}
+        a, b = self.a.currentData(), self.b.currentData()
+        a = a if a in groups else next(iter(groups), "")
+        fill_box(self.a, names, str(a))
+        others = {key: name for key, name in names.items() if key != a}
+        if groups:
+            others |= {REST: "all others", MATCHED: "as many at random, alike"}
+        fill_box(self.b, others, str(b) if b in others else next(iter(others), ""))
+        for box in (self.a, self.b):
+            box.setEnabled(bool(groups))
+
+    def _show(self, compared: ComparedGroups) -> None:
+        record = compared.record
+        self.sentence.setText(str(record["sentence"]))
+        counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
+        p = record.get("p_holm", record["p"])
+        adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
+        kept = f" Kept as {compared.folder.name}." if compared.folder is not None else ""
+        self.numbers.setText(f"{counts}. p = {p:.2g}{adjusted}.{kept}")
+        self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not kept'}")
+        curves = []
+        for letter, color, made in zip(
+            "AB", compared.colors, compared.found.maps or (), strict=False
+        ):
+            x, y = made.fsc.frequency_per_angstrom, made.fsc.correlation
+            curves.append(Curve(letter, np.asarray(x)[1:], np.asarray(y)[1:], color))
+        apart = compared.found.difference.fsc
+        x, y = np.asarray(apart.frequency_per_angstrom)[1:], np.asarray(apart.correlation)[1:]
+        curves.append(Curve("A − B", x, y, MORE_IN_A))
+        low = min([-0.05, *(float(np.nanmin(one.y)) for one in curves)])
+        self.plot.set_curves(curves, limits=(low, 1.05), level=0.143)
+        self.errors_words.setText(f"{self.errors.value() / _STEPS_PER_ERROR:g} SE")
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _make_actions(self) -> None:
+        self.stage = make_button("Show side by side", _TIPS["stage"], self._toggle_stage)
+        self.halves = make_button("Open half maps", _TIPS["halves"], self._toggle_halves)
+        for button in (self.stage, self.halves):
+            button.setCheckable(True)
+        self.export = make_button("Export both…", _TIPS["export"], self._ask_export)
+        self.report = make_button("Save report…", _TIPS["report"], self._ask_report)
+
+    def _lay_out(self) -> None:
+        choice = QGridLayout()
+        for row, (words, box) in enumerate((("A", self.a), ("B", self.b))):
+            choice.addWidget(QLabel(words), row, 0)
+            choice.addWidget(box, row, 1)
+        choice.setColumnStretch(1, 1)
+        contour = QHBoxLayout()
+        for widget in (QLabel("Contour of A − B"), self.errors, self.errors_words):
+            contour.addWidget(widget, int(widget is self.errors))
+        self._result = QWidget()
+        result = QVBoxLayout(self._result)
+        result.setContentsMargins(0, 0, 0, 0)
+        buttons = QGridLayout()
+        for place, button in enumerate((self.stage, self.halves, self.export, self.report)):
+            buttons.addWidget(button, *divmod(place, 2))
+        for shown in (self.sentence, self.numbers, self.plot):
+            result.addWidget(shown)
+        result.addLayout(contour)
+        result.addLayout(buttons)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(make_heading("Compare two groups"))
+        layout.addLayout(choice)
+        for part in (self.compare, self.bar, self.status, self._result):
+            layout.addWidget(part)
+
+    # -- panel to session ---------------------------------------------------------------------
+
+    def _press(self) -> None:
+        if self._session.comparison_status.busy:
+            self.stop_requested.emit()
+            return
+        a, other = self._groups.get(str(self.a.currentData())), str(self.b.currentData())
+        if a is None:
+            return
+        b = self._groups.get(other) or rest_of(self._session, a)
+        if other == MATCHED:
+            b = ChosenGroup("matched at random", b.color, b.ids)
+        self.compare_requested.emit(a, b, other == MATCHED)
+
+    def _toggle_stage(self) -> None:
+        self._session.canvas_mode = "comparison" if self.stage.isChecked() else "particle"
+
+    def _toggle_halves(self) -> None:
+        self.halves_toggled.emit(self.halves.isChecked())
+
+    def _on_errors(self, value: int) -> None:
+        self.errors_words.setText(f"{value / _STEPS_PER_ERROR:g} SE")
+        self.errors_chosen.emit(value / _STEPS_PER_ERROR)
+
+    def _ask_export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self, "Folder for maps and star files", str(self._base())
+        )
+        if folder:
+            self.export_requested.emit(folder)
+
+    def _ask_report(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the report", str(self._base() / "report.html"), "Pages (*.html)"
+        )
+        if path:
+            self.report_requested.emit(path if Path(path).suffix else f"{path}.html")
+
+    def _base(self) -> Path:
+        return export_folder(self._session.source)

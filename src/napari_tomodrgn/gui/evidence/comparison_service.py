@@ -1,0 +1,230 @@
+"""Compares two groups of the run's particles in a thread, and takes the result to files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.background.workers import Stop
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
+from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup
+from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.session import ComparedGroups, Session
+from napari_tomodrgn.work_status import WorkStatus
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.evidence.comparison import Comparison
+    from napari_tomodrgn.analysis.evidence.session import Evidence
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run.directory import Run
+
+_NAME = "comparison"
+# A seed of its own for nothing: the command line's, so that both say the same of the same groups.
+_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonRequest:
+    """Two groups of a run; ``matched``: B is drawn at random, alike in all that is no structure."""
+
+    run: Run
+    a: ChosenGroup
+    b: ChosenGroup
+    matched: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    asked: ComparisonRequest
+    compared: ComparedGroups
+
+
+class ComparisonService(Service):
+    """Puts ``session.comparison``; only the newest request may."""
+
+    doing = "comparing two groups"
+
+    def __init__(
+        self, session: Session, evidence: EvidenceService, parent: QObject | None = None
+    ) -> None:
+        super().__init__(session, parent)
+        self._evidence = evidence
+        self._asked: ComparisonRequest | None = None
+        self._next: tuple[ComparisonRequest, Evidence] | None = None
+        self.job = self.long_task("tomoDRGN comparison", self._on_event)
+        self.job.ended.connect(self._on_ended)
+        self.files = self.task_queue(session.show_message, computes=True)
+        evidence.ready.connect(self._on_evidence)
+        evidence.progress.connect(self._on_reading)
+        evidence.refused.connect(self._on_refused)
+        self.listen(self._on_run, "run")
+
+    # -- comparing ----------------------------------------------------------------------------
+
+    def start(self, a: ChosenGroup, b: ChosenGroup, matched: bool = False) -> None:
+        """Compare these groups instead of what was asked before."""
+        run = self.session.run
+        if run is None:
+            self.session.show_message("Open a run first: groups of its particles are compared.")
+            return
+        self.stop()
+        self.session.message = None
+        self._asked = ComparisonRequest(run, a, b, matched)
+        self.session.comparison_status = WorkStatus(True, 0.0, "Reading images")
+        self._evidence.request(_NAME)
+
+    def stop(self) -> None:
+        """Give the comparison up."""
+        self._asked, self._next = None, None
+        self._evidence.release(_NAME)
+        self.job.stop()
+        self.session.comparison_status = WorkStatus()
+
+    def _on_evidence(self, evidence: Evidence) -> None:
+        asked = self._asked
+        if asked is None or asked.run is not self.session.run:
+            return
+        if self.job.is_busy:  # the one before is still giving up
+            self._next = (asked, evidence)
+        else:
+            self.job.start(lambda stop: _steps(asked, evidence, stop))
+
+    def _on_ended(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is not None and waiting[0] is self._asked:
+            self._on_evidence(waiting[1])
+
+    def _on_reading(self, event: WorkProgress) -> None:
+        if self._asked is not None and not self.job.is_busy:
+            self._show(event)
+
+    def _on_event(self, item: Any) -> None:
+        asked = self._asked
+        if asked is None:
+            return  # it was given up, or another run was opened
+        if isinstance(item, WorkProgress):
+            self._show(item)
+        elif isinstance(item, _Answer) and item.asked is asked:
+            self._asked = None
+            self.session.comparison_status = WorkStatus()
+            self.session.update(comparison=item.compared, canvas_mode="comparison")
+        elif isinstance(item, BadInputError):  # the result is there, but could not be kept
+            super().on_failed(item)
+
+    def _show(self, event: WorkProgress) -> None:
+        fraction = event.done / max(1, event.total)
+        self.session.comparison_status = WorkStatus(True, fraction, event.what)
+
+    def _on_run(self, *_: Any) -> None:
+        if self._asked is not None:
+            self.stop()
+
+    def _on_refused(self) -> None:
+        self._asked = None
+        self.session.comparison_status = WorkStatus()
+
+    def on_failed(self, error: Exception) -> None:
+        """Tell why there is no result."""
+        if self._asked is not None or not self.job.is_busy:
+            super().on_failed(error)
+        self._on_refused()
+
+    # -- files --------------------------------------------------------------------------------
+
+    def export(self, folder: str | Path) -> None:
+        """Write maps, half maps, curves, memberships, and a star file of each group."""
+        session, compared = self.session, self.session.comparison
+        run, particles = session.run, session.particles
+        if compared is None or run is None:
+            return
+        self.files.add(lambda: _export(compared, Path(folder), run, particles))
+
+    def save_report(self, path: str | Path) -> None:
+        """Write the page of the run, this comparison in it, as one HTML file."""
+        run = self.session.run
+        if run is not None:
+            self.session.show_message("Writing the report …")
+            self.files.add(lambda: _write_report(run, Path(path)))
+
+
+def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator[Any]:
+    from napari_tomodrgn.analysis.evidence.comparison import compare_groups
+    from napari_tomodrgn.analysis.evidence.groups import Group, label_groups, match_group
+
+    a, b = (Group(one.name, one.ids) for one in (asked.a, asked.b))
+    if asked.matched:
+        drawn = match_group(evidence.data.particles, label_groups(evidence.ids, a) == 1, _SEED)
+    else:
+        drawn = label_groups(evidence.ids, a, b)
+    found = yield from _until_stopped(compare_groups(evidence, drawn, seed=_SEED), stop)
+    if found is None:
+        return
+    compared, failure = _recorded(asked, evidence, found)
+    if failure is not None:
+        yield failure
+    yield _Answer(asked, compared)
+
+
+def _until_stopped(
+    steps: Generator[WorkProgress, None, Comparison], stop: Stop
+) -> Generator[WorkProgress, None, Comparison | None]:
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as finished:
+            result: Comparison = finished.value
+            return None if stop() else result
+        if stop():
+            steps.close()
+            return None
+        yield event
+
+
+def _recorded(
+    asked: ComparisonRequest, evidence: Evidence, found: Comparison
+) -> tuple[ComparedGroups, BadInputError | None]:
+    """The result, kept in the run where that can be written; why not, where it cannot."""
+    from napari_tomodrgn.analysis.evidence.records import describe_comparison, record_comparison
+
+    names, ids = (asked.a.name, asked.b.name), evidence.ids
+    colors = (asked.a.color, asked.b.color)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    plain = ComparedGroups(names, colors, tuple(ids), found, describe_comparison(ids, names, found))
+    try:
+        record = record_comparison(asked.run, ids, names, found, made)
+    except BadInputError as error:
+        return plain, error
+    return replace(plain, record=record, folder=Path(record["folder"])), None
+
+
+def _export(compared: ComparedGroups, folder: Path, run: Run, particles: ParticleSet | None) -> str:
+    from napari_tomodrgn.analysis.evidence.records import save_maps
+    from napari_tomodrgn.data.dialects import write_subset
+    from napari_tomodrgn.learn.run.exports import export_files
+
+    ids = list(compared.ids)
+    with export_files(particles=particles, run=run):  # never over a file that is there
+        save_maps(compared.found, ids, folder)
+        if particles is not None:
+            labels = dict(zip(ids, compared.found.drawn.tolist(), strict=True))
+            for name, side in (("a", 1), ("b", -1)):
+                chosen = [one for one in ids if labels[one] == side]
+                write_subset(particles.select(chosen), folder / f"{name}.star")
+    return f"Maps, half maps, curves and star files of both groups written to {folder}."
+
+
+def _write_report(run: Run, path: Path) -> str:
+    from napari_tomodrgn.analysis.report import write_report
+    from napari_tomodrgn.learn.run.exports import export_files
+
+    with export_files(overwrite=True, run=run) as outputs:  # the dialog asked already
+        outputs.check(path)
+        write_report(run, path)
+    return f"Report written to {path}."

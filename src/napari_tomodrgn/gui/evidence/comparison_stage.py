@@ -1,0 +1,145 @@
+"""Shows two compared groups beside their difference, and gives the canvas back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
+from napari_tomodrgn.gui.volumes.layers import box_angstrom
+from napari_tomodrgn.session import ComparedGroups, Session
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.evidence.maps import GroupMap
+
+# Magenta and green: colours of no group, and told apart by people with colour blindness.
+MORE_IN_A, MORE_IN_B = "#f04ad8", "#39d353"
+# Standard errors at which the difference is drawn at first: chance reaches this in one voxel of
+# sixteen thousand.
+FIRST_ERRORS = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    compared: ComparedGroups
+    cells: list[Cell]
+
+
+class ComparisonStage(Service):
+    """Keeps the stage in step with the session: up in the canvas mode ``comparison`` only."""
+
+    doing = "drawing a comparison"
+
+    def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(session, parent)
+        self.layers = StageLayers(viewer)
+        self.contours = self.latest_task(self._on_cells)
+        self.errors = FIRST_ERRORS
+        self.halves = False
+        self._arranged: ComparedGroups | None = None  # what the camera was set up for
+        self.listen(self._on_canvas_mode, "canvas_mode")
+        self.listen(self._on_comparison, "comparison")
+        self.listen(self._request, "sigma")
+        # Another volume was asked for: it is shown, instead of being decoded out of sight.
+        self.listen(self._leave, "focused", "free_point", "trajectory", "map_source")
+        self.listen(self._leave, "validation")
+
+    def set_errors(self, count: float) -> None:
+        """Contour the difference at so many standard errors."""
+        self.errors = count
+        self._request()
+
+    def show_halves(self, shown: bool) -> None:
+        """Show the half maps of both groups instead of maps and difference."""
+        self.halves = shown
+        self._arranged = None  # there are other cells: the zoom is another
+        self._request()
+
+    def close(self) -> None:
+        """Draw nothing more; the viewer is going, or the dock is."""
+        super().close()
+        self.layers.strike()
+
+    def _on_canvas_mode(self, mode: str, _before: str = "") -> None:
+        if mode == "comparison" and self.session.comparison is not None:
+            self._request()
+        else:
+            self.contours.cancel()
+            self.layers.strike()
+
+    def _on_comparison(self, compared: ComparedGroups | None, _old: Any = None) -> None:
+        self.halves = False
+        if compared is None:
+            self._leave()
+        self._request()
+
+    def _leave(self, *_: Any) -> None:
+        if self.session.canvas_mode == "comparison":
+            self.session.canvas_mode = "particle"
+
+    def _request(self, *_: Any) -> None:
+        compared, session = self.session.comparison, self.session
+        if compared is None or session.canvas_mode != "comparison":
+            return
+        sigma, errors, halves = session.sigma, self.errors, self.halves
+
+        def work() -> Iterator[_Cells]:
+            made = half_cells(compared, sigma) if halves else map_cells(compared, sigma, errors)
+            yield _Cells(compared, made)
+
+        self.contours.request(work)
+
+    def _on_cells(self, made: _Cells) -> None:
+        session = self.session
+        if made.compared is not session.comparison or session.canvas_mode != "comparison":
+            return
+        self.layers.raise_stage()
+        box = box_angstrom(made.compared.found.difference.difference)
+        self.layers.show(made.cells, box, str(made.compared.record["sentence"]))
+        if self._arranged is not made.compared:
+            self._arranged = made.compared
+            self.layers.set_up_view()
+
+
+def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cell]:
+    """A, B and A − B, contoured."""
+    cells = []
+    for letter, name, color, count, made in _groups(compared):
+        mesh = make_isosurface(made.filtered, sigma)
+        label = f"{letter}: {name}, {count:,} particles\nfrom images, {_limit(made)}, {sigma:g} σ"
+        cells.append(Cell(label, {f"{letter}: {name}": (mesh, color)}))
+    difference = compared.found.difference
+    more, less = make_surface_of_errors(difference.difference, difference.standard_error, errors)
+    none = "" if len(more.faces) or len(less.faces) else ": nothing there"
+    label = f"A − B at {errors:g} standard errors{none}\nmagenta: A, green: B"
+    surfaces = {"A − B, more in A": (more, MORE_IN_A), "A − B, more in B": (less, MORE_IN_B)}
+    return [*cells, Cell(label, surfaces)]
+
+
+def half_cells(compared: ComparedGroups, sigma: float) -> list[Cell]:
+    """Both half maps of A, then of B, contoured."""
+    cells = []
+    for letter, name, color, _count, made in _groups(compared):
+        for number, half in enumerate((made.half1, made.half2), start=1):
+            title = f"{letter}: {name}, half {number}"
+            mesh = make_isosurface(half, sigma)
+            cells.append(Cell(f"{title}\nunfiltered, {sigma:g} σ", {title: (mesh, color)}))
+    return cells
+
+
+def _groups(compared: ComparedGroups) -> Iterator[tuple[str, str, str, int, GroupMap]]:
+    record = compared.record
+    counts = (int(str(record["particles_a"])), int(str(record["particles_b"])))
+    maps = compared.found.maps or ()
+    yield from zip("AB", compared.names, compared.colors, counts, maps, strict=False)
+
+
+def _limit(made: GroupMap) -> str:
+    limit = made.fsc.resolution_angstrom(0.143)
+    return f"{limit:.1f} Å" if math.isfinite(limit) else "half maps do not agree"

@@ -1,0 +1,207 @@
+"""Layers of the compare stage: labelled cells side by side, seen by one camera.
+
+Not napari's grid mode: that gives every layer of the viewer a cell, hidden ones and the user's own
+as well, so that a comparison of three maps would be drawn in as many cells as there are layers, and
+it would have to be taken from whoever uses it. Cells are moved apart instead, along the right hand
+of the camera: they stay side by side however they are turned, each about its own middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from napari.components.overlays import TextOverlay
+from numpy.typing import NDArray
+
+from napari_tomodrgn.gui.volumes.layers import ORIENTATION
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, paint, surface_colors
+from napari_tomodrgn.session import Isosurface
+
+LABELS_NAME = "comparison labels"
+CAPTION_NAME = "tomodrgn_comparison"
+# Distance of neighbours, and of a label from the middle of its cell, in boxes.
+_PITCH, _BELOW = 0.95, 0.53
+# Cells stand so much above the middle: labels and the scale bar are below.
+_RAISED = 0.12
+# Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
+_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX, _LETTER_PX = "top_right", 40, 100, 9.5
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What one cell shows: words beneath it, and surfaces by the names of their layers."""
+
+    label: str
+    surfaces: dict[str, tuple[Isosurface, str]]  # the surface and its colour
+
+
+class StageLayers:
+    """The cells in a viewer, and what of the viewer is borrowed for them."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Any] = {}
+        self._cells: list[list[str]] = []  # names of the layers of each
+        self._drawn: dict[str, Isosurface] = {}
+        self.labels = MapLabels(viewer, LABELS_NAME)
+        self._words: list[str] = []
+        self._hidden: list[Any] = []  # what others show, while the stage is up
+        self._ndisplay, self._scale_bar, self._axes = 3, True, ("", 0)
+        self._box = 0.0
+        self._followed = False
+
+    @property
+    def layers(self) -> list[Any]:
+        """Layers of the stage that there are."""
+        there = self._viewer.layers
+        return [one for one in (*self._layers.values(), self.labels.layer) if one in there]
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the stage has the canvas."""
+        return self._followed
+
+    def raise_stage(self) -> None:
+        """Take the canvas: hide what others show, follow the camera."""
+        if self._followed:
+            return
+        self._hidden = [one for one in self._viewer.layers if one.visible]
+        for layer in self._hidden:
+            layer.visible = False
+        self._followed = True
+        self._ndisplay = self._viewer.dims.ndisplay
+        overlays = self._viewer.canvas.overlays
+        self._scale_bar = overlays.scale_bar.visible
+        self._axes = (overlays.axes.position, overlays.axes.size)
+        overlays.axes.position, overlays.axes.size = _AXES_PLACE, _AXES_PX
+        self._viewer.scene.camera.events.angles.connect(self.arrange)
+
+    def strike(self) -> None:
+        """Give the canvas back: the stage goes, and what it hid comes back if it is still there.
+
+        What the user showed or hid meanwhile stays as it is: of those that were hidden, one that
+        is visible again is left alone, and so is one that was removed.
+        """
+        if not self._followed:
+            return
+        self._viewer.scene.camera.events.angles.disconnect(self.arrange)
+        self._followed = False
+        self._remove(list(self._layers))
+        self.labels.show([], np.zeros((0, 3)))
+        self._set_caption("")
+        for layer in self._hidden:
+            if layer in self._viewer.layers:
+                layer.visible = True
+        self._hidden = []
+        if self._viewer.dims.ndisplay == 3:  # else it is the user's
+            self._viewer.dims.ndisplay = self._ndisplay
+        bar, axes = (getattr(self._viewer.canvas.overlays, name) for name in ("scale_bar", "axes"))
+        if bar.visible:
+            bar.visible = self._scale_bar
+        if (axes.position, axes.size) == (_AXES_PLACE, _AXES_PX):
+            axes.position, axes.size = self._axes
+
+    def show(self, cells: list[Cell], box_angstrom: float, caption: str) -> None:
+        """Show these cells, one beside the other; their layers are kept while their names stay."""
+        self._box = box_angstrom
+        wanted = {name: one for cell in cells for name, one in cell.surfaces.items()}
+        self._remove([name for name in self._layers if name not in wanted])
+        for name, (mesh, color) in wanted.items():
+            self._put(name, mesh, color)
+        self._cells = [list(cell.surfaces) for cell in cells]
+        self._words = [cell.label for cell in cells]
+        self._set_caption(caption)
+        self.arrange()
+
+    def set_up_view(self) -> None:
+        """Turn the canvas to all cells: three dimensions, the right hand, the zoom that fits."""
+        viewer = self._viewer
+        viewer.dims.ndisplay = 3
+        camera = viewer.scene.camera
+        camera.orientation = ORIENTATION
+        camera.center = (0.0, 0.0, 0.0)
+        height, width = viewer.canvas.size
+        columns, rows = self._grid()
+        across = 1 + _PITCH * (columns - 1)
+        down = 1 + (2 * _BELOW) * (rows - 1) + 0.15  # the last label
+        camera.zoom = 0.94 * min(width / across, height / down) / max(self._box, 1.0)
+        viewer.canvas.overlays.scale_bar.visible = True
+        self.arrange()
+
+    def arrange(self, _event: Any = None) -> None:
+        """Move cells along the right hand and the head of the camera, wherever it looks from."""
+        right, up = self._hands()
+        places = self._places(right, up)
+        for names, place in zip(self._cells, places, strict=True):
+            for name in names:
+                layer = self._layers.get(name)
+                if layer is not None and layer in self._viewer.layers:
+                    layer.translate = tuple(place)
+        below = [place - _BELOW * self._box * up for place in places]
+        self.labels.show(self._words, np.array(below).reshape(-1, 3))
+
+    def _grid(self) -> tuple[int, int]:
+        """Columns and rows: a row where the canvas is wide, a column where it is high."""
+        count = max(1, len(self._cells))
+        height, width = self._viewer.canvas.size
+        if count == 4:
+            return (4, 1) if width > 2.2 * height else (2, 2)
+        return (count, 1) if width >= height else (1, count)
+
+    def _places(self, right: NDArray[Any], up: NDArray[Any]) -> list[NDArray[Any]]:
+        """Middle of each cell, zyx in Å."""
+        columns, rows = self._grid()
+        found = []
+        for number in range(len(self._cells)):
+            row, column = divmod(number, columns)
+            x = (column - (columns - 1) / 2) * _PITCH
+            y = ((rows - 1) / 2 - row) * 2 * _BELOW + _RAISED
+            found.append(self._box * (x * right + y * up))
+        return found
+
+    def _hands(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Right and up of the canvas as unit vectors zyx of the world."""
+        camera = self._viewer.scene.camera
+        up = np.asarray(camera.up_direction, float)
+        # Of a right-handed camera (`ORIENTATION`) in axes zyx, which are left-handed.
+        right = np.cross(up, np.asarray(camera.view_direction, float))
+        return right / np.linalg.norm(right), up / np.linalg.norm(up)
+
+    def _put(self, name: str, mesh: Isosurface, color: str) -> None:
+        layer = self._layers.get(name)
+        if layer is None or layer not in self._viewer.layers:
+            chosen = set(self._viewer.layers.selection)
+            self._layers[name] = self._viewer.add_surface(
+                drawable(mesh, self._box),
+                name=name,
+                colormap=surface_colors(color),
+                contrast_limits=(0.0, 1.0),
+                shading="smooth",
+                scale=SCALE,
+                units=("angstrom",) * 3,
+            )
+            self._viewer.layers.selection = chosen
+        elif self._drawn.get(name) is not mesh:
+            layer.data = drawable(mesh, self._box)
+        self._drawn[name] = mesh
+        paint(self._layers[name], color)
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            layer = self._layers.pop(name)
+            self._drawn.pop(name, None)
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def _set_caption(self, words: str) -> None:
+        overlays = self._viewer.canvas.overlays
+        if CAPTION_NAME not in overlays:
+            size = overlays.scale_bar.font_size
+            overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
+        room = self._viewer.canvas.size[1] - _AXES_ROOM_PX
+        overlays[CAPTION_NAME].text = fill(words, max(30, int(room / _LETTER_PX)))
+        overlays[CAPTION_NAME].visible = bool(words)

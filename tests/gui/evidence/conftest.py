@@ -1,0 +1,44 @@
+"""A run of two states whose images are there, to be compared in a window."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evidence_case import SMALL
+
+
+@pytest.fixture(scope="session")
+def linear_run(made_once: Callable[..., Path]) -> Path:
+    """A linear run on 40 particles of two states."""
+    from napari_tomodrgn.config import RunConfig
+    from napari_tomodrgn.data.dialects import read_particles
+    from napari_tomodrgn.learn.training.train import train
+    from napari_tomodrgn.synthetic import SimulationConfig, simulate
+
+    settings = SimulationConfig.model_validate({**SMALL, "structures": ("80S", "60S"), "seed": 3})
+    data = made_once("two-states-set", lambda out: list(simulate(out, settings)))
+    particles = read_particles(data / "warptools" / "particles_optimisation_set.star")
+    config = RunConfig.model_validate(
+        {"method": "linear", "linear": {"radius_px": 6}, "train": {"device": "cpu"}}
+    )
+    return made_once("two-states-run", lambda out: list(train(particles, config, out)), own=True)
+
+
+@pytest.fixture
+def run(linear_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may write into."""
+    return Path(shutil.copytree(linear_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def clustered(widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any) -> Any:
+    """The session of a window on the run, its particles in two clusters."""
+    session = opened(run)
+    widget.controller.clusters.find(2)
+    qtbot.waitUntil(lambda: widget.controller.idle and session.color == "cluster")
+    qtbot.wait(50)
+    return session

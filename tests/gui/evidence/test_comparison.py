@@ -1,0 +1,193 @@
+"""Two groups compared in a real window: sentence, cells, what is borrowed, files, giving up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
+
+LONG = 120_000
+LEFT = Qt.MouseButton.LeftButton
+CELLS = ["A: cluster 1", "B: cluster 2", "A − B, more in A", "A − B, more in B"]
+
+
+@pytest.fixture
+def compared(widget: Any, clustered: Any, qtbot: Any) -> Any:
+    """The session after *Compare* was pressed for the two clusters, and the cells are there."""
+    widget.tabs.setCurrentIndex(3)
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    assert clustered.comparison_status.busy
+    assert widget.comparison.compare.text() == "Stop comparing"
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    return clustered
+
+
+def _shown(viewer: Any) -> list[str]:
+    return sorted(layer.name for layer in viewer.layers if layer.visible)
+
+
+def _on_screen(viewer: Any, name: str) -> np.ndarray:
+    """Where the middle of a cell is on the canvas: right and up, in Å."""
+    camera = viewer.scene.camera
+    up, view = np.array(camera.up_direction), np.array(camera.view_direction)
+    place = np.array(viewer.layers[name].translate)
+    return np.array([place @ np.cross(up, view), place @ up])
+
+
+def test_two_clusters_stand_beside_their_difference(
+    viewer: Any, widget: Any, compared: Any, lit: Callable[..., float]
+) -> None:
+    panel, record = widget.comparison, compared.comparison.record
+    assert record["differ"] and record["z"] > 5  # they are an 80S and a 60S
+    assert "differ" in panel.sentence.text() and record["sentence"] == panel.sentence.text()
+    assert record["particles_a"] + record["particles_b"] == 40
+    assert compared.comparison.folder.parent.name == "comparisons"
+    assert [curve.name for curve in panel.plot.curves] == ["A", "B", "A − B"]
+    assert _shown(viewer) == sorted([*CELLS, LABELS_NAME])
+    assert compared.canvas_mode == "comparison" and panel.stage.isChecked()
+    assert "differ" in viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " ")
+    # Colours are those of the clusters, and of no cluster where the maps differ.
+    colors = {layer.colormap.name for layer in viewer.layers if layer.name in CELLS}
+    assert len(colors) == 4 and set(compared.comparison.colors) < colors
+    assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.03
+
+
+def test_cells_stay_side_by_side_however_they_are_turned(viewer: Any, compared: Any) -> None:
+    camera = viewer.scene.camera
+    for angles in ((0, 0, 0), (30, 40, 20), (-80, 10, 130)):
+        camera.angles = angles
+        places = [_on_screen(viewer, name) for name in CELLS[:3]]
+        steps = np.diff(places, axis=0)
+        assert steps[0][0] == pytest.approx(steps[1][0], rel=1e-3)
+        assert steps[0][0] > 0.9 * 24 * 10  # boxes do not overlap, A is left of B
+        assert np.abs(steps[:, 1]).max() < 1e-3 * steps[0][0]
+        same = [viewer.layers[name].translate for name in CELLS[2:]]
+        assert np.allclose(*same)
+
+
+def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbot: Any) -> None:
+    camera, overlays = viewer.scene.camera, viewer.canvas.overlays
+    mine = viewer.add_points(np.zeros((1, 3)), name="mine", size=5)
+    hidden = viewer.add_points(np.zeros((1, 3)), name="hidden", size=5, visible=False)
+    camera.angles, camera.zoom = (5.0, 15.0, 25.0), 1.7
+    before = (_shown(viewer), overlays.axes.position, overlays.axes.size, camera.center)
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not mine.visible and not hidden.visible
+    camera.angles = (50.0, 60.0, 70.0)
+    QTest.mouseClick(widget.comparison.stage, LEFT)
+    assert clustered.canvas_mode == "particle"
+    assert before == (_shown(viewer), overlays.axes.position, overlays.axes.size, camera.center)
+    assert camera.angles == pytest.approx((5.0, 15.0, 25.0)) and camera.zoom == pytest.approx(1.7)
+    assert not overlays[CAPTION_NAME].visible
+    QTest.mouseClick(widget.comparison.stage, LEFT)
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+    assert camera.angles == pytest.approx((50.0, 60.0, 70.0))  # the stage keeps its own
+    # A click on a particle asks for its volume: it is shown, not decoded out of sight.
+    clustered.focused = str(clustered.latents.index[7])
+    assert clustered.canvas_mode == "particle" and mine.visible and not hidden.visible
+
+
+def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
+    viewer: Any, widget: Any, compared: Any, qtbot: Any
+) -> None:
+    panel, layer = widget.comparison, viewer.layers["A − B, more in B"]
+    before = len(layer.data[1])
+    panel.errors.setValue(20)  # ten standard errors
+    qtbot.waitUntil(lambda: widget.controller.idle)
+    assert 0 < len(layer.data[1]) < before
+    map_faces = len(viewer.layers["A: cluster 1"].data[1])
+    assert panel.errors_words.text() == "10 SE"
+    QTest.mouseClick(panel.halves, LEFT)
+    qtbot.waitUntil(lambda: "A: cluster 1, half 2" in viewer.layers, timeout=LONG)
+    halves = [f"{one}, half {number}" for one in CELLS[:2] for number in (1, 2)]
+    assert _shown(viewer) == sorted([*halves, LABELS_NAME])
+    QTest.mouseClick(panel.halves, LEFT)
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+    assert len(viewer.layers["A: cluster 1"].data[1]) == map_faces
+
+
+def test_both_groups_are_exported_and_never_over_something(
+    widget: Any, compared: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    from napari_tomodrgn.data.dialects import read_particles
+
+    out = tmp_path / "both"
+    widget.comparison.export_requested.emit(str(out))
+    qtbot.waitUntil(lambda: "written to" in widget.banner.text, timeout=LONG)
+    written = {path.name for path in out.iterdir()}
+    assert {"a.mrc", "b.mrc", "a_half1.mrc", "b_fsc.csv", "difference.mrc"} <= written
+    drawn = compared.comparison.found.drawn
+    stars = [next(out.glob(f"{name}*optimisation_set.star")) for name in "ab"]
+    chosen = [set(read_particles(star).ids) for star in stars]
+    ids = np.array(compared.comparison.ids)
+    assert chosen == [set(ids[drawn == 1]), set(ids[drawn == -1])]
+    with mrcfile.open(out / "a.mrc") as file:
+        assert np.allclose(file.data, compared.comparison.found.maps[0].filtered.data)
+    (out / "a.mrc").write_bytes(b"of somebody")
+    widget.comparison.export_requested.emit(str(out))
+    qtbot.waitUntil(lambda: "exists" in widget.banner.text, timeout=LONG)
+    assert (out / "a.mrc").read_bytes() == b"of somebody"
+    page = tmp_path / "page.html"
+    widget.comparison.report_requested.emit(str(page))
+    qtbot.waitUntil(lambda: "Report written" in widget.banner.text, timeout=LONG)
+    assert compared.comparison.record["sentence"].split(",")[0] in page.read_text()
+
+
+def test_a_comparison_is_given_up_and_late_answers_are_dropped(
+    widget: Any, clustered: Any, run: Path, tiny_run: Path, opened: Any, qtbot: Any
+) -> None:
+    panel = widget.comparison
+    QTest.mouseClick(panel.compare, LEFT)
+    QTest.mouseClick(panel.compare, LEFT)
+    assert not clustered.comparison_status.busy
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert clustered.comparison is None and panel.compare.text() == "Compare"
+    QTest.mouseClick(panel.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison_status.what == "Comparing", timeout=LONG)
+    opened(tiny_run)
+    assert clustered.comparison is None and clustered.canvas_mode == "particle"
+    assert not clustered.comparison_status.busy
+
+
+def test_a_selection_is_compared_with_the_rest_and_with_a_random_group(
+    widget: Any, clustered: Any, qtbot: Any
+) -> None:
+    panel, ids = widget.comparison, list(clustered.latents.index)
+    clustered.selection = frozenset(ids[:3])
+    assert panel.a.itemText(0) == "selection (3)"
+    panel.a.setCurrentIndex(0)
+    panel.refresh()
+    panel.b.setCurrentIndex(panel.b.findData("rest"))
+    QTest.mouseClick(panel.compare, LEFT)
+    qtbot.waitUntil(lambda: "has 3 particles" in widget.banner.text, timeout=LONG)
+    assert clustered.comparison is None and not clustered.comparison_status.busy
+    clustered.selection = frozenset(ids[:10])
+    panel.b.setCurrentIndex(panel.b.findData("matched"))
+    QTest.mouseClick(panel.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    assert clustered.comparison.record["particles_b"] == 10
+    assert "matched at random" in panel.sentence.text()
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+
+
+def test_nothing_is_offered_where_there_are_no_images(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    session = opened(run)
+    assert not widget.comparison.compare.isEnabled()
+    assert "Select particles" in widget.comparison.status.text()
+    session.selection = frozenset(list(session.latents.index)[:8])
+    assert widget.comparison.compare.isEnabled()
+    session.particles = None
+    assert not widget.comparison.compare.isEnabled()

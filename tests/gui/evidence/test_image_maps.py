@@ -1,0 +1,99 @@
+"""The switch *From images*: the map on show is of the particles around, and is told as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_tomodrgn.gui.charts.colormaps import MISSING
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.session import LatentPoint
+
+LONG = 120_000
+LEFT = Qt.MouseButton.LeftButton
+
+
+def _from_images(session: Any) -> bool:
+    return session.decoded is not None and session.decoded.effective_particles is not None
+
+
+@pytest.fixture
+def imaged(widget: Any, clustered: Any, qtbot: Any) -> Any:
+    """The session with a map from images on show."""
+    switch = widget.latent.volumes.images
+    assert switch.isEnabled() and not switch.isChecked() and not _from_images(clustered)
+    QTest.mouseClick(switch, LEFT)
+    qtbot.waitUntil(lambda: _from_images(clustered), timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    return clustered
+
+
+def test_maps_of_both_states_differ_and_say_what_stands_behind_them(
+    viewer: Any, widget: Any, imaged: Any, qtbot: Any
+) -> None:
+    found = {}
+    clusters = imaged.table.column("cluster").values
+    for cluster in (0, 1):
+        imaged.focused = str(imaged.latents.index[int(np.argmax(clusters == cluster))])
+        # The decoded map is there meanwhile, and is called so.
+        qtbot.waitUntil(
+            lambda: _from_images(imaged) and imaged.decoded.particle_id == imaged.focused,
+            timeout=LONG,
+        )
+        found[cluster] = imaged.decoded
+    apart = found[0].volume.data - found[1].volume.data
+    maps = widget.controller.evidence._gathered.evidence
+    assert apart.shape == (24, 24, 24) and maps.sums.particles == 40
+    assert apart.std() > 0.2 * found[0].volume.data.std()
+    words = viewer.canvas.overlays[CAPTION_NAME].text
+    assert f"from images, {found[1].effective_particles:.0f} particles in effect" in words
+    few = found[1].effective_particles < 20
+    assert ("too few to trust" in words) == few
+    assert (viewer.layers["decoded"].colormap.name == MISSING) == few
+    assert imaged.image_map_status.busy is False
+
+
+def test_too_few_particles_are_grey_and_the_switch_goes_back(
+    viewer: Any, widget: Any, imaged: Any, qtbot: Any
+) -> None:
+    from dataclasses import replace
+
+    imaged.decoded = replace(imaged.decoded, effective_particles=12.0)
+    assert viewer.layers["decoded"].colormap.name == MISSING
+    assert "too few to trust (below 20)" in viewer.canvas.overlays[CAPTION_NAME].text
+    imaged.sigma = 5.0  # the image map is contoured anew, no decoded one takes its place
+    qtbot.waitUntil(lambda: widget.controller.idle)
+    assert _from_images(imaged) and imaged.decoded.mesh.sigma == 5.0
+    QTest.mouseClick(widget.latent.volumes.images, LEFT)
+    qtbot.waitUntil(lambda: widget.controller.idle)
+    assert not _from_images(imaged) and imaged.decoded.particle_id == imaged.focused
+    assert "from images" not in viewer.canvas.overlays[CAPTION_NAME].text
+
+
+def test_a_free_point_has_one_and_the_next_click_gives_it_up(
+    widget: Any, imaged: Any, qtbot: Any
+) -> None:
+    z = imaged.latents[[name for name in imaged.latents if name.startswith("mu_")]].mean()
+    point = LatentPoint(tuple(float(value) for value in z), 5)
+    imaged.free_point = point
+    imaged.focused = str(imaged.latents.index[3])  # before it could be there
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert _from_images(imaged) and imaged.decoded.particle_id == imaged.focused
+    imaged.free_point = point
+    qtbot.waitUntil(lambda: _from_images(imaged) and imaged.decoded.point == point, timeout=LONG)
+    # Between two states as many of both are near: more stand behind it than behind a particle.
+    assert imaged.decoded.effective_particles > 10
+
+
+def test_another_run_starts_with_decoded_maps(
+    widget: Any, imaged: Any, opened: Callable[[Path], Any], tiny_run: Path
+) -> None:
+    session = opened(tiny_run)
+    assert session.map_source == "decoded" and not _from_images(session)
+    assert not widget.latent.volumes.images.isChecked()
