@@ -59,6 +59,14 @@ def test_every_list_with_imod_places_particles_alike(
     assert np.abs(rotations - expected[1]).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", ["stopgap.star", "relion5.star", "warptools.star", "eman2.lst"])
+def test_a_corrected_pixel_size_moves_no_particle(
+    name: str, made: Make, expected: tuple[np.ndarray, np.ndarray]
+) -> None:
+    xy, _ = placed(made("imod", name, pixel_size_angstrom=12.4))
+    assert np.abs(xy - expected[0]).max() < 2e-3
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "imod"])
 @pytest.mark.parametrize("name", ["stopgap.star", "copick_TS_001.json", "relion5.star"])
 def test_every_alignment_places_particles_alike(
