@@ -134,7 +134,10 @@ def write_emclarity(folder: Path, particles: TrueParticles) -> None:
 def write_eman2_list(folder: Path, particles: TrueParticles) -> None:
     """``eman2.lst``: places in pixels from the middle, poses specimen → reference."""
     places = particles.centred_angstrom / particles.pixel_size_angstrom
-    lines = ["#LSX", "# This file is in fast LST format. All lines after the next line have exactly"]
+    lines = [
+        "#LSX",
+        "# This file is in fast LST format.",
+    ]
     for row, (name, number) in enumerate(zip(particles.names, particles.number, strict=True)):
         matrix = np.hstack([particles.rotations[row].T, np.zeros((3, 1))])
         said = {
