@@ -52,10 +52,17 @@ class PredictedLayers:
             volume.zyx_angstrom,
             f"{PLACES_NAME}, {name}",
             translate=beside,
-            out_of_slice_display=True,
+            projection_mode="all",
             **rings,
         )
         self._viewer.dims.set_point(0, section * voxel)
+        # Rings of all particles whose boxes the section goes through; the image stays a section.
+        self._set_margin(rings["size"] / 2)
+
+    def _set_margin(self, depth_angstrom: float) -> None:
+        dims = self._viewer.dims
+        margins = (depth_angstrom, *(0.0,) * (dims.ndim - 1))
+        dims.margin_left = dims.margin_right = margins
 
     def _add_image(
         self,
@@ -93,6 +100,8 @@ class PredictedLayers:
 
     def remove(self) -> None:
         """Take the layers away, if the user did not."""
+        if self._layers:
+            self._set_margin(0.0)
         for layer in self._layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
