@@ -1,14 +1,16 @@
 """Cutting tilt images: time, memory, resolution, and what the data decide.
 
 Run with ``python benchmarks/extract.py [ROW …] [--keep DIR]``; rows are states, speed, memory,
-resolution, decide, origin, nothing. Each row is printed as it is done; simulated sets are kept in
-DIR (default: a folder beside the system's temporary files) and not made twice.
+resolution, decide, origin, nothing. Each line is printed as it is done; simulated sets, and the
+seeds of states, origin and nothing, are kept in DIR (default: a folder beside the system's
+temporary files) and not made twice.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,9 +48,11 @@ from napari_tomodrgn.synthetic import SimulationConfig, simulate
 from napari_tomodrgn.synthetic.stacks import StackWriter
 from napari_tomodrgn.synthetic.tilt_series.alignments import write_imod
 from napari_tomodrgn.synthetic.tilt_series.contrast import write_ctffind, write_mdoc
+from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 from napari_tomodrgn.synthetic.tilt_series.truth import TrueSeries
 
 PIXEL = 3.0
+SEEDS = 10
 
 
 def noise_series(folder: Path, size: int, particles: int) -> ExtractConfig:
@@ -285,71 +289,100 @@ def decide_row(folder: Path) -> Iterator[str]:
             yield f"decide: mirror {mirror}, inverse {inverse}: right {right}, {figures}"
 
 
+def by_seed(folder: Path, row: str, count: int, one: Callable[[Path, int], str]) -> Iterator[str]:
+    """A row of so many seeds; those that DIR remembers are not asked again."""
+    kept = folder / f"{row}.txt"
+    known = kept.read_text().splitlines() if kept.exists() else []
+    for number in range(count):
+        head = f"{row}: seed {number}:"
+        line = next((line for line in known if line.startswith(head)), None)
+        if line is None:
+            line = f"{head} {one(folder, number)}"
+            with kept.open("a") as stream:
+                stream.write(line + "\n")
+        yield line
+
+
 def origin(folder: Path) -> Iterator[str]:
     """Origin and hand of ten sets of 100 particles at 6 Å/px; each planted one way or the other."""
     right = 0
-    for number in range(10):
-        root = simulated(folder, seed=number, snr=0.1)
-        planted = Conventions(number % 2, False, False, 1.0)
-        config = settings(root, z="keep", pose="keep", origin="auto", hand="auto")
-        try:
-            found = run_decide(config, planted)
-        except BadInputError as error:
-            yield f"origin: seed {number}: undecided ({error})"
-            continue
-        good = (found.conventions.origin, found.conventions.hand) == (number % 2, 1.0)
-        right += good
-        figures = {name: round(value, 1) for name, value in found.figures.items()}
-        yield f"origin: seed {number}: right {good}, {figures}"
-    yield f"origin: {right} of 10 right"
+    for line in by_seed(folder, "origin", SEEDS, origin_of_seed):
+        right += "right True" in line
+        yield line
+    yield f"origin: {right} of {SEEDS} right"
+
+
+def origin_of_seed(folder: Path, number: int) -> str:
+    """Whether what was planted in one set is found."""
+    root = simulated(folder, seed=number, snr=0.1)
+    planted = Conventions(number % 2, False, False, 1.0)
+    config = settings(root, z="keep", pose="keep", origin="auto", hand="auto")
+    try:
+        found = run_decide(config, planted)
+    except BadInputError as error:
+        return f"undecided ({error})"
+    good = (found.conventions.origin, found.conventions.hand) == (number % 2, 1.0)
+    figures = {name: round(value, 1) for name, value in found.figures.items()}
+    return f"right {good}, {figures}"
 
 
 def nothing(folder: Path) -> Iterator[str]:
     """No signal: nothing may be decided."""
-    for number in range(3):
-        root = simulated(folder, seed=number, snr=1e-5)
-        try:
-            found = run_decide(settings(root), Conventions(1, False, False, 1.0))
-            yield f"nothing: seed {number}: WRONGLY decided {found.conventions}, {found.figures}"
-        except BadInputError as error:
-            yield f"nothing: seed {number}: {error.code}: {error.message[-160:]}"
+    wrong = 0
+    for line in by_seed(folder, "nothing", SEEDS, nothing_of_seed):
+        wrong += "WRONGLY" in line
+        yield line
+    yield f"nothing: {wrong} of {SEEDS} wrongly decided"
+
+
+def nothing_of_seed(folder: Path, number: int) -> str:
+    """What is said of a set without signal."""
+    root = simulated(folder, seed=number, snr=1e-5)
+    try:
+        found = run_decide(settings(root), Conventions(1, False, False, 1.0))
+    except BadInputError as error:
+        return f"{error.code}: {error.message[error.message.index('neither') :]}"
+    return f"WRONGLY decided {found.conventions}, {found.figures}"
 
 
 def states(folder: Path) -> Iterator[str]:
-    """From each list to two states told apart: extracted, trained (linear), clustered."""
-    root = folder / "states"
-    if not (root / "tilt_series" / "lists" / "aretomo" / "TS_001.csv").exists():
+    """From each list, of a seed of its own, to two states told apart: extract, train, cluster."""
+    yield from by_seed(folder, "states", len(LISTS), states_of_seed)
+
+
+def states_of_seed(folder: Path, number: int) -> str:
+    """How well the linear engine tells two states apart; nothing of the list is said beforehand."""
+    name = list(LISTS)[number]
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        root = Path(place) / "set"
         config = SimulationConfig(
-            particles=240,
+            particles=120,
             tilts=21,
             box_size_px=32,
             states=2,
-            tomograms=2,
+            tomograms=1,
             snr=0.3,
+            seed=number,
             tilt_series=True,
         )
         for _ in simulate(root, config):
             pass
-    truth = pd.read_csv(root / "truth.csv")
-    names = truth["particle_id"].str.replace(".tomostar", "")
-    known = dict(zip(names, truth["state"], strict=True))
-    for name in ("stopgap.star", "motl.em", "dynamo.tbl", "pytom.xml", "relion5.star", "picks.csv"):
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            out = Path(place) / "out"
-            list(extract(settings(root, name, box_px=32), out))
-            particles = read_particles(out / "optimisation_set.star")
-            run = Path(place) / "run"
-            for _ in train(particles, RunConfig(method="linear"), run):
-                pass
-            table = Run.open(run).latents()
-        found = KMeans(n_clusters=2, n_init=10, random_state=0).fit_predict(
-            table.filter(like="mu_").to_numpy()
-        )
-        ids = [str(one).replace("particle_", "") for one in table.index]
-        if name == "dynamo.tbl":  # tags count through all tomograms
-            ids = [names[int(one.split("/")[1]) - 1] for one in ids]
-        agreement = adjusted_rand_score([known[one] for one in ids], found)
-        yield f"states: {name}: ARI {agreement:.3f} of {len(ids)} particles"
+        hands = root / "tilt_series" / "ctf" / "aretomo"  # which say the hand
+        out = Path(place) / "out"
+        list(extract(settings(root, name, box_px=32, ctf=hands), out))
+        particles = read_particles(out / "optimisation_set.star")
+        run = Path(place) / "run"
+        for _ in train(particles, RunConfig(method="linear"), run):
+            pass
+        table = Run.open(run).latents()
+        truth = pd.read_csv(root / "truth.csv")["state"].to_numpy()
+    found = KMeans(n_clusters=2, n_init=10, random_state=0).fit_predict(
+        table.filter(like="mu_").to_numpy()
+    )
+    # The last number of a name counts particles, from 1.
+    rows = [int(re.findall(r"\d+", str(one))[-1]) - 1 for one in table.index]
+    agreement = adjusted_rand_score(truth[rows], found)
+    return f"{name}: ARI {agreement:.3f} of {len(rows)} particles"
 
 
 ROWS = {

@@ -59,6 +59,33 @@ def test_every_list_with_imod_places_particles_alike(
     assert np.abs(rotations - expected[1]).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_gives_the_same_images(
+    name: str, made: Make, extracted: Path, tmp_path: Path
+) -> None:
+    """Lists count to five digits: a pixel is met to 2e-5, the brightest one to as much of it."""
+    list(extract(made("imod", name), tmp_path / "out"))
+    found, same = (images_by_row(folder) for folder in (tmp_path / "out", extracted))
+    assert 160 < len(found) <= len(same)
+    assert np.abs(found - same[: len(found)]).max() < 1e-3 * same.std()
+
+
+def images_by_row(folder: Path) -> np.ndarray:
+    """All images of an extracted set, in the order of its list."""
+    particles = read_particles(folder / "optimisation_set.star")
+    table = particles.images
+    stacks = ImageStacks([str(name) for name in table["stack"].cat.categories])
+    return stacks.read(table["stack"].cat.codes.to_numpy(), table["stack_index"].to_numpy())
+
+
+@pytest.mark.parametrize("name", ["stopgap.star", "relion5.star", "warptools.star", "eman2.lst"])
+def test_a_corrected_pixel_size_moves_no_particle(
+    name: str, made: Make, expected: tuple[np.ndarray, np.ndarray]
+) -> None:
+    xy, _ = placed(made("imod", name, pixel_size_angstrom=12.4))
+    assert np.abs(xy - expected[0]).max() < 2e-3
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "imod"])
 @pytest.mark.parametrize("name", ["stopgap.star", "copick_TS_001.json", "relion5.star"])
 def test_every_alignment_places_particles_alike(
@@ -117,10 +144,7 @@ def test_both_outputs_give_the_same_map(extracted: Path) -> None:
 
 
 def test_images_are_normalised_by_tilt(extracted: Path) -> None:
-    particles = read_particles(extracted / "optimisation_set.star")
-    table = particles.images
-    stacks = ImageStacks([str(name) for name in table["stack"].cat.categories])
-    images = stacks.read(table["stack"].cat.codes.to_numpy(), table["stack_index"].to_numpy())
+    images = images_by_row(extracted)
     assert -0.4 < images.mean() < 0  # contrast as recorded: particles are dark
     assert 1.0 < images.std() < 1.5  # as much signal as noise in the boxes, less between them
     tilts = json.loads((extracted / "Particles" / "TS_001" / "tilts.json").read_text())["tilts"]

@@ -120,9 +120,11 @@ class Series:
 
     def _centred(self, particles: ParticleList, where: FloatArray, origin: int) -> FloatArray:
         pixel = self.stack.pixel_size_angstrom
-        if particles.unit == "centred_angstrom":
+        if particles.unit in ("centred_angstrom", "corner_angstrom"):
             # Counted in the file's pixels, whatever these are now known to measure.
-            return np.asarray(where * (pixel / self.stack.stated_pixel_size_angstrom))
+            where = where * (pixel / self.stack.stated_pixel_size_angstrom)
+        if particles.unit == "centred_angstrom":
+            return where
         if particles.unit == "middle_px":
             return where * pixel
         assert self.frame is not None

@@ -6,13 +6,14 @@ For one tomogram that lacks something nothing is raised; its row of the table sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.mrc import mapped, read_mrc_header
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.alignments import find_alignment
 from napari_tomodrgn.extract.ctf import find_contrast
@@ -24,9 +25,10 @@ from napari_tomodrgn.extract.folders import (
     stacks_in,
     tomogram_files,
 )
-from napari_tomodrgn.extract.inputs import read_extraction
+from napari_tomodrgn.extract.geometry import VoxelFrame
+from napari_tomodrgn.extract.inputs import Extraction, read_extraction
 from napari_tomodrgn.extract.lists import ParticleList
-from napari_tomodrgn.extract.series import Conventions, dose_file
+from napari_tomodrgn.extract.series import Conventions, Series, dose_file
 from napari_tomodrgn.extract.settings import ExtractConfig
 
 T = TypeVar("T")
@@ -110,7 +112,7 @@ def _found(missing: list[str], find: Callable[[], T]) -> T | None:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """A tilt image, binned to be seen, and places in it.
+    """A tilt image, binned to be seen, and places in it; the tomogram, where there is one.
 
     ``yx_angstrom`` is ``(particle, 2)`` from the middle of the first pixel of ``image``.
     """
@@ -121,6 +123,20 @@ class Predicted:
     yx_angstrom: NDArray[np.float64]
     names: tuple[str, ...]
     box_angstrom: float
+    volume: PredictedVolume | None
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedVolume:
+    """A tomogram, and where the list says that its particles are.
+
+    ``voxels`` is zyx, mapped from the file; ``zyx_angstrom`` is ``(particle, 3)`` from the middle
+    of the first voxel.
+    """
+
+    voxels: NDArray[np.generic]
+    voxel_size_angstrom: float
+    zyx_angstrom: NDArray[np.float64]
 
 
 def predict(config: ExtractConfig) -> Predicted:
@@ -152,7 +168,38 @@ def predict(config: ExtractConfig) -> Predicted:
         yx_angstrom=places,
         names=tuple(extraction.particles.particle[row] for row in one.rows),
         box_angstrom=plan.box_px * plan.pixel_size_angstrom,
+        volume=_in_volume(extraction, one, conventions),
     )
+
+
+def _in_volume(
+    extraction: Extraction, one: Series, conventions: Conventions
+) -> PredictedVolume | None:
+    """The tomogram that the list counts in, else one that is called after the series."""
+    config, path = extraction.config, one.sources.get("tomogram")
+    if path is None and config.tomograms is not None:
+        found = tomogram_files(config.tomograms, [one.name, one.tomogram])
+        path = found[0] if len(found) == 1 else None
+    if path is None:
+        return None
+    header = read_mrc_header(path, "a tomogram")
+    z, y, x = header.shape_zyx
+    corrected = one.stack.pixel_size_angstrom / one.stack.stated_pixel_size_angstrom
+    voxel = header.voxel_size_zyx_angstrom[2] * corrected
+    if one.frame is not None and "tomogram" in one.sources and not _in_pixels(extraction):
+        voxel = one.frame.voxel_size_angstrom  # the header may say otherwise
+    if voxel <= 0:
+        return None
+    # Which way z runs matters between the list and the alignment, not between it and its tomogram.
+    centred, _ = one.places(extraction.particles, replace(conventions, mirror=False))
+    frame = VoxelFrame((float(x), float(y), float(z)), voxel, one.geometry.rule)
+    where = frame.to_voxels(centred, 0)[:, ::-1] * voxel
+    return PredictedVolume(mapped(header), voxel, where)
+
+
+def _in_pixels(extraction: Extraction) -> bool:
+    """Whether the list counts pixels of the tilt series, and not voxels of the tomogram."""
+    return extraction.particles.unit == "series_px"
 
 
 def _binned(image: NDArray[np.float32], binning: int) -> NDArray[np.float32]:

@@ -98,15 +98,20 @@ def _write(chosen: ParticleSet, options: Namespace) -> Iterator[Path]:
         yield out
         return
     if not options.per_tomogram:
-        yield write_subset(chosen, out)
-        back = write_list_back(chosen, out)
-        if back is not None:
-            say(f"As the list that they were extracted by: {back}")
+        yield _write_star(chosen, out)
         return
     tomograms = chosen.particles["tomogram"].astype(str)
     for name in dict.fromkeys(tomograms):
-        part = chosen.take((tomograms == name).to_numpy())
-        yield write_subset(part, _of_tomogram(out, name))
+        yield _write_star(chosen.take((tomograms == name).to_numpy()), _of_tomogram(out, name))
+
+
+def _write_star(chosen: ParticleSet, out: Path) -> Path:
+    """Write a star file, and the list that the particles were extracted by if they were."""
+    written = write_subset(chosen, out)
+    back = write_list_back(chosen, out)
+    if back is not None:
+        say(f"As the list that they were extracted by: {back}")
+    return written
 
 
 def _kept(chosen: NDArray[np.bool_], options: Namespace) -> NDArray[np.bool_]:

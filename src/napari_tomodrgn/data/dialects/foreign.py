@@ -16,8 +16,9 @@ from napari_tomodrgn.errors import BadInputError
 
 _HEAD_BYTES = 4096
 _EXTRACT = (
-    "Extract 2-D tilt images at these positions first: WarpTools ts_export_particles --2d, or "
-    "RELION 5's Extract subtomos with 2-D stacks; then name the star file that it writes."
+    "Extract 2-D tilt images at these positions first: napari-tomodrgn extract, WarpTools "
+    "ts_export_particles --2d, or RELION 5's Extract subtomos with 2-D stacks; then name the star "
+    "file that it writes."
 )
 _POSITIONS = "it holds positions, and no tilt images"
 

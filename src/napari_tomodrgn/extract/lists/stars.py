@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, entries_of
+from napari_tomodrgn.data.dialects.tilt_expansion import is_tomostar
 from napari_tomodrgn.data.star import StarBlocks, read_star, write_star
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
@@ -32,6 +34,8 @@ _ORIGINS = tuple(f"rlnOrigin{axis}Angst" for axis in "XYZ")
 _ORIGINS_PX = tuple(f"rlnOrigin{axis}" for axis in "XYZ")
 _SUBTOMOGRAM = tuple(f"rlnTomoSubtomogram{name}" for name in ("Rot", "Tilt", "Psi"))
 _TOMOGRAM = ("rlnTomoName", "rlnMicrographName")
+_EXTRACTED_PIXEL = "rlnImagePixelSize"
+_UID = re.compile(r"^\d{18,21}_(?=.)")
 
 
 def read_star_list(path: Path) -> ParticleList:
@@ -74,20 +78,16 @@ def _loop(path: Path, blocks: StarBlocks) -> StarTable:
     return StarTable(path, name, loops[name])
 
 
-def _stack(table: StarTable, columns: tuple[str, ...], default: float | None = None) -> FloatArray:
-    return np.stack([table.numbers(name, default) for name in columns], axis=1)
-
-
 def _stopgap(table: StarTable, blocks: StarBlocks) -> ParticleList:
     """``orig`` + ``shift`` in voxels from 1; phi, psi, the as `zxz_rotations` takes them."""
-    shifts = _stack(table, ("x_shift", "y_shift", "z_shift"), 0.0)
+    shifts = table.vectors(("x_shift", "y_shift", "z_shift"), 0.0)
     name = "subtomo_num" if "subtomo_num" in table else "motl_idx"
     return ParticleList(
         path=table.path,
         format="stopgap",
         tomogram=whole_names(table.path, table.numbers("tomo_num"), "tomo_num"),
         particle=whole_names(table.path, table.numbers(name), name),
-        coordinates=_stack(table, ("orig_x", "orig_y", "orig_z")) + shifts,
+        coordinates=table.vectors(("orig_x", "orig_y", "orig_z")) + shifts,
         unit="voxels",
         rotations=zxz_rotations(table.numbers("phi"), table.numbers("the"), table.numbers("psi")),
         subset=_star_subset(table, blocks),
@@ -102,14 +102,16 @@ def _relion(table: StarTable, blocks: StarBlocks) -> ParticleList:
     assert tomogram is not None
     table.require(_ANGLES)
     optics = _optics_of(table, blocks)
-    subtomogram = _stack(table, _SUBTOMOGRAM, 0.0)
-    rotations = euler_to_matrix(_stack(table, _ANGLES))
+    subtomogram = table.vectors(_SUBTOMOGRAM, 0.0)
+    rotations = euler_to_matrix(table.vectors(_ANGLES))
     if subtomogram.any():
         rotations = euler_to_matrix(subtomogram) @ rotations
-    centred = _CENTRED[0] in table
-    coordinates = _stack(table, _CENTRED if centred else _COUNTED)
-    unit: Unit = "centred_angstrom" if centred else _counted_unit(table)
-    pixel = 1.0 if centred else _series_pixel(optics)
+    names = [_stem(str(name)) for name in table.texts(tomogram).to_pylist()]
+    unit = _unit(table, optics)
+    coordinates = table.vectors(_CENTRED if unit == "centred_angstrom" else _COUNTED)
+    pixel = 1.0 if unit == "centred_angstrom" else _series_pixel(optics)
+    if unit == "corner_angstrom":
+        coordinates, pixel = coordinates * optics.positive(_EXTRACTED_PIXEL), 1.0
     moved = _origins_angstrom(table, optics)
     if moved is not None and moved.any():
         if pixel is None:
@@ -122,7 +124,6 @@ def _relion(table: StarTable, blocks: StarBlocks) -> ParticleList:
         if subtomogram.any():
             turned = np.einsum("nij,nj->ni", euler_to_matrix(subtomogram), moved)
         coordinates = coordinates - turned / pixel
-    names = [_stem(str(name)) for name in table.texts(tomogram).to_pylist()]
     return ParticleList(
         path=table.path,
         format="relion",
@@ -137,9 +138,18 @@ def _relion(table: StarTable, blocks: StarBlocks) -> ParticleList:
     )
 
 
-def _counted_unit(table: StarTable) -> Unit:
-    """RELION 4 counts pixels of the tilt series, older versions voxels of a binned tomogram."""
-    return "series_px" if "rlnTomoName" in table else "voxels"
+def _unit(table: StarTable, optics: StarTable) -> Unit:
+    """What places count: WarpTools pixels of the 3-D images, RELION 4 those of the tilt series.
+
+    Older versions, Warp 1 and pytom-match-pick count voxels of a binned tomogram.
+    """
+    if _CENTRED[0] in table:
+        return "centred_angstrom"
+    if _TOMOGRAM[0] not in table:
+        return "voxels"
+    names = table.texts(_TOMOGRAM[0]).to_pylist()
+    of_images = _EXTRACTED_PIXEL in optics and any(is_tomostar(str(name)) for name in names)
+    return "corner_angstrom" if of_images else "series_px"
 
 
 def _optics_of(table: StarTable, blocks: StarBlocks) -> StarTable:
@@ -160,10 +170,10 @@ def _series_pixel(optics: StarTable) -> float | None:
 def _origins_angstrom(table: StarTable, optics: StarTable) -> FloatArray | None:
     """Refined shifts of the particles; RELION's origins are subtracted from the place."""
     if _ORIGINS[0] in table:
-        return _stack(table, _ORIGINS)
+        return table.vectors(_ORIGINS)
     if _ORIGINS_PX[0] in table and _ORIGINS_PX[2] in table:
         pixel = _series_pixel(optics)
-        return _stack(table, _ORIGINS_PX) * (1.0 if pixel is None else pixel)
+        return table.vectors(_ORIGINS_PX) * (1.0 if pixel is None else pixel)
     return None
 
 
@@ -189,8 +199,8 @@ def numbered(tomograms: list[str]) -> tuple[str, ...]:
 
 
 def _stem(name: str) -> str:
-    """A tomogram's name without folder and the ending of a file."""
-    base = name.rpartition("/")[2]
+    """A tomogram's name without folder, cryoSPARC's number before it, and the ending of a file."""
+    base = _UID.sub("", name.rpartition("/")[2])
     for end in (".tomostar", ".mrc", ".rec", ".st", ".mrcs"):
         base = base.removesuffix(end)
     return base

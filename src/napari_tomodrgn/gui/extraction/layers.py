@@ -1,57 +1,109 @@
-"""The least tilted image of a tomogram, and where its particles are predicted in it."""
+"""The least tilted image of a tomogram, and where its particles are predicted, there and in 3-D."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_tomodrgn.extract.survey import Predicted
+    from napari_tomodrgn.extract.survey import Predicted, PredictedVolume
 
 IMAGE_NAME, POINTS_NAME = "tilt image", "predicted particles"
+VOLUME_NAME, PLACES_NAME = "tomogram", "listed particles"
 _CLIPPED = (1.0, 99.0)  # percentiles of the grey values
+_GAP = 0.04  # between image and tomogram, of the image's width
 
 
 class PredictedLayers:
-    """The two layers in a viewer, made anew for each tomogram."""
+    """Image and tomogram side by side in a viewer, made anew for each tomogram."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: list[Any] = []
 
     def show(self, predicted: Predicted) -> None:
-        """Show an image in Å with a ring around each place where a box would be cut."""
+        """Show an image in Å with a ring around each place where a box would be cut.
+
+        The tomogram is beside it, with the places of the list in the section that is shown.
+        """
         self.remove()
-        pixel = predicted.pixel_size_angstrom
-        low, high = np.percentile(predicted.image, _CLIPPED)
-        image = self._viewer.add_image(
-            predicted.image,
-            name=f"{IMAGE_NAME}, {predicted.name}",
+        name = predicted.name
+        rings = {"size": predicted.box_angstrom, "features": {"particle": list(predicted.names)}}
+        self._add_image(predicted.image, predicted.pixel_size_angstrom, f"{IMAGE_NAME}, {name}")
+        self._add_rings(predicted.yx_angstrom, f"{POINTS_NAME}, {name}", **rings)
+        if predicted.volume is not None:
+            width = predicted.image.shape[1] * predicted.pixel_size_angstrom
+            self._show_volume(predicted.volume, name, width * (1 + _GAP), rings)
+        self._viewer.dims.ndisplay = 2
+        self._viewer.reset_view()
+
+    def _show_volume(
+        self, volume: PredictedVolume, name: str, right: float, rings: dict[str, Any]
+    ) -> None:
+        voxel, beside = volume.voxel_size_angstrom, (0.0, 0.0, right)
+        middle = float(np.median(volume.zyx_angstrom[:, 0]))
+        section = int(np.clip(round(middle / voxel), 0, len(volume.voxels) - 1))
+        self._add_image(
+            volume.voxels, voxel, f"{VOLUME_NAME}, {name}", section=section, translate=beside
+        )
+        self._add_rings(
+            volume.zyx_angstrom,
+            f"{PLACES_NAME}, {name}",
+            translate=beside,
+            projection_mode="all",
+            **rings,
+        )
+        self._viewer.dims.set_point(0, section * voxel)
+        # Rings of all particles whose boxes the section goes through; the image stays a section.
+        self._set_margin(rings["size"] / 2)
+
+    def _set_margin(self, depth_angstrom: float) -> None:
+        dims = self._viewer.dims
+        margins = (depth_angstrom, *(0.0,) * (dims.ndim - 1))
+        dims.margin_left = dims.margin_right = margins
+
+    def _add_image(
+        self,
+        data: NDArray[Any],
+        pixel_size_angstrom: float,
+        name: str,
+        section: int | None = None,
+        **more: Any,
+    ) -> None:
+        seen = data if section is None else np.asarray(data[section], dtype=np.float32)
+        low, high = np.percentile(seen, _CLIPPED)
+        layer = self._viewer.add_image(
+            data,
+            name=name,
             colormap="gray",
             contrast_limits=(float(low), float(max(high, low + 1e-6))),
-            scale=(pixel, pixel),
-            units=("angstrom",) * 2,
+            scale=(pixel_size_angstrom,) * data.ndim,
+            units=("angstrom",) * data.ndim,
+            **more,
         )
-        points = self._viewer.add_points(
-            predicted.yx_angstrom,
-            name=f"{POINTS_NAME}, {predicted.name}",
-            size=predicted.box_angstrom,
+        self._layers.append(layer)
+
+    def _add_rings(self, places: NDArray[np.float64], name: str, **more: Any) -> None:
+        layer = self._viewer.add_points(
+            places,
+            name=name,
             face_color="transparent",
             border_color="#ffb000",
             border_width=0.03,
             symbol="disc",
-            features={"particle": list(predicted.names)},
-            units=("angstrom",) * 2,
+            units=("angstrom",) * places.shape[1],
+            **more,
         )
-        self._layers = [image, points]
-        self._viewer.dims.ndisplay = 2
-        self._viewer.reset_view()
+        self._layers.append(layer)
 
     def remove(self) -> None:
         """Take the layers away, if the user did not."""
+        if self._layers:
+            self._set_margin(0.0)
         for layer in self._layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

@@ -8,24 +8,25 @@ _LOOK_AT_BYTES = 1 << 16
 # Lists of averaging packages, by their endings and by words in the head of files of many uses.
 _LIST_SUFFIXES = (".tbl", ".em", ".lst")
 _LIST_WORDS = {
-    ".star": (b"_subtomo_num", b"data_stopgap_motivelist"),
     ".xml": (b"<ParticleList",),
-    ".csv": (b"tomogram",),
     ".json": (b"pickable_object_name",),
 }
+_MOTIVE_LIST = (b"_subtomo_num", b"data_stopgap_motivelist")
+_STAR_PLACES = (b"_rlnCoordinateZ", b"_rlnCenteredCoordinateZAngst")
+_STAR_IMAGES = (b"_rlnImageName", b"_rlnTomoVisibleFrames")
 _CSV_PLACES = (b"x", b"x_angstrom", b"x_centred_angstrom")
+_EMCLARITY_COLUMNS = 26
 
 
 def is_averaging_list(path: Path) -> bool:
     """Whether a file lists averaged particles without tilt images, as `extract` reads them.
 
-    XML, CSV, JSON and star files are many things: a word in their head has to say so.
+    XML, CSV, JSON and star files are many things: words in their head have to say so.
     """
     suffix = path.suffix.lower()
     if suffix in _LIST_SUFFIXES:
         return path.is_file()
-    words = _LIST_WORDS.get(suffix)
-    if words is None or not path.is_file():
+    if suffix not in (".star", ".csv", *_LIST_WORDS) or not path.is_file():
         return False
     try:
         with open(path, "rb") as stream:
@@ -33,6 +34,26 @@ def is_averaging_list(path: Path) -> bool:
     except OSError:
         return False
     if suffix == ".csv":
-        names = {name.strip().lower() for name in head.split(b"\n")[0].split(b",")}
-        return b"tomogram" in names and not names.isdisjoint(_CSV_PLACES)
-    return any(word in head for word in words)
+        return _is_csv_list(head.split(b"\n")[0])
+    if suffix == ".star":
+        return _is_star_list(head)
+    return any(word in head for word in _LIST_WORDS[suffix])
+
+
+def _is_star_list(head: bytes) -> bool:
+    """Places, and no images: what has images is opened as it is."""
+    if any(word in head for word in _MOTIVE_LIST):
+        return True
+    placed = any(word in head for word in _STAR_PLACES)
+    return placed and not any(word in head for word in _STAR_IMAGES)
+
+
+def _is_csv_list(line: bytes) -> bool:
+    names = {name.strip().lower() for name in line.split(b",")}
+    if b"tomogram" in names:
+        return not names.isdisjoint(_CSV_PLACES)
+    words = line.replace(b",", b" ").split()  # emClarity's has no line of names
+    try:
+        return len(words) == _EMCLARITY_COLUMNS and all(float(word) is not None for word in words)
+    except ValueError:
+        return False

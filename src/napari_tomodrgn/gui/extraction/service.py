@@ -92,6 +92,7 @@ class ExtractionService(Service):
         elif isinstance(event, TomogramDone):
             self.progressed.emit(f"{event.name}: {event.images:,} images", 1.0)
         elif isinstance(event, Extracted):
+            self.layers.remove()  # the images themselves come instead
             self.extracted.emit(str(event.optimisation_set))
 
 

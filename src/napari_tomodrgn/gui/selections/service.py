@@ -147,8 +147,9 @@ class SelectionService(Service):
         self.files.add(work)
 
     def export(self, path: str | Path) -> None:
-        """Write the selected particles as a star file that the same programs read."""
+        """Write the selected particles as they came: as a star file, and as an extracted list."""
         from napari_tomodrgn.data.dialects import write_subset
+        from napari_tomodrgn.extract.way_back import write_list_back
 
         particles, chosen = self.session.particles, self.session.selection
         if particles is None or not chosen:
@@ -156,8 +157,11 @@ class SelectionService(Service):
             return
 
         def work() -> str:
-            written = write_subset(particles.select(sorted(chosen)), path)
-            return f"{len(chosen):,} particles written to {written}."
+            some = particles.select(sorted(chosen))
+            written = write_subset(some, path)
+            listed = write_list_back(some, Path(path))
+            also = f", and as the list that they were extracted by to {listed}" if listed else ""
+            return f"{len(chosen):,} particles written to {written}{also}."
 
         self.files.add(work)
 

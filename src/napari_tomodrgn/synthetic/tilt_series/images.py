@@ -23,7 +23,8 @@ from napari_tomodrgn.synthetic.tilt_series.contrast import (
     write_imod_ctf,
     write_mdoc,
 )
-from napari_tomodrgn.synthetic.tilt_series.lists import LISTS, TrueParticles
+from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
+from napari_tomodrgn.synthetic.tilt_series.true_particles import TrueParticles
 from napari_tomodrgn.synthetic.tilt_series.truth import TrueSeries
 
 FloatArray = NDArray[np.float64]

@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_tomodrgn.extract.lists.common import zxz_angles
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.geometry import matrix_to_euler
-
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class TrueParticles:
-    """Particles of several tomograms, one entry a particle, together by tomogram.
-
-    Attributes
-    ----------
-    tomogram
-        Number of each particle's tomogram, from 1; it is called ``TS_001`` and so on.
-    number
-        Of the particle within its tomogram, from 1.
-    voxels
-        Place in voxels of the binned tomogram, from 0, ``(particle, 3)`` xyz.
-    centred_angstrom
-        Place from the middle of the tomogram as RELION counts it.
-    series_px
-        Place in unbinned voxels, from 0.
-    voxel_size_angstrom, binning
-        Of the binned tomogram.
-    rotations
-        Reference → specimen.
-    """
-
-    tomogram: NDArray[np.int64]
-    number: NDArray[np.int64]
-    voxels: FloatArray
-    centred_angstrom: FloatArray
-    series_px: FloatArray
-    voxel_size_angstrom: float
-    binning: float
-    rotations: FloatArray
-
-    @property
-    def names(self) -> list[str]:
-        """Of each particle's tomogram."""
-        return [f"TS_{number:03d}" for number in self.tomogram]
-
-    def rows(self) -> Iterator[tuple[int, int, FloatArray, FloatArray, FloatArray]]:
-        """Tomogram, number, place split into whole voxels from 1 and the rest, phi, the, psi."""
-        whole = np.rint(self.voxels + 1)
-        return zip(
-            self.tomogram.tolist(),
-            self.number.tolist(),
-            whole,
-            self.voxels + 1 - whole,
-            zxz_angles(self.rotations),
-            strict=True,
-        )
+from napari_tomodrgn.synthetic.tilt_series.list_stars import (
+    write_cryosparc,
+    write_pytom_star,
+    write_relion3,
+    write_relion4_list,
+    write_relion5_list,
+    write_warp_list,
+    write_warptools_list,
+)
+from napari_tomodrgn.synthetic.tilt_series.true_particles import TrueParticles
 
 
 def write_stopgap(folder: Path, particles: TrueParticles) -> None:
@@ -129,44 +86,6 @@ def write_pytom(folder: Path, particles: TrueParticles) -> None:
     write_text(folder / "pytom.xml", "".join(parts) + "</ParticleList>\n")
 
 
-def write_relion5_list(folder: Path, particles: TrueParticles) -> None:
-    """``relion5.star``, as refined without 2-D stacks: places in Å from the middle."""
-    names = ["rlnTomoName", "rlnTomoParticleId"]
-    names += [f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ"]
-    names += [f"rlnAngle{name}" for name in ("Rot", "Tilt", "Psi")]
-    rows = [
-        f"{name} {number} " + " ".join(f"{v:.5f}" for v in (*place, *angles))
-        for name, number, place, angles in zip(
-            particles.names,
-            particles.number,
-            particles.centred_angstrom,
-            matrix_to_euler(particles.rotations),
-            strict=True,
-        )
-    ]
-    head = "".join(f"_{name} #{n}\n" for n, name in enumerate(names, 1))
-    write_text(
-        folder / "relion5.star", f"\ndata_particles\n\nloop_\n{head}" + "\n".join(rows) + "\n\n"
-    )
-
-
-def write_relion3(folder: Path, particles: TrueParticles) -> None:
-    """``relion3.star``: voxels of the binned tomogram, as pytom-match-pick and RELION 3 write."""
-    names = ["rlnMicrographName", *(f"rlnCoordinate{axis}" for axis in "XYZ")]
-    names += [f"rlnAngle{name}" for name in ("Rot", "Tilt", "Psi")]
-    names += ["rlnDetectorPixelSize"]
-    rows = [
-        f"{name}.mrc "
-        + " ".join(f"{v:.5f}" for v in (*place, *angles))
-        + f" {particles.voxel_size_angstrom:g}"
-        for name, place, angles in zip(
-            particles.names, particles.voxels, matrix_to_euler(particles.rotations), strict=True
-        )
-    ]
-    head = "".join(f"_{name} #{n}\n" for n, name in enumerate(names, 1))
-    write_text(folder / "relion3.star", f"\ndata_\n\nloop_\n{head}" + "\n".join(rows) + "\n\n")
-
-
 def write_csv(folder: Path, particles: TrueParticles) -> None:
     """``picks.csv`` with named columns, voxels from 0."""
     lines = ["tomogram,particle,x,y,z,rot,tilt,psi"]
@@ -212,13 +131,37 @@ def write_emclarity(folder: Path, particles: TrueParticles) -> None:
         write_text(folder / f"{name}.csv", "\n".join(lines) + "\n")
 
 
+def write_eman2_list(folder: Path, particles: TrueParticles) -> None:
+    """``eman2.lst``: places in pixels from the middle, poses specimen → reference."""
+    places = particles.centred_angstrom / particles.pixel_size_angstrom
+    lines = [
+        "#LSX",
+        "# This file is in fast LST format.",
+    ]
+    for row, (name, number) in enumerate(zip(particles.names, particles.number, strict=True)):
+        matrix = np.hstack([particles.rotations[row].T, np.zeros((3, 1))])
+        said = {
+            "ptcl_source_coord": places[row].round(5).tolist(),
+            "ptcl_source_image": f"tomograms/{name}__bin4.hdf",
+            "xform.align3d": {"__class__": "Transform", "matrix": matrix.ravel().tolist()},
+        }
+        lines.append(f"{number - 1}\tparticles3d/{name}__ribosome.hdf\t{json.dumps(said)}")
+    write_text(folder / "eman2.lst", "\n".join(lines) + "\n")
+
+
 LISTS: dict[str, Callable[[Path, TrueParticles], None]] = {
     "stopgap.star": write_stopgap,
     "motl.em": write_motl,
     "dynamo.tbl": write_dynamo,
     "pytom.xml": write_pytom,
+    "pytom.star": write_pytom_star,
     "relion5.star": write_relion5_list,
+    "relion4.star": write_relion4_list,
     "relion3.star": write_relion3,
+    "warp.star": write_warp_list,
+    "warptools.star": write_warptools_list,
+    "cryosparc.star": write_cryosparc,
+    "eman2.lst": write_eman2_list,
     "picks.csv": write_csv,
     "copick_TS_001.json": write_copick,
     "TS_001.csv": write_emclarity,
