@@ -24,6 +24,7 @@ from napari_tomodrgn.gui.training.service import finished_words
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import Finished
+from napari_tomodrgn.particle_columns import latent_matrix
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
@@ -269,6 +270,43 @@ def test_a_small_learning_rate_survives_form_run_and_form(
     assert Run.open(tmp_path / "run").config.train.learning_rate == 1e-4
     assert panel.more.value("train.learning_rate") == "0.0001"
     assert panel.config().train.learning_rate == 1e-4
+
+
+@pytest.mark.slow
+def test_some_particles_are_trained_on_at_a_coarser_pixel(
+    widget: Any, qtbot: Any, opened: Callable[[Path], Any], tiny_star: Path, tmp_path: Path
+) -> None:
+    session, panel = opened(tiny_star), widget.training
+    tomogram = session.particles.particles["tomogram"].iloc[0]
+    wanted = session.particles.particles["tomogram"].eq(tomogram).sum()
+    assert 0 < wanted < len(session.particles)
+    pixel = session.particles.optics.pixel_size_angstrom
+    qtbot.waitUntil(lambda: "about" in panel.forecast.text(), timeout=LONG)
+    qtbot.waitUntil(lambda: "ram_gb" in session.forecast, timeout=LONG)
+    panel.choice.set_value("data.tomograms", tomogram)
+    panel.choice.set_value("data.max_tilts", "7")
+    panel.choice.set_value("data.exclude_tilts", "0, 2-3")
+    panel.choice.set_value("data.pixel_size_target_angstrom", str(1.5 * pixel))
+    # A preset, and what is said anew of the images, leave that as it is.
+    panel.preset.setCurrentText("First look")
+    panel.preset.activated.emit(panel.preset.currentIndex())
+    session.import_options = session.import_options.model_copy(
+        update={"data": session.import_options.data.model_copy(update={"contrast": "keep"})}
+    )
+    data = panel.config().data
+    assert data.tomograms == (tomogram,) and data.exclude_tilts == (0, 2, 3)
+    assert data.max_tilts == 7 and data.contrast == "keep"
+    panel.folder.set_folder(str(tmp_path / "run"))
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
+        panel.button.click()
+    run = Run.open(tmp_path / "run")
+    assert run.config.data == data and len(run.latents()) == wanted
+    box = session.particles.optics.box_size_px
+    assert run.decoder(run.epochs()[-1]).decode(latent_matrix(run.latents())[0]).box_size_px < box
+    panel.folder.set_folder(str(tmp_path / "other"))
+    panel.choice.set_value("data.min_tilts", "none")
+    panel.button.click()
+    assert "Least tilts" in widget.banner.text
 
 
 def test_training_into_a_folder_with_a_run_is_one_sentence(

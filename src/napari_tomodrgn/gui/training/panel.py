@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
-from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, name_of_preset, preset
@@ -38,6 +38,17 @@ _ADVANCED = (
     "data.held_out_fraction",
     "data.memory_gb",
     "seed",
+)
+# What is trained on: which particles and tilt images, and how fine.
+_CHOICE = (
+    "data.pixel_size_target_angstrom",
+    "data.box_target_px",
+    "data.tomograms",
+    "data.particles",
+    "data.min_tilts",
+    "data.max_tilts",
+    "data.max_dose_e_per_angstrom2",
+    "data.exclude_tilts",
 )
 _NO_IMAGES = "The tilt images are not on this computer: there is nothing to train on"
 _PAUSE = "Holds the training where it is; its images stay in memory"
@@ -71,6 +82,13 @@ class TrainingPanel(QWidget):
         self.section = CollapsibleSection(
             "More settings", self.more, "What rarely has to be changed"
         )
+        self.choice = ConfigForm(self._base, _CHOICE)
+        self.choice_section = CollapsibleSection(
+            "Particles, tilts and pixel size",
+            self.choice,
+            "Which of the particles and tilt images to train on, and how fine; empty: all, as "
+            "they are",
+        )
         self.folder = FolderEdit(
             "Everything of the run is written into this folder",
             "a new folder",
@@ -103,6 +121,7 @@ class TrainingPanel(QWidget):
         layout.addLayout(labelled(QLabel("Preset"), self.preset))
         layout.addWidget(self.explained)
         layout.addWidget(self.form)
+        layout.addWidget(self.choice_section)
         layout.addWidget(self.section)
         layout.addLayout(labelled(QLabel("Save in"), self.folder))
         layout.addLayout(labelled(self.button, self.forecast, self.stop))
@@ -122,7 +141,7 @@ class TrainingPanel(QWidget):
         events.checks.connect(self.refresh)
         events.import_options.connect(self._on_import_options)
         self.preset.activated.connect(self._choose_preset)
-        for form in (self.form, self.more):
+        for form in (self.form, self.more, self.choice):
             form.changed.connect(self._asked.start)
             form.changed.connect(self.refresh)
 
@@ -134,11 +153,12 @@ class TrainingPanel(QWidget):
         BadInputError
             If a value is out of bounds.
         """
-        basic = self.form.config().model_dump()
         more = self.more.config().model_dump()
-        for path in _BASIC:
-            group, name = path.split(".")
-            more[group][name] = basic[group][name]
+        for form, paths in ((self.form, _BASIC), (self.choice, _CHOICE)):
+            typed = form.config().model_dump()
+            for path in paths:
+                group, name = path.split(".")
+                more[group][name] = typed[group][name]
         # The forms show some fields; what a preset or a run says of the others stays.
         rest = {"method": self._base.method, "linear": self._base.linear.model_dump()}
         return RunConfig.model_validate({**more, **rest})
@@ -147,7 +167,7 @@ class TrainingPanel(QWidget):
         """Show what can be done now."""
         status = self._session.training
         ready = self._session.has_images
-        for widget in (self.form, self.more, self.folder, self.preset):
+        for widget in (self.form, self.more, self.choice, self.folder, self.preset):
             widget.setEnabled(not status.busy)
         self.stop.setVisible(status.busy)
         self.stop.setEnabled(status.phase != "stopping")
@@ -194,10 +214,23 @@ class TrainingPanel(QWidget):
 
     def _on_import_options(self, *_: object) -> None:
         """What was said of the images holds for the training, too."""
-        reading = self._session.import_options.data
-        config = self._base.model_copy(update={"data": reading})
+        config = self._base.model_copy(update={"data": self._data()})
         self._base = config
         self.more.set_config(config)
+        self.choice.set_config(config)
+
+    def _data(self) -> DataConfig:
+        """What was said of the images when they were read, and which of them to train on.
+
+        No preset knows better.
+        """
+        said = self._session.import_options.data
+        try:
+            typed = self.choice.config().data
+        except BadInputError:  # told when it is asked for
+            return said
+        names = [path.split(".")[1] for path in _CHOICE]
+        return said.model_copy(update={name: getattr(typed, name) for name in names})
 
     def _on_run(self, *_: object) -> None:
         """The form shows how the open run is, or was, trained; more epochs extend it."""
@@ -211,8 +244,7 @@ class TrainingPanel(QWidget):
         name = self.preset.currentText()
         save_setting("preset", None, name)
         self._show_preset(name)
-        said = {"data": self._session.import_options.data}  # of the images: no preset knows better
-        self._show(preset(name).model_copy(update=said))
+        self._show(preset(name).model_copy(update={"data": self._data()}))
 
     def _show_preset(self, name: str) -> None:
         self.preset.setCurrentText(name)
@@ -220,8 +252,8 @@ class TrainingPanel(QWidget):
 
     def _show(self, config: RunConfig) -> None:
         self._base = config
-        self.form.set_config(config)
-        self.more.set_config(config)
+        for form in (self.form, self.more, self.choice):
+            form.set_config(config)
         self.form.setVisible(config.method != "linear")  # none of these is of that model
         self._asked.start()
 
