@@ -246,6 +246,7 @@ def _view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--screenshot", metavar="FILE", type=Path, help="save a picture of the window, then leave"
     )
+    add_overwrite(parser)
 
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {

@@ -119,6 +119,13 @@ def test_the_selected_particles_are_exported(
     qtbot.waitUntil(lambda: "2 particles written" in widget.banner.text, timeout=LONG)
     written = Path(widget.banner.text.split(" to ")[1].rstrip("."))
     assert set(read_particles(written).ids) == widget.session.selection
+    # The dialog asks about a file that is there; the set itself is none that may be replaced.
+    source = widget.session.particles.source
+    star = source.path if source.path.name != "particles.star" else run / "particles.star"
+    before = star.read_bytes()
+    widget.selections.export_requested.emit(str(star))
+    qtbot.waitUntil(lambda: "is not written over" in widget.banner.text, timeout=LONG)
+    assert star.read_bytes() == before
 
 
 def test_a_selection_is_reconstructed_beside_the_decoded_map(

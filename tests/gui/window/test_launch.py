@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_tomodrgn.cli import main
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.plugin import sample_data
 from napari_tomodrgn.gui.plugin.sample_data import packaged_run
@@ -86,6 +87,22 @@ def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BadInputError, match="no screen") as error:
         launch.view([])
     assert "--screenshot" in error.value.remedy
+
+
+def test_a_picture_is_never_written_over_what_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "map.mrc").write_bytes(b"a year of work")
+    picture = tmp_path / "window.png"
+    picture.write_bytes(b"another picture")
+    for words, code in (
+        (["--screenshot", str(picture)], "--overwrite"),
+        (["--screenshot", str(tmp_path / "map.mrc"), "--overwrite"], "is read"),
+    ):
+        assert main(["view", str(tmp_path / "map.mrc"), *words]) == 2
+        assert code in capsys.readouterr().err
+    assert (tmp_path / "map.mrc").read_bytes() == b"a year of work"
+    assert picture.read_bytes() == b"another picture"
 
 
 def test_without_a_virtual_display_either(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from napari_tomodrgn.data.checks import file_checks, problems_of, summary
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.training.train import train as train_events
 from napari_tomodrgn.synthetic import SimulationConfig
 
@@ -62,7 +63,11 @@ def run_view(options: Namespace) -> int:
     for path in options.paths:
         if not path.exists():
             raise BadInputError(f"{path}: does not exist.")
-    return _show(options.paths, options.screenshot)
+    if options.screenshot is None:
+        return _show(options.paths, None)
+    with export_files(overwrite=options.overwrite, files=options.paths) as outputs:
+        outputs.check(options.screenshot)
+        return _show(options.paths, options.screenshot)
 
 
 def _show(paths: list[Path], screenshot: Path | None) -> int:

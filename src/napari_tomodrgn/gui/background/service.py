@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, ClassVar
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -13,6 +14,9 @@ from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LatestTask, LongTask
 from napari_tomodrgn.session import Session, Severity
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.files import OutputFiles
 
 Handler = Callable[..., None]
 
@@ -76,6 +80,16 @@ class Service(Work):
         timer.setInterval(milliseconds)
         timer.timeout.connect(on_timeout)
         return timer
+
+    def exporting(self, *, overwrite: bool) -> AbstractContextManager[OutputFiles]:
+        """A block that writes files: all or none, never onto what is open, see `export_files`.
+
+        ``overwrite`` where a dialog has asked about the file, as it does not about a folder's.
+        """
+        from napari_tomodrgn.learn.run.exports import export_files
+
+        session = self.session
+        return export_files(overwrite=overwrite, particles=session.particles, run=session.run)
 
     def close(self) -> None:
         """Stop tasks and timers."""

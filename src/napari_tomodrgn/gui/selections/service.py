@@ -155,11 +155,13 @@ class SelectionService(Service):
         if particles is None or not chosen:
             self.session.show_message("Select some particles first.", "warning")
             return
+        writing = self.exporting(overwrite=True)
 
         def work() -> str:
             some = particles.select(sorted(chosen))
-            written = write_subset(some, path)
-            listed = write_list_back(some, Path(path))
+            with writing:
+                written = write_subset(some, path)
+                listed = write_list_back(some, Path(path))
             also = f", and as the list that they were extracted by to {listed}" if listed else ""
             return f"{len(chosen):,} particles written to {written}{also}."
 

@@ -70,12 +70,7 @@ class TrainingPanel(QWidget):
         self._session = session
         before = load_setting("preset", None)
         before = before if before in PRESET_TIPS else "Standard"
-        self.preset = QComboBox()
-        for name, tip in PRESET_TIPS.items():
-            self.preset.addItem(name)
-            self.preset.setItemData(self.preset.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.preset.setCurrentText(before)
-        self.preset.setToolTip("Settings to begin with; what you change below is kept")
+        self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
         self.more = ConfigForm(self._base, _ADVANCED)
@@ -292,6 +287,16 @@ class TrainingPanel(QWidget):
             ask(self.config())
         except BadInputError as error:
             self._session.show_message(str(error), "error")
+
+
+def _preset_box(shown: str) -> QComboBox:
+    box = QComboBox()
+    for name, tip in PRESET_TIPS.items():
+        box.addItem(name)
+        box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+    box.setCurrentText(shown)
+    box.setToolTip("Settings to begin with; what you change below is kept")
+    return box
 
 
 def forecast_words(found: dict[str, Any]) -> str:

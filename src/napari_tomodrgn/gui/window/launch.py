@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.workers import finish_threads
 
 if TYPE_CHECKING:
@@ -165,9 +166,9 @@ def _save_picture(viewer: Viewer, widget: Any, picture: Path) -> None:
     _wait(lambda: widget.controller.idle and not widget.latent.drawing.is_busy)
     if session.message is not None and session.message.severity == "error":
         raise BadInputError(session.message.text, code="nothing-to-show")
-    picture.parent.mkdir(parents=True, exist_ok=True)
     _settle()
-    viewer.screenshot(str(picture), canvas_only=False, flash=False)
+    with written_atomically(picture) as temporary:
+        viewer.screenshot(str(temporary), canvas_only=False, flash=False)
 
 
 def _wait(done: Any) -> None:
