@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.particle_columns import row_of
-from napari_tomodrgn.session import Decoded, DecodedMap, Session
+from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class PinnedVolumes(Service):
                     f"{key[2]}\ndecoded, epoch {key[1]}",
                 )
 
-    def _lay_out(self, layout: str) -> None:
+    def _lay_out(self, layout: PinLayout) -> None:
         self._volumes.set_layout(layout)
 
     def unpin_all(self) -> None:
