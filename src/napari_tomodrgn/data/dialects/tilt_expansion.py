@@ -200,6 +200,7 @@ def _particle_set(
     ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
     refuse_duplicates(table, ids)
     poses = _particle_poses(source, expansion)
+    # RELION's origin counts backward: the particle is at the coordinate less the origin.
     positions = layout.box_centres(expansion) - poses.origins_angstrom
     optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(
@@ -254,6 +255,7 @@ def _particle_poses(source: StarInput, expansion: Expansion) -> _ParticlePoses:
     if not within.any():
         return _ParticlePoses(angles, rotations, origins)
     subtomograms = euler_to_matrix(within)
+    # The box was cut out turned: angles and origin are counted from its axes.
     whole = subtomograms @ rotations
     return _ParticlePoses(
         matrix_to_euler(whole), whole, np.einsum("nij,nj->ni", subtomograms, origins)

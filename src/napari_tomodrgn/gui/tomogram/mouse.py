@@ -130,6 +130,8 @@ class TomogramMouse(QObject):
             subtract = bool(names & {"Control", "Alt", "Meta"})
             yield from self._stroke(viewer, event, Stroke(ray, subtract, first=True))
             return
+        # A drag is one call: napari goes on with it after each event, and puts that event into
+        # the same object.
         yield
         far = 0.0
         while event.type == "mouse_move":

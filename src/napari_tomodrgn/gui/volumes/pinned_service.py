@@ -77,6 +77,7 @@ class PinnedVolumes(Service):
             self.queue.cancel()
             return
         keys = [(str(run.path), session.epoch, name) for name in session.pinned]
+        # Maps of another run or epoch go: the same particle has another latent there.
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
         latents = {one: latent_of(table, one) for one in session.pinned if row_of(table, one) >= 0}
