@@ -200,7 +200,6 @@ def _particle_set(
     ids = joined_names(table.texts("rlnTomoName"), names).to_pylist()
     refuse_duplicates(table, ids)
     poses = _particle_poses(source, expansion)
-    # RELION's origin counts backward: the particle is at the coordinate less the origin.
     positions = layout.box_centres(expansion) - poses.origins_angstrom
     optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(

@@ -22,7 +22,7 @@ from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
-from napari_tomodrgn.session import CanvasMode, Session, TomogramDisplay
+from napari_tomodrgn.session import Session, TomogramDisplay
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -217,7 +217,7 @@ class TomogramScene(Service):
 
     # -- particle | tomogram ------------------------------------------------------------------
 
-    def _on_canvas_mode(self, mode: CanvasMode) -> None:
+    def _on_canvas_mode(self, mode: str) -> None:
         """One canvas, two things to show: layers of the other are hidden, its camera is kept."""
         other = "particle" if mode == "tomogram" else "tomogram"
         if other == "tomogram" or self._volumes.layers:  # else there is no view worth keeping
