@@ -60,6 +60,7 @@ def tilt_matrix(stage_tilt_deg: ArrayLike) -> FloatArray:
 
 def xyz_to_zyx(vectors: ArrayLike) -> FloatArray:
     """Reverse the last axis: xyz ↔ zyx."""
+    # Copied: torch takes no array with negative strides.
     return np.asarray(vectors, dtype=np.float64)[..., ::-1].copy()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from napari_tomodrgn.learn.runtime.events import Losses
+
+TrainingPhase = Literal["idle", "preparing", "training", "paused", "stopping", "following"]
 
 
 @dataclass(frozen=True)
@@ -19,21 +21,12 @@ class WorkStatus:
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """How far a training is; ``phase`` is one of `PHASES`.
+    """How far a training is.
 
-    ``following`` is a training that another process does, seen through its folder.
+    The phase ``following`` is a training that another process does, seen through its folder.
     """
 
-    PHASES: ClassVar[tuple[str, ...]] = (
-        "idle",
-        "preparing",
-        "training",
-        "paused",
-        "stopping",
-        "following",
-    )
-
-    phase: str = "idle"
+    phase: TrainingPhase = "idle"
     epoch: int = 0
     epochs: int = 0
     first_epoch: int = 1

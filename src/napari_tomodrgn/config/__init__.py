@@ -8,6 +8,7 @@ from napari_tomodrgn.config.data import DataConfig, Overrides, Settings, unrolle
 from napari_tomodrgn.config.run import (
     LinearConfig,
     ModelConfig,
+    Pooling,
     ReadingConfig,
     RunConfig,
     TrainConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "LinearConfig",
     "ModelConfig",
     "Overrides",
+    "Pooling",
     "ReadingConfig",
     "RunConfig",
     "Settings",

@@ -12,6 +12,8 @@ from pydantic import Field
 
 from napari_tomodrgn.config.data import DataConfig, Overrides, Settings
 
+Pooling = Literal["concatenate", "max", "mean", "median", "set"]
+
 
 class WeightConfig(Settings):
     """What dose and tilt leave of the signal."""
@@ -54,7 +56,7 @@ class ModelConfig(Settings):
     )
     particle_encoder_layers: int = Field(3, ge=0, le=16, title="Particle encoder layers")
     particle_encoder_dim: int = Field(256, ge=8, le=4096, title="Particle encoder width")
-    pooling: Literal["concatenate", "max", "mean", "median", "set"] = Field(
+    pooling: Pooling = Field(
         "mean",
         title="Pooling over tilts",
         description="How the images of one particle are joined; all modes take unequal tilts.",

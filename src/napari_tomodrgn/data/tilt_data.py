@@ -123,6 +123,7 @@ class TiltData:
         spread = np.linspace(0, self.image_count - 1, min(self.image_count, _MEAN_IMAGES))
         rows = torch.from_numpy(spread.astype(np.int64))
         self.mean_weight = 1.0
+        # `_weights` and `_transfer` divide by these means, which are 1 until they are known.
         self.mean_weight = float(self._weights(rows).mean())
         self.mean_power = 1.0
         _, _, precision = self._transfer(rows)

@@ -29,8 +29,10 @@ def bin_images(images: Tensor, scaled_px: int, box_size_px: int) -> Tensor:
         half = scaled_px // 2
         spectrum = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
         small = spectrum.new_zeros((len(images), scaled_px, half + 1))
+        # Row ``half``, the new Nyquist line, stays empty. Rows after it are negative frequencies.
         small[:, :half, :half] = spectrum[:, :half, :half]
         small[:, half + 1 :, :half] = spectrum[:, box - half + 1 :, :half]
+        # irfft2 divides by the pixels of the new box; the sums were taken over those of the old.
         small *= (scaled_px / box) ** 2
         images = torch.fft.fftshift(torch.fft.irfft2(small, s=(scaled_px,) * 2), dim=(-2, -1))
     start = images.shape[-1] // 2 - box_size_px // 2

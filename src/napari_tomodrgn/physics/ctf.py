@@ -88,6 +88,7 @@ def ctf(frequencies: Tensor, parameters: CtfParameters) -> Tensor:
     u, v = column(parameters.defocus_u_angstrom), column(parameters.defocus_v_angstrom)
     astigmatism = torch.cos(2 * (angle - torch.deg2rad(column(parameters.defocus_angle_deg))))
     defocus = (u + v) / 2 + (u - v) / 2 * astigmatism
+    # 1e7: Cs is given in mm, everything else in Å.
     spherical = math.pi / 2 * column(parameters.spherical_aberration_mm) * 1e7 * wavelength**3
     offset = torch.deg2rad(column(parameters.phase_shift_deg)) + torch.asin(
         column(parameters.amplitude_contrast)

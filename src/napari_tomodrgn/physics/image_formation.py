@@ -219,11 +219,13 @@ def assemble(
     dose_decay, tilt_decay
         As of `image_formation`.
     """
+    # ``(image, 1)``: what is the same at all frequencies is not spread over them.
     one = torch.ones_like(contrast[:, :1])
     scale = parameters.ctf_scale[:, None].to(contrast.dtype)
     kept = one if left is None else left
     decay = (kept if dose_decay else one) * (scale if tilt_decay else one)
     weighted = kept if parameters.dose_weighted else one
+    # Programs multiply with the CTF of their own model, their scale factor in it.
     if parameters.ctf_premultiplied:
         return ImageFormation(contrast, contrast, decay, scale * weighted, scale, multiplied=True)
     seen = contrast

@@ -76,8 +76,10 @@ def signal_share(correlation: Tensor, threshold: float = 0.143) -> Tensor:
     """
     clipped = correlation.clamp(0, 1)
     factors = 2 * clipped / (1 + clipped)
+    # From the first fall on: shells beyond it that come out above again do so by chance.
     below = torch.nonzero(correlation[1:] < threshold)
     if len(below):
         factors[int(below[0]) + 1 :] = 0
+    # Shell 0 is one voxel, whose correlation is 1 or −1 whatever it holds.
     factors[0] = 1.0
     return factors

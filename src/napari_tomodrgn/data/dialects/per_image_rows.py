@@ -179,6 +179,7 @@ def _with_stage_tilt(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArra
     """
     tilt, scale = values.get("stage_tilt_deg"), values["ctf_scale"]
     if tilt is None:
+        # A cosine has lost the sign of its tilt: all of these are positive.
         tilt = np.rad2deg(np.arccos(np.clip(scale, -1.0, 1.0)))
     if np.isnan(scale).any():
         scale = np.cos(np.deg2rad(tilt))

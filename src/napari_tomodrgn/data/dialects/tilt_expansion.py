@@ -256,6 +256,7 @@ def _particle_poses(source: StarInput, expansion: Expansion) -> _ParticlePoses:
     if not within.any():
         return _ParticlePoses(angles, rotations, origins)
     subtomograms = euler_to_matrix(within)
+    # The box was cut out turned: angles and origin are counted from its axes.
     whole = subtomograms @ rotations
     return _ParticlePoses(
         matrix_to_euler(whole), whole, np.einsum("nij,nj->ni", subtomograms, origins)

@@ -229,6 +229,7 @@ def _matrix_row(table: StarTable, column: str) -> NDArray[np.float64]:
     if wrong.size:
         row = int(wrong[0])
         raise table.problem(column, row, f"has {lengths[row]} numbers, not 4")
+    # The fourth number, a shift of the whole tilt image, is in the particles' boxes already.
     return values.reshape(-1, 4)[:, :3]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
 from qtpy.QtCore import Qt
 
@@ -11,8 +11,12 @@ from napari_tomodrgn.session import SelectionMode
 
 Place = tuple[float, float]
 
-MOVE, LASSO, RECTANGLE, POLYGON, PATH = "move", "lasso", "rectangle", "polygon", "path"
-TOOLS = (MOVE, LASSO, RECTANGLE, POLYGON, PATH)
+Tool = Literal["move", "lasso", "rectangle", "polygon", "path"]
+MOVE: Final = "move"
+LASSO: Final = "lasso"
+RECTANGLE: Final = "rectangle"
+POLYGON: Final = "polygon"
+PATH: Final = "path"
 # A click this near to the first corner closes a polygon.
 _CLOSES_PX = 8.0
 
@@ -43,16 +47,16 @@ class DrawnShape:
     Attributes
     ----------
     tool
-        One of `TOOLS`, of the line that is being drawn.
+        Of the line that is being drawn.
     mode
         What becomes of the selection.
     """
 
-    tool: str = MOVE
+    tool: Tool = MOVE
     mode: SelectionMode = SelectionMode.REPLACE
     corners: list[Place] = field(default_factory=list)
 
-    def begin(self, tool: str, mode: SelectionMode, at: Place) -> None:
+    def begin(self, tool: Tool, mode: SelectionMode, at: Place) -> None:
         """Start a line; of a polygon, its first corner and the one that follows the pointer."""
         self.tool, self.mode = tool, mode
         self.corners = [at, at] if tool in (RECTANGLE, POLYGON) else [at]

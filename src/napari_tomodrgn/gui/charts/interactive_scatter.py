@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, mode_for_keys
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, Tool, mode_for_keys
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, View
 from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
@@ -80,14 +80,15 @@ class InteractiveScatter(ScatterPlot):
         super().__init__(renderer, parent)
         self._pressed: QPointF | None = None
         self._dragged: View | None = None
-        self._tool, self.mode = MOVE, SelectionMode.REPLACE
+        self._tool: Tool = MOVE
+        self.mode = SelectionMode.REPLACE
         self._travelled = False  # since the button was pressed, be it back to where it was
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Latent space scatter")
 
-    def set_tool(self, tool: str) -> None:
-        """Choose what a drag does, one of `drawing.TOOLS`."""
+    def set_tool(self, tool: Tool) -> None:
+        """Choose what a drag does."""
         self._tool = tool
         self._drawing.corners.clear()
         moves = tool == MOVE

@@ -10,7 +10,7 @@ from qtpy import QtGui
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
-from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, RECTANGLE
+from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, RECTANGLE, Tool
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -20,7 +20,7 @@ _KEYS_HELD = (
     "With a key held: Shift adds to the selection, Alt or Ctrl takes away from it, "
     "Shift and Alt keep what is in both."
 )
-_TOOLS = {
+_TOOLS: dict[Tool, tuple[str, str]] = {
     MOVE: ("M", "Dragging moves the view (M). With a key held it draws a lasso."),
     LASSO: ("L", f"Dragging draws a line around particles (L).\n{_KEYS_HELD}"),
     RECTANGLE: ("R", f"Dragging draws a box around particles (R).\n{_KEYS_HELD}"),
@@ -68,12 +68,12 @@ class SelectionTools(QWidget):
         self._combinations = QMenu(self)
         row = tight_row(self, spacing=1)
         group = QButtonGroup(self)
-        for name, (_key, tip) in _TOOLS.items():
-            button = self._add(name, tip)
+        for tool, (_key, tip) in _TOOLS.items():
+            button = self._add(tool, tip)
             button.setCheckable(True)
             group.addButton(button)
             button.toggled.connect(
-                lambda on, name=name: self.tool_chosen.emit(name) if on else None
+                lambda on, tool=tool: self.tool_chosen.emit(tool) if on else None
             )
             row.addWidget(button)
         self._named[MOVE].setChecked(True)
@@ -110,15 +110,15 @@ class SelectionTools(QWidget):
         self.undo.setEnabled(undo)
         self.redo.setEnabled(redo)
 
-    def choose(self, tool: str) -> None:
+    def choose(self, tool: Tool) -> None:
         """Take a tool into the hand."""
         self._named[tool].setChecked(True)
 
     def shortcuts(self) -> list[tuple[QKeySequence, Callable[[], None]]]:
         """Keys of the verbs; napari has some of them too, so they need the scatter's focus."""
         found: list[tuple[QKeySequence, Callable[[], None]]] = []
-        for name, (key, _tip) in _TOOLS.items():
-            found.append((QKeySequence(key), partial(self.choose, name)))
+        for tool, (key, _tip) in _TOOLS.items():
+            found.append((QKeySequence(key), partial(self.choose, tool)))
         for name, (key, _tip) in _VERBS.items():
             if key:
                 found.append((QKeySequence(key), self._named[name].click))

@@ -43,6 +43,7 @@ def _voxel_size_zyx_angstrom(meta: dict[str, Any], dimensions: int) -> tuple[flo
     scale = [float(value) for value in meta.get("scale", (1.0,) * dimensions)]
     units = list(meta.get("units") or ("pixel",) * dimensions)
     sizes = [value * _angstrom(unit) for value, unit in zip(scale, units, strict=True)]
+    # An image has no depth: MRC wants a third voxel size, and says nothing by it.
     while len(sizes) < 3:
         sizes.insert(0, sizes[0])
     return sizes[-3], sizes[-2], sizes[-1]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, mode_for
+from napari_tomodrgn.gui.charts.drawn_shape import MOVE, RECTANGLE, Tool, mode_for
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import SelectionMode
 
@@ -88,7 +88,8 @@ class TomogramMouse(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._on = False
-        self.tool, self.mode = MOVE, SelectionMode.REPLACE
+        self.tool: Tool = MOVE
+        self.mode = SelectionMode.REPLACE
 
     def set_on(self, on: bool) -> None:
         """Listen, or stop listening."""
@@ -129,6 +130,8 @@ class TomogramMouse(QObject):
             subtract = bool(names & {"Control", "Alt", "Meta"})
             yield from self._stroke(viewer, event, Stroke(ray, subtract, first=True))
             return
+        # A drag is one call: napari goes on with it after each event, and puts that event into
+        # the same object.
         yield
         far = 0.0
         while event.type == "mouse_move":

@@ -29,7 +29,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
     surface_colors,
 )
 from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
-from napari_tomodrgn.session import Isosurface
+from napari_tomodrgn.session import Isosurface, PinLayout
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Surface
@@ -70,13 +70,12 @@ class VolumeLayers:
         self._drawn: dict[str, Isosurface] = {}  # what each of them shows
         self._projection: Image | None = None
         self._against: dict[str, Surface] = {}
-        self._arranged: tuple[int, str] = (1, "grid")  # what the camera was last set for
-        self._layout = "grid"
+        self._arranged: tuple[int, PinLayout] = (1, "grid")  # what the camera was last set for
+        self._layout: PinLayout = "grid"
         self._opacity = 1.0
         self._box = 0.0
-        self._hidden: list[Layer] | None = (
-            None  # what the user hid, while something else is on show
-        )
+        # What the user hid, while something else is on show.
+        self._hidden: list[Layer] | None = None
         self._words = ""
         self._needs_view = False
 
@@ -203,7 +202,7 @@ class VolumeLayers:
             self._against.clear()
             self._see_through()
 
-    def set_layout(self, layout: str) -> None:
+    def set_layout(self, layout: PinLayout) -> None:
         """Lay maps out side by side (``grid``), or over each other (``overlay``)."""
         self._layout = layout
         self._arrange()

@@ -20,7 +20,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.particle_columns import row_of
-from napari_tomodrgn.session import Decoded, DecodedMap, Session
+from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class PinnedVolumes(Service):
             self.queue.cancel()
             return
         keys = [(str(run.path), session.epoch, name) for name in session.pinned]
+        # Maps of another run or epoch go: the same particle has another latent there.
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
         latents = {one: latent_of(table, one) for one in session.pinned if row_of(table, one) >= 0}
@@ -136,7 +137,7 @@ class PinnedVolumes(Service):
                     f"{key[2]}\ndecoded, epoch {key[1]}",
                 )
 
-    def _lay_out(self, layout: str) -> None:
+    def _lay_out(self, layout: PinLayout) -> None:
         self._volumes.set_layout(layout)
 
     def unpin_all(self) -> None:

@@ -81,6 +81,7 @@ def cross_validate(model: LinearModel, blocks: Blocks, shells: Tensor) -> CrossV
     eye = torch.eye(width, dtype=strength.dtype, device=strength.device)
     covariance, mean = eye.clone(), torch.zeros_like(right[0])
     for _ in range(_EM_STEPS):
+        # The variance of an axis that no particle supports goes to 0.
         inverse = torch.linalg.inv(covariance + 1e-9 * eye)
         spread = torch.linalg.inv(strength + inverse)
         mu = (spread @ (right + inverse @ mean)[..., None])[..., 0]

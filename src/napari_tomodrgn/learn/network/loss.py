@@ -107,6 +107,7 @@ def choose_points(batch: TiltBatch, uniform: Tensor, *, held_out: bool = False) 
         image, sample = torch.nonzero(chosen[:, None] & (batch.weights > 0), as_tuple=True)
         return Points(image, sample, batch.particle_index[image], drawn)
     first = counts.cumsum(0) - counts
+    # Number of a sample among all of its particle's, image by image.
     flat = (uniform.to(batch.samples.device) * (counts * width)[:, None]).to(torch.int64)
     filled = (counts > 0)[:, None].expand_as(flat)
     row = (first[:, None] + flat // width)[filled]

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from napari_tomodrgn.config import Pooling
+
 
 class SetPooling(nn.Module):
     """Attention over the images of a particle: two self-attention blocks, then one learnt query."""
@@ -38,7 +40,7 @@ class TiltPooling(nn.Module):
     is missing; all others do not depend on order or number.
     """
 
-    def __init__(self, mode: str, features: int, n_tilts: int) -> None:
+    def __init__(self, mode: Pooling, features: int, n_tilts: int) -> None:
         super().__init__()
         self.mode = mode
         self.n_tilts = n_tilts
