@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count
+from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count, check_pixel
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 from napari_tomodrgn.extract.text_files import decoded, read_bytes
 
@@ -31,8 +31,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_tlt_params(path: Path) -> NDArray[np.float64]:
-    """Rows ``tx, ty, α, ytilt, xtilt``; raises `BadInputError` if there are none."""
+def read_tlt_params(path: Path) -> tuple[NDArray[np.float64], float | None]:
+    """Rows ``tx, ty, α, ytilt, xtilt``, and Å a pixel; raises `BadInputError` without rows."""
     found = read_json(path)
     if "tlt_params" not in found:
         raise BadInputError(f"{path}: has no tlt_params.", code="no-tilts")
@@ -43,7 +43,8 @@ def read_tlt_params(path: Path) -> NDArray[np.float64]:
         good = False
     if not good:
         raise BadInputError(f"{path}: tlt_params must be rows of five numbers.", code="bad-row")
-    return rows[:, :5]
+    pixel = found.get("apix_unbin")
+    return rows[:, :5], float(pixel) if isinstance(pixel, int | float) else None
 
 
 def read_eman2(source: AlignmentInput) -> TiltGeometry:
@@ -54,8 +55,9 @@ def read_eman2(source: AlignmentInput) -> TiltGeometry:
     BadInputError
         If it is damaged, does not fit the stack, or tilts about x.
     """
-    rows, stack = read_tlt_params(source.path), source.stack
+    (rows, pixel), stack = read_tlt_params(source.path), source.stack
     check_count(source.path, "tilts", len(rows), stack)
+    check_pixel(source.path, pixel, stack)
     worst = int(np.abs(rows[:, 4]).argmax())
     if abs(rows[worst, 4]) > _X_TILT_TOLERANCE_DEG:
         raise BadInputError(
