@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_tomodrgn.analysis.preflight import preflight
+from napari_tomodrgn.data.checks import Check
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.mrc import read_mrc_header
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.geometry import mirrored_z
 from napari_tomodrgn.extract.inputs import Extraction, read_extraction
 from napari_tomodrgn.extract.proof import Decided, decide
+from napari_tomodrgn.extract.run import extract
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 Make = Callable[..., ExtractConfig]
 
@@ -103,3 +108,32 @@ def test_files_that_say_are_not_asked_again(made: Make) -> None:
     )
     found = decided(few)
     assert found.reasons == {"origin": "given", "z": "the files", "pose": "given", "hand": "given"}
+
+
+def geometry_of_cut(config: ExtractConfig, out: Path) -> Check:
+    """What preflight says of a set that came cut, which is all that it knows of it."""
+    list(extract(config, out))
+    done = run_to_end(preflight(read_particles(out / "optimisation_set.star")))
+    (found,) = (check for check in done.checks if check.code == "geometry")
+    return found
+
+
+@pytest.mark.parametrize("name", ["stopgap.star", "picks.csv"])
+def test_preflight_names_the_origin_of_a_set_that_came_cut(
+    name: str, made: Make, tmp_path: Path
+) -> None:
+    """A voxel of the list is two pixels here, 24 Å."""
+    counted, read = ("1", "0") if name == "stopgap.star" else ("0", "1")
+    check = geometry_of_cut(made("imod", name, origin=read), tmp_path / "wrong")
+    assert check.verdict == "warning"
+    assert "by about 24 Å along x, y and z" in check.message
+    assert check.number == 2.0
+    assert f"count from {counted}, and were read as counting from {read}" in check.remedy
+
+
+def test_preflight_names_z_of_a_set_that_came_cut(made: Make, tmp_path: Path) -> None:
+    right = geometry_of_cut(made(), tmp_path / "right")
+    assert right.verdict == "ok"
+    wrong = geometry_of_cut(made(z="mirror"), tmp_path / "wrong")
+    assert wrong.verdict == "warning"
+    assert "z is mirrored" in wrong.message

@@ -187,6 +187,65 @@ def test_warps_of_the_volume_are_not_applied(folder: Path, made: Make) -> None:
     read_extraction(made("warp", alignment=path.parent, ignore_local=True))
 
 
+EMAN2 = [
+    # what to change, to what, code, what is said
+    (r"0\.0\n  \]", "0.7\n  ]", "eman2-xtilt", "tilt 1 is tilted about x by 0.7°"),
+    ("tlt_params", "ali_loss", "no-tilts", "no tlt_params"),
+    (r",\s+0\.0\n  \]", "\n  ]", "bad-row", "rows of five numbers"),
+    (r"\[\n  \[[^\]]*\],", "[", "wrong-count", "has 10 tilts, but TS_001.mrc has 11"),
+    (r"\A\{", "[", "bad-json", "not JSON"),
+    ('unbin": 12.0', 'unbin": 6.0', "other-pixel-size", "6 Å, but those of TS_001.mrc are 12 Å"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "code", "said"), EMAN2)
+def test_what_eman2_says_and_is_not_applied(
+    old: str, new: str, code: str, said: str, folder: Path, made: Make
+) -> None:
+    path = edit(folder / "alignments/eman2/TS_001_info.json", old, new)
+    error = refused(made("eman2", alignment=path.parent))
+    assert error.code == code
+    assert path.name in error.message
+    assert said in error.message
+
+
+RELION = [
+    # version, file, what to change, to what, code, what is said
+    (5, "tilt_series/TS_001.star", "rlnTomoZRot", "rlnTomoOther", "missing-column", "rlnTomoZRot"),
+    (5, "tilt_series/TS_001.star", r"\n[^\n]+\n\n\Z", "\n\n", "wrong-count", "10 tilts"),
+    (5, "tilt_series/TS_001.star", r"#9\n\S+ +\S+", "#9\n0.0 flat", "bad-value", "'flat'"),
+    (5, "tomograms.star", "tilt_series/TS_001", "tilt_series/TS_007", "bad-value", "not found"),
+    (5, "tomograms.star", r"\nTS_001 ", "\nTS_009 ", "no-alignment", "has TS_009, TS_002"),
+    (5, "tomograms.star", "12.000000", "6.000000", "other-pixel-size", "6 Å"),
+    (4, "tomograms.star", r"\[([^,]+),", "[1.7,", "bad-value", "with the next two, a rotation"),
+    (4, "tomograms.star", r"\[([^,]+),", "[", "bad-value", "has 3 numbers, not 4"),
+    (4, "tomograms.star", "rlnTomoSizeZ", "rlnTomoOther", "missing-column", "rlnTomoSize"),
+    (4, "tomograms.star", "data_TS_001", "data_TS_009", "missing-tomogram", "tilts of TS_001"),
+]
+
+
+@pytest.mark.parametrize(("version", "name", "old", "new", "code", "said"), RELION)
+def test_what_relion_says_and_is_not_applied(
+    version: int, name: str, old: str, new: str, code: str, said: str, folder: Path, made: Make
+) -> None:
+    place = folder / "alignments" / f"relion{version}"
+    edit(place / name, old, new)
+    error = refused(made(f"relion{version}", alignment=place))
+    assert error.code == code
+    assert ".star" in error.message
+    assert said in error.message
+
+
+def test_a_matrix_of_relion_that_mirrors_is_none(folder: Path, made: Make) -> None:
+    path = folder / "alignments/relion4/tomograms.star"
+    words = path.read_text().split("rlnTomoProjX #1", 1)
+    row = next(line for line in words[1].splitlines() if line.startswith("["))
+    x, y, rest = row.split(" ", 2)
+    path.write_text(path.read_text().replace(row, f"{y} {x} {rest}"))
+    error = refused(made("relion4", alignment=path.parent))
+    assert "is not, with the next two, a rotation" in error.message
+
+
 def test_doses_that_are_not_known(folder: Path, made: Make) -> None:
     mdocs = folder / "dose" / "mdoc"
     path = edit(mdocs / "TS_001.mrc.mdoc", "ExposureDose = 3", "ExposureDose = 0", count=99)
@@ -222,6 +281,14 @@ def test_contrast_that_is_missing(folder: Path, made: Make) -> None:
     path = folder / "ctf" / "ctffind" / "TS_001_ctffind4.txt"
     path.write_text("\n".join(path.read_text().splitlines()[:-2]) + "\n")
     assert refused(made(ctf=path.parent)).code == "wrong-count"
+
+
+def test_an_estimate_of_emclarity_is_named(made: Make, tmp_path: Path) -> None:
+    (tmp_path / "TS_001_ali1_ctf.tlt").write_text("1 0 0 -60.0\n")
+    error = refused(made(ctf=tmp_path))
+    assert error.code == "emclarity-ctf"
+    assert "TS_001_ali1_ctf.tlt" in error.message
+    assert "--ctf DIR" in error.remedy
 
 
 def test_phase_shifts_of_ctffind_are_radians(folder: Path, made: Make) -> None:

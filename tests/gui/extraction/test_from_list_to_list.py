@@ -13,6 +13,7 @@ import pytest
 from own_lists import assert_rows_untouched
 from sklearn.metrics import adjusted_rand_score
 
+from napari_tomodrgn.extract.lists import read_list
 from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
 pytestmark = pytest.mark.slow
@@ -77,5 +78,5 @@ def test_the_chosen_state_goes_back_as_its_list(
     widget.selections.export_requested.emit(str(tmp_path / "chosen.star"))
     qtbot.waitUntil(lambda: widget.controller.idle)
     assert "as the list that they were extracted by" in widget.session.message.text
-    (back,) = tmp_path.glob(f"chosen_*{source.suffix}")
+    back = tmp_path / f"chosen_{read_list(source).format}{source.suffix}"
     assert_rows_untouched(source, back, sorted(rows_of(list(chosen)).tolist()))

@@ -9,7 +9,9 @@ not the certainty alone.
 Where images were cut at wrong places no other description mends it: the particle leaves the box as
 the specimen tilts. Untilted images then foresee each other and tilted ones do not. If the places
 were mirrored in z, a particle is 2 z sin t beside the middle of its box in the image of tilt t, and
-images that still hold it become better when they are shifted back.
+images that still hold it become better when they are shifted back. If places counted from 0 were
+read as counting from 1, all particles are beside their middles by one step of the tomogram, which
+each image sees from another side; a step of a pixel along x, y and z tells that.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from napari_tomodrgn.analysis.preflight.cross_validation import (
 from napari_tomodrgn.analysis.preflight.hypotheses import (
     flipped_tilts,
     inverted_poses,
+    moved_origin,
     shuffled_poses,
     unmirrored_places,
 )
@@ -79,8 +82,11 @@ def geometry_checks(state: State) -> Iterator[Check]:
         )
         yield Check("geometry", "warning", message, best.ratio, WHY, _REMEDIES[best.name])
         return
-    if (misplaced := _misplaced(state, given.found)) is not None:
-        yield misplaced
+    wrong = _misplaced(state, given.found)
+    if wrong is None or "z is mirrored" not in wrong.message:
+        wrong = _other_origin(state, given.found) or wrong
+    if wrong is not None:
+        yield wrong
         return
     yield _verdict(state, given, better.z, shuffled, figures)
 
@@ -137,6 +143,38 @@ def _misplaced(state: State, given: Agreement) -> Check | None:
         )
         remedy = "Turn the sign of z about the middle of the tomogram, and extract again."
     return Check("geometry", "warning", message, share, WHY, remedy)
+
+
+def _other_origin(state: State, given: Agreement) -> Check | None:
+    """The warning about places that counted from another corner; None unless that is sure."""
+    best, found, steps = given, 0.0, 0.0
+    for sign in (1.0, -1.0):
+        step = sign
+        while abs(step) <= LIMIT.farthest_origin_px:
+            moved = moved_origin(state.sample, step)
+            if moved is None:
+                return None
+            other = half_set_agreement(moved)
+            better = preference(best, other)
+            if better.z < LIMIT.sure or better.relative < LIMIT.gain:
+                break
+            best, found, steps = other, preference(given, other).z, step
+            step *= 2
+        if steps:
+            break
+    if not steps:
+        return None
+    pixel = state.sample.particles.optics.pixel_size_angstrom
+    counted, read = (1, 0) if steps > 0 else (0, 1)
+    message = (
+        "Particles are not where the images were cut: all are the same step beside (moved back by "
+        f"about {abs(steps) * pixel:.0f} Å along x, y and z, images fit better, z = {found:.1f})."
+    )
+    remedy = (
+        f"The coordinates count from {counted}, and were read as counting from {read}: extract the "
+        "images again with the other origin."
+    )
+    return Check("geometry", "warning", message, abs(steps), WHY, remedy)
 
 
 def _signal(found: Agreement, images: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -101,9 +101,37 @@ def unmirrored_places(sample: Sample) -> tuple[Sample, Sample] | None:
     if len(np.unique(owner[keep])) < 6 or not (keep & (away > 1.0)).any():
         return None
     some = sample.take_images(keep)
-    phases = shift_phases(sample.lattice, torch.from_numpy(shifts[keep].astype(np.float32)))
-    moved = some.images.take(torch.arange(int(keep.sum()))) * phases
-    return some, replace(some, images=replace(some.images, samples=moved))
+    return some, _shifted(some, shifts[keep])
+
+
+def moved_origin(sample: Sample, steps_px: float) -> Sample | None:
+    """The images as if places had counted from a corner further on when they were cut.
+
+    Parameters
+    ----------
+    sample
+        Images of particles.
+    steps_px
+        How much further on along x, y and z, in pixels of the images.
+
+    Returns
+    -------
+    Each image shifted by what of that step lies in it; None where the file does not tell the
+    particles' own angles from those of the tilts.
+    """
+    particles = sample.particles
+    own = particles.particles[["rot_deg", "tilt_deg", "psi_deg"]].to_numpy(np.float64)
+    if not np.isfinite(own).all():
+        return None
+    tilts = split_rotations(particles)[1]
+    return _shifted(sample, steps_px * tilts[:, :2].sum(axis=2))
+
+
+def _shifted(sample: Sample, shifts_px: NDArray[np.float64]) -> Sample:
+    """A sample whose images are shifted, ``(image, 2)`` xy."""
+    phases = shift_phases(sample.lattice, torch.from_numpy(shifts_px.astype(np.float32)))
+    moved = sample.images.take(torch.arange(len(shifts_px))) * phases
+    return replace(sample, images=replace(sample.images, samples=moved))
 
 
 def _heights_from_middle(particles: ParticleSet) -> NDArray[np.float64] | None:

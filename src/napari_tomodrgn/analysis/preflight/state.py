@@ -34,6 +34,7 @@ class Thresholds:
     untilted_deg: float = 6.0  # up to this, a wrong height hardly moves a particle in its image
     tilted_deg: tuple[float, float] = (15.0, 50.0)  # where it does; steeper ones are weak anyway
     tilted_share: float = 0.25  # of the signal of untilted images, which tilted ones surely have
+    farthest_origin_px: float = 4.0  # steps of a tomogram's voxel that are tried
     exponent: float = 0.5  # of d² or s² in the noise: 0 if it was taken out rightly, 1 if not
     odd: float = 0.02  # share of odd images that deserves a look
 

@@ -62,8 +62,10 @@ def find_alignment(place: Path, names: Iterable[str]) -> Found:
     names = list(names)
     star = tomograms_star_in(place)
     found = [] if place.is_file() else _files(place, names)
+    looked_in = "a tomograms star"
     if star is not None:
         known = series_names(star)
+        looked_in = f"{star.name}, which has {', '.join(known[:6])}"
         found += [Found("relion", star, name) for name in _in_star(names, known)][:1]
     formats = sorted({one.format for one in found})
     if len(formats) > 1:
@@ -75,8 +77,8 @@ def find_alignment(place: Path, names: Iterable[str]) -> Found:
     if not found:
         raise BadInputError(
             f"{place}: no alignment of {names[0]} was found (looked for "
-            f"{', '.join(names[0] + end for ends in _SUFFIXES.values() for end in ends[:1])} and a "
-            "tomograms star).",
+            f"{', '.join(names[0] + end for ends in _SUFFIXES.values() for end in ends[:1])} and "
+            f"{looked_in}).",
             remedy="Name the folder that holds it with --alignment DIR, or the names that belong "
             "together with --match TABLE.csv.",
             code="no-alignment",

@@ -8,6 +8,9 @@ from pathlib import Path
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.tilt_stack import TiltStack
 
+# Headers round pixel sizes, and calibrations move them by a percent or two.
+_SAME_PIXEL = 0.03
+
 
 @dataclass(frozen=True)
 class AlignmentInput:
@@ -52,4 +55,19 @@ def check_size(path: Path, size_px: tuple[int, int], stack: TiltStack) -> None:
             f"{stack.size_px[0]} × {stack.size_px[1]} px.",
             remedy="Name the stack that was aligned, not the aligned or a binned one.",
             code="wrong-size",
+        )
+
+
+def check_pixel(path: Path, pixel_size_angstrom: float | None, stack: TiltStack) -> None:
+    """Raise `BadInputError` if the alignment counts other pixels (Å) than those of the stack."""
+    if pixel_size_angstrom is None or pixel_size_angstrom <= 0:
+        return
+    known = (stack.stated_pixel_size_angstrom, stack.pixel_size_angstrom)
+    if all(abs(pixel_size_angstrom / pixel - 1) > _SAME_PIXEL for pixel in known):
+        raise BadInputError(
+            f"{path}: aligns images with pixels of {pixel_size_angstrom:g} Å, but those of "
+            f"{stack.path.name} are {known[0]:g} Å.",
+            remedy="Name the stack that was aligned, not a binned one, or pass --pixel-size A if "
+            "its header is wrong.",
+            code="other-pixel-size",
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count
+from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count, check_pixel
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 from napari_tomodrgn.extract.text_files import decoded, read_bytes
 
@@ -30,8 +30,8 @@ def read_json(path: Path) -> dict[str, object]:
     return found
 
 
-def read_tlt_params(path: Path) -> NDArray[np.float64]:
-    """Read rows ``tx, ty, α, ytilt, xtilt``: ``(tilt, 5)``.
+def read_tlt_params(path: Path) -> tuple[NDArray[np.float64], float | None]:
+    """Read rows ``tx, ty, α, ytilt, xtilt``, ``(tilt, 5)``, and the pixel size in Å if given.
 
     Raises
     ------
@@ -48,7 +48,8 @@ def read_tlt_params(path: Path) -> NDArray[np.float64]:
         good = False
     if not good:
         raise BadInputError(f"{path}: tlt_params must be rows of five numbers.", code="bad-row")
-    return rows[:, :5]
+    pixel = found.get("apix_unbin")
+    return rows[:, :5], float(pixel) if isinstance(pixel, int | float) else None
 
 
 def read_eman2(source: AlignmentInput) -> TiltGeometry:
@@ -59,8 +60,9 @@ def read_eman2(source: AlignmentInput) -> TiltGeometry:
     BadInputError
         If it is damaged, does not fit the stack, or tilts about x.
     """
-    rows, stack = read_tlt_params(source.path), source.stack
+    (rows, pixel), stack = read_tlt_params(source.path), source.stack
     check_count(source.path, "tilts", len(rows), stack)
+    check_pixel(source.path, pixel, stack)
     worst = int(np.abs(rows[:, 4]).argmax())
     if abs(rows[worst, 4]) > _X_TILT_TOLERANCE_DEG:
         raise BadInputError(

@@ -20,7 +20,7 @@ from napari_tomodrgn.data.dialects.optimisation_set import TOMOGRAMS_FILE, entri
 from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count
+from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count, check_pixel
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 
 FloatArray = NDArray[np.float64]
@@ -112,6 +112,7 @@ def read_relion(source: AlignmentInput) -> TiltGeometry:
     """
     row, stack = read_series(source.path, source.name), source.stack
     check_count(row.tilts.path, "tilts", len(row.tilts), stack)
+    check_pixel(source.path, row.value("rlnTomoTiltSeriesPixelSize"), stack)
     by_angles = "rlnTomoYTilt" in row.tilts
     rotations, middle, rule = _by_angles(row, source) if by_angles else _by_matrices(row)
     hand = row.value("rlnTomoHand")

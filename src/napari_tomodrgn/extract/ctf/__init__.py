@@ -47,12 +47,25 @@ def find_contrast(place: Path, names: list[str]) -> Path:
             for path in (place / f"{name}{end}", place / name / f"{name}{end}"):
                 if path.is_file():
                     return path
+    _refuse_emclarity(place, names)
     raise BadInputError(
         f"{place}: no CTF of {names[0]} was found (looked for "
         f"{', '.join(names[0] + end for end in _ENDS)} and a tomograms star).",
         remedy="Name the folder that holds it with --ctf DIR.",
         code="no-ctf",
     )
+
+
+def _refuse_emclarity(place: Path, names: list[str]) -> None:
+    """Its table is told by its name: no file of it was at hand to learn the columns from."""
+    for name in names:
+        for path in sorted([*place.glob(f"{name}_*ctf.tlt"), *place.glob(f"*/{name}_*ctf.tlt")]):
+            raise BadInputError(
+                f"{path}: an estimate of emClarity, which is not read.",
+                remedy="Estimate the CTF with ctffind, AreTomo or IMOD's ctfplotter, and name its "
+                "folder with --ctf DIR.",
+                code="emclarity-ctf",
+            )
 
 
 def read_contrast(path: Path, name: str, sections: NDArray[np.int64], count: int) -> TiltContrast:
