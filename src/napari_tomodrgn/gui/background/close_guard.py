@@ -7,6 +7,7 @@ without work of ours is napari's alone.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer
@@ -22,12 +23,13 @@ class CloseGuard(QObject):
     def __init__(self, window: QWidget, work: Work) -> None:
         super().__init__(work)
         self._work = work
-        self._window = window
+        self._window = weakref.ref(window)  # it is not ours to keep alive
         window.installEventFilter(self)
 
     def release(self) -> None:
         """Ask no more; napari does."""
-        self._window.removeEventFilter(self)
+        if (window := self._window()) is not None:
+            window.removeEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Take a click on the window's corner, and no other event."""
@@ -39,12 +41,16 @@ class CloseGuard(QObject):
         event.ignore()
         if self.ask(names):
             # Not as a click, which napari would ask about again; it stops all work that it closes.
-            QTimer.singleShot(0, self._window.close)
+            QTimer.singleShot(0, self._close)
         return True
+
+    def _close(self) -> None:
+        if (window := self._window()) is not None:
+            window.close()
 
     def ask(self, names: list[str]) -> bool:
         """Whether to close the window although these run."""
-        box = QMessageBox(self._window)
+        box = QMessageBox(self._window())
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Close the window?")
         box.setText(f"Still running: {', '.join(names)}.")

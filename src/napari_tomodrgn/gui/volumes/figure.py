@@ -17,6 +17,7 @@ Background = Literal["screen", "white", "black", "transparent"]
 
 # Larger ones are refused by some graphics cards, which draw nothing then.
 LARGEST_PX = 8192
+_BAR_PX, _BAR_STEPS = 150, (1, 1.25, 1.5, 2, 2.5, 5, 7.5)
 _INK = {"white": "#000000", "black": "#ffffff", "transparent": "#000000"}
 
 
@@ -83,8 +84,18 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
     sized += [(camera, "zoom")]
     there = [(one, name) for one, name in sized if hasattr(one, name)]
-    with _set([(one, name, getattr(one, name) * scale) for one, name in there]):
+    changes = [(one, name, getattr(one, name) * scale) for one, name in there]
+    if not overlays.scale_bar.length:  # else it would be as long in pixels, of another length
+        changes.append((overlays.scale_bar, "length", _bar_length(camera.zoom)))
+    with _set(changes):
         yield
+
+
+def _bar_length(zoom: float) -> float:
+    """Length of the scale bar that napari draws at so many pixels per unit: at most 150 pixels."""
+    target = _BAR_PX / max(zoom, 1e-9)
+    decade = 10.0 ** np.floor(np.log10(target))
+    return float(max(step for step in _BAR_STEPS if step * decade <= target) * decade)
 
 
 @contextmanager

@@ -358,10 +358,7 @@ class VolumeLayers:
             # The particle's centre, and a zoom that stays right for other particles.
             camera.center = (0.0, 0.0, 0.0)
             camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
-        # napari aims its lamp when the camera turns; until then it shines from below.
-        angles = camera.angles
-        camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
-        camera.angles = angles
+        nudge(camera)
 
     def _caption(self, words: str) -> None:
         self._words = words
@@ -377,6 +374,16 @@ class VolumeLayers:
             size = overlays.scale_bar.font_size
             overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
         return overlays[CAPTION_NAME]
+
+
+def nudge(camera: Any) -> None:
+    """Let napari aim its lamp and size the arrows of the axes, which it does as the camera turns.
+
+    Until then light comes from below, and arrows that were moved are drawn half as long.
+    """
+    angles = camera.angles
+    camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
+    camera.angles = angles
 
 
 def box_angstrom(volume: Volume) -> float:
