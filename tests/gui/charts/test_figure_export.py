@@ -10,8 +10,14 @@ import pandas as pd
 import pytest
 from qtpy.QtGui import QImage
 
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.figure_export import save_figure
-from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot, resolution_texts
+from napari_tomodrgn.gui.charts.line_plot import (
+    Curve,
+    LinePlot,
+    free_corner,
+    resolution_texts,
+)
 
 
 @pytest.fixture
@@ -32,6 +38,24 @@ def test_a_vector_picture_has_its_words_and_its_data(plot: LinePlot, tmp_path: P
     found = pd.read_csv(table)
     assert list(found.columns) == ["curve", "Spatial frequency (1/Å)", "FSC"]
     assert found["FSC"].iloc[[0, -1]].tolist() == [1.0, 0.0]
+
+
+def test_a_table_of_somebody_is_not_written_over(plot: LinePlot, tmp_path: Path) -> None:
+    (tmp_path / "fsc.csv").write_text("of somebody")
+    with pytest.raises(BadInputError, match="exists"):
+        save_figure(plot, tmp_path / "fsc.svg", plot.data())
+    assert [path.name for path in tmp_path.iterdir()] == ["fsc.csv"]
+    assert (tmp_path / "fsc.csv").read_text() == "of somebody"
+    first = save_figure(plot, tmp_path / "mine.svg", plot.data())
+    assert save_figure(plot, tmp_path / "mine.svg", plot.data()) == first  # the dialog asked
+
+
+def test_the_legend_is_where_no_curve_is(plot: LinePlot) -> None:
+    x = np.linspace(0, 200, 201)
+    falling = np.stack([x, 100 * (x / 200) ** 12], axis=1)  # high for long, as an FSC: y is down
+    assert free_corner(falling, (200, 100), (40, 30)) == (3.0, 67.0)
+    losses = np.stack([x, 100 - 100 * np.exp(-x / 20)], axis=1)
+    assert free_corner(losses, (200, 100), (40, 30)) == (158.0, 3.0)
 
 
 def test_a_pixel_picture_is_three_times_the_screen(plot: LinePlot, tmp_path: Path) -> None:

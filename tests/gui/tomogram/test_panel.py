@@ -341,8 +341,10 @@ def test_what_is_drawn_can_be_written(
     block = found.source.blocks[found.source.particle_block]
     assert set(block["tomodrgnDepthAngstrom"]) == {"0", "1", "2", "3", "4"}
     assert set(block["tomodrgnSide"]) == {"in"}
-    picture = imageio.imread(written("picture", "canvas.png"))
-    assert picture.shape[:2] == viewer.screenshot(flash=False).shape[:2]
+    page.picture_requested.emit(str(tmp_path / "canvas.png"), None)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    height, width = viewer.screenshot(flash=False).shape[:2]
+    assert imageio.imread(tmp_path / "canvas.png").shape[:2] == (2 * height, 2 * width)
     before = viewer.scene.camera.angles
     movie = imageio.imread(written("turntable", "turn.gif"))
     assert len(movie) == 8

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.tomogram.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
-from napari_tomodrgn.gui.volumes.export_service import enlarged
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
@@ -263,6 +263,48 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     lit = screen.max(axis=-1) > 15
     assert abs((small.max(axis=-1) > 15).mean() - lit.mean()) < 0.05 * lit.mean()
     assert np.abs(small - screen)[lit].mean() < 12
+
+
+@pytest.mark.parametrize("ground", ["screen", "white", "transparent"])
+def test_a_figure_has_the_size_and_ground_that_were_asked_for(viewer: Any, ground: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((-6, 0, 0), (6, 0, 0)))
+    height, width = viewer.canvas.size
+    overlays = viewer.canvas.overlays
+    before = (viewer.canvas.background_color_override, overlays.scale_bar.visible)
+    bare = {"scale_bar": False, "labels": False, "axes": False}
+    picture = take_picture(viewer, FigureOptions(width_px=2 * width, background=ground, **bare))
+    assert picture.shape == (2 * height, 2 * width, 4)
+    assert (viewer.canvas.background_color_override, overlays.scale_bar.visible) == before
+    corner, middle = picture[5, 5], picture[height, :, :]
+    expected = {"screen": [0, 0, 0, 255], "white": [255, 255, 255, 255], "transparent": [0] * 4}
+    assert corner.tolist() == expected[ground]
+    lit = (middle[:, 2] > 60) & (middle[:, 3] > 250) & (middle[:, 0] < 240)
+    assert 0.02 < lit.mean() < 0.7  # the balls, opaque on any ground
+    # Only the scale bar, in ink that is read on it.
+    barred = take_picture(viewer, FigureOptions(2 * width, 300, ground, labels=False, axes=False))
+    drawn = (barred != picture).any(axis=-1)
+    place = np.argwhere(drawn).mean(axis=0) / drawn.shape
+    assert drawn.any() and (place > 0.6).all()
+    dark = barred[drawn][:, :3].max(axis=1) < 60
+    assert dark.mean() > 0.3 if ground != "screen" else dark.mean() < 0.5
+
+
+def test_the_dialog_says_the_size_in_pixels(qtbot: Any) -> None:
+    from napari_tomodrgn.gui.volumes.figure_dialog import FigureDialog
+
+    dialog = FigureDialog((500, 1000))
+    qtbot.addWidget(dialog)
+    assert dialog.options.width_px == round(180 / 25.4 * 300) == 2126
+    assert dialog.size_words.text() == "2,126 × 1,063 pixels"
+    dialog.dpi.setValue(1200)
+    save = dialog.buttons.button(dialog.buttons.StandardButton.Save)
+    assert not save.isEnabled() and "8,192" in save.toolTip()
+    dialog.width_mm.setValue(85)
+    dialog.background.setCurrentIndex(dialog.background.findData("white"))
+    dialog.labels.setChecked(False)
+    assert save.isEnabled()
+    assert dialog.options == FigureOptions(4016, 1200, "white", labels=False)
 
 
 def test_colours_of_differences_and_focus_are_no_groups() -> None:

@@ -122,7 +122,7 @@ def test_map_and_picture_are_saved_as_they_are_shown(
     session.lowpass = 40.0
     qtbot.waitUntil(lambda: session.decoded.lowpass == 40.0, timeout=LONG)
     controls.map_requested.emit(str(tmp_path / "map.mrc"))
-    controls.picture_requested.emit(str(tmp_path / "picture.png"))
+    controls.picture_requested.emit(str(tmp_path / "picture.png"), None)
     _idle(widget, qtbot)
     written = read_volume(tmp_path / "map.mrc")
     np.testing.assert_array_equal(written.data, session.decoded.shown.data)

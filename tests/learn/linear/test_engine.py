@@ -238,7 +238,7 @@ def test_a_run_says_in_seconds_whether_particles_differ(run: tuple) -> None:
     gain = quality["better_than_one_map"]
     assert gain["mean"] > 2 * gain["standard_error"] > 0
     lasting = [event.text for event in events if isinstance(event, Notice) and event.lasting]
-    assert len(lasting) == 1 and lasting[0].startswith("Held-out images tell the particles apart")
+    assert len(lasting) == 1 and lasting[0].startswith("Heterogeneity is supported")
 
 
 def test_weaker_components_are_the_same_maps_with_smaller_latents(run: tuple) -> None:

@@ -103,7 +103,7 @@ def test_a_run_stopped_before_and_after_training_does_not_begin_anew(
             seen.append(event.what if isinstance(event, WorkProgress) else "")
         return seen
 
-    stopped_at("Teaching the encoder", resume=False)
+    stopped_at("Initialising the encoder", resume=False)
     resumable = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("kept-*"))
     assert resumable == [
         f"kept-{piece}.safetensors" for piece in ("components", "mean-one", "mean-two")

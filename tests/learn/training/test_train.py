@@ -331,7 +331,7 @@ def test_real_ribosomes_decode_no_worse_than_back_projection(
     # known, but what is said of it follows the figure.
     quality = run.quality()
     shown = quality["told_apart_standard_errors"] > 3
-    assert quality["verdict"].startswith("Held-out images tell") == shown
+    assert quality["verdict"].startswith("Heterogeneity is supported") == shown
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def run_demo(options: Namespace) -> int:
         finished = tell(train_events(particles, config, run_path, resume=resume, stop=asked.is_set))
     if finished is not None and finished.reason == "stopped":
         return 130
-    say("4. Analysing: do the latents tell the compositions apart?")
+    say("4. Analysing: do the latents separate the compositions?")
     run = Run.open(run_path)
     found = analysed(run, None, DEMO.states)
     print_analysis(found)

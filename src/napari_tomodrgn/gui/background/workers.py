@@ -123,7 +123,7 @@ class LongTask(Work):
 
     def __init__(self, name: str, parent: QObject | None = None, *, computes: bool = False) -> None:
         super().__init__(parent)
-        self._name = name
+        self.name = name
         self._computes = computes
         self._worker: _StoppableWorker | None = None
 
@@ -135,10 +135,10 @@ class LongTask(Work):
     def start(self, make: Callable[[Stop], Iterator[object]]) -> None:
         """Run ``make(stop)`` in a thread; ``stop()`` turns true when the work should end."""
         if self._worker is not None:
-            raise RuntimeError(f"{self._name} is running already")
+            raise RuntimeError(f"{self.name} is running already")
         stop = threading.Event()
         call = _Named(_guarded, lambda: make(stop.is_set), self._computes)
-        call.name = self._name
+        call.name = self.name
         worker = create_worker(call, _worker_class=_StoppableWorker, _start_thread=False)
         worker.stop = stop
         worker.yielded.connect(self._on_yielded)

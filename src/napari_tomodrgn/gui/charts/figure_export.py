@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QPainter, QPixmap
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none, written_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,22 +36,35 @@ def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
     Returns
     -------
     The files that were written.
+
+    Raises
+    ------
+    BadInputError
+        If they cannot be written, or a table of that name is there without its picture.
     """
     path = path if path.suffix else path.with_suffix(".svg")
-    if path.suffix.lower() == ".svg":
+    table = path.with_suffix(".csv")
+    # The dialog asked about the picture alone: a table that belongs to no picture is somebody's.
+    with all_or_none(overwrite=path.exists()):
+        with written_atomically(path) as temporary:
+            _write_picture(widget, temporary, path.suffix.lower())
+        with written_atomically(table) as temporary:
+            data.to_csv(temporary, index=False)
+    return [path, table]
+
+
+def _write_picture(widget: QWidget, file: Path, ending: str) -> None:
+    if ending == ".svg":
         paper: Any = QSvgGenerator()
-        paper.setFileName(str(path))
+        paper.setFileName(str(file))
         paper.setSize(widget.size())
         paper.setViewBox(QRect(QPoint(0, 0), widget.size()))
         _paint(widget, paper, 1)
-    else:
-        pixels = QPixmap(QSize(widget.width() * _ENLARGED, widget.height() * _ENLARGED))
-        _paint(widget, pixels, _ENLARGED)
-        if not pixels.save(str(path)):
-            raise OSError(f"{path}: the picture cannot be written.")
-    table = path.with_suffix(".csv")
-    data.to_csv(table, index=False)
-    return [path, table]
+        return
+    pixels = QPixmap(QSize(widget.width() * _ENLARGED, widget.height() * _ENLARGED))
+    _paint(widget, pixels, _ENLARGED)
+    if not pixels.save(str(file), "PNG"):
+        raise BadInputError(f"{file.parent}: the picture cannot be written.")
 
 
 def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -> None:
@@ -57,8 +73,12 @@ def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -
     def ask() -> None:
         start = str(Path.home() / f"{name}.svg")
         path, _ = QFileDialog.getSaveFileName(widget, "Save plot and data", start, _KINDS)
-        if path:
+        if not path:
+            return
+        try:
             save_figure(widget, Path(path), data())
+        except BadInputError as error:
+            QMessageBox.warning(widget, "Not saved", str(error))
 
     def show_menu(at: Any) -> None:
         menu = QMenu(widget)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_MARGIN_PX = 4  # between words and a curve
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Points of a line, its name in the legend and its colour; NaN is a gap."""
@@ -167,7 +170,8 @@ def free_corner(
     corners = [(left, top) for top in tops for left in lefts]
 
     def covered(corner: tuple[float, float]) -> int:
-        inside = (drawn >= corner) & (drawn <= np.add(corner, size))
+        low, high = np.subtract(corner, _MARGIN_PX), np.add(corner, size) + _MARGIN_PX
+        inside = (drawn >= low) & (drawn <= high)
         return int(inside.all(axis=1).sum())
 
     return min(corners, key=covered)

@@ -30,7 +30,8 @@ def offered_groups(session: Session) -> dict[str, ChosenGroup]:
     groups: dict[str, ChosenGroup] = {}
     if session.latents is None:
         return groups
-    if session.selection:
+    named = {frozenset(one.particles) for one in session.selections}
+    if session.selection and session.selection not in named:  # else it goes by its name
         groups[SELECTED] = ChosenGroup("selection", PLAIN, session.selection)
     for one in session.selections:
         color = one.color or PLAIN

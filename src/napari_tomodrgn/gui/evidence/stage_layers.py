@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels
-from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, paint, surface_colors
+from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
 from napari_tomodrgn.session import Isosurface
 
 LABELS_NAME = "comparison labels"
@@ -28,7 +28,7 @@ _PITCH, _BELOW = 0.95, 0.53
 # Cells stand so much above the middle: labels and the scale bar are below.
 _RAISED = 0.12
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
-_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX, _LETTER_PX = "top_right", 40, 100, 9.5
+_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX, _LETTER_PX = "top_right", 60, 120, 9.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,7 @@ class StageLayers:
             bar.visible = self._scale_bar
         if (axes.position, axes.size) == (_AXES_PLACE, _AXES_PX):
             axes.position, axes.size = self._axes
+        nudge(self._viewer.scene.camera)
 
     def show(self, cells: list[Cell], box_angstrom: float, caption: str) -> None:
         """Show these cells, one beside the other; their layers are kept while their names stay."""
@@ -130,7 +131,7 @@ class StageLayers:
         down = 1 + (2 * _BELOW) * (rows - 1) + 0.15  # the last label
         camera.zoom = 0.94 * min(width / across, height / down) / max(self._box, 1.0)
         viewer.canvas.overlays.scale_bar.visible = True
-        self.arrange()
+        nudge(camera)  # which arranges
 
     def arrange(self, _event: Any = None) -> None:
         """Move cells along the right hand and the head of the camera, wherever it looks from."""

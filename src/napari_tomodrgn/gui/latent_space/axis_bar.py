@@ -15,6 +15,8 @@ _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
 ONE_COLOR = "one colour"
+# As many as "one colour" and "PC 1" have: shorter boxes cut them off.
+_LETTERS = {"x": 4, "y": 4, "Colour": len(ONE_COLOR)}
 
 
 class AxisBar(QWidget):
@@ -37,7 +39,7 @@ class AxisBar(QWidget):
             box.setToolTip(tip)
             box.setAccessibleName(tip)
             box.setSizeAdjustPolicy(_SETTLING)
-            box.setMinimumContentsLength(4)  # wider where there is room
+            box.setMinimumContentsLength(_LETTERS[words])  # wider where there is room
             listed: Any = box.view()
             listed.setMinimumWidth(190)  # names of star columns are longer than the box
             row.addWidget(QLabel(words))

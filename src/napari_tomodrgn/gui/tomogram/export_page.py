@@ -7,6 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import Session
@@ -21,13 +22,13 @@ class ExportPage(QWidget):
     map_requested = Signal(str)
     mesh_requested = Signal(str)
     star_requested = Signal(str)
-    picture_requested = Signal(str)
+    picture_requested = Signal(str, object)  # file, FigureOptions
     turntable_requested = Signal(str)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.words = make_label()
+        self.canvas_px, self.words = canvas_of_a_page, make_label()
         self.map = make_button(
             "Decoded map (MRC) …",
             "The map on show, filtered as it is shown, with its voxel size",
@@ -53,8 +54,8 @@ class ExportPage(QWidget):
         )
         self.picture = make_button(
             "Picture …",
-            "The canvas as it is",
-            lambda: self._ask("tomogram.png", "Pictures (*.png *.tif)", self.picture_requested),
+            "The canvas at the size of a page: width, dpi, background, scale bar, labels",
+            self._ask_for_picture,
         )
         self.turntable = make_button(
             "Turntable movie …",
@@ -74,8 +75,10 @@ class ExportPage(QWidget):
         layout.addWidget(make_heading("Particles"))
         layout.addWidget(self.star)
         layout.addWidget(make_heading("Tomogram on show"))
-        for button in (self.chimerax, self.mesh, self.picture, self.turntable):
+        for button in (self.chimerax, self.mesh, self.turntable):
             layout.addWidget(button)
+        layout.addWidget(make_heading("Canvas"))
+        layout.addWidget(self.picture)
         layout.addWidget(self.words)
         layout.addStretch(1)
 
@@ -91,8 +94,8 @@ class ExportPage(QWidget):
         shown = bool(session.tomogram) and session.canvas_mode == "tomogram"
         for button in (self.chimerax, self.mesh):
             button.setEnabled(shown and session.run is not None)
-        for button in (self.picture, self.turntable):
-            button.setEnabled(shown)
+        self.turntable.setEnabled(shown)
+        self.picture.setEnabled(shown or session.decoded is not None)
         self.words.setText(self._what())
 
     def _what(self) -> str:
@@ -102,6 +105,11 @@ class ExportPage(QWidget):
         count = len(session.selection)
         chosen = f"{count:,} selected particles" if count else "all particles"
         return f"The star file will hold {chosen}."
+
+    def _ask_for_picture(self) -> None:
+        found = ask_for_figure(self.canvas_px(), self._base(), "canvas.png", self)
+        if found is not None:
+            self.picture_requested.emit(*found)
 
     def _ask_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder for ChimeraX", str(self._base()))

@@ -106,11 +106,6 @@ class TomogramExport(Service):
 
         self._start(steps)
 
-    def picture(self, path: str | Path) -> None:
-        """The canvas as it is."""
-        pixels = np.asarray(self._viewer.screenshot(flash=False))
-        self._start(lambda _stop: _picture_steps(Path(path), pixels))
-
     def turntable(self, path: str | Path) -> None:
         """A turn around what is looked at, as a GIF (or MP4, where imageio has ffmpeg)."""
         if self.is_busy:
@@ -210,16 +205,6 @@ def _mesh_steps(path: Path, chunks: list[Any], colors: NDArray[np.uint8]) -> Ite
     )
     write_mesh(path, mesh, colors[owners])
     yield f"{len(np.unique(owners)):,} surfaces, {len(mesh.faces):,} triangles → {path}"
-
-
-def _picture_steps(path: Path, pixels: NDArray[np.uint8]) -> Iterator[str]:
-    import imageio.v3 as imageio
-
-    from napari_tomodrgn.files import written_atomically
-
-    with written_atomically(path) as temporary:
-        imageio.imwrite(temporary, pixels)
-    yield f"Picture → {path}"
 
 
 def _movie_steps(path: Path, pictures: list[NDArray[np.uint8]]) -> Iterator[str]:

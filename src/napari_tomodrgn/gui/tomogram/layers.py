@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
+from napari_tomodrgn.gui.volumes.surface_layers import nudge
 from napari_tomodrgn.session import TomogramDisplay
 
 if TYPE_CHECKING:
@@ -353,11 +354,8 @@ class TomogramLayers:
         camera.zoom = max(camera.zoom, 0.12 * min(self.viewer.canvas.size) / radius)
 
     def aim_lamp(self) -> None:
-        """napari aims its lamp when the camera turns; until then it shines from below."""
-        camera = self.viewer.scene.camera
-        angles = camera.angles
-        camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
-        camera.angles = angles
+        """Aim napari's lamp anew."""
+        nudge(self.viewer.scene.camera)
 
 
 def _entries(chunk: Chunk) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.files import write_text
+from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
 
@@ -21,29 +20,6 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.session import LatentPath
-
-
-@contextmanager
-def enlarged(viewer: Viewer, scale: float) -> Iterator[None]:
-    """Draw everything in a canvas ``scale`` times larger, while napari makes the canvas so.
-
-    napari enlarges the canvas alone: what is in it would stay as it is and be surrounded by more
-    of the scene.
-    """
-    camera, overlays = viewer.scene.camera, viewer.canvas.overlays
-    sized = [(overlay, "font_size") for overlay in overlays.values()]
-    sized += [(overlays.axes, "size")]
-    sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
-    sized += [(camera, "zoom")]
-    sized = [(thing, name) for thing, name in sized if hasattr(thing, name)]
-    before = [getattr(thing, name) for thing, name in sized]
-    try:
-        for (thing, name), value in zip(sized, before, strict=True):
-            setattr(thing, name, value * scale)
-        yield
-    finally:
-        for (thing, name), value in zip(sized, before, strict=True):
-            setattr(thing, name, value)
 
 
 class VolumeExporter(Service):
@@ -77,15 +53,16 @@ class VolumeExporter(Service):
 
         self.files.add(work)
 
-    def save_picture(self, path: str | Path, scale: float = 2.0) -> None:
-        """Write the canvas as a PNG of twice its size on the screen."""
+    def save_picture(self, path: str | Path, options: FigureOptions | None = None) -> None:
+        """Write the canvas as a PNG: as asked for, else at twice its size on the screen."""
         import imageio.v3 as iio
 
-        with enlarged(self._viewer, scale):
-            picture = self._viewer.screenshot(canvas_only=True, flash=False, scale=scale)
+        options = options or FigureOptions()
+        picture, dpi = take_picture(self._viewer, options), options.dpi
 
         def work() -> str:
-            iio.imwrite(path, picture, extension=".png")
+            with written_atomically(path) as temporary:
+                iio.imwrite(temporary, picture, extension=".png", dpi=(dpi, dpi))
             height, width = picture.shape[:2]
             return f"{Path(path).name} written: {width} × {height} pixels."
 

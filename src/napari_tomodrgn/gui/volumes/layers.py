@@ -25,6 +25,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
     SCALE,
     SurfaceData,
     drawable,
+    nudge,
     paint,
     surface_colors,
 )
@@ -370,10 +371,7 @@ class VolumeLayers:
             # The particle's centre, and a zoom that stays right for other particles.
             camera.center = (0.0, 0.0, 0.0)
             camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
-        # napari aims its lamp when the camera turns; until then it shines from below.
-        angles = camera.angles
-        camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
-        camera.angles = angles
+        nudge(camera)
 
     def _caption(self, words: str) -> None:
         self._words = words

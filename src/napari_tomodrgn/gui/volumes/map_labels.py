@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABELS_NAME = "map labels"
+# In the metadata of a layer of labels.
+IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX = 9
 
 
@@ -49,6 +51,7 @@ class MapLabels:
             self._layer = self._viewer.add_points(
                 places_zyx,
                 name=self._name,
+                metadata={IS_LABELS: True},
                 size=0,
                 face_color="transparent",  # of no size they would be a pixel
                 border_color="transparent",

@@ -12,6 +12,7 @@ from napari_tomodrgn.gui.charts.colormaps import rgb
 from napari_tomodrgn.session import Isosurface
 
 if TYPE_CHECKING:
+    from napari.components.camera import Camera
     from napari.layers import Surface
 
 # Vertices (vertex, zyx) and faces (face, 3), which index them.
@@ -46,3 +47,13 @@ def surface_colors(color: str) -> Colormap:
     """A colour map of one colour."""
     top = [part / 255 for part in rgb(color)]
     return Colormap([[*top, 1.0], [*top, 1.0]], name=color)
+
+
+def nudge(camera: Camera) -> None:
+    """Let napari aim its lamp and size the arrows of the axes, which it does as the camera turns.
+
+    Until then light comes from below, and arrows that were moved are drawn half as long.
+    """
+    angles = camera.angles
+    camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
+    camera.angles = angles

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QT
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
@@ -57,13 +58,14 @@ class VolumeBar(QWidget):
     """Sliders and menus that all volumes on show follow."""
 
     map_requested = Signal(str)  # file
-    picture_requested = Signal(str)  # file
+    picture_requested = Signal(str, object)  # file, FigureOptions
     axes_toggled = Signal(bool)
     release_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self.canvas_px = canvas_of_a_page
         self.sigma = _slider("Contour of the surfaces in standard deviations (σ) above solvent")
         self.sigma.setRange(*(round(limit * _STEPS_PER_SIGMA) for limit in _SIGMA))
         self.lowpass = _slider(
@@ -182,7 +184,7 @@ class VolumeBar(QWidget):
         menu = self.save.menu()
         tip = "Filtered as it is shown, voxel size in the header"
         self._entry(menu, "map", "The map on show (MRC)…", tip, self._ask_for_map)
-        tip = "The canvas at twice its size on the screen"
+        tip = "The canvas at the size of a page: width, dpi, background, scale bar, labels"
         self._entry(menu, "picture", "The picture (PNG)…", tip, self._ask_for_picture)
 
     def _entry(self, menu: Any, name: str, words: str, tip: str, verb: Callable[[], None]) -> Any:
@@ -211,7 +213,10 @@ class VolumeBar(QWidget):
         self._ask("Save the map", "map.mrc", "Maps (*.mrc)", self.map_requested)
 
     def _ask_for_picture(self) -> None:
-        self._ask("Save the picture", "volume.png", "Pictures (*.png)", self.picture_requested)
+        folder = export_folder(self._session.source)
+        found = ask_for_figure(self.canvas_px(), folder, "volume.png", self)
+        if found is not None:
+            self.picture_requested.emit(*found)
 
     def _ask(self, title: str, proposed: str, kind: str, signal: Any) -> None:
         path = str(export_folder(self._session.source) / proposed)

@@ -15,6 +15,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
@@ -148,6 +149,7 @@ class MainWidget(QWidget):
             # of its dock it is no longer inside it.
             window: Any = self.window()
             self._napari_window = weakref.ref(window)
+            self._guard = CloseGuard(window, self.controller)
             show_layer_controls(window, False)
             QTimer.singleShot(0, self._lay_out)
 
@@ -169,6 +171,7 @@ class MainWidget(QWidget):
         self._viewer.events.theme.disconnect(self._on_theme)
         window = self._napari_window()
         if window is not None:
+            self._guard.release()
             show_layer_controls(window, True)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
@@ -290,9 +293,12 @@ class MainWidget(QWidget):
         neighborhood.tested.connect(panel.context.show_associations)
         panel.context.filter.chosen.connect(self.controller.selections.combine)
         export, writing = self.export, self.controller.tomogram_export
-        for verb in ("chimerax", "mesh", "star", "picture", "turntable"):
+        for verb in ("chimerax", "mesh", "star", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         export.map_requested.connect(self.controller.volume_export.save_map)
+        export.picture_requested.connect(self.controller.volume_export.save_picture)
+        for page in (export, self.latent.volumes):
+            page.canvas_px = lambda: self._viewer.canvas.size
         writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).connect(self._on_layers_changed)

@@ -78,15 +78,15 @@ class ShrinkageResult:
     def verdict(self) -> str:
         """Whether particles differ at all, as far as these images say."""
         surely = self.standard_errors
-        figures = f"{surely:.1f} standard errors, {_MIN_STANDARD_ERRORS:g} asked"
+        threshold = f"threshold {_MIN_STANDARD_ERRORS:g} σ"
         if surely > _MIN_STANDARD_ERRORS:
-            return f"Held-out images tell the particles apart ({figures})."
+            return f"Heterogeneity is supported: {surely:.1f} σ on held-out images ({threshold})."
         if surely == surely:
             return (
-                f"Held-out images do not tell the particles apart ({figures}): trust a difference "
-                "only if a reconstruction of a selection shows it."
+                f"No significant heterogeneity ({surely:.1f} σ on held-out images, {threshold}). "
+                "Check any cluster by reconstructing it."
             )
-        return "No images were held out, so nothing says whether the particles really differ."
+        return "Heterogeneity is untested: no images were held out."
 
 
 def shrinkage_steps(

@@ -67,7 +67,7 @@ def initialize(
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
-    yield from context.run_steps(teaching, _FIT_STEPS, "Teaching the encoder")
+    yield from context.run_steps(teaching, _FIT_STEPS, "Initialising the encoder")
 
 
 def _linear_engine(

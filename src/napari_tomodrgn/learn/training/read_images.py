@@ -30,7 +30,7 @@ def decide_sign_of_images(
     A resumed run keeps the one that its ``run.json`` has.
     """
     steps = sign_steps(particles, config)
-    return (yield from context.run_steps(steps, len(particles), "Deciding the contrast"))
+    return (yield from context.run_steps(steps, len(particles), "Determining contrast"))
 
 
 def read_images(

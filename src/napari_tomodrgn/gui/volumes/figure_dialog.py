@@ -1,0 +1,124 @@
+"""Asks how large a picture is to be, on which ground, with what on it, and for its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tomodrgn.gui.volumes.figure import LARGEST_PX, FigureOptions
+
+_MM_PER_INCH = 25.4
+_GROUNDS = {
+    "screen": "as on the screen",
+    "white": "white",
+    "black": "black",
+    "transparent": "transparent",
+}
+# A page of most journals is so wide.
+_WIDTH_MM, _DPI = 180, 300
+
+
+class FigureDialog(QDialog):
+    """Width and resolution, ground, scale bar, labels, axes; `options` is what was chosen."""
+
+    def __init__(self, canvas_px: tuple[int, int], parent: QWidget | None = None) -> None:
+        """``canvas_px``: height and width of the canvas, which the picture keeps the shape of."""
+        super().__init__(parent)
+        self.setWindowTitle("Picture of the canvas")
+        self._canvas = canvas_px
+        self.width_mm, self.dpi = _spin(10, 1000, _WIDTH_MM, " mm"), _spin(50, 1200, _DPI, " dpi")
+        self.background = QComboBox()
+        for name, words in _GROUNDS.items():
+            self.background.addItem(words, name)
+        self.scale_bar, self.labels, self.axes = (
+            QCheckBox(words) for words in ("Scale bar", "Title and labels", "Axes")
+        )
+        self.size_words = QLabel()
+        form = QFormLayout()
+        form.addRow("Width", self.width_mm)
+        form.addRow("Resolution", self.dpi)
+        form.addRow("", self.size_words)
+        form.addRow("Background", self.background)
+        for box in (self.scale_bar, self.labels, self.axes):
+            box.setChecked(True)
+            form.addRow("", box)
+        kinds = QDialogButtonBox.StandardButton
+        self.buttons = QDialogButtonBox(kinds.Save | kinds.Cancel)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.buttons)
+        for spin in (self.width_mm, self.dpi):
+            spin.valueChanged.connect(self._show_size)
+        self._show_size()
+
+    @property
+    def options(self) -> FigureOptions:
+        """What was chosen."""
+        background: Any = self.background.currentData()
+        return FigureOptions(
+            self._width_px(),
+            self.dpi.value(),
+            background,
+            self.scale_bar.isChecked(),
+            self.labels.isChecked(),
+            self.axes.isChecked(),
+        )
+
+    def _width_px(self) -> int:
+        return round(self.width_mm.value() / _MM_PER_INCH * self.dpi.value())
+
+    def _show_size(self, *_: Any) -> None:
+        width = self._width_px()
+        height = round(width * self._canvas[0] / max(1, self._canvas[1]))
+        self.size_words.setText(f"{width:,} × {height:,} pixels")
+        fits = max(width, height) <= LARGEST_PX
+        save: Any = self.buttons.button(QDialogButtonBox.StandardButton.Save)
+        save.setEnabled(fits)
+        save.setToolTip("" if fits else f"At most {LARGEST_PX:,} pixels along an edge")
+
+
+def canvas_of_a_page() -> tuple[int, int]:
+    """Height and width of a canvas, for widgets that no window has told of its own yet."""
+    return 600, 800
+
+
+def ask_for_figure(
+    canvas_px: tuple[int, int], folder: Path, name: str, parent: QWidget
+) -> tuple[str, FigureOptions] | None:
+    """Ask for a picture and its file; None if the user thinks better of it."""
+    dialog = FigureDialog(canvas_px, parent)
+    try:
+        if not dialog.exec():
+            return None
+        options = dialog.options
+    finally:
+        dialog.deleteLater()
+    path, _ = QFileDialog.getSaveFileName(
+        parent, "Save the picture", str(folder / name), "Pictures (*.png)"
+    )
+    if not path:
+        return None
+    return path if Path(path).suffix.lower() == ".png" else f"{path}.png", options
+
+
+def _spin(low: int, high: int, value: int, unit: str) -> QSpinBox:
+    spin = QSpinBox()
+    spin.setRange(low, high)
+    spin.setValue(value)
+    spin.setSuffix(unit)
+    return spin
