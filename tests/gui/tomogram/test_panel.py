@@ -336,6 +336,18 @@ def test_what_is_drawn_can_be_written(
     assert len(np.unique(mesh.visual.vertex_colors[:, :3], axis=0)) == 2, "selected and not"
     script = (written("chimerax", "scene") / "place.cxc").read_text()
     assert script.count("\nview matrix") == 12
+    # No dialog asked about the files of a folder: what is there stays, and nothing is added.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "place.cxc").write_text("mine")
+    page.chimerax_requested.emit(str(tmp_path / "other"))
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert shown.message.severity == "error" and "place.cxc" in shown.message.text
+    assert [one.read_text() for one in (tmp_path / "other").iterdir()] == ["mine"]
+    source = shown.particles.source.path
+    before = source.read_bytes()
+    page.star_requested.emit(str(source))
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert "is not written over" in shown.message.text and source.read_bytes() == before
     found = read_particles(written("star", "some.star").with_name("some_optimisation_set.star"))
     assert sorted(found.ids) == sorted(shown.selection)
     block = found.source.blocks[found.source.particle_block]

@@ -165,6 +165,11 @@ def test_a_path_becomes_a_movie_and_maps(
     np.testing.assert_allclose(last.data, expected.data, atol=1e-5)
     table = np.loadtxt(tmp_path / "maps" / "frames.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(table[2, 2:], z, rtol=1e-6)
+    (tmp_path / "maps" / "frame_002.mrc").write_bytes(b"mine")
+    path.maps_requested.emit(str(tmp_path / "maps"))
+    _idle(widget, qtbot)
+    assert "frame_002.mrc" in session.message.text and session.message.severity == "error"
+    assert (tmp_path / "maps" / "frame_002.mrc").read_bytes() == b"mine"
 
 
 def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_movie(

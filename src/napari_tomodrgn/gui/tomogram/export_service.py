@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 _FRAMES, _FRAME_SECONDS = 72, 0.06
 # Movies of wider canvases are of no more use, and of much more bytes.
 _WIDEST_PX = 640
+
+
+class _StoppedError(Exception):
+    """Nothing of an export is left when it is stopped."""
 
 
 class TomogramExport(Service):
@@ -72,7 +77,8 @@ class TomogramExport(Service):
         latents = latent_matrix(table)[places].astype(np.float32)
         look = (session.epoch, session.sigma)
         self._start(
-            lambda stop: _scene_steps(Path(folder), run, placed, (latents, names), look, stop)
+            lambda stop: _scene_steps(Path(folder), run, placed, (latents, names), look, stop),
+            overwrite=False,
         )
 
     def mesh(self, path: str | Path) -> None:
@@ -143,11 +149,25 @@ class TomogramExport(Service):
     def _surfaced(self) -> NDArray[np.int64]:
         return np.sort(self._scene.layers.surfaced)
 
-    def _start(self, make: Callable[[Stop], Iterator[object]]) -> None:
+    def _start(self, make: Callable[[Stop], Iterator[object]], *, overwrite: bool = True) -> None:
         if self.job.is_busy:
             self._session.show_message("Something is being written: wait for it.", "warning")
             return
-        self.job.start(make)
+        writing = self.exporting(overwrite=overwrite)
+
+        def steps(stop: Stop) -> Iterator[object]:
+            said: list[object] = []
+            with suppress(_StoppedError), writing:
+                for item in make(stop):
+                    if isinstance(item, str):
+                        said.append(item)  # once it is true
+                    else:
+                        yield item
+                if stop():
+                    raise _StoppedError
+            yield from [] if stop() else said
+
+        self.job.start(steps)
 
     def _on_step(self, item: str | tuple[int, int]) -> None:
         if isinstance(item, str):

@@ -46,8 +46,11 @@ class VolumeExporter(Service):
         volume, lowpass = decoded.shown, decoded.lowpass
         cut = f", low-pass {lowpass:g} Å" if lowpass else ""
 
+        writing = self.exporting(overwrite=True)
+
         def work() -> str:
-            write_volume(path, volume)
+            with writing:
+                write_volume(path, volume)
             box, voxel = volume.box_size_px, volume.voxel_size_angstrom
             return f"{Path(path).name} written: {box} voxels of {voxel:.3f} Å{cut}."
 
@@ -60,8 +63,10 @@ class VolumeExporter(Service):
         options = options or FigureOptions()
         picture, dpi = take_picture(self._viewer, options), options.dpi
 
+        writing = self.exporting(overwrite=True)
+
         def work() -> str:
-            with written_atomically(path) as temporary:
+            with writing, written_atomically(path) as temporary:
                 iio.imwrite(temporary, picture, extension=".png", dpi=(dpi, dpi))
             height, width = picture.shape[:2]
             return f"{Path(path).name} written: {width} × {height} pixels."
@@ -77,7 +82,13 @@ class VolumeExporter(Service):
             return
         epoch, lowpass = session.epoch, session.lowpass
         session.show_message(f"Writing {len(path.points)} maps to {folder} …")
-        self.files.add(lambda: self._write_frames((run, epoch), path, Path(folder), lowpass))
+        writing = self.exporting(overwrite=False)
+
+        def work() -> str:
+            with writing:
+                return self._write_frames((run, epoch), path, Path(folder), lowpass)
+
+        self.files.add(work)
 
     def _write_frames(
         self, at: tuple[Run, int], path: LatentPath, folder: Path, lowpass: float

@@ -108,7 +108,13 @@ class MovieRecorder(Service):
             return
         pictures, target = self._pictures, self._target
         self.stop()
-        self.files.add(lambda: write_movie(target, pictures))
+        writing = self.exporting(overwrite=True)
+
+        def work() -> str:
+            with writing:
+                return write_movie(target, pictures)
+
+        self.files.add(work)
 
 
 def write_movie(target: Path, pictures: list[Picture]) -> str:
