@@ -102,6 +102,7 @@ def test_from_every_list_to_opened_images(
         panel.start.click()
     qtbot.waitUntil(lambda: window.session.particles is not None)
     assert len(window.session.particles) == 7 * table.rowCount()
+    assert not window.particles.extraction_section.is_open
     assert window.session.source == tmp_path / "out" / "optimisation_set.star"
     assert not any("TS_001" in layer.name for layer in viewer.layers)
     qtbot.waitUntil(lambda: window.controller.idle)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QHeaderView,
     QProgressBar,
     QSpinBox,
     QTableWidget,
@@ -36,7 +37,16 @@ _HINT = (
     "the folder of the tilt series. What is beside them is found."
 )
 _LISTS = "Lists (*.star *.em *.tbl *.xml *.csv *.json *.lst);;All files (*)"
-_COLUMNS = ("tomogram", "particles", "stack", "alignment", "CTF", "dose")
+# Short words: all columns are to be seen in the narrow dock.
+_COLUMNS = {
+    "tomogram": "As the list calls it",
+    "n": "Number of its particles",
+    "stack": "Of tilt images",
+    "align": "Alignment of the tilt series",
+    "CTF": "Estimate of the CTF",
+    "dose": "Doses and their order",
+}
+_MOST_ROWS = 8  # of the table that are seen without scrolling
 _FOLDERS = {
     "alignment": "Alignment: IMOD, AreTomo, Warp, EMAN2, RELION",
     "ctf": "CTF: ctffind, AreTomo, IMOD, Warp, RELION",
@@ -106,12 +116,35 @@ class ExtractionPanel(QWidget):
             box.addItems(_CHOICES[name])
             box.setToolTip(_CHOICE_TIPS[name])
             box.setAccessibleName(name)
-        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        header: Any = self.table.verticalHeader()
-        header.hide()
+        self._set_up_table()
         self.bar.setRange(0, 1000)
         self.tilt_series.line.editingFinished.connect(self._look_if_ready)
+
+    def _set_up_table(self) -> None:
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        for column, (name, tip) in enumerate(_COLUMNS.items()):
+            item = QTableWidgetItem(name)
+            item.setToolTip(tip)
+            self.table.setHorizontalHeaderItem(column, item)
+        header: Any = self.table.horizontalHeader()
+        header.setStyleSheet("QHeaderView::section { padding: 2px; }")
+        header.setMinimumSectionSize(20)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        beside: Any = self.table.verticalHeader()
+        beside.hide()
+        self._fit_table()
+
+    def _fit_table(self) -> None:
+        """As high as its rows, of which there may be hundreds."""
+        rows = min(max(1, self.table.rowCount()), _MOST_ROWS)
+        header, beside = self.table.horizontalHeader(), self.table.verticalHeader()
+        assert header is not None
+        assert beside is not None
+        frame = 2 * self.table.frameWidth()
+        self.table.setFixedHeight(
+            header.sizeHint().height() + rows * beside.defaultSectionSize() + frame
+        )
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -190,10 +223,12 @@ class ExtractionPanel(QWidget):
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+                if column > 1:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
                 if column > 1 and files[column - 2] is not None:
                     item.setToolTip(str(files[column - 2]))
                 self.table.setItem(number, column, item)
-        self.table.resizeColumnsToContents()
+        self._fit_table()
         self.missing.setText("\n".join(sentence for row in rows for sentence in row.missing[:1]))
         complete = bool(rows) and all(row.complete for row in rows)
         self.start.setEnabled(complete)

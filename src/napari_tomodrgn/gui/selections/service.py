@@ -162,7 +162,7 @@ class SelectionService(Service):
             with writing:
                 written = write_subset(some, path)
                 listed = write_list_back(some, Path(path))
-            also = f", and as the list that they were extracted by to {listed}" if listed else ""
+            also = f", and as the list that they came from: {listed.name}" if listed else ""
             return f"{len(chosen):,} particles written to {written}{also}."
 
         self.files.add(work)

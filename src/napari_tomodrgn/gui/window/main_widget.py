@@ -225,6 +225,7 @@ class MainWidget(QWidget):
         service.surveyed.connect(panel.show_survey)
         service.progressed.connect(panel.set_progress)
         service.ended.connect(lambda: panel.set_running(False))
+        service.extracted.connect(lambda: self.particles.extraction_section.set_open(False))
         service.extracted.connect(self.controller.open)
 
     def _open_example(self) -> None:
