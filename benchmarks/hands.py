@@ -19,7 +19,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 LEFT, NO_KEY = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-PATIENCE_S = 120.0
+PATIENCE_S = 400.0
 _STEPS = np.linspace(0, 1, 8)
 
 

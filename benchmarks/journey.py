@@ -96,6 +96,7 @@ class Traveller:
         self.station("tomogram", self.see_in_tomogram)
         self.station("trajectory", self.follow_trajectory)
         self.station("reconstruction", self.reconstruct)
+        self.station("comparison", self.compare)
         self.station("", self.export)
         self.station("", self.close)
         self.station("reopened", self.open_again)
@@ -278,6 +279,21 @@ class Traveller:
         widget.validation.start_requested.emit()
         until(lambda: session.validation is not before and widget.controller.idle)
         return f"{session.validation.resolution_angstrom:.1f} Å (FSC 0.143)"
+
+    def compare(self) -> str:
+        """The named selection with all other particles, side by side with their difference."""
+        widget, session, panel = self.widget, self.widget.session, self.widget.comparison
+        widget.tabs.setCurrentIndex(tab_of(widget, "Validate"))
+        panel.a.setCurrentIndex(panel.a.findData(f"named {NAME}"))
+        panel.refresh()
+        panel.b.setCurrentIndex(panel.b.findData("rest"))
+        QTest.mouseClick(panel.compare, LEFT)
+        until(lambda: session.comparison is not None and widget.controller.idle)
+        words = panel.sentence.text()
+        settle(0.5)
+        if session.canvas_mode != "comparison":
+            self.raised.append("the compared groups are not on show")
+        return words
 
     def export(self) -> str:
         """The selection as a star file, read back."""

@@ -119,7 +119,8 @@ class Session:
     lowpass
         Resolution in Å beyond which volumes are cut; 0 is none.
     style
-        ``surface``, ``projection`` (maximum intensity), or ``difference`` to the mean.
+        ``surface``, ``projection`` (maximum intensity), ``difference`` to the mean, or ``from
+        pinned``: the difference to the particle that was pinned first.
     layout
         Of pinned volumes: ``grid``, or ``overlay``.
     surface_color

@@ -25,7 +25,7 @@ Severity = Literal["error", "warning", "info"]
 CanvasMode = Literal["particle", "tomogram", "comparison"]
 # What the map on show is made of: the network's latents, or the images of particles around.
 MapSource = Literal["decoded", "images"]
-VolumeMode = Literal["surface", "projection", "difference"]
+VolumeMode = Literal["surface", "projection", "difference", "from pinned"]
 PinLayout = Literal["grid", "overlay"]
 ParticleShape = Literal["auto", "points", "class", "own"]
 AtSlice = Literal["show", "hide", "cut"]
@@ -79,8 +79,10 @@ class Decoded(DecodedMap):
     mesh: Isosurface = field(kw_only=True)
     lowpass: float = 0.0  # Å, of the mesh and of ``filtered``; 0 is none
     filtered: Volume | None = None
-    # Surfaces of where there is more, and less, than in the map of the mean latent; if asked for.
+    # Surfaces of where there is more, and less, than in the map of the mean latent, or of the
+    # particle ``against``; if asked for.
     difference: tuple[Isosurface, Isosurface] | None = None
+    against: str = ""
 
     @property
     def shown(self) -> Volume:

@@ -68,6 +68,25 @@ def test_the_difference_is_to_the_map_of_the_mean_latent(
     assert viewer.layers[LAYER_NAME].opacity == 1.0
 
 
+def test_the_difference_of_two_particles_is_to_the_one_that_is_pinned(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, controls = opened(tiny_run), widget.latent.volumes
+    assert not controls.actions_by_name["from pinned"].isEnabled()
+    other = next(str(n) for n in session.latents.index if n != session.focused)
+    session.pinned = (other,)
+    controls.choose("from pinned")
+    _idle(widget, qtbot)
+    z = latent_matrix(session.latents)[session.latents.index.get_loc(other)].astype(np.float32)
+    more, less = difference(session.decoded.shown, session.run.decoder().decode(z), session.sigma)
+    np.testing.assert_allclose(session.decoded.difference[0].vertices, more.vertices, atol=1e-3)
+    np.testing.assert_allclose(session.decoded.difference[1].vertices, less.vertices, atol=1e-3)
+    assert f"less than {other}" in viewer.canvas.overlays.tomodrgn_caption.text
+    session.pinned = ()
+    _idle(widget, qtbot)
+    assert session.decoded.difference is None and MORE_NAME not in viewer.layers
+
+
 @pytest.mark.slow
 def test_nine_pins_in_a_grid_or_over_each_other(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any

@@ -7,7 +7,7 @@ What all such maps share is gathered once (`evidence_service`), and never given 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.evidence.session import Evidence
+    from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
 _NAME = "image map"
@@ -68,7 +69,7 @@ class ImageMapService(Service):
         evidence.progress.connect(self._on_reading)
         evidence.refused.connect(self._on_refused)
         self.listen(self.refresh, "map_source", "focused", "free_point")
-        self.listen(self.refresh, "sigma", "lowpass", "style")
+        self.listen(self.refresh, "sigma", "lowpass", "style", "pinned")
         self.listen(self._on_run, "run")
 
     def refresh(self, *_: Any) -> None:
@@ -141,7 +142,7 @@ class _Made:
 def _steps(
     place: _Place, evidence: Evidence, known: DecodedMap | None, look: VolumeStyle
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map, mean_volume
+    from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map
 
     if known is None:
         found = yield from kernel_map(evidence, _points(place, evidence))
@@ -154,8 +155,19 @@ def _steps(
             effective_particles=found.effective_particles,
             resolution_angstrom=found.fsc.resolution_angstrom(0.143),
         )
-    mean = mean_volume(evidence) if look.difference else None
-    yield _Made(place, known, dressed(known, look, mean))
+    other = (yield from _other(evidence, look.against)) if look.difference else None
+    yield _Made(place, known, dressed(known, look, other))
+
+
+def _other(evidence: Evidence, identity: str) -> Generator[WorkProgress, None, Volume]:
+    """What a map is compared with: the map of all particles, or that at one of them."""
+    from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map, mean_volume
+
+    if identity not in evidence.ids:
+        return mean_volume(evidence)
+    row = evidence.ids.index(identity)
+    points = evidence.latents[0][row], evidence.latents[1][row]
+    return (yield from kernel_map(evidence, points)).volume
 
 
 def _points(place: _Place, evidence: Evidence) -> tuple[_FloatArray, _FloatArray]:

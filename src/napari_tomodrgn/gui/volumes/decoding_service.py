@@ -62,8 +62,9 @@ class DecoderCache:
 
 @dataclass(frozen=True)
 class VolumeStyle:
-    """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against the mean.
+    """How volumes are to be seen: contour in σ, low-pass in Å (0: none), against another map.
 
+    ``against`` is the particle of that other map; empty for the mean of all latents.
     ``fine`` surfaces take the window longer to draw; while a training shares its cores they wait.
     """
 
@@ -71,19 +72,21 @@ class VolumeStyle:
     lowpass: float
     difference: bool = False
     fine: bool = True
+    against: str = ""
 
     @classmethod
     def of(cls, session: Session) -> VolumeStyle:
         """How a session wants them."""
-        against_mean, fine = session.style == "difference", not session.training.busy
-        return cls(session.sigma, session.lowpass, against_mean, fine)
+        pinned = session.pinned[:1] if session.style == "from pinned" else ()
+        compared, fine = session.style == "difference" or bool(pinned), not session.training.busy
+        return cls(session.sigma, session.lowpass, compared, fine, *pinned)
 
     def is_of(self, decoded: Decoded) -> bool:
         """Whether a finished volume looks so already."""
-        against_mean = decoded.difference is not None
-        look = (decoded.mesh.sigma, decoded.lowpass, against_mean)
+        compared = decoded.difference is not None
+        look = (decoded.mesh.sigma, decoded.lowpass, compared, decoded.against)
         fine_enough = decoded.mesh.fine or not self.fine
-        return fine_enough and look == (self.sigma, self.lowpass, self.difference)
+        return fine_enough and look == (self.sigma, self.lowpass, self.difference, self.against)
 
 
 class DecodingService(Service):
@@ -100,12 +103,13 @@ class DecodingService(Service):
         self.queue = self.latest_task(self._on_decoded, computes=True)
         self._finished: OrderedDict[Key, Decoded] = OrderedDict()
         self._decoders = DecoderCache()
-        self._mean: tuple[tuple[str, int], Volume] | None = None  # of which run and epoch
+        self._mean: tuple[object, Volume] | None = None  # of which run, epoch and particle
         self._whole_s: dict[str, float] = {}  # how long the last whole map of a run took
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
         self.throttle.due.connect(self.refresh)
         self.listen(self._on_focused, "focused")
         self.listen(self.refresh, "free_point", "sigma", "lowpass", "style", "map_source")
+        self.listen(self._on_pinned, "pinned")
         self.listen(self._on_latents, "latents")
         self.listen(self._on_training, "training")
 
@@ -120,6 +124,10 @@ class DecodingService(Service):
             self.request(session.focused)
         else:
             self.queue.cancel()
+
+    def _on_pinned(self, *_: object) -> None:
+        if self.session.style == "from pinned":
+            self.refresh()
 
     def _on_focused(self, *_: object) -> None:
         """A particle that is chosen takes the place of a free point."""
@@ -222,12 +230,13 @@ class DecodingService(Service):
         look: VolumeStyle,
         table: pd.DataFrame | None,
     ) -> Iterator[Decoded | None]:
-        """The map as it is to be seen; the one of the mean latent is decoded where it is needed."""
+        """The map as it is to be seen; what it is compared with is decoded where it is needed."""
         mean = None
         if look.difference and table is not None:
-            key = (str(at[0].path), at[1])
+            key = (str(at[0].path), at[1], look.against)
             if self._mean is None or self._mean[0] != key:
                 z = latent_matrix(table).mean(axis=0).astype(np.float32)
+                z = latent_of(table, look.against) if look.against else z
                 for volume in self._decoders.of(*at).decode_steps(z):
                     yield None
                     if volume is not None:
@@ -297,6 +306,7 @@ def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) 
         lowpass=look.lowpass,
         filtered=filtered,
         difference=against,
+        against=look.against if against is not None else "",
     )
 
 

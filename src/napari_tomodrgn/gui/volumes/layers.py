@@ -41,7 +41,7 @@ LAYER_NAME = "decoded"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
-MORE_NAME, LESS_NAME = "more than the mean", "less than the mean"
+MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 # Magenta and green: told apart by people with colour blindness, and colours of no group.
 _DIFFERENCES = {MORE_NAME: "#f04ad8", LESS_NAME: "#39d353"}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
@@ -187,7 +187,7 @@ class VolumeLayers:
         self._stay_hidden()
 
     def show_difference(self, more: Isosurface, less: Isosurface) -> None:
-        """Show where the decoded map has more and less than the mean, itself faint behind."""
+        """Show where the decoded map has more and less than another, itself faint behind."""
         for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
             paint(self._against[name], color)

@@ -35,6 +35,11 @@ _STYLES = {
         "Where there is more (magenta) and less (green) than in the map decoded at the mean of all "
         "latents, at so many standard deviations of the difference",
     ),
+    "from pinned": (
+        "Difference to the pinned particle",
+        "Where there is more (magenta) and less (green) than in the map of the particle that was "
+        "pinned first (Shift-click one in the scatter)",
+    ),
 }
 _LAYOUTS = {
     "grid": ("Pinned volumes side by side", ""),
@@ -136,6 +141,7 @@ class VolumeBar(QWidget):
         self.images.setEnabled(session.run is not None and session.has_images)
         self.images.setToolTip(_FROM_IMAGES if session.has_images else _NO_IMAGES)
         beside = bool(session.pinned) or session.validation is not None
+        self.actions_by_name["from pinned"].setEnabled(bool(session.pinned))
         self.actions_by_name["release"].setEnabled(beside)
         self.sigma.setEnabled(session.style != "projection")
         self._show_values()

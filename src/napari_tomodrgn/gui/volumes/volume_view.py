@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
+from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
 from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session, Validation
@@ -90,7 +91,7 @@ class VolumeView(Service):
             layers.hide_projection()
         if decoded.difference is not None:
             layers.show_difference(*decoded.difference)
-        elif self.session.style != "difference":  # else it is still to be computed
+        elif not VolumeStyle.of(self.session).difference:  # else it is still to be computed
             layers.hide_difference()
 
     def _caption(self, decoded: Decoded) -> str:
@@ -156,8 +157,10 @@ def caption(decoded: Decoded) -> str:
         parts.append(f"low-pass {decoded.lowpass:g} Å")
     if not decoded.complete:
         parts.append("preview …")
-    legend = "\nmagenta: more, green: less than the mean" if decoded.difference is not None else ""
-    return "  ·  ".join(parts) + legend
+    if decoded.difference is None:
+        return "  ·  ".join(parts)
+    other = decoded.against or "the mean"
+    return "  ·  ".join(parts) + f"\nmagenta: more, green: less than {other}"
 
 
 def _from_images(decoded: Decoded, count: float) -> list[str]:
