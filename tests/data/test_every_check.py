@@ -170,6 +170,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "warning",
         of_small(lambda folder: small.relion_matrices(folder, angle_factor=57.3)),
     ),
+    "symmetry-expanded": (
+        "info",
+        of_small(lambda folder: small.relion5(folder, expanded=True)),
+    ),
     "inactive-images": (
         "info",
         of_small(lambda folder: small.cistem(folder, cisTEMOccupancy=[0] + [100] * 14)),

@@ -157,6 +157,11 @@ def relion5(folder: Path, **options: object) -> Path:
         "rlnCenteredCoordinateYAngst": [-384.0, 216.0],
         "rlnCenteredCoordinateZAngst": [360.0, -300.0],
     }
+    if options.pop("expanded", False):  # by C2
+        rows = {name: [*values, *values] for name, values in rows.items()}
+        rows["rlnAngleRot"][2:] = [
+            f"{float(str(rot)) + 180:.3f}" for rot in rows["rlnAngleRot"][2:]
+        ]
     return write_set(folder, rows, angles(), own_file=True, **options)
 
 

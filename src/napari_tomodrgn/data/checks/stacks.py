@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_tomodrgn.data.binning import SMALLEST_BOX_PX
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
-from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.data.particles import COPY_OF, ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
 from napari_tomodrgn.errors import BadInputError
 
@@ -117,15 +117,18 @@ def _box_errors(particles: ParticleSet) -> Iterator[BadInputError]:
 
 
 def _repeats(particles: ParticleSet) -> Iterator[CheckResult]:
+    import pandas as pd
+
     images = particles.images
     stack = images["stack"].cat.codes.to_numpy(np.int64)
     index = images["stack_index"].to_numpy(np.int64)
-    image = stack * (int(index.max()) + 1) + index
-    # Copies in a symmetry-expanded set share their images.
-    owner = particles.originals[images["particle_id"].cat.codes.to_numpy()]
-    owned = len(np.unique(np.column_stack([owner, image]), axis=0))
-    same = len(image) if len(particles) == particles.originals.max() + 1 else owned
-    repeated = same - len(np.unique(image))
+    image = pd.Index(stack * (int(index.max()) + 1) + index)
+    repeated = int(image.duplicated().sum())
+    if repeated and COPY_OF in particles.particles:
+        # Copies in a symmetry-expanded set share their images.
+        owner = particles.originals[images["particle_id"].cat.codes.to_numpy()]
+        shared = pd.MultiIndex.from_arrays([owner, image]).duplicated().sum()
+        repeated -= int(shared)
     if repeated:
         yield CheckResult(
             "warning",

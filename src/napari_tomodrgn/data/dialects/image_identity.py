@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import factorize
+from napari_tomodrgn.data.dialects.copies import combined_codes
 from napari_tomodrgn.data.star_table import StarTable
 
 _MICROGRAPH = "rlnMicrographName"
@@ -51,8 +53,8 @@ def image_identity(
     called_like_stem = _names_of_tilts(micrographs, stems)
     codes = factorize(names)[0]
     # In a symmetry-expanded star an image stands in several rows.
-    different = np.unique(np.column_stack([codes, stack, stack_index]), axis=0)
-    images = np.bincount(different[:, 0])
+    again = pd.Index(combined_codes([codes, stack, stack_index])).duplicated()
+    images = np.bincount(codes[~again])
     pairs = _micrographs_of(codes, micrographs)
     # One image alone tells by its name only.
     of_tilts = np.where(images > 1, (pairs > 1) & (images < 2 * pairs), False)

@@ -34,7 +34,6 @@ from napari_tomodrgn.data.dialects.image_identity import image_identity
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.geometry import euler_to_matrix
 
 # Recognised by these, whatever else is there and in any order.
 _IMAGE_COLUMNS = (
@@ -113,8 +112,8 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     tomograms, names = image_identity(table, group, files, stack, stack_index)
     optics, optics_group, stated_pixel = _optics(source, table, files, dialect)
     values = _with_stage_tilt(table.read(_quantities(optics.pixel_size_angstrom, dialect)))
-    turned, image = _rotations(source, values), [stack, stack_index]
-    copies = tell_copies(source, table, tomograms, names, image, turned)
+    angles, image = _angles(source, values), [stack, stack_index]
+    copies = tell_copies(source, table, tomograms, names, image, angles)
     particle, ids = factorize(copies.identities)
     _refuse_single_particles(source, table, values)
     dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
@@ -147,11 +146,11 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     return ParticleSet(images, particles, optics, star)
 
 
-def _rotations(source: StarInput, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Reference → image of each row, ``(row, 3, 3)``; odd angles are remarked on."""
+def _angles(source: StarInput, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Angles rot, tilt, psi of each row, ``(row, 3)`` in degrees; odd ones are remarked on."""
     angles = np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1)
     source.remarks.extend(angle_remarks(angles))
-    return euler_to_matrix(angles)
+    return angles
 
 
 def _quantities(pixel_size: float, dialect: str) -> Mapping[str, Quantity]:

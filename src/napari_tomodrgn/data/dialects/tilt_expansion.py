@@ -198,7 +198,7 @@ def _particle_set(
     files, stack = _image_files(source, table)
     poses = _particle_poses(source, expansion)
     tomograms, names = table.texts("rlnTomoName"), _particle_names(table)
-    copies = tell_copies(source, table, tomograms, names, [stack], poses.rotations)
+    copies = tell_copies(source, table, tomograms, names, [stack], poses.angles_deg)
     ids = copies.identities.to_pylist()
     refuse_duplicates(table, ids)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
