@@ -124,10 +124,10 @@ def culprits(late_ms: float = 60.0) -> Iterator[Counter[str]]:
     timer.stop()
 
 
-def made_smaller(path: Path) -> None:
-    """256 colours: a page loads, and a repository keeps, a quarter of the bytes."""
+def made_smaller(path: Path, colors: int = 256) -> None:
+    """Few colours: a page loads, and a repository keeps, a quarter of the bytes."""
     from PIL import Image
 
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
     small.save(path, optimize=True)

@@ -114,6 +114,12 @@ def test_angles_of_stopgap_are_relions() -> None:
         ("a.json", b'{"points": [{}]}', "point 1 has no location"),
         ("a.lst", b"0\tptcl.hdf\t{}\n", "lacks xform.align3d"),
         ("a.star", b"data_\nloop_\n_a\n1\n", "no loop with orig_x"),
+        (
+            "a.star",
+            b"data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAngleRot\n"
+            b"_rlnAngleTilt\n_rlnAnglePsi\n000123456789012345678_TS_001.mrc 1 2 3 4 5\n",
+            "no column rlnCoordinateZ",  # of cryoSPARC, which keeps none
+        ),
         ("a.mat", b"1", "no list of particles ends in .mat"),
     ],
 )

@@ -162,8 +162,10 @@ class SelectionService(Service):
             with writing:
                 written = write_subset(some, path)
                 listed = write_list_back(some, Path(path))
-            also = f", and as the list that they came from: {listed.name}" if listed else ""
-            return f"{len(chosen):,} particles written to {written}{also}."
+            if listed is None:
+                return f"{len(chosen):,} particles written to {written}."
+            names = f"{listed.name} (their list) and {written.name}"
+            return f"{len(chosen):,} particles written to {names} in {written.parent}."
 
         self.files.add(work)
 
