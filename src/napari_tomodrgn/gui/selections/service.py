@@ -177,7 +177,8 @@ class SelectionService(Service):
         session.show_message(kept.words)
 
 
-_FIRST = 8
+# The one of CATEGORIES before it is next to the green of differences.
+_FIRST = 9
 _GREYS = ("#a0a7b4", "#90a4ae")
 
 

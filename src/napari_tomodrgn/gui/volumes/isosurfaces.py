@@ -48,13 +48,15 @@ def make_surface_of_errors(
     Each voxel is held against its own error; where the error is next to none, as outside of what
     was compared, against a quarter of the median. Unlike the contour of a map this one is never
     lowered to what there is: a difference that stays below it has no surface. Pieces smaller than a
-    sphere of ``finest_angstrom`` are left out.
+    sphere of ``finest_angstrom`` are left out, and what is outside of the soft sphere in which
+    FSCs are taken: what stands in the corners of a box is no part of the particle.
     """
+    from napari_tomodrgn.analysis.fsc import fsc_sphere
     from napari_tomodrgn.analysis.tomogram import meshes
 
     error = standard_error.data
     floor = 0.25 * float(np.median(error)) or 1.0
-    z = difference.data / np.maximum(error, floor)
+    z = difference.data / np.maximum(error, floor) * fsc_sphere(difference.box_size_px)
     found = []
     for sign in (1, -1):
         voxel = difference.voxel_size_angstrom
