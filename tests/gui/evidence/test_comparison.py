@@ -191,3 +191,19 @@ def test_nothing_is_offered_where_there_are_no_images(
     assert widget.comparison.compare.isEnabled()
     session.particles = None
     assert not widget.comparison.compare.isEnabled()
+
+
+def test_a_surface_of_errors_is_never_lowered_and_has_no_dust() -> None:
+    from napari_tomodrgn.data.volume import Volume
+    from napari_tomodrgn.gui.volumes.isosurfaces import make_surface_of_errors
+
+    z, y, x = np.mgrid[-16:16, -16:16, -16:16]
+    data = (0.6 * np.exp(-(z**2 + y**2 + x**2) / 18)).astype(np.float32)  # six standard errors
+    data[16, 16, 26] = 0.6  # one voxel of as many
+    error = Volume(np.full_like(data, 0.1), 4.0)
+    more, less = make_surface_of_errors(Volume(data, 4.0), error, 4.0, finest_angstrom=12.0)
+    assert np.abs(more.vertices).max() < 4.0 * 6 and len(more.faces) > 50
+    assert not len(less.faces)
+    with_dust, _ = make_surface_of_errors(Volume(data, 4.0), error, 4.0)
+    assert with_dust.vertices[:, 2].max() > 4.0 * 9
+    assert not len(make_surface_of_errors(Volume(data, 4.0), error, 8.0)[0].faces)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.tomogram.meshes import contour_level
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
-from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
@@ -286,6 +286,10 @@ def test_a_figure_has_the_size_and_ground_that_were_asked_for(viewer: Any, groun
     drawn = (barred != picture).any(axis=-1)
     place = np.argwhere(drawn).mean(axis=0) / drawn.shape
     assert drawn.any() and (place > 0.6).all()
+    # As long in Å as on the screen, so twice as long in pixels.
+    columns = np.flatnonzero(drawn.any(axis=0))
+    zoom = viewer.scene.camera.zoom
+    assert columns[-1] - columns[0] == pytest.approx(2 * zoom * bar_length(zoom), abs=8)
     dark = barred[drawn][:, :3].max(axis=1) < 60
     assert dark.mean() > 0.3 if ground != "screen" else dark.mean() < 0.5
 

@@ -102,7 +102,12 @@ def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> No
         ({"particles": particles}, "Training", {"Particles"}),
         ({"run": RUN, "latents": LATENTS}, "Explore", {"Particles", "Training"}),
         ({"selection": frozenset({"TS/1"})}, "Validate", {"Particles", "Training"}),
-        ({"validation": object()}, "Export", {"Particles", "Training", "Validate"}),
+        ({"validation": SimpleNamespace(folder=None)}, "Validate", {"Particles", "Training"}),
+        (
+            {"validation": SimpleNamespace(folder=RUN)},
+            "Export",
+            {"Particles", "Training", "Validate"},
+        ),
     ):
         session.update(**changes)
         assert (next_step(session), done_steps(session)) == (following, done)

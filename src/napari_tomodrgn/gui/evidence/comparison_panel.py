@@ -43,6 +43,8 @@ _NOTHING = "Select particles, name selections or find clusters: two groups can t
 _ERRORS = (2.0, 10.0)
 _STEPS_PER_ERROR = 2
 _TIPS = {
+    "errors": "Contour of A − B, in standard errors of the difference; pieces smaller than its "
+    "resolution are left out",
     "compare": "Whether the groups differ, judged by images that did not choose them: particles "
     "are assigned to A and B by one half of their tilts and compared in the other half",
     "stage": "Show A, B and A − B side by side in the canvas, or go back to single maps",
@@ -88,7 +90,7 @@ class ComparisonPanel(QWidget):
         self.errors = QSlider(Qt.Orientation.Horizontal)
         self.errors.setRange(*(round(limit * _STEPS_PER_ERROR) for limit in _ERRORS))
         self.errors.setValue(round(FIRST_ERRORS * _STEPS_PER_ERROR))
-        self.errors.setToolTip("Contour of A − B, in standard errors of the difference")
+        self.errors.setToolTip(_TIPS["errors"])
         self.errors.setAccessibleName(self.errors.toolTip())
         self.errors_words = QLabel()
         self._make_actions()

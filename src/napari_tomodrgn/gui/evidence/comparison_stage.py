@@ -23,6 +23,7 @@ MORE_IN_A, MORE_IN_B = "#f04ad8", "#39d353"
 # Standard errors at which the difference is drawn at first: chance reaches this in one voxel of
 # sixteen thousand.
 FIRST_ERRORS = 4.0
+_LEAST_VOXELS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +116,20 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
         label = f"{letter}: {name}, {count:,} particles\nfrom images, {_limit(made)}, {sigma:g} σ"
         cells.append(Cell(label, {f"{letter}: {name}": (mesh, color)}))
     difference = compared.found.difference
-    more, less = make_surface_of_errors(difference.difference, difference.standard_error, errors)
+    more, less = make_surface_of_errors(
+        difference.difference, difference.standard_error, errors, finest_piece(compared)
+    )
     none = "" if len(more.faces) or len(less.faces) else ": nothing there"
     label = f"A − B at {errors:g} standard errors{none}\nmagenta: A, green: B"
     surfaces = {"A − B, more in A": (more, MORE_IN_A), "A − B, more in B": (less, MORE_IN_B)}
     return [*cells, Cell(label, surfaces)]
+
+
+def finest_piece(compared: ComparedGroups) -> float:
+    """Diameter in Å below which a piece of the difference is no structure: its resolution."""
+    voxel = compared.found.difference.difference.voxel_size_angstrom
+    limit = compared.found.resolution_angstrom
+    return max(_LEAST_VOXELS * voxel, limit if math.isfinite(limit) else 0.0)
 
 
 def half_cells(compared: ComparedGroups, sigma: float) -> list[Cell]:

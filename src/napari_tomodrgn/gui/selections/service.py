@@ -185,10 +185,16 @@ class SelectionService(Service):
         session.show_message(kept.words)
 
 
+# The one of CATEGORIES before it is next to the green of differences.
+_FIRST = 9
+_GREYS = ("#a0a7b4", "#90a4ae")
+
+
 def _color_for(name: str, known: dict[str, str]) -> str:
     """The colour that the name has already, else one that no other has."""
-    # From the end: clusters take the first colours.
-    free = (color for color in reversed(CATEGORIES) if color not in known.values())
+    # Clusters take the first colours; greys come last, they look as what is in no selection.
+    strong = [color for color in CATEGORIES[_FIRST:] if color not in _GREYS]
+    free = (color for color in [*strong, *reversed(CATEGORIES)] if color not in known.values())
     return known.get(name) or next(free, CATEGORIES[-1])
 
 

@@ -28,7 +28,7 @@ from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDis
 _ONE_COLOR = "one colour"
 _IMAGES: dict[TomogramImage, str] = {"slice": "Slice", "projection": "Projection", "none": "Hidden"}
 _SHAPES: dict[ParticleShape, str] = {
-    "auto": "By size on screen",
+    "auto": "By size",
     "points": "Points",
     "class": "Mean map of the category",
     "own": "Individual maps",

@@ -86,12 +86,13 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     there = [(one, name) for one, name in sized if hasattr(one, name)]
     changes = [(one, name, getattr(one, name) * scale) for one, name in there]
     if not overlays.scale_bar.length:  # else it would be as long in pixels, of another length
-        changes.append((overlays.scale_bar, "length", _bar_length(camera.zoom)))
+        # Before the zoom, with which napari measures it anew.
+        changes.insert(0, (overlays.scale_bar, "length", bar_length(camera.zoom)))
     with _set(changes):
         yield
 
 
-def _bar_length(zoom: float) -> float:
+def bar_length(zoom: float) -> float:
     """Length of the scale bar that napari draws at so many pixels per unit: at most 150 pixels."""
     target = _BAR_PX / max(zoom, 1e-9)
     decade = 10.0 ** np.floor(np.log10(target))

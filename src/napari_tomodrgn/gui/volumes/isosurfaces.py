@@ -7,6 +7,7 @@ A mesh is drawn some ten times faster than a ray-cast iso-surface where OpenGL r
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.session import Isosurface
@@ -40,27 +41,42 @@ def make_isosurface(volume: Volume, sigma: float = 3.0, *, fine: bool = True) ->
 
 
 def make_surface_of_errors(
-    difference: Volume, standard_error: Volume, count: float
+    difference: Volume, standard_error: Volume, count: float, finest_angstrom: float = 0.0
 ) -> tuple[Isosurface, Isosurface]:
     """Surfaces where a difference is ``count`` standard errors above, and below, nothing.
 
     Each voxel is held against its own error; where the error is next to none, as outside of what
     was compared, against a quarter of the median. Unlike the contour of a map this one is never
-    lowered to what there is: a difference that stays below it has no surface.
+    lowered to what there is: a difference that stays below it has no surface. Pieces smaller than a
+    sphere of ``finest_angstrom`` are left out, and what is outside of the soft sphere in which
+    FSCs are taken: what stands in the corners of a box is no part of the particle.
     """
+    from napari_tomodrgn.analysis.fsc import fsc_sphere
     from napari_tomodrgn.analysis.tomogram import meshes
 
     error = standard_error.data
     floor = 0.25 * float(np.median(error)) or 1.0
-    z = difference.data / np.maximum(error, floor)
+    z = difference.data / np.maximum(error, floor) * fsc_sphere(difference.box_size_px)
     found = []
     for sign in (1, -1):
-        volume = Volume((sign * z).astype(np.float32), difference.voxel_size_angstrom)
+        voxel = difference.voxel_size_angstrom
+        least = np.pi / 6 * (finest_angstrom / voxel) ** 3
+        volume = Volume(_without_dust(sign * z, count, least).astype(np.float32), voxel)
         if volume.box_size_px <= _COARSE_BOX:
             volume = meshes.finer(volume)
         made = meshes.contour_at(volume, count, 1 if volume.box_size_px <= _FINE_BOX else 2)
         found.append(Isosurface(made.vertices_zyx_angstrom, made.faces, count, count))
     return found[0], found[1]
+
+
+def _without_dust(values: NDArray[np.floating], level: float, least: float) -> NDArray[np.floating]:
+    """``(z, y, x)`` in which pieces above a level of fewer voxels than ``least`` are flattened."""
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(values > level)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    dust = (sizes < least)[pieces] & (pieces > 0)
+    return np.where(dust, np.minimum(values, 0.5 * level), values)
 
 
 def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Isosurface, Isosurface]:

@@ -318,7 +318,7 @@ class VolumeLayers:
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
         camera.center = (0.0, -(rows - 1) / 2 * step, (columns - 1) / 2 * step)
         room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
-        margin = 1.2 if count == 1 else 1.08
+        margin = 1.2 if count == 1 else 1.08 if rows == 1 else 0.98  # the last row's labels
         camera.zoom = margin * room / max(self._box, 1.0)
 
     def _label_all(self) -> None:

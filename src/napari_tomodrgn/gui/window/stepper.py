@@ -114,5 +114,9 @@ def next_step(session: Session) -> str:
 
 
 def _judged(session: Session) -> bool:
-    """Whether the images were asked about a selection, or about two groups."""
-    return session.validation is not None or session.comparison is not None
+    """Whether the images were asked about a selection, or about two groups.
+
+    A quick reconstruction of the whole set, which is kept nowhere, says nothing about the run.
+    """
+    found = session.validation
+    return session.comparison is not None or (found is not None and found.folder is not None)
