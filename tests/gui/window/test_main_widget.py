@@ -212,3 +212,21 @@ def test_colors_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run:
     qtbot.wait(50)
     picture = QImg2array(widget.latent.view.grab().toImage())
     assert np.median(picture[..., :3]) > 200
+
+
+def test_a_window_is_no_larger_than_its_screen(qtbot: Any) -> None:
+    from qtpy.QtWidgets import QMainWindow
+
+    from napari_tomodrgn.gui.window.layout import keep_on_screen
+
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.resize(5000, 4000)
+    window.show()
+    keep_on_screen(window)
+    room = window.screen().availableGeometry()
+    assert window.frameGeometry().height() <= room.height()
+    assert window.frameGeometry().width() <= room.width()
+    window.resize(400, 300)
+    keep_on_screen(window)
+    assert (window.width(), window.height()) == (400, 300)

@@ -13,7 +13,7 @@ from napari_tomodrgn.session import Session
 REST, MATCHED = "rest", "matched"
 SELECTED = "selected"
 # Colour of a group that has none of its own.
-_REST_COLOR = "#e8e0d0"
+_REST_COLOR = "#b8a888"
 
 
 @dataclass(frozen=True)

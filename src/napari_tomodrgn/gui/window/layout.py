@@ -49,6 +49,18 @@ def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, flo
     sized.resizeDocks([latent], [round(max(_BOTTOM_HEIGHT, height))], vertical)
 
 
+def keep_on_screen(window: QMainWindow) -> None:
+    """Make a window no larger than its screen: docks that are added let it grow."""
+    screen: Any = window.screen()
+    if screen is None or window.isMaximized() or window.isFullScreen():
+        return
+    room, frame = screen.availableGeometry(), window.frameGeometry()
+    over = frame.height() - room.height(), frame.width() - room.width()
+    if max(over) > 0:
+        height, width = window.height() - max(over[0], 0), window.width() - max(over[1], 0)
+        window.resize(width, height)
+
+
 def is_wide(window: QMainWindow) -> bool:
     """Whether there is room for the scatter beside the volume."""
     return window.width() >= _WIDE_PX and window.width() >= _WIDE_ASPECT * window.height()

@@ -34,6 +34,7 @@ from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
 from napari_tomodrgn.gui.window.layout import (
     hide_welcome,
+    keep_on_screen,
     lay_out,
     set_dock_title,
     show_layer_controls,
@@ -343,6 +344,12 @@ class MainWidget(QWidget):
         set_dock_title(dock, "tomoDRGN")  # whoever opened it
         wanted = self._wanted_width(), self._enlarged()
         lay_out(window, dock, self.latent.parentWidget(), wanted)
+        QTimer.singleShot(0, self._keep_on_screen)  # once the docks have their sizes
+
+    def _keep_on_screen(self) -> None:
+        window: Any = self.window()
+        if not self._closed and isinstance(window, QMainWindow):
+            keep_on_screen(window)
 
     def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)
