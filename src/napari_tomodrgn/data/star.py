@@ -102,24 +102,28 @@ def as_list(block: StarBlock) -> dict[str, str]:
 
 def write_star(path: str | Path, blocks: Mapping[str, StarBlock]) -> None:
     """Write blocks of text, atomically; ``comments`` of `StarBlocks` stand above their blocks."""
-    comments = blocks.comments if isinstance(blocks, StarBlocks) else {}
     with (
         written_atomically(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="\n") as out,
     ):
-        for name, block in blocks.items():
-            for line in comments.get(name, ()):
-                out.write(f"\n{line}\n")
-            out.write(f"\ndata_{name}\n\n")
-            if isinstance(block, dict):
-                for key, value in block.items():
-                    out.write(f"_{key}  {_quoted(value)}\n")
-                out.write("\n")
-                continue
-            out.write("loop_\n")
-            out.writelines(f"_{column} #{i}\n" for i, column in enumerate(block.columns, 1))
-            out.writelines(_row_texts(block))
-            out.write("\n")
+        out.writelines(star_texts(blocks))
+
+
+def star_texts(blocks: Mapping[str, StarBlock]) -> Iterator[str]:
+    """The text of these blocks, piece by piece, as `write_star` writes it."""
+    comments = blocks.comments if isinstance(blocks, StarBlocks) else {}
+    for name, block in blocks.items():
+        for line in comments.get(name, ()):
+            yield f"\n{line}\n"
+        yield f"\ndata_{name}\n\n"
+        if isinstance(block, dict):
+            for key, value in block.items():
+                yield f"_{key}  {_quoted(value)}\n"
+        else:
+            yield "loop_\n"
+            yield from (f"_{column} #{i}\n" for i, column in enumerate(block.columns, 1))
+            yield from _row_texts(block)
+        yield "\n"
 
 
 def _read_text(path: Path) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, entries_of
 from napari_tomodrgn.data.dialects.tilt_expansion import is_tomostar
-from napari_tomodrgn.data.star import StarBlocks, read_star, write_star
+from napari_tomodrgn.data.star import StarBlocks, read_star, star_texts
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.lists.common import (
@@ -210,9 +209,6 @@ def _star_subset(table: StarTable, blocks: StarBlocks) -> SubsetWriter:
     def subset(chosen: NDArray[np.int64]) -> bytes:
         kept = StarBlocks({**blocks, table.block: table.frame.iloc[chosen]})
         kept.comments = blocks.comments
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "subset.star"
-            write_star(path, kept)
-            return path.read_bytes()
+        return "".join(star_texts(kept)).encode()
 
     return subset
