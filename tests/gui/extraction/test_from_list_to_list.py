@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,11 @@ from napari_tomodrgn.extract.lists import read_list
 from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
 pytestmark = pytest.mark.slow
+# A quarter of a minute each: these always, all with TOMODRGN_ALL_LISTS=1.
+_ALWAYS = ("stopgap.star", "dynamo.tbl", "pytom.xml", "relion5.star")
+_ALL = bool(os.environ.get("TOMODRGN_ALL_LISTS"))
+_OTHERS = pytest.mark.skipif(not _ALL, reason="4 minutes more: set TOMODRGN_ALL_LISTS=1 for all")
+_NAMES = [name if name in _ALWAYS else pytest.param(name, marks=_OTHERS) for name in LISTS]
 PATIENCE_MS = 300_000  # of steps that compute, where others have the cores
 
 
@@ -57,7 +63,7 @@ def first_look(window: Any, run: Path, qtbot: Any) -> pd.Series:
     return session.added_columns["cluster"]
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", _NAMES)
 def test_the_chosen_state_goes_back_as_its_list(
     name: str,
     viewer: Any,

@@ -17,6 +17,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.data.checks import Check
+from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
@@ -202,23 +203,17 @@ def test_closing_the_viewer_while_training_asks_then_saves(
     tmp_path: Path,
     answer: str,
 ) -> None:
-    from napari._qt import qt_main_window
     from qtpy.QtGui import QCloseEvent
-    from qtpy.QtWidgets import QDialog
 
     started(endless)
-    asked: list[str] = []
+    asked: list[list[str]] = []
 
-    class Dialog:
-        def __init__(self, *_: Any, extra_info: str = "", **__: Any) -> None:
-            asked.append(extra_info)
+    def ask(_guard: Any, names: list[str]) -> bool:
+        asked.append(names)
+        return answer == "close"
 
-        def exec_(self) -> Any:
-            code = QDialog.DialogCode
-            return code.Rejected if answer == "cancel" else code.Accepted
-
-    monkeypatch.setattr(qt_main_window, "ConfirmCloseDialog", Dialog)
-    monkeypatch.setattr(QCloseEvent, "spontaneous", lambda _self: True)
+    monkeypatch.setattr(CloseGuard, "ask", ask)
+    monkeypatch.setattr(QCloseEvent, "spontaneous", lambda _self: not asked)
     window = viewer.window._qt_window
     window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # the fixture deletes it
     if answer == "cancel":
@@ -230,7 +225,7 @@ def test_closing_the_viewer_while_training_asks_then_saves(
         with qtbot.waitSignal(widget.controller.training.ended):
             window.close()
         assert Run.open(tmp_path / "run").resume_file.is_file()
-    assert "training (it is saved" in asked[0]
+    assert len(asked) == 1 and "training (it is saved" in asked[0][0]
 
 
 def test_presets_and_forecast(
