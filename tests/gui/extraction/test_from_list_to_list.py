@@ -19,9 +19,9 @@ from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
 pytestmark = pytest.mark.slow
 # A quarter of a minute each: these always, all with TOMODRGN_ALL_LISTS=1.
-_ALWAYS = ("stopgap.star", "dynamo.tbl", "pytom.xml", "relion5.star")
+_ALWAYS = ("dynamo.tbl", "relion5.star")
 _ALL = bool(os.environ.get("TOMODRGN_ALL_LISTS"))
-_OTHERS = pytest.mark.skipif(not _ALL, reason="4 minutes more: set TOMODRGN_ALL_LISTS=1 for all")
+_OTHERS = pytest.mark.skipif(not _ALL, reason="4 minutes: set TOMODRGN_ALL_LISTS=1 for all")
 _NAMES = [name if name in _ALWAYS else pytest.param(name, marks=_OTHERS) for name in LISTS]
 PATIENCE_MS = 300_000  # of steps that compute, where others have the cores
 

@@ -38,5 +38,5 @@ def test_from_star_file_to_a_selection_in_a_reopened_run(
     with journey.watched(traveller):
         traveller.go(tiny_star)
     assert traveller.raised == []
-    assert len(traveller.told) == 14
+    assert len(traveller.told) == 15
     assert (tmp_path / "run" / "analysis" / "selections" / f"{journey.NAME}.json").is_file()
