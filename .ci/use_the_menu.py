@@ -19,8 +19,8 @@ from qtpy.QtWidgets import QApplication
 
 import napari_tomodrgn
 
-PARTS = ["tomoDRGN", "Particles", "Training", "Latent space", "Tomogram"]
-PARTS += ["Selections and validation"]
+STEPS = ("Particles", "Training", "Latent space", "Tomogram", "Validate")
+PARTS = ["tomoDRGN", *(f"Go to {step}" for step in STEPS)]
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> float:
