@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.scatter_contents import (
+    Enclosed,
     ScatterContents,
     ScatterLoader,
     ScatterRequest,
@@ -31,7 +32,8 @@ from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
-from napari_tomodrgn.session import SelectionMode, Session
+from napari_tomodrgn.session import SelectionMode, Session, enclosing
+from napari_tomodrgn.session.actions import Action
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,11 +310,16 @@ class LatentPanel(QWidget):
         self._session.hovered = self._identity(index)
 
     def _on_lasso(self, lasso: LassoSelection) -> None:
-        if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
-            self.drawing.select_in_lasso(self._picture.asked.table.rows, lasso)
+        if self._picture is not None:
+            axes, corners = self._picture.axes, lasso.corners
+            self._enclose(lasso, None if corners is None else enclosing.lasso(axes, corners))
 
-    def _on_enclosed(self, names: frozenset[str]) -> None:
-        self._session.selection = names
+    def _enclose(self, lasso: LassoSelection, rule: Action | None) -> None:
+        if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
+            self.drawing.select_in_lasso(self._picture.asked.table, lasso, rule)
+
+    def _on_enclosed(self, found: Enclosed) -> None:
+        self._session.select(found.selection, *found.actions)
 
     def _on_path(self, line: FloatArray) -> None:
         self.line_drawn.emit(self.view.points, line)
@@ -330,9 +337,9 @@ class LatentPanel(QWidget):
         """A chip of the legend was clicked: select its particles."""
         shade = None if self._picture is None else self._picture.shade
         if shade is not None:
-            self._on_lasso(
-                LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
-            )
+            enclosed = LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
+            value = shade.categories[code] if shade.categorical else ""
+            self._enclose(enclosed, Action.of("category", shade.name, value))
 
     def _on_mode(self, mode: SelectionMode) -> None:
         self.view.mode = mode
