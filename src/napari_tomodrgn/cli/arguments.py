@@ -179,6 +179,12 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
     add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
     add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
+    add(
+        "--class-images",
+        action="store_true",
+        help="a sheet of tilt images for each cluster (analysis/figures/cluster-01-images.png)",
+    )
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
     add_volume_analysis(parser)
 
 

@@ -83,7 +83,7 @@ class ImageReader:
     lattice
         Which samples to keep.
     config
-        Window radii.
+        Window radii, and a scale that is not to be measured.
     sign
         +1 to keep the contrast of the files, −1 to invert it.
     """
@@ -105,6 +105,7 @@ class ImageReader:
         self._window = soft_window(lattice.box_size_px, config.window_inner, config.window_outer)
         self._lattice = lattice
         self._sign = sign
+        self.scale = config.image_scale
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -118,6 +119,8 @@ class ImageReader:
         """Of everything that decides the samples: files and their dates, rows, shifts, window."""
         found = hashlib.sha256(f"1 {points} {self._sign}".encode())
         found.update(self._window.numpy().tobytes())
+        if self.scale is not None:
+            found.update(f"scale {self.scale}".encode())
         if self._binned:
             found.update(f"binned {self._scaled_px}".encode())
         for name in self._files:
@@ -211,7 +214,9 @@ def _to_file(
 
 
 def _scale(reader: ImageReader) -> Generator[int, None, float]:
-    """Root mean square of the samples of some images, spread over the set."""
+    """Root mean square of the samples of some images, spread over the set, unless it is given."""
+    if reader.scale is not None:
+        return reader.scale
     count = len(reader)
     sample = np.unique(np.linspace(0, count - 1, min(count, _SCALE_IMAGES)).astype(np.int64))
     power, rows = 0.0, 0
