@@ -334,7 +334,9 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "no-particles": star_of(b"data_\nloop_\n_rlnImageName #1\n"),
     "missing-column": change_star("_rlnAngleRot ", "_gone "),
     "bad-value": change_star("  40.25  ", "  nan  "),
-    "mixed-optics": change_star("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0"),
+    "mixed-optics": lambda sets: change_star(
+        "2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0"
+    )(sets).with_overrides(DataConfig()),
     "unsupported-file": star_of(b"data_stopgap_motivelist\nloop_\n_motl_idx\n1\n"),
     "one-image-each": of_small(
         lambda folder: small.write_series(
