@@ -131,6 +131,14 @@ class Optics:
             return self.stored
         return (Sampling(self.box_size_px, self.pixel_size_angstrom),) * len(self.groups)
 
+    def covers(self, target: Sampling) -> bool:
+        """Whether all image files are as fine as that sampling, and as large, but for rounding."""
+        return all(
+            one.pixel_size_angstrom <= target.pixel_size_angstrom * (1 + _SAME_PIXEL)
+            and one.field_of_view_angstrom >= target.field_of_view_angstrom * (1 - _SAME_PIXEL)
+            for one in self.stored
+        )
+
     def sampled(self, target: Sampling) -> Optics:
         """The same, all images brought to one sampling as they are read."""
         stored = self.stored[0]

@@ -269,7 +269,7 @@ class ParticleSet:
             mine = [number for number, other in enumerate(stored) if other == one]
             names = ", ".join(filter(None, dict.fromkeys(groups[i].group_name for i in mine)))
             count = sum(int(counts.get(number, 0)) for number in mine)
-            words[one] = f"optics group {names}" if names else f"{count} images"
+            words[one] = f"optics group {names}" if names else f"{count} image{'s' * (count != 1)}"
         return words
 
     def _with_groups_in_use(self) -> ParticleSet:

@@ -12,7 +12,7 @@ import torch
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
-from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.optics import Optics, Sampling
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
@@ -75,15 +75,20 @@ def embed_set(
 ) -> Generator[WorkProgress, None, pd.DataFrame]:
     """Latents of any particles by a run of either method, as `Run.latents` gives them.
 
-    The particles may be others than those trained on, if box and pixel size are the same.
+    The particles may be others than those trained on, if box and pixel size are the same, or were
+    brought to those of the run.
 
     Raises
     ------
     BadInputError
         If they are not.
     """
-    trained = run.info.to_optics()
-    particles = choose_images(particles, run.config.data).with_overrides(run.config.data)
+    trained, data = run.info.to_optics(), run.config.data
+    particles = choose_images(particles, data).with_overrides(data)
+    wanted = Sampling(trained.box_size_px, trained.pixel_size_angstrom)
+    if (data.pixel_size_target_angstrom or data.box_target_px) and particles.optics.covers(wanted):
+        # Brought to what the run has: of other files the nearest even box may be another one.
+        particles = particles.sampled(wanted)
     _reject_other_sampling(particles, trained)
     check_stacks(particles)
     particles = particles.with_optics(
