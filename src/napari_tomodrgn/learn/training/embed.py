@@ -83,11 +83,12 @@ def embed_set(
     BadInputError
         If they are not.
     """
-    trained, data = run.info.to_optics(), run.config.data
-    particles = choose_images(particles, data).with_overrides(data)
+    trained, asked = run.info.to_optics(), run.config.data
+    particles = choose_images(particles, asked).with_overrides(asked)
     wanted = Sampling(trained.box_size_px, trained.pixel_size_angstrom)
-    if (data.pixel_size_target_angstrom or data.box_target_px) and particles.optics.covers(wanted):
-        # Brought to what the run has: of other files the nearest even box may be another one.
+    binned = asked.pixel_size_target_angstrom or asked.box_target_px
+    if binned and particles.optics.covers(wanted):
+        # Of other files the nearest even box may be another than the run's.
         particles = particles.sampled(wanted)
     _reject_other_sampling(particles, trained)
     check_stacks(particles)
