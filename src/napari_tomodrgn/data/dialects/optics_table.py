@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.data.optics import Optics, OpticsGroup, Sampling
 from napari_tomodrgn.data.star_table import StarTable
 
-# Star files round: numbers that differ by a smaller share of them are the same.
+# Star files round: numbers that are off their middle by a smaller share of it are the same.
 _SAME = 1e-3
 
 
@@ -65,10 +65,14 @@ class OpticsTable:
         if not (values > 0).all():
             row = int(np.argmin(values))
             raise table.problem(column, row, f"is {values[row]:g}, but must be above 0")
-        different, place = np.unique(values, return_inverse=True)
-        kind = np.cumsum(np.diff(different, prepend=different[0]) > _SAME * different)[place]
-        agreed = np.array([np.median(values[kind == one]) for one in range(kind.max() + 1)])
-        return np.asarray(agreed[kind][self.group] if table is self.groups else agreed[kind])
+        different = np.unique(values)
+        agreed, first = np.empty_like(values), 0
+        while first < len(different):
+            last = int(np.searchsorted(different, different[first] * (1 + 2 * _SAME), "right")) - 1
+            alike = (values >= different[first]) & (values <= different[last])
+            agreed[alike] = np.median(values[alike])
+            first = last + 1
+        return agreed[self.group] if table is self.groups else agreed
 
     def names(self) -> NDArray[np.object_]:
         """What the star file calls the group of each row, ``(row,)``; empty without a block."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -110,10 +111,8 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     refuse_hand(source)
     files, stack, stack_index = _image_files(source, table)
     tomograms, names = image_identity(table, group, files, stack, stack_index)
-    known = source.optics_of(table)
-    stated_pixel = _pixel_size(known)
-    optics, optics_group, pixel = _optics(source, known, stated_pixel, (files, stack), dialect)
-    values = _with_stage_tilt(table.read(_quantities(pixel, dialect)))
+    optics, optics_group, pixels = _optics(source, table, (files, stack), dialect)
+    values = _with_stage_tilt(table.read(_quantities(pixels.used, dialect)))
     image = [stack, stack_index]
     copies = tell_copies(source, table, tomograms, names, image, _angles(source, values))
     particle, ids = factorize(copies.identities)
@@ -140,7 +139,7 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
             "tomogram": tomograms.take(first).to_pylist(),
             "particle": copies.names.take(first).to_pylist(),
             "tilts": np.bincount(particle),
-            **_positions(table, first, stated_pixel),
+            **_positions(table, first, pixels.stated),
         },
         None if copies.originals is None else copies.originals.take(first),
     )
@@ -252,15 +251,23 @@ def _positions(
     }
 
 
+class _PixelSizes(NamedTuple):
+    """Pixel size in Å of each image ``(row,)``: as the file states it, and as it is used."""
+
+    stated: NDArray[np.float64]
+    used: NDArray[np.float64]
+
+
 def _optics(
     source: StarInput,
-    optics: OpticsTable,
-    stated_pixel: NDArray[np.float64],
+    table: StarTable,
     stacks: tuple[list[Path], NDArray[np.int64]],
     dialect: str,
-) -> tuple[Optics, NDArray[np.int64], NDArray[np.float64]]:
-    """The optics, and the group and the pixel size of each image."""
-    pixel = source.pixel_size(stated_pixel)
+) -> tuple[Optics, NDArray[np.int64], _PixelSizes]:
+    """The optics, and the group and the pixel sizes of each image."""
+    optics = source.optics_of(table)
+    stated = _pixel_size(optics)
+    pixel = source.pixel_size(stated)
     boxes = source.boxes(optics, *stacks, pixel)
     multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
     b_factor = optics.numbers("rlnCtfBfactorPerElectronDose", 0.0)
@@ -272,7 +279,7 @@ def _optics(
         ctf_phase_flipped=optics.flag("rlnCtfDataArePhaseFlipped"),
         ctf_corrected=optics.flag("rlnCtfDataAreCtfCorrected"),
     )
-    return found, beams.group, pixel
+    return found, beams.group, _PixelSizes(stated, pixel)
 
 
 def _pixel_size(optics: OpticsTable) -> NDArray[np.float64]:
