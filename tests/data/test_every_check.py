@@ -161,6 +161,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "near-focus": ("warning", images_with(defocus_u_angstrom=300.0, defocus_v_angstrom=250.0)),
     "identical-poses": ("error", particles_with(rot_deg=20.0, tilt_deg=90.0, psi_deg=-5.0)),
     "several-optics": ("info", text_with("2  300.0", "2  200.0")),
+    "mixed-optics": ("error", text_with("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0")),
     "no-hand": ("info", of_small(without_hand)),
     "not-applied": (
         "info",

@@ -51,10 +51,12 @@ def _optics(particles: ParticleSet) -> Iterator[CheckResult]:
     for group in groups:
         yield from _microscope(group)
     if len(groups) > 1:
+        stored = particles.optics.stored
         parts = [
             f"{group.voltage_kv:g} kV, Cs {group.spherical_aberration_mm:g} mm, amplitude contrast "
             f"{group.amplitude_contrast:g}"
-            for group in groups
+            + (f", {own} in the files" if len(set(stored)) > 1 else "")
+            for group, own in zip(groups, stored, strict=True)
         ]
         message = f"Images were taken with {len(groups)} different optics: {'; '.join(parts)}."
         yield CheckResult(
