@@ -86,6 +86,9 @@ def test_training_and_all_that_follows(
     map_of_one = read_volume(next(iter((tmp_path / "maps").glob("*.mrc"))))
     assert map_of_one.voxel_size_angstrom == pytest.approx(12.0)
     done(["reconstruct", star, *target, "--out", tmp_path / "whole"], capsys)
+    linear = ["--method", "linear", "--out", tmp_path / "linear"]
+    done(["train", star, *target, *linear], capsys)
+    assert set(Run.open(tmp_path / "linear").particles().optics.samplings) == {Sampling(32, 12.0)}
     # Particles of which all files are larger: of them alone 40 px would be the nearest box.
     latents, other = tmp_path / "latents.csv", folder / "other" / "optimisation_set.star"
     done(["embed", run, other, "--out", latents], capsys)
