@@ -2,8 +2,9 @@
 
 Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
 held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
-63), and one class unless the best is better by two. Points spread evenly along a curve ask for more and more classes, each of which overlaps its
-neighbours: then there is no number, and it is called continuous.
+63), and one class unless the best is better by two. Points spread evenly along a curve ask for more
+and more classes, each of which overlaps its neighbours: then there is no number, and it is called
+continuous.
 """
 
 from __future__ import annotations
