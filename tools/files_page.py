@@ -16,9 +16,9 @@ PACKAGE = ROOT / "src" / "napari_tomodrgn"
 PAGE = ROOT / "docs" / "files.md"
 _HEAD = """# Every file
 
-What is where, to be searched: each module with its first sentence and the names that others can import from it.
-Written by `python tools/files_page.py`; `make lint` says if it is not up to date. The larger picture is in
-[architecture](architecture.md).
+What is where, to be searched: each module with its first sentence and the names that it defines.
+Written by `python tools/files_page.py`; `make lint` says if it is not up to date. The larger
+picture is in [architecture](architecture.md).
 """
 
 
