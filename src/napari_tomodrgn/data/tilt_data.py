@@ -13,7 +13,9 @@ from torch import Tensor
 
 from napari_tomodrgn.config import WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.halves import has_copies
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.physics.ctf import CtfParameters
 from napari_tomodrgn.physics.exposure import tilt_weights
 from napari_tomodrgn.physics.image_formation import (
@@ -146,7 +148,7 @@ class TiltData:
         """
         rng = np.random.default_rng([seed, 0x401D])
         order = rng.random(self.image_count)
-        if self.originals.max() + 1 < self.particle_count:
+        if has_copies(self.originals):
             # Copies share their images, and hold out the same ones.
             tilts, of_particle = self._tilt_index.numpy(), np.diff(self._first.numpy())
             owner = np.repeat(self.originals, of_particle)
@@ -258,7 +260,14 @@ class TiltData:
 
 
 def image_parameters(particles: ParticleSet) -> ImageParameters:
-    """What decides how the images of a set came about, in the order of its image table."""
+    """What decides how the images of a set came about, in the order of its image table.
+
+    Raises
+    ------
+    BadInputError
+        If images differ in pixel size or box and were not brought to one.
+    """
+    particles.refuse_mixed()
     arrays, optics = particles.arrays(), particles.optics
     groups = optics.groups
 

@@ -39,7 +39,7 @@ def class_image_steps(
     clusters = read_clusters(run.path)["cluster"].reindex(table.index)
     points = latent_matrix(table)
     numbers = sorted(int(one) for one in clusters.dropna().unique())
-    lowpass = _FINEST_PX * particles.optics.file_pixel_size_angstrom
+    lowpass = _FINEST_PX * particles.optics.pixel_size_angstrom
     rows = []
     for done, number in enumerate(numbers, start=1):
         members = np.flatnonzero((clusters == number).to_numpy())
