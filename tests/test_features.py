@@ -126,10 +126,6 @@ def workplace(simulated: Path, tiny_run: Path, tmp_path_factory: pytest.TempPath
     np.save(folder / "z.npy", np.zeros((2, 2), np.float32))
     for name, z in (("map", [0.0, 0.0]), ("other", [1.0, 0.0])):
         write_volume(folder / f"{name}.mrc", run.decoder().decode(z))
-    (folder / "quick.toml").write_text(
-        "[model]\nlatent_dim = 2\ndecoder_dim = 32\nimage_encoder_dim = 32\nlinear_start = false\n"
-        "[train]\nepochs = 1\npoints_per_particle = 128\nrefine = false\ndevice = 'cpu'\n"
-    )
     return folder
 
 
