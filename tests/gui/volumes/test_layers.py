@@ -265,6 +265,24 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     assert np.abs(small - screen)[lit].mean() < 12
 
 
+def test_a_picture_leaves_the_axes_as_they_were(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((0, 0, 0)))
+    viewer.canvas.overlays.scale_bar.visible = False
+    viewer.layers[LAYER_NAME].visible = False
+    before = viewer.screenshot(canvas_only=True, flash=False)
+    large = take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
+    after = viewer.screenshot(canvas_only=True, flash=False)
+
+    def extent(picture: Any) -> Any:
+        # Saturated ink: arrows and letters, no grey.
+        ink = np.ptp(picture[..., :3].astype(int), axis=-1) > 120
+        return np.ptp(np.argwhere(ink), axis=0)
+
+    np.testing.assert_allclose(extent(after), extent(before), atol=1)
+    assert (extent(large) > 1.6 * extent(before)).all(), "as large in the picture"
+
+
 @pytest.mark.parametrize("ground", ["screen", "white", "transparent"])
 def test_a_figure_has_the_size_and_ground_that_were_asked_for(viewer: Any, ground: Any) -> None:
     layers = VolumeLayers(viewer)

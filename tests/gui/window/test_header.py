@@ -17,6 +17,7 @@ from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
+CLUSTERS = pd.DataFrame({"cluster": list("112")}, index=LATENTS.index)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,17 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "Reading images …"
 
 
+def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
+    session = Session(latents=LATENTS, run=RUN)
+    header = Header(session)
+    qtbot.addWidget(header)
+    assert header.chip.text() == "? not tested"
+    session.training = TrainingStatus("training", epoch=2, epochs=9)
+    assert header.chip.text() == "? tested at the end"
+    session.quality = {"told_apart_standard_errors": 8.4}
+    assert header.chip.text() == "✓ 8.4 σ"
+
+
 def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> None:
     session = Session()
     stepper = Stepper(session)
@@ -101,6 +113,8 @@ def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> No
         ({}, "Particles", set()),
         ({"particles": particles}, "Training", {"Particles"}),
         ({"run": RUN, "latents": LATENTS}, "Explore", {"Particles", "Training"}),
+        ({"added_columns": CLUSTERS}, "Validate", {"Particles", "Training"}),
+        ({"added_columns": None}, "Explore", {"Particles", "Training"}),
         ({"selection": frozenset({"TS/1"})}, "Validate", {"Particles", "Training"}),
         ({"validation": SimpleNamespace(folder=None)}, "Validate", {"Particles", "Training"}),
         (

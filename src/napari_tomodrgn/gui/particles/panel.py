@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.background.error_message import IMPORT_FORM
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -25,7 +24,14 @@ from napari_tomodrgn.gui.particles.overview_view import OverviewView
 from napari_tomodrgn.gui.particles.summary_table import summary_rows, table_of
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
-from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
+from napari_tomodrgn.gui.widgets.qt import (
+    ElidedLabel,
+    Signal,
+    clear_layout,
+    make_button,
+    make_label,
+    scrolled,
+)
 from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.session import Session
 
@@ -48,9 +54,7 @@ class ParticlesPanel(QWidget):
         super().__init__(parent)
         self._session = session
         buttons = self._opening_row()
-        self.title, self.path = QElidingLabel(""), QElidingLabel("")
-        for label in (self.title, self.path):
-            label.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.title, self.path = ElidedLabel(), ElidedLabel("File or folder that is open")
         self.title.setStyleSheet("font-weight: bold;")
         self.hint = make_label(_HINT)
         self.example = make_button(

@@ -20,8 +20,10 @@ from qtpy.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QElidingLabel
 
 __all__ = [
+    "ElidedLabel",
     "Signal",
     "clear_layout",
     "fill_box",
@@ -34,6 +36,21 @@ __all__ = [
     "scrolled",
     "to_image",
 ]
+
+
+class ElidedLabel(QElidingLabel):
+    """One line that loses its middle where there is no room for all of it."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__("")
+        self.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setAccessibleName(name)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Leave room for what the style puts around the words: superqt does not know of it."""
+        words = self.fontMetrics().horizontalAdvance(QLabel.text(self))
+        self.setEllipsesWidth(max(2, QLabel.sizeHint(self).width() - words))
+        super().resizeEvent(event)
 
 
 def make_label(text: str = "", tip: str = "") -> QLabel:
