@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.window.header import Header
 from napari_tomodrgn.gui.window.stepper import Stepper, done_steps, next_step
@@ -17,6 +18,7 @@ from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
+MISSING = Check("unreadable-stack", "info", "The images are not there.")
 CLUSTERS = pd.DataFrame({"cluster": list("112")}, index=LATENTS.index)
 
 
@@ -114,6 +116,7 @@ def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> No
         ({"particles": particles}, "Training", {"Particles"}),
         ({"run": RUN, "latents": LATENTS}, "Explore", {"Particles", "Training"}),
         ({"added_columns": CLUSTERS}, "Validate", {"Particles", "Training"}),
+        ({"checks": (MISSING,)}, "Explore", {"Particles", "Training"}),
         ({"added_columns": None}, "Explore", {"Particles", "Training"}),
         ({"selection": frozenset({"TS/1"})}, "Validate", {"Particles", "Training"}),
         ({"validation": SimpleNamespace(folder=None)}, "Validate", {"Particles", "Training"}),

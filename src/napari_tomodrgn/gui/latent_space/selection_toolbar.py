@@ -144,7 +144,7 @@ class SelectionTools(QWidget):
         button = self._add("clusters", "Find clusters (k-means of the latents) and colour by them")
         # A word: how groups are found must not have to be guessed from a picture.
         button.setText("Clusters")
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setMenu(self.clusters)
         return button

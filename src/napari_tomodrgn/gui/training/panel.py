@@ -180,7 +180,16 @@ class TrainingPanel(QWidget):
             if self._session.particles is not None
             else "Open a star file first"
         )
+        self._propose_folder()
         self._refresh_resume()
+
+    def _propose_folder(self) -> None:
+        """Once there is a run in its folder, the next training gets one of its own."""
+        session, run = self._session, self._session.run
+        if run is None or session.training.busy or not session.has_images:
+            return
+        if not self.folder.folder or Path(self.folder.folder).expanduser() == run.path:
+            self.folder.set_folder(str(next_folder(run.path)))
 
     def _refresh_resume(self) -> None:
         """A run that is open can go on: to its end, or beyond it where the form says so."""
@@ -316,7 +325,15 @@ def forecast_words(found: dict[str, Any]) -> str:
 
 def free_folder(source: Path) -> Path:
     """A folder beside the star file that holds no run yet."""
-    number = 1
-    while (folder := source.parent / f"{source.stem}_run{number:02d}").exists():
+    return next_folder(source.parent / f"{source.stem}_run01")
+
+
+def next_folder(folder: Path) -> Path:
+    """This folder where there is none yet, else the first that is free of those numbered alike."""
+    stem = folder.name.rstrip("0123456789")
+    number = int(folder.name[len(stem) :] or 1)
+    stem = stem if stem != folder.name else f"{stem}_"
+    while folder.exists():
         number += 1
+        folder = folder.with_name(f"{stem}{number:02d}")
     return folder

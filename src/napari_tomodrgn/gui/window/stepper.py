@@ -59,6 +59,7 @@ class Stepper(QWidget):
             "selection",
             "selections",
             "added_columns",
+            "checks",
             "validation",
             "comparison",
         ):
@@ -118,7 +119,9 @@ def next_step(session: Session) -> str:
 
 
 def _has_clusters(session: Session) -> bool:
-    """Whether there are clusters, of the window or of `analyze`: groups to be compared."""
+    """Whether there are clusters, of the window or of `analyze`, and images to compare them."""
+    if not session.has_images:
+        return False
     tables = (session.latents, session.added_columns)
     return any(table is not None and CLUSTER in table.columns for table in tables)
 
