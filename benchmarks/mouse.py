@@ -31,8 +31,8 @@ from mouse_star import example, judge, star, take_out, train, wrong_files
 from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
 WALKS = ("run", "star")
-# A set that is trained on in a minute, and whose states are told apart.
-SAMPLE = {"particles": 120, "tilts": 15, "box_size_px": 32, "snr": 1.0, "tomograms": 2, "seed": 3}
+# Small enough to be trained on in a minute, and whose states are told apart.
+SAMPLE = {"particles": 64, "tilts": 13, "box_size_px": 32, "snr": 1.0, "tomograms": 2, "seed": 3}
 
 
 def main() -> int:

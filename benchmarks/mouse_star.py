@@ -9,6 +9,7 @@ import numpy as np
 from hands import settle, until
 from mouse_hand import PATIENCE_S, Hand, xdotool
 from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QAbstractSpinBox
 
 
 def example(hand: Hand) -> None:
@@ -46,6 +47,7 @@ def _straight(hand: Hand) -> None:
     bent = float(np.abs(z - z[0] - share * (z[-1] - z[0])).max())
     hand.check("a straight axis", bent < 1e-4, f"{name}, {bent:.1g} off the line")
     hand.click(path.stop)
+    hand.step("Particles")
 
 
 def star(hand: Hand, path: Path) -> None:
@@ -86,6 +88,11 @@ def train(hand: Hand) -> None:
     first = Path(session.run.path)
     hand.check("first look", "σ" in widget.header.chip.text(), widget.header.chip.text())
     hand.choose(panel.preset, 1)
+    epochs: Any = panel.form.findChildren(QAbstractSpinBox)
+    hand.click(epochs[0])
+    xdotool("key", "ctrl+a")
+    hand.type("4", "Tab")
+    hand.check("four epochs", panel.config().train.epochs == 4, panel.config().train.epochs)
     hand.check("a folder of its own", panel.folder.folder != str(first), panel.folder.folder)
     hand.click(panel.button)
     until(lambda: session.training.phase == "training" and session.epoch >= 1, 2 * PATIENCE_S)
@@ -113,19 +120,9 @@ def _hold(hand: Hand) -> None:
     hand.click(panel.stop)
     until(lambda: not session.training.busy and hand.widget.controller.idle, PATIENCE_S)
     hand.check("stopped", panel.resume.isVisible(), panel.resume.text())
-    epochs = panel.form.findChildren(_spin_box())[0]
-    hand.click(epochs, times=2)
-    xdotool("key", "ctrl+a")
-    hand.type(str(session.epoch + 2), "Tab")
     hand.click(panel.resume)
     until(lambda: session.training.busy, PATIENCE_S)
     hand.check("resumed", True, hand.widget.header.state.text())
-
-
-def _spin_box() -> Any:
-    from qtpy.QtWidgets import QAbstractSpinBox
-
-    return QAbstractSpinBox
 
 
 def judge(hand: Hand, out: Path) -> None:

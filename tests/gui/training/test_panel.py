@@ -363,6 +363,17 @@ def test_a_run_shows_the_preset_it_was_trained_with(qtbot: Any, name: str) -> No
     assert panel.explained.text().startswith(PRESET_TIPS[name])
 
 
+def test_settings_of_a_run_do_not_outlive_it(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path
+) -> None:
+    panel, standard = widget.training, preset("Standard")
+    opened(tiny_run)
+    assert panel.form.value("train.epochs") != standard.train.epochs
+    opened(tiny_star)
+    assert panel.preset.currentText() == "Standard"
+    assert panel.config().train == standard.train and panel.config().model == standard.model
+
+
 def test_a_folder_with_a_run_is_refused_at_once(qtbot: Any, tmp_path: Path) -> None:
     session = Session()
     panel = TrainingPanel(session)

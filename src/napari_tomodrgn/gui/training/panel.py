@@ -68,8 +68,8 @@ class TrainingPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        before = load_setting("preset", None)
-        before = before if before in PRESET_TIPS else "Standard"
+        before, self._of_run = _preset_before(), False
+        self._source: Path | None = None  # whose particles the form chooses from
         self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
@@ -213,8 +213,18 @@ class TrainingPanel(QWidget):
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
             self.folder.set_folder(str(free_folder(source)))
+            if source != self._source:
+                self._forget(source)
         self._asked.start()
         self.refresh()
+
+    def _forget(self, source: Path) -> None:
+        """Of another data set: neither settings of a run nor a choice of particles stay."""
+        self._source, data = source, self._session.import_options.data
+        if self._of_run:
+            self._take_preset(_preset_before(), data)
+        else:
+            self.choice.set_config(self._base.model_copy(update={"data": data}))
 
     def _on_import_options(self, *_: object) -> None:
         """What was said of the images holds for the training, too."""
@@ -242,13 +252,18 @@ class TrainingPanel(QWidget):
         if run is not None and run.config != self._base:
             self._show_preset(name_of_preset(run.config))
             self._show(run.config)
+            self._of_run = True
         self.refresh()
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
         save_setting("preset", None, name)
+        self._take_preset(name, self._data())
+
+    def _take_preset(self, name: str, data: DataConfig) -> None:
+        self._of_run = False
         self._show_preset(name)
-        self._show(preset(name).model_copy(update={"data": self._data()}))
+        self._show(preset(name).model_copy(update={"data": data}))
 
     def _show_preset(self, name: str) -> None:
         self.preset.setCurrentText(name)
@@ -296,6 +311,12 @@ class TrainingPanel(QWidget):
             ask(self.config())
         except BadInputError as error:
             self._session.show_message(str(error), "error")
+
+
+def _preset_before() -> str:
+    """The preset that was chosen last."""
+    before = load_setting("preset", None)
+    return before if before in PRESET_TIPS else "Standard"
 
 
 def _preset_box(shown: str) -> QComboBox:
