@@ -265,6 +265,21 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     assert np.abs(small - screen)[lit].mean() < 12
 
 
+def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((0, 0, 0)))
+    bar, camera = viewer.canvas.overlays.scale_bar, viewer.scene.camera
+    camera.zoom = 0.1  # 150 pixels are 1,500 Å: napari alone writes 1.25 kÅ
+    assert bar.length == 750.0
+    take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
+    assert bar.length == 750.0 and camera.zoom == 0.1
+    camera.zoom = 1.0
+    assert bar.length is None
+    bar.length = 40.0  # the user's own
+    camera.zoom = 0.05
+    assert bar.length == 40.0
+
+
 def test_a_picture_leaves_the_axes_as_they_were(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     _show(layers, _balls((0, 0, 0)))

@@ -88,9 +88,10 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     changes = [(one, name, getattr(one, name) * scale) for one, name in there]
     # Not `axes.size`: napari draws them so large, whatever it says, once the camera was turned.
     changes += [(overlays.axes, "size", scale * _AXES_PX[viewer.dims.ndisplay])]
-    if not overlays.scale_bar.length:  # else it would be as long in pixels, of another length
-        # Before the zoom, with which napari measures it anew.
-        changes.insert(0, (overlays.scale_bar, "length", bar_length(camera.zoom)))
+    # Else it would be as long in pixels, of another length. A hair longer than on the screen, so
+    # that nothing takes it for its own and follows the zoom, with which napari measures it anew.
+    length = (overlays.scale_bar.length or bar_length(camera.zoom)) * (1 + 1e-9)
+    changes.insert(0, (overlays.scale_bar, "length", length))
     with _set(changes):
         yield
     nudge(camera)  # else the axes stay as small as `axes.size` says

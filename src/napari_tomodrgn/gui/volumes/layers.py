@@ -20,6 +20,7 @@ from napari.components.overlays import TextOverlay
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.scale_bar import keep_in_angstrom
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
     SCALE,
@@ -63,6 +64,7 @@ class VolumeLayers:
 
     def __init__(self, viewer: Viewer) -> None:
         patch_vispy_mesh_colors()
+        keep_in_angstrom(viewer)
         self.viewer = viewer
         self._layer: Surface | None = None
         self._companions: dict[str, Surface] = {}
