@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,9 @@ def judge(hand: Hand, out: Path) -> None:
         until(lambda row=row: len(session.selections) == row, PATIENCE_S)
     hand.check("two selections", True, [one.name for one in session.selections])
     panel = widget.comparison
+    for box, name in ((panel.a, "named one"), (panel.b, "named other")):
+        hand.choose(box, box.findData(name))
+    hand.check("two groups", "one" in panel.a.currentText(), panel.b.currentText())
     hand.click(panel.compare)
     until(lambda: session.comparison is not None and widget.controller.idle, PATIENCE_S)
     settle(2.0)
@@ -185,20 +189,22 @@ def take_out(hand: Hand, source: Path, out: Path) -> None:
     until(lambda: widget.controller.idle, PATIENCE_S)
     right = source.read_bytes() == before and "is not written over" in widget.banner.text
     hand.check("never over what is read", right, widget.banner.text)
-    hand.file(page.map, out / "nowhere" / "map.mrc")
-    until(lambda: widget.controller.idle, PATIENCE_S)
-    hand.check("no such folder", not (out / "nowhere").exists(), widget.banner.text)
+    hand.file(page.map, out / "new folder" / "map.mrc")
+    until(lambda: (out / "new folder" / "map.mrc").is_file() and widget.controller.idle, PATIENCE_S)
+    hand.check("into a new folder", "map.mrc" in widget.banner.text, widget.banner.text)
 
 
 def wrong_files(hand: Hand, folder: Path, source: Path) -> None:
     """What is no data set is one sentence, and what was open is gone or stays, never half."""
     widget, session = hand.widget, hand.session
     folder.mkdir()
+    star = source.with_name("particles.star").read_text()
+    shutil.copy(source.with_name("particles_tomograms.star"), folder)
     bad = {
         "empty.star": "",
         "words.star": "this is no star file at all\n",
-        "no-images.star": source.read_text().replace(".mrcs", "_gone.mrcs"),
-        "cut.star": source.read_text()[: len(source.read_text()) // 2],
+        "no-images.star": star.replace(".mrcs", "_gone.mrcs"),
+        "cut.star": star[: len(star) // 2],
     }
     (folder / "no run").mkdir()
     buttons: Any = widget.particles.findChildren(type(widget.particles.example))

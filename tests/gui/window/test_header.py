@@ -69,6 +69,23 @@ def test_messages_and_states_move_nothing(qtbot: Any) -> None:
     assert header.state.text() == "Training, epoch 3 of 9"
 
 
+def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbot: Any) -> None:
+    session = Session()
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.resize(330, header.sizeHint().height())
+    header.show()
+    path = "/data/2026/session/warptools/relion/particles.star"
+    session.show_message(f"{path}: not a STAR file, it has no data_ line.", "error")
+    qtbot.wait(1)
+    shown = header.banner.label.text().replace("\u200b", "")
+    assert shown == "✕  …/particles.star: not a STAR file, it has no data_ line."
+    assert path in header.banner.text and path in header.banner.label.toolTip()
+    session.show_message("Saved in /data/run.")
+    qtbot.wait(1)
+    assert "/data/run" in header.banner.label.text().replace("\u200b", "")
+
+
 def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
     session = Session()
     header = Header(session)
