@@ -182,6 +182,7 @@ class LatentPanel(QWidget):
         room = min(max(_SIDE_PX, round(_SIDE_SHARE * length)), _LARGEST_SIDE_PX)
         self._middle.setDirection(below if high else beside)
         self._side_layout.setDirection(beside if high else below)
+        self._side_layout.setStretch(2, int(high))  # else the counts would be cut off
         self._side_page.setMinimumSize(0 if high else room, room if high else 0)
         self._side_page.setMaximumSize(_UNLIMITED if high else room, room if high else _UNLIMITED)
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMenu,
+    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -31,6 +32,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_button,
     make_label,
     scrolled,
+    set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.session import Session
@@ -93,11 +95,14 @@ class ParticlesPanel(QWidget):
     def _opening_row(self) -> QHBoxLayout:
         """Buttons that open something, and the menu of what was opened before."""
         buttons = QHBoxLayout()
+        self._openers: list[QPushButton] = []
         for text, tip, pressed in (
             ("Open star file…", "Particles and their tilt images", self._choose_star),
             ("Open run…", "Folder that a training wrote", self._choose_run),
         ):
-            buttons.addWidget(make_button(text, tip, pressed), len(text))
+            button = make_button(text, tip, pressed)
+            buttons.addWidget(button, len(text))
+            self._openers.append(button)
         self.recent = QToolButton()
         self.recent.setToolTip("Open again what was opened before")
         self.recent.setAccessibleName("Opened before")
@@ -166,6 +171,7 @@ class ParticlesPanel(QWidget):
         self.path.setToolTip(str(path) if path else "")
         self.hint.setVisible(session.asked is not None or not session.summary)
         self.example.setVisible(path is None)
+        set_next(self._openers[0], path is None)
         self.hint.setText(_HINT if session.asked is None else _FAILED)
         if session.asked is not None:
             self.section.set_open(True)

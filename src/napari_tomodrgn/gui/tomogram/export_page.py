@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import Session
 
@@ -118,6 +118,7 @@ class ExportPage(QWidget):
         count = len(session.selection)
         which = f"{count:,} selected particles" if count else "All particles"
         self.star.setText(f"{which}: star file …" if session.particles is not None else _STAR)
+        set_next(self.star, bool(count))
         self.whole.setVisible(session.latents is not None and not count)
 
     def _ask_for_star(self) -> None:

@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_button,
     make_label,
     scrolled,
+    set_next,
 )
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
@@ -180,6 +181,7 @@ class TrainingPanel(QWidget):
             if self._session.particles is not None
             else "Open a star file first"
         )
+        set_next(self.button, not status.busy and self._session.run is None)
         self._propose_folder()
         self._refresh_resume()
 

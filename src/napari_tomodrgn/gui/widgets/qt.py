@@ -34,6 +34,7 @@ __all__ = [
     "make_label",
     "make_tool_button",
     "scrolled",
+    "set_next",
     "to_image",
 ]
 
@@ -75,6 +76,15 @@ def make_button(text: str, tip: str, pressed: Callable[[], None]) -> QPushButton
     # The signal's own argument (checked) is not for the callee.
     button.clicked.connect(lambda _checked=False: pressed())
     return button
+
+
+def set_next(button: QPushButton, on: bool) -> None:
+    """Mark a button as the next thing to press in its step; style sheets know it as ``next``."""
+    if bool(button.property("next")) != on:
+        button.setProperty("next", on)
+        style: Any = button.style()
+        style.unpolish(button)
+        style.polish(button)
 
 
 def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolButton:

@@ -50,10 +50,12 @@ _TEXT_HEIGHT = 15
 _LATENT_NAME = "Latent space"
 # Who works with the keyboard sees where it goes. The border is there without the focus as well, so
 # that nothing moves.
-_FOCUS_RING = (
+_BUTTON_STYLE = (
     "QPushButton, QComboBox {{ border: 1px solid transparent; }}"
     "QPushButton:focus, QComboBox:focus, QToolButton:focus, QLineEdit:focus, QSlider:focus,"
     "QAbstractItemView:focus, QAbstractSpinBox:focus {{ border: 1px solid {color}; }}"
+    # What to press next in each step.
+    "QPushButton[next='true']:enabled {{ background: {chosen}; }}"
 )
 
 
@@ -369,7 +371,7 @@ class MainWidget(QWidget):
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
         for part in (self, self.latent):
-            part.setStyleSheet(_FOCUS_RING.format(color=colors.text))
+            part.setStyleSheet(_BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight))
 
 
 def _stacked(*panels: QWidget) -> QWidget:
