@@ -78,6 +78,7 @@ lint: .venv/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-tomodrgn
 	$(BIN)/python tools/census.py --check
+	$(BIN)/python tools/files_page.py --check
 
 docs: .venv/.installed-docs
 	$(BIN)/mkdocs build --strict --config-file docs/mkdocs/mkdocs.yml

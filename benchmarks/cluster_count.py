@@ -4,8 +4,9 @@ Run::
 
     python benchmarks/cluster_count.py [--seeds 10] [--out cluster_count.csv]
 
-Latents are the linear engine's, of all images. One row a case and seed, appended as it is there;
-rows that are in the table already are not computed again. 0 stands for "continuous, no k".
+Latents are the linear engine's, of all images, as it makes them by default. One row a case and
+seed, appended as it is there; rows that are in the table already are not computed again. 0 stands
+for "continuous, no k".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from evidence import SET, append, latents_of
+from evidence import SET, append, fit_latents, read_simulated
 
 from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
 
@@ -45,7 +46,7 @@ def main() -> None:
             if len(known) and ((known["case"] == name) & (known["seed"] == seed)).any():
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                latents = latents_of(Path(folder), settings, seed)
+                latents = fit_latents(*read_simulated(Path(folder), settings, seed, None))
             found = propose_clusters(latents, seed)
             append(
                 options.out,

@@ -93,15 +93,15 @@ Labels = np.ndarray
 
 
 def read_simulated(
-    folder: Path, settings: dict[str, object], seed: int
+    folder: Path, settings: dict[str, object], seed: int, radius_px: int | None = RADIUS_PX
 ) -> tuple[TiltData, RunConfig]:
-    """The images of a simulated set, and the settings of a run."""
+    """The images of a simulated set, and the settings of a run; radius None: the engine's own."""
     config = SimulationConfig.model_validate({**settings, "seed": seed})
     for _ in simulate(folder, config):
         pass
     particles = read_particles(folder / "warptools" / "particles_optimisation_set.star")
     run = RunConfig.model_validate(
-        {"method": "linear", "seed": seed, "linear": {"radius_px": RADIUS_PX}}
+        {"method": "linear", "seed": seed, "linear": {"radius_px": radius_px}}
     )
     lattice = half_plane(particles.optics.box_size_px)
     sign = decide_sign(particles, run.data)
@@ -114,11 +114,6 @@ def fit_latents(data: TiltData, run: RunConfig) -> np.ndarray:
     """Latents of all images, ``(particle, component)``."""
     *_, fit = LinearEngine.of(data, run, RunContext()).fits()
     return fit.training_mu.double().numpy()
-
-
-def latents_of(folder: Path, settings: dict[str, object], seed: int) -> np.ndarray:
-    """The same of a simulated set."""
-    return fit_latents(*read_simulated(folder, settings, seed))
 
 
 def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evidence, np.ndarray]:

@@ -1,18 +1,32 @@
-"""What an averaging package would see of a list that was written back: rows, and all else."""
+"""Lists of averaging packages in tests: which are tried, what is seen of one written back."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from pandas.testing import assert_frame_equal
 
 from napari_tomodrgn.data.star import read_star
+from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
 EM_HEAD, EM_ROW = 512, 80
 EM_COUNT = slice(8, 12)  # bytes of the header that count particles
+
+
+def lists_in_a_window(*always: str) -> list[object]:
+    """Parameters of a test with a window: these lists, and all with ``TOMODRGN_ALL_LISTS=1``.
+
+    A window knows nothing of a list's form, and without one all are tried in every run.
+    """
+    if os.environ.get("TOMODRGN_ALL_LISTS"):
+        return list(LISTS)
+    skip = pytest.mark.skip(reason="minutes for all lists: set TOMODRGN_ALL_LISTS=1")
+    return [name if name in always else pytest.param(name, marks=skip) for name in LISTS]
 
 
 def assert_rows_untouched(before: Path, after: Path, rows: list[int]) -> None:

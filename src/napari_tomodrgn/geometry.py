@@ -69,6 +69,12 @@ def random_rotations(count: int, rng: np.random.Generator) -> FloatArray:
     return np.asarray(Rotation.random(count, rng=rng).as_matrix()).reshape(count, 3, 3)
 
 
+def rotation_angles_deg(matrices: ArrayLike) -> FloatArray:
+    """Angles by which rotations ``(..., 3, 3)`` turn, ``(...)``, 0 to 180."""
+    cosine = (np.trace(np.asarray(matrices, dtype=np.float64), axis1=-2, axis2=-1) - 1) / 2
+    return np.asarray(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
 def symmetry_rotations(group: str) -> FloatArray:
     """Rotations of a cyclic or dihedral point group, ``(operation, 3, 3)`` on xyz, identity first.
 

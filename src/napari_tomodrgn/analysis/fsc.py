@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,11 +11,9 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.physics import shells
-from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation
+from napari_tomodrgn.physics.shells import FSC_THRESHOLD, filter_by_shell, shell_correlation
 
 FloatArray = NDArray[np.float64]
-# Where two half maps stop agreeing (Rosenthal & Henderson, J. Mol. Biol. 2003).
-FSC_THRESHOLD = 0.143
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +30,8 @@ class FscCurve:
 
     correlation: FloatArray
     frequency_per_angstrom: FloatArray
+    # Also for those who draw the curve and do not import torch.
+    threshold: ClassVar[float] = FSC_THRESHOLD
 
     def resolution_angstrom(self, threshold: float = FSC_THRESHOLD) -> float:
         """Resolution at which the curve first falls below ``threshold``, linearly interpolated.

@@ -134,6 +134,7 @@ class DataConfig(Settings):
         gt=0.0,
         allow_inf_nan=False,
         title="Pixel size to work at (Å)",
+        json_schema_extra={"empty": "as in the files"},
         description="Images are cropped in Fourier space to about this pixel size as they are "
         "read: coarser, smaller, faster. Empty: as in the files.",
     )
@@ -141,15 +142,20 @@ class DataConfig(Settings):
         None,
         ge=8,
         title="Box to work at (px)",
+        json_schema_extra={"empty": "all of it"},
         description="Of the images, at the pixel size to work at, only the middle of this edge is "
         "kept; even. Empty: all of it.",
     )
     tomograms: tuple[str, ...] = Field(
-        (), title="Tomograms", description="Only particles of these; empty: of all."
+        (),
+        title="Tomograms",
+        json_schema_extra={"empty": "all"},
+        description="Only particles of these; empty: of all.",
     )
     particles: str | None = Field(
         None,
         title="Particles",
+        json_schema_extra={"empty": "all"},
         description="File of the particles to take: ids one a line (.txt), a table with the "
         "column particle_id (.csv), or a star file of them. Empty: all.",
     )
@@ -157,12 +163,14 @@ class DataConfig(Settings):
         None,
         ge=1,
         title="Least tilts",
+        json_schema_extra={"empty": "any number"},
         description="Particles with fewer tilt images are left out.",
     )
     max_tilts: int | None = Field(
         None,
         ge=1,
         title="Most tilts",
+        json_schema_extra={"empty": "all"},
         description="Of each particle only so many images are taken, those of the lowest dose.",
     )
     max_dose_e_per_angstrom2: float | None = Field(
@@ -170,11 +178,13 @@ class DataConfig(Settings):
         gt=0.0,
         allow_inf_nan=False,
         title="Highest dose (e/Å²)",
+        json_schema_extra={"empty": "any"},
         description="Images that were taken at a higher dose are left out.",
     )
     exclude_tilts: tuple[NonNegativeInt, ...] = Field(
         (),
         title="Tilts left out",
+        json_schema_extra={"empty": "none"},
         description="Numbers of tilts in their series, from 0, whose images are left out.",
     )
 

@@ -24,6 +24,11 @@ def first_half(particles: ParticleSet, seed: int = 0) -> NDArray[np.bool_]:
     return random_half(particles.originals, np.random.default_rng(seed))
 
 
+def has_copies(originals: NDArray[np.int64]) -> bool:
+    """Whether a particle stands in several rows; ``originals`` are `ParticleSet.originals`."""
+    return bool(originals.max(initial=-1) + 1 < len(originals))
+
+
 def random_half(originals: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
     """A random half of the particles, ``(particle,)``; copies of one are in the same half.
 

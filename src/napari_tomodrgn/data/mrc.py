@@ -22,6 +22,8 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 
 _HEADER_BYTES = 1024
+# mrcfile's own has the time of day: the same map would be another file a second later.
+_LABEL = b"written by napari-tomodrgn"
 _READABLE_MODES = (0, 1, 2, 6, 12)  # int8, int16, float32, uint16, float16
 # IMOD's stamp and flags, 40 bytes into the second "extra" of the header.
 _IMOD_STAMP, _IMOD_OFFSET, _IMOD_SIGNED_BYTES = 1146047817, 40, 1
@@ -123,6 +125,7 @@ def write_mrc(
         if stack:
             mrc.set_image_stack()
         mrc.voxel_size = (x, y, z)
+        mrc.header.label[0] = _LABEL
 
 
 def _described(path: Path, header: np.void) -> MrcHeader:

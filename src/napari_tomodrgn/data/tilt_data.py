@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
+from napari_tomodrgn.data.halves import has_copies
 from napari_tomodrgn.data.particles import Optics, ParticleSet
 from napari_tomodrgn.physics.ctf import CtfParameters
 from napari_tomodrgn.physics.exposure import tilt_weights
@@ -146,7 +147,7 @@ class TiltData:
         """
         rng = np.random.default_rng([seed, 0x401D])
         order = rng.random(self.image_count)
-        if self.originals.max() + 1 < self.particle_count:
+        if has_copies(self.originals):
             # Copies share their images, and hold out the same ones.
             tilts, of_particle = self._tilt_index.numpy(), np.diff(self._first.numpy())
             owner = np.repeat(self.originals, of_particle)

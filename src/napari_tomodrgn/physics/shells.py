@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Where two half maps stop agreeing (Rosenthal & Henderson, J. Mol. Biol. 2003).
+FSC_THRESHOLD = 0.143
+
 
 def shell_indices(box_size_px: int, device: torch.device | str = "cpu") -> Tensor:
     """Number the shell of each voxel of a half-space grid, int64 ``(n, n, n // 2 + 1)``.
@@ -59,7 +62,7 @@ def soft_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> Ten
     return (1 + torch.cos(torch.pi * part)) / 2
 
 
-def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
+def figure_of_merit(correlation: Tensor, threshold: float = FSC_THRESHOLD) -> Tensor:
     """√(2 FSC / (1 + FSC)) ``(shell,)``, 0 from where the FSC first falls below ``threshold``.
 
     The correlation expected between the map of all data and the truth (Rosenthal & Henderson,
@@ -68,7 +71,7 @@ def figure_of_merit(correlation: Tensor, threshold: float = 0.143) -> Tensor:
     return signal_share(correlation, threshold).sqrt()
 
 
-def signal_share(correlation: Tensor, threshold: float = 0.143) -> Tensor:
+def signal_share(correlation: Tensor, threshold: float = FSC_THRESHOLD) -> Tensor:
     """2 FSC / (1 + FSC) ``(shell,)``, 0 from where the FSC first falls below ``threshold``.
 
     The share of signal in the power of the map of all data: its Wiener filter. ``correlation`` is

@@ -10,7 +10,12 @@ import pytest
 from napari_tomodrgn.analysis.evidence import difference
 from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
-from napari_tomodrgn.analysis.evidence.maps import box_maps, difference_values, group_sums
+from napari_tomodrgn.analysis.evidence.maps import (
+    box_maps,
+    difference_values,
+    group_sums,
+    support_at_box,
+)
 from napari_tomodrgn.analysis.evidence.membership import cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.permutation import permuted
 from napari_tomodrgn.analysis.latents.clusters import k_means
@@ -65,6 +70,20 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     assert np.corrcoef(found.difference.difference.data.ravel(), true.ravel())[0, 1] > 0.6
     assert found.maps is not None
     assert found.maps[0].fsc.correlation[3] > 0.5
+
+
+def test_beside_the_particle_the_difference_is_what_its_errors_say(two_states: Case) -> None:
+    """No specks beyond chance where there is nothing: standard errors hold there too."""
+    evidence = two_states.evidence
+    found = run_to_end(
+        compare_groups(evidence, halved(two_states), with_maps=False, permutations=999)
+    ).difference
+    outside = support_at_box(evidence.sums) < 0.01
+    z = (found.difference.data / found.standard_error.data)[outside]
+    assert outside.sum() > 5_000
+    assert 0.9 < z.std() < 1.1
+    # Of random splits themselves 0.6 to 0.9 on average.
+    assert (np.abs(z) > 4).sum() <= 4
 
 
 def test_noise_model_and_random_splits_agree(one_structure: Case) -> None:

@@ -88,7 +88,7 @@ def test_squares_carry_over_the_middle_of_a_motion() -> None:
 
 def test_permutations_stay_within_strata_and_keep_pairs_together() -> None:
     rng = np.random.default_rng(4)
-    strata = Strata(np.repeat([0, 1], 20), np.repeat(np.arange(8), 5))
+    strata = Strata(np.repeat([0, 1], 20), np.repeat(np.arange(8), 5), np.arange(40))
     labels = rng.choice([1, -1], size=(2, 40)).astype(np.int8)
     found = permuted(labels, strata, 50)
     pairs = labels[0] * 10 + labels[1]
@@ -100,7 +100,7 @@ def test_permutations_stay_within_strata_and_keep_pairs_together() -> None:
 
 
 def test_whole_tomograms_are_permuted_where_groups_are_constant_in_them() -> None:
-    strata = Strata(np.repeat(np.arange(12), 3), np.repeat(np.arange(12), 3))
+    strata = Strata(np.repeat(np.arange(12), 3), np.repeat(np.arange(12), 3), np.arange(36))
     labels = np.tile(np.where(strata.tomogram < 6, 1, -1), (2, 1)).astype(np.int8)
     found = permuted(labels, strata, 20)
     for one in found:
@@ -114,3 +114,18 @@ def test_direction_bins_are_the_same_from_both_ends() -> None:
     for count in (10, 50, 500):
         assert (direction_bins(directions, count) == direction_bins(-directions, count)).all()
     assert len(np.unique(direction_bins(directions, 500))) == 12
+
+
+def test_copies_of_a_particle_bear_the_labels_of_another_together() -> None:
+    # Three copies each of eight particles, in the order of an expanded star, in two bins.
+    originals = np.repeat(np.arange(8), 3)
+    strata = Strata(np.zeros(24, dtype=int), np.repeat([0, 1], 12), originals)
+    drawn = np.array([1, 1, -1, 1, 1, 1, -1, -1, -1, 0, 0, 0] * 2, dtype=np.int8)
+    splits = permuted(np.stack([drawn, drawn]), strata, 200, 0)
+    patterns = {tuple(one) for one in drawn.reshape(8, 3)}
+    for part in splits[:, 0].reshape(200, 8, 3):
+        assert {tuple(one) for one in part[:4]} == patterns == {tuple(one) for one in part[4:]}
+    assert len({part.tobytes() for part in splits}) > 100
+    single = Strata(np.zeros(24, dtype=int), np.repeat([0, 1], 12), np.arange(24))
+    apart = permuted(np.stack([drawn, drawn]), single, 200, 0)[:, 0].reshape(200, 8, 3)
+    assert any({tuple(one) for one in part[:4]} != patterns for part in apart)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from napari_tomodrgn.analysis.reconstruct import reconstruct_steps
 from napari_tomodrgn.analysis.tomogram.neighborhood import neighbourhood
@@ -170,6 +171,69 @@ def test_the_same_pose_twice_is_a_duplicate(simulated: Path, tmp_path: Path) -> 
     with pytest.raises(BadInputError, match="rows 1 and 2") as error:
         read_particles(path)
     assert error.value.code == "duplicate-particle"
+
+
+def turned_anew(star: Path, turns: np.ndarray, name: str) -> Path:
+    """The star of ``turns`` ``(row, 3, 3)``: each row twice, the second time turned by its own."""
+    path = expanded(star, np.stack([np.eye(3), np.eye(3)]))
+    blocks = read_star(path)
+    (key,) = (key for key, block in blocks.items() if ANGLES[0] in block)
+    frame = pd.DataFrame(blocks[key])
+    rotations = euler_to_matrix(frame[ANGLES].astype(float).to_numpy())
+    rotations[1::2] = rotations[1::2] @ turns
+    frame[ANGLES] = [[f"{one:.9f}" for one in row] for row in matrix_to_euler(rotations)]
+    write_star(path.with_name(name), {**blocks, key: frame})
+    return path.with_name(name)
+
+
+def about_random_axes(angle_deg: np.ndarray, seed: int) -> np.ndarray:
+    axes = np.random.default_rng(seed).normal(size=(len(angle_deg), 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    return Rotation.from_rotvec(axes * np.deg2rad(angle_deg)[:, None]).as_matrix()
+
+
+@pytest.mark.parametrize("largest_deg", [2.0, 12.0, 180.0])
+def test_two_refinements_in_one_file_are_no_copies(
+    simulated: Path, tmp_path: Path, largest_deg: float
+) -> None:
+    shutil.copytree(simulated / "warptools", tmp_path / "set")
+    turns = about_random_axes(np.random.default_rng(1).uniform(0.2, largest_deg, 24), 2)
+    path = turned_anew(tmp_path / "set" / "particles.star", turns, "twice.star")
+    with pytest.raises(BadInputError, match="rows 1 and 2") as error:
+        read_particles(path)
+    assert error.value.code == "duplicate-particle"
+
+
+def test_copies_that_were_aligned_since_are_doubted_aloud(simulated: Path, tmp_path: Path) -> None:
+    shutil.copytree(simulated / "warptools", tmp_path / "set")
+    aligned = about_random_axes(np.random.default_rng(1).uniform(0, 6.0, 24), 2) @ C3[1]
+    found = read_particles(
+        turned_anew(tmp_path / "set" / "particles.star", aligned, "aligned.star")
+    )
+    (remark,) = (one for one in found.source.remarks if one.code == "symmetry-expanded")
+    assert remark.severity == "warning" and "two refinements" in remark.remedy
+    assert found.originals.max() + 1 == 24 and len(found) == 48
+
+
+@pytest.mark.parametrize("group", ["C17", "D7", "I"])
+def test_other_symmetries_are_copies(simulated: Path, tmp_path: Path, group: str) -> None:
+    shutil.copytree(simulated / "warptools", tmp_path / "set")
+    turns = Rotation.create_group("I").as_matrix() if group == "I" else symmetry_rotations(group)
+    found = read_particles(expanded(tmp_path / "set" / "particles.star", turns))
+    (remark,) = (one for one in found.source.remarks if one.code == "symmetry-expanded")
+    assert remark.severity == "info" and remark.number == len(turns)
+    assert len(found) == 24 * len(turns) and found.originals.max() + 1 == 24
+
+
+def test_copies_of_which_some_were_taken_out(simulated: Path, tmp_path: Path) -> None:
+    shutil.copytree(simulated / "warptools", tmp_path / "set")
+    path = expanded(tmp_path / "set" / "particles.star", symmetry_rotations("C6"))
+    blocks = read_star(path)
+    (key,) = (key for key, block in blocks.items() if ANGLES[0] in block)
+    kept = pd.DataFrame(blocks[key]).sample(60, random_state=3).sort_index()
+    write_star(path, {**blocks, key: kept.reset_index(drop=True)})
+    found = read_particles(path)
+    assert len(found) == 60 and found.originals.max() + 1 <= 24
 
 
 def test_an_expanded_set_is_learnt_from(pair: tuple[Path, Path], tmp_path: Path) -> None:

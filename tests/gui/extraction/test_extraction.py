@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_lists import lists_in_a_window
 from scipy.ndimage import map_coordinates
 
 from napari_tomodrgn.gui.extraction.panel import ExtractionPanel
@@ -57,13 +58,7 @@ def assert_rings_are_on_particles(viewer: Any) -> None:
     assert viewer.dims.ndisplay == 2
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ("stopgap.star", "eman2.lst") else pytest.mark.slow)
-        for name in LISTS
-    ],
-)
+@pytest.mark.parametrize("name", lists_in_a_window("stopgap.star", "relion5.star", "TS_001.csv"))
 def test_from_every_list_to_opened_images(
     name: str,
     viewer: Any,

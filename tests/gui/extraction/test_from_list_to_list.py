@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,18 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from own_lists import assert_rows_untouched
+from own_lists import assert_rows_untouched, lists_in_a_window
 from sklearn.metrics import adjusted_rand_score
 
 from napari_tomodrgn.extract.lists import read_list
-from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
 pytestmark = pytest.mark.slow
-# A quarter of a minute each: these always, all with TOMODRGN_ALL_LISTS=1.
-_ALWAYS = ("dynamo.tbl", "relion5.star")
-_ALL = bool(os.environ.get("TOMODRGN_ALL_LISTS"))
-_OTHERS = pytest.mark.skipif(not _ALL, reason="4 minutes: set TOMODRGN_ALL_LISTS=1 for all")
-_NAMES = [name if name in _ALWAYS else pytest.param(name, marks=_OTHERS) for name in LISTS]
 PATIENCE_MS = 300_000  # of steps that compute, where others have the cores
 
 
@@ -63,7 +56,7 @@ def first_look(window: Any, run: Path, qtbot: Any) -> pd.Series:
     return session.added_columns["cluster"]
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", lists_in_a_window("dynamo.tbl"))
 def test_the_chosen_state_goes_back_as_its_list(
     name: str,
     viewer: Any,

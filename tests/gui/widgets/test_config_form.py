@@ -55,3 +55,14 @@ def test_fields_are_explained(qtbot: Any) -> None:
     qtbot.addWidget(form)
     tips = {child.toolTip() for child in form.findChildren(type(form).__mro__[1])}
     assert "Particles per step. (at least 1, at most 4,096)" in tips
+
+
+def test_what_nothing_means_stands_in_the_line_and_may_be_typed(qtbot: Any) -> None:
+    fields = ("data.particles", "data.tomograms", "data.max_tilts", "data.exclude_tilts")
+    form = ConfigForm(RunConfig(), (*fields, "model.encoding_features"))
+    qtbot.addWidget(form)
+    shown = {name: form._editors[name].native.placeholderText() for name in form._editors}
+    assert list(shown.values()) == ["all", "all", "all", "none", "automatic"]
+    for name, words in shown.items():
+        form.set_value(name, words)
+    assert form.config() == RunConfig()

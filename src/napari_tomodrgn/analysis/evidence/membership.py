@@ -18,6 +18,7 @@ from torch import Tensor
 
 from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.halves import has_copies
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -172,7 +173,7 @@ def fold_shares(
 def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Fold of each particle, each kind of label spread evenly over all; copies are in one fold."""
     rng = np.random.default_rng([seed, 0xF01D])
-    if originals is not None and originals.max() + 1 < len(originals):
+    if originals is not None and has_copies(originals):
         return np.asarray(rng.permutation(int(originals.max()) + 1)[originals] % FOLDS)
     fold = np.empty(len(drawn), dtype=np.int64)
     for kind in np.unique(drawn):

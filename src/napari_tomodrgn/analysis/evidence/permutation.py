@@ -1,8 +1,9 @@
 """Permutations of group labels among particles that could have been exchanged.
 
 Within a tomogram and a bin of viewing directions; else A − B is a difference of tomograms, or of
-missing wedges. Both memberships of a particle stay together. Groups that are constant in every
-tomogram are permuted tomogram by tomogram.
+missing wedges. Both memberships of a particle stay together, and so do the labels of its copies in
+a symmetry-expanded set, which share their noise: they go as they are to another particle with as
+many copies. Groups that are constant in every tomogram are permuted tomogram by tomogram.
 """
 
 from __future__ import annotations
@@ -31,20 +32,30 @@ class Strata:
     tomogram
         ``(particle,)`` number of the tomogram.
     bin
-        ``(particle,)`` number of the tomogram and viewing direction.
+        ``(particle,)`` number of the tomogram and viewing direction; of copies, those of the first,
+        and of how many there are.
+    originals
+        ``(particle,)`` which rows are copies of one particle, see `ParticleSet.originals`.
     """
 
     tomogram: NDArray[np.int64]
     bin: NDArray[np.int64]
+    originals: NDArray[np.int64]
 
 
 def strata_of(particles: ParticleSet) -> Strata:
     """Tomograms and viewing directions of a set."""
     names = particles.particles["tomogram"].astype(str).to_numpy()
     _, tomogram = np.unique(names, return_inverse=True)
-    direction = direction_bins(beam_directions(particles), len(names) / (tomogram.max() + 1))
-    _, bins = np.unique(tomogram * 64 + direction, return_inverse=True)
-    return Strata(tomogram.astype(np.int64), bins.astype(np.int64))
+    originals = particles.originals
+    _, first, copies = np.unique(originals, return_index=True, return_counts=True)
+    directions = beam_directions(particles)[first]
+    direction = direction_bins(directions, len(first) / (tomogram.max() + 1))
+    kinds = np.stack([tomogram[first], direction, copies])
+    _, bins = np.unique(kinds, axis=1, return_inverse=True)
+    return Strata(
+        tomogram.astype(np.int64), bins.reshape(-1).astype(np.int64)[originals], originals
+    )
 
 
 def beam_directions(particles: ParticleSet) -> NDArray[np.float64]:
@@ -105,6 +116,9 @@ def permuted(labels: Labels, strata: Strata, count: int, seed: int = 0) -> Label
         return np.asarray(labels[:, first][:, orders].transpose(1, 0, 2)[..., strata.tomogram])
     source = np.tile(np.arange(labels.shape[1]), (count, 1))
     for one in range(int(strata.bin.max()) + 1):
-        members = np.flatnonzero(strata.bin == one)
-        source[:, members] = rng.permuted(source[:, members], axis=1)
+        rows = np.flatnonzero(strata.bin == one)
+        rows = rows[np.argsort(strata.originals[rows], kind="stable")]
+        members = rows.reshape(len(np.unique(strata.originals[rows])), -1)  # (particle, copy)
+        orders = rng.permuted(np.tile(np.arange(len(members)), (count, 1)), axis=1)
+        source[:, members] = members[orders]
     return np.asarray(labels[:, source].transpose(1, 0, 2))

@@ -2,8 +2,9 @@
 
 Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
 held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
-63). Points spread evenly along a curve ask for more and more classes, each of which overlaps its
-neighbours: then there is no number, and it is called continuous.
+63), and one class unless the best is better by two. Points spread evenly along a curve ask for more
+and more classes, each of which overlaps its neighbours: then there is no number, and it is called
+continuous.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _FOLDS = 5
 # Classes are apart if so few particles between two of them are uncertain whose they are.
 _APART = 0.8
 _PER_CLASS = 10
+# Standard errors by which any number has to be better than one class.
+_BETTER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,8 @@ def propose_clusters(latents: FloatArray, seed: int = 0) -> ClusterCount:
     error = worse.std(axis=1) / len(points) ** 0.5
     count = counts[int(np.flatnonzero(worse.mean(axis=1) <= error)[0])]
     gains = np.stack([apart.mean(axis=1), apart.std(axis=1) / len(points) ** 0.5], axis=1)
-    if count == 1:
+    gain, unsure = gains[best]
+    if count == 1 or gain < _BETTER * unsure:
         return ClusterCount(1, counts, gains, 1.0)
     separation = _separation(points, count, seed)
     return ClusterCount(count if separation >= _APART else 0, counts, gains, separation)

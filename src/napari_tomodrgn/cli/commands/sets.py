@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD, low_pass
+from napari_tomodrgn.analysis.fsc import low_pass
 from napari_tomodrgn.analysis.reconstruct import (
     RECONSTRUCTION_FILES,
     Reconstruction,
@@ -24,6 +24,7 @@ from napari_tomodrgn.files import is_empty, staged_folder
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.training.homogeneous import HomogeneousConfig
+from napari_tomodrgn.physics.shells import FSC_THRESHOLD
 from napari_tomodrgn.synthetic import SimulationConfig, SimulationProgress
 from napari_tomodrgn.synthetic import simulate as simulate_events
 from napari_tomodrgn.synthetic.layout import Layout

@@ -6,7 +6,6 @@ from argparse import Namespace
 
 import numpy as np
 
-from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD
 from napari_tomodrgn.analysis.map_comparison import compare_maps
 from napari_tomodrgn.analysis.volume_masks import box_mask, difference_mask, sphere_mask
 from napari_tomodrgn.cli.choosing import given_files
@@ -15,6 +14,7 @@ from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.exports import export_files
+from napari_tomodrgn.physics.shells import FSC_THRESHOLD
 
 
 def run_fsc(options: Namespace) -> int:

@@ -342,7 +342,8 @@ def refuse_duplicates(table: StarTable, identities: Sequence[str]) -> None:
         raise BadInputError(
             f"{table.path}: particle {identities[row]} stands in rows {first + 1} and {row + 1} of "
             f"block data_{table.block} ({twice.size} such rows).",
-            remedy="Remove the duplicates.",
+            remedy="Remove the duplicates. (Copies of a symmetry expansion share their images, and "
+            "are turned by the same turns in all particles.)",
             code="duplicate-particle",
         )
 

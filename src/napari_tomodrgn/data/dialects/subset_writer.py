@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.cistem import STACK_COLUMN
 from napari_tomodrgn.data.dialects.common import number_lists
-from napari_tomodrgn.data.dialects.copies import COPY_COLUMN
+from napari_tomodrgn.data.dialects.copies import COPY_COLUMN, copy_number
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.dialects.optimisation_set import PARTICLES_FILE, TOMOGRAMS_FILE
 from napari_tomodrgn.data.dialects.tilts import SERIES_FILE
@@ -69,7 +69,7 @@ def write_subset(
     if columns is not None:
         frame = _with_columns(frame, columns.reindex(owners))
     if COPY_OF in particles.particles:
-        frame = frame.assign(**{COPY_COLUMN: pd.Series(owners).str.extract(r"(\d+)$")[0]})
+        frame = frame.assign(**{COPY_COLUMN: [copy_number(owner) for owner in owners]})
     write_star(path, _with_block(source.blocks, source.particle_block, frame))
     if source.tomogram_blocks is None:
         return path

@@ -173,7 +173,7 @@ class ComparisonPanel(QWidget):
         x, y = np.asarray(apart.frequency_per_angstrom)[1:], np.asarray(apart.correlation)[1:]
         curves.append(Curve("A − B", x, y, MORE_IN_A))
         low = min([-0.05, *(float(np.nanmin(one.y)) for one in curves)])
-        self.plot.set_curves(curves, limits=(low, 1.05), level=0.143)
+        self.plot.set_curves(curves, limits=(low, 1.05), level=apart.threshold)
         self.errors_words.setText(f"{self.errors.value() / _STEPS_PER_ERROR:g} SE")
 
     # -- layout -------------------------------------------------------------------------------

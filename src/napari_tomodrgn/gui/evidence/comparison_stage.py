@@ -151,5 +151,5 @@ def _groups(compared: ComparedGroups) -> Iterator[tuple[str, str, str, int, Grou
 
 
 def _limit(made: GroupMap) -> str:
-    limit = made.fsc.resolution_angstrom(0.143)
+    limit = made.fsc.resolution_angstrom()
     return f"{limit:.1f} Å" if math.isfinite(limit) else "half maps do not agree"

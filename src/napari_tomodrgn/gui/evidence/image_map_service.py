@@ -153,7 +153,7 @@ def _steps(
             complete=True,
             point=place.point,
             effective_particles=found.effective_particles,
-            resolution_angstrom=found.fsc.resolution_angstrom(0.143),
+            resolution_angstrom=found.fsc.resolution_angstrom(),
         )
     other = (yield from _other(evidence, look.against)) if look.difference else None
     yield _Made(place, known, dressed(known, look, other))

@@ -83,7 +83,7 @@ class ValidationPanel(QWidget):
 
 def _threshold() -> float:
     # Imports torch, which is there once something was reconstructed.
-    from napari_tomodrgn.analysis.fsc import FSC_THRESHOLD
+    from napari_tomodrgn.physics.shells import FSC_THRESHOLD
 
     return FSC_THRESHOLD
 

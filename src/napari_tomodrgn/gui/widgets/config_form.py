@@ -129,9 +129,16 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
         return create_widget(value, name=name, widget_type="SpinBox", options=options)
     # Numbers such as 1e-4 cannot be typed into a spin box: it rounds them away.
     editor: Any = create_widget(_shown(value), name=name, widget_type="LineEdit")
-    if NoneType in get_args(kind):
-        editor.native.setPlaceholderText(_AUTOMATIC)
+    editor.native.setPlaceholderText(_when_empty(field))
     return editor
+
+
+def _when_empty(field: FieldInfo) -> str:
+    """What nothing in a line means: the field says so, or the program chooses."""
+    said = field.json_schema_extra
+    if isinstance(said, dict) and "empty" in said:
+        return str(said["empty"])
+    return _AUTOMATIC if NoneType in get_args(field.annotation) else ""
 
 
 def _combo(name: str, value: Any, words: tuple[Any, ...], *, optional: bool) -> Any:
@@ -180,7 +187,7 @@ def _value(editor: Any) -> Any:
     if editor.widget_type != "LineEdit":
         return value
     words = str(value).strip()
-    return None if words in ("", _AUTOMATIC) else words
+    return None if words in ("", _AUTOMATIC, editor.native.placeholderText()) else words
 
 
 def _pairs(words: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.halves import has_copies
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
@@ -132,10 +133,10 @@ def one_a_particle(errors: Tensor, data: TiltData) -> Tensor:
     Copies in a symmetry-expanded set are compared with the same images, so that they would make
     standard errors too small: the first gets the mean of all, the others NaN.
     """
+    if not has_copies(data.originals):
+        return errors
     originals = torch.from_numpy(data.originals)
     count = int(originals.max()) + 1
-    if count == len(errors):
-        return errors
     known = torch.isfinite(errors)
     total = torch.zeros(count, dtype=errors.dtype).index_add_(0, originals[known], errors[known])
     first = torch.from_numpy(np.unique(data.originals, return_index=True)[1])

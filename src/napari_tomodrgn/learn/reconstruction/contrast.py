@@ -14,13 +14,16 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.reconstruction.subsample import chosen_rows, read_sample
 from napari_tomodrgn.learn.runtime.steps import run_to_end
-from napari_tomodrgn.physics.shells import filter_by_shell, shell_correlation, soft_sphere
+from napari_tomodrgn.physics.shells import (
+    FSC_THRESHOLD,
+    filter_by_shell,
+    shell_correlation,
+    soft_sphere,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-_MIN_FSC = 0.143  # FSC from which a shell of half maps says something
 
 
 def decide_sign(particles: ParticleSet, config: DataConfig) -> int:
@@ -44,7 +47,7 @@ def sign_steps(particles: ParticleSet, config: DataConfig) -> Generator[int, Non
     one, two = yield from half_steps(data, sample.first_half)
     sphere = soft_sphere(one.shape[0]).float()
     correlation = shell_correlation(one * sphere, two * sphere)
-    if correlation[1] >= _MIN_FSC:
+    if correlation[1] >= FSC_THRESHOLD:
         one, two = denoise_half_map(one, correlation), denoise_half_map(two, correlation)
     return 1 if density_contrast(one) + density_contrast(two) >= 0 else -1
 
@@ -66,7 +69,7 @@ def half_steps(
 def denoise_half_map(half: Tensor, correlation: Tensor) -> Tensor:
     """Shrink shells of a half map ``(box, box, box)`` by the FSC, to 0 where below 0.143."""
     factors = correlation.clamp(0, 1)
-    below = torch.nonzero(correlation[1:] < _MIN_FSC)
+    below = torch.nonzero(correlation[1:] < FSC_THRESHOLD)
     if len(below):
         factors[int(below[0]) + 1 :] = 0.0
     factors[0] = 1.0

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig, WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
-from napari_tomodrgn.data.halves import random_half
+from napari_tomodrgn.data.halves import has_copies, random_half
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
@@ -84,8 +84,8 @@ class Sample:
 def choose(particles: ParticleSet, max_images: int = MAX_IMAGES) -> ParticleSet:
     """At most 150 particles and about so many images, spread evenly over the set."""
     # Of copies one: they are the same images again.
-    first = np.unique(particles.originals, return_index=True)[1]
-    if len(first) < len(particles):
+    if has_copies(particles.originals):
+        first = np.unique(particles.originals, return_index=True)[1]
         particles = particles.take(np.isin(np.arange(len(particles)), first))
     tilts = len(particles.images) / len(particles)
     count = int(np.clip(max_images / tilts, 2, MAX_PARTICLES))
