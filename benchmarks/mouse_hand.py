@@ -12,7 +12,7 @@ from cut_offs import cut_offs
 from hands import settle, until
 from qtpy.QtCore import QPoint, QTimer
 
-PATIENCE_S = 300
+PATIENCE_S = 900
 
 
 def xdotool(*words: object) -> None:

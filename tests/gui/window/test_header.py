@@ -116,7 +116,7 @@ def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
     qtbot.addWidget(header)
     assert header.chip.text() == "? not tested"
     session.training = TrainingStatus("training", epoch=2, epochs=9)
-    assert header.chip.text() == "? tested at the end"
+    assert header.chip.text() == "? pending"
     session.quality = {"told_apart_standard_errors": 8.4}
     assert header.chip.text() == "✓ 8.4 σ"
 

@@ -121,6 +121,7 @@ class LatentPanel(QWidget):
             return
         self.drawing.stop()
         self._picture = None
+        self.axes.fill([], ("", ""), [], "")
         self.pairs.plot.hide()
         self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
         self.view.set_hint(_WAITING if session.training.busy else _HINT)

@@ -316,6 +316,8 @@ class MainWidget(QWidget):
         scene, stage = self.controller.tomogram_scene, self.controller.stage
         ours = [*scene.layers.layers, *self.controller.volumes.layers, *stage.layers.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
+        if not self._viewer.layers:
+            QTimer.singleShot(0, self._on_data)
 
     def _refresh_tools(self, *_: object) -> None:
         selecting = self.controller.selections
@@ -328,9 +330,12 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_data(self, data: Any, _old: object = None) -> None:
+    def _on_data(self, *_: object) -> None:
+        """No welcome of napari's while something is open; it comes back with the last layer."""
         window: Any = self.window()
-        if data is not None and isinstance(window, QMainWindow):
+        if self._closed or not isinstance(window, QMainWindow):
+            return
+        if self.session.latents is not None or self.session.particles is not None:
             hide_welcome(window)
 
     def _on_latent_removed(self) -> None:
