@@ -56,6 +56,18 @@ def test_the_legend_is_where_no_curve_is(plot: LinePlot) -> None:
     assert free_corner(falling, (200, 100), (40, 30)) == (3.0, 67.0)
     losses = np.stack([x, 100 - 100 * np.exp(-x / 20)], axis=1)
     assert free_corner(losses, (200, 100), (40, 30)) == (158.0, 3.0)
+    # Of two, one is all along the top and one zigzags below: between them is room.
+    two = np.concatenate([np.stack([x, 0 * x + y], axis=1) for y in (5, 15, 80, 95)])
+    left, top = free_corner(two, (200, 100), (40, 30))
+    assert (left, top) == (158.0, 35.0)
+
+
+def test_a_line_is_more_than_its_corners() -> None:
+    from napari_tomodrgn.gui.charts.line_plot import _along
+
+    way = _along(np.array([[0.0, 0.0], [90.0, 30.0], [90.0, 60.0]]))
+    assert np.abs(np.diff(way, axis=0)).max() <= 3.1
+    assert (way[0].tolist(), way[-1].tolist()) == ([0.0, 0.0], [90.0, 60.0])
 
 
 def test_a_pixel_picture_is_three_times_the_screen(plot: LinePlot, tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ def test_a_name_outlives_the_window_and_colors_the_points(
     assert not (run / "analysis" / "selections" / "60S only.json").exists()
 
 
+def test_regions_are_saved_one_after_the_other_each_in_its_color(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    session, panel = opened(run), widget.selections
+    for number, rows in enumerate(([4, 5], [9, 10, 11], [0]), start=1):
+        _lasso(widget, rows)
+        assert panel.name.placeholderText() == f"Name, else region {number}"
+        QTest.mouseClick(panel.keep, LEFT)
+        qtbot.waitUntil(lambda number=number: len(session.selections) == number, timeout=LONG)
+    assert [one.name for one in session.selections] == ["region 1", "region 2", "region 3"]
+    assert session.color == "selections", "seen in their colours at once"
+    session.selection = frozenset()
+    qtbot.wait(50)
+    colors = widget.latent.view._colors
+    assert len({tuple(colors[row]) for row in (4, 9, 0, 6)}) == 4
+    assert tuple(colors[4]) == tuple(colors[5])
+
+
 def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
     widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:

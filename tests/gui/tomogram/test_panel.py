@@ -364,6 +364,17 @@ def test_what_is_drawn_can_be_written(
     np.testing.assert_allclose(viewer.scene.camera.angles, before, atol=1e-3)
 
 
+def test_the_step_export_says_what_a_star_file_will_hold(widget: Any, shown: Any) -> None:
+    page = widget.export
+    assert page.star.text() == "All particles: star file …"
+    assert page.whole.isVisibleTo(page) and not page.place.isVisibleTo(page)
+    shown.selection = frozenset(widget.controller.tomogram_scene.poses.ids[:5])
+    assert page.star.text() == "5 selected particles: star file …"
+    assert not page.whole.isVisibleTo(page)
+    shown.canvas_mode = "particle"
+    assert page.place.isVisibleTo(page)
+
+
 def test_a_star_file_without_a_run_shows_points(
     viewer: Any,
     widget: Any,

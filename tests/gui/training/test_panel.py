@@ -19,7 +19,7 @@ from qtpy.QtTest import QTest
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
-from napari_tomodrgn.gui.training.panel import TrainingPanel
+from napari_tomodrgn.gui.training.panel import TrainingPanel, next_folder
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
 from napari_tomodrgn.gui.training.service import finished_words
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
@@ -363,6 +363,17 @@ def test_a_run_shows_the_preset_it_was_trained_with(qtbot: Any, name: str) -> No
     assert panel.explained.text().startswith(PRESET_TIPS[name])
 
 
+def test_settings_of_a_run_do_not_outlive_it(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path
+) -> None:
+    panel, standard = widget.training, preset("Standard")
+    opened(tiny_run)
+    assert panel.form.value("train.epochs") != standard.train.epochs
+    opened(tiny_star)
+    assert panel.preset.currentText() == "Standard"
+    assert panel.config().train == standard.train and panel.config().model == standard.model
+
+
 def test_a_folder_with_a_run_is_refused_at_once(qtbot: Any, tmp_path: Path) -> None:
     session = Session()
     panel = TrainingPanel(session)
@@ -377,6 +388,14 @@ def test_a_folder_with_a_run_is_refused_at_once(qtbot: Any, tmp_path: Path) -> N
     panel.folder.set_folder(str(tmp_path / "new"))
     panel._press()
     assert len(asked) == 1
+
+
+def test_the_next_training_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    names = [next_folder(tmp_path / "run").name]
+    for taken in ("run", "set_run01", "set_run02"):
+        (tmp_path / taken).mkdir()
+        names.append(next_folder(tmp_path / taken).name)
+    assert names == ["run", "run_02", "set_run02", "set_run03"]
 
 
 def test_without_images_there_is_nothing_to_train_on(qtbot: Any) -> None:

@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import in_lines
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
 from napari_tomodrgn.work_status import TrainingStatus
@@ -263,6 +264,49 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     lit = screen.max(axis=-1) > 15
     assert abs((small.max(axis=-1) > 15).mean() - lit.mean()) < 0.05 * lit.mean()
     assert np.abs(small - screen)[lit].mean() < 12
+
+
+def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
+    words = "latent point, interpolated: no particles nearby  ·  epoch 20  ·  contour 3 σ"
+    assert in_lines(words, 9.5 * 100) == words
+    broken = in_lines(words, 9.5 * 60).splitlines()
+    assert broken == ["latent point, interpolated: no particles nearby  ·  epoch 20", "contour 3 σ"]
+    narrow = in_lines("mostly in a blob of 132 Å at the rim, by 105.8 σ of it", 0).splitlines()
+    assert all(len(line) <= 30 for line in narrow)
+    assert not any(line.startswith(("Å", "σ")) for line in narrow)
+
+
+def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((0, 0, 0)))
+    bar, camera = viewer.canvas.overlays.scale_bar, viewer.scene.camera
+    camera.zoom = 0.1  # 150 pixels are 1,500 Å: napari alone writes 1.25 kÅ
+    assert bar.length == 750.0
+    take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
+    assert bar.length == 750.0 and camera.zoom == 0.1
+    camera.zoom = 1.0
+    assert bar.length is None
+    bar.length = 40.0  # the user's own
+    camera.zoom = 0.05
+    assert bar.length == 40.0
+
+
+def test_a_picture_leaves_the_axes_as_they_were(viewer: Any) -> None:
+    layers = VolumeLayers(viewer)
+    _show(layers, _balls((0, 0, 0)))
+    viewer.canvas.overlays.scale_bar.visible = False
+    viewer.layers[LAYER_NAME].visible = False
+    before = viewer.screenshot(canvas_only=True, flash=False)
+    large = take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
+    after = viewer.screenshot(canvas_only=True, flash=False)
+
+    def extent(picture: Any) -> Any:
+        # Saturated ink: arrows and letters, no grey.
+        ink = np.ptp(picture[..., :3].astype(int), axis=-1) > 120
+        return np.ptp(np.argwhere(ink), axis=0)
+
+    np.testing.assert_allclose(extent(after), extent(before), atol=1)
+    assert (extent(large) > 1.6 * extent(before)).all(), "as large in the picture"
 
 
 @pytest.mark.parametrize("ground", ["screen", "white", "transparent"])

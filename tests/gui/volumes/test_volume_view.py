@@ -273,7 +273,7 @@ def test_projections_are_labelled_and_give_way_to_a_click(
     session = opened(tiny_run)
     widget.controller.overview.show_projections(0.0)
     qtbot.waitUntil(lambda: "projections" in viewer.layers, timeout=LONG)
-    assert viewer.dims.ndisplay == 2
+    assert viewer.dims.ndisplay == 2 and not viewer.canvas.overlays.axes.visible
     words = list(viewer.layers["projections, labels"].features["words"])
     assert sum(word.endswith("°") for word in words) == 5
     assert len(words) == 5 + 6
@@ -281,4 +281,18 @@ def test_projections_are_labelled_and_give_way_to_a_click(
     assert viewer.dims.ndisplay == 3
     assert not viewer.layers["projections"].visible
     qtbot.waitUntil(lambda: session.decoded.particle_id == session.focused, timeout=LONG)
-    assert viewer.layers["decoded"].visible
+    assert viewer.layers["decoded"].visible and viewer.canvas.overlays.axes.visible
+
+
+def test_projections_give_way_to_the_first_map_of_a_training(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = opened(tiny_run)
+    decoded, session.decoded = session.decoded, None  # as when a training begins
+    widget.controller.overview.show_projections(0.0)
+    qtbot.waitUntil(lambda: "projections" in viewer.layers, timeout=LONG)
+    session.decoded = decoded
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["decoded"]
+    assert viewer.dims.ndisplay == 3
+    box = decoded.volume.box_size_px * decoded.volume.voxel_size_angstrom
+    assert viewer.scene.camera.zoom * box > 0.6 * min(viewer.canvas.size), "it fills the canvas"

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.window.header import Header
 from napari_tomodrgn.gui.window.stepper import Stepper, done_steps, next_step
@@ -17,6 +18,8 @@ from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
+MISSING = Check("unreadable-stack", "info", "The images are not there.")
+CLUSTERS = pd.DataFrame({"cluster": list("112")}, index=LATENTS.index)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,23 @@ def test_messages_and_states_move_nothing(qtbot: Any) -> None:
     assert header.state.text() == "Training, epoch 3 of 9"
 
 
+def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbot: Any) -> None:
+    session = Session()
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.resize(330, header.sizeHint().height())
+    header.show()
+    path = "/data/2026/session/warptools/relion/particles.star"
+    session.show_message(f"{path}: not a STAR file, it has no data_ line.", "error")
+    qtbot.wait(1)
+    shown = header.banner.label.text().replace("\u200b", "")
+    assert shown == "✕  …/particles.star: not a STAR file, it has no data_ line."
+    assert path in header.banner.text and path in header.banner.label.toolTip()
+    session.show_message("Saved in /data/run.")
+    qtbot.wait(1)
+    assert "/data/run" in header.banner.label.text().replace("\u200b", "")
+
+
 def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
     session = Session()
     header = Header(session)
@@ -90,6 +110,17 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "Reading images …"
 
 
+def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
+    session = Session(latents=LATENTS, run=RUN)
+    header = Header(session)
+    qtbot.addWidget(header)
+    assert header.chip.text() == "? not tested"
+    session.training = TrainingStatus("training", epoch=2, epochs=9)
+    assert header.chip.text() == "? pending"
+    session.quality = {"told_apart_standard_errors": 8.4}
+    assert header.chip.text() == "✓ 8.4 σ"
+
+
 def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> None:
     session = Session()
     stepper = Stepper(session)
@@ -101,6 +132,9 @@ def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> No
         ({}, "Particles", set()),
         ({"particles": particles}, "Training", {"Particles"}),
         ({"run": RUN, "latents": LATENTS}, "Explore", {"Particles", "Training"}),
+        ({"added_columns": CLUSTERS}, "Validate", {"Particles", "Training"}),
+        ({"checks": (MISSING,)}, "Explore", {"Particles", "Training"}),
+        ({"added_columns": None}, "Explore", {"Particles", "Training"}),
         ({"selection": frozenset({"TS/1"})}, "Validate", {"Particles", "Training"}),
         ({"validation": SimpleNamespace(folder=None)}, "Validate", {"Particles", "Training"}),
         (

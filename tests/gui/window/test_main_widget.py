@@ -230,3 +230,25 @@ def test_a_window_is_no_larger_than_its_screen(qtbot: Any) -> None:
     window.resize(400, 300)
     keep_on_screen(window)
     assert (window.width(), window.height()) == (400, 300)
+
+
+def test_each_step_marks_what_to_press_next(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path
+) -> None:
+    def marked() -> dict[str, bool]:
+        buttons = {
+            "open": widget.particles._openers[0],
+            "train": widget.training.button,
+            "compare": widget.comparison.compare,
+            "report": widget.comparison.report,
+            "export": widget.export.star,
+        }
+        return {name: bool(one.property("next")) for name, one in buttons.items()}
+
+    first = {"open": True, "train": True, "compare": True, "report": False, "export": False}
+    assert marked() == first
+    opened(tiny_star)
+    assert marked() == first | {"open": False}
+    session = opened(tiny_run)
+    session.selection = frozenset(map(str, session.latents.index[:3]))
+    assert marked() == first | {"open": False, "train": False, "export": True}

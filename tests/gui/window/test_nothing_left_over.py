@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from qtpy.QtWidgets import QWidget
 
 from napari_tomodrgn.gui.plugin.sample_data import true_structures
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
@@ -16,7 +17,12 @@ LONG = 60_000
 
 
 def test_volume_title_style_and_truth_go_with_their_data(
-    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path
+    viewer: Any,
+    widget: Any,
+    opened: Callable[[Path], Any],
+    tiny_run: Path,
+    tiny_star: Path,
+    qtbot: Any,
 ) -> None:
     session = opened(tiny_run)
     for layer in true_structures(("80S",), tiny_run):
@@ -35,6 +41,14 @@ def test_volume_title_style_and_truth_go_with_their_data(
     assert widget.training.progress.plot.isHidden()
     assert "run" not in widget.header.title.text()
     assert not widget.header.chip.isVisible()
+    assert {box.currentText() for box in (widget.latent.x_axis, widget.latent.y_axis)} == {""}
+    qtbot.wait(50)  # napari's welcome comes back with the last layer that goes
+    welcome = [
+        one
+        for one in widget.window().findChildren(QWidget)
+        if one.metaObject().className() == "QtWelcomeWidget"
+    ]
+    assert welcome and not any(one.isVisible() for one in welcome)
 
 
 def test_a_colour_that_the_next_run_lacks_is_one_colour(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_APART_PX = 3.0
 _MARGIN_PX = 4  # between words and a curve
 
 
@@ -118,7 +119,7 @@ class LinePlot(QWidget):
             xy = np.stack([curve.x, curve.y], axis=1)
             pixels = view.to_pixels(xy[np.isfinite(xy).all(axis=1)], rect.width(), rect.height())
             self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
-            drawn.append(pixels)
+            drawn.append(_along(pixels))
         self._paint_legend(painter, rect, np.concatenate(drawn))
 
     def _view(self) -> View:
@@ -163,10 +164,12 @@ def free_corner(
 ) -> tuple[float, float]:
     """Left and top of a legend where it covers the fewest of ``(point, 2)`` pixels.
 
-    Top right where that is as free as any other corner.
+    Top right where that is as free as any other corner; between the corners where none is free.
     """
     width, height = plot
-    lefts, tops = (width - size[0] - 2.0, 3.0), (3.0, height - size[1] - 3.0)
+    right, bottom = width - size[0] - 2.0, height - size[1] - 3.0
+    lefts = (right, 3.0, (right + 3.0) / 2)
+    tops = (3.0, bottom, *np.linspace(3.0, bottom, 5)[1:-1].tolist())
     corners = [(left, top) for top in tops for left in lefts]
 
     def covered(corner: tuple[float, float]) -> int:
@@ -175,6 +178,16 @@ def free_corner(
         return int(inside.all(axis=1).sum())
 
     return min(corners, key=covered)
+
+
+def _along(pixels: FloatArray) -> FloatArray:
+    """Points ``(point, 2)`` all along a line, not at its corners alone: a few pixels apart."""
+    if len(pixels) < 2:
+        return pixels
+    steps = np.abs(np.diff(pixels, axis=0)).max(axis=1)
+    way = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-9))])
+    where = np.linspace(0.0, way[-1], min(4_000, int(way[-1] / _APART_PX) + 2))
+    return np.stack([np.interp(where, way, column) for column in pixels.T], axis=1)
 
 
 def resolution_texts(frequencies: list[float]) -> list[str]:

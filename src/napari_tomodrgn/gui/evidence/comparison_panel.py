@@ -35,6 +35,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_button,
     make_heading,
     make_label,
+    set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import ComparedGroups, Session
@@ -114,6 +115,8 @@ class ComparisonPanel(QWidget):
         busy = session.comparison_status.busy
         self.compare.setText("Stop comparing" if busy else "Compare")
         self.compare.setEnabled(busy or (bool(self._groups) and session.has_images))
+        set_next(self.compare, not busy and compared is None)
+        set_next(self.report, compared is not None)
         self.bar.setVisible(busy)
         self.bar.setValue(round(1000 * session.comparison_status.fraction))
         self.status.setText(self._advice())

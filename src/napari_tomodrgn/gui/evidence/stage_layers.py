@@ -9,7 +9,6 @@ of the camera: they stay side by side however they are turned, each about its ow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from napari.components.overlays import TextOverlay
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
 from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
 from napari_tomodrgn.session import Isosurface
 
@@ -28,7 +27,7 @@ _PITCH, _BELOW = 0.95, 0.53
 # Cells stand so much above the middle: labels and the scale bar are below.
 _RAISED = 0.12
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
-_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX, _LETTER_PX = "top_right", 60, 120, 9.5
+_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX = "top_right", 60, 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,5 +203,5 @@ class StageLayers:
             size = overlays.scale_bar.font_size
             overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
         room = self._viewer.canvas.size[1] - _AXES_ROOM_PX
-        overlays[CAPTION_NAME].text = fill(words, max(30, int(room / _LETTER_PX)))
+        overlays[CAPTION_NAME].text = in_lines(words, room)
         overlays[CAPTION_NAME].visible = bool(words)

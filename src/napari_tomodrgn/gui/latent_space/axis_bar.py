@@ -15,8 +15,9 @@ _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
 ONE_COLOR = "one colour"
-# As many as "one colour" and "PC 1" have: shorter boxes cut them off.
-_LETTERS = {"x": 4, "y": 4, "Colour": len(ONE_COLOR)}
+# Capital letters as wide as "PC 1" and "one colour": shorter boxes cut them off, longer ones fold
+# the row at 1440 pixels.
+_LETTERS = {"x": 3, "y": 3, "Colour": 8}
 
 
 class AxisBar(QWidget):

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
+from napari_tomodrgn.gui.latent_space.pair_plot import PairButton
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.scatter_contents import (
     Enclosed,
@@ -29,7 +30,7 @@ from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, a
 from napari_tomodrgn.gui.latent_space.trajectories import projected
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
-from napari_tomodrgn.gui.widgets.qt import Signal, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
 from napari_tomodrgn.session import SelectionMode, Session, enclosing
@@ -38,14 +39,12 @@ from napari_tomodrgn.session.actions import Action
 if TYPE_CHECKING:
     import pandas as pd
 
-
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
 # Of legend and card, beside or below the scatter.
 _SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
 _UNLIMITED = 16_777_215  # px: what Qt takes for no limit
-# Share of the view that Alt and an arrow key go.
-_STEP = 0.025
+_STEP = 0.025  # share of the view that Alt and an arrow key go
 
 
 class LatentPanel(QWidget):
@@ -65,6 +64,7 @@ class LatentPanel(QWidget):
         self.axes = AxisBar()
         self.x_axis, self.y_axis, self.color = self.axes.x_box, self.axes.y_box, self.axes.color
         self.status = make_label()
+        self.pairs = PairButton()
         self.tools = SelectionTools()
         self.volumes = VolumeBar(session)
         self.path = TrajectoryBar(session)
@@ -103,6 +103,7 @@ class LatentPanel(QWidget):
         self.tools.set_theme(theme.text, theme.highlight)
         self.path.set_theme(theme)
         self.volumes.set_theme(theme)
+        self.pairs.plot.set_theme(theme)
 
     def event(self, event: Any) -> bool:
         """Tell when napari takes the panel out of its dock, which deletes the dock."""
@@ -113,13 +114,15 @@ class LatentPanel(QWidget):
     def refresh(self, *_: object) -> None:
         """Draw what the session holds, as soon as it is worked out."""
         session, asked = self._session, ScatterRequest.of(self._session)
-        for box in (self.x_axis, self.y_axis, self.color):
+        for box in (self.x_axis, self.y_axis, self.color, self.pairs):
             box.setEnabled(asked is not None)
         if asked is not None:
             self.drawing.draw(asked)
             return
         self.drawing.stop()
         self._picture = None
+        self.axes.fill([], ("", ""), [], "")
+        self.pairs.plot.hide()
         self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
         self.view.set_hint(_WAITING if session.training.busy else _HINT)
         self.legend.set_column(None)
@@ -168,6 +171,7 @@ class LatentPanel(QWidget):
         self.view.set_points(picture.placed, picture.colors, keep_view=keep)
         self._zoomed = keep
         self.legend.set_column(picture.shade, picture.explained)
+        self.pairs.set_contents(picture)
         self._mark()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -179,6 +183,7 @@ class LatentPanel(QWidget):
         room = min(max(_SIDE_PX, round(_SIDE_SHARE * length)), _LARGEST_SIDE_PX)
         self._middle.setDirection(below if high else beside)
         self._side_layout.setDirection(beside if high else below)
+        self._side_layout.setStretch(2, int(high))  # else the counts would be cut off
         self._side_page.setMinimumSize(0 if high else room, room if high else 0)
         self._side_page.setMaximumSize(_UNLIMITED if high else room, room if high else _UNLIMITED)
 
@@ -189,13 +194,15 @@ class LatentPanel(QWidget):
         layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
         layout.addWidget(self.card, 1)
-        layout.addWidget(self.status)
+        layout.addLayout(labelled(self.pairs, self.status))
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
         return self._side_page
 
     def _connect(self) -> None:
         self.view.clicked.connect(self._on_click)
         self.view.hovered.connect(self._on_hover)
+        self.pairs.plot.hovered.connect(self._on_hover)
+        self.pairs.plot.axes_chosen.connect(self._on_pair)
         self.view.lassoed.connect(self._on_lasso)
         self.view.view_changed.connect(self._on_view_changed)
         self.view.stepped.connect(self._on_step)
@@ -245,7 +252,9 @@ class LatentPanel(QWidget):
         if table is None or len(self.view.points) != len(table):
             return
         self._mark_focused()
-        self.view.set_selected(selected_mask(table, self._session.selection))
+        selected = selected_mask(table, self._session.selection)
+        self.view.set_selected(selected)
+        self.pairs.set_selected(selected)
         self._mark_places()
         self._show_counts()
 
@@ -274,7 +283,9 @@ class LatentPanel(QWidget):
         self.drawing.run(lambda: projected(table, axes, xy, z), take, len(table))
 
     def _mark_hovered(self, *_: object) -> None:
-        self.view.set_hovered(self._index_of(self._session.hovered), self._session.hovered or "")
+        index = self._index_of(self._session.hovered)
+        self.view.set_hovered(index, self._session.hovered or "")
+        self.pairs.plot.set_marked(index)
 
     def _index_of(self, identity: str | None) -> int:
         table = None if self._picture is None else self._picture.asked.table.rows
@@ -378,6 +389,9 @@ class LatentPanel(QWidget):
 
     def _on_view_changed(self, _view: object) -> None:
         self._zoomed = not self.view.shows_all
+
+    def _on_pair(self, axes: tuple[str, str]) -> None:
+        self._session.axes = axes
 
     def _choose_axes(self) -> None:
         self._session.axes = self.axes.axes

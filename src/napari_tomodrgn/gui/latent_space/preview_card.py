@@ -101,8 +101,9 @@ class PreviewCard(QWidget):
             painter.setPen(QColor(self._theme.text))
             painter.save()
             painter.setFont(small)
-            below = QRectF(box.left(), edge, edge, line)
-            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, name)
+            below = QRectF(box.left() - _GAP, edge, edge + 2 * _GAP, line)
+            if painter.fontMetrics().horizontalAdvance(name) <= below.width():
+                painter.drawText(below, Qt.AlignmentFlag.AlignCenter, name)
             painter.restore()
         if card.missing and not card.tilts:
             beside = QRectF(edge + _GAP, 0, 2 * edge + _GAP, edge)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from qtpy import QtGui
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
@@ -141,6 +142,9 @@ class SelectionTools(QWidget):
                 lambda _checked=False, count=count: self.clusters_requested.emit(count)
             )
         button = self._add("clusters", "Find clusters (k-means of the latents) and colour by them")
+        # A word: how groups are found must not have to be guessed from a picture.
+        button.setText("Clusters")
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setMenu(self.clusters)
         return button
@@ -166,8 +170,6 @@ class SelectionTools(QWidget):
 
 def add_shortcut(keys: str | QtGui.QKeySequence, owner: QWidget, verb: Callable[[], None]) -> None:
     """A key that works while the focus is in a widget."""
-    from qtpy.QtCore import Qt
-
     gui: Any = QtGui  # qtpy's stubs leave QShortcut out
     shortcut = gui.QShortcut(keys, owner)
     shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

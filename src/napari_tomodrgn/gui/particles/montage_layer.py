@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NAME, LABELS_NAME = "projections", "projections, labels"
 _FONT_PX = 9
+_ROOM = 0.8  # of the canvas, for the pictures
 _CLIPPED = (0.5, 99.5)  # percentiles of the grey values
 
 
@@ -26,6 +27,7 @@ class MontageLayers:
         self._labels: Points | None = None
         self._others: list[Layer] = []  # what was visible before, and how it was looked at
         self._view: dict[str, object] = {}
+        self._had_axes: bool | None = None  # None while no projections are on show
 
     @property
     def layer(self) -> Image | None:
@@ -67,19 +69,24 @@ class MontageLayers:
         if self._viewer.dims.ndisplay == 3:
             self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
         self._viewer.dims.ndisplay = 2
-        self._viewer.canvas.overlays.scale_bar.visible = True
+        overlays = self._viewer.canvas.overlays
+        overlays.scale_bar.visible = True
+        if self._had_axes is None:
+            self._had_axes = overlays.axes.visible
+        overlays.axes.visible = False  # they would lie on the names of the particles
         self._viewer.reset_view()
+        camera.zoom *= _ROOM  # the title is above the tilts, not on them
 
     def leave(self) -> None:
         """Make way for a volume: the layer stays, out of sight."""
-        if self.layer is not None and self.layer.visible and self._viewer.dims.ndisplay == 2:
+        if self.layer is not None and self.layer.visible:
             for layer in (self._layer, self._labels):
                 if layer is not None and layer in self._viewer.layers:
                     layer.visible = False
             self._viewer.dims.ndisplay = 3
-            self._show_others()
-            for name, value in self._view.items():
-                setattr(self._viewer.scene.camera, name, value)
+            if self._show_others():  # else what comes is the first, and looked at anew
+                for name, value in self._view.items():
+                    setattr(self._viewer.scene.camera, name, value)
 
     def remove(self) -> None:
         """Take the layers away: their particles are no longer open."""
@@ -89,11 +96,16 @@ class MontageLayers:
         self._layer = self._labels = None
         self._show_others()
 
-    def _show_others(self) -> None:
-        others, self._others = self._others, []
+    def _show_others(self) -> bool:
+        """Show what was on show before; whether there was anything."""
+        if self._had_axes is not None:
+            self._viewer.canvas.overlays.axes.visible = self._had_axes
+            self._had_axes = None
+        others = [layer for layer in self._others if layer in self._viewer.layers]
+        self._others = []
         for layer in others:
-            if layer in self._viewer.layers:
-                layer.visible = True
+            layer.visible = True
+        return bool(others)
 
     def _label(self, montage: Montage) -> None:
         """Write the particle beside each row and the tilt above each column."""

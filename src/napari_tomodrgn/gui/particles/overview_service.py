@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.montage_layer import MontageLayers
-from napari_tomodrgn.session import LatentPoint, Session
+from napari_tomodrgn.session import Decoded, LatentPoint, Session
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -30,6 +30,7 @@ class OverviewService(Service):
         self.listen(self._on_particles, "particles")
         self.listen(self._on_focused, "focused")
         self.listen(self._on_point, "free_point")
+        self.listen(self._on_decoded, "decoded")
 
     def request(self) -> None:
         """Compute the overview, where it is not there yet."""
@@ -64,6 +65,10 @@ class OverviewService(Service):
 
     def _on_point(self, point: LatentPoint | None, _before: object = None) -> None:
         if point is not None:
+            self._layers.leave()
+
+    def _on_decoded(self, now: Decoded | None, before: Decoded | None) -> None:
+        if now is not None and before is None:  # the first map, of a training for instance
             self._layers.leave()
 
     def _on_overview(self, found: Overview) -> None:

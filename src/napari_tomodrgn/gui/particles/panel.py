@@ -10,11 +10,11 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMenu,
+    QPushButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.background.error_message import IMPORT_FORM
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -25,7 +25,15 @@ from napari_tomodrgn.gui.particles.overview_view import OverviewView
 from napari_tomodrgn.gui.particles.summary_table import summary_rows, table_of
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
-from napari_tomodrgn.gui.widgets.qt import Signal, clear_layout, make_button, make_label, scrolled
+from napari_tomodrgn.gui.widgets.qt import (
+    ElidedLabel,
+    Signal,
+    clear_layout,
+    make_button,
+    make_label,
+    scrolled,
+    set_next,
+)
 from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.session import Session
 
@@ -48,9 +56,7 @@ class ParticlesPanel(QWidget):
         super().__init__(parent)
         self._session = session
         buttons = self._opening_row()
-        self.title, self.path = QElidingLabel(""), QElidingLabel("")
-        for label in (self.title, self.path):
-            label.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.title, self.path = ElidedLabel(), ElidedLabel("File or folder that is open")
         self.title.setStyleSheet("font-weight: bold;")
         self.hint = make_label(_HINT)
         self.example = make_button(
@@ -89,11 +95,14 @@ class ParticlesPanel(QWidget):
     def _opening_row(self) -> QHBoxLayout:
         """Buttons that open something, and the menu of what was opened before."""
         buttons = QHBoxLayout()
+        self._openers: list[QPushButton] = []
         for text, tip, pressed in (
             ("Open star file…", "Particles and their tilt images", self._choose_star),
             ("Open run…", "Folder that a training wrote", self._choose_run),
         ):
-            buttons.addWidget(make_button(text, tip, pressed), len(text))
+            button = make_button(text, tip, pressed)
+            buttons.addWidget(button, len(text))
+            self._openers.append(button)
         self.recent = QToolButton()
         self.recent.setToolTip("Open again what was opened before")
         self.recent.setAccessibleName("Opened before")
@@ -162,6 +171,7 @@ class ParticlesPanel(QWidget):
         self.path.setToolTip(str(path) if path else "")
         self.hint.setVisible(session.asked is not None or not session.summary)
         self.example.setVisible(path is None)
+        set_next(self._openers[0], path is None)
         self.hint.setText(_HINT if session.asked is None else _FAILED)
         if session.asked is not None:
             self.section.set_open(True)

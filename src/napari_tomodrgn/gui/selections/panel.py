@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -42,8 +44,9 @@ class SelectionsPanel(QWidget):
         self._session = session
         self.count = make_label()
         self.name = QLineEdit()
-        self.name.setPlaceholderText("Name, such as 60S only")
-        self.name.setToolTip("Letters, digits, spaces and _ . + -")
+        self.name.setToolTip(
+            "Name of the selection, such as 60S only: letters, digits, spaces and _ . + -"
+        )
         self.name.returnPressed.connect(self._save)
         self.name.textChanged.connect(self._enable)
         self.keep = make_button("Save", "Save the selection in the run under this name", self._save)
@@ -71,6 +74,7 @@ class SelectionsPanel(QWidget):
         table, selected = session.latents, len(session.selection)
         share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
         self.count.setText(share if selected else _HINT)
+        self.name.setPlaceholderText(f"Name, else {self._next_name()}")
         self._fill()
         self._enable()
 
@@ -91,7 +95,7 @@ class SelectionsPanel(QWidget):
 
     def _enable(self, *_: object) -> None:
         session, some = self._session, bool(self._session.selection)
-        self.keep.setEnabled(some and session.run is not None and bool(self.name.text().strip()))
+        self.keep.setEnabled(some and session.run is not None)
         self.export.setEnabled(some and session.particles is not None)
         self.delete.setEnabled(bool(self._chosen()))
         self.color.setEnabled(bool(session.selections))
@@ -115,8 +119,13 @@ class SelectionsPanel(QWidget):
         item = self.list.currentItem()
         return str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else ""
 
+    def _next_name(self) -> str:
+        """What a selection is called when nobody gives it a name."""
+        taken = {one.name for one in self._session.selections}
+        return next(name for n in count(1) if (name := f"region {n}") not in taken)
+
     def _save(self) -> None:
-        self.save_requested.emit(self.name.text())
+        self.save_requested.emit(self.name.text().strip() or self._next_name())
         self.name.clear()
 
     def _show(self, item: QListWidgetItem) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import SelectionMode, Session
 from napari_tomodrgn.session.actions import Action, file_name, ids_of
 from napari_tomodrgn.session.enclosing import combine_selections
@@ -193,6 +194,9 @@ class SelectionService(Service):
         others = [one for one in session.selections if one.name != kept.name]
         now = others if kept.selection is None else [*others, kept.selection]
         session.selections = tuple(sorted(now, key=lambda one: one.name))
+        # Several regions, one after the other: each is seen in its colour as soon as it has one.
+        if kept.selection is not None and not session.color:
+            session.color = SELECTIONS
         session.show_message(kept.words)
 
 

@@ -1,4 +1,4 @@
-"""What can be taken out of the tomogram: the page *Export* of the tab *Tomogram*."""
+"""What can be taken out of the window: the step *Export*."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import Session
 
 _MESHES = "Meshes (*.ply *.stl *.glb)"
+_STAR = "Star file …"
+_WHOLE = "To write one class alone, select it first: a click on its name in the legend, or a lasso."
+_PLACE = "Click a tomogram under Explore: what is drawn can then be written."
 
 
 class ExportPage(QWidget):
@@ -30,11 +33,39 @@ class ExportPage(QWidget):
         super().__init__(parent)
         self._session = session
         self.canvas_px, self.words = canvas_of_a_page, make_label()
+        self.whole, self.place = make_label(_WHOLE), make_label(_PLACE)
         self.map = make_button(
             "Decoded map (MRC) …",
             "The map on show, filtered as it is shown, with its voxel size",
             lambda: self._ask("map.mrc", "Maps (*.mrc)", self.map_requested),
         )
+        self.star = make_button(
+            _STAR,
+            "The selected particles, or all if none is, as the program that they came from reads "
+            "them, with the columns that were added",
+            self._ask_for_star,
+        )
+        self.picture = make_button(
+            "Picture …",
+            "The canvas at the size of a page: width, dpi, background, scale bar, labels",
+            self._ask_for_picture,
+        )
+        self._make_scene_buttons()
+        self._lay_out()
+        for name in (
+            "particles",
+            "latents",
+            "tomogram",
+            "selection",
+            "run",
+            "canvas_mode",
+            "decoded",
+        ):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _make_scene_buttons(self) -> None:
+        """Buttons for what is drawn in a tomogram."""
         self.chimerax = make_button(
             "ChimeraX scene …",
             "A folder with the map of each particle that is drawn as a surface, at full box, "
@@ -47,26 +78,11 @@ class ExportPage(QWidget):
             "of the tomogram",
             lambda: self._ask("surfaces.ply", _MESHES, self.mesh_requested),
         )
-        self.star = make_button(
-            "Star file with columns …",
-            "The selected particles, or all if none is, as the program that they came from reads "
-            "them, with the columns that were added",
-            lambda: self._ask("particles.star", "Star files (*.star)", self.star_requested),
-        )
-        self.picture = make_button(
-            "Picture …",
-            "The canvas at the size of a page: width, dpi, background, scale bar, labels",
-            self._ask_for_picture,
-        )
         self.turntable = make_button(
             "Turntable movie …",
             "One turn around what is looked at, 72 frames",
             lambda: self._ask("turntable.gif", "Movies (*.gif *.mp4)", self.turntable_requested),
         )
-        self._lay_out()
-        for name in ("particles", "tomogram", "selection", "run", "canvas_mode", "decoded"):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -75,7 +91,9 @@ class ExportPage(QWidget):
         layout.addWidget(self.map)
         layout.addWidget(make_heading("Particles"))
         layout.addWidget(self.star)
+        layout.addWidget(self.whole)
         layout.addWidget(make_heading("Tomogram on show"))
+        layout.addWidget(self.place)
         for button in (self.chimerax, self.mesh, self.turntable):
             layout.addWidget(button)
         layout.addWidget(make_heading("Canvas"))
@@ -93,7 +111,7 @@ class ExportPage(QWidget):
 
     def set_status(self, words: str) -> None:
         """How far the writing is."""
-        self.words.setText(words or self._what())
+        self.words.setText(words)
 
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""
@@ -105,15 +123,16 @@ class ExportPage(QWidget):
             button.setEnabled(shown and session.run is not None)
         self.turntable.setEnabled(shown)
         self.picture.setEnabled(shown or session.decoded is not None)
-        self.words.setText(self._what())
-
-    def _what(self) -> str:
-        session = self._session
-        if not session.tomogram:
-            return "Click a tomogram under Explore: what is drawn can then be written."
+        self.place.setVisible(not shown)
         count = len(session.selection)
-        chosen = f"{count:,} selected particles" if count else "all particles"
-        return f"The star file will hold {chosen}."
+        which = f"{count:,} selected particles" if count else "All particles"
+        self.star.setText(f"{which}: star file …" if session.particles is not None else _STAR)
+        set_next(self.star, bool(count))
+        self.whole.setVisible(session.latents is not None and not count)
+
+    def _ask_for_star(self) -> None:
+        name = "selected.star" if self._session.selection else "all.star"
+        self._ask(name, "Star files (*.star)", self.star_requested)
 
     def _ask_for_picture(self) -> None:
         found = ask_for_figure(self.canvas_px(), self._base(), "canvas.png", self)

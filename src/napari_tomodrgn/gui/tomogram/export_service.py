@@ -109,7 +109,9 @@ class TomogramExport(Service):
             kept = particles.select(sorted(chosen)) if chosen else particles
             written = write_subset(kept, path, added_columns)
             count = 0 if added_columns is None else len(added_columns.columns)
-            yield f"{len(kept):,} particles with {count} more columns → {written}"
+            columns = f" with {count} more columns" if count else ""
+            where = Path(written)
+            yield f"{where.name} written: {len(kept):,} particles{columns}, in {where.parent}."
 
         session.record(Action.of("export_columns", file_name(path)))
         self._start(steps)

@@ -33,6 +33,7 @@ _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
 _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
 _PLACEHOLDER = "folder of the tomograms"
+_FOLDER_TIP = "Folder with the reconstructed tomograms (MRC, OME-Zarr)"
 _ROWS = 6  # of the list that are seen at once
 _FOUND, _MISSING = "found", "not found"
 
@@ -84,7 +85,7 @@ class TomogramPanel(QWidget):
     def _folder_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         self.folder.setPlaceholderText(_PLACEHOLDER)
-        self.folder.setToolTip("Folder with the reconstructed tomograms (MRC, OME-Zarr)")
+        self.folder.setToolTip(_FOLDER_TIP)
         self.pattern.setToolTip(
             "File name of a tomogram: {name} stands for its name in the star file, * for anything"
         )
@@ -204,7 +205,9 @@ class TomogramPanel(QWidget):
     def _find(self) -> None:
         if self._session.particles is not None:
             words, usual = self.folder.text().strip(), self._beside_the_star()
-            self.folder.setPlaceholderText(str(usual or _PLACEHOLDER))
+            # Its end tells most, and is what would be cut off.
+            self.folder.setPlaceholderText(f"…/{usual.name}" if usual else _PLACEHOLDER)
+            self.folder.setToolTip(f"{_FOLDER_TIP}{f': {usual}' if usual else ''}")
             folder = Path(words).expanduser() if words else usual
             self.find_requested.emit(folder, self.pattern.text().strip())
 

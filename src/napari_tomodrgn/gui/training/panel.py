@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_button,
     make_label,
     scrolled,
+    set_next,
 )
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
@@ -68,8 +69,8 @@ class TrainingPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        before = load_setting("preset", None)
-        before = before if before in PRESET_TIPS else "Standard"
+        before, self._of_run = _preset_before(), False
+        self._source: Path | None = None  # whose particles the form chooses from
         self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
@@ -180,7 +181,17 @@ class TrainingPanel(QWidget):
             if self._session.particles is not None
             else "Open a star file first"
         )
+        set_next(self.button, not status.busy and self._session.run is None)
+        self._propose_folder()
         self._refresh_resume()
+
+    def _propose_folder(self) -> None:
+        """Once there is a run in its folder, the next training gets one of its own."""
+        session, run = self._session, self._session.run
+        if run is None or session.training.busy or not session.has_images:
+            return
+        if not self.folder.folder or Path(self.folder.folder).expanduser() == run.path:
+            self.folder.set_folder(str(next_folder(run.path)))
 
     def _refresh_resume(self) -> None:
         """A run that is open can go on: to its end, or beyond it where the form says so."""
@@ -204,8 +215,18 @@ class TrainingPanel(QWidget):
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
             self.folder.set_folder(str(free_folder(source)))
+            if source != self._source:
+                self._forget(source)
         self._asked.start()
         self.refresh()
+
+    def _forget(self, source: Path) -> None:
+        """Of another data set: neither settings of a run nor a choice of particles stay."""
+        self._source, data = source, self._session.import_options.data
+        if self._of_run:
+            self._take_preset(_preset_before(), data)
+        else:
+            self.choice.set_config(self._base.model_copy(update={"data": data}))
 
     def _on_import_options(self, *_: object) -> None:
         """What was said of the images holds for the training, too."""
@@ -233,13 +254,18 @@ class TrainingPanel(QWidget):
         if run is not None and run.config != self._base:
             self._show_preset(name_of_preset(run.config))
             self._show(run.config)
+            self._of_run = True
         self.refresh()
 
     def _choose_preset(self, _row: int) -> None:
         name = self.preset.currentText()
         save_setting("preset", None, name)
+        self._take_preset(name, self._data())
+
+    def _take_preset(self, name: str, data: DataConfig) -> None:
+        self._of_run = False
         self._show_preset(name)
-        self._show(preset(name).model_copy(update={"data": self._data()}))
+        self._show(preset(name).model_copy(update={"data": data}))
 
     def _show_preset(self, name: str) -> None:
         self.preset.setCurrentText(name)
@@ -289,6 +315,12 @@ class TrainingPanel(QWidget):
             self._session.show_message(str(error), "error")
 
 
+def _preset_before() -> str:
+    """The preset that was chosen last."""
+    before = load_setting("preset", None)
+    return before if before in PRESET_TIPS else "Standard"
+
+
 def _preset_box(shown: str) -> QComboBox:
     box = QComboBox()
     for name, tip in PRESET_TIPS.items():
@@ -316,7 +348,15 @@ def forecast_words(found: dict[str, Any]) -> str:
 
 def free_folder(source: Path) -> Path:
     """A folder beside the star file that holds no run yet."""
-    number = 1
-    while (folder := source.parent / f"{source.stem}_run{number:02d}").exists():
+    return next_folder(source.parent / f"{source.stem}_run01")
+
+
+def next_folder(folder: Path) -> Path:
+    """This folder where there is none yet, else the first that is free of those numbered alike."""
+    stem = folder.name.rstrip("0123456789")
+    number = int(folder.name[len(stem) :] or 1)
+    stem = stem if stem != folder.name else f"{stem}_"
+    while folder.exists():
         number += 1
+        folder = folder.with_name(f"{stem}{number:02d}")
     return folder

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.volumes.map_labels import IS_LABELS
+from napari_tomodrgn.gui.volumes.surface_layers import nudge
 
 Picture = NDArray[np.uint8]
 Background = Literal["screen", "white", "black", "transparent"]
@@ -18,6 +19,7 @@ Background = Literal["screen", "white", "black", "transparent"]
 # Larger ones are refused by some graphics cards, which draw nothing then.
 LARGEST_PX = 8192
 _BAR_PX, _BAR_STEPS = 150, (1, 1.25, 1.5, 2, 2.5, 5, 7.5)
+_AXES_PX = {2: 100, 3: 170}  # by how many dimensions are shown
 _INK = {"white": "#000000", "black": "#ffffff", "transparent": "#000000"}
 
 
@@ -80,16 +82,19 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     """
     camera, overlays = viewer.scene.camera, viewer.canvas.overlays
     sized = [(overlay, "font_size") for overlay in overlays.values()]
-    sized += [(overlays.axes, "size")]
     sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
     sized += [(camera, "zoom")]
     there = [(one, name) for one, name in sized if hasattr(one, name)]
     changes = [(one, name, getattr(one, name) * scale) for one, name in there]
-    if not overlays.scale_bar.length:  # else it would be as long in pixels, of another length
-        # Before the zoom, with which napari measures it anew.
-        changes.insert(0, (overlays.scale_bar, "length", bar_length(camera.zoom)))
+    # Not `axes.size`: napari draws them so large, whatever it says, once the camera was turned.
+    changes += [(overlays.axes, "size", scale * _AXES_PX[viewer.dims.ndisplay])]
+    # Else it would be as long in pixels, of another length. A hair longer than on the screen, so
+    # that nothing takes it for its own and follows the zoom, with which napari measures it anew.
+    length = (overlays.scale_bar.length or bar_length(camera.zoom)) * (1 + 1e-9)
+    changes.insert(0, (overlays.scale_bar, "length", length))
     with _set(changes):
         yield
+    nudge(camera)  # else the axes stay as small as `axes.size` says
 
 
 def bar_length(zoom: float) -> float:

@@ -19,7 +19,8 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
+from napari_tomodrgn.gui.volumes.scale_bar import keep_in_angstrom
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
     SCALE,
@@ -63,6 +64,7 @@ class VolumeLayers:
 
     def __init__(self, viewer: Viewer) -> None:
         patch_vispy_mesh_colors()
+        keep_in_angstrom(viewer)
         self.viewer = viewer
         self._layer: Surface | None = None
         self._companions: dict[str, Surface] = {}
@@ -377,7 +379,7 @@ class VolumeLayers:
         self._words = words
         if self._hidden is not None:
             return
-        self._caption_overlay.text = words
+        self._caption_overlay.text = in_lines(words, self.viewer.canvas.size[1] - 20)
         self._caption_overlay.visible = bool(words)
 
     @property

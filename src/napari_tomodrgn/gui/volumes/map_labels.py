@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from napari.utils.theme import get_theme
@@ -16,6 +17,7 @@ LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX = 9
+_BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
 class MapLabels:
@@ -73,3 +75,17 @@ class MapLabels:
 
     def _color(self) -> str:
         return str(get_theme(self._viewer.theme).text.as_hex(format="long"))
+
+
+def in_lines(words: str, room_px: float) -> str:
+    """Break a caption where it would leave the canvas: between its parts, else between words."""
+    letters, lines = max(30, int(room_px / _LETTER_PX)), [""]
+    for part in words.split(_BETWEEN):
+        longer = f"{lines[-1]}{_BETWEEN}{part}" if lines[-1] else part
+        if len(longer) <= letters:
+            lines[-1] = longer
+        else:
+            # A number keeps its unit: no line begins with one.
+            broken = fill(part.replace(" Å", "\u00a0Å").replace(" σ", "\u00a0σ"), letters)
+            lines += broken.replace("\u00a0", " ").splitlines()
+    return "\n".join(line for line in lines if line)

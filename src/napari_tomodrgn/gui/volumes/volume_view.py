@@ -36,6 +36,8 @@ class VolumeView(Service):
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
+        self._training = False
+        self.listen(self._on_training, "training")
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -54,6 +56,13 @@ class VolumeView(Service):
             session.latents is not None or session.particles is not None
         ):
             self.layers.set_up_canvas()
+            self.layers.set_caption(self._awaited())
+
+    def _on_training(self, *_: object) -> None:
+        """A training begins or ends: the canvas waits for something else."""
+        session, before = self.session, self._training
+        self._training = session.training.busy
+        if self._training != before and session.decoded is None and session.particles is not None:
             self.layers.set_caption(self._awaited())
 
     def _awaited(self) -> str:

@@ -5,6 +5,7 @@ It never pushes anything: what is under the mouse stays there.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from qtpy.QtCore import QPoint, Qt
@@ -21,6 +22,7 @@ _COLORS = {
     "info": ("#ffffff", "#2f6f9f", "i"),
 }
 _LINES = 2
+_FOLDERS = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+")
 
 
 class Banner(QFrame):
@@ -45,7 +47,7 @@ class Banner(QFrame):
         layout.addWidget(self.more)
         layout.addWidget(self.dismiss)
         self._whole = _Whole(self)
-        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 6)
+        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 8)
         session.events.message.connect(self.show_message)
         self.show_message(session.message)
 
@@ -108,6 +110,8 @@ class Banner(QFrame):
         def fits(text: str) -> bool:
             return metrics.boundingRect(0, 0, width, 10_000, flags, text).height() <= room
 
+        if not fits(shown):  # what happened tells more than in which folder
+            shown = _breakable(_FOLDERS.sub("…/", words))
         while shown and not fits(shown):
             shown = shown[: max(0, len(shown) - 2)].rstrip("…") + "…" if len(shown) > 2 else ""
         self.label.setText(shown)

@@ -20,8 +20,10 @@ from qtpy.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QElidingLabel
 
 __all__ = [
+    "ElidedLabel",
     "Signal",
     "clear_layout",
     "fill_box",
@@ -32,8 +34,24 @@ __all__ = [
     "make_label",
     "make_tool_button",
     "scrolled",
+    "set_next",
     "to_image",
 ]
+
+
+class ElidedLabel(QElidingLabel):
+    """One line that loses its middle where there is no room for all of it."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__("")
+        self.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setAccessibleName(name)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Leave room for what the style puts around the words: superqt does not know of it."""
+        words = self.fontMetrics().horizontalAdvance(QLabel.text(self))
+        self.setEllipsesWidth(max(2, QLabel.sizeHint(self).width() - words))
+        super().resizeEvent(event)
 
 
 def make_label(text: str = "", tip: str = "") -> QLabel:
@@ -58,6 +76,15 @@ def make_button(text: str, tip: str, pressed: Callable[[], None]) -> QPushButton
     # The signal's own argument (checked) is not for the callee.
     button.clicked.connect(lambda _checked=False: pressed())
     return button
+
+
+def set_next(button: QPushButton, on: bool) -> None:
+    """Mark a button as the next thing to press in its step; style sheets know it as ``next``."""
+    if bool(button.property("next")) != on:
+        button.setProperty("next", on)
+        style: Any = button.style()
+        style.unpolish(button)
+        style.polish(button)
 
 
 def make_tool_button(text: str, tip: str, pressed: Callable[[], None]) -> QToolButton:

@@ -5,11 +5,10 @@ Its height is fixed, so that nothing below it moves under the mouse.
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QElidingLabel
 
 from napari_tomodrgn.gui.widgets.message_banner import Banner
+from napari_tomodrgn.gui.widgets.qt import ElidedLabel
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.verdict import Verdict
 
@@ -19,6 +18,8 @@ _CHIPS = {
     "unsupported": ("!", "#e0a83c", "#1b1b1b"),
     "untested": ("?", "#5a606b", "#ffffff"),
 }
+# A run that is still trained: nobody forgot to test it.
+_LATER = "pending"
 
 
 class Header(QWidget):
@@ -27,13 +28,10 @@ class Header(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.title = QElidingLabel("")
-        self.title.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.title = ElidedLabel("What is open")
         self.title.setStyleSheet("font-weight: bold;")
         self.chip = QLabel()
-        self.state = QElidingLabel("")
-        for label, name in ((self.title, "What is open"), (self.state, "What is under way")):
-            label.setAccessibleName(name)
+        self.state = ElidedLabel("What is under way")
         self.banner = Banner(session)
         line = QHBoxLayout()
         line.addWidget(self.chip)
@@ -65,8 +63,9 @@ class Header(QWidget):
         self.state.setText(state_of(session))
         verdict = Verdict.of(session.quality)
         sign, ground, ink = _CHIPS[verdict.kind]
+        later = verdict.kind == "untested" and session.training.busy
         self.chip.setVisible(session.run is not None)
-        self.chip.setText(f"{sign} {verdict.words}")
+        self.chip.setText(f"{sign} {_LATER if later else verdict.words}")
         self.chip.setToolTip(verdict.sentence)
         self.chip.setAccessibleName(verdict.sentence)
         self.chip.setStyleSheet(

@@ -50,10 +50,12 @@ _TEXT_HEIGHT = 15
 _LATENT_NAME = "Latent space"
 # Who works with the keyboard sees where it goes. The border is there without the focus as well, so
 # that nothing moves.
-_FOCUS_RING = (
+_BUTTON_STYLE = (
     "QPushButton, QComboBox {{ border: 1px solid transparent; }}"
     "QPushButton:focus, QComboBox:focus, QToolButton:focus, QLineEdit:focus, QSlider:focus,"
     "QAbstractItemView:focus, QAbstractSpinBox:focus {{ border: 1px solid {color}; }}"
+    # What to press next in each step.
+    "QPushButton[next='true']:enabled {{ background: {chosen}; }}"
 )
 
 
@@ -315,6 +317,8 @@ class MainWidget(QWidget):
         scene, stage = self.controller.tomogram_scene, self.controller.stage
         ours = [*scene.layers.layers, *self.controller.volumes.layers, *stage.layers.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
+        if not self._viewer.layers:
+            QTimer.singleShot(0, self._on_data)
 
     def _refresh_tools(self, *_: object) -> None:
         selecting = self.controller.selections
@@ -327,9 +331,12 @@ class MainWidget(QWidget):
         if self._laid_out:
             QTimer.singleShot(0, self._lay_out)
 
-    def _on_data(self, data: Any, _old: object = None) -> None:
+    def _on_data(self, *_: object) -> None:
+        """No welcome of napari's while something is open; it comes back with the last layer."""
         window: Any = self.window()
-        if data is not None and isinstance(window, QMainWindow):
+        if self._closed or not isinstance(window, QMainWindow):
+            return
+        if self.session.latents is not None or self.session.particles is not None:
             hide_welcome(window)
 
     def _on_latent_removed(self) -> None:
@@ -370,7 +377,7 @@ class MainWidget(QWidget):
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
         for part in (self, self.latent):
-            part.setStyleSheet(_FOCUS_RING.format(color=colors.text))
+            part.setStyleSheet(_BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight))
 
 
 def _stacked(*panels: QWidget) -> QWidget:

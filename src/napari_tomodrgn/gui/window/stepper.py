@@ -10,6 +10,7 @@ from superqt import QFlowLayout
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.particle_columns import CLUSTER
 from napari_tomodrgn.session import Session
 
 STEPS = {
@@ -56,6 +57,9 @@ class Stepper(QWidget):
             "latents",
             "training",
             "selection",
+            "selections",
+            "added_columns",
+            "checks",
             "validation",
             "comparison",
         ):
@@ -108,9 +112,18 @@ def next_step(session: Session) -> str:
         return "Particles"
     if session.latents is None:
         return "Training"
-    if not session.selection and not _judged(session):
-        return "Explore"
-    return "Export" if _judged(session) else "Validate"
+    if _judged(session):
+        return "Export"
+    grouped = session.selection or session.selections or _has_clusters(session)
+    return "Validate" if grouped else "Explore"
+
+
+def _has_clusters(session: Session) -> bool:
+    """Whether there are clusters, of the window or of `analyze`, and images to compare them."""
+    if not session.has_images:
+        return False
+    tables = (session.latents, session.added_columns)
+    return any(table is not None and CLUSTER in table.columns for table in tables)
 
 
 def _judged(session: Session) -> bool:
