@@ -250,6 +250,13 @@ class Exploration:
         """Find so many clusters (k-means of the latents): values of the column ``cluster``."""
         self._added = with_columns(self._added, cluster_column(self.latents, count))
 
+    def add_columns(self, path: str | Path) -> None:
+        """Add the columns of a file, matched by particle."""
+        from napari_tomodrgn.analysis.user_tables import read_user_table
+
+        table = read_user_table(path, self.particles).columns
+        self._added = with_columns(self._added, table)
+
     # -- looking -------------------------------------------------------------------------------
 
     def decode(self, particle_id: str) -> Volume:

@@ -76,6 +76,7 @@ class InteractiveScatter(ScatterPlot):
     hovered = Signal(int)  # index, or -1
     lassoed = Signal(object)  # Lassoed
     path_drawn = Signal(object)  # places (place, 2) in units of the axes
+    file_dropped = Signal(str)  # path
     stepped = Signal(int, int, bool)  # right, down; True: along the axis, not to the next point
 
     def __init__(
@@ -88,6 +89,7 @@ class InteractiveScatter(ScatterPlot):
         self.mode = SelectionMode.REPLACE
         self._travelled = False  # since the button was pressed, be it back to where it was
         self.setMouseTracking(True)
+        self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Latent space scatter")
 
@@ -98,6 +100,18 @@ class InteractiveScatter(ScatterPlot):
         moves = tool == MOVE
         self.setCursor(Qt.CursorShape.ArrowCursor if moves else Qt.CursorShape.CrossCursor)
         self.update()
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Take files that are held over the chart."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Tell which files were dropped; napari does not get them."""
+        for url in event.mimeData().urls():
+            if url.isLocalFile():
+                self.file_dropped.emit(url.toLocalFile())
+        event.acceptProposedAction()
 
     def mousePressEvent(self, event: Any) -> None:
         """Begin a click, a move or a line."""

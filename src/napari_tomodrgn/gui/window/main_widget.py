@@ -266,6 +266,7 @@ class MainWidget(QWidget):
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
         self.controller.preview.card_changed.connect(latent.card.set_card)
+        latent.view.file_dropped.connect(self.controller.column_store.add)
         latent.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
         latent.line_drawn.connect(exploring.along_line)
