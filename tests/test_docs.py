@@ -32,3 +32,18 @@ def test_tests_that_a_page_names_are_there(page: Path) -> None:
         if not file.exists() or (name and f"def {name}(" not in text):
             missing.append(f"{path}::{name}")
     assert not missing
+
+
+def test_every_verb_of_a_script_is_one_of_a_workspace() -> None:
+    """Those that the window records, and those of the page."""
+    from napari_tomodrgn.session.workspace import Workspace
+
+    recorded = {
+        verb
+        for file in SOURCE.rglob("*.py")
+        for verb in re.findall(r'Action\.of\(\s*"(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    page = (ROOT / "docs" / "tasks" / "script.md").read_text(encoding="utf-8")
+    written = set(re.findall(r"work\.(\w+)\(", page))
+    assert len(recorded) > 15 and len(written) > 5
+    assert not sorted(verb for verb in recorded | written if not hasattr(Workspace, verb))
