@@ -55,8 +55,8 @@ class ScriptStore(Service):
         if run is None or not self.session.actions:
             return
         path = run.path / "analysis" / "scripts" / f"{self._began}.py"
-        text = script_of(self.session, path.name)
-        self.files.add(lambda: _written(path, text))
+        # Many ids take a while to be written out, so in the thread.
+        self.files.add(lambda: _written(path, script_of(self.session, path.name)))
 
 
 def _written(path: Path, text: str) -> None:
