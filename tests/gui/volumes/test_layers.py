@@ -280,12 +280,22 @@ def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     _show(layers, _balls((0, 0, 0)))
     bar, camera = viewer.canvas.overlays.scale_bar, viewer.scene.camera
+    viewer.canvas.overlays.axes.visible = viewer.canvas.overlays.tomodrgn_caption.visible = False
+    viewer.layers[LAYER_NAME].visible = False
+
+    def drawn_px() -> int:
+        lit = viewer.screenshot(canvas_only=True, flash=False)[..., :3].min(axis=-1) > 100
+        return int(np.ptp(np.flatnonzero(lit.any(axis=0))))
+
+    camera.zoom = 1.0
+    near = drawn_px()
     camera.zoom = 0.1  # 150 pixels are 1,500 Å: napari alone writes 1.25 kÅ
     assert bar.length == 750.0
     take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
     assert bar.length == 750.0 and camera.zoom == 0.1
+    assert drawn_px() == pytest.approx(75, abs=4)
     camera.zoom = 1.0
-    assert bar.length is None
+    assert bar.length is None and drawn_px() == near, "drawn anew"
     bar.length = 40.0  # the user's own
     camera.zoom = 0.05
     assert bar.length == 40.0
