@@ -20,7 +20,8 @@ import torch
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
-from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet, StarSource
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.posterior import Posterior

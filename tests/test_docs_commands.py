@@ -54,7 +54,11 @@ def test_every_command_of_a_page_is_one(page: Path, capsys: pytest.CaptureFixtur
 @pytest.fixture(scope="module")
 def workplace(simulated: Path, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the task pages name."""
-    folder = tmp_path_factory.mktemp("docs")
+    return make_workplace(simulated, tiny_run, tmp_path_factory.mktemp("docs"))
+
+
+def make_workplace(simulated: Path, tiny_run: Path, folder: Path) -> Path:
+    """Particles, a run with clusters, a table and an index, under the names of the pages."""
     source = simulated / "warptools"
     shutil.copytree(source, folder / "warptools")
     for star in source.glob("*.star"):

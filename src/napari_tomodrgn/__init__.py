@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.learn.training.train import train
+    from napari_tomodrgn.session.workspace import Workspace
     from napari_tomodrgn.synthetic import simulate
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Volume",
+    "Workspace",
     "__version__",
     "read_particles",
     "reconstruct",
@@ -41,6 +43,7 @@ _HOME = {
     "Run": "learn.run.directory",
     "RunConfig": "config",
     "Volume": "data.volume",
+    "Workspace": "session.workspace",
     "read_particles": "data.dialects",
     "reconstruct": "analysis.reconstruct",
     "simulate": "synthetic",

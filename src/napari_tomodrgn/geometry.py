@@ -95,3 +95,19 @@ def symmetry_rotations(group: str) -> FloatArray:
     if named[1] == "C":
         return np.asarray(turns)
     return np.concatenate([turns, turns @ np.diag([1.0, -1.0, -1.0])])
+
+
+def inside_polygon(points: ArrayLike, corners: ArrayLike) -> NDArray[np.bool_]:
+    """Mark the points ``(point, xy)`` inside a closed line ``(corner, xy)``, ``(point,)``.
+
+    By the even-odd rule: what a line winds around twice is outside.
+    """
+    points, corners = np.asarray(points), np.asarray(corners)
+    x, y = points[:, 0], points[:, 1]
+    inside = np.zeros(len(points), bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (y0 > y) != (y1 > y)
+        inside ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return inside

@@ -288,6 +288,33 @@ def row_of(table: pd.DataFrame, identity: str | None) -> int:
     return -1 if identity is None else int(pc.index(_names_in(table), identity).as_py())
 
 
+def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
+    """The mean of a particle's posterior, float32 ``(latent,)``.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such particle.
+    """
+    row = row_of(latents, identity)
+    if row < 0:
+        raise KeyError(identity)
+    # One row of each column: the whole matrix of a large set takes longer than a hover may.
+    names = mean_columns(latents)
+    return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
+
+
+def cluster_column(latents: pd.DataFrame, count: int) -> pd.DataFrame:
+    """So many clusters (k-means) as a column of words, which sort as their numbers do."""
+    import pandas as pd
+
+    from napari_tomodrgn.analysis.latents.clusters import clusters_of
+
+    labels = clusters_of(latent_matrix(latents), count).labels
+    width = len(str(labels.max()))
+    return pd.DataFrame({CLUSTER: [f"{one:0{width}d}" for one in labels]}, index=latents.index)
+
+
 def mask_of(latents: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.bool_]:
     """Mark the rows of ``latents`` that bear one of these identities, ``(row,)``."""
     import pyarrow as pa

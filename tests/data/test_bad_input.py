@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_tomodrgn.config import DataConfig
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
@@ -15,7 +16,9 @@ from napari_tomodrgn.errors import BadInputError
 
 def use(path: Path, **options: object) -> None:
     """What every command does first."""
-    check_stacks(read_particles(path, **options))
+    particles = read_particles(path, **options)
+    check_stacks(particles)
+    particles.with_overrides(DataConfig())
 
 
 def fails(path: Path, code: str, words: str, **options: object) -> None:
@@ -184,10 +187,14 @@ def test_missing_tomogram_and_optics_group(warptools_set) -> None:
 
 def test_mixed_optics(warptools_set, image_series) -> None:
     warptools_set.change("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  12.0")
-    fails(warptools_set.star, "mixed-optics", "10 in 1; 12 in 2")
+    fails(
+        warptools_set.star,
+        "mixed-optics",
+        "10 Å, 8 px in optics group 1; 12 Å, 8 px in optics group 2",
+    )
     text = image_series.star.read_text()
     image_series.star.write_text(text.replace("10000.0  10.0", "10000.0  12.0", 1))
-    fails(image_series.star, "mixed-optics", "rlnDetectorPixelSize")
+    fails(image_series.star, "mixed-optics", "12 Å, 8 px in 1 image.")
 
 
 def test_same_particle_twice(warptools_set) -> None:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.fsc import fsc, fsc_sphere
 from napari_tomodrgn.analysis.reconstruct import reconstruct
 from napari_tomodrgn.config import DataConfig
-from napari_tomodrgn.data.binning import binned_sampling
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.fourier_images import ImageReader
 from napari_tomodrgn.data.mrc import mapped, read_mrc_header, write_mrc
+from napari_tomodrgn.data.optics import Sampling, binned_sampling
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.physics.binning import bin_images
+from napari_tomodrgn.physics.binning import bin_images, bin_weights
 from napari_tomodrgn.physics.lattice import half_plane
 
 
@@ -37,7 +37,9 @@ from napari_tomodrgn.physics.lattice import half_plane
 def test_box_and_pixel_size(
     box: int, pixel: float, target: float | None, kept: int | None, expected: tuple[int, float]
 ) -> None:
-    assert binned_sampling(box, pixel, target, kept) == pytest.approx(expected)
+    found = binned_sampling({Sampling(box, pixel): "the images"}, target, kept)
+    assert found.box_size_px == expected[0]
+    assert found.pixel_size_angstrom == pytest.approx(expected[1])
 
 
 @pytest.mark.parametrize(
@@ -46,14 +48,14 @@ def test_box_and_pixel_size(
 )
 def test_what_cannot_be_done(target: float | None, kept: int | None, said: str) -> None:
     with pytest.raises(BadInputError, match=said):
-        binned_sampling(64, 6.0, target, kept)
+        binned_sampling({Sampling(64, 6.0): "the images"}, target, kept)
 
 
 def test_values_and_centre_stay() -> None:
     """A wide Gaussian blob at a known place: height and place in Å are the same afterwards."""
     axis = torch.arange(64.0) - 32
     blob = torch.exp(-((axis[:, None] - 4) ** 2 + (axis[None, :] + 8) ** 2) / (2 * 6.0**2))
-    small = bin_images(blob[None], 32, 24)[0]
+    small = bin_images(blob[None], bin_weights(64, 24, 2.0))[0]
     assert small.shape == (24, 24)
     row, column = divmod(int(small.argmax()), 24)
     assert (row - 12, column - 12) == (2, -4)
@@ -116,7 +118,7 @@ def test_binning_is_undone_and_repeated_from_the_files(simulated: Path) -> None:
     pixel = particles.optics.pixel_size_angstrom
     half = particles.binned(1.5 * pixel, None)
     assert half.optics.box_size_px == 16
-    assert half.optics.file_box_size_px == 24
+    assert half.optics.stored[0].box_size_px == 24
     again = half.binned(1.5 * pixel, None)
     assert again is half
     assert half.binned(None, None).optics == particles.optics

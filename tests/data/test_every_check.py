@@ -161,6 +161,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "near-focus": ("warning", images_with(defocus_u_angstrom=300.0, defocus_v_angstrom=250.0)),
     "identical-poses": ("error", particles_with(rot_deg=20.0, tilt_deg=90.0, psi_deg=-5.0)),
     "several-optics": ("info", text_with("2  300.0", "2  200.0")),
+    "mixed-optics": ("error", text_with("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0")),
     "no-hand": ("info", of_small(without_hand)),
     "not-applied": (
         "info",
@@ -334,7 +335,9 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "no-particles": star_of(b"data_\nloop_\n_rlnImageName #1\n"),
     "missing-column": change_star("_rlnAngleRot ", "_gone "),
     "bad-value": change_star("  40.25  ", "  nan  "),
-    "mixed-optics": change_star("2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0"),
+    "mixed-optics": lambda sets: change_star(
+        "2  300.0  2.7  0.07  10.0", "2  300.0  2.7  0.07  9.0"
+    )(sets).with_overrides(DataConfig()),
     "unsupported-file": star_of(b"data_stopgap_motivelist\nloop_\n_motl_idx\n1\n"),
     "one-image-each": of_small(
         lambda folder: small.write_series(
@@ -381,6 +384,7 @@ def test_no_code_is_without_a_set() -> None:
     assert (
         codes_told("data") | codes_refused("data/checks")
         == (FAULTS.keys() - {"unreadable-stack", "truncated-stack", "wrong-box", "short-stack"})
+        - {"mixed-optics"}
         | PASSED.keys()
     )
     # Pickles, tomograms and the cache are no particle sets: they have tests of their own.

@@ -147,3 +147,16 @@ def test_a_full_disk_and_a_broken_image_are_said_before_training(
     monkeypatch.setattr(reader, "read", spoilt)
     with pytest.raises(BadInputError, match=r"\.mrcs: image \d+ holds values that are not numb"):
         list(prepare(reader, len(lattice), 1.0, None))
+
+
+def test_a_scale_that_is_given_is_taken(particles: ParticleSet, tmp_path: Path) -> None:
+    _, measured = steps(particles, None)
+    twice = 2 * measured.scale
+    _, given = steps(particles, None, image_scale=twice)
+    assert given.scale == twice
+    rows = torch.arange(7)
+    torch.testing.assert_close(2 * given.take(rows), measured.take(rows))
+    file = tmp_path / "samples.npy"
+    steps(particles, Cache(file))
+    _, anew = steps(particles, Cache(file), image_scale=twice)
+    assert anew.scale == twice, "a file of another scale is made anew"

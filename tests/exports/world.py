@@ -105,10 +105,10 @@ def image_truth(world: World, particle: int) -> Columns:
     return {name: values[series.visible] for name, values in columns.items()}
 
 
-def make_world(out: Path) -> World:
+def make_world(out: Path, config: SimulationConfig = CONFIG) -> World:
     """Two dozen ribosomes of one kind in two tomograms, two of eleven tilts hidden."""
-    for _ in simulate(out, CONFIG):
+    for _ in simulate(out, config):
         pass
-    structures = load_structures(CONFIG)
-    scene = make_scene(CONFIG, len(structures.names), structures.pixel_size_angstrom)
-    return World(out, CONFIG, scene)
+    structures = load_structures(config)
+    scene = make_scene(config, len(structures.names), structures.pixel_size_angstrom)
+    return World(out, config, scene)

@@ -87,6 +87,8 @@ def montage(
 ) -> Montage:
     """Projections of particles spread over the set, at tilts spread over their series.
 
+    As they are in their files: where pixel sizes differ, of particles like the first group's only.
+
     Parameters
     ----------
     particles
@@ -105,12 +107,14 @@ def montage(
     """
     table, optics = particles.images, particles.optics
     codes = table["particle_id"].cat.codes.to_numpy()
-    chosen = _spread(len(particles), shape[0])
+    of_group = np.array([one == optics.stored[0] for one in optics.stored])
+    alike = np.unique(codes[of_group[table["optics_group"].to_numpy(np.int64)]])
+    chosen = alike[_spread(len(alike), shape[0])]
     tilts = table["stage_tilt_deg"].to_numpy(np.float64)
     rows = [_tilts_of(tilts, codes == code, shape[1]) for code in chosen]
-    pixel = optics.file_pixel_size_angstrom
+    pixel = optics.stored[0].pixel_size_angstrom
     files = table["stack"].cat.categories.to_list()
-    stacks = ImageStacks(files, box_size_px=optics.file_box_size_px)
+    stacks = ImageStacks(files, box_size_px=optics.stored[0].box_size_px)
     flat = np.concatenate(rows)
     where = table["stack"].cat.codes.to_numpy()[flat], table["stack_index"].to_numpy()[flat]
     images = stacks.read(*where).astype(np.float32)

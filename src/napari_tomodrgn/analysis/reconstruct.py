@@ -116,6 +116,13 @@ def reconstruct(
     return run_to_end(reconstruct_steps(chosen, data=data, weight=weight, seed=seed))
 
 
+def spread_sample(particles: ParticleSet, most: int = 500) -> list[str]:
+    """Identities of at most so many particles spread over the set: enough for a ribosome."""
+    names = particles.ids
+    few = np.linspace(0, len(names) - 1, min(len(names), most)).astype(int)
+    return [names[row] for row in np.unique(few)]
+
+
 def reconstruct_steps(
     particles: ParticleSet,
     *,

@@ -80,12 +80,14 @@ def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _train(parser: argparse.ArgumentParser) -> None:
-    add_source(parser)
-    add = parser.add_argument
-    add("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
-    add("--config", metavar="FILE", type=Path, help="TOML file of settings")
-    add("--method", choices=["vae", "linear"], help="what to train (default: vae)")
+def _add_method(add: Callable[..., object]) -> None:
+    """What is trained, and of what."""
+    add(
+        "--method",
+        choices=["vae", "linear", "homogeneous"],
+        help="what to train (default: vae); homogeneous: one map for all, by the decoder alone, "
+        "with half maps and FSC, as reconstruct --method network",
+    )
     add(
         "--latent-dim",
         metavar="N",
@@ -98,6 +100,14 @@ def _train(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="latents of what differs inside a mask only, by the linear method (see mask)",
     )
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    add = parser.add_argument
+    add("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
+    add("--config", metavar="FILE", type=Path, help="TOML file of settings")
+    _add_method(add)
     add("--epochs", metavar="N", type=positive_int, help="passes over all particles (30)")
     add("--batch-size", metavar="N", type=positive_int, help="particles in a step (4)")
     add("--seed", metavar="N", type=whole_number, help="same seed, same device: same result (0)")
@@ -127,6 +137,7 @@ def _embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write, .parquet or .csv"
     )
+    add_groups(parser.add_argument)
     add_choice(parser, tilts=False)
     add_overwrite(parser)
 
@@ -168,6 +179,12 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
     add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
     add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
+    add(
+        "--class-images",
+        action="store_true",
+        help="a sheet of tilt images for each cluster (analysis/figures/cluster-01-images.png)",
+    )
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
     add_volume_analysis(parser)
 
 

@@ -99,14 +99,10 @@ def data_config(options: Namespace) -> DataConfig:
     return validated(DataConfig, data_options(options), names=DATA_FLAGS)
 
 
-def read_chosen(options: Namespace, data: DataConfig) -> ParticleSet:
+def read_chosen(options: Namespace, data: DataConfig, run: Run | None = None) -> ParticleSet:
     """The particles and tilt images that a command line asks for, to be read as it says."""
-    return chosen(read_particles_from_args(options), data).with_overrides(data)
-
-
-def chosen(particles: ParticleSet, data: DataConfig) -> ParticleSet:
-    """The particles and tilt images that are asked for."""
-    return choose_images(choose_particles(particles, data), data)
+    particles = read_particles_from_args(options)
+    return chosen_of_run(run, particles, options).with_overrides(data)
 
 
 def chosen_of_run(
@@ -123,7 +119,7 @@ def chosen_of_run(
     particles
         Of the run, or the same ones of another star file.
     options
-        With what `options.add_choice` and `options.add_groups` added.
+        With what `options.add_choice` added, and `options.add_groups` for a run.
     invert
         All other particles instead.
     """
@@ -182,6 +178,28 @@ def ids_where(run: Run | None, particles: ParticleSet, options: Namespace) -> li
         if run.analysis.clusters.exists():
             added.append(read_clusters(run.path))
     return ParticleValues(particles, latents, added).ids_where(parse(options.where))
+
+
+def read_for_training(options: Namespace) -> ParticleSet:
+    """All particles of a star file, or those of the conditions that are given.
+
+    All other choices are settings of the run, which are kept there and followed when it trains.
+    """
+    particles = read_particles_from_args(options)
+    left = set(particles.ids)
+    if options.index is not None:
+        left &= set(ids_of_index(options.index, particles))
+    if options.where is not None:
+        left &= set(ids_where(None, particles, options))
+    elif options.table is not None:
+        raise BadInputError("--table has columns for --where, which is not given.")
+    return particles.select(left) if len(left) < len(particles) else particles
+
+
+def ids_of_expression(run: Run, text: str) -> list[str]:
+    """Identities of the particles of a run that satisfy a condition on columns."""
+    particles = run.stored_particles(images_needed=False)
+    return ids_where(run, particles, Namespace(where=text, table=None))
 
 
 def _known(particles: ParticleSet, ids: Iterable[str]) -> list[str]:

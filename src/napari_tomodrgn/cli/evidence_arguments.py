@@ -8,7 +8,10 @@ from pathlib import Path
 
 from napari_tomodrgn.cli.options import positive_int
 
-_SET = "a selection's name, clusters as 1,4 or 1-3, or a text file of particle ids, one a line"
+_SET = (
+    "a selection's name, clusters as 1,4 or 1-3, a text file of particle ids, one a line, or a "
+    "condition on columns in parentheses"
+)
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:

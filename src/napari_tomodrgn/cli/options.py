@@ -111,6 +111,7 @@ def add_choice(parser: argparse.ArgumentParser, *, tilts: bool = True) -> None:
     add = parser.add_argument_group("which particles and tilt images").add_argument
     add("--tomogram", metavar="NAME", nargs="+", help="only particles of these tomograms")
     add_particles(add)
+    add_conditions(add)
     if not tilts:
         return
     add("--min-tilts", metavar="N", type=whole_number, help="only particles of so many tilt images")

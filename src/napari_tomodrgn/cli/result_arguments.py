@@ -29,7 +29,6 @@ def add_select_arguments(parser: argparse.ArgumentParser) -> None:
         help="run directory, star file of particles, or optimisation set",
     )
     add_groups(add)
-    add_conditions(add)
     add_choice(parser)
     add_overwrite(parser)
     add(

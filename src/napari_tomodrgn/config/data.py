@@ -115,6 +115,13 @@ class DataConfig(Settings):
         title="Window, outer radius",
         description="Fraction of half the box beyond which pixels are zero.",
     )
+    image_scale: float | None = Field(
+        None,
+        gt=0.0,
+        title="Image scale",
+        description="What Fourier samples are divided by; empty: the root mean square of a sample "
+        "of them, the same every time.",
+    )
     held_out_fraction: float = Field(
         0.1,
         ge=0.0,

@@ -23,7 +23,7 @@ from napari_tomodrgn.data.fourier_cache import SamplesWriter, StoredSamples
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.stack import ImageStacks
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.physics.binning import bin_images
+from napari_tomodrgn.physics.binning import bin_images, bin_weights
 from napari_tomodrgn.physics.fourier import shift_phases, transform_images
 from napari_tomodrgn.physics.lattice import HalfPlane
 
@@ -83,7 +83,7 @@ class ImageReader:
     lattice
         Which samples to keep.
     config
-        Window radii.
+        Window radii, and a scale that is not to be measured.
     sign
         +1 to keep the contrast of the files, −1 to invert it.
     """
@@ -91,13 +91,24 @@ class ImageReader:
     def __init__(
         self, particles: ParticleSet, lattice: HalfPlane, config: DataConfig, sign: int = 1
     ) -> None:
-        table = particles.images
+        particles.refuse_mixed()
+        table, optics = particles.images, particles.optics
         self._files = [str(name) for name in table["stack"].cat.categories]
-        optics = particles.optics
-        self._stacks = ImageStacks(self._files, box_size_px=optics.file_box_size_px)
-        field = optics.file_box_size_px * optics.file_pixel_size_angstrom
-        self._scaled_px = round(field / optics.pixel_size_angstrom)
-        self._binned = optics.stored_box_size_px is not None
+        self._stored = list(dict.fromkeys(optics.stored))
+        places = np.array([self._stored.index(one) for one in optics.stored])
+        self._sampling = places[table["optics_group"].to_numpy(np.int64)]
+        self._stacks = [
+            ImageStacks(self._files, box_size_px=one.box_size_px) for one in self._stored
+        ]
+        self._pixel = optics.pixel_size_angstrom
+        self._weights: list[Tensor] = []
+        if optics.stored_box_size_px is not None:
+            self._weights = [
+                bin_weights(
+                    one.box_size_px, lattice.box_size_px, self._pixel / one.pixel_size_angstrom
+                )
+                for one in self._stored
+            ]
         self._codes = table["stack"].cat.codes.to_numpy(np.int64)
         self._indices = table["stack_index"].to_numpy(np.int64)
         shifts = np.array(table[["shift_x_px", "shift_y_px"]], dtype=np.float32)
@@ -105,6 +116,7 @@ class ImageReader:
         self._window = soft_window(lattice.box_size_px, config.window_inner, config.window_outer)
         self._lattice = lattice
         self._sign = sign
+        self.scale = config.image_scale
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -118,8 +130,11 @@ class ImageReader:
         """Of everything that decides the samples: files and their dates, rows, shifts, window."""
         found = hashlib.sha256(f"1 {points} {self._sign}".encode())
         found.update(self._window.numpy().tobytes())
-        if self._binned:
-            found.update(f"binned {self._scaled_px}".encode())
+        if self.scale is not None:
+            found.update(f"scale {self.scale}".encode())
+        if self._weights:
+            found.update(f"binned to {self._pixel} of {self._stored}".encode())
+            found.update(self._sampling.tobytes())
         for name in self._files:
             about = os.stat(name)
             found.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode())
@@ -131,13 +146,27 @@ class ImageReader:
 
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """Unscaled samples of these rows, complex64 ``(row, point)``."""
-        images = torch.from_numpy(self._stacks.read(self._codes[rows], self._indices[rows]))
-        if self._binned:
-            images = bin_images(images, self._scaled_px, self._lattice.box_size_px)
-        samples = transform_images(images * (self._window * self._sign), self._lattice)
+        images = self._images(rows) * (self._window * self._sign)
+        samples = transform_images(images, self._lattice)
         if self._shifts is not None:
             samples = samples * shift_phases(self._lattice, self._shifts[torch.from_numpy(rows)])
         return samples
+
+    def _images(self, rows: NDArray[np.int64]) -> Tensor:
+        """These rows as they are worked with, ``(row, box, box)``, each from its own sampling."""
+        if len(self._stored) == 1:
+            return self._read_alike(0, rows)
+        images = torch.empty((len(rows), self._lattice.box_size_px, self._lattice.box_size_px))
+        for number in np.unique(self._sampling[rows]).tolist():
+            mine = np.flatnonzero(self._sampling[rows] == number)
+            images[torch.from_numpy(mine)] = self._read_alike(number, rows[mine])
+        return images
+
+    def _read_alike(self, number: int, rows: NDArray[np.int64]) -> Tensor:
+        """Rows that are all of one sampling in their files."""
+        stored = self._stacks[number].read(self._codes[rows], self._indices[rows])
+        images = torch.from_numpy(stored)
+        return bin_images(images, self._weights[number]) if self._weights else images
 
 
 @dataclass(frozen=True)
@@ -211,7 +240,9 @@ def _to_file(
 
 
 def _scale(reader: ImageReader) -> Generator[int, None, float]:
-    """Root mean square of the samples of some images, spread over the set."""
+    """Root mean square of the samples of some images, spread over the set, unless it is given."""
+    if reader.scale is not None:
+        return reader.scale
     count = len(reader)
     sample = np.unique(np.linspace(0, count - 1, min(count, _SCALE_IMAGES)).astype(np.int64))
     power, rows = 0.0, 0

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.config import DataConfig, Overrides
-from napari_tomodrgn.data.binning import binned_sampling
+from napari_tomodrgn.data.optics import Optics, Sampling, binned_sampling, mixed_optics
 from napari_tomodrgn.data.star import StarBlock
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import euler_to_matrix
@@ -61,77 +61,6 @@ PARTICLE_COLUMNS: dict[str, str] = {
 
 # In symmetry-expanded sets only: the identity of the particle that each row is a copy of.
 COPY_OF = "copy_of"
-
-
-@dataclass(frozen=True)
-class OpticsGroup:
-    """What images of one microscope session share.
-
-    ``b_factor_per_dose_angstrom2`` is RELION's ``rlnCtfBfactorPerElectronDose``: where it is above
-    0, the dose leaves the amplitude ``exp(-B dose s² / 4)`` instead of the critical-exposure curve.
-    """
-
-    voltage_kv: float
-    spherical_aberration_mm: float
-    amplitude_contrast: float
-    b_factor_per_dose_angstrom2: float = 0.0
-
-
-@dataclass(frozen=True)
-class Optics:
-    """What all images of a set share, and what was done to them when they were extracted.
-
-    Attributes
-    ----------
-    pixel_size_angstrom, box_size_px
-        Of the images.
-    voltage_kv, spherical_aberration_mm, amplitude_contrast, b_factor_per_dose_angstrom2
-        Of the group that most images belong to.
-    ctf_premultiplied, dose_weighted
-        Whether images were multiplied by their CTF, or weighted by exposure.
-    ctf_phase_flipped, ctf_corrected
-        Whether the sign of their CTF was taken out, or all of it.
-    other_groups
-        Groups of images that differ in what the microscope gives; usually none.
-    stored_box_size_px, stored_pixel_size_angstrom
-        Of the image files, where images are binned as they are read (`data.binning`); None where
-        they are taken as they are.
-    """
-
-    pixel_size_angstrom: float
-    voltage_kv: float
-    spherical_aberration_mm: float
-    amplitude_contrast: float
-    box_size_px: int
-    ctf_premultiplied: bool
-    dose_weighted: bool
-    ctf_phase_flipped: bool = False
-    ctf_corrected: bool = False
-    b_factor_per_dose_angstrom2: float = 0.0
-    other_groups: tuple[OpticsGroup, ...] = ()
-    stored_box_size_px: int | None = None
-    stored_pixel_size_angstrom: float | None = None
-
-    @property
-    def file_box_size_px(self) -> int:
-        """Edge of the images in their files."""
-        return self.stored_box_size_px or self.box_size_px
-
-    @property
-    def file_pixel_size_angstrom(self) -> float:
-        """Pixel size of the images in their files."""
-        return self.stored_pixel_size_angstrom or self.pixel_size_angstrom
-
-    @property
-    def groups(self) -> tuple[OpticsGroup, ...]:
-        """All groups; ``optics_group`` of an image is a position here."""
-        first = OpticsGroup(
-            self.voltage_kv,
-            self.spherical_aberration_mm,
-            self.amplitude_contrast,
-            self.b_factor_per_dose_angstrom2,
-        )
-        return (first, *self.other_groups)
 
 
 @dataclass(frozen=True)
@@ -263,7 +192,8 @@ class ParticleSet:
         images = self.images[keep[self.images["particle_id"].cat.codes.to_numpy()]].copy()
         images["particle_id"] = images["particle_id"].cat.set_categories(particles.index)
         images["stack"] = images["stack"].cat.remove_unused_categories()
-        return replace(self, images=images.reset_index(drop=True), particles=particles)
+        left = replace(self, images=images.reset_index(drop=True), particles=particles)
+        return left._with_groups_in_use()
 
     def filter_images(self, keep: NDArray[np.bool_]) -> ParticleSet:
         """Keep the images where ``keep`` ``(image,)`` is true.
@@ -275,7 +205,7 @@ class ParticleSet:
         counts = images["particle_id"].cat.codes.value_counts()
         tilts = counts.reindex(range(len(self)), fill_value=0).to_numpy()
         kept = replace(self, images=images, particles=self.particles.assign(tilts=tilts))
-        return kept if (tilts > 0).all() else kept.take(tilts > 0)
+        return kept._with_groups_in_use() if (tilts > 0).all() else kept.take(tilts > 0)
 
     def with_optics(self, **changes: Any) -> ParticleSet:
         """The same set with some fields of the optics replaced."""
@@ -287,7 +217,10 @@ class ParticleSet:
         changes = {name: value for name, value in said.items() if value is not None}
         changed = self.with_optics(**changes) if changes else self
         target = data.pixel_size_target_angstrom, data.box_target_px
-        return changed.binned(*target) if target != (None, None) else changed
+        if target == (None, None):
+            changed.refuse_mixed()
+            return changed
+        return changed.binned(*target)
 
     def binned(self, pixel_size_angstrom: float | None, box_size_px: int | None) -> ParticleSet:
         """The same set, its images to be binned as they are read; as in the files if both are None.
@@ -297,23 +230,57 @@ class ParticleSet:
         Raises
         ------
         BadInputError
-            If the images are too coarse or too small for that.
+            If some images are too coarse or too small for that, or stay of different sampling.
         """
-        optics = self.optics
-        stored = (optics.file_box_size_px, optics.file_pixel_size_angstrom)
-        box, pixel = binned_sampling(*stored, pixel_size_angstrom, box_size_px)
-        if (box, pixel) == (optics.box_size_px, optics.pixel_size_angstrom):
+        stored = self._stored_samplings()
+        pixels = {one.pixel_size_angstrom for one in stored}
+        if (len(pixels) > 1 and pixel_size_angstrom is None) or (
+            len(stored) > 1 and (pixel_size_angstrom, box_size_px) == (None, None)
+        ):
+            raise mixed_optics(self.source.path, stored)
+        return self.sampled(binned_sampling(stored, pixel_size_angstrom, box_size_px))
+
+    def sampled(self, target: Sampling) -> ParticleSet:
+        """The same set, all images brought to one sampling that each of them covers."""
+        changed = self.optics.sampled(target)
+        if changed == self.optics:
             return self
-        scale = optics.pixel_size_angstrom / pixel
+        before = np.array([one.pixel_size_angstrom for one in self.optics.samplings])
+        scale = before[self.images["optics_group"].to_numpy()] / target.pixel_size_angstrom
         shifts = {f"shift_{axis}_px": self.images[f"shift_{axis}_px"] * scale for axis in "xy"}
-        same = (box, pixel) == stored
-        changed = self.with_optics(
-            box_size_px=box,
-            pixel_size_angstrom=pixel,
-            stored_box_size_px=None if same else stored[0],
-            stored_pixel_size_angstrom=None if same else stored[1],
-        )
-        return replace(changed, images=self.images.assign(**shifts))
+        return replace(self, optics=changed, images=self.images.assign(**shifts))
+
+    def refuse_mixed(self) -> None:
+        """Raise `BadInputError` where images differ in pixel size or box, saying which have which.
+
+        Such a set can be listed, looked through and written; its images are of no use together.
+        """
+        if self.optics.differs:
+            raise mixed_optics(self.source.path, self._stored_samplings())
+
+    def _stored_samplings(self) -> dict[Sampling, str]:
+        """Samplings of the image files, each with whose it is, in words."""
+        stored, groups = self.optics.stored, self.optics.groups
+        if len(set(stored)) == 1:
+            return {stored[0]: "the images"}
+        counts = self.images["optics_group"].value_counts()
+        words = {}
+        for one in dict.fromkeys(stored):
+            mine = [number for number, other in enumerate(stored) if other == one]
+            names = ", ".join(filter(None, dict.fromkeys(groups[i].group_name for i in mine)))
+            count = sum(int(counts.get(number, 0)) for number in mine)
+            words[one] = f"optics group {names}" if names else f"{count} image{'s' * (count != 1)}"
+        return words
+
+    def _with_groups_in_use(self) -> ParticleSet:
+        """The same without groups that no image is left of, where they are sampled differently."""
+        if len(set(self.optics.stored)) == 1:
+            return self
+        used, code = np.unique(self.images["optics_group"], return_inverse=True)
+        if len(used) in (0, len(self.optics.groups)):
+            return self
+        images = self.images.assign(optics_group=code.reshape(-1))
+        return replace(self, optics=self.optics.of_groups(used.tolist()), images=images)
 
     def arrays(self) -> ImageArrays:
         """The image columns as arrays, taken out once, in one place."""

@@ -21,12 +21,16 @@ _ABSURD = 1e15
 class Quantity:
     """A number of every row: the columns that may hold it, best first, each with its factor.
 
+    A factor is one number, or one of each row.
+
     ``Quantity(rlnOriginXAngst=1 / pixel, rlnOriginX=1.0, default=0.0)`` reads the first of these
     columns that the table has, times its factor; ``default`` (in our unit) where it has none.
     Without a default the first column is needed.
     """
 
-    def __init__(self, default: float | None = None, **columns: float) -> None:
+    def __init__(
+        self, default: float | None = None, **columns: float | NDArray[np.float64]
+    ) -> None:
         self.default = default
         self.columns = columns
 

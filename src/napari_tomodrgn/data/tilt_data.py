@@ -14,7 +14,8 @@ from torch import Tensor
 from napari_tomodrgn.config import WeightConfig
 from napari_tomodrgn.data.fourier_images import FourierImages
 from napari_tomodrgn.data.halves import has_copies
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.physics.ctf import CtfParameters
 from napari_tomodrgn.physics.exposure import tilt_weights
 from napari_tomodrgn.physics.image_formation import (
@@ -259,7 +260,14 @@ class TiltData:
 
 
 def image_parameters(particles: ParticleSet) -> ImageParameters:
-    """What decides how the images of a set came about, in the order of its image table."""
+    """What decides how the images of a set came about, in the order of its image table.
+
+    Raises
+    ------
+    BadInputError
+        If images differ in pixel size or box and were not brought to one.
+    """
+    particles.refuse_mixed()
     arrays, optics = particles.arrays(), particles.optics
     groups = optics.groups
 

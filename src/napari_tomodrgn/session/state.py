@@ -17,6 +17,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
+from napari_tomodrgn.session.actions import SHOW_EPOCH, Action
 from napari_tomodrgn.session.values import (
     CanvasMode,
     ComparedGroups,
@@ -54,7 +55,7 @@ _MISSING_IMAGES = ("unreadable-stack", "missing-images")
 _COMPARISONS: dict[str, Callable[[object, object], bool]] = {
     **dict.fromkeys(
         (
-            *("particles", "checks", "run", "latents", "added_columns"),
+            *("particles", "checks", "run", "latents", "added_columns", "selected_by"),
             *("decoded", "validation", "comparison", "metrics", "overview"),
         ),
         operator.is_,
@@ -98,6 +99,8 @@ class Session:
         Which of that column's values get colours of their own.
     selection
         Identities of the selected particles.
+    selected_by
+        The selection that was chosen with `select`, and the actions that made it.
     selections
         Named selections of the run, sorted by name.
     focused
@@ -159,6 +162,8 @@ class Session:
         What the training thread is doing.
     message
         Last sentence for the user, or None when it was dismissed.
+    actions
+        What was done since this was opened, as a script repeats it.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators=_COMPARISONS)
@@ -177,6 +182,9 @@ class Session:
     color: str = field(default="", metadata=DATA)
     color_limits: Clip = field(default_factory=Clip, metadata=DATA)
     selection: frozenset[str] = field(default=frozenset(), metadata=DATA)
+    selected_by: tuple[frozenset[str], tuple[Action, ...]] | None = field(
+        default=None, metadata=DATA
+    )
     selections: tuple[Selection, ...] = field(default=(), metadata=RUN)
     focused: str | None = field(default=None, metadata=RUN)
     hovered: str | None = field(default=None, metadata=RUN)
@@ -207,6 +215,7 @@ class Session:
     forecast: dict[str, object] = field(default_factory=dict, metadata=DATA)
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)
+    actions: tuple[Action, ...] = field(default=(), metadata=DATA)
 
     @property
     def has_images(self) -> bool:
@@ -272,6 +281,18 @@ class Session:
     def add_columns(self, table: pd.DataFrame) -> None:
         """Add columns by identity (index ``particle_id``); those of the same names are replaced."""
         self.added_columns = with_columns(self.added_columns, table)
+
+    def select(self, identities: frozenset[str], *how: Action) -> None:
+        """Change the selection, and note by which actions it is made from the one before."""
+        self.update(selected_by=(identities, how), selection=identities)
+
+    def record(self, *actions: Action) -> None:
+        """Note what was done, and before it the epoch, where it is another than before."""
+        if self.run is not None and self.epoch:
+            shown = Action.of(SHOW_EPOCH, self.epoch)
+            told = (one for one in reversed(self.actions) if one.verb == SHOW_EPOCH)
+            actions = actions if next(told, None) == shown else (shown, *actions)
+        self.actions = (*self.actions, *actions)
 
     def show_message(self, text: str, severity: Severity = "info") -> None:
         """Show one sentence to the user."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from exports import small
 
-from napari_tomodrgn.config import Overrides
+from napari_tomodrgn.config import DataConfig, Overrides
 from napari_tomodrgn.data.checks import inspect_particles
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.halves import first_half
@@ -276,7 +276,10 @@ def test_scale_of_multiplied_images(tmp_path: Path) -> None:
 
 
 def test_optics_of_each_image(tmp_path: Path) -> None:
-    """Voltage, Cs and amplitude contrast may differ between groups; pixel sizes may not."""
+    """Voltage, Cs and amplitude contrast may differ between groups; pixel sizes not by themselves.
+
+    They may once they are brought to one; a part of the set that has one needs no bringing.
+    """
     groups = {name: [*values, *values] for name, values in small.optics().items()}
     groups |= {"rlnOpticsGroup": [1, 2], "rlnOpticsGroupName": ["titan", "glacios"]}
     groups |= {"rlnVoltage": [300.0, 200.0], "rlnAmplitudeContrast": [0.07, 0.1]}
@@ -292,9 +295,16 @@ def test_optics_of_each_image(tmp_path: Path) -> None:
     assert again.optics.voltage_kv == 300.0
     groups["rlnImagePixelSize"] = [6.0, 4.0]
     star = small.write_set(tmp_path / "p", rows, small.matrices(), groups=groups)
-    with pytest.raises(BadInputError, match="4 in glacios; 6 in titan") as caught:
-        read_particles(star)
+    mixed = read_particles(star)
+    assert told(mixed)["mixed-optics"] == "error"
+    words = "4 Å, 8 px in optics group glacios; 6 Å, 8 px in optics group titan"
+    with pytest.raises(BadInputError, match=words) as caught:
+        mixed.with_overrides(DataConfig())
     assert caught.value.code == "mixed-optics"
+    assert "--pixel-size-target 6 or more" in caught.value.remedy
+    titan = mixed.select([mixed.ids[1]]).with_overrides(DataConfig())
+    assert (titan.optics.pixel_size_angstrom, titan.optics.voltage_kv) == (6.0, 300.0)
+    assert set(titan.images["optics_group"]) == {0}
 
 
 def test_what_is_not_applied_is_said(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
-from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.particle_columns import selections_column
+from napari_tomodrgn.session.enclosing import combine_selections
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton

@@ -95,6 +95,23 @@ class Agreement:
         gain = (2 * alpha * n - alpha**2 * d).sum(axis=1)
         return np.asarray(np.bincount(self.particle_index, weights=gain))
 
+    def scales(self, groups: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Factor of the map in the images of each group, and its standard error, ``(group,)``.
+
+        ``groups`` ``(image,)`` counts from 0. Of all images together the factor is 1; errors are
+        those of independent images.
+        """
+        chosen = np.arange(self.numerator.shape[1]) >= _LOWEST_SHELL
+        n, d = self.numerator[:, chosen], self.denominator[:, chosen]
+        total = d.sum(axis=0)
+        alpha = np.divide(n.sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
+        alpha = alpha.clip(min=0.0)
+        seen, expected = n @ alpha, d @ alpha**2
+        sums = np.maximum(np.bincount(groups, weights=expected), np.finfo(np.float64).tiny)
+        factors = np.bincount(groups, weights=seen) / sums
+        off = np.square(seen - factors[groups] * expected)
+        return factors, np.sqrt(np.bincount(groups, weights=off)) / sums
+
     @property
     def z(self) -> float:
         """How surely the halves foresee each other at all: of N, whose mean is 0 if they do not."""

@@ -19,6 +19,7 @@ def map_checks(state: State) -> Iterator[Check]:
     yield _half_map_check(state, state.kind)
     yield _kind_check(state, state.kind)
     yield _contrast_check(state, one, two)
+    yield from _group_scale_checks(state)
 
 
 def _half_map_check(state: State, kind: MapCharacter) -> Check:
@@ -78,3 +79,32 @@ def _contrast_check(state: State, one: float, two: float) -> Check:
     )
     remedy = f"Set the contrast to {state.contrast}, or to auto."
     return Check("contrast", "warning", message, number, why, remedy)
+
+
+def _group_scale_checks(state: State) -> Iterator[Check]:
+    """Are images of different pixel size on one scale? Programs that scale each image part them."""
+    particles = state.sample.particles
+    stored = particles.optics.stored
+    kinds = list(dict.fromkeys(stored))
+    if len(kinds) < 2:
+        return
+    kind = np.array([kinds.index(one) for one in stored])
+    factors, errors = state.maps().scales(kind[particles.images["optics_group"].to_numpy()])
+    why = "A difference in scale that is the files' is learnt as one of the particles."
+    if (factors <= LIMIT.sure * errors).any():
+        message = "Undecided whether images of different pixel size have one scale."
+        yield Check("group-scale", "info", message, None, why)
+        return
+    ratios = factors / factors[0]
+    other = int(np.argmax(np.abs(np.log(ratios))))
+    ratio, error = float(ratios[other]), float(np.hypot(*(errors / factors)[[0, other]]))
+    message = (
+        f"The particle is {ratio:.2f} ± {ratio * error:.2f} times as strong in images of "
+        f"{kinds[other]} as in those of {kinds[0]}."
+    )
+    off = abs(float(np.log(ratio)))
+    if off <= LIMIT.scale or off <= LIMIT.sure * error:
+        yield Check("group-scale", "ok", message, ratio, why)
+        return
+    remedy = "Export all without scaling each image for itself, or train the groups apart."
+    yield Check("group-scale", "warning", message, ratio, why, remedy)

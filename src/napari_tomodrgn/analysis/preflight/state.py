@@ -37,6 +37,7 @@ class Thresholds:
     farthest_origin_px: float = 4.0  # steps of a tomogram's voxel that are tried
     exponent: float = 0.5  # of d² or s² in the noise: 0 if it was taken out rightly, 1 if not
     odd: float = 0.02  # share of odd images that deserves a look
+    scale: float = 0.1  # by which one group's images may be stronger than another's
 
 
 LIMIT = Thresholds()

@@ -69,6 +69,7 @@ def import_result(
     """
     folder = ResultFolder.open(result)
     particles, notes = _particles(folder, source, images)
+    particles.refuse_mixed()
     posteriors = _posteriors(folder, particles, notes)
     latent_dim = posteriors[folder.epochs[-1]].mu.shape[1]
     info, lacking = _with_network(_describe(particles, folder, latent_dim), folder)

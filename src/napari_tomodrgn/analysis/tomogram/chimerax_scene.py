@@ -169,6 +169,8 @@ def run_table(run: Run, particles: ParticleSet, epoch: int | None = None) -> pd.
     latents = run.latents(epoch)
     further = particles.particles.columns.difference(latents.columns)
     table = latents.loc[particles.ids].join(particles.particles[further])
+    if (added := run.extras()) is not None:
+        table = table.join(added[added.columns.difference(table.columns)])
     clusters = run.path / "analysis" / "clusters.csv"
     return table.assign(cluster=_clusters(clusters, table.index)) if clusters.exists() else table
 

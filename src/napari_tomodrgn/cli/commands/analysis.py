@@ -7,6 +7,7 @@ from argparse import Namespace
 import numpy as np
 
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
+from napari_tomodrgn.analysis.latents.class_images import class_image_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
 from napari_tomodrgn.cli.terminal import say, watch
@@ -34,6 +35,12 @@ def run_analyze(options: Namespace) -> int:
     )
     with all_or_none(overwrite=True):
         print_analysis(watch(steps))
+    if options.class_images:
+        with all_or_none(overwrite=True):
+            for _step in class_image_steps(run, options.epoch, options.images):
+                pass
+    elif options.images is not None:
+        raise BadInputError("--images is of --class-images, which is not given.")
     if options.tsne:
         add_tsne(run, options.epoch, options.seed)
     say(f"→ {run.analysis.folder}")

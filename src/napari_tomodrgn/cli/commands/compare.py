@@ -18,7 +18,7 @@ from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
 from napari_tomodrgn.analysis.latents.components import with_columns
 from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
 from napari_tomodrgn.analysis.report import write_report
-from napari_tomodrgn.cli.choosing import given_files
+from napari_tomodrgn.cli.choosing import given_files, ids_of_expression
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
@@ -30,8 +30,8 @@ def run_compare(options: Namespace) -> int:
     """Compare two groups of a run's particles; the result is kept in the run too."""
     run = Run.open(options.run)
     _reject_full(options)
-    a = read_group(run, options.a)
-    b = read_group(run, options.b) if options.b else None
+    a = read_group(run, options.a, ids_of_expression)
+    b = read_group(run, options.b, ids_of_expression) if options.b else None
     evidence = watch(gather_evidence(run, options.images))
     if options.random:
         in_a = label_groups(evidence.ids, a) == 1

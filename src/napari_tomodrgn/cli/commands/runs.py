@@ -55,10 +55,9 @@ def run_embed(options: Namespace) -> int:
 
 
 def _to_embed(run: Run, options: Namespace) -> ParticleSet:
-    data = data_config(options)
     if options.source is None:
         return chosen_of_run(run, run.particles(options.images), options)
-    return read_chosen(options, data)
+    return read_chosen(options, data_config(options), run)
 
 
 def _stored_latents(run: Run, options: Namespace) -> pd.DataFrame:

@@ -33,6 +33,12 @@ _FLAGS = {"box_size_px": "--box"} | {
     name: f"--{name}" for name in ("particles", "tilts", "states", "continuous", "snr", "seed")
 }
 
+# Options of `train` that mean nothing where no run comes of it.
+_OF_RUNS = (
+    *("config", "latent_dim", "focus", "batch_size", "device"),
+    *("resume", "selections_of", "slurm"),
+)
+
 
 def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
@@ -52,6 +58,15 @@ def run_reconstruct(options: Namespace) -> int:
     return 0
 
 
+def run_homogeneous(options: Namespace) -> int:
+    """What ``train --method homogeneous`` means: maps and no latents, so no run either."""
+    for name in _OF_RUNS:
+        if getattr(options, name) not in (None, False):
+            raise BadInputError(f"--{name.replace('_', '-')} is not of --method homogeneous.")
+    view = {"symmetry": "C1", "lowpass": None, "flip": False, "invert": False}
+    return run_reconstruct(Namespace(**{**vars(options), **view, "method": "network"}))
+
+
 def _reconstruction_steps(
     particles: ParticleSet, data: DataConfig, options: Namespace
 ) -> Generator[WorkProgress, None, Reconstruction]:
@@ -59,7 +74,8 @@ def _reconstruction_steps(
         if options.symmetry != "C1":
             raise BadInputError("--symmetry is of --method average.")
         epochs = options.epochs or HomogeneousConfig.epochs
-        return network_steps(particles, data=data, config=HomogeneousConfig(epochs=epochs))
+        config = HomogeneousConfig(epochs=epochs, seed=vars(options).get("seed") or 0)
+        return network_steps(particles, data=data, config=config)
     if options.epochs is not None:
         raise BadInputError("--epochs is of --method network.")
     return reconstruct_steps(particles, data=data, symmetry=options.symmetry)

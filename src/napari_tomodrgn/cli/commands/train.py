@@ -10,8 +10,9 @@ from napari_tomodrgn.cli.choosing import (
     DATA_FLAGS,
     data_options,
     given_files,
-    read_particles_from_args,
+    read_for_training,
 )
+from napari_tomodrgn.cli.commands.sets import run_homogeneous
 from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import last_of, say, stop_on_interrupt, tell
 from napari_tomodrgn.config import RunConfig, read_config, resumed, validated
@@ -35,9 +36,11 @@ _FLAGS = {f"data.{name}": flag for name, flag in DATA_FLAGS.items()} | {
 
 def run_train(options: Namespace) -> int:
     """Train a run, or go on with one."""
+    if options.method == "homogeneous":
+        return run_homogeneous(options)
     config = _config_of(options)
     older = None if options.selections_of is None else Run.open(options.selections_of)
-    particles = read_particles_from_args(options)
+    particles = read_for_training(options)
     if options.slurm is not None:
         with export_files(
             overwrite=options.overwrite, files=given_files(options), particles=particles

@@ -24,7 +24,9 @@ def _poses(particles: ParticleSet) -> Iterator[CheckResult]:
         message = f"All {len(particles)} particles have the same angles."
         remedy = "Refine them, or look for the column that has the angles of each particle."
         yield CheckResult("error", "identical-poses", message, remedy, len(particles))
-    far = int((_shifts(particles) > particles.optics.box_size_px / 2).sum())
+    boxes = np.array([one.box_size_px for one in particles.optics.samplings])
+    own_box = boxes[particles.images["optics_group"].to_numpy(np.int64)]
+    far = int((_shifts(particles) > own_box / 2).sum())
     if far:
         yield CheckResult(
             "warning",

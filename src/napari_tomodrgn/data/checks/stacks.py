@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from napari_tomodrgn.data.binning import SMALLEST_BOX_PX
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
+from napari_tomodrgn.data.optics import SMALLEST_BOX_PX, Sampling
 from napari_tomodrgn.data.particles import COPY_OF, ParticleSet
 from napari_tomodrgn.data.stack import StackHeader, read_header, too_short, wrong_box
 from napari_tomodrgn.errors import BadInputError
@@ -35,7 +35,7 @@ def stack_steps(particles: ParticleSet) -> Generator[int, None, None]:
     """The same in steps, yielding how many stacks are done."""
     for wrong_box_size in _box_errors(particles):
         raise wrong_box_size
-    for done, (_, error) in enumerate(_headers(particles), start=1):
+    for done, (*_, error) in enumerate(_headers(particles), start=1):
         if error is not None:
             raise error
         if done % _STACKS_AT_A_TIME == 0:
@@ -44,21 +44,23 @@ def stack_steps(particles: ParticleSet) -> Generator[int, None, None]:
 
 def _headers(
     particles: ParticleSet,
-) -> Iterator[tuple[StackHeader | None, BadInputError | None]]:
-    """Header of each stack that is in use, and what is wrong with it."""
-    images = particles.images
+) -> Iterator[tuple[StackHeader | None, Sampling, BadInputError | None]]:
+    """Header of each stack that is in use, what its images should be, and what is wrong with it."""
+    images, stored = particles.images, particles.optics.stored
     codes = images["stack"].cat.codes.to_numpy(np.int64)
     files = images["stack"].cat.categories.to_list()
     needed = np.zeros(len(files), np.int64)
     np.maximum.at(needed, codes, images["stack_index"].to_numpy(np.int64) + 1)
-    for file, count in zip(files, needed.tolist(), strict=True):
-        if count:
-            try:
-                header = read_header(file)
-            except BadInputError as error:
-                yield None, error
-            else:
-                yield header, _mismatch(header, particles.optics.file_box_size_px, count)
+    # Images of several groups in one file: it has one box, so that some group's differs from it.
+    groups = np.unique(codes * len(stored) + images["optics_group"].to_numpy(np.int64))
+    for file, group in zip(*(part.tolist() for part in divmod(groups, len(stored))), strict=True):
+        try:
+            header = read_header(files[file])
+        except BadInputError as error:
+            yield None, stored[group], error
+        else:
+            wrong = _mismatch(header, stored[group].box_size_px, int(needed[file]))
+            yield header, stored[group], wrong
 
 
 def _mismatch(header: StackHeader, box_size_px: int, needed: int) -> BadInputError | None:
@@ -69,20 +71,20 @@ def _mismatch(header: StackHeader, box_size_px: int, needed: int) -> BadInputErr
 
 def _files(particles: ParticleSet) -> Iterator[CheckResult]:
     errors: dict[str, list[BadInputError]] = defaultdict(list)
-    other_pixel: list[StackHeader] = []
-    star = particles.optics.file_pixel_size_angstrom
-    for header, error in _headers(particles):
+    other_pixel: list[tuple[StackHeader, float]] = []
+    for header, stored, error in _headers(particles):
         if error is not None:
             errors[error.code].append(error)
         # 0 and 1 stand where a program did not care.
         elif header and header.pixel_size_angstrom not in (0.0, 1.0):
+            star = stored.pixel_size_angstrom
             if not math.isclose(header.pixel_size_angstrom, star, rel_tol=0.01):
-                other_pixel.append(header)
+                other_pixel.append((header, star))
     for found in errors.values():
         more = f" ({len(found)} such files)" if len(found) > 1 else ""
         yield CheckResult.of_error(found[0], len(found), more)
     if other_pixel:
-        first = other_pixel[0]
+        first, star = other_pixel[0]
         yield CheckResult(
             "warning",
             "pixel-size-header",
@@ -95,21 +97,30 @@ def _files(particles: ParticleSet) -> Iterator[CheckResult]:
 
 def _box(particles: ParticleSet) -> Iterator[CheckResult]:
     for error in _box_errors(particles):
-        yield CheckResult.of_error(error, particles.optics.file_box_size_px)
+        yield CheckResult.of_error(error, _stored_box(particles))
+
+
+def _stored_box(particles: ParticleSet) -> float:
+    """Box of the image files; of several the odd one, else the smallest."""
+    return float(min((one.box_size_px for one in particles.optics.stored), key=_odd_first))
+
+
+def _odd_first(box_size_px: int) -> tuple[bool, int]:
+    return box_size_px % 2 == 0, box_size_px
 
 
 def _box_errors(particles: ParticleSet) -> Iterator[BadInputError]:
-    optics = particles.optics
-    if optics.file_box_size_px % 2:
+    stored = int(_stored_box(particles))
+    smallest = min(one.box_size_px for one in particles.optics.samplings)
+    if stored % 2:
         yield BadInputError(
-            f"{particles.source.path}: the box is {optics.file_box_size_px} px; "
-            "it has to be an even number.",
+            f"{particles.source.path}: the box is {stored} px; it has to be an even number.",
             remedy="Extract the images with an even box.",
             code="odd-box",
         )
-    elif optics.box_size_px < SMALLEST_BOX_PX:
+    elif smallest < SMALLEST_BOX_PX:
         yield BadInputError(
-            f"{particles.source.path}: the box is {optics.box_size_px} px; nothing can be learnt "
+            f"{particles.source.path}: the box is {smallest} px; nothing can be learnt "
             f"of fewer than {SMALLEST_BOX_PX} px.",
             remedy="Extract the images with smaller pixels, or with a larger box.",
             code="small-box",
@@ -155,7 +166,7 @@ STACK_QUESTIONS = (
         _box,
         "box",
         "The box is even.",
-        lambda particles: float(particles.optics.file_box_size_px),
+        _stored_box,
         "The centre of an odd box lies elsewhere.",
     ),
     CheckSpec(

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
-from napari_tomodrgn.data.particles import OpticsGroup, ParticleSet
+from napari_tomodrgn.data.optics import OpticsGroup
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import as_loop
 from napari_tomodrgn.data.star_table import StarTable, meant
+from napari_tomodrgn.errors import BadInputError
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.
 _DEFOCUS_ANGSTROM = (0.0, 100_000.0)
@@ -45,20 +47,30 @@ def _finite(particles: ParticleSet) -> Iterator[CheckResult]:
 
 
 def _optics(particles: ParticleSet) -> Iterator[CheckResult]:
-    pixel = particles.optics.pixel_size_angstrom
     groups = particles.optics.groups
     for group in groups:
         yield from _microscope(group)
     if len(groups) > 1:
+        stored = particles.optics.stored
         parts = [
             f"{group.voltage_kv:g} kV, Cs {group.spherical_aberration_mm:g} mm, amplitude contrast "
             f"{group.amplitude_contrast:g}"
-            for group in groups
+            + (f", {own} in the files" if len(set(stored)) > 1 else "")
+            for group, own in zip(groups, stored, strict=True)
         ]
         message = f"Images were taken with {len(groups)} different optics: {'; '.join(parts)}."
         yield CheckResult(
             "info", "several-optics", message, "Each image is used with its own.", len(groups)
         )
+    try:
+        particles.refuse_mixed()
+    except BadInputError as error:
+        yield CheckResult.of_error(error, len(set(particles.optics.stored)))
+    for pixel in {one.pixel_size_angstrom for one in particles.optics.samplings}:
+        yield from _pixel_size(pixel)
+
+
+def _pixel_size(pixel: float) -> Iterator[CheckResult]:
     if not 0.1 <= pixel <= 50.0:
         message = f"The pixel size is {pixel:g} Å."
         remedy = "It has to be that of the images, in Å; override it with --pixel-size."

@@ -6,7 +6,7 @@ of them, are welcome and survive a round trip.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def read_particles(
     dialect: str | None = None,
     overrides: Overrides | None = None,
     images_needed: bool = True,
-    box_size_px: int | None = None,
+    box_size_px: int | Mapping[float, int] | None = None,
 ) -> ParticleSet:
     """Read particles and their tilt images from a star file.
 
@@ -112,7 +112,8 @@ def read_particles(
         poses, places and doses are known all the same. Where the stacks have to say something that
         the star file does not (box size, hidden tilts) it is an error nevertheless.
     box_size_px
-        Box of stacks that are not found, where it is known from elsewhere.
+        Box of stacks that are not found, or of those of each pixel size in Å, where it is known
+        from elsewhere.
 
     Raises
     ------

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
-    OpticsTable,
     StarInput,
     angle_remarks,
     factorize,
@@ -24,11 +23,12 @@ from napari_tomodrgn.data.dialects.common import (
     joined_names,
     particle_table,
     refuse_hand,
-    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.image_identity import joins_images, stack_names
+from napari_tomodrgn.data.dialects.optics_table import OpticsTable
 from napari_tomodrgn.data.dialects.per_image_rows import position_in_particle, rebuilt_dose
-from napari_tomodrgn.data.particles import Optics, ParticleSet, Remark
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet, Remark
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
@@ -69,9 +69,10 @@ def read_cistem(source: StarInput) -> ParticleSet:
     files, stack = _stacks(source, table)
     tomograms, names = _tomograms(table, files, stack), table.texts("cisTEMParticleGroup")
     particle, ids = factorize(joined_names(tomograms, names))
-    optics, optics_group = _optics(table, source.box_of(files))
-    optics = with_pixel_size(optics, source.overrides)
-    values = table.read(_quantities(optics.pixel_size_angstrom))
+    known = OpticsTable(table, table, np.arange(len(table)))
+    pixel = source.pixel_size(known.agreed("cisTEMPixelSize"))
+    optics, optics_group = _optics(known, pixel, source.boxes(known, files, stack, pixel))
+    values = table.read(_quantities(pixel))
     angles = np.stack([values[f"{name}_deg"] for name in ("rot", "tilt", "psi")], axis=1)
     source.remarks.extend(angle_remarks(angles))
     dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
@@ -141,8 +142,8 @@ def _refuse_single_images(table: StarTable) -> None:
         )
 
 
-def _quantities(pixel_size: float) -> dict[str, Quantity]:
-    """What is read of each image, by our names."""
+def _quantities(pixel_size: FloatArray) -> dict[str, Quantity]:
+    """What is read of each image, by our names; ``pixel_size`` ``(row,)`` in Å."""
     return {
         "rot_deg": Quantity(cisTEMAnglePhi=1.0),
         "tilt_deg": Quantity(cisTEMAngleTheta=1.0),
@@ -179,16 +180,12 @@ def tilt_from_first_exposed(
     return np.asarray(np.rad2deg(np.arccos(np.clip(cosines, -1.0, 1.0))))
 
 
-def _optics(table: StarTable, box_size_px: int) -> tuple[Optics, NDArray[np.int64]]:
-    """The optics, and the group of each image."""
-    beams = OpticsTable(table, table, np.arange(len(table))).split(_BEAM)
-    found = beams.optics(
-        pixel_size_angstrom=table.positive("cisTEMPixelSize"),
-        box_size_px=box_size_px,
-        ctf_premultiplied=False,
-        dose_weighted=False,
-    )
-    return found, beams.group
+def _optics(
+    table: OpticsTable, pixel: FloatArray, boxes: NDArray[np.int64]
+) -> tuple[Optics, NDArray[np.int64]]:
+    """The optics, and the group of each image; pixel size and box of each image are given."""
+    beams = table.split(_BEAM, pixel, boxes)
+    return beams.optics(ctf_premultiplied=False, dose_weighted=False), beams.group
 
 
 def _tomograms(table: StarTable, files: list[Path], stack: NDArray[np.int64]) -> pa.Array:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_tomodrgn.config import Overrides
 from napari_tomodrgn.data.dialects.locate import locate_images
+from napari_tomodrgn.data.dialects.optics_table import OpticsTable
 from napari_tomodrgn.data.particles import (
     COPY_OF,
     IMAGE_COLUMNS,
     PARTICLE_COLUMNS,
-    Optics,
-    OpticsGroup,
     Remark,
     StarSource,
 )
@@ -52,7 +50,8 @@ class StarInput:
     used
         Columns that the user gave a meaning and that some table had.
     box_size_px
-        Box of the images, for star files that do not say it where the stacks are not there.
+        Box of the images, or of those of each pixel size in Å, for star files that do not say it
+        where the stacks are not there.
     tables
         All tables that were read on the way.
     remarks
@@ -67,7 +66,7 @@ class StarInput:
     overrides: Overrides = field(default_factory=Overrides)
     images_needed: bool = True
     used: set[str] = field(default_factory=set)
-    box_size_px: int | None = None
+    box_size_px: int | Mapping[float, int] | None = None
     tables: list[StarTable] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
@@ -95,11 +94,39 @@ class StarInput:
         """Paths of the image files that the star file calls ``names``."""
         return locate_images(names, self.path, self.images, needed=self.images_needed)
 
-    def box_of(self, files: Sequence[Path]) -> int:
-        """Box of these stacks; as known from elsewhere where they need not be there."""
-        if not self.images_needed and self.box_size_px and not files[0].exists():
-            return self.box_size_px
-        return read_header(files[0]).box_size_px
+    def boxes(
+        self,
+        optics: OpticsTable,
+        files: Sequence[Path],
+        stack: NDArray[np.int64],
+        pixel_size_angstrom: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Box in px of the images of each row, ``(row,)``.
+
+        As the tables say, else that of the first stack of each pixel size; as known from elsewhere
+        where the stacks need not be there. ``stack`` ``(row,)`` is the place of each row's file in
+        ``files``.
+        """
+        if "rlnImageSize" in optics.groups or "rlnImageSize" in optics.rows:
+            return optics.agreed("rlnImageSize").astype(np.int64)
+        boxes = np.zeros(len(stack), np.int64)
+        for pixel in np.unique(pixel_size_angstrom).tolist():
+            rows = pixel_size_angstrom == pixel
+            boxes[rows] = self._box_of(files[stack[np.argmax(rows)]], pixel)
+        return boxes
+
+    def _box_of(self, file: Path, pixel: float) -> int:
+        """Box of a stack; as known from elsewhere where it need not be there."""
+        if self.box_size_px and not self.images_needed and not file.exists():
+            if isinstance(self.box_size_px, int):
+                return self.box_size_px
+            return self.box_size_px[min(self.box_size_px, key=lambda known: abs(known - pixel))]
+        return read_header(file).box_size_px
+
+    def pixel_size(self, stated: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixel size in Å of the images of each row, ``(row,)``: as stated, or as the user says."""
+        said = self.overrides.pixel_size_angstrom
+        return stated if said is None else np.full(len(stated), said)
 
     def column(self, name: str) -> str:
         """The column of the particles' file that has the meaning ``name``."""
@@ -149,118 +176,6 @@ class StarInput:
         kept, group = np.unique(place.astype(np.int64), return_inverse=True)
         table = StarTable(self.path, "optics", optics.frame.iloc[kept])
         return OpticsTable(table, rows, group)
-
-
-@dataclass(frozen=True, eq=False)
-class OpticsTable:
-    """Optics of some rows: a block of groups, or columns of the rows themselves.
-
-    ``groups`` holds the groups in use, ``group`` the place among them of each of ``rows``.
-    """
-
-    groups: StarTable
-    rows: StarTable
-    group: NDArray[np.int64]
-
-    def table_of(self, *columns: str) -> StarTable:
-        """The table that has one of these columns: that of the groups if neither has."""
-        return (
-            self.rows
-            if any(name in self.rows for name in columns)
-            and not any(name in self.groups for name in columns)
-            else self.groups
-        )
-
-    def numbers(self, column: str, default: float | None = None) -> NDArray[np.float64]:
-        """Read the number of each row ``(row,)``; ``default`` everywhere if the column is absent.
-
-        Raises
-        ------
-        BadInputError
-            As `StarTable.numbers`.
-        """
-        table = self.table_of(column)
-        values = table.numbers(column, default)
-        return values[self.group] if table is self.groups else values
-
-    def flag(self, column: str, absent: bool = False) -> bool:
-        """Whether a column that has to be the same for all says 1; ``absent`` without it."""
-        return bool(self.table_of(column).constant(column, float(absent)))
-
-    def positive(self, column: str) -> float:
-        """The one number above 0 that all rows share.
-
-        Raises
-        ------
-        BadInputError
-            If the rows differ, saying which groups have which, or the number is not above 0.
-        """
-        table = self.table_of(column)
-        if table is self.groups and table is not self.rows and column in table:
-            self._refuse_different(column)
-        return table.positive(column)
-
-    def _refuse_different(self, column: str) -> None:
-        """Raise `BadInputError` if groups differ."""
-        values = self.groups.numbers(column)
-        if np.allclose(values, values[0], rtol=1e-3, atol=1e-9):
-            return
-        name = "rlnOpticsGroupName" if "rlnOpticsGroupName" in self.groups else "rlnOpticsGroup"
-        names = np.array(self.groups.texts(name).to_pylist())
-        parts = [f"{value:g} in {', '.join(names[values == value])}" for value in np.unique(values)]
-        raise BadInputError(
-            f"{self.groups.path}: column {column} differs between groups of block data_optics: "
-            f"{'; '.join(parts)}.",
-            remedy="Extract all with one pixel size and box, or split the file by optics group.",
-            code="mixed-optics",
-        )
-
-    def split(self, names: Sequence[str], b_factor: NDArray[np.float64] | float = 0.0) -> Beams:
-        """Group rows by what the microscope gives, the largest group first.
-
-        Parameters
-        ----------
-        names
-            The columns of voltage (kV), spherical aberration (mm) and amplitude contrast.
-        b_factor
-            ``(row,)`` B-factor per dose in Å² per e/Å², or one number for all.
-
-        Raises
-        ------
-        BadInputError
-            If a voltage is not above 0, or a value no number.
-        """
-        values = [self.numbers(name) for name in names]
-        if not (values[0] > 0).all():
-            table, row = self.table_of(names[0]), int(np.argmin(values[0]))
-            row = int(self.group[row]) if table is self.groups else row
-            raise table.problem(names[0], row, f"is {values[0].min():g}, but must be above 0")
-        rows = np.stack([*values, np.broadcast_to(b_factor, len(values[0]))], axis=1)
-        kinds, code, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-        order = np.argsort(-count, kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        groups = tuple(OpticsGroup(*map(float, kinds[i])) for i in order)
-        return Beams(groups, place[code.reshape(-1)].astype(np.int64))
-
-
-@dataclass(frozen=True, eq=False)
-class Beams:
-    """Groups of images that the microscope took alike, and the group of each row."""
-
-    groups: tuple[OpticsGroup, ...]
-    group: NDArray[np.int64]
-
-    def optics(self, **fields: Any) -> Optics:
-        """The optics of a set; ``fields`` are those that all images share."""
-        first = self.groups[0]
-        return Optics(**vars(first), other_groups=self.groups[1:], **fields)
-
-
-def with_pixel_size(optics: Optics, overrides: Overrides) -> Optics:
-    """The optics with the pixel size that the user gave, if so."""
-    pixel_size = overrides.pixel_size_angstrom
-    return replace(optics, pixel_size_angstrom=pixel_size) if pixel_size else optics
 
 
 def refuse_hand(source: StarInput) -> None:

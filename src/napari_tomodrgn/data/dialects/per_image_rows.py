@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,19 +20,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
-    OpticsTable,
     StarInput,
     angle_remarks,
     factorize,
     image_table,
     particle_table,
     refuse_hand,
-    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.image_identity import image_identity
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.dialects.optics_table import OpticsTable
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star_table import Quantity, StarTable
 from napari_tomodrgn.errors import BadInputError
 
@@ -110,10 +111,10 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     refuse_hand(source)
     files, stack, stack_index = _image_files(source, table)
     tomograms, names = image_identity(table, group, files, stack, stack_index)
-    optics, optics_group, stated_pixel = _optics(source, table, files, dialect)
-    values = _with_stage_tilt(table.read(_quantities(optics.pixel_size_angstrom, dialect)))
-    angles, image = _angles(source, values), [stack, stack_index]
-    copies = tell_copies(source, table, tomograms, names, image, angles)
+    optics, optics_group, pixels = _optics(source, table, (files, stack), dialect)
+    values = _with_stage_tilt(table.read(_quantities(pixels.used, dialect)))
+    image = [stack, stack_index]
+    copies = tell_copies(source, table, tomograms, names, image, _angles(source, values))
     particle, ids = factorize(copies.identities)
     _refuse_single_particles(source, table, values)
     dose = rebuilt_dose(source, tomograms, particle, values.pop("dose_e_per_angstrom2"))
@@ -138,7 +139,7 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
             "tomogram": tomograms.take(first).to_pylist(),
             "particle": copies.names.take(first).to_pylist(),
             "tilts": np.bincount(particle),
-            **_positions(table, first, stated_pixel),
+            **_positions(table, first, pixels.stated),
         },
         None if copies.originals is None else copies.originals.take(first),
     )
@@ -153,8 +154,8 @@ def _angles(source: StarInput, values: Mapping[str, NDArray[np.float64]]) -> NDA
     return angles
 
 
-def _quantities(pixel_size: float, dialect: str) -> Mapping[str, Quantity]:
-    """What is read of each image, by our names."""
+def _quantities(pixel_size: NDArray[np.float64], dialect: str) -> Mapping[str, Quantity]:
+    """What is read of each image, by our names; ``pixel_size`` ``(row,)`` in Å."""
     return {
         "rot_deg": Quantity(rlnAngleRot=1.0),
         "tilt_deg": Quantity(rlnAngleTilt=1.0),
@@ -238,52 +239,57 @@ def position_in_particle(particle: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _positions(
-    table: StarTable, rows: NDArray[np.int64], pixel_size: float
+    table: StarTable, rows: NDArray[np.int64], pixel_size: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Positions in Å where all three coordinates are given; Warp v1 gives those of each image."""
     axes = {axis: f"rlnCoordinate{axis.upper()}" for axis in "xyz"}
     if not all(column in table for column in axes.values()):
         return {}
     return {
-        f"position_{axis}_angstrom": table.numbers(column)[rows] * pixel_size
+        f"position_{axis}_angstrom": table.numbers(column)[rows] * pixel_size[rows]
         for axis, column in axes.items()
     }
 
 
+class _PixelSizes(NamedTuple):
+    """Pixel size in Å of each image ``(row,)``: as the file states it, and as it is used."""
+
+    stated: NDArray[np.float64]
+    used: NDArray[np.float64]
+
+
 def _optics(
-    source: StarInput, table: StarTable, files: list[Path], dialect: str
-) -> tuple[Optics, NDArray[np.int64], float]:
-    """The optics, the group of each image, and the pixel size that the file states."""
+    source: StarInput,
+    table: StarTable,
+    stacks: tuple[list[Path], NDArray[np.int64]],
+    dialect: str,
+) -> tuple[Optics, NDArray[np.int64], _PixelSizes]:
+    """The optics, and the group and the pixel sizes of each image."""
     optics = source.optics_of(table)
-    pixel = _pixel_size(optics)
+    stated = _pixel_size(optics)
+    pixel = source.pixel_size(stated)
+    boxes = source.boxes(optics, *stacks, pixel)
     multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
-    beams = optics.split(_BEAM, optics.numbers("rlnCtfBfactorPerElectronDose", 0.0))
+    b_factor = optics.numbers("rlnCtfBfactorPerElectronDose", 0.0)
+    beams = optics.split(_BEAM, pixel, boxes, b_factor)
     found = beams.optics(
-        pixel_size_angstrom=pixel,
-        box_size_px=_box(source, optics, files),
         ctf_premultiplied=multiplied,
         # RELION multiplies by the CTF and weights by the dose in one go.
         dose_weighted=multiplied and dialect == "relion5-images",
         ctf_phase_flipped=optics.flag("rlnCtfDataArePhaseFlipped"),
         ctf_corrected=optics.flag("rlnCtfDataAreCtfCorrected"),
     )
-    return with_pixel_size(found, source.overrides), beams.group, pixel
+    return found, beams.group, _PixelSizes(stated, pixel)
 
 
-def _box(source: StarInput, optics: OpticsTable, files: list[Path]) -> int:
-    """Box of the images in px: as the table says, else of the first stack."""
-    if "rlnImageSize" in optics.groups or "rlnImageSize" in optics.rows:
-        return int(optics.positive("rlnImageSize"))
-    return source.box_of(files)
-
-
-def _pixel_size(optics: OpticsTable) -> float:
+def _pixel_size(optics: OpticsTable) -> NDArray[np.float64]:
+    """Pixel size in Å of each image ``(row,)``, as the file states it."""
     both = (optics.groups, optics.rows)
     column = next((c for c in _PIXEL_COLUMNS if any(c in t for t in both)), _PIXEL_COLUMNS[-1])
-    pixel = optics.positive(column)
+    pixel = optics.agreed(column)
     if column == "rlnDetectorPixelSize" and "rlnMagnification" in optics.table_of(column):
         # In RELION 3.0 the detector's pixel is in micrometres, before magnification.
-        return pixel * 1e4 / optics.positive("rlnMagnification")
+        return pixel * 1e4 / optics.agreed("rlnMagnification")
     return pixel
 
 

@@ -27,7 +27,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.dialects.common import (
-    OpticsTable,
     StarInput,
     angle_remarks,
     factorize,
@@ -35,13 +34,14 @@ from napari_tomodrgn.data.dialects.common import (
     particle_table,
     refuse_duplicates,
     text_or_none,
-    with_pixel_size,
 )
 from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.foreign import volumes_error
+from napari_tomodrgn.data.dialects.optics_table import OpticsTable
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
-from napari_tomodrgn.data.particles import Optics, ParticleSet, StarSource, TomogramGeometry
+from napari_tomodrgn.data.optics import Optics
+from napari_tomodrgn.data.particles import ParticleSet, StarSource, TomogramGeometry
 from napari_tomodrgn.data.stack import read_header
 from napari_tomodrgn.data.star import StarBlocks, as_list, read_star
 from napari_tomodrgn.data.star_table import Quantity, StarTable
@@ -80,8 +80,8 @@ class Expansion:
     """Particles crossed with the tilts of their tomograms; the last four arrays are per image."""
 
     table: StarTable
-    optics: Optics
-    optics_group: NDArray[np.int64]  # of each particle
+    optics: OpticsTable
+    stated_pixel_angstrom: FloatArray  # of the images of each particle
     tomogram_blocks: StarBlocks
     geometry: list[TomogramGeometry]
     series_pixel_angstrom: FloatArray  # of each tomogram
@@ -174,11 +174,11 @@ def _expand(source: StarInput, tomograms_path: Path) -> Expansion:
     visible = visible_frames(table, per_particle)
     nth_visible = np.cumsum(visible) - 1
     nth_visible -= np.concatenate([[0], np.cumsum(visible)])[begins][particle]
-    optics, optics_group = _optics(source, table, geometry, tomogram)
+    optics = source.optics_of(table)
     return Expansion(
         table=table,
         optics=optics,
-        optics_group=optics_group,
+        stated_pixel_angstrom=_pixel_size(optics),
         tomogram_blocks=blocks,
         geometry=geometry,
         series_pixel_angstrom=series_pixel,
@@ -196,13 +196,15 @@ def _particle_set(
 ) -> ParticleSet:
     table = expansion.table
     files, stack = _image_files(source, table)
+    pixel = source.pixel_size(expansion.stated_pixel_angstrom)
+    boxes = source.boxes(expansion.optics, files, stack, pixel)
+    optics, optics_group = _optics(expansion, pixel, boxes)
     poses = _particle_poses(source, expansion)
     tomograms, names = table.texts("rlnTomoName"), _particle_names(table)
     copies = tell_copies(source, table, tomograms, names, [stack], poses.angles_deg)
     ids = copies.identities.to_pylist()
     refuse_duplicates(table, ids)
     positions = layout.box_centres(expansion) - poses.origins_angstrom
-    optics = with_pixel_size(_with_box(expansion.optics, source, files), source.overrides)
     images = image_table(
         ids,
         expansion.particle,
@@ -212,8 +214,8 @@ def _particle_set(
             "tilt_index": expansion.tilt_index,
             "stack_index": _stack_index(expansion, files, stack),
             "source_row": expansion.particle,
-            "optics_group": expansion.optics_group[expansion.particle],
-            **_image_poses(expansion, poses, optics.pixel_size_angstrom),
+            "optics_group": optics_group[expansion.particle],
+            **_image_poses(expansion, poses, pixel),
             **_contrast(expansion, _depth(expansion, layout, positions)),
         },
     )
@@ -243,12 +245,14 @@ class _ParticlePoses:
 
 
 def _particle_poses(source: StarInput, expansion: Expansion) -> _ParticlePoses:
-    table, pixel = expansion.table, expansion.optics.pixel_size_angstrom
+    table, pixel = expansion.table, expansion.stated_pixel_angstrom
     angles = table.vectors(f"rlnAngle{name}" for name in ("Rot", "Tilt", "Psi"))
     within = table.vectors(SUBTOMOGRAM_COLUMNS, 0.0)
     source.remarks.extend(angle_remarks(np.concatenate([angles, within])))
     origin = {
-        axis: Quantity(**{f"rlnOrigin{axis}Angst": 1.0, f"rlnOrigin{axis}": pixel}, default=0.0)
+        axis: Quantity(
+            0.0, **{f"rlnOrigin{axis}Angst": np.ones_like(pixel), f"rlnOrigin{axis}": pixel}
+        )
         for axis in "XYZ"
     }
     origins = np.stack(list(table.read(origin).values()), axis=1)
@@ -264,12 +268,15 @@ def _particle_poses(source: StarInput, expansion: Expansion) -> _ParticlePoses:
 
 
 def _image_poses(
-    expansion: Expansion, poses: _ParticlePoses, pixel_size: float
+    expansion: Expansion, poses: _ParticlePoses, pixel_size: FloatArray
 ) -> dict[str, FloatArray]:
-    """Rotation and shift of each image: the tilt applied to those of its particle."""
+    """Rotation and shift of each image: the tilt applied to those of its particle.
+
+    ``pixel_size`` ``(particle,)`` in Å.
+    """
     projections = expansion.tilts.projections[expansion.tilt_row]
     rotations = projections @ poses.rotations[expansion.particle]
-    origins = poses.origins_angstrom[expansion.particle] / pixel_size
+    origins = (poses.origins_angstrom / pixel_size[:, None])[expansion.particle]
     shifts = np.einsum("nij,nj->ni", projections[:, :2], origins)
     rot, tilt, psi = matrix_to_euler(rotations).T
     return {
@@ -344,19 +351,14 @@ _BEAM = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 
 
 def _optics(
-    source: StarInput,
-    table: StarTable,
-    geometry: list[TomogramGeometry],
-    tomogram: NDArray[np.int64],
+    expansion: Expansion, pixel: FloatArray, boxes: NDArray[np.int64]
 ) -> tuple[Optics, NDArray[np.int64]]:
-    """The optics (box 0 where no column has it), and the group of each particle."""
-    optics = source.optics_of(table)
-    b_factor = np.array([known.b_factor_per_dose_angstrom2 for known in geometry])[tomogram]
-    beams = optics.split(_BEAM, b_factor)
+    """The optics, and the group of each particle; pixel size and box of each are given."""
+    optics = expansion.optics
+    b_factor = np.array([known.b_factor_per_dose_angstrom2 for known in expansion.geometry])
+    beams = optics.split(_BEAM, pixel, boxes, b_factor[expansion.tomogram])
     multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
     found = beams.optics(
-        pixel_size_angstrom=_pixel_size(optics),
-        box_size_px=int(optics.positive("rlnImageSize")) if "rlnImageSize" in optics.groups else 0,
         ctf_premultiplied=multiplied,
         # WarpTools and RELION weight by exposure where they multiply by the CTF, and only there;
         # `extract` says that it does not.
@@ -367,18 +369,13 @@ def _optics(
     return found, beams.group
 
 
-def _pixel_size(optics: OpticsTable) -> float:
+def _pixel_size(optics: OpticsTable) -> FloatArray:
+    """Pixel size in Å of the images of each particle ``(particle,)``, as the file states it."""
     binned = ("rlnTomoTiltSeriesPixelSize", "rlnTomoSubtomogramBinning")
     groups = optics.groups
     if "rlnImagePixelSize" not in groups and all(name in groups for name in binned):
-        return optics.positive(binned[0]) * optics.positive(binned[1])
-    return optics.positive("rlnImagePixelSize")
-
-
-def _with_box(optics: Optics, source: StarInput, files: list[Path]) -> Optics:
-    if optics.box_size_px:
-        return optics
-    return replace(optics, box_size_px=source.box_of(files))
+        return optics.agreed(binned[0]) * optics.agreed(binned[1])
+    return optics.agreed("rlnImagePixelSize")
 
 
 def _refuse_volumes(source: StarInput) -> None:

@@ -43,7 +43,7 @@ def _box_centres(expansion: Expansion) -> FloatArray:
     series. Where no file of RELION's is in play, the extent of the tomogram has to decide.
     """
     counted = counted_coordinates(expansion.table)
-    extracted = counted * expansion.optics.pixel_size_angstrom
+    extracted = counted * expansion.stated_pixel_angstrom[:, None]
     series = counted * expansion.pixel_sizes_angstrom[:, None]
     overview = as_loop(expansion.tomogram_blocks["global"])
     outside = (extracted > expansion.extents_angstrom).any(axis=1)

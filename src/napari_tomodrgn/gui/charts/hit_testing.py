@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
+from napari_tomodrgn import geometry
 from napari_tomodrgn.gui.charts.point_cloud import PointCloud
 from napari_tomodrgn.gui.widgets.qt import grey_levels
 
@@ -81,7 +82,7 @@ def inside_polygon(
     inside = code == _INSIDE
     close = np.flatnonzero(code == _CLOSE)
     pixels = np.stack([cloud.x[close] * a + b, cloud.y[close] * c + d], axis=1)
-    inside[close] = _even_odd(pixels, np.asarray(corners))
+    inside[close] = geometry.inside_polygon(pixels, np.asarray(corners))
     return inside
 
 
@@ -95,14 +96,3 @@ def _picture(corners: list[tuple[float, float]], size: tuple[int, int]) -> NDArr
     painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]), Qt.FillRule.OddEvenFill)
     painter.end()
     return np.pad(grey_levels(image), 1)
-
-
-def _even_odd(points: FloatArray, corners: FloatArray) -> NDArray[np.bool_]:
-    x, y = points[:, 0], points[:, 1]
-    inside = np.zeros(len(points), bool)
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y0 == y1:
-            continue
-        crosses = (y0 > y) != (y1 > y)
-        inside ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
-    return inside

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, Tool, mode_for_keys
 from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
-from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, View
+from napari_tomodrgn.gui.charts.point_cloud import FloatArray, PointRenderer, View
 from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import SelectionMode
@@ -59,10 +59,14 @@ class Click:
 
 @dataclass(frozen=True, eq=False)
 class LassoSelection:
-    """Points that a line encloses, and what is to be done, as `drawn_shape.mode_for_keys` says."""
+    """Points that a line encloses, and what is to be done, as `drawn_shape.mode_for_keys` says.
+
+    ``corners`` ``(corner, 2)`` of the line are in units of the axes; None where none was drawn.
+    """
 
     mask: NDArray[np.bool_]
     mode: SelectionMode
+    corners: FloatArray | None = None
 
 
 class InteractiveScatter(ScatterPlot):
@@ -184,13 +188,13 @@ class InteractiveScatter(ScatterPlot):
     def _finish_line(self) -> None:
         """Tell what was drawn."""
         outline = self._drawing.take()
+        places = np.array([self._plane(QPointF(x, y)) for x, y in outline])
         if self._drawing.tool == PATH:
-            places = [self._plane(QPointF(x, y)) for x, y in outline]
-            self.path_drawn.emit(np.array(places))
+            self.path_drawn.emit(places)
             return
         size = (self.width(), self.height())
         mask = inside_polygon(self._cloud, self._transform(), outline, size)
-        self.lassoed.emit(LassoSelection(mask, self._drawing.mode))
+        self.lassoed.emit(LassoSelection(mask, self._drawing.mode, places))
 
     def leaveEvent(self, event: object) -> None:
         """Nothing is under the pointer any more."""

@@ -14,9 +14,11 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
-from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup
+from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup, offered_groups, rest_of
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import ComparedGroups, Session
+from napari_tomodrgn.session.actions import Action, file_name, ids_of
+from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_comparison
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 _NAME = "comparison"
-# A seed of its own for nothing: the command line's, so that both say the same of the same groups.
-_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +115,7 @@ class ComparisonService(Service):
             self._asked = None
             self.session.comparison_status = WorkStatus()
             self.session.update(comparison=item.compared, canvas_mode="comparison")
+            self.session.record(_action(self.session, asked))
         elif isinstance(item, BadInputError):  # the result is there, but could not be kept
             super().on_failed(item)
 
@@ -144,6 +145,7 @@ class ComparisonService(Service):
         run, particles = session.run, session.particles
         if compared is None or run is None:
             return
+        session.record(Action.of("export_comparison", file_name(folder)))
         self.files.add(lambda: _export(compared, Path(folder), run, particles))
 
     def save_report(self, path: str | Path) -> None:
@@ -151,7 +153,22 @@ class ComparisonService(Service):
         run = self.session.run
         if run is not None:
             self.session.show_message("Writing the report …")
+            self.session.record(Action.of("save_report", file_name(path)))
             self.files.add(lambda: _write_report(run, Path(path)))
+
+
+def _action(session: Session, asked: ComparisonRequest) -> Action:
+    """The groups as they are called, or where that means others by now, with their particles."""
+    known = {one.name: one.ids for one in offered_groups(session).values()}
+    known[SELECTION] = session.selection
+
+    def words(group: ChosenGroup) -> str | tuple[str, list[str]]:
+        return group.name if known.get(group.name) == group.ids else (group.name, ids_of(group.ids))
+
+    if asked.matched:
+        return Action.of("compare", words(asked.a), asked.b.name, matched=True)
+    rest = asked.b.ids == rest_of(session, asked.a).ids
+    return Action.of("compare", words(asked.a), OTHERS if rest else words(asked.b))
 
 
 def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator[Any]:
@@ -160,10 +177,10 @@ def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator
 
     a, b = (Group(one.name, one.ids) for one in (asked.a, asked.b))
     if asked.matched:
-        drawn = match_group(evidence.data.particles, label_groups(evidence.ids, a) == 1, _SEED)
+        drawn = match_group(evidence.data.particles, label_groups(evidence.ids, a) == 1, SEED)
     else:
         drawn = label_groups(evidence.ids, a, b)
-    found = yield from _until_stopped(compare_groups(evidence, drawn, seed=_SEED), stop)
+    found = yield from _until_stopped(compare_groups(evidence, drawn, seed=SEED), stop)
     if found is None:
         return
     compared, failure = _recorded(asked, evidence, found)
@@ -205,18 +222,10 @@ def _recorded(
 
 
 def _export(compared: ComparedGroups, folder: Path, run: Run, particles: ParticleSet | None) -> str:
-    from napari_tomodrgn.analysis.evidence.records import save_maps
-    from napari_tomodrgn.data.dialects import write_subset
     from napari_tomodrgn.learn.run.exports import export_files
 
-    ids = list(compared.ids)
     with export_files(particles=particles, run=run):  # never over a file that is there
-        save_maps(compared.found, ids, folder)
-        if particles is not None:
-            labels = dict(zip(ids, compared.found.drawn.tolist(), strict=True))
-            for name, side in (("a", 1), ("b", -1)):
-                chosen = [one for one in ids if labels[one] == side]
-                write_subset(particles.select(chosen), folder / f"{name}.star")
+        write_comparison(list(compared.ids), compared.found, folder, particles)
     return f"Maps, half maps, curves and star files of both groups written to {folder}."
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.particle_columns import CLUSTER, latent_matrix
+from napari_tomodrgn.particle_columns import CLUSTER, cluster_column
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.actions import Action
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,8 @@ class ClusterService(Service):
         if latents is None:
             self.session.show_message("Open a run first: clusters are found in its latents.")
             return
-        self.queue.request(lambda: _clusters(latents, count))
+        self.session.record(Action.of("find_clusters", count))
+        self.queue.request(lambda: iter([cluster_column(latents, count)]))
 
     def _on_clusters(self, column: pd.DataFrame) -> None:
         session = self.session
@@ -42,14 +43,3 @@ class ClusterService(Service):
         session.show_message(
             f"{found} clusters (k-means). A click on a name in the legend selects its particles."
         )
-
-
-def _clusters(latents: pd.DataFrame, count: int) -> Iterator[pd.DataFrame]:
-    import pandas as pd
-
-    from napari_tomodrgn.analysis.latents.clusters import clusters_of
-
-    labels = clusters_of(latent_matrix(latents), count).labels
-    # Names, so that it is a category; they sort as the numbers do.
-    width = len(str(labels.max()))
-    yield pd.DataFrame({CLUSTER: [f"{one:0{width}d}" for one in labels]}, index=latents.index)

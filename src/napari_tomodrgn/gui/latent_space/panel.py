@@ -21,6 +21,7 @@ from napari_tomodrgn.gui.latent_space.color_legend import Legend
 from napari_tomodrgn.gui.latent_space.pair_plot import PairButton
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.scatter_contents import (
+    Enclosed,
     ScatterContents,
     ScatterLoader,
     ScatterRequest,
@@ -32,19 +33,18 @@ from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
-from napari_tomodrgn.session import SelectionMode, Session
+from napari_tomodrgn.session import SelectionMode, Session, enclosing
+from napari_tomodrgn.session.actions import Action
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear after the first epoch."
 # Of legend and card, beside or below the scatter.
 _SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
 _UNLIMITED = 16_777_215  # px: what Qt takes for no limit
-# Share of the view that Alt and an arrow key go.
-_STEP = 0.025
+_STEP = 0.025  # share of the view that Alt and an arrow key go
 
 
 class LatentPanel(QWidget):
@@ -321,11 +321,16 @@ class LatentPanel(QWidget):
         self._session.hovered = self._identity(index)
 
     def _on_lasso(self, lasso: LassoSelection) -> None:
-        if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
-            self.drawing.select_in_lasso(self._picture.asked.table.rows, lasso)
+        if self._picture is not None:
+            axes, corners = self._picture.axes, lasso.corners
+            self._enclose(lasso, None if corners is None else enclosing.lasso(axes, corners))
 
-    def _on_enclosed(self, names: frozenset[str]) -> None:
-        self._session.selection = names
+    def _enclose(self, lasso: LassoSelection, rule: Action | None) -> None:
+        if self._picture is not None and len(lasso.mask) == len(self._picture.asked.table):
+            self.drawing.select_in_lasso(self._picture.asked.table, lasso, rule)
+
+    def _on_enclosed(self, found: Enclosed) -> None:
+        self._session.select(found.selection, *found.actions)
 
     def _on_path(self, line: FloatArray) -> None:
         self.line_drawn.emit(self.view.points, line)
@@ -343,9 +348,9 @@ class LatentPanel(QWidget):
         """A chip of the legend was clicked: select its particles."""
         shade = None if self._picture is None else self._picture.shade
         if shade is not None:
-            self._on_lasso(
-                LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
-            )
+            enclosed = LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
+            value = shade.categories[code] if shade.categorical else ""
+            self._enclose(enclosed, Action.of("category", shade.name, value))
 
     def _on_mode(self, mode: SelectionMode) -> None:
         self.view.mode = mode

@@ -19,7 +19,6 @@ from napari_tomodrgn.gui.charts.colormaps import colors_of
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints
 from napari_tomodrgn.gui.latent_space.color_legend import LegendData
 from napari_tomodrgn.gui.latent_space.trajectories import is_latent
-from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import (
     SELECTIONS,
@@ -31,10 +30,10 @@ from napari_tomodrgn.particle_columns import (
     selected_mask,
 )
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.actions import Action
+from napari_tomodrgn.session.enclosing import as_done, combine_selections
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.gui.charts.interactive_scatter import LassoSelection
     from napari_tomodrgn.particle_columns import Column
@@ -129,13 +128,21 @@ def picture_of(asked: ScatterRequest) -> ScatterContents:
     )
 
 
+@dataclass(frozen=True)
+class Enclosed:
+    """The selection after lines were drawn, and the actions that make it."""
+
+    selection: frozenset[str]
+    actions: tuple[Action, ...] = ()
+
+
 class ScatterLoader(Service):
     """Works out pictures and selections of a session; only the newest of each arrives."""
 
     doing = "drawing the latent space"
 
     drawn = Signal(object)  # ScatterContents
-    enclosed = Signal(object)  # identities that are then selected
+    enclosed = Signal(object)  # Enclosed
     busy = Signal(str)  # what is being worked out; empty: nothing
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -143,7 +150,7 @@ class ScatterLoader(Service):
         self._pictures = self.latest_task(self.drawn.emit)
         self._pictures.busy.connect(self._on_busy)
         self._selections = self.latest_task(self._on_selection)
-        self._unfinished: Callable[[], frozenset[str]] | None = None
+        self._unfinished: Callable[[], Enclosed] | None = None
         self._others = self.latest_task(lambda answer: answer[0](answer[1]))
 
     def stop(self) -> None:
@@ -160,16 +167,20 @@ class ScatterLoader(Service):
             self._pictures.cancel()
             self.drawn.emit(picture_of(asked))
 
-    def select_in_lasso(self, table: pd.DataFrame, lasso: LassoSelection) -> None:
-        """Ask for the selection that there is after a line was drawn."""
-        selection, unfinished = self.session.selection, self._unfinished
+    def select_in_lasso(
+        self, table: ParticleTable, lasso: LassoSelection, rule: Action | None = None
+    ) -> None:
+        """Ask for the selection that there is after a line was drawn; ``rule`` records it."""
+        now, unfinished = Enclosed(self.session.selection), self._unfinished
 
-        def work() -> frozenset[str]:
+        def work() -> Enclosed:
             # A line that was drawn while another was worked out goes on from what that one gives.
-            before = unfinished() if unfinished is not None else selection
-            found = combine_selections(before, names_where(table, lasso.mask), lasso.mode)
-            selected_mask(table, found)  # which is asked for as soon as it is told
-            return found
+            before = unfinished() if unfinished is not None else now
+            names = names_where(table.rows, lasso.mask)
+            found = combine_selections(before.selection, names, lasso.mode)
+            selected_mask(table.rows, found)  # which is asked for as soon as it is told
+            done = as_done(table, lasso.mask, rule, lasso.mode)
+            return Enclosed(found, (*before.actions, done))
 
         if len(table) > AT_ONCE:
             self._unfinished = work
@@ -185,7 +196,7 @@ class ScatterLoader(Service):
             self._others.cancel()
             take(work())
 
-    def _on_selection(self, found: frozenset[str]) -> None:
+    def _on_selection(self, found: Enclosed) -> None:
         self._unfinished = None
         self.enclosed.emit(found)
 

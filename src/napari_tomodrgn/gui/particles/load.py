@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.background.error_message import IMPORT_FORM, error_mess
 from napari_tomodrgn.learn.run.archive import is_archive, unpacked
 from napari_tomodrgn.particle_columns import ParticleTable, axes_of, typical_particle
 from napari_tomodrgn.session import LoadedData
+from napari_tomodrgn.session.exploration import read_as_said
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,17 +57,7 @@ def open_path(path: str | Path, reading: ReadingConfig) -> Iterator[LoadedData]:
 
 
 def _open_particles(path: Path, reading: ReadingConfig) -> LoadedData:
-    from napari_tomodrgn.data.dialects import read_particles
-
-    particles = read_particles(
-        path, images=reading.images, dialect=reading.dialect, overrides=reading.overrides
-    )
-    said = {
-        "ctf_premultiplied": reading.data.ctf_premultiplied,
-        "dose_weighted": reading.data.dose_weighted,
-    }
-    changes = {name: value for name, value in said.items() if value is not None}
-    particles = particles.with_optics(**changes) if changes else particles
+    particles = read_as_said(path, reading)
     return _with_summary(LoadedData(path, reading, particles), reading.data.contrast)
 
 

@@ -17,14 +17,12 @@ from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import Session, Validation
+from napari_tomodrgn.session.actions import Action
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
-
-# Particles of a quick reconstruction: enough for a ribosome, done in seconds.
-_SAMPLE = 500
 
 
 class ReconstructionService(Service):
@@ -36,6 +34,7 @@ class ReconstructionService(Service):
         super().__init__(session, parent)
         self.job = self.long_task("tomoDRGN reconstruction", self._on_event)
         self.job.ended.connect(self._on_ended)
+        self._done: tuple[list[str], Action] = ([], Action(""))
         self.listen(self._on_particles, "particles")
 
     def start(self) -> None:
@@ -53,18 +52,21 @@ class ReconstructionService(Service):
                 "Select at least two particles: the halves need one each.", "warning"
             )
             return
-        self._start((name_of_selection(session), sorted(session.selection)), session.run)
+        name = name_of_selection(session)
+        how = Action.of("reconstruct", name)
+        self._start((name, sorted(session.selection)), session.run, how)
 
     def start_sample(self) -> None:
         """Reconstruct some particles spread over the set; kept nowhere."""
         particles = self.session.particles
         if particles is None or self.job.is_busy:
             return
-        few = np.linspace(0, len(particles) - 1, min(len(particles), _SAMPLE)).astype(int)
-        names = particles.ids
-        self._start(("quick reconstruction", [names[row] for row in np.unique(few)]), None)
+        from napari_tomodrgn.analysis.reconstruct import spread_sample
 
-    def _start(self, wanted: tuple[str, list[str]], keep: Run | None) -> None:
+        how = Action.of("reconstruct_sample")
+        self._start(("quick reconstruction", spread_sample(particles)), None, how)
+
+    def _start(self, wanted: tuple[str, list[str]], keep: Run | None, how: Action) -> None:
         session, particles = self.session, self.session.particles
         assert particles is not None
         session.message = None
@@ -73,6 +75,7 @@ class ReconstructionService(Service):
         # As trained, or as it would be.
         config = RunConfig(data=session.import_options.data) if run is None else run.config
         name, ids = wanted
+        self._done = (ids, how)
         asked = _ReconstructionRequest(name, config, session.sigma, keep)
         self.job.start(lambda stop: _steps(particles.select(ids), asked, stop))
 
@@ -85,8 +88,16 @@ class ReconstructionService(Service):
             # A slow one may end after something else was opened.
             if self.session.particles is not None:
                 self.session.validation = item
+                self._record()
         elif isinstance(item, WorkProgress):
             self.session.reconstruction_status = WorkStatus(True, item.done / max(1, item.total))
+
+    def _record(self) -> None:
+        """Note it once it is done: one that was given up has left nothing."""
+        ids, how = self._done
+        if how.arguments and ids != sorted(self.session.selection):
+            how = Action.of(how.verb, *how.arguments, particles=ids)  # selected since: another set
+        self.session.record(how)
 
     def _on_ended(self) -> None:
         self.session.reconstruction_status = WorkStatus()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
-from napari_tomodrgn.particle_columns import Column, column_label
+from napari_tomodrgn.particle_columns import Column, column_label, names_where
 from napari_tomodrgn.session import SelectionMode, Session
+from napari_tomodrgn.session.actions import Action
+from napari_tomodrgn.session.enclosing import RULES, as_done
 
 _HOW = {
     "select": SelectionMode.REPLACE,
@@ -24,7 +22,7 @@ _HOW = {
 class ColumnFilter(QWidget):
     """Asks for a selection of the particles whose value is in a range, or of a category."""
 
-    chosen = Signal(object, object)  # identities; how they combine with the selection
+    chosen = Signal(object, object, object)  # identities, how they combine, the rule
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -97,17 +95,16 @@ class ColumnFilter(QWidget):
         if table is None or found is None:
             return
         try:
-            mask = self._fitting(found)
+            rule = self._rule(found)
         except ValueError:
             session.show_message("A limit of the filter is no number.", "warning")
             return
-        names = frozenset(str(name) for name in table.rows.index[mask])
-        self.chosen.emit(names, _HOW[self.mode.currentText()])
+        mode = _HOW[self.mode.currentText()]
+        mask = RULES[rule.verb](table, *rule.arguments)
+        self.chosen.emit(names_where(table.rows, mask), mode, as_done(table, mask, rule, mode))
 
-    def _fitting(self, found: Column) -> NDArray[np.bool_]:
+    def _rule(self, found: Column) -> Action:
         if found.categorical:
-            return np.asarray(found.values == self.category.currentIndex())
-        low = float(self.low.text() or -math.inf)
-        high = float(self.high.text() or math.inf)
-        # NaN is in no range.
-        return np.asarray((found.values >= low) & (found.values <= high))
+            return Action.of("category", found.name, self.category.currentText())
+        low, high = (float(edit.text()) if edit.text() else None for edit in (self.low, self.high))
+        return Action.of("in_range", found.name, low, high)

@@ -15,6 +15,8 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import SelectionMode, Session
+from napari_tomodrgn.session.actions import Action, file_name, ids_of
+from napari_tomodrgn.session.enclosing import combine_selections
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
@@ -49,19 +51,23 @@ class SelectionService(Service):
 
     # -- the selection at hand ----------------------------------------------------------------
 
-    def combine(self, identities: frozenset[str], mode: SelectionMode) -> None:
-        """Replace the selection, add to it or subtract from it."""
-        self.session.selection = combine_selections(self.session.selection, identities, mode)
+    def combine(
+        self, identities: frozenset[str], mode: SelectionMode, how: Action | None = None
+    ) -> None:
+        """Replace the selection, add to it or subtract from it; ``how`` is the rule, if any."""
+        found = combine_selections(self.session.selection, identities, mode)
+        self.session.select(found, how or Action.of("select", ids_of(identities), mode=mode))
 
     def invert(self) -> None:
         """Select what is not selected."""
         table = self.session.latents
         if table is not None:
-            self.session.selection = frozenset(map(str, table.index)) - self.session.selection
+            others = frozenset(map(str, table.index)) - self.session.selection
+            self.session.select(others, Action.of("invert"))
 
     def clear(self) -> None:
         """Select nothing."""
-        self.session.selection = frozenset()
+        self.session.select(frozenset(), Action.of("clear"))
 
     @property
     def can_undo(self) -> bool:
@@ -75,19 +81,21 @@ class SelectionService(Service):
 
     def undo(self) -> None:
         """Go back to the selection before."""
-        self._travel(self._past, self._future)
+        self._travel(self._past, self._future, "undo")
 
     def redo(self) -> None:
         """Undo the undoing."""
-        self._travel(self._future, self._past)
+        self._travel(self._future, self._past, "redo")
 
-    def _travel(self, source: list[frozenset[str]], target: list[frozenset[str]]) -> None:
+    def _travel(
+        self, source: list[frozenset[str]], target: list[frozenset[str]], verb: str
+    ) -> None:
         if not source:
             return
         target.append(self.session.selection)
         self._travelling = True
         try:
-            self.session.selection = source.pop()
+            self.session.select(source.pop(), Action.of(verb))
         finally:
             self._travelling = False
 
@@ -125,13 +133,14 @@ class SelectionService(Service):
             words = f"{len(new.particles):,} particles saved as {new.name!r} in {run.path.name}."
             return SelectionSaved(words, run.path, name, new)
 
+        session.record(Action.of("save_selection", name, color))
         self.files.add(work)
 
     def show(self, name: str) -> None:
         """Make a named selection the selection at hand."""
         found = next((one for one in self.session.selections if one.name == name), None)
         if found is not None:
-            self.session.selection = frozenset(found.particles)
+            self.session.select(frozenset(found.particles), Action.of("show_selection", name))
 
     def delete(self, name: str) -> None:
         """Forget a named selection, its file as well; the particles stay."""
@@ -145,6 +154,7 @@ class SelectionService(Service):
             delete_selection(run.path, name)
             return SelectionSaved(f"Selection {name!r} deleted.", run.path, name, None)
 
+        self.session.record(Action.of("delete_selection", name))
         self.files.add(work)
 
     def export(self, path: str | Path) -> None:
@@ -168,6 +178,7 @@ class SelectionService(Service):
             names = f"{listed.name} (their list) and {written.name}"
             return f"{len(chosen):,} particles written to {names} in {written.parent}."
 
+        self.session.record(Action.of("export_selection", file_name(path)))
         self.files.add(work)
 
     def _on_done(self, result: SelectionSaved | str) -> None:
@@ -200,18 +211,3 @@ def _color_for(name: str, known: dict[str, str]) -> str:
     strong = [color for color in CATEGORIES[_FIRST:] if color not in _GREYS]
     free = (color for color in [*strong, *reversed(CATEGORIES)] if color not in known.values())
     return known.get(name) or next(free, CATEGORIES[-1])
-
-
-def combine_selections(
-    now: frozenset[str], enclosed: frozenset[str], mode: SelectionMode
-) -> frozenset[str]:
-    """Return the selection after more particles were enclosed."""
-    match mode:
-        case SelectionMode.ADD:
-            return now | enclosed
-        case SelectionMode.SUBTRACT:
-            return now - enclosed
-        case SelectionMode.INTERSECT:
-            return now & enclosed
-        case SelectionMode.REPLACE:
-            return enclosed

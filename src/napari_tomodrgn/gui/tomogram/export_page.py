@@ -27,6 +27,7 @@ class ExportPage(QWidget):
     star_requested = Signal(str)
     picture_requested = Signal(str, object)  # file, FigureOptions
     turntable_requested = Signal(str)
+    script_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -97,6 +98,14 @@ class ExportPage(QWidget):
             layout.addWidget(button)
         layout.addWidget(make_heading("Canvas"))
         layout.addWidget(self.picture)
+        self.script = make_button(
+            "Copy as script",
+            "All that was done since this was opened, as Python that does it again without a "
+            "window; in the run it is kept under analysis/scripts",
+            self.script_requested.emit,
+        )
+        layout.addWidget(make_heading("What was done"))
+        layout.addWidget(self.script)
         layout.addWidget(self.words)
         layout.addStretch(1)
 

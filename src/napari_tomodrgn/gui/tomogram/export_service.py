@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.charts.colormaps import hexadecimal
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
+from napari_tomodrgn.session.actions import Action, file_name
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -114,6 +115,7 @@ class TomogramExport(Service):
             words = f"{len(kept):,} particles{columns}, in {where.parent}"
             yield f"{name} written: {words}{entry}."
 
+        session.record(Action.of("export_columns", file_name(path)))
         self._start(steps)
 
     def turntable(self, path: str | Path) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.gui.selections.service import combine_selections
 from napari_tomodrgn.gui.tomogram.mouse import Box, Ray, Stroke, TomogramMouse
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.session import SelectionMode
+from napari_tomodrgn.session.actions import Action, ids_of
+from napari_tomodrgn.session.enclosing import combine_selections
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -120,12 +121,15 @@ class TomogramPointer(QObject):
         poses = self._scene.poses
         if poses is not None and len(self._stroke) == len(poses):
             names = frozenset(poses.ids[row] for row in np.flatnonzero(self._stroke))
-            self._session.selection = combine_selections(self._session.selection, names, self._mode)
+            self._select(names, self._mode)
             self._scene.layers.paint(self._scene.colors())  # also where it stays as it was
 
     def _on_released(self) -> None:
         if self._scene.poses is None or len(self._stroke) != len(self._scene.poses):
             return
         names = frozenset(self._scene.poses.ids[row] for row in np.flatnonzero(self._stroke))
-        now = self._session.selection
-        self._session.selection = now - names if self._subtract else now | names
+        self._select(names, SelectionMode.SUBTRACT if self._subtract else SelectionMode.ADD)
+
+    def _select(self, names: frozenset[str], mode: SelectionMode) -> None:
+        found = combine_selections(self._session.selection, names, mode)
+        self._session.select(found, Action.of("select", ids_of(names), mode=mode))

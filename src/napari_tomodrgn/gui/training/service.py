@@ -26,6 +26,7 @@ from napari_tomodrgn.learn.runtime.events import (
     WorkProgress,
 )
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.actions import Action, file_name
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class TrainingService(Service):
         self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
+        self._asked = Action("")
         self._final_notice = ""  # what is to be read when the training is over
 
     @property
@@ -101,6 +103,7 @@ class TrainingService(Service):
         self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
         self._held.clear()
         folder, held = Path(out).expanduser(), self._held.is_set
+        self._asked = _action(config, folder, resume=resume)
         self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
 
     def resume_run(self, config: RunConfig) -> None:
@@ -158,6 +161,7 @@ class TrainingService(Service):
         first = event.first_epoch
         unit = session.training.unit
         status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
+        session.record(self._asked)
         if session.run is None or session.run.path != event.run:
             session.start_run(status)
         else:
@@ -166,6 +170,14 @@ class TrainingService(Service):
     def _on_ended(self) -> None:
         self.session.training = TrainingStatus()
         self.ended.emit()
+
+
+def _action(config: RunConfig, folder: Path, *, resume: bool) -> Action:
+    """The training as it is recorded, with the settings that are not the defaults."""
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    if resume:
+        return Action.of("go_on", settings)
+    return Action.of("train", file_name(folder), settings)
 
 
 def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.analysis.latents.components import mean_columns
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
-from napari_tomodrgn.gui.volumes.isosurfaces import difference, lowpassed, make_isosurface
-from napari_tomodrgn.particle_columns import latent_matrix, row_of
+from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
+from napari_tomodrgn.particle_columns import latent_matrix, latent_of, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, LatentPoint, Session
+from napari_tomodrgn.session.shown_maps import lowpassed
 from napari_tomodrgn.work_status import TrainingStatus
 
 if TYPE_CHECKING:
@@ -269,22 +269,6 @@ def shows_images(session: Session) -> bool:
     if session.free_point is not None:
         return shown.point == session.free_point
     return shown.point is None and shown.particle_id == session.focused
-
-
-def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
-    """The mean of a particle's posterior, float32 ``(latent,)``.
-
-    Raises
-    ------
-    KeyError
-        If the table has no such particle.
-    """
-    row = row_of(latents, identity)
-    if row < 0:
-        raise KeyError(identity)
-    # One row of each column: the whole matrix of a large set takes longer than a hover may.
-    names = mean_columns(latents)
-    return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
 
 
 def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) -> Decoded:

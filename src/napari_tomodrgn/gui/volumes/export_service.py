@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QObject
 
-from napari_tomodrgn.files import write_text, written_atomically
+from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
-from napari_tomodrgn.gui.volumes.isosurfaces import lowpassed
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.actions import Action, file_name
+from napari_tomodrgn.session.shown_maps import write_frames
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-    from napari_tomodrgn.learn.run.directory import Run
-    from napari_tomodrgn.session import LatentPath
 
 
 class VolumeExporter(Service):
@@ -54,6 +51,8 @@ class VolumeExporter(Service):
             box, voxel = volume.box_size_px, volume.voxel_size_angstrom
             return f"{Path(path).name} written: {box} voxels of {voxel:.3f} Å{cut}."
 
+        if decoded.effective_particles is None:  # else it is of images, see `Recorder`
+            self.session.record(Action.of("save_map", file_name(path), lowpass=lowpass))
         self.files.add(work)
 
     def save_picture(self, path: str | Path, options: FigureOptions | None = None) -> None:
@@ -86,21 +85,7 @@ class VolumeExporter(Service):
 
         def work() -> str:
             with writing:
-                return self._write_frames((run, epoch), path, Path(folder), lowpass)
+                return write_frames(self._decoders.of(run, epoch), path, Path(folder), lowpass)
 
+        session.record(Action.of("save_frames", file_name(folder), lowpass=lowpass))
         self.files.add(work)
-
-    def _write_frames(
-        self, at: tuple[Run, int], path: LatentPath, folder: Path, lowpass: float
-    ) -> str:
-        from napari_tomodrgn.data.volume import write_volume
-
-        decoder = self._decoders.of(*at)
-        dimensions = len(path.points[0].z)
-        rows = [",".join(["frame", "near", *(f"z_{axis}" for axis in range(dimensions))])]
-        for number, point in enumerate(path.points, start=1):
-            volume = decoder.decode(np.array(point.z, np.float32))
-            write_volume(folder / f"frame_{number:03d}.mrc", lowpassed(volume, lowpass))
-            rows.append(",".join([str(number), str(point.n_neighbors), *map(repr, point.z)]))
-        write_text(folder / "frames.csv", "\n".join(rows) + "\n")
-        return f"{len(path.points)} decoded maps and frames.csv written to {folder}."

@@ -17,13 +17,6 @@ from napari_tomodrgn.session import Isosurface
 _FINE_BOX, _COARSE_BOX = 160, 48
 
 
-def lowpassed(volume: Volume, lowpass: float) -> Volume:
-    """The map up to a resolution in Å; 0 leaves it as it is, as does what it cannot resolve."""
-    from napari_tomodrgn.analysis.fsc import low_pass
-
-    return low_pass(volume, lowpass) if lowpass > 2 * volume.voxel_size_angstrom else volume
-
-
 def make_isosurface(volume: Volume, sigma: float = 3.0, *, fine: bool = True) -> Isosurface:
     """The surface of a map at ``sigma`` standard deviations above solvent.
 

@@ -16,10 +16,9 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
     DecoderCache,
     VolumeStyle,
     dressed,
-    latent_of,
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.particle_columns import row_of
+from napari_tomodrgn.particle_columns import latent_of, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
 from napari_tomodrgn.work_status import TrainingStatus
 

@@ -299,6 +299,7 @@ class MainWidget(QWidget):
         export, writing = self.export, self.controller.tomogram_export
         for verb in ("chimerax", "mesh", "star", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
+        export.script_requested.connect(self.controller.scripts.copy)
         export.map_requested.connect(self.controller.volume_export.save_map)
         export.picture_requested.connect(self.controller.volume_export.save_picture)
         for page in (export, self.latent.volumes):

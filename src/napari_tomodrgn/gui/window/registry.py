@@ -22,6 +22,7 @@ from napari_tomodrgn.gui.particles.overview_service import OverviewService
 from napari_tomodrgn.gui.particles.preflight_service import PreflightService
 from napari_tomodrgn.gui.reconstruction.service import ReconstructionService
 from napari_tomodrgn.gui.selections.column_store import ColumnStore
+from napari_tomodrgn.gui.selections.script_store import ScriptStore
 from napari_tomodrgn.gui.selections.service import SelectionService
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
 from napari_tomodrgn.gui.tomogram.neighborhood_service import NeighborhoodService
@@ -41,6 +42,7 @@ from napari_tomodrgn.gui.window.progress_bars import ProgressBars
 from napari_tomodrgn.gui.window.sample_truth_layers import SampleTruthLayers
 from napari_tomodrgn.gui.window.view_settings import ViewSettings
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.recorder import Recorder
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -52,6 +54,7 @@ class ServiceRegistry(Work):
     def __init__(self, session: Session, viewer: Viewer) -> None:
         super().__init__()
         self.session = session
+        self.recorder = Recorder(session)
         self.volumes = VolumeLayers(viewer)
         self._add_data_services(session, viewer)
         self._add_volume_services(session, viewer)
@@ -70,6 +73,7 @@ class ServiceRegistry(Work):
         self.overview = OverviewService(session, viewer, self)
         self.selections = SelectionService(session, self)
         self.column_store = ColumnStore(session, self)
+        self.scripts = ScriptStore(session, self)
         self.reconstruction = ReconstructionService(session, self)
         self.umap = UmapService(session, self)
         self.clusters = ClusterService(session, self)

@@ -19,9 +19,12 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     sufficient_statistics,
 )
 
-# An axis counts that brings this many nats on unseen particles, and this share of all axes'.
+# An axis counts that brings this many nats on unseen particles, and this share of all axes', or so
+# many that the share does not matter: what a half's noise leaves of a real axis in the next ones is
+# some 10 to 15 nats, however strong the axis and large the set.
 _MIN_GAIN_NATS = 4.0
 _MIN_SHARE = 0.05
+_BEYOND_DOUBT_NATS = 50.0
 _EM_STEPS = 60
 
 
@@ -123,6 +126,7 @@ def _log_likelihood(strength: Tensor, right: Tensor, root: Tensor) -> float:
 def count_components(gains: Tensor) -> int:
     """Count the real axes, from the nats ``(axis,)`` that each brings on unseen particles."""
     total = gains.clamp(min=0).sum()
-    real = (gains >= _MIN_GAIN_NATS) & (gains >= _MIN_SHARE * total)
+    large = (gains >= _MIN_SHARE * total) | (gains >= _BEYOND_DOUBT_NATS)
+    real = (gains >= _MIN_GAIN_NATS) & large
     # Axes come in order; those after the first that fails do not count.
     return int(real.long().cumprod(0).sum())

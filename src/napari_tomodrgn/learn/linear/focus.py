@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.particles import Optics
+from napari_tomodrgn.data.optics import Optics
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume_mask import read_mask
 from napari_tomodrgn.errors import BadInputError

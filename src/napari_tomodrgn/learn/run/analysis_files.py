@@ -104,6 +104,15 @@ class AnalysisFiles:
         """A figure."""
         return self.folder / "figures" / f"{name}.svg"
 
+    def class_images(self, cluster: int) -> Path:
+        """Tilt images of a cluster's particles, a row each."""
+        return self.folder / "figures" / f"cluster-{cluster:02d}-images.png"
+
+    @property
+    def class_image_rows(self) -> Path:
+        """Which particle is in which row of these: ``cluster, row, particle_id``."""
+        return self.folder / "figures" / "cluster-images.csv"
+
     def first_map_file(self, epoch: int) -> Path:
         """The decoded map of the typical particle of an epoch, which a window opens with."""
         return self.folder / f"first-map-{epoch:04d}.mrc"

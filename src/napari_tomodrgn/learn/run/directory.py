@@ -277,15 +277,15 @@ class Run:
         self, images: str | Path | None = None, *, images_needed: bool = True
     ) -> ParticleSet:
         """The particles with all their tilt images, as they are to be written back."""
+        optics = self.info.to_optics()
         particles = read_particles(
             self.particles_star,
             images=images,
             dialect=self.info.dialect,
             overrides=self.info.overrides,
             images_needed=images_needed,
-            box_size_px=self.info.optics["box_size_px"],
+            box_size_px={one.pixel_size_angstrom: one.box_size_px for one in optics.stored},
         )
-        optics = self.info.to_optics()
         particles = particles.with_optics(
             ctf_premultiplied=optics.ctf_premultiplied, dose_weighted=optics.dose_weighted
         )

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from napari_tomodrgn.config import Overrides, RunConfig
-from napari_tomodrgn.data.particles import Optics, OpticsGroup, ParticleSet
+from napari_tomodrgn.data.optics import Optics, OpticsGroup
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 from napari_tomodrgn.version import installed_version
 

@@ -12,7 +12,8 @@ import torch
 from napari_tomodrgn.data.checks import check_stacks
 from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.fourier_images import FourierImages, ImageReader
-from napari_tomodrgn.data.particles import Optics, ParticleSet
+from napari_tomodrgn.data.optics import Optics, Sampling
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.methods import (
@@ -74,15 +75,21 @@ def embed_set(
 ) -> Generator[WorkProgress, None, pd.DataFrame]:
     """Latents of any particles by a run of either method, as `Run.latents` gives them.
 
-    The particles may be others than those trained on, if box and pixel size are the same.
+    The particles may be others than those trained on, if box and pixel size are the same, or were
+    brought to those of the run.
 
     Raises
     ------
     BadInputError
         If they are not.
     """
-    trained = run.info.to_optics()
-    particles = choose_images(particles, run.config.data).with_overrides(run.config.data)
+    trained, asked = run.info.to_optics(), run.config.data
+    particles = choose_images(particles, asked).with_overrides(asked)
+    wanted = Sampling(trained.box_size_px, trained.pixel_size_angstrom)
+    binned = asked.pixel_size_target_angstrom or asked.box_target_px
+    if binned and particles.optics.covers(wanted):
+        # Of other files the nearest even box may be another than the run's.
+        particles = particles.sampled(wanted)
     _reject_other_sampling(particles, trained)
     check_stacks(particles)
     particles = particles.with_optics(
