@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import in_lines
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
 from napari_tomodrgn.work_status import TrainingStatus
@@ -264,6 +264,18 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     lit = screen.max(axis=-1) > 15
     assert abs((small.max(axis=-1) > 15).mean() - lit.mean()) < 0.05 * lit.mean()
     assert np.abs(small - screen)[lit].mean() < 12
+
+
+def test_words_of_neighbours_do_not_run_into_each_other(viewer: Any) -> None:
+    labels = MapLabels(viewer)
+    words = ["A: left side, 119 particles\nfrom images, 24.3 Å, 3 σ"] * 2
+    viewer.scene.camera.zoom = 1.0
+    labels.show(words, np.array([[0.0, 0, 0], [0, 0, 400]]))
+    assert labels.layer.text.size == 9
+    viewer.scene.camera.zoom = 0.5  # 200 pixels for 27 letters
+    assert 5 <= labels.layer.text.size < 9
+    viewer.scene.camera.zoom = 2.0
+    assert labels.layer.text.size == 9
 
 
 def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
