@@ -2,7 +2,7 @@
 
 Run::
 
-    python benchmarks/cluster_count.py [--seeds 10] [--out cluster_count.csv]
+    python benchmarks/cluster_count.py [--seeds 10] [--first 0] [--out cluster_count.csv]
 
 Latents are the linear engine's, of all images, as it makes them by default. One row a case and
 seed, appended as it is there; rows that are in the table already are not computed again. 0 stands
@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from evidence import SET, append, fit_latents, read_simulated
+from evidence import SET, append, read_simulated
 
 from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
+from napari_tomodrgn.learn.linear.engine import LinearEngine
+from napari_tomodrgn.learn.runtime.context import RunContext
 
 CASES: dict[str, tuple[dict[str, object], int]] = {
     "one": ({**SET, "structures": ("60S",)}, 1),
@@ -37,17 +39,21 @@ def main() -> None:
     """Compute what is missing, then print how often each number was right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--out", type=Path, default=Path("cluster_count.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for seed in range(options.seeds):
+    for seed in range(options.first, options.first + options.seeds):
         for name, (settings, expected) in CASES.items():
             known = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
             if len(known) and ((known["case"] == name) & (known["seed"] == seed)).any():
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                latents = fit_latents(*read_simulated(Path(folder), settings, seed, None))
-            found = propose_clusters(latents, seed)
+                data, run = read_simulated(Path(folder), settings, seed, None)
+                *_, fit = LinearEngine.of(data, run, RunContext()).fits()
+            latents = fit.mu.double().numpy()
+            variances = fit.covariance.diagonal(dim1=1, dim2=2).double().numpy()
+            found = propose_clusters(latents, variances, seed)
             append(
                 options.out,
                 {
@@ -57,6 +63,7 @@ def main() -> None:
                     "proposed": found.count,
                     "components": latents.shape[1],
                     "separation": found.separation,
+                    "width": found.width,
                     "gains": " ".join(f"{gain:.3f}" for gain in np.ravel(found.gains[:, 0])),
                 },
             )

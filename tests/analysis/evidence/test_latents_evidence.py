@@ -35,6 +35,19 @@ def test_a_motion_has_no_number_of_clusters() -> None:
     assert found.sentence.startswith("continuous, no k")
 
 
+def test_a_class_is_no_wider_than_its_particles_are_unsure() -> None:
+    """Two heaps that nearly touch are classes if noise is what makes them wide, else a motion."""
+    rng = np.random.default_rng(0)
+    points = np.repeat([[-2.0], [2.0]], 200, axis=0) + 1.1 * rng.normal(size=(400, 1))
+    noise, motion = (np.full(points.shape, width**2) for width in (1.1, 0.1))
+    assert propose_clusters(points).count == propose_clusters(points, noise).count == 2
+    found = propose_clusters(points, motion)
+    assert found.count == 0
+    assert found.width == pytest.approx(121, rel=0.2)
+    # Far apart they are classes all the same, within which particles go on to differ.
+    assert propose_clusters(points + 4 * np.sign(points), motion).count == 2
+
+
 def test_shares_are_corrected_for_confusion_that_halves_measure() -> None:
     """15 % of each class are taken for the other: the halves tell, and shares come back."""
     rng = np.random.default_rng(1)

@@ -131,7 +131,10 @@ def _latents(run: Run) -> str:
         share = np.append(share, 0.0)
     axes = (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
     groups = _clusters_of(run, table)
-    words = propose_clusters(points).sentence if len(points) >= 20 else "too few particles to ask"
+    variances = np.exp(table.filter(like="logvar").to_numpy(np.float64))
+    known = variances if variances.shape == points.shape else None
+    enough = len(points) >= 20
+    words = propose_clusters(points, known).sentence if enough else "too few particles to ask"
     chart = scatter_chart(scores[:, :2], [str(name) for name in table.index], groups, axes)
     return f"{chart}<p>Number of classes: {escape(words)}.</p>"
 
