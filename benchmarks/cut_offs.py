@@ -20,10 +20,10 @@ from qtpy.QtWidgets import (
 _TOLERANCE_PX = 1
 
 
-def cut_offs(window: QWidget) -> list[str]:
+def cut_offs(*docks: QWidget) -> list[str]:
     """One line for each widget on show whose words are cut: what, needed and given pixels."""
     found = []
-    widgets: list[Any] = window.findChildren(QWidget)
+    widgets: list[Any] = [one for dock in docks for one in dock.findChildren(QWidget)]
     for one in widgets:
         if not one.isVisible() or one.visibleRegion().isEmpty():
             continue

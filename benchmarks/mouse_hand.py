@@ -123,7 +123,7 @@ class Hand:
         """Keep the screen, and what is cut off on it."""
         settle(0.4)
         subprocess.run(["import", "-window", "root", str(self.out / f"{name}.png")], check=True)
-        for line in cut_offs(self.viewer.window._qt_window):
+        for line in cut_offs(self.widget, self.widget.latent):
             self.cut.setdefault(line, name)
 
     def check(self, name: str, right: bool, found: object = "") -> None:

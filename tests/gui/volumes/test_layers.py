@@ -15,7 +15,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import in_lines
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
 from napari_tomodrgn.work_status import TrainingStatus
@@ -266,6 +266,18 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     assert np.abs(small - screen)[lit].mean() < 12
 
 
+def test_words_of_neighbours_do_not_run_into_each_other(viewer: Any) -> None:
+    labels = MapLabels(viewer)
+    words = ["A: left side, 119 particles\nfrom images, 24.3 Å, 3 σ"] * 2
+    viewer.scene.camera.zoom = 1.0
+    labels.show(words, np.array([[0.0, 0, 0], [0, 0, 400]]))
+    assert labels.layer.text.size == 9
+    viewer.scene.camera.zoom = 0.5  # 200 pixels for 27 letters
+    assert 5 <= labels.layer.text.size < 9
+    viewer.scene.camera.zoom = 2.0
+    assert labels.layer.text.size == 9
+
+
 def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
     words = "latent point, interpolated: no particles nearby  ·  epoch 20  ·  contour 3 σ"
     assert in_lines(words, 9.5 * 100) == words
@@ -280,12 +292,22 @@ def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:
     layers = VolumeLayers(viewer)
     _show(layers, _balls((0, 0, 0)))
     bar, camera = viewer.canvas.overlays.scale_bar, viewer.scene.camera
+    viewer.canvas.overlays.axes.visible = viewer.canvas.overlays.tomodrgn_caption.visible = False
+    viewer.layers[LAYER_NAME].visible = False
+
+    def drawn_px() -> int:
+        lit = viewer.screenshot(canvas_only=True, flash=False)[..., :3].min(axis=-1) > 100
+        return int(np.ptp(np.flatnonzero(lit.any(axis=0))))
+
+    camera.zoom = 1.0
+    near = drawn_px()
     camera.zoom = 0.1  # 150 pixels are 1,500 Å: napari alone writes 1.25 kÅ
     assert bar.length == 750.0
     take_picture(viewer, FigureOptions(2 * viewer.canvas.size[1]))
     assert bar.length == 750.0 and camera.zoom == 0.1
+    assert drawn_px() == pytest.approx(75, abs=4)
     camera.zoom = 1.0
-    assert bar.length is None
+    assert bar.length is None and drawn_px() == near, "drawn anew"
     bar.length = 40.0  # the user's own
     camera.zoom = 0.05
     assert bar.length == 40.0

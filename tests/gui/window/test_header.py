@@ -86,6 +86,20 @@ def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbo
     assert "/data/run" in header.banner.label.text().replace("\u200b", "")
 
 
+def test_lines_are_as_high_as_their_letters_whenever_these_grow(qtbot: Any) -> None:
+    session = Session(latents=LATENTS, run=RUN)
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.show()
+    session.show_message("words " * 30)
+    small = header.banner.height()
+    header.setStyleSheet("* { font-size: 16pt; }")  # as napari's settings do
+    qtbot.waitUntil(lambda: header.banner.height() > 1.4 * small)
+    for label in (header.title, header.state):
+        assert label.height() >= label.fontMetrics().height()
+    assert header.banner.label.heightForWidth(header.banner.label.width()) <= header.banner.height()
+
+
 def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
     session = Session()
     header = Header(session)

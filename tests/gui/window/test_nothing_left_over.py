@@ -42,6 +42,8 @@ def test_volume_title_style_and_truth_go_with_their_data(
     assert "run" not in widget.header.title.text()
     assert not widget.header.chip.isVisible()
     assert {box.currentText() for box in (widget.latent.x_axis, widget.latent.y_axis)} == {""}
+    overlays = viewer.canvas.overlays
+    assert not overlays.scale_bar.visible and not overlays.axes.visible, "of nothing, in no unit"
     qtbot.wait(50)  # napari's welcome comes back with the last layer that goes
     welcome = [
         one

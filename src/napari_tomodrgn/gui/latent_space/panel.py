@@ -296,8 +296,8 @@ class LatentPanel(QWidget):
         if table is None:
             self.status.setText("")
             return
-        words = f"{len(table):,} particles, epoch {self._session.epoch}"
-        self.status.setText(f"{words}\n{selected:,} selected" if selected else words)
+        words = f"{len(table):,} particles\nepoch {self._session.epoch}"
+        self.status.setText(f"{words}, {selected:,} selected" if selected else words)
 
     # -- view to session ----------------------------------------------------------------------
 

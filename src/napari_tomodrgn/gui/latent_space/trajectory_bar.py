@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVB
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -62,8 +63,7 @@ class TrajectoryBar(QWidget):
         self.support = SupportStrip()
         self.words = QLabel()
         self.words.setToolTip(_SUPPORT)
-        widest = self.words.fontMetrics().horizontalAdvance("21/21  9,999 nearby")
-        self.words.setMinimumWidth(widest)
+        keep_room(self.words, "21/21  9,999 nearby")
         row = tight_row(self)
         for widget in (self.choose, self.play, self.loop):
             row.addWidget(widget)

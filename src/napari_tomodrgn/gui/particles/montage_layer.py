@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.utils.theme import get_theme
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Points
@@ -98,9 +99,9 @@ class MontageLayers:
 
     def _show_others(self) -> bool:
         """Show what was on show before; whether there was anything."""
-        if self._had_axes is not None:
-            self._viewer.canvas.overlays.axes.visible = self._had_axes
-            self._had_axes = None
+        if self._had_axes:  # else whatever was shown since then has set them
+            self._viewer.canvas.overlays.axes.visible = True
+        self._had_axes = None
         others = [layer for layer in self._others if layer in self._viewer.layers]
         self._others = []
         for layer in others:
@@ -118,6 +119,8 @@ class MontageLayers:
         beside = [((place + 0.45) * row, -0.3 * column) for place in range(len(ids))]
         words = [f"{round(tilt):d}°" for tilt in tilts] + [name.split("/")[-1] for name in ids]
         places = np.array(above + beside)
+        # They stand on the canvas, which is light in a light theme.
+        ink = get_theme(self._viewer.theme).text.as_hex(format="long")
         if self._labels is not None and self._labels in self._viewer.layers:
             self._viewer.layers.remove(self._labels)
         self._labels = self._viewer.add_points(
@@ -125,7 +128,7 @@ class MontageLayers:
             name=LABELS_NAME,
             size=0,
             features={"words": words},
-            text={"string": "{words}", "size": _FONT_PX, "color": "white", "anchor": "center"},
+            text={"string": "{words}", "size": _FONT_PX, "color": ink, "anchor": "center"},
             units=("angstrom",) * 2,
         )
         self._viewer.layers.selection = {self._layer}

@@ -24,8 +24,8 @@ from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
 _HINT = (
-    "Nothing is selected. Hold Shift and draw a line around points of the latent space, or switch "
-    "the lasso on there."
+    "Nothing is selected. In the latent space, click a name in the legend, or take the lasso and "
+    "draw a line around points."
 )
 # Rows of the list that are seen at once.
 _FEWEST_ROWS, _MOST_ROWS = 2, 6

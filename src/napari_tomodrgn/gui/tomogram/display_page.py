@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
 from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
@@ -83,7 +84,7 @@ class DisplayPage(QWidget):
         self.image = _combo(_IMAGES, "The tomogram: one slice, a projection along z, or nothing")
         self.place = _slider(_STEPS, "Place of the slice along z")
         self.place_words = QLabel("50 %")
-        self.place_words.setMinimumWidth(36)
+        keep_room(self.place_words, "100%")
         self.thickness = _spin(1, 5000, " Å", "Thickness of the slice, averaged over")
         self.percent = _decimal(
             0, 20, " %", "Voxels that may be black, and as many white: higher is more contrast"
@@ -105,7 +106,7 @@ class DisplayPage(QWidget):
         self.sigma = _slider(100, "Contour in standard deviations above solvent")
         self.sigma.setMinimum(5)
         self.sigma_words = QLabel()
-        self.sigma_words.setMinimumWidth(36)
+        keep_room(self.sigma_words, "10.0 σ")
         self.most = _spin(
             1, 20000, "", "Particles drawn as surfaces at most, the nearest; others are points"
         )

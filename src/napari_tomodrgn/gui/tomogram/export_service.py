@@ -110,8 +110,10 @@ class TomogramExport(Service):
             written = write_subset(kept, path, added_columns)
             count = 0 if added_columns is None else len(added_columns.columns)
             columns = f" with {count} more columns" if count else ""
-            where = Path(written)
-            yield f"{where.name} written: {len(kept):,} particles{columns}, in {where.parent}."
+            name, where = Path(path).name, Path(written)
+            entry = f"; programs open {where.name}" if where.name != name else ""
+            words = f"{len(kept):,} particles{columns}, in {where.parent}"
+            yield f"{name} written: {words}{entry}."
 
         session.record(Action.of("export_columns", file_name(path)))
         self._start(steps)

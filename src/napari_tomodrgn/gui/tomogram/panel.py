@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import CanvasMode, Session
@@ -32,6 +33,7 @@ _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
 _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
+_PATTERN_ROOM = "{name}*.mrc ___"
 _PLACEHOLDER = "folder of the tomograms"
 _FOLDER_TIP = "Folder with the reconstructed tomograms (MRC, OME-Zarr)"
 _ROWS = 6  # of the list that are seen at once
@@ -89,7 +91,11 @@ class TomogramPanel(QWidget):
         self.pattern.setToolTip(
             "File name of a tomogram: {name} stands for its name in the star file, * for anything"
         )
-        self.pattern.setFixedWidth(92)
+        letters = self.pattern.fontMetrics
+        LetterSize(
+            self.pattern,
+            lambda: self.pattern.setFixedWidth(letters().horizontalAdvance(_PATTERN_ROOM)),
+        )
         row.addWidget(self.folder, 1)
         row.addWidget(make_tool_button("…", "Choose the folder", self._choose_folder))
         row.addWidget(self.pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
-_FONT_PX = 9
+_FONT_PX, _SMALLEST_PX = 9, 5.0
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -28,6 +29,7 @@ class MapLabels:
         self._layer: Points | None = None
         self._words: tuple[str, ...] = ()
         self._places: tuple[float, ...] = ()
+        viewer.scene.camera.events.zoom.connect(self._fit)
 
     @property
     def layer(self) -> Points | None:
@@ -44,6 +46,7 @@ class MapLabels:
             if places != self._places:
                 layer.data = places_zyx
                 self._places = places
+                self._fit()
             return
         if self.layer is not None:
             self._viewer.layers.remove(self._layer)
@@ -67,6 +70,20 @@ class MapLabels:
                 units=("angstrom",) * 3,
             )
             self._viewer.layers.selection = chosen
+            self._fit()
+
+    def _fit(self, _event: object = None) -> None:
+        """Smaller letters where the words of one map would run into those of its neighbour."""
+        if (layer := self.layer) is None:
+            return
+        across = sorted(set(self._places[2::3]))
+        gaps = [right - left for left, right in pairwise(across)]
+        letters = max(len(line) for words in self._words for line in words.splitlines())
+        room = min(gaps, default=float("inf")) * self._viewer.scene.camera.zoom
+        size = min(_FONT_PX, max(_SMALLEST_PX, _FONT_PX * room / (_LETTER_PX * (letters + 2))))
+        size = round(2 * size) / 2
+        if layer.text.size != size:
+            layer.text.size = size
 
     def refresh_theme(self) -> None:
         """Write in the colour of the theme's text: white words on a light canvas are none."""

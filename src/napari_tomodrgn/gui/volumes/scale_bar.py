@@ -19,7 +19,10 @@ def keep_in_angstrom(viewer: Any) -> None:
         units = viewer.layers.units
         ours = units is not None and len(units) > 0 and str(units[-1]) == _UNIT
         far = ours and _BAR_PX / max(camera.zoom, 1e-9) >= 1000.0
-        bar.length = FAR_ANGSTROM if far else None
+        if bar.length != (wanted := FAR_ANGSTROM if far else None):
+            bar.length = wanted
+            # napari may have measured the bar for this zoom already, and looks at its length no
+            # more; for another size of letters it does.
+            bar.events.font_size.emit(bar.font_size)
 
-    # Before napari's own, which measures the bar and then looks at it no more.
-    camera.events.zoom.connect(on_zoom, position="first")
+    camera.events.zoom.connect(on_zoom)

@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets import icons
+from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -80,7 +81,7 @@ class VolumeBar(QWidget):
         self.lowpass.setRange(0, _LOWPASS_LARGEST)
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
-            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 4)
+            keep_room(label, widest)
         self.images = QToolButton()
         self.images.setText("From images")
         self.images.setCheckable(True)

@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QHideEvent, QResizeEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
 from napari_tomodrgn.session import Message, Session
 
@@ -32,6 +33,7 @@ class Banner(QFrame):
         super().__init__(parent)
         self._session = session
         self._message: Message | None = None
+        self._sign = ""
         self.setObjectName("tomodrgn_banner")
         self.label = QLabel()
         self.label.setWordWrap(True)
@@ -47,9 +49,14 @@ class Banner(QFrame):
         layout.addWidget(self.more)
         layout.addWidget(self.dismiss)
         self._whole = _Whole(self)
-        self.setFixedHeight(_LINES * self.fontMetrics().lineSpacing() + 8)
+        LetterSize(self.label, self._fix_height)
         session.events.message.connect(self.show_message)
         self.show_message(session.message)
+
+    def _fix_height(self) -> None:
+        """Two lines of letters as large as they are."""
+        self.setFixedHeight(_LINES * self.label.fontMetrics().lineSpacing() + 8)
+        self._elide()
 
     def show_message(self, message: Message | None, _old: object = None) -> None:
         """Show a message; without one the place stays, empty."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import ElidedLabel
 from napari_tomodrgn.session import Session
@@ -42,10 +43,7 @@ class Header(QWidget):
         layout.addWidget(self.title)
         layout.addLayout(line)
         layout.addWidget(self.banner)
-        height = self.fontMetrics().height()
-        self.title.setFixedHeight(height + 4)
-        self.chip.setFixedHeight(height + 6)
-        self.state.setFixedHeight(height + 6)
+        LetterSize(self.title, self._fix_heights)
         for name in ("source", "run", "epoch", "quality", "latents", "particles"):
             session.events[name].connect(self.refresh)
         for name in (
@@ -54,6 +52,13 @@ class Header(QWidget):
         ):
             session.events[name].connect(self.refresh)
         self.refresh()
+
+    def _fix_heights(self) -> None:
+        """As high as the letters: no word on show changes that."""
+        height = self.title.fontMetrics().height()
+        self.title.setFixedHeight(height + 4)
+        self.chip.setFixedHeight(height + 6)
+        self.state.setFixedHeight(height + 6)
 
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""

@@ -319,6 +319,8 @@ class MainWidget(QWidget):
         ours = [*scene.layers.layers, *self.controller.volumes.layers, *stage.layers.layers]
         self.tomogram.context.set_layers(possible_surfaces(self._viewer, ours))
         if not self._viewer.layers:
+            for overlay in ("scale_bar", "axes"):  # of nothing, in no unit
+                self._viewer.canvas.overlays[overlay].visible = False
             QTimer.singleShot(0, self._on_data)
 
     def _refresh_tools(self, *_: object) -> None:
