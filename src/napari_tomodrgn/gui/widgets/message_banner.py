@@ -109,7 +109,7 @@ class Banner(QFrame):
     def _elide(self) -> None:
         """As much of the message as two lines hold."""
         words = f"{self._sign}  {self.text}" if self._message is not None else ""
-        width, metrics = max(40, self.label.width() - 12), self.label.fontMetrics()
+        width, metrics = max(40, self.label.width() - 30), self.label.fontMetrics()
         shown = _breakable(words)
         flags = int(Qt.TextFlag.TextWordWrap)
         room = _LINES * metrics.lineSpacing() + 2
