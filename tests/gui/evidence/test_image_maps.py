@@ -66,7 +66,8 @@ def test_too_few_particles_are_grey_and_the_switch_goes_back(
 
     imaged.decoded = replace(imaged.decoded, effective_particles=12.0)
     assert viewer.layers["decoded"].colormap.name == MISSING
-    assert "too few to trust (below 20)" in viewer.canvas.overlays[CAPTION_NAME].text
+    words = viewer.canvas.overlays[CAPTION_NAME].text.split()  # in lines that fit the canvas
+    assert "too few to trust (below 20)" in " ".join(words)
     imaged.sigma = 5.0  # the image map is contoured anew, no decoded one takes its place
     qtbot.waitUntil(lambda: widget.controller.idle)
     assert _from_images(imaged) and imaged.decoded.mesh.sigma == 5.0

@@ -184,10 +184,15 @@ def test_reconstructing_and_comparing_are_repeated_with_images(
     record = clustered.comparison.record
     for name in ("z", "p", "sentence", "particles_a", "particles_b"):
         assert again.comparison[name] == record[name], name
-    script = tmp_path / "without.py"
+    ends_in_one_sentence(text, elsewhere, tmp_path)
+
+
+def ends_in_one_sentence(text: str, source: Path, folder: Path) -> None:
+    """A script run where its images are not: what is missing, and nothing else."""
+    script = folder / "without.py"
     script.write_text(text)
     ended = subprocess.run(
-        [sys.executable, script, elsewhere], capture_output=True, text=True, check=False
+        [sys.executable, script, source], capture_output=True, text=True, check=False, cwd=folder
     )
     assert ended.returncode == 2 and "Traceback" not in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1 and "image" in ended.stderr
@@ -216,3 +221,9 @@ def test_a_training_is_repeated(
     mine, theirs = Run.open(out).latents(), again.work.latents
     assert np.array_equal(mine.filter(like="mu_"), theirs.filter(like="mu_"))
     assert np.array_equal(again.maps[-1], session.decoded.volume.data)
+    bare = Path(shutil.copytree(tiny_star.parent, tmp_path / "bare"))
+    for stack in bare.rglob("*.mrcs"):
+        stack.unlink()
+    moved = script_of(session).replace(str(out), str(tmp_path / "moved"))
+    ends_in_one_sentence(moved, bare / tiny_star.name, tmp_path)
+    assert not (tmp_path / "moved").exists()

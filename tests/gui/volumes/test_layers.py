@@ -283,6 +283,8 @@ def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
     assert in_lines(words, 9.5 * 100) == words
     broken = in_lines(words, 9.5 * 60).splitlines()
     assert broken == ["latent point, interpolated: no particles nearby  ·  epoch 20", "contour 3 σ"]
+    colors = "magenta: more, green: less"
+    assert in_lines(f"{words}\n{colors}", 9.5 * 60).splitlines() == [*broken, colors]
     narrow = in_lines("mostly in a blob of 132 Å at the rim, by 105.8 σ of it", 0).splitlines()
     assert all(len(line) <= 30 for line in narrow)
     assert not any(line.startswith(("Å", "σ")) for line in narrow)

@@ -96,7 +96,12 @@ class MapLabels:
 
 def in_lines(words: str, room_px: float) -> str:
     """Break a caption where it would leave the canvas: between its parts, else between words."""
-    letters, lines = max(30, int(room_px / _LETTER_PX)), [""]
+    letters = max(30, int(room_px / _LETTER_PX))
+    return "\n".join(_broken(line, letters) for line in words.splitlines())
+
+
+def _broken(words: str, letters: int) -> str:
+    lines = [""]
     for part in words.split(_BETWEEN):
         longer = f"{lines[-1]}{_BETWEEN}{part}" if lines[-1] else part
         if len(longer) <= letters:
