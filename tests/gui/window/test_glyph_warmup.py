@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,13 +90,19 @@ def test_each_setting_of_the_user_is_kept_and_the_others_are_as_they_were(
         assert {other: getattr(text, other) for other in OF_USER} == wanted, name
 
 
-def test_a_caption_ends_the_drawing_and_stands_beside_the_users_words(
+def test_a_map_ends_the_drawing_and_its_words_stand_beside_the_users(
     viewer: Any, widget: Any, begin: Any
 ) -> None:
     text, lettering = viewer.canvas.overlays.text, begin()
     lettering._draw_some()
     assert LETTERS in viewer.canvas.overlays
-    widget.controller.volumes._caption("TS_001/7")
+    # What is awaited has few of a map's letters: they go on to be drawn, and its words stay.
+    awaited = "Decoding first volume …"
+    widget.controller.volumes._caption(awaited)
+    lettering._draw_some()
+    assert LETTERS in viewer.canvas.overlays
+    assert viewer.canvas.overlays[CAPTION_NAME].text == awaited
+    lettering._session = SimpleNamespace(decoded="a map")
     lettering._draw_some()
     assert LETTERS not in viewer.canvas.overlays and not lettering.timer.isActive()
     for name, value in OF_USER.items():

@@ -17,7 +17,6 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
 
 from napari_tomodrgn.gui.background.work import Work
-from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _WHILE_TRAINING = 2, 250
 
 
 class GlyphWarmup(Work):
-    """Draws some letters now and then, until all are known or there are words to be seen."""
+    """Draws some letters now and then, until all are known or a map is there with its words."""
 
     def __init__(
         self,
@@ -64,8 +63,9 @@ class GlyphWarmup(Work):
 
     def _draw_some(self) -> None:
         overlays = self._viewer.canvas.overlays
-        words = overlays.get("text"), overlays.get(CAPTION_NAME)
-        if not self._left or any(_shows_words(one) for one in words):
+        # What a canvas says while a map is awaited has few of the letters of the map's words.
+        there = self._session.decoded is not None
+        if not self._left or there or _shows_words(overlays.get("text")):
             self.stop()
             return
         busy = self._session.training.busy
