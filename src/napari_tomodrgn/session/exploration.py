@@ -55,6 +55,8 @@ class Exploration:
     reading
         How a star file is to be read otherwise than it says, and where the images are, as the
         fields of `ReadingConfig`.
+    overwrite
+        Whether exports may replace files that are there and would change.
 
     Attributes
     ----------
@@ -70,8 +72,14 @@ class Exploration:
         The trajectory that was made last.
     """
 
-    def __init__(self, source: str | Path, reading: Mapping[str, object] | None = None) -> None:
-        self.source = Path(source)
+    def __init__(
+        self,
+        source: str | Path,
+        reading: Mapping[str, object] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self.source, self.overwrite = Path(source), overwrite
         self.reading = validated(ReadingConfig, dict(reading or {}))
         self.volume: Volume | None = None
         self.path: LatentPath | None = None
@@ -318,7 +326,7 @@ class Exploration:
     def _exporting(self) -> AbstractContextManager[OutputFiles]:
         from napari_tomodrgn.learn.run.exports import export_files
 
-        return export_files(overwrite=True, particles=self.particles, run=self.run)
+        return export_files(overwrite=self.overwrite, particles=self.particles, run=self.run)
 
     def _needed_run(self) -> Run:
         if self.run is None:

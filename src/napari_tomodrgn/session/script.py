@@ -9,18 +9,20 @@ from napari_tomodrgn.session.state import Session
 
 _HEAD = '''"""What was done in the window, done again without one.
 
-    python {name} [RUN]
+    python {name} [RUN] [--overwrite]
 
 RUN: the run, or particles, to do it with, such as a copy without its images; else the same.
+Files are written into the folder where it runs, over others only with --overwrite.
 """
 
 import sys
 
 import napari_tomodrgn as nt
 
-source = sys.argv[1] if len(sys.argv) > 1 else {source!r}
+overwrite = "--overwrite" in sys.argv
+source = next((one for one in sys.argv[1:] if one != "--overwrite"), {source!r})
 
-with nt.Workspace({arguments}) as work:
+with nt.Workspace({arguments}, overwrite=overwrite) as work:
 '''
 
 

@@ -29,8 +29,10 @@ LONG = 120_000
 class Repeated:
     """A script that was run: the workspace that it left, and all maps that it decoded."""
 
-    def __init__(self, text: str, run: Path, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        folder.mkdir()
+    def __init__(
+        self, text: str, run: Path, folder: Path, patch: pytest.MonkeyPatch, *options: str
+    ) -> None:
+        folder.mkdir(exist_ok=True)
         (folder / "script.py").write_text(text)
         self.maps: list[np.ndarray] = []
         decode = Exploration.decode_at
@@ -42,7 +44,7 @@ class Repeated:
 
         with patch.context() as patching:
             patching.setattr(Exploration, "decode_at", collected)
-            patching.setattr(sys, "argv", ["script.py", str(run)])
+            patching.setattr(sys, "argv", ["script.py", str(run), *options])
             patching.chdir(folder)
             self.work = runpy.run_path(str(folder / "script.py"))["work"]
 
@@ -139,6 +141,21 @@ def test_looking_and_selecting_are_repeated_without_images(
         assert np.array_equal(first.data, second.data), name
     stars = [sorted(p.name for p in folder.glob("united*")) for folder in (out, tmp_path / "again")]
     assert stars[0] == stars[1] and len(stars[0]) > 0
+    _replaces_only_what_it_is_told_to(text, elsewhere, tmp_path / "again", monkeypatch)
+
+
+def _replaces_only_what_it_is_told_to(
+    text: str, run: Path, folder: Path, patch: pytest.MonkeyPatch
+) -> None:
+    """Run again, a script leaves what is as it would write it, and stops at what is not."""
+    written = (folder / "map.mrc").read_bytes()
+    Repeated(text, run, folder, patch)
+    (folder / "map.mrc").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match="2"):
+        Repeated(text, run, folder, patch)
+    assert (folder / "map.mrc").read_bytes() == b"mine"
+    Repeated(text, run, folder, patch, "--overwrite")
+    assert (folder / "map.mrc").read_bytes() == written
 
 
 def test_the_script_is_copied_and_kept_in_the_run(
