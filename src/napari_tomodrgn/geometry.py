@@ -71,8 +71,9 @@ def random_rotations(count: int, rng: np.random.Generator) -> FloatArray:
 
 def rotation_angles_deg(matrices: ArrayLike) -> FloatArray:
     """Angles by which rotations ``(..., 3, 3)`` turn, ``(...)``, 0 to 180."""
-    cosine = (np.trace(np.asarray(matrices, dtype=np.float64), axis1=-2, axis2=-1) - 1) / 2
-    return np.asarray(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0))))
+    stacked = np.asarray(matrices, dtype=np.float64)
+    turned = Rotation.from_matrix(stacked.reshape(-1, 3, 3)).magnitude()
+    return np.asarray(np.rad2deg(turned)).reshape(stacked.shape[:-2])
 
 
 def symmetry_rotations(group: str) -> FloatArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from terminal import done, refused
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles
@@ -15,16 +16,6 @@ from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
 
 _CONDITION = "rlnAngleTilt > 60 and rlnAngleTilt < 140"
-
-
-def done(*arguments: object) -> None:
-    assert main([str(one) for one in arguments]) == 0
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert main([str(one) for one in arguments]) == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 @pytest.fixture

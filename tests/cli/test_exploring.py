@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from terminal import done, refused
 
 from napari_tomodrgn.analysis.convergence import common_variance
 from napari_tomodrgn.analysis.latents.clusters import agreement, clusters_of
 from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
 from napari_tomodrgn.analysis.volume_space import VolumeAnalysisConfig, analyze_volumes
-from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.steps import run_to_end
@@ -22,16 +22,6 @@ from napari_tomodrgn.learn.runtime.steps import run_to_end
 @pytest.fixture
 def run(tiny_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_run, tmp_path / "run"))
-
-
-def done(*arguments: object) -> None:
-    assert main([str(one) for one in arguments]) == 0
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert main([str(one) for one in arguments]) == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def test_volumes_are_analysed_under_a_mask(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from terminal import done, refused
 
 from napari_tomodrgn.analysis.tomogram.placement import placements
-from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.places import with_places
 from napari_tomodrgn.data.star import read_star, write_star
@@ -26,16 +26,6 @@ def star(simulated: Path) -> Path:
 @pytest.fixture
 def tomogram(star: Path) -> str:
     return str(read_particles(star).particles["tomogram"].iloc[0])
-
-
-def done(*arguments: object) -> None:
-    assert main([str(one) for one in arguments]) == 0
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert main([str(one) for one in arguments]) == 2
-    return capsys.readouterr().err.strip().splitlines()[-1]
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from terminal import done, refused
 
 from napari_tomodrgn.analysis.index_files import particle_numbers, read_array, write_array
-from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.data.star import read_star
 from napari_tomodrgn.learn.run.directory import Run
@@ -25,17 +25,6 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def star(simulated: Path) -> Path:
     return simulated / "warptools" / "particles_optimisation_set.star"
-
-
-def done(*arguments: object) -> None:
-    assert main([str(one) for one in arguments]) == 0
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert main([str(one) for one in arguments]) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    return said[-1]
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".npy"])

@@ -29,6 +29,7 @@ from napari_tomodrgn.session.enclosing import (
     in_lasso,
     in_range,
 )
+from napari_tomodrgn.session.selection_history import SelectionHistory
 from napari_tomodrgn.session.shown_maps import lowpassed, write_frames
 from napari_tomodrgn.session.values import LatentPath, LatentPoint, SelectionMode
 
@@ -88,8 +89,7 @@ class Exploration:
         self._latents: tuple[int, pd.DataFrame] | None = None
         self._decoder: tuple[int, VolumeDecoder] | None = None
         self._added: pd.DataFrame | None = None
-        self._past: list[frozenset[str]] = []
-        self._future: list[frozenset[str]] = []
+        self._history = SelectionHistory()
         self._selection: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
@@ -187,8 +187,7 @@ class Exploration:
     @selection.setter
     def selection(self, identities: frozenset[str]) -> None:
         if identities != self._selection:
-            self._past.append(self._selection)
-            self._future.clear()
+            self._history.remember(self._selection)
             self._selection = identities
 
     def select(self, identities: Iterable[str], mode: str = "replace") -> None:
@@ -225,15 +224,11 @@ class Exploration:
 
     def undo(self) -> None:
         """Go back to the selection before."""
-        if self._past:
-            self._future.append(self._selection)
-            self._selection = self._past.pop()
+        self._selection = self._history.undo(self._selection)
 
     def redo(self) -> None:
         """Undo the undoing."""
-        if self._future:
-            self._past.append(self._selection)
-            self._selection = self._future.pop()
+        self._selection = self._history.redo(self._selection)
 
     def save_selection(self, name: str, color: str = "") -> None:
         """Keep the selection under a name in the run, instead of one of that name."""

@@ -10,7 +10,7 @@ import pandas as pd
 import starfile
 
 from napari_tomodrgn.files import write_text
-from napari_tomodrgn.geometry import FloatArray, matrix_to_euler
+from napari_tomodrgn.geometry import FloatArray, matrix_to_euler, rotation_angles_deg
 from napari_tomodrgn.synthetic.layout import (
     Layout,
     tomogram_name,
@@ -229,10 +229,9 @@ def _nuisance_columns(scene: Scene) -> dict[str, np.ndarray]:
     """What is wrong with each particle, true minus recorded."""
     wrong, count = scene.nuisances, len(scene)
     owners, membrane = wrong.neighbors.owner, wrong.neighbors.kind == MEMBRANE
-    cosine = (np.trace(wrong.turns, axis1=1, axis2=2) - 1) / 2
     names = [f"{axis}_angstrom" for axis in "xyz"]
     return {
-        "pose_error_deg": np.rad2deg(np.arccos(np.clip(cosine, -1, 1))),
+        "pose_error_deg": rotation_angles_deg(wrong.turns),
         **_columns("shift_error_", names, wrong.shifts_angstrom),
         "defocus_error_angstrom": wrong.defocus_angstrom,
         "neighbors": np.bincount(owners[~membrane], minlength=count),

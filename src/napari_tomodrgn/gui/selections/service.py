@@ -5,6 +5,7 @@ Files are written in a thread: a run may lie on a slow disk.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,10 @@ from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import SelectionMode, Session
 from napari_tomodrgn.session.actions import Action, file_name, ids_of
 from napari_tomodrgn.session.enclosing import combine_selections
+from napari_tomodrgn.session.selection_history import SelectionHistory
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
-
-_REMEMBERED = 200  # steps of undo
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class SelectionService(Service):
         super().__init__(session, parent)
         self.files = self.task_queue(self._on_done)
         self._promised: dict[str, str] = {}
-        self._past: list[frozenset[str]] = []
-        self._future: list[frozenset[str]] = []
+        self._history = SelectionHistory()
         self._travelling = False
         self.listen(self._on_selection, "selection")
         self.listen(self._on_particles, "particles")
@@ -72,41 +71,36 @@ class SelectionService(Service):
     @property
     def can_undo(self) -> bool:
         """Whether there is an earlier selection."""
-        return bool(self._past)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something was undone."""
-        return bool(self._future)
+        return self._history.can_redo
 
     def undo(self) -> None:
         """Go back to the selection before."""
-        self._travel(self._past, self._future, "undo")
+        self._travel(self._history.undo, "undo")
 
     def redo(self) -> None:
         """Undo the undoing."""
-        self._travel(self._future, self._past, "redo")
+        self._travel(self._history.redo, "redo")
 
-    def _travel(
-        self, source: list[frozenset[str]], target: list[frozenset[str]], verb: str
-    ) -> None:
-        if not source:
-            return
-        target.append(self.session.selection)
+    def _travel(self, move: Callable[[frozenset[str]], frozenset[str]], verb: str) -> None:
         self._travelling = True
         try:
-            self.session.select(source.pop(), Action.of(verb))
+            found = move(self.session.selection)
+            if found != self.session.selection:
+                self.session.select(found, Action.of(verb))
         finally:
             self._travelling = False
 
     def _on_selection(self, _new: object, old: frozenset[str]) -> None:
         if not self._travelling:
-            self._past = [*self._past, old][-_REMEMBERED:]
-            self._future.clear()
+            self._history.remember(old)
 
     def _on_particles(self, *_: object) -> None:
-        self._past.clear()
-        self._future.clear()
+        self._history.clear()
         self._promised.clear()
 
     # -- named selections ---------------------------------------------------------------------
