@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.selections import script_store
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session.exploration import Exploration
 from napari_tomodrgn.session.script import script_of
@@ -244,3 +246,15 @@ def test_a_training_is_repeated(
     moved = script_of(session).replace(str(out), str(tmp_path / "moved"))
     ends_in_one_sentence(moved, bare / tiny_star.name, tmp_path)
     assert not (tmp_path / "moved").exists()
+
+
+@pytest.mark.parametrize(("code", "told"), [("read-only", False), ("disk-full", True)])
+def test_a_script_that_cannot_be_kept_is_told_of_unless_nothing_can(
+    code: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, _text: str) -> None:
+        raise BadInputError(f"{path}: no.", code=code)
+
+    monkeypatch.setattr(script_store, "write_text", fails)
+    with pytest.raises(BadInputError) if told else nullcontext():
+        script_store._written(tmp_path / "script.py", "pass")

@@ -62,8 +62,10 @@ class ScriptStore(Service):
 def _written(path: Path, text: str) -> None:
     try:
         write_text(path, text)
-    except (OSError, BadInputError):
-        pass  # of a run that can only be read, which is no reason to bother whoever looks at it
+    except BadInputError as error:
+        # A run that can only be read is no reason to bother whoever looks at it; a full disk is.
+        if error.code not in ("read-only", "no-permission"):
+            raise
 
 
 def _now() -> str:
