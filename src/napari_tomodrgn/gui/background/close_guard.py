@@ -10,11 +10,12 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LongTask
+from napari_tomodrgn.gui.widgets.qt import soon
 
 
 class CloseGuard(QObject):
@@ -41,7 +42,7 @@ class CloseGuard(QObject):
         event.ignore()
         if self.ask(names):
             # Not as a click, which napari would ask about again; it stops all work that it closes.
-            QTimer.singleShot(0, self._close)
+            soon(self, self._close)
         return True
 
     def _close(self) -> None:

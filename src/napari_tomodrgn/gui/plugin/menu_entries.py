@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
+from napari_tomodrgn.gui.widgets.qt import soon
 from napari_tomodrgn.gui.window.dock import open_dock
 from napari_tomodrgn.gui.window.navigation import show_tab
 
@@ -27,7 +27,7 @@ class _Part(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self.setMaximumSize(0, 0)  # for the one turn of the event loop that it is there
-        QTimer.singleShot(0, self._go)
+        soon(self, self._go)
 
     def _go(self) -> None:
         show_tab(open_dock(self._viewer), self.part)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal, soon
 from napari_tomodrgn.session import LatentPath, Session
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class MovieRecorder(Service):
             return  # it is decoded at once, until the map from images is there
         if shown is not None and shown.complete and shown.point == wanted:
             # After all who show the volume have heard of it.
-            QTimer.singleShot(0, self._take_picture)
+            soon(self, self._take_picture)
 
     def _take_picture(self) -> None:
         path = self._path

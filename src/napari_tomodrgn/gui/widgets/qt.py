@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QSignalBlocker, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import (
     QComboBox,
@@ -35,8 +35,21 @@ __all__ = [
     "make_tool_button",
     "scrolled",
     "set_next",
+    "soon",
     "to_image",
 ]
+
+
+def soon(owner: QObject, call: Callable[[], object]) -> None:
+    """Call once the event loop is back, unless ``owner`` is gone by then.
+
+    `QTimer.singleShot` would call a method of what Qt has deleted meanwhile under PySide.
+    """
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.timeout.connect(call)
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(0)
 
 
 class ElidedLabel(QElidingLabel):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
@@ -28,7 +28,7 @@ from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
-from napari_tomodrgn.gui.widgets.qt import make_button, scrolled
+from napari_tomodrgn.gui.widgets.qt import make_button, scrolled, soon
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
@@ -154,7 +154,7 @@ class MainWidget(QWidget):
             self._napari_window = weakref.ref(window)
             self._guard = CloseGuard(window, self.controller)
             show_layer_controls(window, False)
-            QTimer.singleShot(0, self._lay_out)
+            soon(self, self._lay_out)
 
     def event(self, event: Any) -> bool:
         """Let go of everything when napari takes the widget out of its dock."""
@@ -261,7 +261,7 @@ class MainWidget(QWidget):
 
     def _on_comparison(self, *_: Any) -> None:
         """Bring the result into sight, once it has its place."""
-        QTimer.singleShot(0, lambda: self._judging.ensureWidgetVisible(self.comparison, 0, 0))
+        soon(self, lambda: self._judging.ensureWidgetVisible(self.comparison, 0, 0))
 
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
@@ -321,7 +321,7 @@ class MainWidget(QWidget):
         if not self._viewer.layers:
             for overlay in ("scale_bar", "axes"):  # of nothing, in no unit
                 self._viewer.canvas.overlays[overlay].visible = False
-            QTimer.singleShot(0, self._on_data)
+            soon(self, self._on_data)
 
     def _refresh_tools(self, *_: object) -> None:
         selecting = self.controller.selections
@@ -332,7 +332,7 @@ class MainWidget(QWidget):
         self._viewer.window.add_dock_widget(self.latent, name=_LATENT_NAME, area="bottom")
         self.reopen.hide()
         if self._laid_out:
-            QTimer.singleShot(0, self._lay_out)
+            soon(self, self._lay_out)
 
     def _on_data(self, *_: object) -> None:
         """No welcome of napari's while something is open; it comes back with the last layer."""
@@ -355,7 +355,7 @@ class MainWidget(QWidget):
         set_dock_title(dock, "tomoDRGN")  # whoever opened it
         wanted = self._wanted_width(), self._enlarged()
         lay_out(window, dock, self.latent.parentWidget(), wanted)
-        QTimer.singleShot(0, self._keep_on_screen)  # once the docks have their sizes
+        soon(self, self._keep_on_screen)  # once the docks have their sizes
 
     def _keep_on_screen(self) -> None:
         window: Any = self.window()
