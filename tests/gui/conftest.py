@@ -49,6 +49,14 @@ def _modules_are_no_garbage() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _triton_beside_mesa() -> None:
+    """As the dock does when it opens: here some windows have none, and sets are trained between."""
+    from napari_tomodrgn.gui.window.triton_library import load_triton_apart
+
+    load_triton_apart()
+
+
 @pytest.fixture(scope="session")
 def gl_is_real(qapp: Any) -> str:
     """The OpenGL renderer's name, after seeing that a lit pixel comes back.
