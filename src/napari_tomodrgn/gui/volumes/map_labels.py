@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.utils.theme import get_theme
 
 if TYPE_CHECKING:
-    import numpy as np
+    from napari.components.camera import Camera
     from napari.layers import Points
     from napari.viewer import Viewer
     from numpy.typing import NDArray
@@ -18,6 +18,7 @@ LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX, _SMALLEST_PX = 9, 5.0
+_LINES_PX = 45.0  # words that are so much apart in height do not meet
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -30,6 +31,7 @@ class MapLabels:
         self._words: tuple[str, ...] = ()
         self._places: tuple[float, ...] = ()
         viewer.scene.camera.events.zoom.connect(self._fit)
+        viewer.scene.camera.events.angles.connect(self._fit)
 
     @property
     def layer(self) -> Points | None:
@@ -76,14 +78,20 @@ class MapLabels:
         """Smaller letters where the words of one map would run into those of its neighbour."""
         if (layer := self.layer) is None:
             return
-        across = sorted(set(self._places[2::3]))
-        gaps = [right - left for left, right in pairwise(across)]
         letters = max(len(line) for words in self._words for line in words.splitlines())
-        room = min(gaps, default=float("inf")) * self._viewer.scene.camera.zoom
+        room = self._room_px()
         size = min(_FONT_PX, max(_SMALLEST_PX, _FONT_PX * room / (_LETTER_PX * (letters + 2))))
         size = round(2 * size) / 2
         if layer.text.size != size:
             layer.text.size = size
+
+    def _room_px(self) -> float:
+        """Pixels between the middles of words that are beside each other, as they are looked at."""
+        camera = self._viewer.scene.camera
+        places = np.reshape(self._places, (-1, 3)) * camera.zoom
+        sides = (places @ hand for hand in right_and_up(camera))
+        x, y = (np.abs(np.subtract.outer(at, at)) for at in sides)
+        return float(x[(y < _LINES_PX) & ~np.eye(len(x), dtype=bool)].min(initial=np.inf))
 
     def refresh_theme(self) -> None:
         """Write in the colour of the theme's text: white words on a light canvas are none."""
@@ -92,6 +100,14 @@ class MapLabels:
 
     def _color(self) -> str:
         return str(get_theme(self._viewer.theme).text.as_hex(format="long"))
+
+
+def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right and up of the canvas as unit vectors zyx of the world."""
+    up = np.asarray(camera.up_direction, float)
+    # Of a right-handed camera (`layers.ORIENTATION`) in axes zyx, which are left-handed.
+    right = np.cross(up, np.asarray(camera.view_direction, float))
+    return right / np.linalg.norm(right), up / np.linalg.norm(up)
 
 
 def in_lines(words: str, room_px: float) -> str:
