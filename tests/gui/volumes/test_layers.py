@@ -288,6 +288,8 @@ def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
     narrow = in_lines("mostly in a blob of 132 Å at the rim, by 105.8 σ of it", 0).splitlines()
     assert all(len(line) <= 30 for line in narrow)
     assert not any(line.startswith(("Å", "σ")) for line in narrow)
+    place = in_lines("mostly in a blob of 114 Å at (-3, -30, -57) Å from the middle", 9.5 * 34)
+    assert "(-3, -30, -57) Å" in place, "coordinates stay in one line"
 
 
 def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:

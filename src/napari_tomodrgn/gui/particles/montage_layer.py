@@ -127,6 +127,8 @@ class MontageLayers:
             places,
             name=LABELS_NAME,
             size=0,
+            face_color="transparent",  # of no size they would be a pixel, within the letters
+            border_color="transparent",
             features={"words": words},
             text={"string": "{words}", "size": _FONT_PX, "color": ink, "anchor": "center"},
             units=("angstrom",) * 2,

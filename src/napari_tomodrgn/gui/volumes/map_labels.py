@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,11 @@ def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float6
     return right / np.linalg.norm(right), up / np.linalg.norm(up)
 
 
+def unbroken(words: str) -> str:
+    """Words whose numbers keep their units, and whose coordinates stay together, in any line."""
+    return re.sub(r"(?<=\d,) (?=-?\d)| (?=[Åσ])", "\u00a0", words)
+
+
 def in_lines(words: str, room_px: float) -> str:
     """Break a caption where it would leave the canvas: between its parts, else between words."""
     letters = max(30, int(room_px / _LETTER_PX))
@@ -123,7 +129,5 @@ def _broken(words: str, letters: int) -> str:
         if len(longer) <= letters:
             lines[-1] = longer
         else:
-            # A number keeps its unit: no line begins with one.
-            broken = fill(part.replace(" Å", "\u00a0Å").replace(" σ", "\u00a0σ"), letters)
-            lines += broken.replace("\u00a0", " ").splitlines()
+            lines += fill(unbroken(part), letters).replace("\u00a0", " ").splitlines()
     return "\n".join(line for line in lines if line)
