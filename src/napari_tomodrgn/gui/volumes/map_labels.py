@@ -19,6 +19,8 @@ LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX, _SMALLEST_PX = 9, 5.0
+# How far below the middle of its map a label is, in boxes.
+_BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
@@ -109,6 +111,28 @@ def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float6
     # Of a right-handed camera (`layers.ORIENTATION`) in axes zyx, which are left-handed.
     right = np.cross(up, np.asarray(camera.view_direction, float))
     return right / np.linalg.norm(right), up / np.linalg.norm(up)
+
+
+def label_of(caption: str) -> str:
+    """Whose map a caption tells of, from what it is, at which contour: as a label has room."""
+    if not caption:
+        return ""
+    name, *facts = caption.splitlines()[0].split(_BETWEEN)
+    made = [f"decoded, {one}" if one.startswith("epoch") else one for one in facts]
+    return "\n".join([name, ", ".join([*made[:1], *made[1:][-1:]])])
+
+
+def places_below(
+    middles_zyx: NDArray[np.float64], box_angstrom: float, *, stacked: bool
+) -> NDArray[np.float64]:
+    """Where labels stand, ``(map, zyx)`` in Å: below maps, stacked if these are in one place."""
+    # In several rows there is less room below: the next map follows.
+    in_row = len(middles_zyx) > 1 and len(set(middles_zyx[:, 1])) == 1
+    down = np.full(len(middles_zyx), _BELOW if in_row else _BELOW_IN_ROWS)
+    if stacked:
+        down = _BELOW_IN_ROWS + 0.07 * np.arange(len(middles_zyx))
+    moved = middles_zyx - box_angstrom * down[:, None] * np.array([0.0, 1.0, 0.0])
+    return np.asarray(moved * np.array([0.0, 1.0, 1.0]))
 
 
 def unbroken(words: str) -> str:
