@@ -6,7 +6,8 @@ images are there; it is copied. Prints a line for each thing tried, saves the sc
 lists the words that are cut off on any of these; exits 1 if one thing went wrong or is cut.
 
     --size 1280x720, --theme light, --font 16 (points)
-    --walks run star     the run alone; or from the example and a star file to a report
+    --walks run star sets   the run alone; from the example and a star file to a report; sets of
+                            other programs (one of them in TOMODRGN_TEST_DATA)
 
 With a screen as large as the size: ``xvfb-run -s "-screen 0 2560x1440x24" python …``.
 """
@@ -26,11 +27,12 @@ from typing import Any
 from hands import settle, until
 from mouse_hand import Hand, window_manager
 from mouse_run import explore
+from mouse_sets import other_sets
 from mouse_star import example, judge, star, take_out, train, wrong_files
 
 from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
-WALKS = ("run", "star")
+WALKS = ("run", "star", "sets")
 # Small enough to be trained on in a minute, and whose states are told apart.
 SAMPLE = {"particles": 64, "tilts": 13, "box_size_px": 32, "snr": 1.0, "tomograms": 2, "seed": 3}
 
@@ -64,6 +66,10 @@ def _walk(walk: str, asked: argparse.Namespace, folder: Path) -> int:
             until(lambda: hand.session.decoded is not None and hand.widget.controller.idle)
             settle(1.0)
             explore(hand)
+        elif walk == "sets":
+            warp = _simulated(folder / "other").parent.parent / "warp" / "particles.star"
+            copy = shutil.copytree(asked.run, folder / "a run")
+            other_sets(hand, warp, Path(copy), folder)
         else:
             source = _simulated(folder / "sample")
             example(hand)

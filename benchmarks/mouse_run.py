@@ -92,13 +92,20 @@ def turn(hand: Hand) -> None:
     before = hand.viewer.scene.camera.angles
     hand.drag(canvas, [QPoint(x + 8 * step, y + 5 * step) for step in range(12)])
     turned = not np.allclose(before, hand.viewer.scene.camera.angles)
-    up = np.array(hand.viewer.scene.camera.up_direction)
-    heights = [
-        float(up @ np.array(layer.translate))
-        for layer in hand.viewer.layers
-        if layer.visible and layer.name.startswith(("A", "B"))
-    ]
-    hand.check("turned", turned and np.ptp(heights) < 1e-2, f"{len(heights)} surfaces in a row")
+    camera = hand.viewer.scene.camera
+    up, view = np.array(camera.up_direction), np.array(camera.view_direction)
+    there = np.array(
+        [
+            layer.translate
+            for layer in hand.viewer.layers
+            if layer.visible and layer.name.startswith(("A", "B"))
+        ]
+    )
+    # In a row, or in a column where the canvas is high.
+    off = min(np.ptp(there @ up), np.ptp(there @ np.cross(up, view)))
+    letters = hand.viewer.layers["comparison labels"].text.size
+    right = turned and off < 1e-2 and letters >= 6
+    hand.check("turned", right, f"{len(there)} surfaces in line, letters of {letters} px")
 
 
 def leave(hand: Hand) -> None:

@@ -85,15 +85,27 @@ def train(hand: Hand) -> None:
     hand.click(panel.button)
     until(lambda: session.training.busy, PATIENCE_S)
     hand.check("first look begins", True, widget.header.state.text())
-    until(lambda: not session.training.busy and widget.controller.idle, PATIENCE_S)
+    said = _watched(hand)
+    hand.check("no 100 % before the end", not any("100%" in one for one in said), len(said))
     first = Path(session.run.path)
     hand.check("first look", "σ" in widget.header.chip.text(), widget.header.chip.text())
+    axes = [box.currentText() for box in (widget.latent.x_axis, widget.latent.y_axis)]
+    if len(session.latents.columns) == 2:  # one mean, one variance
+        hand.check("one latent is a strip", axes == ["z 0", "strip"], axes)
     hand.choose(panel.preset, 1)
+    until(lambda: "seconds" in session.forecast and widget.controller.idle, PATIENCE_S)
+    longer = session.forecast["seconds"]
     epochs: Any = panel.form.findChildren(QAbstractSpinBox)
     hand.click(epochs[0])
     xdotool("key", "ctrl+a")
     hand.type("8", "Tab")
     hand.check("eight epochs", panel.config().train.epochs == 8, panel.config().train.epochs)
+    until(lambda: "seconds" in session.forecast and widget.controller.idle, PATIENCE_S)
+    settle(1.0)
+    until(lambda: "seconds" in session.forecast and widget.controller.idle, PATIENCE_S)
+    shorter = session.forecast["seconds"]
+    words = f"{longer:.0f} s for 30 epochs, {shorter:.0f} s for 8: {panel.forecast.text()}"
+    hand.check("a forecast of what is asked for", shorter < 0.6 * longer, words)
     hand.check("a folder of its own", panel.folder.folder != str(first), panel.folder.folder)
     hand.click(panel.button)
     until(lambda: session.training.phase == "training" and session.epoch >= 1, 2 * PATIENCE_S)
@@ -107,6 +119,21 @@ def train(hand: Hand) -> None:
     _hold(hand)
     until(lambda: not session.training.busy and widget.controller.idle, 2 * PATIENCE_S)
     hand.check("trained", "σ" in widget.header.chip.text(), widget.banner.text)
+
+
+def _watched(hand: Hand) -> set[str]:
+    """Wait for the end of a training; all that was said on the way."""
+    said, session = set[str](), hand.session
+
+    def over() -> bool:
+        if session.training.busy:
+            said.update(
+                (hand.widget.header.state.text(), hand.widget.training.progress.status.text())
+            )
+        return not session.training.busy and hand.widget.controller.idle
+
+    until(over, PATIENCE_S)
+    return said
 
 
 def _hold(hand: Hand) -> None:

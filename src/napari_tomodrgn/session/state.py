@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -103,6 +104,8 @@ class Session:
         The selection that was chosen with `select`, and the actions that made it.
     selections
         Named selections of the run, sorted by name.
+    selections_in_writing
+        Those that are on their way to the run's folder: their names and colours are taken.
     focused
         Identity of the particle that is shown as a volume.
     hovered
@@ -186,6 +189,7 @@ class Session:
         default=None, metadata=DATA
     )
     selections: tuple[Selection, ...] = field(default=(), metadata=RUN)
+    selections_in_writing: tuple[Selection, ...] = field(default=(), metadata=RUN)
     focused: str | None = field(default=None, metadata=RUN)
     hovered: str | None = field(default=None, metadata=RUN)
     decoded: Decoded | None = field(default=None, metadata=RUN)
@@ -239,6 +243,12 @@ class Session:
         if (table := self.table) is None:
             return None
         return table.color_column(self.color, self.color_limits, self.selections)
+
+    @property
+    def next_selection_name(self) -> str:
+        """What a selection is called when nobody gives it a name: ``region 1`` and so on."""
+        taken = {one.name for one in (*self.selections, *self.selections_in_writing)}
+        return next(name for n in count(1) if (name := f"region {n}") not in taken)
 
     # -- updates ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
 
 LONG = 120_000
@@ -48,7 +49,8 @@ def test_two_clusters_stand_beside_their_difference(
 ) -> None:
     panel, record = widget.comparison, compared.comparison.record
     assert record["differ"] and record["z"] > 5  # they are an 80S and a 60S
-    assert "differ" in panel.sentence.text() and record["sentence"] == panel.sentence.text()
+    said = panel.sentence.text().replace("\u00a0", " ")  # which keep coordinates in one line
+    assert "differ" in said and record["sentence"] == said
     assert record["particles_a"] + record["particles_b"] == 40
     assert compared.comparison.folder.parent.name == "comparisons"
     assert [curve.name for curve in panel.plot.curves] == ["A", "B", "A − B"]
@@ -72,6 +74,29 @@ def test_cells_stay_side_by_side_however_they_are_turned(viewer: Any, compared: 
         assert np.abs(steps[:, 1]).max() < 1e-3 * steps[0][0]
         same = [viewer.layers[name].translate for name in CELLS[2:]]
         assert np.allclose(*same)
+
+
+def test_no_cell_is_below_caption_axes_or_scale_bar(
+    viewer: Any, widget: Any, compared: Any
+) -> None:
+    layers, camera = widget.controller.stage.layers, viewer.scene.camera
+    cells = list(map_cells(compared.comparison, 3.0, 4.0))
+    for height, width in ((270, 560), (365, 670), (1360, 900)):
+        viewer.canvas.size = height, width
+        layers.show(cells, 240.0, "Two sentences. " * 8)
+        layers.set_up_view()
+        letters = viewer.layers[LABELS_NAME].text.size
+        for angles in ((0, 0, 0), (5, 20, -10)):
+            camera.angles = angles
+            places = camera.zoom * np.array([_on_screen(viewer, name) for name in CELLS[:3]])
+            x, y, box = width / 2 + places[:, 0], height / 2 - places[:, 1], 240 * camera.zoom
+            lines = len(viewer.canvas.overlays[CAPTION_NAME].text.splitlines())
+            assert y.min() - 0.42 * box > max(72, 23 * lines), "caption and axes are above"
+            assert y.max() + 0.53 * box + 16 < height - 44, "the scale bar is below the labels"
+            assert x.min() - box / 2 > 0 and x.max() + box / 2 < width
+            assert viewer.layers[LABELS_NAME].text.size == letters, "however it is turned"
+    axes = viewer.window._qt_viewer.canvas._viewer_overlay_to_visual[viewer.canvas.overlays.axes]
+    assert {tuple(one.node.size) for one in axes} == {(72, 72)}, "as small as there is room for"
 
 
 def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbot: Any) -> None:

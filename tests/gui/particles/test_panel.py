@@ -156,6 +156,17 @@ def test_reading_otherwise_reads_and_checks_again(
     assert "Pixel size" in widget.banner.text
 
 
+def test_what_was_not_opened_can_be_corrected_while_a_run_is_open(
+    widget: Any, qtbot: Any, tiny_run: Path, opened: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    session, form = opened(tiny_run), widget.particles.reading
+    assert not form.form.isEnabled(), "how a run was trained stays as it was"
+    (tmp_path / "words.star").write_text("no star file\n")
+    widget.open(tmp_path / "words.star")
+    qtbot.waitUntil(lambda: session.asked is not None, timeout=LONG)
+    assert session.run is not None and form.form.isEnabled()
+
+
 def test_missing_images_can_be_pointed_to_and_are_remembered(
     widget: Any, qtbot: Any, tiny_star: Path, opened: Callable[[Path], Any], tmp_path: Path
 ) -> None:

@@ -110,6 +110,26 @@ def test_regions_are_saved_one_after_the_other_each_in_its_color(
     assert tuple(colors[4]) == tuple(colors[5])
 
 
+def test_regions_saved_within_a_moment_get_names_and_colors_of_their_own(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    session, panel = opened(run), widget.selections
+    for rows in ([4, 5], [9, 10, 11], [0]):
+        _lasso(widget, rows)
+        QTest.mouseClick(panel.keep, LEFT)  # while the one before is being written
+    assert len(session.selections_in_writing) == 3
+    assert not session.selections
+    qtbot.waitUntil(lambda: len(session.selections) == 3, timeout=LONG)
+    found = {one.name: len(one.particles) for one in session.selections}
+    assert found == {"region 1": 2, "region 2": 3, "region 3": 1}
+    assert len({one.color for one in session.selections}) == 3
+    assert not session.selections_in_writing
+    panel.list.setCurrentRow(1)
+    QTest.mouseClick(panel.delete, LEFT)
+    qtbot.waitUntil(lambda: len(session.selections) == 2, timeout=LONG)
+    assert panel.name.placeholderText() == "Name, else region 2", "the name is free again"
+
+
 def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
     widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:
@@ -118,6 +138,7 @@ def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
     widget.controller.selections.save("../x")
     qtbot.waitUntil(lambda: "cannot be called" in widget.banner.text, timeout=LONG)
     assert not widget.session.selections
+    assert not widget.session.selections_in_writing
     (run / "analysis" / "selections").mkdir(parents=True, exist_ok=True)
     (run / "analysis" / "selections" / "torn.json").write_text("{")
     session = opened(run)

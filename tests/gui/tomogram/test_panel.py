@@ -222,6 +222,10 @@ def test_selections_and_neighbours_in_the_tomogram(
     assert np.ptp(palette[others], axis=1).max() < 0.3 * np.ptp(before[3].astype(float))
     assert (palette[others].max(axis=1) > 50).all()
     assert palette[others].max() < 0.55 * before.max()
+    viewer.theme = "light"
+    faded = np.asarray(surface.colormap.colors)[others, :3] * 255
+    assert faded.min() > 140, "on a light canvas they are light"
+    viewer.theme = "dark"
     shown.tomogram_display = replace(shown.tomogram_display, only_selected=True)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert cell.layers.surfaced.tolist() == [3]

@@ -241,6 +241,10 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)
     words = list(layers.labels.layer.features["words"])
     assert words == ["decoded", label]
+    layers.set_caption("TS/1  ·  from images, 22 particles in effect  ·  24 Å  ·  contour 3 σ")
+    layers.set_caption("TS/1  ·  epoch 8  ·  contour 3 σ\nmagenta: more, green: less")
+    words = list(layers.labels.layer.features["words"])
+    assert words == ["TS/1\ndecoded, epoch 8, contour 3 σ", label]
     places = layers.labels.layer.data
     assert places[1, 2] - places[0, 2] == pytest.approx(0.8 * 320)
     layers.set_layout("overlay")
@@ -288,6 +292,8 @@ def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:
     narrow = in_lines("mostly in a blob of 132 Å at the rim, by 105.8 σ of it", 0).splitlines()
     assert all(len(line) <= 30 for line in narrow)
     assert not any(line.startswith(("Å", "σ")) for line in narrow)
+    place = in_lines("mostly in a blob of 114 Å at (-3, -30, -57) Å from the middle", 9.5 * 34)
+    assert "(-3, -30, -57) Å" in place, "coordinates stay in one line"
 
 
 def test_the_scale_bar_is_in_angstrom_however_far_one_is(viewer: Any) -> None:

@@ -15,11 +15,13 @@ from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray, View
+from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+_LINES = 11  # of words, that would stand in the height of a plot
 _APART_PX = 3.0
 _MARGIN_PX = 4  # between words and a curve
 
@@ -53,14 +55,14 @@ class LinePlot(QWidget):
         self._limits: tuple[float, float] | None = None
         self._level: float | None = None
         self._theme = ChartColors()
-        self.setMinimumHeight(150)
+        paints_letters(self, lines=_LINES)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(f"{y_name} against {x_name}")
         offer_saving(self, y_name.split(",")[0].lower(), self.data)
 
     def sizeHint(self) -> QSize:
         """Wide and low."""
-        return QSize(300, 180)
+        return QSize(300, round(1.2 * self.minimumHeight()))
 
     def set_curves(
         self,

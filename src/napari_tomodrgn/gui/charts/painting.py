@@ -78,15 +78,16 @@ def paint_axes(
 ) -> None:
     """Paint frame, grid lines, ticks with numbers, names of the axes."""
     metrics = painter.fontMetrics()
-    x_ticks = ticks(view.x_min, view.x_max, max(2, rect.width() // 90))
-    y_ticks = ticks(view.y_min, view.y_max, max(2, rect.height() // 50))
+    wide, high = 2.3 * metrics.horizontalAdvance("-00.00"), 3.3 * metrics.height()
+    x_ticks = ticks(view.x_min, view.x_max, max(2, int(rect.width() / wide)))
+    y_ticks = ticks(view.y_min, view.y_max, max(2, int(rect.height() / high)))
     grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
     for value, name in zip(x_ticks, x_texts(x_ticks), strict=True):
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
         painter.setPen(grid)
         painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
         painter.setPen(text)
-        box = QRectF(x - 60, rect.bottom() + _TICK_PX, 120, metrics.height())
+        box = QRectF(x - wide, rect.bottom() + _TICK_PX, 2 * wide, metrics.height())
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
     for value, name in zip(y_ticks, tick_texts(y_ticks), strict=True):
         y = rect.bottom() - (value - view.y_min) / (view.y_max - view.y_min) * rect.height()

@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.charts.point_cloud import (
     View,
     radius_px,
 )
+from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 
 
@@ -53,6 +54,7 @@ class ScatterPlot(QWidget):
         self._weak: NDArray[np.bool_] | None = None
         self._place: FloatArray | None = None
         self.setMinimumSize(220, 150)
+        paints_letters(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def sizeHint(self) -> QSize:

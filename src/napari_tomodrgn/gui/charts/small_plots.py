@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import View
+from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import to_image
 
 _INK = "#56b4e9"
@@ -22,18 +23,19 @@ _BRIGHTEST = 3.0
 class Plot(QWidget):
     """A chart with axes; what is drawn in it is of the subclass."""
 
-    def __init__(self, x_name: str, y_name: str, tip: str, height: int = 150) -> None:
+    def __init__(self, x_name: str, y_name: str, tip: str, lines: int = 11) -> None:
+        """``lines`` of words would stand in its height."""
         super().__init__()
-        self._names, self._height = (x_name, y_name), height
+        self._names = (x_name, y_name)
         self._theme = ChartColors()
-        self.setMinimumHeight(height)
+        paints_letters(self, lines)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(tip)
         self.setAccessibleName(f"{y_name} against {x_name}")
 
     def sizeHint(self) -> QSize:
         """Wide and low."""
-        return QSize(280, self._height)
+        return QSize(280, self.minimumHeight())
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -95,7 +97,7 @@ class BarPlot(Plot):
     """A histogram."""
 
     def __init__(self, x_name: str, y_name: str, tip: str) -> None:
-        super().__init__(x_name, y_name, tip, height=130)
+        super().__init__(x_name, y_name, tip, lines=9)
         self.edges: NDArray[np.number] = np.zeros(0)
         self.counts: NDArray[np.number] = np.zeros(0)
 
@@ -127,7 +129,7 @@ class ViewingDirectionPlot(Plot):
     """Where the sphere is looked at from; each cell has the same area on it."""
 
     def __init__(self, tip: str) -> None:
-        super().__init__("rot, °", "cos(tilt)", tip, height=170)
+        super().__init__("rot, °", "cos(tilt)", tip, lines=12)
         self.density: NDArray[np.floating] = np.zeros((0, 0))
 
     def set_density(self, density: NDArray[np.floating]) -> None:

@@ -29,6 +29,7 @@ from napari_tomodrgn.gui.evidence.group_choice import (
     offered_groups,
     rest_of,
 )
+from napari_tomodrgn.gui.volumes.map_labels import unbroken
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,
     fill_box,
@@ -156,13 +157,13 @@ class ComparisonPanel(QWidget):
 
     def _show(self, compared: ComparedGroups) -> None:
         record = compared.record
-        self.sentence.setText(str(record["sentence"]))
+        self.sentence.setText(unbroken(str(record["sentence"])))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         p = record.get("p_holm", record["p"])
         adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
-        kept = f" Kept as {compared.folder.name}." if compared.folder is not None else ""
+        kept = f" Saved as {compared.folder.name}." if compared.folder is not None else ""
         self.numbers.setText(f"{counts}. p = {p:.2g}{adjusted}.{kept}")
-        self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not kept'}")
+        self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []
         for letter, color, made in zip(
             "AB", compared.colors, compared.found.maps or (), strict=False

@@ -15,8 +15,9 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from numpy.typing import NDArray
 
+from napari_tomodrgn.gui.volumes.figure import SMALL_AXES_PX
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines, right_and_up
 from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
 from napari_tomodrgn.session import Isosurface
 
@@ -24,10 +25,12 @@ LABELS_NAME = "comparison labels"
 CAPTION_NAME = "tomodrgn_comparison"
 # Distance of neighbours, and of a label from the middle of its cell, in boxes.
 _PITCH, _BELOW = 0.95, 0.53
-# Cells stand so much above the middle: labels and the scale bar are below.
-_RAISED = 0.12
+# What a map takes above its middle, in boxes: nothing is in the corners.
+_ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
-_AXES_PLACE, _AXES_PX, _AXES_ROOM_PX = "top_right", 60, 120
+_AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
+# Of a line of the caption, of the half of a label and of the scale bar; the margins with them.
+_LINE_PX, _HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 23, 18, 44, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class StageLayers:
         self._hidden: list[Any] = []  # what others show, while the stage is up
         self._ndisplay, self._scale_bar, self._axes = 3, True, ("", 0)
         self._box = 0.0
+        self._raised = 0.0  # the middle of all cells above that of the canvas, in boxes
         self._followed = False
 
     @property
@@ -76,7 +80,7 @@ class StageLayers:
         overlays = self._viewer.canvas.overlays
         self._scale_bar = overlays.scale_bar.visible
         self._axes = (overlays.axes.position, overlays.axes.size)
-        overlays.axes.position, overlays.axes.size = _AXES_PLACE, _AXES_PX
+        overlays.axes.position, overlays.axes.size = _AXES_PLACE, SMALL_AXES_PX
         self._viewer.scene.camera.events.angles.connect(self.arrange)
 
     def strike(self) -> None:
@@ -101,7 +105,7 @@ class StageLayers:
         bar, axes = (getattr(self._viewer.canvas.overlays, name) for name in ("scale_bar", "axes"))
         if bar.visible:
             bar.visible = self._scale_bar
-        if (axes.position, axes.size) == (_AXES_PLACE, _AXES_PX):
+        if (axes.position, axes.size) == (_AXES_PLACE, SMALL_AXES_PX):
             axes.position, axes.size = self._axes
         nudge(self._viewer.scene.camera)
 
@@ -118,23 +122,36 @@ class StageLayers:
         self.arrange()
 
     def set_up_view(self) -> None:
-        """Turn the canvas to all cells: three dimensions, the right hand, the zoom that fits."""
+        """Turn the canvas to all cells, the right hand, as large as caption and scale bar allow."""
         viewer = self._viewer
         viewer.dims.ndisplay = 3
         camera = viewer.scene.camera
         camera.orientation = ORIENTATION
         camera.center = (0.0, 0.0, 0.0)
-        height, width = viewer.canvas.size
-        columns, rows = self._grid()
-        across = 1 + _PITCH * (columns - 1)
-        down = 1 + (2 * _BELOW) * (rows - 1) + 0.15  # the last label
-        camera.zoom = 0.94 * min(width / across, height / down) / max(self._box, 1.0)
+        camera.zoom = self._fit() / max(self._box, 1.0)
         viewer.canvas.overlays.scale_bar.visible = True
         nudge(camera)  # which arranges
 
+    def _fit(self) -> float:
+        """Pixels of a box where all cells are between caption and scale bar, and raise them so."""
+        height, width = self._viewer.canvas.size
+        columns, rows = self._grid()
+        lines = len(self._viewer.canvas.overlays[CAPTION_NAME].text.splitlines())
+        top = max(SMALL_AXES_PX, lines * _LINE_PX) + _MARGIN_PX
+        room = max(60.0, height - top - _HALF_LABEL_PX - _BAR_PX)
+        across, between = 1 + _PITCH * (columns - 1), 2 * _BELOW * (rows - 1)
+        down = _ABOVE + between + _BELOW
+        box_px = min(0.94 * width / across, room / down)
+        middle = top + (room - down * box_px) / 2 + (_ABOVE + between / 2) * box_px
+        self._raised = (height / 2 - middle) / box_px
+        return float(box_px)
+
     def arrange(self, _event: Any = None) -> None:
         """Move cells along the right hand and the head of the camera, wherever it looks from."""
-        right, up = self._hands()
+        if self._followed:  # napari has just drawn them as large as it likes
+            axes = self._viewer.canvas.overlays.axes
+            axes.events.size.emit(axes.size)
+        right, up = right_and_up(self._viewer.scene.camera)
         places = self._places(right, up)
         for names, place in zip(self._cells, places, strict=True):
             for name in names:
@@ -159,17 +176,9 @@ class StageLayers:
         for number in range(len(self._cells)):
             row, column = divmod(number, columns)
             x = (column - (columns - 1) / 2) * _PITCH
-            y = ((rows - 1) / 2 - row) * 2 * _BELOW + _RAISED
+            y = ((rows - 1) / 2 - row) * 2 * _BELOW + self._raised
             found.append(self._box * (x * right + y * up))
         return found
-
-    def _hands(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Right and up of the canvas as unit vectors zyx of the world."""
-        camera = self._viewer.scene.camera
-        up = np.asarray(camera.up_direction, float)
-        # Of a right-handed camera (`ORIENTATION`) in axes zyx, which are left-handed.
-        right = np.cross(up, np.asarray(camera.view_direction, float))
-        return right / np.linalg.norm(right), up / np.linalg.norm(up)
 
     def _put(self, name: str, mesh: Isosurface, color: str) -> None:
         layer = self._layers.get(name)

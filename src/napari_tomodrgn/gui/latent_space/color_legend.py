@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayo
 
 from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categories
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import Clip, Column, column_label
@@ -134,19 +135,24 @@ class _Key(QWidget):
         self._explained: LegendData | None = None
         self._shown = 0  # chips
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        paints_letters(self)
+        LetterSize(self, self._fit_height)
 
     def set_column(self, column: Column | None, explained: LegendData | None) -> None:
         """Take what is to be painted."""
         self._column, self._explained, self._bar, self._shown = column, explained, None, 0
         self.setToolTip("")
-        # Name and a few categories, or name, histogram and bar; what is below gives way.
-        chips = min(len(column.categories), _CHIPS) if column is not None else 0
-        self.setMinimumHeight((1 + chips) * self._line() if chips else 40)
+        self._fit_height()
         if column is not None and column.categorical:
             self.setToolTip("A click selects these particles; Shift adds, Alt takes away")
         elif explained is not None:
             self._bar = to_image(explained.bar)
         self.update()
+
+    def _fit_height(self) -> None:
+        """Room for a name and a few categories, or histogram and bar; what is below gives way."""
+        chips = min(len(self._column.categories), _CHIPS) if self._column is not None else 0
+        self.setMinimumHeight((1 + chips) * self._line() if chips else 40)
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""

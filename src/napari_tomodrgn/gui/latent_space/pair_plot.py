@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.charts.hit_testing import nearest
 from napari_tomodrgn.gui.charts.painting import ChartColors, paint_ring
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints, RasterPoints
 from napari_tomodrgn.gui.latent_space.scatter_contents import AT_ONCE, ScatterContents
+from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, to_image
 
 _COMPONENTS = 4
@@ -50,6 +51,7 @@ class PairPlot(QWidget):
         self.setWindowTitle("Pairs of components")
         self.setToolTip(_HINT)
         self.setMouseTracking(True)
+        paints_letters(self)
         self._theme = ChartColors()
         self._rows = np.zeros(0, np.int64)
         self._points: dict[Pair, PlottedPoints] = {}

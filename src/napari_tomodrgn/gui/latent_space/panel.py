@@ -193,7 +193,7 @@ class LatentPanel(QWidget):
         self._side_layout = layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self._side_page)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.addWidget(self.legend, 1)
-        layout.addWidget(self.card, 1)
+        layout.addWidget(self.card, 2)  # its pictures before more room below the legend
         layout.addLayout(labelled(self.pairs, self.status))
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
         return self._side_page

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
+from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import to_image
 
 _GAP = 3
@@ -28,6 +29,7 @@ class PreviewCard(QWidget):
         self._theme = ChartColors()
         # Where there is little room, in large type, the pictures give way to the legend above.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        paints_letters(self)
         self.setAccessibleName("Particle under the pointer")
         self.setToolTip(
             "The particle under the pointer, else the one on show: its decoded volume (coarse) "

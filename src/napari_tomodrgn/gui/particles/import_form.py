@@ -40,15 +40,15 @@ class ImportForm(QWidget):
         layout.addLayout(labelled(QLabel(_IMAGES.title or ""), self.images))
         layout.addWidget(self.form)
         layout.addWidget(self.button)
-        session.events.import_options.connect(self.refresh)
-        session.events.run.connect(self.refresh)
+        for name in ("import_options", "run", "asked"):
+            session.events[name].connect(self.refresh)
 
     def refresh(self, *_: object) -> None:
-        """Show how the particles were read; how a run was trained can no longer be changed."""
+        """Show how particles were read: not to be changed of a run, but of what was not opened."""
         reading = self._session.import_options
         self.images.set_folder(reading.images or "")
         self.form.set_config(reading)
-        self.form.setEnabled(self._session.run is None)
+        self.form.setEnabled(self._session.run is None or self._session.asked is not None)
 
     def config(self) -> ReadingConfig:
         """What stands in the form.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAME, LABELS_NAME = "projections", "projections, labels"
 _FONT_PX = 9
 _ROOM = 0.8  # of the canvas, for the pictures
+_TITLE_PX = 58  # what the title of the canvas and the tilts take above them
 _CLIPPED = (0.5, 99.5)  # percentiles of the grey values
 
 
@@ -76,7 +77,9 @@ class MontageLayers:
             self._had_axes = overlays.axes.visible
         overlays.axes.visible = False  # they would lie on the names of the particles
         self._viewer.reset_view()
-        camera.zoom *= _ROOM  # the title is above the tilts, not on them
+        # The title is above the tilts, not on them, however low the canvas is.
+        high = max(60.0, self._viewer.canvas.size[0] - 2 * _TITLE_PX)
+        camera.zoom = min(_ROOM * camera.zoom, high / _height_angstrom(montage))
 
     def leave(self) -> None:
         """Make way for a volume: the layer stays, out of sight."""
@@ -111,7 +114,8 @@ class MontageLayers:
     def _label(self, montage: Montage) -> None:
         """Write the particle beside each row and the tilt above each column."""
         tilts, ids = montage.stage_tilt_deg, montage.particle_ids
-        height, width = (edge * montage.pixel_size_angstrom for edge in montage.picture.shape)
+        height = _height_angstrom(montage)
+        width = montage.picture.shape[1] * montage.pixel_size_angstrom
         row, column = height / len(ids), width / len(tilts)
         up = self._viewer.scene.camera.orientation[1] == "up"  # as maps are shown
         top = height + 0.2 * row if up else -0.2 * row
@@ -127,8 +131,14 @@ class MontageLayers:
             places,
             name=LABELS_NAME,
             size=0,
+            face_color="transparent",  # of no size they would be a pixel, within the letters
+            border_color="transparent",
             features={"words": words},
             text={"string": "{words}", "size": _FONT_PX, "color": ink, "anchor": "center"},
             units=("angstrom",) * 2,
         )
         self._viewer.layers.selection = {self._layer}
+
+
+def _height_angstrom(montage: Montage) -> float:
+    return float(montage.picture.shape[0] * montage.pixel_size_angstrom)

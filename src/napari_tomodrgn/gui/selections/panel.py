@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -64,8 +62,9 @@ class SelectionsPanel(QWidget):
             self._export,
         )
         self._lay_out()
-        for name in ("selection", "selections", "latents", "run", "particles"):
+        for name in ("selection", "selections", "selections_in_writing", "latents", "run"):
             getattr(session.events, name).connect(self.refresh)
+        session.events.particles.connect(self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -74,7 +73,7 @@ class SelectionsPanel(QWidget):
         table, selected = session.latents, len(session.selection)
         share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
         self.count.setText(share if selected else _HINT)
-        self.name.setPlaceholderText(f"Name, else {self._next_name()}")
+        self.name.setPlaceholderText(f"Name, else {session.next_selection_name}")
         self._fill()
         self._enable()
 
@@ -119,13 +118,8 @@ class SelectionsPanel(QWidget):
         item = self.list.currentItem()
         return str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else ""
 
-    def _next_name(self) -> str:
-        """What a selection is called when nobody gives it a name."""
-        taken = {one.name for one in self._session.selections}
-        return next(name for n in count(1) if (name := f"region {n}") not in taken)
-
     def _save(self) -> None:
-        self.save_requested.emit(self.name.text().strip() or self._next_name())
+        self.save_requested.emit(self.name.text().strip() or self._session.next_selection_name)
         self.name.clear()
 
     def _show(self, item: QListWidgetItem) -> None:

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SelectionSaved:
-    """A named selection was written to the run, or removed from it (None)."""
+    """A named selection was written to the run, removed from it (None), or could not be written."""
 
     words: str
     run: Path
     name: str
     selection: Selection | None
+    error: Exception | None = None
 
 
 class SelectionService(Service):
@@ -42,7 +43,6 @@ class SelectionService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.files = self.task_queue(self._on_done)
-        self._promised: dict[str, str] = {}
         self._history = SelectionHistory()
         self._travelling = False
         self.listen(self._on_selection, "selection")
@@ -101,7 +101,6 @@ class SelectionService(Service):
 
     def _on_particles(self, *_: object) -> None:
         self._history.clear()
-        self._promised.clear()
 
     # -- named selections ---------------------------------------------------------------------
 
@@ -116,17 +115,19 @@ class SelectionService(Service):
                 "Open a run, select some particles and give them a name.", "warning"
             )
             return
-        known = {one.name: one.color for one in session.selections}
-        # Those that are still being written count, too.
-        color = _color_for(name, {**self._promised, **known})
-        self._promised[name] = color
+        writing = session.selections_in_writing
+        color = _color_for(name, {one.name: one.color for one in (*writing, *session.selections)})
         new = Selection(name=name, particles=tuple(sorted(session.selection)), color=color)
 
         def work() -> SelectionSaved:
-            save_selection(run.path, new)
             words = f"{len(new.particles):,} particles saved as {new.name!r} in {run.path.name}."
+            try:
+                save_selection(run.path, new)
+            except Exception as error:  # noqa: BLE001 its name is free again, and it is told of
+                return SelectionSaved("", run.path, name, new, error)
             return SelectionSaved(words, run.path, name, new)
 
+        session.selections_in_writing = (*writing, new)
         session.record(Action.of("save_selection", name, color))
         self.files.add(work)
 
@@ -183,11 +184,16 @@ class SelectionService(Service):
 
     def _on_saved(self, kept: SelectionSaved) -> None:
         session = self.session
-        if session.run is None or session.run.path != kept.run:
+        if kept.error is not None:
+            self.on_failed(kept.error)
+        writing = tuple(one for one in session.selections_in_writing if one is not kept.selection)
+        if session.run is None or session.run.path != kept.run or kept.error is not None:
+            session.selections_in_writing = writing
             return
         others = [one for one in session.selections if one.name != kept.name]
         now = others if kept.selection is None else [*others, kept.selection]
-        session.selections = tuple(sorted(now, key=lambda one: one.name))
+        in_order = tuple(sorted(now, key=lambda one: one.name))
+        session.update(selections=in_order, selections_in_writing=writing)
         # Several regions, one after the other: each is seen in its colour as soon as it has one.
         if kept.selection is not None and not session.color:
             session.color = SELECTIONS

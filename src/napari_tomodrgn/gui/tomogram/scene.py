@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
@@ -85,6 +86,7 @@ class TomogramScene(Service):
         self.shapes.queue.item.connect(self._on_surface)
         self.shapes.queue.failed.connect(self.on_failed)
         self._viewer.scene.camera.events.connect(self._on_camera)
+        self._viewer.events.theme.connect(self._repaint)
 
     # -- verbs --------------------------------------------------------------------------------
 
@@ -134,6 +136,7 @@ class TomogramScene(Service):
     def close(self) -> None:
         """Stop all work; the viewer is going."""
         self._viewer.scene.camera.events.disconnect(self._on_camera)
+        self._viewer.events.theme.disconnect(self._repaint)
         self.linking.mouse.set_on(False)
         super().close()
 
@@ -264,7 +267,9 @@ class TomogramScene(Service):
         ours = np.where((rows >= 0)[:, None], colors[rows], np.uint8(120))
         chosen = self.chosen() if chosen is None else chosen
         if chosen.any():
-            ours = np.where(chosen[:, None], ours, dimmed(ours))
+            # As in the scatter: towards the canvas, which is light in a light theme.
+            canvas = get_theme(self._viewer.theme).canvas.as_rgb_tuple(alpha=False)
+            ours = np.where(chosen[:, None], ours, dimmed(ours, np.array(canvas)))
         return np.asarray(ours, np.uint8)
 
     def chosen(self) -> NDArray[np.bool_]:

@@ -19,7 +19,9 @@ Background = Literal["screen", "white", "black", "transparent"]
 # Larger ones are refused by some graphics cards, which draw nothing then.
 LARGEST_PX = 8192
 _BAR_PX, _BAR_STEPS = 150, (1, 1.25, 1.5, 2, 2.5, 5, 7.5)
-_AXES_PX = {2: 100, 3: 170}  # by how many dimensions are shown
+# What napari draws axes in, whatever their size says, by how many dimensions are shown; and what
+# the stage of a comparison draws them in, where there is less room.
+_AXES_PX, SMALL_AXES_PX = {2: 100, 3: 170}, 72
 _INK = {"white": "#000000", "black": "#ffffff", "transparent": "#000000"}
 
 
@@ -86,8 +88,9 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     sized += [(camera, "zoom")]
     there = [(one, name) for one, name in sized if hasattr(one, name)]
     changes = [(one, name, getattr(one, name) * scale) for one, name in there]
-    # Not `axes.size`: napari draws them so large, whatever it says, once the camera was turned.
-    changes += [(overlays.axes, "size", scale * _AXES_PX[viewer.dims.ndisplay])]
+    small = overlays.axes.size == SMALL_AXES_PX
+    axes_px = SMALL_AXES_PX if small else _AXES_PX[viewer.dims.ndisplay]
+    changes += [(overlays.axes, "size", scale * axes_px)]
     # Else it would be as long in pixels, of another length. A hair longer than on the screen, so
     # that nothing takes it for its own and follows the zoom, with which napari measures it anew.
     length = (overlays.scale_bar.length or bar_length(camera.zoom)) * (1 + 1e-9)

@@ -19,7 +19,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines, label_of, places_below
 from napari_tomodrgn.gui.volumes.scale_bar import keep_in_angstrom
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
@@ -42,6 +42,7 @@ LAYER_NAME = "decoded"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
+_BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 # Magenta and green: told apart by people with colour blindness, and colours of no group.
 _DIFFERENCES = {MORE_NAME: "#f04ad8", LESS_NAME: "#39d353"}
@@ -75,7 +76,7 @@ class VolumeLayers:
         self._against: dict[str, Surface] = {}
         self._arranged: tuple[int, PinLayout] = (1, "grid")  # what the camera was last set for
         self._layout: PinLayout = "grid"
-        self._opacity = 1.0
+        self._opacity, self._color = 1.0, COLOR
         self._box = 0.0
         # What the user hid, while something else is on show.
         self._hidden: list[Layer] | None = None
@@ -116,7 +117,7 @@ class VolumeLayers:
                 layer.visible = True
         if self._projection in self.layers and self.layer is not None:
             self.layer.visible = False
-        self._caption(self._words)
+        self.set_caption(self._words)
         if self._needs_view:
             self._set_up_view(self._box, alone=True)
 
@@ -151,9 +152,15 @@ class VolumeLayers:
             if self._companions:
                 self._arrange()
                 self._see_through()
-        paint(self._layer, color or COLOR)
-        self._caption(caption)
+        self._color = color or COLOR
+        self._paint()
+        self.set_caption(caption)
         self._stay_hidden()
+
+    def _paint(self) -> None:
+        """The map on show in its colour; in none of a group's behind a difference, which is two."""
+        if self.layer is not None:
+            paint(self.layer, _BEHIND if self._against else self._color)
 
     def show_projection(self, volume: Volume) -> None:
         """Show the map itself, as its maximum intensity along the line of sight."""
@@ -193,6 +200,7 @@ class VolumeLayers:
         for (name, color), mesh in zip(_DIFFERENCES.items(), (more, less), strict=True):
             self._against[name] = self._put(name, self._against.get(name), mesh)
             paint(self._against[name], color)
+        self._paint()
         self._see_through()
         self._stay_hidden()
 
@@ -203,6 +211,7 @@ class VolumeLayers:
                 self.viewer.layers.remove(layer)
         if self._against:
             self._against.clear()
+            self._paint()
             self._see_through()
 
     def set_layout(self, layout: PinLayout) -> None:
@@ -230,10 +239,6 @@ class VolumeLayers:
         axes.size, axes.box = _AXES_PX, False
         axes.visible = shown
 
-    def set_caption(self, words: str) -> None:
-        """Replace the words in the corner."""
-        self._caption(words)
-
     def set_up_canvas(self) -> None:
         """Make the canvas three-dimensional before there is a volume in it."""
         if self._hidden is None:
@@ -250,7 +255,7 @@ class VolumeLayers:
         self._arranged = (1, self._layout)
         self._box = self._box if self._companions else 0.0
         self._arrange()
-        self._caption("")
+        self.set_caption("")
 
     def show_companion(
         self,
@@ -320,22 +325,17 @@ class VolumeLayers:
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
         camera.center = (0.0, -(rows - 1) / 2 * step, (columns - 1) / 2 * step)
         room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
-        margin = 1.2 if count == 1 else 1.08 if rows == 1 else 0.98  # the last row's labels
+        margin = 1.2 if count == 1 else 1.0 if rows == 1 else 0.98  # the last row's labels
         camera.zoom = margin * room / max(self._box, 1.0)
 
     def _label_all(self) -> None:
         """Say beneath each map whose it is, as soon as there are several."""
-        named = {LAYER_NAME: self.layer} if self.layer is not None else {}
+        named = {LAYER_NAME: self.layer} if self.layer is not None and self._companions else {}
         named |= self._companions
-        if len(named) < 2 and not self._companions:
-            named = {}
-        places, below = [], 0.38 * self._box
-        for number, layer in enumerate(named.values()):
-            _, y, x = layer.translate
-            stacked = number * 0.07 * self._box if self._layout == "overlay" else 0.0
-            places.append((0.0, float(y) - below - stacked, float(x)))
-        words = [self._words_of.get(name, name) for name in named]
-        self.labels.show(words, np.array(places).reshape(-1, 3))
+        middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
+        self._words_of[LAYER_NAME] = label_of(self._words) or LAYER_NAME
+        places = places_below(middles, self._box, stacked=self._layout == "overlay")
+        self.labels.show([self._words_of.get(name, name) for name in named], places)
 
     def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""
@@ -375,8 +375,11 @@ class VolumeLayers:
             camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
         nudge(camera)
 
-    def _caption(self, words: str) -> None:
-        self._words = words
+    def set_caption(self, words: str) -> None:
+        """Replace the words in the corner, and what they say of the map among others."""
+        before, self._words = self._words, words
+        if label_of(before) != label_of(words):
+            self._label_all()
         if self._hidden is not None:
             return
         self._caption_overlay.text = in_lines(words, self.viewer.canvas.size[1] - 20)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
 from textwrap import fill
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.utils.theme import get_theme
 
 if TYPE_CHECKING:
-    import numpy as np
+    from napari.components.camera import Camera
     from napari.layers import Points
     from napari.viewer import Viewer
     from numpy.typing import NDArray
@@ -18,6 +19,9 @@ LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX, _SMALLEST_PX = 9, 5.0
+# How far below the middle of its map a label is, in boxes.
+_BELOW, _BELOW_IN_ROWS = 0.43, 0.38
+_LINES_PX = 45.0  # words that are so much apart in height do not meet
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -30,6 +34,7 @@ class MapLabels:
         self._words: tuple[str, ...] = ()
         self._places: tuple[float, ...] = ()
         viewer.scene.camera.events.zoom.connect(self._fit)
+        viewer.scene.camera.events.angles.connect(self._fit)
 
     @property
     def layer(self) -> Points | None:
@@ -76,14 +81,20 @@ class MapLabels:
         """Smaller letters where the words of one map would run into those of its neighbour."""
         if (layer := self.layer) is None:
             return
-        across = sorted(set(self._places[2::3]))
-        gaps = [right - left for left, right in pairwise(across)]
         letters = max(len(line) for words in self._words for line in words.splitlines())
-        room = min(gaps, default=float("inf")) * self._viewer.scene.camera.zoom
+        room = self._room_px()
         size = min(_FONT_PX, max(_SMALLEST_PX, _FONT_PX * room / (_LETTER_PX * (letters + 2))))
         size = round(2 * size) / 2
         if layer.text.size != size:
             layer.text.size = size
+
+    def _room_px(self) -> float:
+        """Pixels between the middles of words that are beside each other, as they are looked at."""
+        camera = self._viewer.scene.camera
+        places = np.reshape(self._places, (-1, 3)) * camera.zoom
+        sides = (places @ hand for hand in right_and_up(camera))
+        x, y = (np.abs(np.subtract.outer(at, at)) for at in sides)
+        return float(x[(y < _LINES_PX) & ~np.eye(len(x), dtype=bool)].min(initial=np.inf))
 
     def refresh_theme(self) -> None:
         """Write in the colour of the theme's text: white words on a light canvas are none."""
@@ -92,6 +103,41 @@ class MapLabels:
 
     def _color(self) -> str:
         return str(get_theme(self._viewer.theme).text.as_hex(format="long"))
+
+
+def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right and up of the canvas as unit vectors zyx of the world."""
+    up = np.asarray(camera.up_direction, float)
+    # Of a right-handed camera (`layers.ORIENTATION`) in axes zyx, which are left-handed.
+    right = np.cross(up, np.asarray(camera.view_direction, float))
+    return right / np.linalg.norm(right), up / np.linalg.norm(up)
+
+
+def label_of(caption: str) -> str:
+    """Whose map a caption tells of, from what it is, at which contour: as a label has room."""
+    if not caption:
+        return ""
+    name, *facts = caption.splitlines()[0].split(_BETWEEN)
+    made = [f"decoded, {one}" if one.startswith("epoch") else one for one in facts]
+    return "\n".join([name, ", ".join([*made[:1], *made[1:][-1:]])])
+
+
+def places_below(
+    middles_zyx: NDArray[np.float64], box_angstrom: float, *, stacked: bool
+) -> NDArray[np.float64]:
+    """Where labels stand, ``(map, zyx)`` in Å: below maps, stacked if these are in one place."""
+    # In several rows there is less room below: the next map follows.
+    in_row = len(middles_zyx) > 1 and len(set(middles_zyx[:, 1])) == 1
+    down = np.full(len(middles_zyx), _BELOW if in_row else _BELOW_IN_ROWS)
+    if stacked:
+        down = _BELOW_IN_ROWS + 0.07 * np.arange(len(middles_zyx))
+    moved = middles_zyx - box_angstrom * down[:, None] * np.array([0.0, 1.0, 0.0])
+    return np.asarray(moved * np.array([0.0, 1.0, 1.0]))
+
+
+def unbroken(words: str) -> str:
+    """Words whose numbers keep their units, and whose coordinates stay together, in any line."""
+    return re.sub(r"(?<=\d,) (?=-?\d)| (?=[Åσ])", "\u00a0", words)
 
 
 def in_lines(words: str, room_px: float) -> str:
@@ -107,7 +153,5 @@ def _broken(words: str, letters: int) -> str:
         if len(longer) <= letters:
             lines[-1] = longer
         else:
-            # A number keeps its unit: no line begins with one.
-            broken = fill(part.replace(" Å", "\u00a0Å").replace(" σ", "\u00a0σ"), letters)
-            lines += broken.replace("\u00a0", " ").splitlines()
+            lines += fill(unbroken(part), letters).replace("\u00a0", " ").splitlines()
     return "\n".join(line for line in lines if line)

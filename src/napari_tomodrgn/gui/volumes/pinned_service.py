@@ -117,24 +117,18 @@ class PinnedVolumes(Service):
         key, decoded = item
         if key[2] in self.session.pinned:
             self._maps[key] = decoded
-            color = self._color_of(key[2])
-            box = box_angstrom(decoded.volume)
-            self._volumes.show_companion(
-                _layer_name(key[2]), decoded.mesh, box, color, f"{key[2]}\ndecoded, epoch {key[1]}"
-            )
+            self._show(key[2], decoded)
+
+    def _show(self, identity: str, decoded: Decoded) -> None:
+        mesh, box = decoded.mesh, box_angstrom(decoded.volume)
+        words = f"{identity}\ndecoded, epoch {decoded.epoch}, contour {mesh.sigma:g} σ"
+        color = self._color_of(identity)
+        self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 
     def _paint(self, *_: object) -> None:
         for key, decoded in self._maps.items():
             if _layer_name(key[2]) in self._volumes.companions:
-                color = self._color_of(key[2])
-                box = box_angstrom(decoded.volume)
-                self._volumes.show_companion(
-                    _layer_name(key[2]),
-                    decoded.mesh,
-                    box,
-                    color,
-                    f"{key[2]}\ndecoded, epoch {key[1]}",
-                )
+                self._show(key[2], decoded)
 
     def _lay_out(self, layout: PinLayout) -> None:
         self._volumes.set_layout(layout)

@@ -1,6 +1,7 @@
 """Calls back when the letters of a widget become larger or smaller, as napari's settings let them.
 
-A style sheet sizes letters after a widget was made, and again whenever the user wishes.
+A style sheet sizes letters after a widget was made, and again whenever the user wishes. That of
+napari knows labels and buttons, but neither tool buttons nor what is painted: `letters_style` does.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from napari.settings import get_settings
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QLabel, QWidget
 
 _KINDS = (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.Polish, QEvent.Type.Show)
+_PAINTED = "painted"  # a property that style sheets know
 
 
 class LetterSize(QObject):
@@ -38,6 +41,24 @@ class LetterSize(QObject):
         if height != self._height:
             self._height = height
             self._fit()
+
+
+def letters_style() -> str:
+    """The part of a style sheet that sizes the letters of tool buttons and of what is painted."""
+    points = get_settings().appearance.font_size
+    return f"QToolButton, QWidget[{_PAINTED}='true'] {{ font-size: {points}pt; }}"
+
+
+def paints_letters(widget: QWidget, lines: int = 0) -> None:
+    """Let a widget paint in letters of that size, and be so many lines of them high at least."""
+
+    def fit() -> None:
+        if lines:
+            widget.setMinimumHeight(lines * widget.fontMetrics().height())
+        widget.updateGeometry()
+
+    widget.setProperty(_PAINTED, True)
+    LetterSize(widget, fit)
 
 
 def keep_room(label: QLabel, widest: str) -> None:

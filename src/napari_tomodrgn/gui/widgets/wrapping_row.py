@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize
+from typing import Any
+
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QWidget
 
@@ -41,13 +43,22 @@ class WrappingRow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Fold, or unfold."""
+        self._fold()
+        super().resizeEvent(event)
+
+    def event(self, event: Any) -> bool:
+        """Fold, or unfold, when something in it becomes wider, in larger letters for one."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._fold()
+        return bool(super().event(event))
+
+    def _fold(self) -> None:
         folded = self.width() < self._wanted()
         if folded != self.folded:
             direction = QBoxLayout.Direction
             self._layout.setDirection(direction.TopToBottom if folded else direction.LeftToRight)
             self._layout.setSpacing(3 if folded else _SPACING)
             self.updateGeometry()
-        super().resizeEvent(event)
 
     def _wanted(self) -> int:
         widths = [group.minimumSizeHint().width() for group in self._groups]

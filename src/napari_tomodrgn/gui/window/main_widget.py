@@ -28,6 +28,7 @@ from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize, letters_style
 from napari_tomodrgn.gui.widgets.qt import make_button, scrolled, soon
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
@@ -103,8 +104,8 @@ class MainWidget(QWidget):
         self.setMinimumWidth(260)
         self._connect()
         shortcuts.install(self)
-        self._on_theme()
         self._dock_latent_space()
+        LetterSize(self.banner.label, self._on_theme)
 
     def _make_steps(self) -> QTabWidget:
         """Put the panels on pages, of which the stepper shows one."""
@@ -379,8 +380,9 @@ class MainWidget(QWidget):
             panel.set_theme(colors)
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
+        buttons = _BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight)
         for part in (self, self.latent):
-            part.setStyleSheet(_BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight))
+            part.setStyleSheet(buttons + letters_style())
 
 
 def _stacked(*panels: QWidget) -> QWidget:
