@@ -68,6 +68,14 @@ CASES: dict[str, dict[str, object]] = {
         "nuisances": {"pose_error_deg": 3.0, "neighbors": 3.0},
     },
 }
+# A molecule that was never looked at while thresholds were set: long, a tenth of the mass.
+SECOND: dict[str, dict[str, object]] = {
+    "one, second molecule": {"structures": ("E3M3_2scFv",)},
+    "clear, second molecule": {"structures": ("E3M3_2scFv", "E3M3")},
+    "faint, second molecule": {"structures": ("E3M3_2scFv", "E3M2_2scFv")},
+    "motion, second molecule": {"continuous": True},
+}
+CASES |= {name: {**SET, "molecule": "envelope", **settings} for name, settings in SECOND.items()}
 # One structure with one thing wrong, weak to strong, and the names that are right for it.
 NUISANCES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "pose_error_deg": ((5.0, 10.0, 20.0), (ALIGNMENT, DEFOCUS, CONTRAST)),
@@ -126,7 +134,7 @@ def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Lab
     """Ways in which a user chooses groups from latents."""
     rng = np.random.default_rng([seed, 7])
     first = latents[:, 0]
-    if name == "motion":
+    if name.startswith("motion"):
         low, middle = np.quantile(first, [1 / 3, 2 / 3])
         yield "middle against end", np.select([first <= low, first <= middle], [0, 1], -1)
         return
