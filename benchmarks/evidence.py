@@ -68,14 +68,6 @@ CASES: dict[str, dict[str, object]] = {
         "nuisances": {"pose_error_deg": 3.0, "neighbors": 3.0},
     },
 }
-# A molecule that was never looked at while thresholds were set: long, a tenth of the mass.
-SECOND: dict[str, dict[str, object]] = {
-    "one, second molecule": {"structures": ("E3M3_2scFv",)},
-    "clear, second molecule": {"structures": ("E3M3_2scFv", "E3M3")},
-    "faint, second molecule": {"structures": ("E3M3_2scFv", "E3M2_2scFv")},
-    "motion, second molecule": {"continuous": True},
-}
-CASES |= {name: {**SET, "molecule": "envelope", **settings} for name, settings in SECOND.items()}
 # One structure with one thing wrong, weak to strong, and the names that are right for it.
 NUISANCES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "pose_error_deg": ((5.0, 10.0, 20.0), (ALIGNMENT, DEFOCUS, CONTRAST)),
@@ -98,6 +90,14 @@ PERMUTATIONS = 4999
 # The first radius of the linear engine alone: a quarter of the time, and the states are told apart.
 RADIUS_PX = 6
 Labels = np.ndarray
+# A molecule that was never looked at while thresholds were set: long, a tenth of the mass.
+SECOND: dict[str, dict[str, object]] = {
+    "one, second molecule": {"structures": ("E3M3_2scFv",)},
+    "clear, second molecule": {"structures": ("E3M3_2scFv", "E3M3")},
+    "faint, second molecule": {"structures": ("E3M3_2scFv", "E3M2_2scFv")},
+    "motion, second molecule": {"continuous": True},
+}
+CASES |= {name: {**SET, "molecule": "envelope", **settings} for name, settings in SECOND.items()}
 
 
 def read_simulated(

@@ -271,20 +271,13 @@ def _draw_positions(
 
 
 def _draw_places(config: SimulationConfig, structures: int, rng: np.random.Generator) -> FloatArray:
-    """States by their shares and in random order, or a uniform coordinate along the motion."""
+    """States in their shares and random order, or a uniform coordinate along the motion."""
     if config.continuous:
         return rng.uniform(0.0, structures - 1, size=config.particles)
+    states = np.arange(config.particles) % structures
     shares = assembly_shares() if config.assembly else config.shares
-    if shares is None:
-        return rng.permutation(np.arange(config.particles) % structures).astype(np.float64)
-    counts = _counts(config.particles, np.asarray(shares))
-    return rng.permutation(np.repeat(np.arange(structures), counts)).astype(np.float64)
-
-
-def _counts(particles: int, shares: FloatArray) -> NDArray[np.int64]:
-    """Whole numbers of particles by shares, ``(state,)``; the largest rests are rounded up."""
-    wanted = particles * shares / shares.sum()
-    counts: NDArray[np.int64] = np.floor(wanted).astype(np.int64)
-    over = np.argsort(counts - wanted, kind="stable")[: particles - counts.sum()]
-    counts[over] += 1
-    return counts
+    if shares is not None:
+        # Rounded where each state ends, so that together they are all particles.
+        ends = np.cumsum(shares) / sum(shares) * config.particles
+        states = np.searchsorted(np.rint(ends), np.arange(config.particles), side="right")
+    return rng.permutation(states).astype(np.float64)

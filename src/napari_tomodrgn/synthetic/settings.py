@@ -117,10 +117,8 @@ class SimulationConfig(BaseModel):
     )
     shares: tuple[float, ...] | None = Field(
         None,
-        min_length=1,
         title="Shares",
-        description="Share of each state, in their order, which sum up to 1; equal shares unless "
-        "given.",
+        description="Of each state, up to a common factor; empty: equal.",
     )
     assembly: Literal[16] | None = Field(
         None,
@@ -187,18 +185,19 @@ class SimulationConfig(BaseModel):
             raise ValueError("structures names states; a continuous motion has none")
         if self.assembly and (self.structures or self.continuous or self.molecule != "ribosome"):
             raise ValueError("assembly has its own states, of the ribosome, and no motion")
-        self._check_shares()
+        if self.shares is not None:
+            self._check_shares(self.shares)
         if self.defocus_min_um > self.defocus_max_um:
             raise ValueError("defocus_min_um is larger than defocus_max_um")
         return self
 
-    def _check_shares(self) -> None:
-        if self.shares is None:
-            return
-        if self.continuous or self.assembly:
-            raise ValueError("shares are of states; a motion has none, and assembly its own")
+    def _check_shares(self, shares: tuple[float, ...]) -> None:
         states = self.states if self.structures is None else len(self.structures)
-        if len(self.shares) != states:
-            raise ValueError(f"{len(self.shares)} shares are given for {states} states")
-        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"shares must be above 0 and sum up to 1, not {sum(self.shares):g}")
+        if self.continuous or self.assembly:
+            raise ValueError(
+                "shares are of states; a continuous motion has none, an assembly its own"
+            )
+        if len(shares) != states:
+            raise ValueError(f"{len(shares)} shares for {states} states")
+        if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+            raise ValueError(f"shares are not negative and not all 0, not {shares}")
