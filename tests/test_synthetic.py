@@ -482,8 +482,8 @@ def test_settings_that_came_later_stand_in_the_file_only_where_they_are_used(mak
     [
         ({"shares": (1.1, -0.1)}, "not negative"),
         ({"shares": (0.5, 0.3, 0.2)}, "3 shares for 2 states"),
-        ({"shares": (0.5, 0.5), "assembly": 16}, "an assembly its own"),
-        ({"shares": (0.5, 0.5), "continuous": True}, "a motion has none"),
+        ({"shares": (0.5, 0.5), "assembly": 16}, "an assembly has its own"),
+        ({"shares": (0.5, 0.5), "continuous": True}, "motion has none"),
         ({"assembly": 16, "continuous": True}, "no motion"),
         ({"assembly": 16, "molecule": "envelope"}, "of the ribosome"),
         ({"assembly": 5}, "16"),

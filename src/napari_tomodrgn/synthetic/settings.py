@@ -193,10 +193,10 @@ class SimulationConfig(BaseModel):
 
     def _check_shares(self, shares: tuple[float, ...]) -> None:
         states = self.states if self.structures is None else len(self.structures)
-        if self.continuous or self.assembly:
-            raise ValueError(
-                "shares are of states; a continuous motion has none, an assembly its own"
-            )
+        if self.continuous:
+            raise ValueError("shares are of states; a continuous motion has none")
+        if self.assembly:
+            raise ValueError("shares are of states; an assembly has its own")
         if len(shares) != states:
             raise ValueError(f"{len(shares)} shares for {states} states")
         if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
