@@ -90,6 +90,14 @@ PERMUTATIONS = 4999
 # The first radius of the linear engine alone: a quarter of the time, and the states are told apart.
 RADIUS_PX = 6
 Labels = np.ndarray
+# A molecule that was never looked at while thresholds were set: long, a tenth of the mass.
+SECOND: dict[str, dict[str, object]] = {
+    "one, second molecule": {"structures": ("E3M3_2scFv",)},
+    "clear, second molecule": {"structures": ("E3M3_2scFv", "E3M3")},
+    "faint, second molecule": {"structures": ("E3M3_2scFv", "E3M2_2scFv")},
+    "motion, second molecule": {"continuous": True},
+}
+CASES |= {name: {**SET, "molecule": "envelope", **settings} for name, settings in SECOND.items()}
 
 
 def read_simulated(
@@ -126,7 +134,7 @@ def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Lab
     """Ways in which a user chooses groups from latents."""
     rng = np.random.default_rng([seed, 7])
     first = latents[:, 0]
-    if name == "motion":
+    if name.startswith("motion"):
         low, middle = np.quantile(first, [1 / 3, 2 / 3])
         yield "middle against end", np.select([first <= low, first <= middle], [0, 1], -1)
         return

@@ -2,12 +2,14 @@
 
 Run::
 
-    python benchmarks/verdict.py [--seeds 10] [--out FILE.csv]
+    python benchmarks/verdict.py [--seeds 10] [--second] [--methods linear vae] [--out FILE.csv]
 
 One line a set and seed, for the linear method and for the autoencoder: by how many standard errors
-held-out images ask for differences (above 3 the run says that particles differ), and the factor by
-which maps were drawn to the middle. Then how often a run said so. Sets of one structure hold
-nothing but noise: there every such verdict is false, and the figures should be standard normal.
+held-out images ask for differences (above 3 the run says that particles differ), the factor by
+which maps were drawn to the middle and, of two states, the agreement of k-means of the latents with
+the truth (ARI). Then how often a run said so. Sets of one structure hold nothing but noise: there
+every such verdict is false, and the figures should be standard normal.
+``--second`` takes sets of a molecule that was never looked at while thresholds were set.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from linear import SETS
-from quality import simulated, trained
+from linear import SECOND, SETS
+from quality import latents_of, simulated, trained, truth_of
+
+from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 
 CASES: dict[str, dict[str, object]] = {
     "one, 144 particles": {**SETS["60S, 5S RNP or not"], "structures": ("60S",)},
@@ -31,21 +35,32 @@ CASES: dict[str, dict[str, object]] = {
     },
     "two, 5S RNP or not": SETS["60S, 5S RNP or not"],
 }
+_ENVELOPE = SECOND["envelope, an M or not, 21 tilts"]
+SECOND_CASES: dict[str, dict[str, object]] = {
+    "one, envelope": {**_ENVELOPE, "structures": ("E3M3_2scFv",)},
+    "two, 2 scFv or none": SECOND["envelope, 2 scFv or none, 21 tilts"],
+    "two, an M or not": _ENVELOPE,
+}
 
 
 METHODS = ("linear", "vae")
 
 
-def measure(name: str, seed: int) -> dict[str, float | str]:
-    """One set, trained both ways."""
+def measure(
+    name: str, settings: dict[str, object], seed: int, methods: list[str]
+) -> dict[str, float | str]:
+    """One set, trained each way."""
     found: dict[str, float | str] = {"set": name, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        data = simulated(Path(folder), CASES[name], seed)
-        for method in METHODS:
+        data = simulated(Path(folder), settings, seed)
+        for method in methods:
             run, seconds = trained(data, Path(folder) / method, seed, method)
             quality = run.quality()
             found[f"{method}_surely"] = quality["told_apart_standard_errors"]
             found[f"{method}_factor"] = quality["shrinkage"]
+            if len(settings.get("structures") or ()) == 2:
+                states = truth_of(data, run)["state"].to_numpy()
+                found[f"{method}_ari"] = agreement(k_means(latents_of(run), 2), states)
             found[f"{method}_seconds"] = seconds
     return found
 
@@ -55,14 +70,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--out", type=Path, help="table of the figures, as CSV")
+    parser.add_argument("--second", action="store_true", help="sets of another molecule instead")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args()
+    cases = SECOND_CASES if options.second else CASES
     rows = []
-    for name, seed in itertools.product(CASES, range(options.seeds)):
-        rows.append(measure(name, seed))
+    for name, seed in itertools.product(cases, range(options.seeds)):
+        rows.append(measure(name, cases[name], seed, options.methods))
         words = (f"{key} {value:.2f}" for key, value in list(rows[-1].items())[2:])
         print(f"{name:>20}  seed {seed}  {'  '.join(words)}", flush=True)
     table = pd.DataFrame(rows)
-    for (name, found), method in itertools.product(table.groupby("set", sort=False), METHODS):
+    for (name, found), method in itertools.product(
+        table.groupby("set", sort=False), options.methods
+    ):
         surely = found[f"{method}_surely"]
         print(
             f"{name:>20}  {method:>6}: said to differ {int((surely > 3).sum())} of {len(found)}, "

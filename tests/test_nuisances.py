@@ -15,11 +15,11 @@ from napari_tomodrgn.physics.fourier import images_from_samples
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 from napari_tomodrgn.synthetic.imaging import make_microscope
+from napari_tomodrgn.synthetic.molecules import MOLECULES, load_maps
 from napari_tomodrgn.synthetic.nuisances import Neighbors
 from napari_tomodrgn.synthetic.scene import make_scene
-from napari_tomodrgn.synthetic.structures import load_compositions, load_structures
+from napari_tomodrgn.synthetic.structures import load_structures
 from napari_tomodrgn.synthetic.surroundings import (
-    NEIGHBOR_KINDS,
     Surroundings,
     neighbor_structures,
 )
@@ -61,9 +61,9 @@ def test_neighbors_stand_where_the_truth_says() -> None:
     config = SimulationConfig.model_validate(
         {"particles": 2, "tilts": 3, "box_size_px": 48, "states": 1, "shifts_px": 0.0}
     )
-    kinds = neighbor_structures(load_compositions(NEIGHBOR_KINDS), config)
+    kinds = neighbor_structures(load_maps("ribosome", MOLECULES["ribosome"].neighbors), config)
     pixel = kinds.pixel_size_angstrom
-    scene = make_scene(config, 1, pixel, len(NEIGHBOR_KINDS))
+    scene = make_scene(config, 1, pixel, len(MOLECULES["ribosome"].neighbors))
     offset = np.array([[60.0, -35.0, 80.0]])
     one = Neighbors(np.array([1]), np.array([0]), offset, np.eye(3)[None])
     scene = replace(scene, nuisances=replace(scene.nuisances, neighbors=one))

@@ -1,12 +1,15 @@
-"""The shipped ribosome maps: what is in them, by numbers taken from the atoms of PDB 6ZU5."""
+"""The shipped maps: what is in them, by numbers taken from the atoms of PDB 6ZU5 and 7CTH."""
 
 from __future__ import annotations
 
+import itertools
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+from napari_tomodrgn.synthetic.molecules import ASSEMBLY, known_names, load_maps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,3 +106,40 @@ def test_motion_starts_unrotated_and_moves_the_40s_only(
     assert match[0] == pytest.approx(1.0)
     assert np.all(np.diff(match) < 0)  # each step leads further away
     assert match[-1] < 0.8
+
+
+# The envelope and the assembly
+
+
+def test_the_envelope_is_long_and_its_compositions_lose_what_they_are_named_for() -> None:
+    loaded = load_maps("envelope", known_names("envelope"))
+    maps = {name: volume.data.astype(np.float64) for name, volume in loaded.items()}
+    whole = maps["E3M3_2scFv"]
+    assert loaded["E3M3_2scFv"].voxel_size_angstrom == 4.0
+    assert whole.max() == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(centroid_zyx_angstrom(whole, 4.0), 0.0, atol=1.0)
+    places = (np.indices(whole.shape).reshape(3, -1) - 32) * 4.0
+    widths = np.sqrt(np.linalg.eigvalsh(np.cov(places, aweights=whole.ravel())))
+    assert widths[2] > 1.9 * widths[1] > 1.9 * widths[0]  # 43, 21, 17 Å
+    # atoms: 16667, 3640 of them of both fragments, 586 of an M protein
+    lost = {name: 1 - maps[name].sum() / whole.sum() for name in maps}
+    assert lost["E3M3"] == pytest.approx(3640 / 16667, rel=0.03)
+    assert lost["E3M3_1scFv"] == pytest.approx(1820 / 16667, rel=0.03)
+    assert lost["E3M2_2scFv"] == pytest.approx(586 / 16667, rel=0.05)
+    gone = centroid_zyx_angstrom(whole - maps["E3M2_2scFv"], 4.0)
+    np.testing.assert_allclose(gone, (29.1, 32.3, 12.7), atol=2.0)
+    radius_px = np.linalg.norm(np.indices(whole.shape) - 32, axis=0)
+    assert max(volume[radius_px > 31].max() for volume in maps.values()) == 0.0
+
+
+def test_each_stage_of_the_assembly_holds_the_one_before() -> None:
+    maps = [volume.data for volume in load_maps("ribosome", ASSEMBLY).values()]
+    assert len(maps) == 16
+    steps = np.array([(late - early).min() for early, late in itertools.pairwise(maps)])
+    assert steps.min() >= 0
+    kda = np.diff([volume.sum(dtype=np.float64) for volume in maps])
+    kda *= 2450 / maps[-1].sum(dtype=np.float64)  # of the whole ribosome
+    assert kda[:-1].min() > 70  # 80 by the atoms; RNA scatters more than protein does
+    assert kda[-1] == pytest.approx(9.2, rel=0.1)  # the single protein Lso2
+    whole = load_maps("ribosome", ("80S",))["80S"].data
+    np.testing.assert_allclose(maps[-1], whole, atol=2e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from napari_tomodrgn.geometry import euler_to_matrix
 from napari_tomodrgn.physics.fourier import images_from_samples
 from napari_tomodrgn.synthetic import Simulated, SimulationConfig, SimulationProgress, simulate
 from napari_tomodrgn.synthetic.imaging import Microscope, make_microscope
-from napari_tomodrgn.synthetic.scene import PARTICLE_DIAMETER_ANGSTROM, dose_symmetric, make_scene
+from napari_tomodrgn.synthetic.scene import dose_symmetric, make_scene
 from napari_tomodrgn.synthetic.structures import load_structures, prepare_structures
 
 SMALL = SimulationConfig(particles=9, tilts=11, box_size_px=32, states=3, tomograms=2, seed=4)
@@ -280,7 +281,7 @@ def test_particles_do_not_overlap_and_stay_inside() -> None:
     for row, series in enumerate(scene.series):
         positions = scene.crowd.positions_angstrom[scene.members(row)]
         apart = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-        assert apart[~np.eye(len(apart), dtype=bool)].min() >= PARTICLE_DIAMETER_ANGSTROM
+        assert apart[~np.eye(len(apart), dtype=bool)].min() >= 320.0  # none is wider
         assert (positions > 0).all()
         assert (positions < series.extent_xyz_angstrom).all()
 
@@ -422,3 +423,72 @@ def test_one_of_the_exports(tmp_path: Path, export: str) -> None:
             path.read_bytes()
             == (tmp_path / "both" / path.relative_to(tmp_path / "one")).read_bytes()
         )
+
+
+# Shares, another molecule, an assembly
+
+
+def states_of(config: SimulationConfig) -> NDArray[np.float64]:
+    states = 16 if config.assembly else len(config.shares or (1, 1))
+    return make_scene(config, states, 12.0).crowd.place
+
+
+def test_shares_are_kept_to_a_particle_and_in_random_order() -> None:
+    config = SimulationConfig(particles=1200, shares=(0.98, 0.02), seed=3)
+    places = states_of(config)
+    assert np.bincount(places.astype(int)).tolist() == [1176, 24]
+    rare = np.flatnonzero(places == 1)
+    assert rare.min() < 300
+    assert rare.max() > 900
+
+
+def test_an_assembly_has_sixteen_stages_from_a_quarter_to_half_a_per_cent() -> None:
+    config = SimulationConfig(particles=2000, assembly=16, box_size_px=32)
+    counts = np.bincount(states_of(config).astype(int), minlength=16)
+    assert counts[15] == counts.max() == pytest.approx(500, abs=1)
+    assert counts.min() == pytest.approx(10, abs=1)
+    assert counts.sum() == 2000
+    assert np.all(np.diff(np.sort(counts)) > 0)
+    assert load_structures(config).names[-1] == "assembly_16"
+
+
+def test_another_molecule_is_smaller_in_smaller_pixels(make: Make) -> None:
+    config = SimulationConfig(particles=4, tilts=3, box_size_px=32, molecule="envelope", states=4)
+    simulated = make(config)
+    for particles in both(simulated):
+        assert particles.optics.pixel_size_angstrom == 8.0
+        assert image_data(particles).std() > 0
+    assert [path.stem for path in simulated.truth_maps] == [
+        *("E3M3_2scFv", "E3M3", "E3M3_1scFv", "E3M2_2scFv"),
+    ]
+
+
+def test_a_molecule_with_fewer_states_says_so() -> None:
+    with pytest.raises(BadInputError, match=r"The envelope has 4 states: E3M3_2scFv.*got 5"):
+        load_structures(SimulationConfig(molecule="envelope", states=5))
+
+
+def test_settings_that_came_later_stand_in_the_file_only_where_they_are_used(make: Make) -> None:
+    plain = make(SMALL).truth.with_name("simulation.json").read_text()
+    assert not {"molecule", "shares", "assembly"} & set(json.loads(plain))
+    rare = SMALL.model_copy(update={"states": 2, "shares": (0.7, 0.3)})
+    told = json.loads(make(rare).truth.with_name("simulation.json").read_text())
+    assert told["shares"] == [0.7, 0.3]
+    assert SimulationConfig.model_validate(told) == rare
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"shares": (1.1, -0.1)}, "not negative"),
+        ({"shares": (0.5, 0.3, 0.2)}, "3 shares for 2 states"),
+        ({"shares": (0.5, 0.5), "assembly": 16}, "an assembly has its own"),
+        ({"shares": (0.5, 0.5), "continuous": True}, "motion has none"),
+        ({"assembly": 16, "continuous": True}, "no motion"),
+        ({"assembly": 16, "molecule": "envelope"}, "of the ribosome"),
+        ({"assembly": 5}, "16"),
+    ],
+)
+def test_shares_and_assembly_that_do_not_fit(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        SimulationConfig.model_validate(settings)

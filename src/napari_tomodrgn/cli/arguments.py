@@ -227,8 +227,19 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
     add("--particles", metavar="N", type=positive_int, help="number of particles (500)")
     add("--tilts", metavar="N", type=positive_int, help="tilt images of each particle (41)")
     add("--box", metavar="N", type=positive_int, help="edge of the images in pixels, even (64)")
+    add(
+        "--molecule",
+        choices=["ribosome", "envelope"],
+        help="a ribosome, or a long molecule of a tenth of its mass (ribosome)",
+    )
     add("--states", metavar="N", type=positive_int, help="discrete compositions, 1 to 5 (2)")
     add("--continuous", action="store_true", help="a continuous motion instead of states")
+    add(
+        "--assembly",
+        type=int,
+        choices=[16],
+        help="sixteen stages of a ribosome's assembly, in unequal shares, instead of states",
+    )
     add(
         "--snr",
         metavar="X",

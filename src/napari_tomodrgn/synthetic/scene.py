@@ -13,6 +13,7 @@ from napari_tomodrgn.geometry import (
     random_rotations,
     tilt_matrix,
 )
+from napari_tomodrgn.synthetic.molecules import MOLECULES, assembly_shares
 from napari_tomodrgn.synthetic.nuisances import Nuisances, draw_nuisances
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 
@@ -23,8 +24,6 @@ SPHERICAL_ABERRATION_MM = 2.7
 AMPLITUDE_CONTRAST = 0.07
 # The tilt axis of real series lies near the camera's y axis or, as here, near its x axis.
 TILT_AXIS_DEG = 85.0
-# Particles of the sample maps are no wider than this, in Å.
-PARTICLE_DIAMETER_ANGSTROM = 320.0
 TOMOGRAM_VOXEL_ANGSTROM = 24.0
 _THICKNESS_ANGSTROM = 1800.0
 # Share of the volume that particles fill: an eighth is the most that random placement surely finds.
@@ -184,13 +183,16 @@ def make_scene(
     """
     rng = np.random.default_rng([config.seed, 0])
     counts = [len(part) for part in np.array_split(np.arange(config.particles), config.tomograms)]
-    extent = _extent_for(max(counts))
+    diameter = MOLECULES[config.molecule].diameter_angstrom
+    extent = _extent_for(max(counts), diameter)
     series = tuple(_draw_series(f"TS_{n + 1:03d}", extent, config, rng) for n in range(len(counts)))
     crowd = Crowd(
         series=np.repeat(np.arange(len(counts)), counts),
         number=np.concatenate([np.arange(count) + 1 for count in counts]),
         angles_deg=matrix_to_euler(random_rotations(config.particles, rng)),
-        positions_angstrom=np.concatenate([_draw_positions(n, extent, rng) for n in counts]),
+        positions_angstrom=np.concatenate(
+            [_draw_positions(n, extent, diameter, rng) for n in counts]
+        ),
         origins_angstrom=rng.normal(
             scale=config.shifts_px * pixel_size_angstrom, size=(config.particles, 3)
         ),
@@ -198,9 +200,7 @@ def make_scene(
     )
     scheme = dose_symmetric(config)
     size = (config.particles, len(counts), neighbor_kinds)
-    nuisances = draw_nuisances(
-        config.nuisances, size, scheme.stage_tilt_deg, PARTICLE_DIAMETER_ANGSTROM, config.seed
-    )
+    nuisances = draw_nuisances(config.nuisances, size, scheme.stage_tilt_deg, diameter, config.seed)
     return Scene(scheme, series, crowd, pixel_size_angstrom, nuisances)
 
 
@@ -224,11 +224,10 @@ def scheme_rotations(stage_tilt_deg: FloatArray) -> FloatArray:
     return np.asarray(in_plane @ tilt_matrix(stage_tilt_deg))
 
 
-def _extent_for(particles: int) -> FloatArray:
+def _extent_for(particles: int, diameter_angstrom: float) -> FloatArray:
     """Edges xyz in Å of a tomogram with room for so many particles, in whole voxels."""
-    volume = particles * np.pi / 6 * PARTICLE_DIAMETER_ANGSTROM**3 / _PACKING
-    room_z = _THICKNESS_ANGSTROM - PARTICLE_DIAMETER_ANGSTROM
-    side = np.sqrt(volume / room_z) + 2 * PARTICLE_DIAMETER_ANGSTROM
+    volume = particles * np.pi / 6 * diameter_angstrom**3 / _PACKING
+    side = np.sqrt(volume / (_THICKNESS_ANGSTROM - diameter_angstrom)) + 2 * diameter_angstrom
     voxels = np.ceil(np.array([side, side, _THICKNESS_ANGSTROM]) / TOMOGRAM_VOXEL_ANGSTROM)
     return np.asarray(2 * np.ceil(voxels / 2) * TOMOGRAM_VOXEL_ANGSTROM)
 
@@ -251,26 +250,34 @@ def _draw_series(
     )
 
 
-def _draw_positions(count: int, extent: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _draw_positions(
+    count: int, extent: FloatArray, diameter_angstrom: float, rng: np.random.Generator
+) -> FloatArray:
     """Positions xyz in Å, no two closer than a particle's diameter, clear of the walls.
 
     Each particle bars at most eight times its own volume, so with `_PACKING` below an eighth there
     is always room and the loop ends.
     """
-    low = np.array([1.0, 1.0, 0.5]) * PARTICLE_DIAMETER_ANGSTROM
+    low = np.array([1.0, 1.0, 0.5]) * diameter_angstrom
     placed = np.empty((count, 3))
     done = 0
     while done < count:
         tried = rng.uniform(low, extent - low)
         squared = ((placed[:done] - tried) ** 2).sum(axis=1)
-        if not (squared < PARTICLE_DIAMETER_ANGSTROM**2).any():
+        if not (squared < diameter_angstrom**2).any():
             placed[done] = tried
             done += 1
     return placed
 
 
 def _draw_places(config: SimulationConfig, structures: int, rng: np.random.Generator) -> FloatArray:
-    """States in equal shares and random order, or a uniform coordinate along the motion."""
+    """States in their shares and random order, or a uniform coordinate along the motion."""
     if config.continuous:
         return rng.uniform(0.0, structures - 1, size=config.particles)
-    return rng.permutation(np.arange(config.particles) % structures).astype(np.float64)
+    states = np.arange(config.particles) % structures
+    shares = assembly_shares() if config.assembly else config.shares
+    if shares is not None:
+        # Rounded where each state ends, so that together they are all particles.
+        ends = np.cumsum(shares) / sum(shares) * config.particles
+        states = np.searchsorted(np.rint(ends), np.arange(config.particles), side="right")
+    return rng.permutation(states).astype(np.float64)

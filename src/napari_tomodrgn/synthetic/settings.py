@@ -92,20 +92,39 @@ class SimulationConfig(BaseModel):
         description="Below 64 the pixel grows, so that the particle stays in the box; "
         "above, the margin does.",
     )
+    molecule: Literal["ribosome", "envelope"] = Field(
+        "ribosome",
+        title="Molecule",
+        description="A ribosome, 2.4 MDa, or the asymmetric unit of a dengue virion's envelope "
+        "with two antibody fragments, 240 kDa and long.",
+    )
     states: int = Field(
         2,
         ge=1,
         le=5,
         title="States",
         description="Compositions of a ribosome: 80S, 60S, 40S, 60S without 5S RNP, "
-        "80S without Lso2; the first so many of them, in equal shares.",
+        "80S without Lso2; of the envelope: with two antibody fragments, none, one, and with two "
+        "but without one M protein; the first so many of them, in equal shares.",
     )
     structures: tuple[str, ...] | None = Field(
         None,
         min_length=1,
         title="Structures",
         description="Names of the states to simulate instead of the first few: the compositions, "
-        "or frames of the motion, motion_00.0_deg to motion_16.0_deg in steps of 2.",
+        "frames of the motion, motion_00.0_deg to motion_16.0_deg in steps of 2, or, of the "
+        "ribosome, stages of its assembly, assembly_01 to assembly_16.",
+    )
+    shares: tuple[float, ...] | None = Field(
+        None,
+        title="Shares",
+        description="Of each state, up to a common factor; empty: equal.",
+    )
+    assembly: Literal[16] | None = Field(
+        None,
+        title="Assembly",
+        description="Instead of states: sixteen stages in which a ribosome is put together, each "
+        "of which holds the one before, in shares from a quarter to half a per cent.",
     )
     continuous: bool = Field(
         False,
@@ -164,6 +183,21 @@ class SimulationConfig(BaseModel):
             raise ValueError(f"{self.particles} particles cannot fill {self.tomograms} tomograms")
         if self.structures is not None and self.continuous:
             raise ValueError("structures names states; a continuous motion has none")
+        if self.assembly and (self.structures or self.continuous or self.molecule != "ribosome"):
+            raise ValueError("assembly has its own states, of the ribosome, and no motion")
+        if self.shares is not None:
+            self._check_shares(self.shares)
         if self.defocus_min_um > self.defocus_max_um:
             raise ValueError("defocus_min_um is larger than defocus_max_um")
         return self
+
+    def _check_shares(self, shares: tuple[float, ...]) -> None:
+        states = self.states if self.structures is None else len(self.structures)
+        if self.continuous:
+            raise ValueError("shares are of states; a continuous motion has none")
+        if self.assembly:
+            raise ValueError("shares are of states; an assembly has its own")
+        if len(shares) != states:
+            raise ValueError(f"{len(shares)} shares for {states} states")
+        if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+            raise ValueError(f"shares are not negative and not all 0, not {shares}")

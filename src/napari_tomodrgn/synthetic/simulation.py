@@ -20,21 +20,21 @@ from napari_tomodrgn.synthetic.imaging import (
     signal_scale,
 )
 from napari_tomodrgn.synthetic.layout import Layout, warp_stack, warptools_stack
+from napari_tomodrgn.synthetic.molecules import MOLECULES, load_maps
 from napari_tomodrgn.synthetic.scene import Scene, make_scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.stacks import StackWriter, write_mrc_map
 from napari_tomodrgn.synthetic.stars import write_stars, write_true_tilts, write_truth
-from napari_tomodrgn.synthetic.structures import (
-    Structures,
-    load_compositions,
-    load_structures,
-)
-from napari_tomodrgn.synthetic.surroundings import NEIGHBOR_KINDS, neighbor_structures
+from napari_tomodrgn.synthetic.structures import Structures, load_structures
+from napari_tomodrgn.synthetic.surroundings import neighbor_structures
 from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
 from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
 _SECONDS_BETWEEN_EVENTS = 0.1
+# Settings that came later are written only where they say something, so that the files of a
+# simulation stay those of earlier versions.
+_LATER = {"molecule": "ribosome", "shares": None, "assembly": None}
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,11 @@ def simulate_structures(
     layout = Layout(Path(out))
     _prepare_folder(layout, config)
     wrong = config.nuisances
+    kinds = MOLECULES[config.molecule].neighbors
     around = None
     if wrong.neighbors or wrong.membranes:
-        around = neighbor_structures(load_compositions(NEIGHBOR_KINDS), config)
-    scene = make_scene(
-        config, len(structures.names), structures.pixel_size_angstrom, len(NEIGHBOR_KINDS)
-    )
+        around = neighbor_structures(load_maps(config.molecule, kinds), config)
+    scene = make_scene(config, len(structures.names), structures.pixel_size_angstrom, len(kinds))
     pairs = zip(structures.names, structures.volumes, strict=True)
     maps = tuple(write_mrc_map(layout.truth_map(name), volume) for name, volume in pairs)
     yield from _write_images(layout, make_microscope(scene, structures, config, around))
@@ -145,7 +144,8 @@ def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:
         )
     for star in layout.stars:
         star.unlink(missing_ok=True)
-    write_text(layout.config, config.model_dump_json(indent=2) + "\n")
+    later = {name for name in _LATER if getattr(config, name) == _LATER[name]}
+    write_text(layout.config, config.model_dump_json(indent=2, exclude=later) + "\n")
 
 
 def _write_images(layout: Layout, microscope: Microscope) -> Iterator[SimulationProgress]:

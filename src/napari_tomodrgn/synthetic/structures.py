@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 
 import numpy as np
 import torch
@@ -13,14 +12,18 @@ from torch import Tensor
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.physics.fourier import padded, transform_volume, volume_from_transform
+from napari_tomodrgn.synthetic.molecules import (
+    ASSEMBLY,
+    MOLECULES,
+    frame_names,
+    known_names,
+    load_maps,
+)
 from napari_tomodrgn.synthetic.scene import TOMOGRAM_VOXEL_ANGSTROM
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 
-# The order puts the clearest differences first: so many states are the first so many of these.
-COMPOSITIONS = ("80S", "60S", "40S", "60S_without_5S_RNP", "80S_without_Lso2")
 # Slices are read from a transform of the volume padded so many times.
 OVERSAMPLING = 2
-_SAMPLE_MAPS = "ribosome_6zu5.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,40 +76,28 @@ def _between(members: tuple[Tensor, ...], place: float) -> Tensor:
 
 def load_structures(config: SimulationConfig) -> Structures:
     """The sample maps that a configuration asks for, at its box."""
-    source = files("napari_tomodrgn") / "sample_maps" / _SAMPLE_MAPS
-    with as_file(source) as path, np.load(path, allow_pickle=False) as archive:
-        voxel = float(archive["voxel_size_angstrom"])
-        angles = archive["motion_angle_deg"]
-        frames = {f"motion_{angle:04.1f}_deg": row for row, angle in enumerate(angles)}
-        names = _chosen_names(config, tuple(frames))
-        motion = archive["motion"] if frames.keys() & set(names) else None
-        maps = [
-            (archive[name] if motion is None or name not in frames else motion[frames[name]])
-            for name in names
-        ]
-    sources = {
-        name: Volume(data.astype(np.float32), voxel) for name, data in zip(names, maps, strict=True)
-    }
-    return prepare_structures(sources, config)
+    return prepare_structures(load_maps(config.molecule, _chosen_names(config)), config)
 
 
-def load_compositions(names: tuple[str, ...]) -> dict[str, Volume]:
-    """Sample maps of some compositions, at the box that they are stored with."""
-    source = files("napari_tomodrgn") / "sample_maps" / _SAMPLE_MAPS
-    with as_file(source) as path, np.load(path, allow_pickle=False) as archive:
-        voxel = float(archive["voxel_size_angstrom"])
-        return {name: Volume(archive[name].astype(np.float32), voxel) for name in names}
-
-
-def _chosen_names(config: SimulationConfig, frames: tuple[str, ...]) -> tuple[str, ...]:
+def _chosen_names(config: SimulationConfig) -> tuple[str, ...]:
     if config.continuous:
-        return frames
-    names = config.structures or COMPOSITIONS[: config.states]
-    unknown = [name for name in names if name not in COMPOSITIONS + frames]
-    if unknown or len(set(names)) < len(names):
-        known = ", ".join(COMPOSITIONS + frames)
+        return frame_names(config.molecule)
+    if config.assembly:
+        return ASSEMBLY
+    known = known_names(config.molecule)
+    compositions = MOLECULES[config.molecule].compositions
+    if config.structures is None and config.states > len(compositions):
         raise BadInputError(
-            f"Structures to simulate must be different ones of {known}; got {', '.join(names)}.",
+            f"The {config.molecule} has {len(compositions)} states: {', '.join(compositions)}; "
+            f"got {config.states}.",
+            code="unknown-structure",
+        )
+    names = config.structures or compositions[: config.states]
+    unknown = [name for name in names if name not in known]
+    if unknown or len(set(names)) < len(names):
+        raise BadInputError(
+            f"Structures to simulate must be different ones of {', '.join(known)}; "
+            f"got {', '.join(names)}.",
             code="unknown-structure",
         )
     return names

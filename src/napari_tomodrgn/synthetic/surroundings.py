@@ -21,8 +21,6 @@ from napari_tomodrgn.synthetic.scene import ImagePoses, Scene
 from napari_tomodrgn.synthetic.settings import SimulationConfig
 from napari_tomodrgn.synthetic.structures import Structures, prepare_structures
 
-# Neighbours are of these kinds; a ribosome in a cell has others and their parts beside it.
-NEIGHBOR_KINDS = ("80S", "60S", "40S")
 # Two leaflets, Å from the middle of the membrane, with their width; density as of the sample maps,
 # whose densest voxel is 1.
 _LEAFLET_ANGSTROM, _LEAFLET_WIDTH_ANGSTROM, _LEAFLET_DENSITY = 18.0, 8.0, 0.4
@@ -84,7 +82,7 @@ def _paste(target: Tensor, images: Tensor, offsets_px: np.ndarray) -> None:
 
 
 def neighbor_structures(sources: dict[str, Volume], config: SimulationConfig) -> Structures:
-    """Structures of neighbours, `NEIGHBOR_KINDS` and a patch of membrane, which is the last."""
+    """Structures of neighbours, as named, and a patch of membrane, which is the last."""
     any_volume = next(iter(sources.values()))
     assert MEMBRANE == -1  # the last of a tuple
     return prepare_structures({**sources, "membrane": membrane_patch(any_volume)}, config)

@@ -30,7 +30,11 @@ from napari_tomodrgn.synthetic import simulate as simulate_events
 from napari_tomodrgn.synthetic.layout import Layout
 
 _FLAGS = {"box_size_px": "--box"} | {
-    name: f"--{name}" for name in ("particles", "tilts", "states", "continuous", "snr", "seed")
+    name: f"--{name}"
+    for name in (
+        *("particles", "tilts", "states", "continuous", "molecule", "assembly"),
+        *("snr", "seed"),
+    )
 }
 
 # Options of `train` that mean nothing where no run comes of it.
@@ -103,6 +107,8 @@ def run_simulate(options: Namespace) -> int:
         "box_size_px": options.box,
         "states": options.states,
         "continuous": options.continuous,
+        "molecule": options.molecule,
+        "assembly": options.assembly,
         "snr": options.snr,
         "export": options.export,
         "seed": options.seed,
