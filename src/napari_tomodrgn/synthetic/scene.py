@@ -270,7 +270,12 @@ def _draw_positions(count: int, extent: FloatArray, rng: np.random.Generator) ->
 
 
 def _draw_places(config: SimulationConfig, structures: int, rng: np.random.Generator) -> FloatArray:
-    """States in equal shares and random order, or a uniform coordinate along the motion."""
+    """States in their shares and random order, or a uniform coordinate along the motion."""
     if config.continuous:
         return rng.uniform(0.0, structures - 1, size=config.particles)
-    return rng.permutation(np.arange(config.particles) % structures).astype(np.float64)
+    states = np.arange(config.particles) % structures
+    if config.shares is not None:
+        # Rounded where each state ends, so that together they are all particles.
+        ends = np.cumsum(config.shares) / sum(config.shares) * config.particles
+        states = np.searchsorted(np.rint(ends), np.arange(config.particles), side="right")
+    return rng.permutation(states).astype(np.float64)

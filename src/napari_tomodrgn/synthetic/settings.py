@@ -107,6 +107,11 @@ class SimulationConfig(BaseModel):
         description="Names of the states to simulate instead of the first few: the compositions, "
         "or frames of the motion, motion_00.0_deg to motion_16.0_deg in steps of 2.",
     )
+    shares: tuple[float, ...] | None = Field(
+        None,
+        title="Shares",
+        description="Of each state, up to a common factor; empty: equal.",
+    )
     continuous: bool = Field(
         False,
         title="Continuous motion",
@@ -164,6 +169,17 @@ class SimulationConfig(BaseModel):
             raise ValueError(f"{self.particles} particles cannot fill {self.tomograms} tomograms")
         if self.structures is not None and self.continuous:
             raise ValueError("structures names states; a continuous motion has none")
+        if self.shares is not None:
+            self._check_shares(self.shares)
         if self.defocus_min_um > self.defocus_max_um:
             raise ValueError("defocus_min_um is larger than defocus_max_um")
         return self
+
+    def _check_shares(self, shares: tuple[float, ...]) -> None:
+        states = self.states if self.structures is None else len(self.structures)
+        if self.continuous:
+            raise ValueError("shares are of states; a continuous motion has none")
+        if len(shares) != states:
+            raise ValueError(f"{len(shares)} shares for {states} states")
+        if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+            raise ValueError(f"shares are not negative and not all 0, not {shares}")
