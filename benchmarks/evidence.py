@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,29 +23,30 @@ import numpy as np
 import pandas as pd
 import torch
 
-from napari_tomodrgn.analysis.evidence.causes import (
-    ALIGNMENT,
-    CONTRAST,
-    DEFOCUS,
-    JUNK,
-    MOLECULE,
-    SURROUNDINGS,
-    find_causes,
-)
+from napari_tomodrgn.analysis.evidence.causes import MOLECULE, find_causes
+from napari_tomodrgn.analysis.evidence.comparison import PERMUTATIONS
 from napari_tomodrgn.analysis.evidence.difference import (
     PermutationTest,
     statistics,
     weights_of,
 )
-from napari_tomodrgn.analysis.evidence.maps import difference_values
-from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
+from napari_tomodrgn.analysis.evidence.maps import box_maps, difference_map, difference_values
+from napari_tomodrgn.analysis.evidence.membership import cross_labels, tilt_half_masks, uncrossed
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
-from napari_tomodrgn.analysis.evidence.permutation import permuted
-from napari_tomodrgn.analysis.evidence.session import Evidence, prepare_evidence
+from napari_tomodrgn.analysis.evidence.permutation import (
+    Strata,
+    beam_directions,
+    constant_in_tomograms,
+    permuted,
+    tomograms_a_side,
+    tomograms_tell,
+)
+from napari_tomodrgn.analysis.evidence.session import Evidence, add_up, prepare_evidence
 from napari_tomodrgn.analysis.latents.clusters import k_means
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.reconstruction.contrast import decide_sign, run_to_end
@@ -54,7 +54,7 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
-SET = {"particles": 144, "tilts": 21, "box_size_px": 32, "snr": 0.05}
+SET = {"particles": 144, "tilts": 21, "box_size_px": 32, "snr": 0.05, "export": "warptools"}
 CASES: dict[str, dict[str, object]] = {
     "one": {**SET, "structures": ("60S",)},
     "one, 40 particles": {**SET, "structures": ("60S",), "particles": 40},
@@ -67,28 +67,31 @@ CASES: dict[str, dict[str, object]] = {
         "structures": ("60S", "60S_without_5S_RNP"),
         "nuisances": {"pose_error_deg": 3.0, "neighbors": 3.0},
     },
+    "5S RNP, 5 % of 1,200": {
+        **SET,
+        "particles": 1200,
+        "structures": ("60S", "60S_without_5S_RNP"),
+        "shares": (0.95, 0.05),
+    },
+    # Groups by viewing direction, defocus and tomogram, see `ACQUISITION`.
+    "one, by acquisition": {**SET, "structures": ("60S",)},
+    "one, by acquisition, 16 tomograms": {**SET, "structures": ("60S",), "tomograms": 16},
 }
-# One structure with one thing wrong, weak to strong, and the names that are right for it.
-NUISANCES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
-    "pose_error_deg": ((5.0, 10.0, 20.0), (ALIGNMENT, DEFOCUS, CONTRAST)),
-    "shift_error_angstrom": ((10.0, 20.0, 40.0), (ALIGNMENT, DEFOCUS, CONTRAST)),
-    "defocus_error_angstrom": ((1500.0, 4000.0, 10000.0), (DEFOCUS, CONTRAST)),
-    "neighbors": ((2.0, 4.0, 8.0), (SURROUNDINGS,)),
-    "membranes": ((0.2, 0.5), (SURROUNDINGS,)),
-    "tilt_angle_error_deg": ((1.0, 3.0), (ALIGNMENT, DEFOCUS)),
-    "thickness": ((0.5, 1.5), (CONTRAST, DEFOCUS)),
-    "uneven_dose": ((0.5, 1.0), (CONTRAST, DEFOCUS)),
-    "false_picks": ((0.1, 0.3), (JUNK, CONTRAST)),
-}
-CASES |= {
-    f"{name} {strength:g}": {**CASES["one"], "nuisances": {name: strength}}
-    for name, (strengths, _) in NUISANCES.items()
-    for strength in strengths
-}
+ACQUISITION = ("one, by acquisition", "one, by acquisition, 16 tomograms")
 QUICK = ["one", "40S turned", "5S RNP", "motion"]
-PERMUTATIONS = 4999
 # The first radius of the linear engine alone: a quarter of the time, and the states are told apart.
 RADIUS_PX = 6
+UNTELLABLE = "not told from tomograms"
+# Errors are asked on sets of so many particles at most: 220 differences of more take minutes.
+MOST_FOR_ERRORS = 500
+ERRORS = (
+    "z² by model",
+    "z² by model, worst shell",
+    "z² by splits",
+    "z² by splits, worst shell",
+    "z² of the map",
+    "z of the map",
+)
 Labels = np.ndarray
 # A molecule that was never looked at while thresholds were set: long, a tenth of the mass.
 SECOND: dict[str, dict[str, object]] = {
@@ -130,6 +133,13 @@ def prepared(folder: Path, settings: dict[str, object], seed: int) -> tuple[Evid
     return run_to_end(prepare_evidence(data, run)), fit_latents(data, run)
 
 
+def prepared_uncrossed(folder: Path, settings: dict[str, object], seed: int) -> Evidence:
+    """A simulated set, ready to compare groups that no image chose: nothing is fitted."""
+    data, run = read_simulated(folder, settings, seed)
+    none = np.zeros((data.particle_count, 0))
+    return Evidence(data, run, tilt_half_masks(data), (none, none), run_to_end(add_up(data, run)))
+
+
 def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Labels]]:
     """Ways in which a user chooses groups from latents."""
     rng = np.random.default_rng([seed, 7])
@@ -137,6 +147,11 @@ def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Lab
     if name.startswith("motion"):
         low, middle = np.quantile(first, [1 / 3, 2 / 3])
         yield "middle against end", np.select([first <= low, first <= middle], [0, 1], -1)
+        return
+    if name == "5S RNP, 5 % of 1,200":
+        # As many as stick out, on the side where more do.
+        outward = first * np.sign(((first - first.mean()) ** 3).sum())
+        yield "twentieth, long end of PC 1", np.where(outward >= np.quantile(outward, 0.95), 1, -1)
         return
     yield "k-means 2", np.where(k_means(latents, 2, seed) == 0, 1, -1)
     if not name.startswith("one"):  # the way of acquisition, or the states
@@ -148,6 +163,25 @@ def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Lab
     yield "lasso at the rim", np.where(distance <= np.quantile(distance, 0.2), 1, -1)
 
 
+def by_acquisition(
+    particles: ParticleSet, strata: Strata, seed: int
+) -> Iterator[tuple[str, Labels]]:
+    """Groups that are chosen without looking at images."""
+    rng = np.random.default_rng([seed, 13])
+    axis = rng.normal(size=3)
+    along = np.abs(beam_directions(particles) @ axis)
+    arrays = particles.arrays()
+    count = np.bincount(arrays.particle)
+    defocus = np.bincount(arrays.particle, weights=arrays.defocus_u_angstrom) / count
+    middle = pd.Series(defocus).groupby(strata.tomogram).transform("median")
+    tomograms = int(strata.tomogram.max()) + 1
+    chosen = rng.permutation(tomograms)[: tomograms // 2]
+    yield "viewing direction", np.where(along > np.median(along), 1, -1)
+    yield "defocus", np.where(defocus > np.median(defocus), 1, -1)
+    yield "defocus in its tomogram", np.where(defocus > middle, 1, -1)
+    yield "tomogram", np.where(np.isin(strata.tomogram, chosen), 1, -1)
+
+
 def power(sums: ParticleSums, labels: Labels, radius: int = 6) -> float:
     """Of A − B within a Fourier radius."""
     values, _ = difference_values(sums, labels)
@@ -155,20 +189,34 @@ def power(sums: ParticleSums, labels: Labels, radius: int = 6) -> float:
     return float((weights * np.abs(values) ** 2).sum())
 
 
-def judged(evidence: Evidence, crossed: CrossedLabels) -> dict[str, float | str]:
-    """The test of some groups, and the power of their difference against random splits."""
+def judged(
+    evidence: Evidence, drawn: Labels, seed: int, *, from_images: bool = True
+) -> dict[str, float | str]:
+    """What the comparison says, and the power of the difference against random splits."""
+    labels = drawn.astype(np.int8)
+    crossed = (
+        cross_labels(labels, evidence.latents, seed, evidence.data.originals)
+        if from_images
+        else uncrossed(labels)
+    )
     labels = crossed.labels
-    splits = permuted(labels, evidence.strata, PERMUTATIONS)
+    splits = permuted(labels, evidence.strata, PERMUTATIONS, seed)
     found = find_causes(evidence.features, evidence.sums, evidence.nuisances, crossed, splits)
+    told = not constant_in_tomograms(labels, evidence.strata) or tomograms_tell(
+        *tomograms_a_side(labels, evidence.strata)
+    )
     random = [power(evidence.sums, one) for one in splits[:20]]
-    test = found.tests[MOLECULE]
     return {
-        "z": test.z,
-        "p": test.p,
-        "cause": found.name,
+        "z": found.tests[MOLECULE].z,
+        "p": found.tests[MOLECULE].p,
+        "cause": found.name if told else UNTELLABLE,
+        "z, whole": found.whole.z,
+        "left": found.tests[MOLECULE].statistic / found.whole.statistic,
         "power": power(evidence.sums, labels) / float(np.mean(random)),
         **{f"z {name}": one.z for name, one in found.tests.items() if name != MOLECULE},
         "amplitude": min(found.amplitudes),
+        "agreement": crossed.agreement,
+        "attenuation": crossed.attenuation,
     }
 
 
@@ -186,41 +234,61 @@ def plain(evidence: Evidence, labels: Labels) -> dict[str, float]:
 
 
 def random_splits(evidence: Evidence, seed: int) -> dict[str, float]:
-    """Squares of A − B over their variance by the noise model, in shells of 50 voxels or more."""
-    rng = np.random.default_rng([seed, 11])
-    count = evidence.sums.particles
-    found = []
-    for _ in range(10):
-        drawn = rng.permutation(np.repeat([1, -1], [count // 2, count - count // 2]))
-        values, variance = difference_values(evidence.sums, uncrossed(drawn).labels)
+    """Squares of A − B of random splits over their variance, three ways.
+
+    By the noise model and by other random splits, in shells of 50 voxels or more; and voxel by
+    voxel over the square of ``standard_error.mrc``, all over the box.
+    """
+    rng, sums = np.random.default_rng([seed, 11]), evidence.sums
+    if sums.particles > MOST_FOR_ERRORS:
+        return dict.fromkeys(ERRORS, float("nan"))
+    drawn = rng.permutation(np.arange(sums.particles) % 2 * 2 - 1).astype(np.int8)
+    # Those of 4,999 splits that errors come from, and others.
+    splits = permuted(uncrossed(drawn).labels, evidence.strata, 220, seed)
+    error = difference_map(sums, splits[-1], splits[:-20], 1.0, seed)
+    of_model, of_splits, of_map, means = [], [], [], []
+    for one in splits[-20:]:
+        values, variance = difference_values(sums, one)
         # A complex value has this variance in both its parts together.
-        found.append(np.abs(values) ** 2 / np.maximum(variance, 1e-30))
-    by_shell = evidence.sums.shell_mean(np.mean(found, axis=0))
-    large = np.bincount(evidence.sums.shells) >= 50
-    used = by_shell[: evidence.sums.radius_px + 1][large[: evidence.sums.radius_px + 1]]
-    return {"z variance": float(used.mean()), "z variance, worst shell": float(used.max())}
+        of_model.append(np.abs(values) ** 2 / np.maximum(variance, 1e-30))
+        of_splits.append(sums.shell_mean(np.abs(values) ** 2))
+        z = box_maps(values[None], sums)[0] / error.standard_error.data
+        of_map.append(np.square(z).mean())
+        means.append(z.mean())
+    shells = sums.radius_px + 1
+    large = np.bincount(sums.shells)[:shells] >= 50
+    by_model = sums.shell_mean(np.mean(of_model, axis=0))[:shells][large]
+    by_split = np.mean(of_splits, axis=0)[:shells][large] / error.shells[large, 2] ** 2
+    found = (
+        by_model.mean(),
+        by_model.max(),
+        by_split.mean(),
+        by_split.max(),
+        np.mean(of_map),
+        np.mean(means),
+    )
+    return dict(zip(ERRORS, map(float, found), strict=True))
 
 
 def measure(name: str, seed: int) -> Iterator[dict[str, object]]:
     """All ways to choose groups of one set."""
+    acquired = name in ACQUISITION
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        evidence, latents = prepared(Path(folder), CASES[name], seed)
+        if acquired:
+            evidence = prepared_uncrossed(Path(folder), CASES[name], seed)
+            ways = by_acquisition(evidence.data.particles, evidence.strata, seed)
+        else:
+            evidence, latents = prepared(Path(folder), CASES[name], seed)
+            ways = groups(name, latents, seed)
         splits = random_splits(evidence, seed)
-        seconds = time.perf_counter() - began
-        for way, drawn in groups(name, latents, seed):
-            labels = drawn.astype(np.int8)
-            crossed = cross_labels(labels, evidence.latents, seed)
+        for way, drawn in ways:
             yield {
                 "case": name,
                 "seed": seed,
                 "way": way,
-                **judged(evidence, crossed),
-                "agreement": crossed.agreement,
-                "attenuation": crossed.attenuation,
-                **plain(evidence, uncrossed(labels).labels),
+                **judged(evidence, drawn, seed, from_images=not acquired),
+                **({} if acquired else plain(evidence, uncrossed(drawn).labels)),
                 **splits,
-                "seconds": seconds,
             }
 
 
@@ -238,14 +306,25 @@ def summary(table: pd.DataFrame) -> None:
     """How often each case was said to differ."""
     for (case, way), found in table.groupby(["case", "way"], sort=False):
         differ = (found["cause"] == MOLECULE).sum()
-        plain_power, plain_z = found["plain power"].median(), found["plain z"].median()
+        causes = found["cause"].replace("", "nothing").value_counts().to_dict()
+        words = [
+            f"{case:>22}, {way:<20} said to differ {differ} of {len(found)}",
+            f"z {found.z.mean():+.1f} ({found.z.min():+.1f} to {found.z.max():+.1f})",
+            f"power {found.power.median():.2f}",
+            f"halves agree {found.agreement.median():.0%}",
+            f"attenuation {found.attenuation.median():.2f}",
+            f"said {causes}",
+        ]
+        if "plain z" in found:
+            plain_power, plain_z = found["plain power"].median(), found["plain z"].median()
+            words.insert(3, f"plain {plain_power:.2f} (z {plain_z:+.1f})")
+        print("; ".join(words))
+    if "z of the map" not in table:
+        return
+    for case, found in table.drop_duplicates(["case", "seed"]).groupby("case", sort=False):
+        errors = {name: f"{found[name].mean():.3f}" for name in found if "z²" in name}
         print(
-            f"{case:>22}, {way:<20} said to differ {differ} of {len(found)}; "
-            f"z {found.z.mean():+.1f} ({found.z.min():+.1f} to {found.z.max():+.1f}); "
-            f"power {found.power.median():.2f}, plain {plain_power:.2f} (z {plain_z:+.1f}); "
-            f"halves agree {found.agreement.median():.0%}, attenuation "
-            f"{found.attenuation.median():.2f}; "
-            f"z² of random splits {found['z variance'].mean():.3f}"
+            f"{case:>22}, {len(found)} sets: mean z {found['z of the map'].mean():+.4f}, {errors}"
         )
 
 

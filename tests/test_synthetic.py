@@ -329,6 +329,23 @@ def test_particle_stands_in_the_tomogram_in_its_own_pose(make: Make) -> None:
     assert np.median(error) < 8.0  # Å; a wrong turn is off by the 30 Å above and more
 
 
+def test_states_come_in_the_shares_asked_for(tmp_path: Path) -> None:
+    """Rounded, together all particles; the truth counts them, and equal shares are as without."""
+    few = {"particles": 20, "tilts": 1, "box_size_px": 16, "tomograms": 1, "export": "warptools"}
+    config = SimulationConfig.model_validate({**few, "states": 3, "shares": (0.9, 0.08, 0.02)})
+    *_, simulated = simulate(tmp_path, config)
+    assert isinstance(simulated, Simulated)
+    names = pd.read_csv(simulated.truth)["state_name"]
+    assert names.value_counts().to_dict() == {"80S": 18, "60S": 2}
+    large = SimulationConfig(particles=1200, states=2, shares=(19, 1))
+    assert (make_scene(large, 2, 12.0).crowd.place == 1).sum() == 60
+    for wrong in ({"shares": (1.0,)}, {"shares": (0.0, 0.0)}, {"shares": (1.0, -1.0)}):
+        with pytest.raises(ValidationError, match="shares"):
+            SimulationConfig.model_validate(wrong)
+    with pytest.raises(ValidationError, match="continuous"):
+        SimulationConfig(shares=(0.5, 0.5), continuous=True)
+
+
 # The run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
 from napari_tomodrgn.analysis.evidence.maps import (
     box_maps,
+    difference_map,
     difference_values,
     group_sums,
     support_at_box,
@@ -99,6 +101,27 @@ def test_noise_model_and_random_splits_agree(one_structure: Case) -> None:
     ratio = evidence.sums.shell_mean(np.mean(z, axis=0))
     large = np.bincount(evidence.sums.shells)[: evidence.sums.radius_px + 1] >= 50
     assert np.abs(ratio[: len(large)][large] - 1).max() < 0.1
+
+
+def test_errors_of_maps_hold_where_particles_differ(one_structure: Case) -> None:
+    """Each holds another share of the mean map: the noise model errs, errors by splits do not."""
+    sums = one_structure.evidence.sums
+    rng = np.random.default_rng(4)
+    share = rng.normal(scale=0.8, size=(1, sums.particles, 1)).astype(np.float32)
+    sums = replace(sums, residual=sums.residual + share * sums.curvature * sums.mean)
+    drawn = rng.permutation(np.repeat([1, -1], 20)).astype(np.int8)
+    splits = permuted(np.stack([drawn] * 2), one_structure.evidence.strata, 240)
+    error = difference_map(sums, splits[-1], splits[:200], 1.0).standard_error.data
+    of_model, of_map = [], []
+    for one in splits[200:]:
+        values, variance = difference_values(sums, one)
+        of_model.append(sums.shell_mean(np.abs(values) ** 2 / np.maximum(variance, 1e-30)))
+        of_map.append(box_maps(values[None], sums)[0] / error)
+    large = np.bincount(sums.shells)[: sums.radius_px + 1] >= 50
+    assert np.mean(of_model, axis=0)[: len(large)][large].max() > 1.2
+    assert np.square(of_map).mean() == pytest.approx(1, abs=0.1)
+    means = [one.mean() for one in of_map]
+    assert abs(np.mean(means)) < 3 * np.std(means) / 40**0.5
 
 
 def test_statistic_against_all_pairs_of_particles(one_structure: Case) -> None:

@@ -17,6 +17,7 @@ from napari_tomodrgn.analysis.evidence.permutation import (
     Strata,
     direction_bins,
     permuted,
+    tomograms_tell,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +108,26 @@ def test_whole_tomograms_are_permuted_where_groups_are_constant_in_them() -> Non
         by_tomogram = one[0].reshape(12, 3)
         assert (by_tomogram == by_tomogram[:, :1]).all()
         assert (by_tomogram[:, 0] == 1).sum() == 6
+
+
+def test_few_tomograms_are_permuted_in_all_ways_once() -> None:
+    """6 against 7: 1,716 divisions, of which one is the groups' own; a p of 1/1716 can be had."""
+    strata = Strata(np.repeat(np.arange(13), 2), np.repeat(np.arange(13), 2), np.arange(26))
+    labels = np.tile(np.where(strata.tomogram < 6, 1, -1), (2, 1)).astype(np.int8)
+    found = permuted(labels, strata, 4999)
+    assert found.shape == (1715, 2, 26)
+    assert len(np.unique(found[:, 0], axis=0)) == 1715
+    assert not (found[:, 0] == labels[0]).all(axis=1).any()
+    assert (found[:, 0] == found[:, 1]).all()
+    assert ((found[:, 0, ::2] == 1).sum(axis=1) == 6).all()
+
+
+def test_how_many_tomograms_can_tell() -> None:
+    """Two of 924 divisions into 6 and 6 are the same: never below 0.001, whatever differs."""
+    assert not tomograms_tell(6, 6)
+    assert tomograms_tell(6, 7)
+    assert tomograms_tell(7, 7)
+    assert not tomograms_tell(5, 200)
 
 
 def test_direction_bins_are_the_same_from_both_ends() -> None:

@@ -18,10 +18,10 @@ from napari_tomodrgn.analysis.evidence.maps import (
 )
 from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.permutation import (
-    LEAST_TOMOGRAMS,
     constant_in_tomograms,
     permuted,
     tomograms_a_side,
+    tomograms_tell,
 )
 from napari_tomodrgn.analysis.evidence.session import Evidence
 from napari_tomodrgn.errors import BadInputError
@@ -53,7 +53,7 @@ class Comparison:
     maps
         Cross-fitted maps of A and B; None where they were not asked for.
     permutations
-        Number of random splits.
+        Number of random splits; of few tomograms all that there are.
     by_tomogram
         Whether groups are constant in a tomogram; the numbers of tomograms then.
     """
@@ -70,7 +70,7 @@ class Comparison:
     @property
     def tellable(self) -> bool:
         """False where groups are constant in a tomogram, and too few to permute."""
-        return self.by_tomogram is None or min(self.by_tomogram) >= LEAST_TOMOGRAMS
+        return self.by_tomogram is None or tomograms_tell(*self.by_tomogram)
 
     @property
     def differ(self) -> bool:
@@ -88,7 +88,7 @@ class Comparison:
             one, two = self.by_tomogram or (0, 0)
             return (
                 f"{a} and {b} are of different tomograms ({one} and {two}): a difference "
-                f"{_UNTELLABLE} with fewer than {LEAST_TOMOGRAMS} a side."
+                f"{_UNTELLABLE} with fewer than 6 of one and 7 of the other."
             )
         name = self.causes.name
         if not name:
@@ -166,7 +166,7 @@ def compare_groups(
     yield WorkProgress(4, 4, "Comparing")
     maps = (yield from _both_maps(evidence, labels, seed)) if with_maps else None
     sides = tomograms_a_side(labels, evidence.strata) if constant else None
-    return Comparison(drawn, crossed, causes, blobs, difference, maps, permutations, sides)
+    return Comparison(drawn, crossed, causes, blobs, difference, maps, len(splits), sides)
 
 
 def _both_maps(

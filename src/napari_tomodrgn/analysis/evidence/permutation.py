@@ -9,6 +9,8 @@ many copies. Groups that are constant in every tomogram are permuted tomogram by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ Labels = NDArray[np.int8]
 _IN_BIN = 8
 # With fewer tomograms a side no permutation of them can be rare.
 LEAST_TOMOGRAMS = 6
+# Groups are said to differ below this p (`causes.DIFFER`).
+_RARE = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +110,26 @@ def tomograms_a_side(labels: Labels, strata: Strata) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
+def tomograms_tell(a: int, b: int) -> bool:
+    """Whether groups of so many tomograms can be said to differ: 6 and 7 can, 6 and 6 cannot.
+
+    Any division is as far apart as the same with A and B exchanged: of the 924 into 6 and 6 two
+    at least are as rare as the rarest.
+    """
+    return min(a, b) >= LEAST_TOMOGRAMS and (1 + (a == b)) / comb(a + b, a) < _RARE
+
+
 def permuted(labels: Labels, strata: Strata, count: int, seed: int = 0) -> Labels:
-    """``(count, 2, particle)`` labels, exchanged within strata or tomogram by tomogram."""
+    """``(count, 2, particle)`` labels, exchanged within strata or tomogram by tomogram.
+
+    Where enough tomograms can be exchanged in no more than ``count`` other ways, these are all.
+    """
     rng = np.random.default_rng([seed, 0x9E4])
     if constant_in_tomograms(labels, strata):
         tomograms = int(strata.tomogram.max()) + 1
         first = [int(np.flatnonzero(strata.tomogram == one)[0]) for one in range(tomograms)]
-        orders = rng.permuted(np.tile(np.arange(tomograms), (count, 1)), axis=1)
-        return np.asarray(labels[:, first][:, orders].transpose(1, 0, 2)[..., strata.tomogram])
+        found = _tomograms_permuted(labels[0, first], count, rng)
+        return np.repeat(found[:, None, strata.tomogram], 2, axis=1)
     source = np.tile(np.arange(labels.shape[1]), (count, 1))
     for one in range(int(strata.bin.max()) + 1):
         rows = np.flatnonzero(strata.bin == one)
@@ -122,3 +138,20 @@ def permuted(labels: Labels, strata: Strata, count: int, seed: int = 0) -> Label
         orders = rng.permuted(np.tile(np.arange(len(members)), (count, 1)), axis=1)
         source[:, members] = members[orders]
     return np.asarray(labels[:, source].transpose(1, 0, 2))
+
+
+def _tomograms_permuted(labels: Labels, count: int, rng: np.random.Generator) -> Labels:
+    """``(permutation, tomogram)`` labels of tomograms in another order, in all if they are few."""
+    tomograms, in_a, in_b = len(labels), int((labels == 1).sum()), int((labels == -1).sum())
+    ways = comb(tomograms, in_a) * comb(tomograms - in_a, in_b) - 1
+    if ways > count or not tomograms_tell(in_a, in_b):
+        return rng.permuted(np.tile(labels, (count, 1)), axis=1)
+    found = []
+    for a in combinations(range(tomograms), in_a):
+        rest = [one for one in range(tomograms) if one not in a]
+        for b in combinations(rest, in_b):
+            one = np.zeros(tomograms, np.int8)
+            one[list(a)], one[list(b)] = 1, -1
+            found.append(one)
+    others = [one for one in found if (one != labels).any()]
+    return rng.permutation(np.array(others))
