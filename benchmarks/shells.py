@@ -65,11 +65,7 @@ MINORITY = "5 % without 5S RNP, 1,000 particles"
 CASES: dict[str, dict[str, object]] = {
     **{name: settings for name, settings in SETS.items() if "structures" in settings},
     "one structure": {**SMALL, "structures": ("60S",)},
-    MINORITY: {
-        **SMALL,
-        "particles": 1000,
-        "structures": (*["60S"] * 19, "60S_without_5S_RNP"),
-    },
+    MINORITY: {**SMALL, "particles": 1900, "structures": ("60S", "60S_without_5S_RNP")},
 }
 REAL = "real, tilt halves"
 FACTORS = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
