@@ -43,9 +43,12 @@ def simulated(folder: Path, settings: dict[str, object], seed: int) -> Path:
     return folder / "data"
 
 
-def trained(data: Path, out: Path, seed: int, method: str) -> tuple[Run, float]:
-    """A run with default settings, and its seconds."""
+def trained(
+    data: Path, out: Path, seed: int, method: str, keep: list[str] | None = None
+) -> tuple[Run, float]:
+    """A run with default settings, of all particles or those to ``keep``, and its seconds."""
     particles = read_particles(data / "warptools" / "particles_optimisation_set.star")
+    particles = particles if keep is None else particles.select(keep)
     config = RunConfig.model_validate({"method": method, "seed": seed, "train": {"device": "cpu"}})
     began = time.perf_counter()
     for _ in train(particles, config, out):

@@ -100,6 +100,8 @@ def common_variance(one: NDArray[np.float64], other: NDArray[np.float64]) -> flo
 
 
 def _decoded(run: Run, epoch: int, latents: pd.DataFrame, box: int | None) -> list[Volume]:
+    # As they were learnt: only the epoch that a run ended with has a filter.
+    run = run.with_shell_filter(on=False)
     return list(run.decoder(epoch).decode_many(latent_matrix(latents), box))
 
 

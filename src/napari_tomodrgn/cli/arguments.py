@@ -17,6 +17,7 @@ from napari_tomodrgn.cli.options import (
     add_image_options,
     add_map_options,
     add_overwrite,
+    add_shell_filter,
     add_source,
     natural_int,
     positive_float,
@@ -185,6 +186,7 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
         help="a sheet of tilt images for each cluster (analysis/figures/cluster-01-images.png)",
     )
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+    add_shell_filter(add)
     add_volume_analysis(parser)
 
 

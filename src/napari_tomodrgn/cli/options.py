@@ -238,8 +238,18 @@ def numbers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"must be numbers such as 1-3,5, got {text}") from None
 
 
+def add_shell_filter(add: Callable[..., object]) -> None:
+    """Whether decoded maps show only the differences that held-out images support."""
+    add(
+        "--no-shell-filter",
+        action="store_true",
+        help="maps with all differences that were learnt, also those that held-out images do not "
+        "support",
+    )
+
+
 def add_map_options(add: Callable[..., object]) -> None:
-    """How maps are decoded: edge, resolution, epoch, device."""
+    """How maps are decoded: edge, resolution, shell filter, epoch, device."""
     add(
         "--box",
         metavar="N",
@@ -247,5 +257,6 @@ def add_map_options(add: Callable[..., object]) -> None:
         help="edge of the maps in voxels, even (as trained)",
     )
     add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
+    add_shell_filter(add)
     add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")

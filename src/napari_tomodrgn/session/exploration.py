@@ -88,6 +88,7 @@ class Exploration:
         self._epoch = 0
         self._latents: tuple[int, pd.DataFrame] | None = None
         self._decoder: tuple[int, VolumeDecoder] | None = None
+        self._filters_shells = True
         self._added: pd.DataFrame | None = None
         self._history = SelectionHistory()
         self._selection: frozenset[str] = frozenset()
@@ -160,7 +161,8 @@ class Exploration:
     def decoder(self) -> VolumeDecoder:
         """Latents → maps, with the weights of the epoch."""
         if self._decoder is None or self._decoder[0] != self.epoch:
-            self._decoder = (self.epoch, self._needed_run().decoder(self.epoch))
+            run = self._needed_run().with_shell_filter(on=self._filters_shells)
+            self._decoder = (self.epoch, run.decoder(self.epoch))
         return self._decoder[1]
 
     @property
@@ -176,6 +178,10 @@ class Exploration:
     def show_epoch(self, epoch: int) -> None:
         """Mean this epoch from now on."""
         self._epoch = self._needed_run().last_epoch(epoch)
+
+    def use_shell_filter(self, *, on: bool) -> None:
+        """Decode maps that differ only as held-out images support it, or as they were learnt."""
+        self._filters_shells, self._decoder = on, None
 
     # -- selecting -----------------------------------------------------------------------------
 

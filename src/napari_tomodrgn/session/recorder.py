@@ -18,6 +18,7 @@ class Recorder:
         events.decoded.connect(self._on_decoded)
         events.pinned.connect(self._on_pinned)
         events.trajectory.connect(self._on_trajectory)
+        events.shell_filter.connect(self._on_shell_filter)
         events.actions.connect(self._on_actions)
 
     def _on_actions(self, now: tuple[Action, ...], _old: object = None) -> None:
@@ -50,6 +51,12 @@ class Recorder:
             session.record(Action.of("decode_at", decoded.point.z))
         elif decoded.particle_id is not None:
             session.record(Action.of("decode", decoded.particle_id))
+
+    def _on_shell_filter(self, on: bool, _old: object = None) -> None:
+        if on and not self._session.actions:
+            return  # nothing was done: something else was opened
+        self._looked = ()  # the same particle has another map now
+        self._session.record(Action.of("use_shell_filter", on=on))
 
     def _on_pinned(self, now: tuple[str, ...], old: tuple[str, ...] = ()) -> None:
         for identity in now:

@@ -124,6 +124,8 @@ class Session:
         Contour level of volumes in standard deviations above solvent.
     lowpass
         Resolution in Å beyond which volumes are cut; 0 is none.
+    shell_filter
+        Whether decoded maps show no more than held-out images support, shell by shell.
     style
         ``surface``, ``projection`` (maximum intensity), ``difference`` to the mean, or ``from
         pinned``: the difference to the particle that was pinned first.
@@ -200,6 +202,7 @@ class Session:
     pinned: tuple[str, ...] = field(default=(), metadata=RUN)
     sigma: float = field(default=3.0, metadata=RUN)
     lowpass: float = field(default=0.0, metadata=RUN)
+    shell_filter: bool = field(default=True, metadata=RUN)
     style: VolumeMode = field(default="surface", metadata=RUN)
     surface_color: str = field(default="", metadata=RUN)
     layout: PinLayout = field(default="grid", metadata=WINDOW)
@@ -220,6 +223,11 @@ class Session:
     training: TrainingStatus = field(default_factory=TrainingStatus, metadata=WINDOW)
     message: Message | None = field(default=None, metadata=WINDOW)
     actions: tuple[Action, ...] = field(default=(), metadata=DATA)
+
+    @property
+    def run_of_maps(self) -> Run | None:
+        """The run, as its maps are to be decoded: with its shell filter or without."""
+        return self.run.with_shell_filter(on=self.shell_filter) if self.run is not None else None
 
     @property
     def has_images(self) -> bool:

@@ -70,6 +70,7 @@ class DecodedMap:
     point: LatentPoint | None = None  # the free point, where it is none of a particle's
     effective_particles: float | None = None
     resolution_angstrom: float | None = None  # FSC 0.143 of its half maps, of a map from images
+    shell_filtered: bool = False  # differences from the middle as held-out images support them
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,25 @@ def test_the_difference_is_to_the_map_of_the_mean_latent(
     assert viewer.layers[LAYER_NAME].opacity == 1.0
 
 
+def test_the_shell_filter_is_on_show_and_off_in_one_click(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, switch = opened(tiny_run), widget.latent.volumes.supported
+    z = latent_matrix(session.latents)[session.latents.index.get_loc(session.focused)]
+    for on in (True, False, True):
+        assert switch.isEnabled() and switch.isChecked() == on
+        assert session.decoded.shell_filtered == on
+        expected = session.run.with_shell_filter(on=on).decoder().decode(z.astype(np.float32))
+        np.testing.assert_allclose(session.decoded.volume.data, expected.data, atol=1e-4)
+        assert ("shell filter" in viewer.canvas.overlays.tomodrgn_caption.text) == on
+        switch.click()
+        _idle(widget, qtbot)
+    verbs = [action.line() for action in session.actions if action.verb == "use_shell_filter"]
+    assert verbs == [f"work.use_shell_filter(on={on})" for on in (False, True, False)]
+    session.epoch = next(epoch for epoch in session.run.epochs() if epoch != session.epoch)
+    assert not switch.isEnabled() and "has none" in switch.toolTip()
+
+
 def test_the_difference_of_two_particles_is_to_the_one_that_is_pinned(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:

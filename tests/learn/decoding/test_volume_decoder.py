@@ -51,6 +51,38 @@ def test_low_pass_removes_what_is_finer() -> None:
     assert coarse.max() < 0.9 * fine.max()
 
 
+def test_differences_from_the_middle_are_filtered_by_shell() -> None:
+    """Shell by shell the map of latent 0 plus so much of the difference; the middle stays."""
+    calls = []
+
+    def offset(
+        frequencies: torch.Tensor, z: torch.Tensor, particle_index: torch.Tensor
+    ) -> torch.Tensor:
+        """A Gaussian of height 3 + z₀."""
+        calls.append(float(z[0, 0]))
+        return gaussian(frequencies, 3 + z, particle_index)
+
+    factors = np.linspace(1, 0, BOX // 2 + 1)
+    options = {"box_size_px": BOX, "pixel_size_angstrom": 4.0, "latent_dim": 1}
+    plain = VolumeDecoder(offset, **options)
+    filtered = plain.with_shell_filter(factors.tolist())
+    middle, end = plain.decode([0.0]), plain.decode([2.0])
+    k = np.fft.fftfreq(BOX)
+    radius = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + k[None, None, :] ** 2)
+    by_voxel = np.clip(1 - 2 * radius, 0, 1)  # the same straight line
+    difference = np.fft.fftn(end.data - middle.data) * by_voxel
+    expected = np.fft.ifftn(difference).real
+    calls.clear()
+    found = filtered.decode([2.0]).data - middle.data
+    # But for the level of the solvent, which is made 0.
+    assert np.ptp(found - expected) < 1e-4 * np.ptp(expected)
+    assert np.ptp(filtered.decode([0.0]).data - middle.data) < 1e-5 * np.ptp(middle.data)
+    parts = calls.count(2.0)
+    assert calls == [*[2.0, 0.0] * parts, *[0.0] * parts], "the middle is computed once a box"
+    ones = plain.with_shell_filter([1.0] * (BOX // 2 + 1))
+    assert np.allclose(ones.decode([2.0]).data, end.data, atol=1e-5)
+
+
 def test_progressive_ends_with_the_full_map() -> None:
     big = VolumeDecoder(gaussian, box_size_px=48, pixel_size_angstrom=4.0, latent_dim=1)
     volumes = [volume for volume in big.progressive([1.0]) if volume is not None]

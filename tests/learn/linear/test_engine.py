@@ -241,19 +241,6 @@ def test_a_run_says_in_seconds_whether_particles_differ(run: tuple) -> None:
     assert len(lasting) == 1 and lasting[0].startswith("Heterogeneity is supported")
 
 
-def test_weaker_components_are_the_same_maps_with_smaller_latents(run: tuple) -> None:
-    decoder = LinearDecoder.read(run[0].weights_file(1))
-    frequencies = torch.rand((20, 3), generator=torch.Generator().manual_seed(0)) * 0.2
-    z, particle_index = (
-        torch.tensor([[1.5] + [0.0] * (decoder.components - 1)]),
-        torch.zeros(20).long(),
-    )
-    weak = decoder.with_components_scaled(0.25)(frequencies, z, particle_index)
-    assert torch.allclose(
-        weak, decoder(frequencies, 0.25 * z, particle_index), rtol=1e-4, atol=1e-6
-    )
-
-
 def test_a_map_is_the_weighted_sum_of_the_basis(run: tuple) -> None:
     opened = run[0]
     decoder = LinearDecoder.read(opened.weights_file(opened.last_epoch()))
@@ -261,7 +248,7 @@ def test_a_map_is_the_weighted_sum_of_the_basis(run: tuple) -> None:
     for box in (16, 32, 48):
         basis = decoder.basis_volumes(box).numpy() * opened.info.scale
         summed = basis[0] + np.tensordot(z, basis[1:], 1)
-        decoded = opened.decoder().decode(z, box).data
+        decoded = opened.with_shell_filter(on=False).decoder().decode(z, box).data
         summed, decoded = summed - summed.mean(), decoded - decoded.mean()
         assert np.linalg.norm(summed - decoded) < 0.05 * np.linalg.norm(decoded)
 

@@ -18,7 +18,7 @@ from napari_tomodrgn.learn.run.directory import Run
 
 def run_analyze(options: Namespace) -> int:
     """Write components, UMAP, clusters, maps, traversals, audit and figures of a run."""
-    run = Run.open(options.run)
+    run = Run.open(options.run).with_shell_filter(on=not options.no_shell_filter)
     if options.volumes:
         print_volumes(run, options)
         return 0

@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.runtime.device import pick_device
 
 def run_traverse(options: Namespace) -> int:
     """Write latents and maps along a component, or along a way between particles."""
-    run = Run.open(options.run)
+    run = Run.open(options.run).with_shell_filter(on=not options.no_shell_filter)
     reject_box_and_lowpass(run, options)
     table = run.latents(options.epoch)
     frames = _through(table, options) if options.through else _along(table, options)

@@ -110,6 +110,7 @@ def _maps(
     if options.map:
         return _given_maps(table, options)
     run = required_run(run, "To decode maps a run is needed: --map or --markers do without; this")
+    run = run.with_shell_filter(on=not options.no_shell_filter)
     reject_box_and_lowpass(run, options)
     groups = chimerax_scene.column_of(table, "cluster") if options.by_cluster else None
     decoder = run.decoder(options.epoch, pick_device(options.device))
@@ -124,7 +125,7 @@ def _maps(
 
 def _given_maps(table: pd.DataFrame, options: Namespace) -> NamedMaps:
     """One map for all, or one for each value of a column."""
-    for name in ("by_cluster", "consensus", "box", "lowpass"):
+    for name in ("by_cluster", "consensus", "box", "lowpass", "no_shell_filter"):
         if getattr(options, name):
             raise BadInputError(f"--{name.replace('_', '-')} is of decoded maps; --map gives them.")
     if len(options.map) == 1 and "=" not in options.map[0]:

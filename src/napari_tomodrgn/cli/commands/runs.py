@@ -75,7 +75,7 @@ def _without_images(run: Run) -> ParticleSet:
 
 def run_decode(options: Namespace) -> int:
     """Write the maps of particles or latents, by a trained run."""
-    run = Run.open(options.run)
+    run = Run.open(options.run).with_shell_filter(on=not options.no_shell_filter)
     reject_box_and_lowpass(run, options)
     names, latents = _latents_of(run, options)
     decoder = run.decoder(options.epoch, pick_device(options.device))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 Picture = NDArray[np.uint8]
-RunEpoch = tuple[str, int]  # path of a run, and one of its epochs
+RunEpoch = tuple[str, int]  # `Run.maps_key`, and one of its epochs
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -102,7 +102,7 @@ class ParticlePreview(Service):
             "color_limits",
             "selections",
         )
-        self.listen(self.refresh, "hovered", "focused", "sigma")
+        self.listen(self.refresh, "hovered", "focused", "sigma", "shell_filter")
         self.listen(self._on_particles, "particles")
 
     def refresh(self, *_: object) -> None:
@@ -125,10 +125,10 @@ class ParticlePreview(Service):
     # -- volume -------------------------------------------------------------------------------
 
     def _request_volume(self, identity: str) -> None:
-        session, run, table = self.session, self.session.run, self.session.latents
+        session, run, table = self.session, self.session.run_of_maps, self.session.latents
         if run is None or table is None:
             return
-        at = (str(run.path), session.epoch)
+        at = (run.maps_key, session.epoch)
         if session.hovered is not None and self._asked != at and not session.training.busy:
             # Only those who hover need it: it costs a second or two of computing, and while it
             # trains it would be outdated as soon as it is there.
@@ -162,7 +162,7 @@ class ParticlePreview(Service):
         from napari_tomodrgn.learn.decoding.preview_basis import fit_preview
 
         for basis in fit_preview(self._fit_decoders.of(run, epoch), latent_matrix(table)):
-            yield None if basis is None else ((str(run.path), epoch), basis)
+            yield None if basis is None else ((run.maps_key, epoch), basis)
 
     def _on_basis(self, item: tuple[RunEpoch, PreviewBasis]) -> None:
         self._basis = item

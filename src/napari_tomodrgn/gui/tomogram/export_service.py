@@ -64,7 +64,12 @@ class TomogramExport(Service):
     def chimerax(self, folder: str | Path) -> None:
         """A folder for ChimeraX: the own map of each particle that is drawn as a surface."""
         scene, session = self._scene, self._session
-        rows, poses, run, table = self._surfaced(), scene.poses, session.run, session.latents
+        rows, poses, run, table = (
+            self._surfaced(),
+            scene.poses,
+            session.run_of_maps,
+            session.latents,
+        )
         if poses is None or run is None or table is None or not len(rows):
             session.show_message(
                 "There are no surfaces to write: show the tomogram of a run.", "warning"

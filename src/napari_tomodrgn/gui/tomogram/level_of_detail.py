@@ -35,7 +35,8 @@ def surface_request_of(
     ``shown`` ``(particle,)`` says which of ``poses`` are drawn at all.
     """
     table, look = session.latents, session.tomogram_display
-    if session.run is None or table is None or look.shape == "points":
+    run = session.run_of_maps
+    if run is None or table is None or look.shape == "points":
         return None
     surfaces, own = select_level_of_detail(session, poses, shown, seen)
     matrix = latent_matrix(table).astype(np.float32)
@@ -52,7 +53,7 @@ def surface_request_of(
         for code in range(codes.max() + 1)
     ]
     classes = np.where(rows >= 0, codes[rows], -1)
-    at = (session.run, session.epoch, poses, latents, classes, np.stack([*means, overall]))
+    at = (run, session.epoch, poses, latents, classes, np.stack([*means, overall]))
     return SurfaceRequest(*at, surfaces, own, session.sigma)
 
 
@@ -96,7 +97,7 @@ def fingerprint(request: SurfaceRequest) -> tuple[object, ...]:
     arrays = (request.latents, request.classes, request.class_latents, request.surfaces)
     content = tuple(array.tobytes() for array in arrays)
     return (
-        str(request.run.path),
+        request.run.maps_key,
         request.epoch,
         request.poses.tomogram,
         request.own,

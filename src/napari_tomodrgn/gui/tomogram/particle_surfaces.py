@@ -161,7 +161,7 @@ class SurfaceBuilder(Work):
         yield None
         box = min(BOX, decoder.box_size_px)
         look = (request.sigma, step_within_budget(box, len(request.surfaces)))
-        where = (str(request.run.path), request.epoch)
+        where = (request.run.maps_key, request.epoch)
         shapes: dict[int, Mesh] = {}  # by row
         by_class: dict[int, Mesh] = {}
         for category in sorted(set(request.classes[request.surfaces].tolist())):

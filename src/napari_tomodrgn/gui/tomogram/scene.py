@@ -82,7 +82,7 @@ class TomogramScene(Service):
         self.listen(self._on_selection, "selection")
         self.listen(self._mark, "focused", "hovered")
         self.listen(self._on_focused, "focused")
-        self.listen(self._schedule_surfaces, "latents", "sigma", "color")
+        self.listen(self._schedule_surfaces, "latents", "sigma", "shell_filter", "color")
         self.shapes.queue.item.connect(self._on_surface)
         self.shapes.queue.failed.connect(self.on_failed)
         self._viewer.scene.camera.events.connect(self._on_camera)

@@ -54,7 +54,7 @@ class DecoderCache:
 
     def of(self, run: Run, epoch: int) -> VolumeDecoder:
         """The decoder after an epoch."""
-        wanted = (str(run.path), epoch)
+        wanted = (run.maps_key, epoch)
         if self._held is None or self._held[0] != wanted:
             self._held = (wanted, run.decoder(epoch))
         return self._held[1]
@@ -108,7 +108,9 @@ class DecodingService(Service):
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
         self.throttle.due.connect(self.refresh)
         self.listen(self._on_focused, "focused")
-        self.listen(self.refresh, "free_point", "sigma", "lowpass", "style", "map_source")
+        self.listen(
+            self.refresh, "free_point", "sigma", "lowpass", "shell_filter", "style", "map_source"
+        )
         self.listen(self._on_pinned, "pinned")
         self.listen(self._on_latents, "latents")
         self.listen(self._on_training, "training")
@@ -168,15 +170,21 @@ class DecodingService(Service):
             self.session.show_message(error_message(error, self.doing) + remedy, "error")
 
     def _request(self, name: str, z: NDArray[np.float32], point: LatentPoint | None) -> None:
-        session, run = self.session, self.session.run
+        session, run = self.session, self.session.run_of_maps
         if run is None:
             return
-        key = (str(run.path), session.epoch, name)
+        key = (run.maps_key, session.epoch, name)
         look = VolumeStyle.of(session)
         finished = self._finished.get(key)
         at, table = (run, session.epoch), session.latents
         if finished is None:
-            blank = partial(_decoded_map, None if point else name, session.epoch, point)
+            blank = partial(
+                DecodedMap,
+                particle_id=None if point else name,
+                epoch=session.epoch,
+                point=point,
+                shell_filtered=run.shell_filter(session.epoch) is not None,
+            )
             shown = session.decoded
             again = shown is not None and shown.complete and shown.particle_id == name
             # Whoever goes on before a volume is there would see none until the end.
@@ -233,7 +241,7 @@ class DecodingService(Service):
         """The map as it is to be seen; what it is compared with is decoded where it is needed."""
         mean = None
         if look.difference and table is not None:
-            key = (str(at[0].path), at[1], look.against)
+            key = (at[0].maps_key, at[1], look.against)
             if self._mean is None or self._mean[0] != key:
                 z = latent_matrix(table).mean(axis=0).astype(np.float32)
                 z = latent_of(table, look.against) if look.against else z
@@ -245,10 +253,10 @@ class DecodingService(Service):
         yield dressed(decoded, look, mean)
 
     def _on_decoded(self, decoded: Decoded) -> None:
-        run = self.session.run
+        run = self.session.run_of_maps
         if run is not None and decoded.complete:
             name = decoded.particle_id or (_key_of(decoded.point) if decoded.point else "")
-            self._keep((str(run.path), decoded.epoch, name), decoded)
+            self._keep((run.maps_key, decoded.epoch, name), decoded)
         if not shows_images(self.session):
             self.session.decoded = decoded
 
@@ -286,18 +294,13 @@ def dressed(decoded: DecodedMap, look: VolumeStyle, mean: Volume | None = None) 
         decoded.point,
         decoded.effective_particles,
         decoded.resolution_angstrom,
+        decoded.shell_filtered,
         mesh=mesh,
         lowpass=look.lowpass,
         filtered=filtered,
         difference=against,
         against=look.against if against is not None else "",
     )
-
-
-def _decoded_map(
-    identity: str | None, epoch: int, point: LatentPoint | None, volume: Volume, *, complete: bool
-) -> DecodedMap:
-    return DecodedMap(volume, identity, epoch, complete, point)
 
 
 def _key_of(point: LatentPoint) -> str:

@@ -75,7 +75,7 @@ class VolumeExporter(Service):
     def save_frames(self, folder: str | Path) -> None:
         """Write the map of every frame of the path, and a table of their latents and support."""
         session = self.session
-        run, path = session.run, session.trajectory
+        run, path = session.run_of_maps, session.trajectory
         if run is None or path is None:
             session.show_message("Make a path first: its frames are what is saved.", "warning")
             return

@@ -46,7 +46,7 @@ class PinnedVolumes(Service):
         self._decoders = DecoderCache()
         self._maps: dict[tuple[str, int, str], Decoded] = {}
         self.listen(self._lay_out, "layout")
-        self.listen(self.refresh, "pinned", "sigma", "lowpass")
+        self.listen(self.refresh, "pinned", "sigma", "lowpass", "shell_filter")
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
         self.throttle.due.connect(self.refresh)
         self.listen(self._on_latents, "latents")
@@ -67,7 +67,7 @@ class PinnedVolumes(Service):
 
     def refresh(self, *_: object) -> None:
         """Bring the layers in step."""
-        session, run, table = self.session, self.session.run, self.session.latents
+        session, run, table = self.session, self.session.run_of_maps, self.session.latents
         wanted = {_layer_name(identity) for identity in session.pinned}
         for name in list(self._volumes.companions):
             if name.startswith(_PREFIX) and name not in wanted:
@@ -75,7 +75,7 @@ class PinnedVolumes(Service):
         if run is None or table is None or not session.pinned:
             self.queue.cancel()
             return
-        keys = [(str(run.path), session.epoch, name) for name in session.pinned]
+        keys = [(run.maps_key, session.epoch, name) for name in session.pinned]
         # Maps of another run or epoch go: the same particle has another latent there.
         self._maps = {key: one for key, one in self._maps.items() if key in keys}
         known = dict(self._maps)
@@ -102,7 +102,7 @@ class PinnedVolumes(Service):
     ) -> Iterator[tuple[tuple[str, int, str], Decoded] | None]:
         run, epoch = at
         for identity, z in latents.items():
-            key = (str(run.path), epoch, identity)
+            key = (run.maps_key, epoch, identity)
             found: DecodedMap | None = known.get(key)
             if found is None:
                 volume: Volume | None = None

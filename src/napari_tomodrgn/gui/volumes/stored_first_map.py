@@ -63,9 +63,10 @@ class StoredFirstMap(Service):
             self._focus_first(None)
             return
         identity, epoch, sigma = typical_particle(session.latents), session.epoch, session.sigma
+        filtered = session.shell_filter
 
         def work() -> Iterator[tuple[Decoded | None]]:
-            yield (_read(run, epoch, identity, sigma),)
+            yield (_read(run, epoch, identity, sigma) if filtered else None,)
 
         self.reading.request(work)
 
@@ -87,8 +88,8 @@ class StoredFirstMap(Service):
         session, run = self.session, self.session.run
         if decoded is None or not decoded.complete or decoded.particle_id is None or run is None:
             return
-        if decoded.effective_particles is not None:
-            return  # a run keeps what its network makes
+        if decoded.effective_particles is not None or not session.shell_filter:
+            return  # a run keeps what its network makes, as it is opened
         if session.training.busy or session.latents is None or decoded.epoch != session.epoch:
             return
         file, volume = run.analysis.first_map_file(decoded.epoch), decoded.volume
@@ -116,4 +117,7 @@ def _read(run: Run, epoch: int, identity: str, sigma: float) -> Decoded | None:
         return None
     volume = read_volume(file)
     surface = make_isosurface(volume, sigma)
-    return Decoded(volume, identity, epoch, complete=False, mesh=surface)
+    shell_filtered = run.shell_filter(epoch) is not None
+    return Decoded(
+        volume, identity, epoch, complete=False, shell_filtered=shell_filtered, mesh=surface
+    )

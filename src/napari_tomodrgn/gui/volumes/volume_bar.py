@@ -50,12 +50,21 @@ _LAYOUTS = {
 
 # Of the session, which it shows.
 _FIELDS = (
-    *("sigma", "lowpass", "style", "layout"),
-    *("particles", "checks", "decoded", "pinned", "validation", "run", "map_source"),
+    *("sigma", "lowpass", "style", "layout", "shell_filter"),
+    *("particles", "checks", "decoded", "pinned", "validation", "run", "epoch", "map_source"),
 )
 _FROM_IMAGES = (
     "On: the map of the tilt images of the particles around, without the network; grey where fewer "
     "than 20 particles stand behind it. Off: the map that the network decodes"
+)
+_SUPPORTED = (
+    "Shell filter. On: maps differ from the middle of the latents only as far as held-out images "
+    "support it, less and less from coarse to fine detail. Off: with all differences that were "
+    "learnt, noise among them"
+)
+_NO_FILTER = (
+    "Shell filter: this run has none for this epoch. It is measured when a training ends, for the "
+    "epoch that it ends with"
 )
 _NO_IMAGES = "The tilt images are not on this computer: only decoded maps can be shown"
 
@@ -82,10 +91,9 @@ class VolumeBar(QWidget):
         self.sigma_words, self.lowpass_words = QLabel(), QLabel()
         for label, widest in ((self.sigma_words, "10.0 σ"), (self.lowpass_words, "60 Å")):
             keep_room(label, widest)
-        self.images = QToolButton()
-        self.images.setText("From images")
-        self.images.setCheckable(True)
-        self.images.setAccessibleName(_FROM_IMAGES)
+        self.supported = _switch("Shell filter", _SUPPORTED)
+        self.supported.toggled.connect(self._on_supported)
+        self.images = _switch("From images", _FROM_IMAGES)
         self.images.toggled.connect(self._on_images)
         self.actions_by_name: dict[str, Any] = {}
         self.look = self._menu_button("Surface, projection or difference; colour; layout of pins")
@@ -113,6 +121,7 @@ class VolumeBar(QWidget):
             QLabel("Low-pass"),
             self.lowpass,
             self.lowpass_words,
+            self.supported,
             self.images,
             self.look,
             self.save,
@@ -137,15 +146,24 @@ class VolumeBar(QWidget):
                 self.lowpass.setValue(max(0, wanted))
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
-        with QSignalBlocker(self.images):
-            self.images.setChecked(session.map_source == "images")
-        self.images.setEnabled(session.run is not None and session.has_images)
-        self.images.setToolTip(_FROM_IMAGES if session.has_images else _NO_IMAGES)
+        self._show_switches()
         beside = bool(session.pinned) or session.validation is not None
         self.actions_by_name["from pinned"].setEnabled(bool(session.pinned))
         self.actions_by_name["release"].setEnabled(beside)
         self.sigma.setEnabled(session.style != "projection")
         self._show_values()
+
+    def _show_switches(self) -> None:
+        """Show whether maps are filtered by shell and made from images, and whether they can be."""
+        session, run = self._session, self._session.run
+        has_filter = run is not None and run.shell_filter(session.epoch or None) is not None
+        with QSignalBlocker(self.images), QSignalBlocker(self.supported):
+            self.images.setChecked(session.map_source == "images")
+            self.supported.setChecked(has_filter and session.shell_filter)
+        self.supported.setEnabled(has_filter and session.map_source == "decoded")
+        self.supported.setToolTip(_SUPPORTED if has_filter else _NO_FILTER)
+        self.images.setEnabled(session.run is not None and session.has_images)
+        self.images.setToolTip(_FROM_IMAGES if session.has_images else _NO_IMAGES)
 
     def choose(self, name: str) -> None:
         """Do what an entry of the menus does, by its short name."""
@@ -204,6 +222,9 @@ class VolumeBar(QWidget):
     def _setter(self, field: str, name: str) -> Callable[[], None]:
         return lambda: setattr(self._session, field, name)
 
+    def _on_supported(self, on: bool) -> None:
+        self._session.shell_filter = on
+
     def _on_images(self, on: bool) -> None:
         self._session.map_source = "images" if on else "decoded"
 
@@ -255,6 +276,14 @@ class VolumeBar(QWidget):
         self.sigma_words.setText(f"{self.sigma.value() / _STEPS_PER_SIGMA:.1f} σ")
         lowpass = self._chosen_lowpass()
         self.lowpass_words.setText(f"{lowpass:.0f} Å" if lowpass else "off")
+
+
+def _switch(words: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(words)
+    button.setCheckable(True)
+    button.setAccessibleName(tip)
+    return button
 
 
 def _slider(tip: str) -> QSlider:

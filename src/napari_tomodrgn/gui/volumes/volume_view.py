@@ -168,6 +168,8 @@ def caption(decoded: Decoded) -> str:
         if decoded.point is not None:
             who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
         parts = [who, f"epoch {decoded.epoch}"]
+        if decoded.shell_filtered:
+            parts.append("shell filter")
     parts.append(f"contour {decoded.mesh.sigma:g} σ")
     if decoded.lowpass:
         parts.append(f"low-pass {decoded.lowpass:g} Å")

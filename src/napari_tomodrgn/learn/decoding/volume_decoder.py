@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -50,11 +51,16 @@ class PreparedModel(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Frequencies of a box, their places in its flat transform, and what is kept of each part."""
+    """Frequencies of a box, their places in its flat transform, and what is kept of each part.
+
+    ``middle`` are amplitudes of latent 0, ``factors`` ``(point,)`` those of the shell filter.
+    """
 
     frequencies: Tensor
     places: Tensor
+    factors: Tensor | None
     prepared: dict[int, Any]
+    middle: dict[int, Tensor]
 
 
 class VolumeDecoder:
@@ -91,7 +97,18 @@ class VolumeDecoder:
         self._model = model
         self._scale = scale
         self._device = torch.device(device)
+        self._shell_filter: Sequence[float] | None = None
         self._grids: OrderedDict[int, _Grid] = OrderedDict()
+
+    def with_shell_filter(self, factors: Sequence[float]) -> VolumeDecoder:
+        """The same decoder, of maps that differ less from that of latent 0.
+
+        ``factors`` ``(shell,)``, by Fourier pixels of the training box from 0 on, are what their
+        difference is multiplied with.
+        """
+        other = copy(self)
+        other._shell_filter, other._grids = tuple(factors), OrderedDict()
+        return other
 
     @property
     def is_affine(self) -> bool:
@@ -135,7 +152,7 @@ class VolumeDecoder:
         size = _POINTS_AT_A_TIME[self._device.type]
         for start in range(0, len(amplitudes), size):
             with torch.inference_mode():
-                amplitudes[start : start + size] = self._evaluate(grid, start, size, latent)
+                amplitudes[start : start + size] = self._filtered(grid, start, size, latent)
             yield None
         if lowpass_angstrom is not None:
             amplitudes *= self._lowpass(grid.frequencies, lowpass_angstrom)
@@ -165,6 +182,17 @@ class VolumeDecoder:
             raise ValueError(f"a latent has {self.latent_dim} numbers, got {tuple(latent.shape)}")
         return latent[None]
 
+    def _filtered(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
+        """Amplitudes at a part of a grid, as far from those of latent 0 as the filter lets them."""
+        found = self._evaluate(grid, start, size, latent)
+        if grid.factors is None:
+            return found
+        middle = grid.middle.get(start)
+        if middle is None:  # once: it depends on no latent
+            middle = self._evaluate(grid, start, size, latent * 0)
+            grid.middle[start] = middle
+        return middle + grid.factors[start : start + size] * (found - middle)
+
     def _evaluate(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
         """Amplitudes at a part of a grid."""
         frequencies = grid.frequencies[start : start + size]
@@ -179,6 +207,7 @@ class VolumeDecoder:
         return self._model.evaluate(prepared, latent, particle_index)
 
     def _kept_bytes(self) -> int:
+        """Of all that may be kept or not: what the filter needs is little, and always kept."""
         return sum(_bytes(part) for grid in self._grids.values() for part in grid.prepared.values())
 
     def _grid(self, box: int) -> _Grid:
@@ -192,11 +221,20 @@ class VolumeDecoder:
         limit = min(box, self.box_size_px) / 2
         z, y, x = torch.nonzero((radius2 < limit**2) & (radius2 > 0), as_tuple=True)
         frequencies = torch.stack([half[x], axis[y], axis[z]], dim=-1) / self.box_size_px
-        grid = _Grid(frequencies, (z * box + y) * len(half) + x, {})
+        factors = self._factors(frequencies) if self._shell_filter is not None else None
+        grid = _Grid(frequencies, (z * box + y) * len(half) + x, factors, {}, {})
         self._grids[box] = grid
         if len(self._grids) > _KEPT_BOXES:
             self._grids.popitem(last=False)
         return grid
+
+    def _factors(self, frequencies: Tensor) -> Tensor:
+        """The shell filter at frequencies, between shells in a straight line: ``(point,)``."""
+        table = torch.tensor(self._shell_filter, dtype=torch.float32, device=self._device)
+        radius = (frequencies.norm(dim=-1) * self.box_size_px).clamp(max=len(table) - 1)
+        inner = radius.floor().long()
+        outer = (inner + 1).clamp(max=len(table) - 1)
+        return torch.lerp(table[inner], table[outer], radius - inner)
 
     def _lowpass(self, frequencies: Tensor, lowpass_angstrom: float) -> Tensor:
         cut = self.pixel_size_angstrom / lowpass_angstrom

@@ -45,16 +45,19 @@ _MAX_COMPARED = 2048
 _WORSE_STANDARD_ERRORS = 2.0
 
 
-def held_out_points(batch: TiltBatch, seed: int, first: int, *, held_out: bool = True) -> Points:
-    """The samples of a batch that begins with particle ``first``; always the same ones."""
+def held_out_points(
+    batch: TiltBatch, seed: int, first: int, *, held_out: bool = True, draw: int = 0
+) -> Points:
+    """The samples of a batch that begins with particle ``first``; of a draw always the same."""
     start = first // PARTICLES_AT_A_TIME * PARTICLES_AT_A_TIME
     blocks = range(start, first + batch.size, PARTICLES_AT_A_TIME)
-    uniform = torch.cat([_uniforms_of_block(seed, block) for block in blocks])
+    uniform = torch.cat([_uniforms_of_block(seed, block, draw) for block in blocks])
     return choose_points(batch, uniform[first - start :][: batch.size], held_out=held_out)
 
 
-def _uniforms_of_block(seed: int, block: int) -> Tensor:
-    state = np.random.SeedSequence([seed, 0, block]).generate_state(1, np.uint64)[0]
+def _uniforms_of_block(seed: int, block: int, draw: int) -> Tensor:
+    entropy = [seed, 0, block, draw] if draw else [seed, 0, block]
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> 1))
     return uniforms(PARTICLES_AT_A_TIME, _SAMPLES_PER_PARTICLE, generator)
 
@@ -74,8 +77,13 @@ def particles_per_chunk(data: TiltData) -> int:
     return 1 << particles_per_block(data.points_per_particle, most, device).bit_length() - 1
 
 
+def per_sample(sums: Tensor, batch: TiltBatch) -> Tensor:
+    """Divide sums ``(…, particle, shell)`` by the samples drawn; NaN without held-out images."""
+    return mean_errors(sums.movedim(-2, -1), batch).movedim(-1, -2)
+
+
 def mean_errors(total: Tensor, batch: TiltBatch, *, held_out: bool = True) -> Tensor:
-    """Divide sums ``(particle,)`` by the samples compared; NaN without such images."""
+    """Divide sums ``(…, particle)`` by the samples compared; NaN without such images."""
     there = (
         torch.bincount(batch.particle_index[batch.training != held_out], minlength=batch.size) > 0
     )

@@ -1,13 +1,17 @@
-"""How far apart latents may be: as far as images ask for that nobody learnt from.
+"""How far apart maps may be, shell by shell: as far as images ask for that nobody learnt from.
 
 A decoder of many parameters learns some noise of the images of each particle, and their latents
-then agree on it, however many tilts say so; only held-out images do not. With latents drawn to the
-prior's mean by a factor s, a particle's map is about F(k, 0) + s ΔF(k), and the squared error of
-held-out images falls by 2 s a − s² b, where a is what they have in common with ΔF and b its power:
-it is best at s = a / b, below 1 where part of ΔF is noise (shrinkage; Copas, J. R. Statist. Soc. B
-45 (1983) 311). Of the factors that are as good within the error of that comparison the smallest is
-taken, so that single maps show no difference without support (the rule of one standard error;
-Breiman et al., Classification and Regression Trees (1984), section 3.4.3).
+then agree on it, however many tilts say so; only held-out images do not. With the difference of a
+particle's map from that of latent 0 multiplied by s in a Fourier shell, the squared error of
+held-out images changes there by s² b − 2 s a, where a is what they have in common with the
+difference and b its power: it is best at the slope s = a / b, below 1 where part of the difference
+is noise (shrinkage; Copas, J. R. Statist. Soc. B 45 (1983) 311). What is learnt of noise grows
+with the shell, so that s may only fall: of all such filters within 0 … 1 the best is the isotonic
+regression of the slopes with weights b. Where it ends says the rule of one standard error (Breiman
+et al., Classification and Regression Trees (1984), section 3.4.3): differences are left out from
+the first shell on from which what they explain is no more than the error of that comparison, so
+that single maps show no detail without support. (Taken as the smallest filter within one error it
+would damp true differences by a third, and explain other images worse: docs/model.md.)
 """
 
 from __future__ import annotations
@@ -16,17 +20,33 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.inference.held_out import error_steps, mean_difference
+from napari_tomodrgn.learn.inference.held_out import (
+    error_steps,
+    held_out_points,
+    mean_difference,
+    one_a_particle,
+    particles_per_chunk,
+    per_sample,
+)
+from napari_tomodrgn.learn.network.loss import Points, point_frequencies
+from napari_tomodrgn.physics.lattice import HalfPlane
 
-# Factors that are tried. Not 0, so that latents keep their order.
-FACTORS = (1.0, 0.85, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
+# Times that the samples of a particle's held-out images are drawn anew.
+_DRAWS = 4
+# The slope where all are alike is asked for between latents so many times as long, both ways.
+_LITTLE = 0.1
+# Of a set that supports no difference so much is left, so that maps keep their order.
+LEAST = 0.1
 # Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
 _MIN_STANDARD_ERRORS = 3.0
+# How many times the set is compared.
+COMPARISONS = _DRAWS + 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +55,17 @@ class ShrinkageResult:
 
     Attributes
     ----------
-    factor
-        Of the `FACTORS`, what latents are to be multiplied with.
+    factors
+        ``(shell,)``, 0 to 1 and falling: what differences of maps from that of latent 0 are to be
+        multiplied with.
     held_out, alike
-        ``(particle,)`` errors of held-out images with latents so drawn in, and with all particles
-        at the prior's mean; NaN where they were not compared.
+        ``(particle,)`` errors of held-out images with maps so filtered, and with the map of latent
+        0 for all; NaN where they were not compared.
     slope
         ``(particle,)`` gain as latents leave the prior's mean, in any unit.
     """
 
-    factor: float
+    factors: Tensor
     held_out: Tensor
     alike: Tensor
     slope: Tensor
@@ -65,10 +86,15 @@ class ShrinkageResult:
         slope, error = mean_difference(self.slope, torch.zeros_like(self.slope))
         return slope / error if error else float("nan")
 
+    @property
+    def shell_filter(self) -> list[float]:
+        """`factors` as ``run.json`` has them."""
+        return [round(factor, 4) for factor in self.factors.tolist()]
+
     def to_dict(self) -> dict[str, object]:
         """All of it in plain numbers, and the verdict."""
         return {
-            "shrinkage": self.factor,
+            "shell_filter": self.shell_filter,
             "better_than_one_map": dict(zip(("mean", "standard_error"), self.gain, strict=True)),
             "told_apart_standard_errors": self.standard_errors,
             "verdict": self.verdict,
@@ -89,10 +115,134 @@ class ShrinkageResult:
         return "Heterogeneity is untested: no images were held out."
 
 
+@dataclass(frozen=True, eq=False)
+class ShellSums:
+    """What held-out images have in common with each particle's difference from the mean map.
+
+    Means over the samples drawn, weighted by the noise as training weighs them; NaN where a
+    particle was not compared.
+
+    Attributes
+    ----------
+    alike
+        ``(particle,)`` squared error with the map of latent 0 for all.
+    common, power
+        ``(particle, shell)`` shares a and b of that error; shells count Fourier pixels of the box.
+    """
+
+    alike: Tensor
+    common: Tensor
+    power: Tensor
+
+    def errors(self, factors: Tensor) -> Tensor:
+        """Squared errors ``(particle,)``, differences multiplied by ``factors`` ``(shell,)``."""
+        return self.alike + self.changes(factors)
+
+    def changes(self, factors: Tensor) -> Tensor:
+        """`errors` less `alike`, ``(particle,)``."""
+        return (factors.square() * self.power - 2 * factors * self.common).sum(1)
+
+    def slopes(self) -> Tensor:
+        """a / b of all particles together, ``(shell,)``; 0 where there is no b."""
+        known = torch.isfinite(self.alike)
+        common, power = self.common[known].sum(0), self.power[known].sum(0)
+        return torch.where(power > 0, common / power.clamp(min=1e-300), 0.0)
+
+
+def choose_filter(sums: ShellSums) -> Tensor:
+    """Choose the factors ``(shell,)`` of differences: 0 to 1, falling.
+
+    All 1 where fewer than two particles have held-out images; `LEAST` throughout where no shell
+    supports more.
+    """
+    shells = sums.power.shape[1]
+    known = torch.isfinite(sums.alike)
+    if int(known.sum()) < 2:
+        return torch.ones(shells, dtype=torch.float64)
+    best = falling(sums.slopes(), sums.power[known].mean(0))
+    chosen = best
+    for last in reversed(range(shells)):
+        fewer = torch.where(torch.arange(shells) < last, best, 0.0)
+        worse, error = mean_difference(sums.changes(fewer), sums.changes(best))
+        if worse > error:
+            break
+        chosen = fewer
+    return chosen if float(chosen.max()) >= LEAST else torch.full_like(chosen, LEAST)
+
+
+def falling(slopes: Tensor, weights: Tensor) -> Tensor:
+    """Find the falling factors ``(shell,)`` within 0 … 1 nearest to slopes, weighted squares.
+
+    A shell without weight takes the factor of the one before, those before the first that of it.
+    """
+    there = weights > 0
+    if not bool(there.any()):
+        return torch.ones_like(weights)
+    fitted = isotonic_regression(
+        slopes[there].numpy(), weights=weights[there].numpy(), increasing=False
+    ).x
+    place = (there.cumsum(0) - 1).clamp(min=0)
+    return torch.from_numpy(fitted.copy()).clamp(0, 1)[place]
+
+
+@torch.no_grad()
+def sum_steps(
+    decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
+) -> Generator[int, None, tuple[ShellSums, ShellSums]]:
+    """Compare each particle's map and that of latent 0 with its held-out images, shell by shell.
+
+    Parameters are those of `shrinkage_steps`. Yields particles done, of ``_DRAWS`` times those of
+    the set. Returns the sums of the samples that all models are compared at (`error_steps`), and
+    of all that were drawn.
+    """
+    device, shells = data.lattice.frequencies.device, data.lattice.box_size_px // 2 + 1
+    parts = []
+    for rows in torch.arange(data.particle_count).split(particles_per_chunk(data)):
+        total = torch.full((_DRAWS, 3, len(rows), shells), torch.nan, dtype=torch.float64)
+        if bool(latents[rows].isfinite().any()):
+            batch, z = data.batch(rows, device), latents[rows].to(device)
+            drawn = []
+            for draw in range(_DRAWS):
+                yield int(rows[0]) * _DRAWS + draw * len(rows)
+                points = held_out_points(batch, config.seed, int(rows[0]), draw=draw)
+                drawn.append(_sums_of_points(decoder, z, batch, points, data.lattice))
+            total = per_sample(torch.stack(drawn), batch)
+        parts.append(total)
+    draws = torch.cat(parts, dim=2)
+    return _of_particles(draws[0], data), _of_particles(draws.mean(0), data)
+
+
+def _of_particles(sums: Tensor, data: TiltData) -> ShellSums:
+    """Sums ``(3, particle, shell)`` in which each particle counts once."""
+    alike, common, power = (
+        torch.stack([one_a_particle(of_shell, data) for of_shell in part.T], dim=1) for part in sums
+    )
+    return ShellSums(alike.sum(1), common, power)
+
+
+def _sums_of_points(
+    decoder: FourierModel, latents: Tensor, batch: TiltBatch, points: Points, lattice: HalfPlane
+) -> Tensor:
+    """Sum errors with one map for all, a and b of samples: ``(3, particle, shell)``."""
+    at, whose = (points.image, points.sample), points.particle_index
+    where = point_frequencies(batch, points, lattice.frequencies)
+    transfer, weights = batch.transfer[at], batch.weights[at] * batch.precision[at]
+    alike = decoder(where, latents * 0, whose)
+    left = torch.view_as_real(batch.samples[at] - transfer * alike)
+    apart = torch.view_as_real(transfer * (decoder(where, latents, whose) - alike))
+    values = torch.stack([left * left, left * apart, apart * apart]).sum(-1) * weights
+    box = lattice.box_size_px
+    shells = (lattice.frequencies[points.sample].norm(dim=-1) * box).round().long()
+    width = box // 2 + 1
+    total = torch.zeros((3, batch.size * width), dtype=torch.float64, device=values.device)
+    total.index_add_(1, whose * width + shells.clamp(max=width - 1), values.double())
+    return total.view(3, batch.size, width)
+
+
 def shrinkage_steps(
     decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
 ) -> Generator[int, None, ShrinkageResult]:
-    """Compare held-out images with maps that differ more and less; yields how far it is.
+    """Find how far maps may differ in each shell, and whether particles differ at all.
 
     Parameters
     ----------
@@ -107,40 +257,23 @@ def shrinkage_steps(
     ------
     Particles done, of `COMPARISONS` times those of the set.
     """
-    found = []
-    # The last is mirrored: the slope between both sides of the middle, free of curvature.
-    for number, factor in enumerate((*FACTORS, 0.0, -FACTORS[-1])):
+    compared, drawn = yield from sum_steps(decoder, latents, data, config)
+    # Mirrored: the slope between both sides of the middle, free of curvature.
+    sides = []
+    for number, factor in enumerate((_LITTLE, -_LITTLE), start=_DRAWS):
         steps = error_steps(decoder, latents * factor, data, config)
-        while True:
-            try:
-                yield number * data.particle_count + next(steps)
-            except StopIteration as finished:
-                found.append(finished.value)
-                break
-    *tried, alike, mirrored = found
-    chosen = choose_shrinkage(torch.stack(tried))
-    return ShrinkageResult(FACTORS[chosen], tried[chosen], alike, mirrored - tried[-1])
+        done = number * data.particle_count
+        sides.append((yield from _offset(steps, done)))
+    factors = choose_filter(drawn)
+    held_out = compared.errors(factors)
+    return ShrinkageResult(factors, held_out, compared.alike, sides[1] - sides[0])
 
 
-# How many times the set is compared.
-COMPARISONS = len(FACTORS) + 2
-
-
-def choose_shrinkage(errors: Tensor) -> int:
-    """Which of the `FACTORS` to take.
-
-    Parameters
-    ----------
-    errors
-        ``(factor, particle)`` squared errors of held-out images; NaN where there are none.
-
-    Returns
-    -------
-    The first where fewer than two particles have held-out images.
-    """
-    best = int(errors.nanmean(1).argmin())
-    for smaller in reversed(range(best, len(errors))):
-        worse, error = mean_difference(errors[smaller], errors[best])
-        if worse <= error:
-            return smaller
-    return best
+def _offset(steps: Generator[int, None, Tensor], done: int) -> Generator[int, None, Tensor]:
+    """The same steps, after so many that are done."""
+    while True:
+        try:
+            yield done + next(steps)
+        except StopIteration as finished:
+            found: Tensor = finished.value
+            return found

@@ -88,12 +88,6 @@ class LinearDecoder(nn.Module):
                 code="bad-checkpoint",
             ) from error
 
-    def with_components_scaled(self, factor: float) -> LinearDecoder:
-        """The decoder with components ``factor`` times as strong."""
-        maps = torch.cat([self.maps[:1], factor * self.maps[1:]])
-        radius, box = self.limits.tolist()
-        return LinearDecoder(maps, radius, int(box))
-
     def without_mean(self, most: int) -> LinearDecoder:
         """The decoder of its first components alone, at ``most`` so many; the mean is 0."""
         maps = self.maps[: 1 + most].clone()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
 if TYPE_CHECKING:
     import torch
 
-    from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel, VolumeDecoder
+    from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.inference.refinement import Refinement
     from napari_tomodrgn.learn.linear.decoder import LinearDecoder
     from napari_tomodrgn.learn.network.model import Vae
@@ -51,10 +51,13 @@ class Run:
         The directory.
     info
         What ``run.json`` says.
+    filters_shells
+        Whether maps are decoded with the run's shell filter, where it has one.
     """
 
     path: Path
     info: RunInfo
+    filters_shells: bool = True
 
     @property
     def config(self) -> RunConfig:
@@ -319,29 +322,29 @@ class Run:
         self, epoch: int | None = None, device: torch.device | str = "cpu"
     ) -> VolumeDecoder:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
-        from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
-        from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-        from napari_tomodrgn.learn.network.tomodrgn import read_decoder
+        from napari_tomodrgn.learn.run.decoders import read_volume_decoder
 
-        optics = self.info.to_optics()
-        decoder: FourierModel
-        latent_dim = self.config.model.latent_dim
-        weights = self.weights_file(self.last_epoch(epoch))
-        if self.info.network is not None:
-            decoder = read_decoder(weights, self.info.network).to(device)
-        elif self.config.method == "linear":
-            linear = LinearDecoder.read(weights).to(device)
-            decoder, latent_dim = linear, linear.components
-        else:
-            decoder = self.model(epoch, device).decoder
-        return VolumeDecoder(
-            decoder,
-            box_size_px=optics.box_size_px,
-            pixel_size_angstrom=optics.pixel_size_angstrom,
-            latent_dim=latent_dim,
-            scale=self.info.scale,
-            device=device,
+        weights, filtered = self.weights_file(self.last_epoch(epoch)), self.shell_filter(epoch)
+        return read_volume_decoder(
+            self.info, weights, lambda: self.model(epoch, device).decoder, filtered, device
         )
+
+    def shell_filter(self, epoch: int | None = None) -> list[float] | None:
+        """Factors by Fourier shell of how far maps of an epoch differ from that of latent 0.
+
+        None where they differ as learnt: of epochs that the run did not end with, or switched off.
+        """
+        ended = self.last_epoch(epoch) == self.info.chosen_epoch
+        return self.info.shell_filter if self.filters_shells and ended else None
+
+    def with_shell_filter(self, *, on: bool) -> Run:
+        """The same run, whose maps are decoded with its shell filter, or as they were learnt."""
+        return replace(self, filters_shells=on)
+
+    @property
+    def maps_key(self) -> str:
+        """Tells whose maps are meant: where the run is, and whether they are filtered."""
+        return f"{self.path}" if self.filters_shells else f"{self.path} unfiltered"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""

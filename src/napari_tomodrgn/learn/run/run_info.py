@@ -48,7 +48,10 @@ class RunInfo(BaseModel):
     command: list[str]
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
-    shrinkage: float = 1.0  # factor of the chosen epoch's latents (`learn.inference.shrinkage`)
+    # Of the chosen epoch, by Fourier shell: what differences of its maps from that of latent 0 are
+    # multiplied with (`learn.inference.shrinkage`).
+    shell_filter: list[float] | None = None
+    shrinkage: float = 1.0  # of runs before there was such a filter: factor of latents
     # Shape class → product or convolution, so that a resumed run computes to the same bits.
     products: dict[str, str] = {}
     imported_from: str = ""  # folder of another program's result

@@ -1,10 +1,9 @@
 """How a run ends: which epoch, latents refined by the likelihood, and how far they can be trusted.
 
 Measured on every run, by the same means for encoder, refined latents and linear engine: how well
-held-out images are predicted, and whether posteriors are as wide as they say. The latents that a
-run ends with are drawn to the middle as far as held-out images ask for it
-(`learn.inference.shrinkage`). What is measured is in ``analysis/quality.json`` and told in a
-sentence each.
+held-out images are predicted, and whether posteriors are as wide as they say. Maps that a run ends
+with differ, shell by shell, as far as held-out images ask for it (`learn.inference.shrinkage`).
+What is measured is in ``analysis/quality.json`` and told in a sentence each.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from napari_tomodrgn.learn.inference.methods import (
     Inference,
     LinearInference,
     RefinedInference,
-    ShrunkInference,
     infer_in_chunks,
 )
 from napari_tomodrgn.learn.inference.refinement import Refinement, fit_refinement
@@ -109,15 +107,11 @@ class _FinalPass:
     def shrink(
         self, estimate: LatentEstimate
     ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
-        """Draw latents to the middle as far as held-out images ask for it."""
+        """Find how far maps may differ, shell by shell, and compare those that differ so."""
         steps = shrinkage_steps(estimate.decoder, estimate.latents, self.data, self.run.config)
         total = COMPARISONS * self.data.particle_count
         found = yield from self.context.run_steps(steps, total, _COMPARING)
-        inference = estimate.inference
-        if found.factor < 1:
-            inference = ShrunkInference(inference, found.factor)
-        estimate = replace(estimate, inference=inference, held_out=found.held_out, support=found)
-        return estimate, found
+        return replace(estimate, held_out=found.held_out, support=found), found
 
 
 def finalize(
@@ -143,7 +137,7 @@ def finalize(
             estimates["refined"] = estimate
     best = best_method(estimates)
     estimates[best], support = yield from final.shrink(estimates[best])
-    if refinement is not None or support.factor < 1:
+    if refinement is not None or run.info.shrinkage < 1:  # of an earlier version, drawn in
         resumable = run.resumable("latents", f"{epoch}")
         everything = yield from final.posterior(estimates[best].inference, resumable)
         if refinement is not None:
@@ -155,7 +149,7 @@ def finalize(
     run.save_quality(to_dict(stopping, estimates))
     run.clear_resumable()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
-    ended = {"chosen_epoch": epoch, "shrinkage": support.factor}
+    ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter, "shrinkage": 1.0}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
     yield from (Notice(text) for text in report_sentences(estimates))
     yield Notice(support.verdict, lasting=True)
@@ -198,7 +192,8 @@ def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate
     model = read_linear_model(final.run.linear_file, device)
     decoder = LinearDecoder.read(final.run.linear_file).to(device)
     inference = LinearInference(model, final.data, final.run.config)
-    return (yield from final.evaluate(inference, decoder))
+    estimate, _ = yield from final.shrink((yield from final.evaluate(inference, decoder)))
+    return estimate
 
 
 def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, None]:

@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, Notice, WorkProgress
-from napari_tomodrgn.learn.training.train_linear import shrink_components
+from napari_tomodrgn.learn.training.train_linear import find_support
 
 _FIT_STEPS = 200
 _FIT_PARTICLES = 16
@@ -84,7 +84,7 @@ def _linear_engine(
         yield WorkProgress(min(done, total - 1), total, "Finding components")
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
-    decoder, support = yield from shrink_components(engine, fit)
+    decoder, support = yield from find_support(engine, fit)
     yield Notice(f"First look: {support.verdict}")
     box = data.lattice.box_size_px
     save_linear_model(run.linear_file, fit.model, decoder)

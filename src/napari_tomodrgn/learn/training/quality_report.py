@@ -62,15 +62,21 @@ def _gain_over_linear(estimates: dict[str, LatentEstimate]) -> tuple[float, floa
     return mean_difference(estimates["linear"].held_out, estimates[best_method(estimates)].held_out)
 
 
+def filter_in_words(shell_filter: list[float]) -> str:
+    """Say what a shell filter ``(shell,)`` leaves: at the first shell, and where it ends."""
+    first, past = shell_filter[1], shell_filter.count(0.0)
+    ends = f", none in the last {past} of {len(shell_filter) - 1} shells" if past else ""
+    half = next((n for n, factor in enumerate(shell_filter) if n and factor < first / 2), None)
+    falls = f", half of it from shell {half}" if half is not None else ""
+    return f"{first:.0%} of the differences from the middle at low resolution{falls}{ends}"
+
+
 def report_sentences(estimates: dict[str, LatentEstimate]) -> list[str]:
     """What else a user should know."""
     best, lines = best_method(estimates), []
     support = estimates[best].support
-    if support is not None and support.factor < 1:
-        lines.append(
-            f"Latents are drawn to the middle ({support.factor:g} times as far from it): "
-            "held-out images do not ask for larger differences."
-        )
+    if support is not None and min(support.shell_filter) < 1:
+        lines.append(f"Maps are shell-filtered: {filter_in_words(support.shell_filter)}.")
     if "linear" in estimates:
         gain, error = _gain_over_linear(estimates)
         here, linear = (float(estimates[name].held_out.nanmean()) for name in (best, "linear"))

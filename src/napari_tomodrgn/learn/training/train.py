@@ -145,7 +145,7 @@ def _early_stopping(run: Run, position: Position, context: RunContext) -> EarlyS
     if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
         return stopping
     if context.is_first:
-        reopened = {"chosen_epoch": None, "shrinkage": 1.0}
+        reopened = {"chosen_epoch": None, "shrinkage": 1.0, "shell_filter": None}
         Run(run.path, run.info.model_copy(update=reopened)).save_info()
     return stopping.with_patience_reset()
 

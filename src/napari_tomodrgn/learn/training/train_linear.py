@@ -54,7 +54,8 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
         read_focus_mask(mask, particles.optics)
     try:
         run, data = yield from prepare_run(request, context)
-        run = replace(run, info=run.info.model_copy(update={"chosen_epoch": None}))
+        begun = {"chosen_epoch": None, "shell_filter": None}
+        run = replace(run, info=run.info.model_copy(update=begun))
         run.save_info()
         engine = make_engine(data, run.config, context)
         if run.config.linear.focus_mask is not None:
@@ -70,21 +71,17 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
     yield Finished("completed", last)
 
 
-def shrink_components(
+def find_support(
     engine: LinearEngine, fit: Fit
 ) -> Generator[Event, None, tuple[LinearDecoder, ShrinkageResult]]:
-    """Scale the components of a fit to what held-out images support; decoder and result.
-
-    Latents stay as they are: it is maps that must not show what nothing supports.
-    """
+    """Find what held-out images support of the differences that a fit decodes; its decoder too."""
     count = engine.data.particle_count
     decoder = LinearDecoder.from_model(fit.model, engine.data.lattice.box_size_px)
     rows, latents = comparison_rows(count), torch.full(fit.training_mu.shape, torch.nan)
     latents[rows] = fit.training_mu[rows].float().cpu()
     steps = shrinkage_steps(decoder, latents, engine.data, engine.config)
     total, what = COMPARISONS * count, "Comparing held-out images"
-    support = yield from engine.context.run_steps(steps, total, what)
-    return decoder.with_components_scaled(support.factor), support
+    return decoder, (yield from engine.context.run_steps(steps, total, what))
 
 
 def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
@@ -94,7 +91,8 @@ def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
         support = yield from _save_epoch(run, engine, fit, epoch, started)
     if support is not None:
         run.save_quality({"epoch": epoch, "latents": "linear", **support.to_dict()})
-        replace(run, info=run.info.model_copy(update={"chosen_epoch": epoch})).save_info()
+        ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter}
+        replace(run, info=run.info.model_copy(update=ended)).save_info()
         yield Notice(support.verdict, lasting=True)
     return epoch
 
@@ -103,7 +101,7 @@ def _save_epoch(
     run: Run, engine: LinearEngine, fit: Fit, epoch: int, started: float
 ) -> Generator[Event, None, ShrinkageResult]:
     """Write what a radius leaves, then report it."""
-    decoder, support = yield from shrink_components(engine, fit)
+    decoder, support = yield from find_support(engine, fit)
     seconds = time.perf_counter() - started
     losses = _losses(engine, fit, decoder)
     done = EpochDone(epoch, seconds, losses, run.weights_file(epoch))
