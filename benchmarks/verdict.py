@@ -5,10 +5,10 @@ Run::
     python benchmarks/verdict.py [--seeds 10] [--second] [--methods linear vae] [--out FILE.csv]
 
 One line a set and seed, for the linear method and for the autoencoder: by how many standard errors
-held-out images ask for differences (above 3 the run says that particles differ), the factor by
-which maps were drawn to the middle and, of two states, the agreement of k-means of the latents with
-the truth (ARI). Then how often a run said so. Sets of one structure hold nothing but noise: there
-every such verdict is false, and the figures should be standard normal.
+held-out images ask for differences (above 3 the run says that particles differ), the factor of the
+shell filter at Fourier shell 6 and, of two states, the agreement of k-means of the latents with the
+truth (ARI). Then how often a run said so. Sets of one structure hold nothing but noise: there every
+such verdict is false, and the figures should be standard normal.
 ``--second`` takes sets of a molecule that was never looked at while thresholds were set.
 """
 
@@ -44,6 +44,8 @@ SECOND_CASES: dict[str, dict[str, object]] = {
 
 
 METHODS = ("linear", "vae")
+# Of a box of 32: where most of what states differ by is.
+FACTOR_SHELL = 6
 
 
 def measure(
@@ -57,7 +59,7 @@ def measure(
             run, seconds = trained(data, Path(folder) / method, seed, method)
             quality = run.quality()
             found[f"{method}_surely"] = quality["told_apart_standard_errors"]
-            found[f"{method}_factor"] = quality["shrinkage"]
+            found[f"{method}_factor"] = quality["shell_filter"][FACTOR_SHELL]
             if len(settings.get("structures") or ()) == 2:
                 states = truth_of(data, run)["state"].to_numpy()
                 found[f"{method}_ari"] = agreement(k_means(latents_of(run), 2), states)

@@ -343,8 +343,14 @@ class Run:
 
     @property
     def maps_key(self) -> str:
-        """Tells whose maps are meant: where the run is, and whether they are filtered."""
-        return f"{self.path}" if self.filters_shells else f"{self.path} unfiltered"
+        """Tells whose maps are meant: where the run is, and how they are filtered.
+
+        A run that ends while its maps are on show has a filter from then on.
+        """
+        info = self.info
+        if not self.filters_shells or info.shell_filter is None:
+            return f"{self.path} unfiltered"
+        return f"{self.path} filtered {info.chosen_epoch} {info.shell_filter}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
