@@ -230,16 +230,17 @@ def _steps(
     from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
-    pending, shown = 0, 0.0
+    last, shown = 0, 0.0
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
-            pending = event.epoch
+            last = event.epoch
             if time.monotonic() - shown > _SECONDS_BETWEEN_LATENTS:
-                yield _latents_of(out, pending)
-                pending, shown = 0, time.monotonic()
+                yield _latents_of(out, last)
+                shown = time.monotonic()
             continue
-        if isinstance(event, Finished) and pending:
-            yield _latents_of(out, pending)
+        if isinstance(event, Finished) and last:
+            # Shown or not: the run knows only now which epoch it ended with, and its shell filter.
+            yield _latents_of(out, last)
         if isinstance(event, Finished):
             yield _quality_of(out)
         yield event
