@@ -40,6 +40,7 @@ class ConfigForm(QWidget):
         self._editors: dict[str, Any] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for path in fields:
             field, value = _field(config, path)
@@ -150,7 +151,8 @@ def _combo(name: str, value: Any, words: tuple[Any, ...], *, optional: bool) -> 
     )
     box: Any = editor.native
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(6)  # a long word among many is no reason for a wide dock
+    # A long word among many is no reason for a wide dock.
+    box.setMinimumContentsLength(len(_AUTOMATIC) if optional else 6)
     if optional:  # magicgui has dashes of its own for None
         box.setItemText(box.findText("-----"), _AUTOMATIC)
     return editor
