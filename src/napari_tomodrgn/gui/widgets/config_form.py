@@ -133,10 +133,10 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
     # Numbers such as 1e-4 cannot be typed into a spin box: it rounds them away.
     editor: Any = create_widget(_shown(value), name=name, widget_type="LineEdit")
     line: Any = editor.native
-    line.setPlaceholderText(words := _when_empty(field))
+    line.setPlaceholderText(shown := _when_empty(field))
 
     def fit() -> None:
-        line.setMinimumWidth(line.fontMetrics().horizontalAdvance(words) + _FRAME_PX)
+        line.setMinimumWidth(line.fontMetrics().horizontalAdvance(shown) + _FRAME_PX)
 
     LetterSize(line, fit)
     return editor
