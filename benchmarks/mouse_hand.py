@@ -59,8 +59,8 @@ class Hand:
             y = widget.mapTo(area, widget.rect().center()).y()
             if 12 <= y <= area.height() - 12:
                 return
-            # Beside the fields, whose numbers a wheel would change.
-            side = QPoint(3, area.height() // 2)
+            # On the scroll bar: a wheel would change the numbers in the fields.
+            side = QPoint(area.width() - 5, area.height() // 2)
             xdotool("mousemove", *self.at(area, side), "click", 5 if y > area.height() / 2 else 4)
             settle(0.05)
 

@@ -12,6 +12,8 @@ from mouse_hand import PATIENCE_S, Hand, xdotool
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QAbstractSpinBox
 
+from napari_tomodrgn.analysis.latents.components import mean_columns
+
 
 def example(hand: Hand) -> None:
     """The empty window, the example, and what of it must be gone later."""
@@ -90,7 +92,7 @@ def train(hand: Hand) -> None:
     first = Path(session.run.path)
     hand.check("first look", "σ" in widget.header.chip.text(), widget.header.chip.text())
     axes = [box.currentText() for box in (widget.latent.x_axis, widget.latent.y_axis)]
-    if len(session.latents.columns) == 2:  # one mean, one variance
+    if len(mean_columns(session.latents)) == 1:
         hand.check("one latent is a strip", axes == ["z 0", "strip"], axes)
     hand.choose(panel.preset, 1)
     until(lambda: "seconds" in session.forecast and widget.controller.idle, PATIENCE_S)

@@ -42,6 +42,7 @@ LAYER_NAME = "decoded"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
+_RAISED = 0.06  # in boxes
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 # Magenta and green: told apart by people with colour blindness, and colours of no group.
@@ -323,9 +324,11 @@ class VolumeLayers:
             return  # the camera is the user's
         self._arranged = (count, self._layout)
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
-        camera.center = (0.0, -(rows - 1) / 2 * step, (columns - 1) / 2 * step)
+        # A row of maps stands higher: its labels are above the scale bar.
+        raised = _RAISED * self._box if rows == 1 and count > 1 else 0.0
+        camera.center = (0.0, -(rows - 1) / 2 * step - raised, (columns - 1) / 2 * step)
         room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
-        margin = 1.2 if count == 1 else 1.0 if rows == 1 else 0.98  # the last row's labels
+        margin = 1.2 if count == 1 else 0.85 if rows == 1 else 0.98
         camera.zoom = margin * room / max(self._box, 1.0)
 
     def _label_all(self) -> None:
@@ -359,8 +362,7 @@ class VolumeLayers:
 
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
         """Three dimensions, the right hand, a scale bar; the zoom if nothing else is on show."""
-        viewer = self.viewer
-        self._needs_view = self._hidden is not None
+        viewer, self._needs_view = self.viewer, self._hidden is not None
         if self._needs_view:
             return
         viewer.dims.ndisplay = 3
@@ -380,10 +382,9 @@ class VolumeLayers:
         before, self._words = self._words, words
         if label_of(before) != label_of(words):
             self._label_all()
-        if self._hidden is not None:
-            return
-        self._caption_overlay.text = in_lines(words, self.viewer.canvas.size[1] - 20)
-        self._caption_overlay.visible = bool(words)
+        if self._hidden is None:
+            self._caption_overlay.text = in_lines(words, self.viewer.canvas.size[1] - 20)
+            self._caption_overlay.visible = bool(words)
 
     @property
     def _caption_overlay(self) -> TextOverlay:

@@ -21,7 +21,8 @@ class CollapsibleSection(QWidget):
         self.heading.setToolTip(tip)
         self.heading.setCheckable(True)
         self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # A heading in large letters does not make its page wider than the dock.
+        self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.heading.setStyleSheet("font-weight: bold; text-align: left;")
         self.heading.toggled.connect(self._show)
         layout = QVBoxLayout(self)

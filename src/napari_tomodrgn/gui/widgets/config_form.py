@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _AUTOMATIC = "automatic"
 _LARGEST = 2**31 - 1
+_FRAME_PX = 14  # around the words in a line
 
 
 class ConfigForm(QWidget):
@@ -40,6 +42,7 @@ class ConfigForm(QWidget):
         self._editors: dict[str, Any] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for path in fields:
             field, value = _field(config, path)
@@ -129,7 +132,13 @@ def _editor(path: str, field: FieldInfo, value: Any) -> Any:
         return create_widget(value, name=name, widget_type="SpinBox", options=options)
     # Numbers such as 1e-4 cannot be typed into a spin box: it rounds them away.
     editor: Any = create_widget(_shown(value), name=name, widget_type="LineEdit")
-    editor.native.setPlaceholderText(_when_empty(field))
+    line: Any = editor.native
+    line.setPlaceholderText(shown := _when_empty(field))
+
+    def fit() -> None:
+        line.setMinimumWidth(line.fontMetrics().horizontalAdvance(shown) + _FRAME_PX)
+
+    LetterSize(line, fit)
     return editor
 
 
@@ -150,7 +159,8 @@ def _combo(name: str, value: Any, words: tuple[Any, ...], *, optional: bool) -> 
     )
     box: Any = editor.native
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(6)  # a long word among many is no reason for a wide dock
+    # A long word among many is no reason for a wide dock.
+    box.setMinimumContentsLength(len(_AUTOMATIC) if optional else 6)
     if optional:  # magicgui has dashes of its own for None
         box.setItemText(box.findText("-----"), _AUTOMATIC)
     return editor

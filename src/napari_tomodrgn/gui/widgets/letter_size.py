@@ -1,7 +1,7 @@
 """Calls back when the letters of a widget become larger or smaller, as napari's settings let them.
 
 A style sheet sizes letters after a widget was made, and again whenever the user wishes. That of
-napari knows labels and buttons, but neither tool buttons nor what is painted: `letters_style` does.
+napari knows labels and buttons; `letters_style` knows the others.
 """
 
 from __future__ import annotations
@@ -43,10 +43,15 @@ class LetterSize(QObject):
             self._fit()
 
 
-def letters_style() -> str:
-    """The part of a style sheet that sizes the letters of tool buttons and of what is painted."""
+def letters_style(most_on_buttons: int = 99) -> str:
+    """The part of a style sheet that sizes letters that napari leaves as they are.
+
+    ``most_on_buttons`` points of tool buttons, where larger ones would leave the rest no room.
+    """
     points = get_settings().appearance.font_size
-    return f"QToolButton, QWidget[{_PAINTED}='true'] {{ font-size: {points}pt; }}"
+    kinds = f"QLineEdit, QTreeView, QHeaderView, QWidget[{_PAINTED}='true']"
+    buttons = f"QToolButton {{ font-size: {min(points, most_on_buttons)}pt; }}"
+    return f"{kinds} {{ font-size: {points}pt; }} {buttons}"
 
 
 def paints_letters(widget: QWidget, lines: int = 0) -> None:

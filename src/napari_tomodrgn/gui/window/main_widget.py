@@ -105,7 +105,7 @@ class MainWidget(QWidget):
         self._connect()
         shortcuts.install(self)
         self._dock_latent_space()
-        LetterSize(self.banner.label, self._on_theme)
+        LetterSize(self.banner.label, self._on_letters)
 
     def _make_steps(self) -> QTabWidget:
         """Put the panels on pages, of which the stepper shows one."""
@@ -354,14 +354,19 @@ class MainWidget(QWidget):
             return
         dock: Any = self.parentWidget()
         set_dock_title(dock, "tomoDRGN")  # whoever opened it
-        wanted = self._wanted_width(), self._enlarged()
-        lay_out(window, dock, self.latent.parentWidget(), wanted)
+        lay_out(window, dock, self.latent.parentWidget(), (self._wanted_width(), self._enlarged()))
         soon(self, self._keep_on_screen)  # once the docks have their sizes
 
     def _keep_on_screen(self) -> None:
         window: Any = self.window()
         if not self._closed and isinstance(window, QMainWindow):
             keep_on_screen(window)
+
+    def _on_letters(self) -> None:
+        """Larger letters everywhere, and docks that have room for them."""
+        self._on_theme()
+        if self._laid_out:
+            QTimer.singleShot(0, self._lay_out)
 
     def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)
@@ -381,8 +386,9 @@ class MainWidget(QWidget):
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
         buttons = _BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight)
-        for part in (self, self.latent):
-            part.setStyleSheet(buttons + letters_style())
+        self.setStyleSheet(buttons + letters_style())
+        # Else its rows of buttons would take their width from the steps.
+        self.latent.setStyleSheet(buttons + letters_style(most_on_buttons=11))
 
 
 def _stacked(*panels: QWidget) -> QWidget:
