@@ -152,7 +152,6 @@ def groups(name: str, latents: np.ndarray, seed: int) -> Iterator[tuple[str, Lab
         # As many as stick out, on the side where more do.
         outward = first * np.sign(((first - first.mean()) ** 3).sum())
         yield "twentieth, long end of PC 1", np.where(outward >= np.quantile(outward, 0.95), 1, -1)
-        return
     yield "k-means 2", np.where(k_means(latents, 2, seed) == 0, 1, -1)
     if not name.startswith("one"):  # the way of acquisition, or the states
         return
