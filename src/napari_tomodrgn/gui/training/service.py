@@ -230,16 +230,17 @@ def _steps(
     from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
-    pending, shown = 0, 0.0
+    newest, shown = 0, 0.0
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
-            pending = event.epoch
+            newest = event.epoch
             if time.monotonic() - shown > _SECONDS_BETWEEN_LATENTS:
-                yield _latents_of(out, pending)
-                pending, shown = 0, time.monotonic()
+                yield _latents_of(out, newest)
+                shown = time.monotonic()
             continue
-        if isinstance(event, Finished) and pending:
-            yield _latents_of(out, pending)
+        if isinstance(event, Finished) and newest:
+            # Also where they were read already: only now the run says how it ended.
+            yield _latents_of(out, newest)
         if isinstance(event, Finished):
             yield _quality_of(out)
         yield event

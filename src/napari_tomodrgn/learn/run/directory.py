@@ -343,8 +343,9 @@ class Run:
 
     @property
     def maps_key(self) -> str:
-        """Tells whose maps are meant: where the run is, and whether they are filtered."""
-        return f"{self.path}" if self.filters_shells else f"{self.path} unfiltered"
+        """Tells whose maps are meant: where the run is, and whether it filters them."""
+        filtered = self.filters_shells and self.info.shell_filter is not None
+        return f"{self.path} filtered" if filtered else f"{self.path}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
