@@ -85,29 +85,14 @@ def one_factor(sums: ShellSums) -> torch.Tensor:
     return best
 
 
-def smallest(sums: ShellSums) -> torch.Tensor:
-    """Slopes less some standard errors: as many as leave it as good as the best within one."""
-    slopes, weights = sums.slopes(), sums.power.nanmean(0)
-    left, count = sums.common - slopes * sums.power, len(sums.alike)
-    errors = left.nan_to_num().square().sum(0).sqrt() / (count * weights).clamp(min=1e-300)
-    best = chosen = falling(slopes, weights)
-    for times in np.linspace(0, 4, 41):
-        fewer = falling(slopes - float(times) * errors, weights)
-        worse, error = mean_difference(sums.changes(fewer), sums.changes(best))
-        if worse > error:
-            break
-        chosen = fewer
-    return chosen
-
-
 def filters(sums: ShellSums) -> dict[str, torch.Tensor]:
     """By name, ``(shell,)``."""
-    slopes = sums.slopes()
+    slopes, _ = sums.slopes()
     return {
         "none": torch.ones(len(slopes), dtype=torch.float64),
         "one factor": one_factor(sums),
         "best": falling(slopes, sums.power.nanmean(0)),
-        "smallest": smallest(sums),
+        "smallest": choose_filter(sums, sure=False),
         "chosen": choose_filter(sums),
     }
 

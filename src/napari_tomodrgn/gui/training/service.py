@@ -230,17 +230,17 @@ def _steps(
     from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
-    last, shown = 0, 0.0
+    newest, shown = 0, 0.0
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
-            last = event.epoch
+            newest = event.epoch
             if time.monotonic() - shown > _SECONDS_BETWEEN_LATENTS:
-                yield _latents_of(out, last)
+                yield _latents_of(out, newest)
                 shown = time.monotonic()
             continue
-        if isinstance(event, Finished) and last:
-            # Shown or not: the run knows only now which epoch it ended with, and its shell filter.
-            yield _latents_of(out, last)
+        if isinstance(event, Finished) and newest:
+            # Also where they were read already: only now the run says how it ended.
+            yield _latents_of(out, newest)
         if isinstance(event, Finished):
             yield _quality_of(out)
         yield event

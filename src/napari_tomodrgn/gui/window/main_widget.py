@@ -366,7 +366,7 @@ class MainWidget(QWidget):
         """Larger letters everywhere, and docks that have room for them."""
         self._on_theme()
         if self._laid_out:
-            QTimer.singleShot(0, self._lay_out)
+            soon(self, self._lay_out)
 
     def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)

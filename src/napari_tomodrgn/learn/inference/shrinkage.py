@@ -10,8 +10,9 @@ with the shell, so that s may only fall: of all such filters within 0 … 1 the 
 regression of the slopes with weights b. Where it ends says the rule of one standard error (Breiman
 et al., Classification and Regression Trees (1984), section 3.4.3): differences are left out from
 the first shell on from which what they explain is no more than the error of that comparison, so
-that single maps show no detail without support. (Taken as the smallest filter within one error it
-would damp true differences by a third, and explain other images worse: docs/model.md.)
+that single maps show no detail without support. Where particles do not surely differ at all the
+rule goes further: of filters of slopes less some of their errors the smallest within one error is
+taken. (Where they do, it would damp what is true, and explain other images worse: docs/model.md.)
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _DRAWS = 4
 _LITTLE = 0.1
 # Of a set that supports no difference so much is left, so that maps keep their order.
 LEAST = 0.1
+# Of slopes, that are taken off where particles do not surely differ.
+_STANDARD_ERRORS = [0.1 * step for step in range(41)]
 # Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
 _MIN_STANDARD_ERRORS = 3.0
 # How many times the set is compared.
@@ -83,8 +86,7 @@ class ShrinkageResult:
         with them, as what noise adds to maps that differ counts squared. Where particles are alike
         it is a standard normal number.
         """
-        slope, error = mean_difference(self.slope, torch.zeros_like(self.slope))
-        return slope / error if error else float("nan")
+        return standard_errors_of(self.slope)
 
     @property
     def shell_filter(self) -> list[float]:
@@ -115,6 +117,12 @@ class ShrinkageResult:
         return "Heterogeneity is untested: no images were held out."
 
 
+def standard_errors_of(values: Tensor) -> float:
+    """The mean of ``(particle,)`` values over its standard error; NaN where there is none."""
+    mean, error = mean_difference(values, torch.zeros_like(values))
+    return mean / error if error else float("nan")
+
+
 @dataclass(frozen=True, eq=False)
 class ShellSums:
     """What held-out images have in common with each particle's difference from the mean map.
@@ -142,31 +150,36 @@ class ShellSums:
         """`errors` less `alike`, ``(particle,)``."""
         return (factors.square() * self.power - 2 * factors * self.common).sum(1)
 
-    def slopes(self) -> Tensor:
-        """a / b of all particles together, ``(shell,)``; 0 where there is no b."""
+    def slopes(self) -> tuple[Tensor, Tensor]:
+        """a / b of all particles and its standard error, ``(shell,)``; 0 and 0 without b."""
         known = torch.isfinite(self.alike)
-        common, power = self.common[known].sum(0), self.power[known].sum(0)
-        return torch.where(power > 0, common / power.clamp(min=1e-300), 0.0)
+        common, power = self.common[known], self.power[known]
+        total = power.sum(0).clamp(min=1e-300)
+        slopes = common.sum(0) / total
+        return slopes, (common - slopes * power).square().sum(0).sqrt() / total
 
 
-def choose_filter(sums: ShellSums) -> Tensor:
+def choose_filter(sums: ShellSums, *, sure: bool = True) -> Tensor:
     """Choose the factors ``(shell,)`` of differences: 0 to 1, falling.
 
-    All 1 where fewer than two particles have held-out images; `LEAST` throughout where no shell
-    supports more.
+    ``sure`` says whether particles surely differ. All 1 where fewer than two particles have
+    held-out images; `LEAST` throughout where no shell supports more.
     """
-    shells = sums.power.shape[1]
+    shells = torch.arange(sums.power.shape[1])
     known = torch.isfinite(sums.alike)
     if int(known.sum()) < 2:
-        return torch.ones(shells, dtype=torch.float64)
-    best = falling(sums.slopes(), sums.power[known].mean(0))
-    chosen = best
-    for last in reversed(range(shells)):
-        fewer = torch.where(torch.arange(shells) < last, best, 0.0)
-        worse, error = mean_difference(sums.changes(fewer), sums.changes(best))
+        return torch.ones(len(shells), dtype=torch.float64)
+    weights = sums.power[known].mean(0)
+    slopes, errors = sums.slopes()
+    chosen = best = falling(slopes, weights)
+    fewer = [torch.where(shells < last, best, 0.0) for last in reversed(range(len(shells)))]
+    if not sure:
+        fewer = [falling(slopes - times * errors, weights) for times in _STANDARD_ERRORS]
+    for factors in fewer:
+        worse, error = mean_difference(sums.changes(factors), sums.changes(best))
         if worse > error:
             break
-        chosen = fewer
+        chosen = factors
     return chosen if float(chosen.max()) >= LEAST else torch.full_like(chosen, LEAST)
 
 
@@ -264,9 +277,10 @@ def shrinkage_steps(
         steps = error_steps(decoder, latents * factor, data, config)
         done = number * data.particle_count
         sides.append((yield from _offset(steps, done)))
-    factors = choose_filter(drawn)
-    held_out = compared.errors(factors)
-    return ShrinkageResult(factors, held_out, compared.alike, sides[1] - sides[0])
+    slope = sides[1] - sides[0]
+    sure = standard_errors_of(slope) > _MIN_STANDARD_ERRORS
+    factors = choose_filter(drawn, sure=sure)
+    return ShrinkageResult(factors, compared.errors(factors), compared.alike, slope)
 
 
 def _offset(steps: Generator[int, None, Tensor], done: int) -> Generator[int, None, Tensor]:

@@ -324,10 +324,9 @@ class Run:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         from napari_tomodrgn.learn.run.decoders import read_volume_decoder
 
-        weights, filtered = self.weights_file(self.last_epoch(epoch)), self.shell_filter(epoch)
-        return read_volume_decoder(
-            self.info, weights, lambda: self.model(epoch, device).decoder, filtered, device
-        )
+        weights, factors = self.weights_file(self.last_epoch(epoch)), self.shell_filter(epoch)
+        model = lambda: self.model(epoch, device).decoder  # noqa: E731
+        return read_volume_decoder(self.info, weights, model, factors, device)
 
     def shell_filter(self, epoch: int | None = None) -> list[float] | None:
         """Factors by Fourier shell of how far maps of an epoch differ from that of latent 0.
@@ -343,14 +342,9 @@ class Run:
 
     @property
     def maps_key(self) -> str:
-        """Tells whose maps are meant: where the run is, and how they are filtered.
-
-        A run that ends while its maps are on show has a filter from then on.
-        """
-        info = self.info
-        if not self.filters_shells or info.shell_filter is None:
-            return f"{self.path} unfiltered"
-        return f"{self.path} filtered {info.chosen_epoch} {info.shell_filter}"
+        """Tells whose maps are meant: where the run is, and how it filters them by now."""
+        filters = self.filters_shells and self.info.shell_filter
+        return f"{self.path} {filters or 'unfiltered'}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
