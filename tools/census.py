@@ -25,6 +25,8 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_BODY_LINES = 40
 MAX_PARAMETERS = 6
+MAX_ANY_PER_THOUSAND = 6
+MIN_SHARE_WITH_SHAPES = 90
 MAX_MODULES_IN_A_FOLDER = 16
 # A function handles arrays if an annotation of its signature names one of these.
 _ARRAYS = re.compile(r"\b(Tensor|NDArray|ndarray)\b")
@@ -205,6 +207,19 @@ def repeated_public_names(every: list[Module]) -> list[str]:
     return sorted(name for name, where in homes.items() if len(where) > 1)
 
 
+def any_per_thousand(every: list[Module]) -> float:
+    """How often `Any` stands in 1,000 lines."""
+    found = sum(len(re.findall(r"\bAny\b", module.text)) for module in every)
+    return 1000 * found / sum(module.lines for module in every)
+
+
+def share_with_shapes(every: list[Module]) -> float:
+    """Of public functions on arrays, those whose docstring names a shape, in per cent."""
+    told = [one for module in every for one in map(names_shapes, module.functions)]
+    known = [one for one in told if one is not None]
+    return 100 * sum(known) / len(known)
+
+
 def private_reaches(module: Module) -> int:
     """Uses of another object's underscored attribute."""
     return sum(
@@ -232,8 +247,6 @@ def table(every: list[Module]) -> Iterator[tuple[str, str]]:
     lines = sum(module.lines for module in every)
     in_functions = sum(map(length, functions))
     text = "\n".join(module.text for module in every)
-    per_thousand = 1000 * len(re.findall(r"\bAny\b", text)) / lines
-    shapes = [told for told in map(names_shapes, functions) if told is not None]
     fullest, most = folders(every).most_common(1)[0]
     long_share = [
         100 * sum(length(f) for f in functions if length(f) > limit) / in_functions
@@ -254,11 +267,11 @@ def table(every: list[Module]) -> Iterator[tuple[str, str]]:
     excepts = len(re.findall(r"except (Exception|BaseException)\b|except:", text))
     yield "private reaches", f"{sum(map(private_reaches, every))}"
     yield "broad excepts / type: ignore", f"{excepts} / {len(re.findall('type: ignore', text))}"
-    yield "`Any` per 1,000 lines", f"{per_thousand:.1f}"
+    yield "`Any` per 1,000 lines", f"{any_per_thousand(every):.1f}"
     yield "comment lines, %", f"{100 * sum(map(comment_lines, every)) / lines:.1f}"
     yield (
         "array functions whose docstring names a shape, %",
-        f"{100 * sum(shapes) / len(shapes):.0f}",
+        f"{share_with_shapes(every):.0f}",
     )
     yield "public names that exist twice", f"{len(twice)}: {', '.join(twice)}" if twice else "0"
 
@@ -267,6 +280,13 @@ def broken_budgets(every: list[Module]) -> Iterator[str]:
     """One line for each budget that is broken."""
     for circle in circles(import_graph(every)):
         yield f"import circle: {' <-> '.join(circle)}"
+    for name in repeated_public_names(every):
+        yield f"{name}: a public name that exists twice"
+    if any_per_thousand(every) > MAX_ANY_PER_THOUSAND:
+        yield f"`Any`: {any_per_thousand(every):.1f} in 1,000 lines (at most {MAX_ANY_PER_THOUSAND})"
+    if share_with_shapes(every) < MIN_SHARE_WITH_SHAPES:
+        share = share_with_shapes(every)
+        yield f"shapes in docstrings: {share:.0f} % (at least {MIN_SHARE_WITH_SHAPES} %)"
     for room, count in folders(every).items():
         if count > MAX_MODULES_IN_A_FOLDER:
             yield f"{room}: {count} modules (at most {MAX_MODULES_IN_A_FOLDER})"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.colormaps import gradient
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
-from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest, neighbour
+from napari_tomodrgn.gui.charts.hit_testing import nearest, neighbour, points_in_outline
 from napari_tomodrgn.gui.charts.point_cloud import (
     PointCloud,
     PointRenderer,
@@ -191,13 +191,13 @@ def test_lasso_is_exact() -> None:
     radius = 70 + 30 * np.sin(5 * angles)
     corners = list(zip(160 + radius * np.cos(angles), 120 + radius * np.sin(angles), strict=True))
     cloud, transform = _in_pixels(pixels)
-    found = inside_polygon(cloud, transform, corners, SIZE)
+    found = points_in_outline(cloud, transform, corners, SIZE)
     path = pytest.importorskip("skimage.measure").points_in_poly(pixels, corners)
     np.testing.assert_array_equal(found, path)
 
 
 def test_a_line_encloses_nothing() -> None:
-    assert not inside_polygon(*_in_pixels(np.ones((3, 2))), [(0, 0), (5, 5)], SIZE).any()
+    assert not points_in_outline(*_in_pixels(np.ones((3, 2))), [(0, 0), (5, 5)], SIZE).any()
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def neighbour(cloud: PointCloud, transform: Transform, index: int, step: tuple[i
     return best if np.isfinite(squared[best]) else -1
 
 
-def inside_polygon(
+def points_in_outline(
     cloud: PointCloud,
     transform: Transform,
     corners: list[tuple[float, float]],

@@ -17,7 +17,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, Tool, mode_for_keys
-from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
+from napari_tomodrgn.gui.charts.hit_testing import nearest, points_in_outline
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray, PointRenderer, View
 from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -207,7 +207,7 @@ class InteractiveScatter(ScatterPlot):
             self.path_drawn.emit(places)
             return
         size = (self.width(), self.height())
-        mask = inside_polygon(self._cloud, self._transform(), outline, size)
+        mask = points_in_outline(self._cloud, self._transform(), outline, size)
         self.lassoed.emit(LassoSelection(mask, self._drawing.mode, places))
 
     def leaveEvent(self, event: object) -> None:
