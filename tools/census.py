@@ -278,18 +278,7 @@ def table(every: list[Module]) -> Iterator[tuple[str, str]]:
 
 def broken_budgets(every: list[Module]) -> Iterator[str]:
     """One line for each budget that is broken."""
-    for circle in circles(import_graph(every)):
-        yield f"import circle: {' <-> '.join(circle)}"
-    for name in repeated_public_names(every):
-        yield f"{name}: a public name that exists twice"
-    if any_per_thousand(every) > MAX_ANY_PER_THOUSAND:
-        yield f"`Any`: {any_per_thousand(every):.1f} in 1,000 lines (at most {MAX_ANY_PER_THOUSAND})"
-    if share_with_shapes(every) < MIN_SHARE_WITH_SHAPES:
-        share = share_with_shapes(every)
-        yield f"shapes in docstrings: {share:.0f} % (at least {MIN_SHARE_WITH_SHAPES} %)"
-    for room, count in folders(every).items():
-        if count > MAX_MODULES_IN_A_FOLDER:
-            yield f"{room}: {count} modules (at most {MAX_MODULES_IN_A_FOLDER})"
+    yield from broken_by_all(every)
     for module in every:
         if module.lines > MAX_FILE_LINES:
             yield f"{module.path}: {module.lines} lines (at most {MAX_FILE_LINES})"
@@ -301,6 +290,22 @@ def broken_budgets(every: list[Module]) -> Iterator[str]:
                 yield f"{where}: body of {body_length(function)} lines (at most {MAX_BODY_LINES})"
             if parameters(function) > MAX_PARAMETERS:
                 yield f"{where}: {parameters(function)} parameters (at most {MAX_PARAMETERS})"
+
+
+def broken_by_all(every: list[Module]) -> Iterator[str]:
+    """Budgets of the package as a whole."""
+    for circle in circles(import_graph(every)):
+        yield f"import circle: {' <-> '.join(circle)}"
+    for room, count in folders(every).items():
+        if count > MAX_MODULES_IN_A_FOLDER:
+            yield f"{room}: {count} modules (at most {MAX_MODULES_IN_A_FOLDER})"
+    for name in repeated_public_names(every):
+        yield f"{name}: a public name that exists twice"
+    found, shapes = any_per_thousand(every), share_with_shapes(every)
+    if found > MAX_ANY_PER_THOUSAND:
+        yield f"`Any`: {found:.1f} in 1,000 lines (at most {MAX_ANY_PER_THOUSAND})"
+    if shapes < MIN_SHARE_WITH_SHAPES:
+        yield f"shapes in docstrings: {shapes:.0f} % (at least {MIN_SHARE_WITH_SHAPES} %)"
 
 
 def main() -> int:
