@@ -98,7 +98,7 @@ def test_a_map_ends_the_drawing_and_its_words_stand_beside_the_users(
     assert LETTERS in viewer.canvas.overlays
     # What is awaited has few of a map's letters: they go on to be drawn, and its words stay.
     awaited = "Decoding first volume …"
-    widget.controller.volumes._caption(awaited)
+    widget.controller.volumes.set_caption(awaited)
     lettering._draw_some()
     assert LETTERS in viewer.canvas.overlays
     assert viewer.canvas.overlays[CAPTION_NAME].text == awaited
@@ -108,7 +108,7 @@ def test_a_map_ends_the_drawing_and_its_words_stand_beside_the_users(
     for name, value in OF_USER.items():
         setattr(text, name, value)
     for words in ("TS_001/8", ""):
-        widget.controller.volumes._caption(words)
+        widget.controller.volumes.set_caption(words)
         caption = viewer.canvas.overlays[CAPTION_NAME]
         assert (caption.text, caption.visible, caption.opacity) == (words, bool(words), 1.0)
         assert {name: getattr(text, name) for name in OF_USER} == OF_USER

@@ -15,6 +15,7 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.inference import refinement
 from napari_tomodrgn.learn.network.model import Decoder
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import Event, Finished, Notice, Progress
@@ -87,7 +88,10 @@ def test_out_of_gpu_memory_computes_less_at_a_time_and_says_so(
     names = ["reconstruction", "kl", "total", "held_out"]
     np.testing.assert_allclose(roomy.metrics()[names], cramped.metrics()[names], rtol=1e-4)
     axes = ["mu_0", "mu_1"]
-    np.testing.assert_allclose(roomy.latents()[axes], cramped.latents()[axes], atol=1e-3)
+    apart = (roomy.latents()[axes] - cramped.latents()[axes]).abs().to_numpy()
+    assert np.quantile(apart, 0.9) < 1e-4
+    # Refinement stops at steps shorter than this: rounding may decide whether one is still made.
+    assert apart.max() < refinement._CONVERGED_STEP
 
 
 def test_memory_that_cannot_be_spared_is_one_sentence(

@@ -214,7 +214,7 @@ class DecodingService(Service):
         particle is on show, as it was an epoch ago: its volume stays until the whole new one is
         there, instead of blurring at each epoch.
         """
-        decoder, run = self._decoders.of(*at), str(at[0].path)
+        decoder, maps = self._decoders.of(*at), at[0].maps_key
         yield None
         began = time.perf_counter()
         for volume in decoder.decode_steps(z) if at_once else decoder.progressive(z):
@@ -223,7 +223,7 @@ class DecodingService(Service):
                 continue
             complete = volume.box_size_px >= decoder.box_size_px
             if complete:
-                self._whole_s[run] = time.perf_counter() - began
+                self._whole_s[maps] = time.perf_counter() - began
             decoded = blank(volume, complete=complete)
             if complete and look.difference:
                 yield from self._dressed(at, decoded, look, table)

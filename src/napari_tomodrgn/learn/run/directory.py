@@ -333,7 +333,7 @@ class Run:
 
         None where they differ as learnt: of epochs that the run did not end with, or switched off.
         """
-        ended = self.last_epoch(epoch) == self.info.chosen_epoch
+        ended = (epoch or self.last_epoch()) == self.info.chosen_epoch
         return self.info.shell_filter if self.filters_shells and ended else None
 
     def with_shell_filter(self, *, on: bool) -> Run:
