@@ -276,17 +276,19 @@ def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
     view.waiting.stop()  # its time has come
     view._show_waiting()
     session.focused = "TS/2"  # before the first is there: the work goes on without a pause
-    assert said == ["TS/1  ·  decoding …", "TS/2  ·  decoding …"]
+    assert said == ["TS/1  ·  decoding …"]
+    qtbot.waitUntil(lambda: len(said) == 2, timeout=5000)
+    assert said[-1] == "TS/2  ·  decoding …"
     for _ in range(200):  # each word is the whole canvas drawn anew
         session.focused = "TS/3"
         session.focused = "TS/4"
-    assert len(said) == 2
     session.free_point = LatentPoint((0.0,), 5)
+    assert len(said) == 2
     qtbot.waitUntil(lambda: len(said) == 3, timeout=5000)
     assert said[-1] == "latent point  ·  decoding …"
     session.focused = "TS/5"
     view.set_decoding(False)
-    qtbot.wait(2 * view.words.timer.interval())
+    qtbot.wait(2 * view.renaming.interval())
     assert len(said) == 3, "words on a wait that is over"
     volume = Volume(np.zeros((16, 16, 16), np.float32), 10.0)
     point = LatentPoint((0.0,), 2)

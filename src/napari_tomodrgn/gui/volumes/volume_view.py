@@ -7,7 +7,6 @@ import math
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.background.throttle import Throttle
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
@@ -19,9 +18,9 @@ RECONSTRUCTION = "reconstruction"
 MIN_EFFECTIVE = 20
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
 _MILLISECONDS_BEFORE_WORDS = 300
-# New words draw the whole canvas anew, 35 ms without a graphics card: with 20 clicks a second the
-# gaps of the window had p99 69 ms while each click changed them, 32 ms while none did.
-_MILLISECONDS_BETWEEN_WORDS = 300
+# New words draw the whole canvas anew, some 40 ms without a graphics card. With 20 clicks a second
+# the gaps of the window had p99 69 ms where each click changed them, 35 ms where they wait for rest.
+_MILLISECONDS_OF_REST = 150
 _RECONSTRUCTION_COLOR = "#f0d68a"  # not of a category: it shows images, not the network
 
 
@@ -35,8 +34,7 @@ class VolumeView(Service):
         self.layers = layers
         self.waiting = self.delay(_MILLISECONDS_BEFORE_WORDS, self._show_waiting)
         self._decoding = False
-        self.words = Throttle(_MILLISECONDS_BETWEEN_WORDS, self)
-        self.words.due.connect(self._show_waiting)
+        self.renaming = self.delay(_MILLISECONDS_OF_REST, self._show_waiting)
         self.listen(self._on_decoded, "decoded", "style", "map_source")
         self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
@@ -52,7 +50,7 @@ class VolumeView(Service):
             self.waiting.start()
             return
         self.waiting.stop()
-        self.words.close()
+        self.renaming.stop()
         if self.session.decoded is not None:
             self.layers.set_caption(self._caption(self.session.decoded))
 
@@ -83,9 +81,9 @@ class VolumeView(Service):
         return "No map yet: train, or make a quick reconstruction"
 
     def _on_choice(self, *_: object) -> None:
-        """Name the one that is decoded now, where the words name another already."""
+        """Name the one that is decoded now, where the words name another, once clicks rest."""
         if self._decoding and not self.waiting.isActive():
-            self.words.request()
+            self.renaming.start()
 
     def _show_waiting(self) -> None:
         """Say whose volume is being decoded; the answer replaces the words."""
