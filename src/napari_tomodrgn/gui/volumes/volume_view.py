@@ -19,7 +19,7 @@ MIN_EFFECTIVE = 20
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.
 _MILLISECONDS_BEFORE_WORDS = 300
 # New words draw the whole canvas anew, some 40 ms without a graphics card. With 20 clicks a second
-# the gaps of the window had p99 69 ms where each click changed them, 35 ms where they wait for rest.
+# the gaps of the window had p99 69 ms where each click changed them, 35 ms where they wait.
 _MILLISECONDS_OF_REST = 150
 _RECONSTRUCTION_COLOR = "#f0d68a"  # not of a category: it shows images, not the network
 
