@@ -24,7 +24,7 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.background.workers import finish_threads
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO
-from napari_tomodrgn.gui.charts.hit_testing import inside_polygon, nearest
+from napari_tomodrgn.gui.charts.hit_testing import nearest, points_in_outline
 from napari_tomodrgn.gui.charts.interactive_scatter import InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
@@ -87,7 +87,7 @@ def measure(count: int) -> None:
     angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     radius = 150 + 60 * np.sin(5 * angles)
     corners = [*zip(400 + radius * np.cos(angles), 300 + radius * np.sin(angles), strict=True)]
-    figures[LASSO] = cpu_ms(lambda: inside_polygon(cloud, transform, corners, SIZE))
+    figures[LASSO] = cpu_ms(lambda: points_in_outline(cloud, transform, corners, SIZE))
     words = ", ".join(f"{name} {value:.1f} ms" for name, value in figures.items())
     print(f"{count:>9,} points: open {opened:.2f} s, {words}", flush=True)
     view.close()

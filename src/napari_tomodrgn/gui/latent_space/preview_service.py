@@ -271,6 +271,8 @@ def _read_tilts(
     from napari_tomodrgn.analysis.pictures import tilt_picture
 
     names = particles.images["particle_id"].cat
+    if identity not in names.categories:  # latents may be of more particles than the star file
+        return "Tilt images not found"
     code = names.categories.get_loc(identity)
     rows = particles.images.iloc[np.flatnonzero(names.codes.to_numpy() == code)]
     tilts = rows["stage_tilt_deg"].to_numpy(np.float64)
