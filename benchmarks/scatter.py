@@ -150,8 +150,12 @@ def measure_window(count: int) -> None:
 
     A gap is that between two ticks of a 10 ms timer of the window's thread.
     """
+    import shutil
+
     import napari
 
+    # A copy: the window keeps what is done as a script in the run.
+    sample = shutil.copytree(packaged_run(), Path(tempfile.mkdtemp()) / "sample")
     viewer = napari.Viewer()
     viewer.window.resize(1440, 900)
     _, widget = viewer.window.add_plugin_dock_widget("napari-tomodrgn", "tomoDRGN")
@@ -159,7 +163,7 @@ def measure_window(count: int) -> None:
     widget.controller.umap.queue.request = lambda *_: None
     panel, session = widget.latent, widget.session
     # What a window does once, such as importing torch, is no part of it either.
-    widget.controller.open(packaged_run())
+    widget.controller.open(sample)
     until(lambda: session.decoded is not None and widget.controller.idle)
     settle(1.0)
     names = random_latents(count)["particle_id"]
