@@ -26,6 +26,7 @@ from napari_tomodrgn.analysis.evidence.difference import (
 from napari_tomodrgn.analysis.evidence.maps import group_sums
 from napari_tomodrgn.analysis.evidence.membership import CrossedLabels
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
+from napari_tomodrgn.analysis.evidence.permutation import DIFFER
 
 FloatArray = NDArray[np.float64]
 RealArray = NDArray[np.float32]
@@ -33,7 +34,6 @@ Labels = NDArray[np.int8]
 
 MOLECULE, SURROUNDINGS, JUNK = "molecule", "surroundings", "junk"
 CONTRAST, DEFOCUS, ALIGNMENT = "contrast or empty box", "defocus", "alignment"
-DIFFER = 0.001  # p below which two groups are said to differ
 # Turns of the mean map: both signs, so that their sum is what random errors blur away.
 _TURN_DEG = 6.0
 # Slopes are taken times the square of the radius to these powers.

@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.evidence.maps import (
 )
 from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.permutation import (
+    LEAST_TOMOGRAMS,
     constant_in_tomograms,
     permuted,
     tomograms_a_side,
@@ -88,7 +89,8 @@ class Comparison:
             one, two = self.by_tomogram or (0, 0)
             return (
                 f"{a} and {b} are of different tomograms ({one} and {two}): a difference "
-                f"{_UNTELLABLE} with fewer than 6 of one and 7 of the other."
+                f"{_UNTELLABLE} with fewer than {LEAST_TOMOGRAMS} of one and {LEAST_TOMOGRAMS + 1} "
+                "of the other."
             )
         name = self.causes.name
         if not name:

@@ -23,8 +23,7 @@ Labels = NDArray[np.int8]
 _IN_BIN = 8
 # With fewer tomograms a side no permutation of them can be rare.
 LEAST_TOMOGRAMS = 6
-# Groups are said to differ below this p (`causes.DIFFER`).
-_RARE = 0.001
+DIFFER = 0.001  # p below which two groups are said to differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ def tomograms_tell(a: int, b: int) -> bool:
     Any division is as far apart as the same with A and B exchanged: of the 924 into 6 and 6 two
     at least are as rare as the rarest.
     """
-    return min(a, b) >= LEAST_TOMOGRAMS and (1 + (a == b)) / comb(a + b, a) < _RARE
+    return min(a, b) >= LEAST_TOMOGRAMS and (1 + (a == b)) / comb(a + b, a) < DIFFER
 
 
 def permuted(labels: Labels, strata: Strata, count: int, seed: int = 0) -> Labels:

@@ -62,9 +62,9 @@ class SelectionsPanel(QWidget):
             self._export,
         )
         self._lay_out()
-        for name in ("selection", "selections", "selections_in_writing", "latents", "run"):
-            getattr(session.events, name).connect(self.refresh)
-        session.events.particles.connect(self.refresh)
+        chosen = ("selection", "selections", "selections_in_writing")
+        for name in (*chosen, "latents", "run", "particles"):
+            session.events[name].connect(self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:

@@ -149,12 +149,12 @@ class ShrunkInference:
 
     def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
         """See `Inference`."""
-        found, resumable = self.inference(rows, images), self.factor**2
+        found, share = self.inference(rows, images), self.factor**2
         if found.covariance is None:
-            variance = 1 - resumable * (1 - found.logvar.exp())
+            variance = 1 - share * (1 - found.logvar.exp())
             return Posterior(found.mu * self.factor, variance.log())
         eye = torch.eye(found.mu.shape[1]).to(found.covariance)
-        return Posterior.of(found.mu * self.factor, eye - resumable * (eye - found.covariance))
+        return Posterior.of(found.mu * self.factor, eye - share * (eye - found.covariance))
 
 
 def _samples(data: TiltData, config: RunConfig, model: LinearModel) -> LinearSamples:

@@ -325,8 +325,9 @@ class Run:
         from napari_tomodrgn.learn.run.decoders import read_volume_decoder
 
         weights, factors = self.weights_file(self.last_epoch(epoch)), self.shell_filter(epoch)
-        model = lambda: self.model(epoch, device).decoder  # noqa: E731
-        return read_volume_decoder(self.info, weights, model, factors, device)
+        return read_volume_decoder(
+            self.info, weights, lambda: self.model(epoch, device).decoder, factors, device
+        )
 
     def shell_filter(self, epoch: int | None = None) -> list[float] | None:
         """Factors by Fourier shell of how far maps of an epoch differ from that of latent 0.
@@ -343,8 +344,7 @@ class Run:
     @property
     def maps_key(self) -> str:
         """Tells whose maps are meant: where the run is, and how it filters them by now."""
-        filters = self.filters_shells and self.info.shell_filter
-        return f"{self.path} {filters or 'unfiltered'}"
+        return f"{self.path} {(self.filters_shells and self.info.shell_filter) or 'unfiltered'}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""
