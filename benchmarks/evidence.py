@@ -301,6 +301,12 @@ def append(path: Path, row: dict[str, object]) -> None:
         writer.writerow(row)
 
 
+def is_there(path: Path, **row: object) -> bool:
+    """Whether a table has a row with these values already."""
+    known = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return len(known) > 0 and any((known[list(row)] == pd.Series(row)).all(axis=1))
+
+
 def summary(table: pd.DataFrame) -> None:
     """How often each case was said to differ."""
     for (case, way), found in table.groupby(["case", "way"], sort=False):
@@ -337,8 +343,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for seed in range(options.seeds):
         for name in options.cases or QUICK:
-            known = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
-            if len(known) and ((known["case"] == name) & (known["seed"] == seed)).any():
+            if is_there(options.out, case=name, seed=seed):
                 continue
             for row in list(measure(name, seed)):
                 append(options.out, row)

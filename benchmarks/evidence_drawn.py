@@ -20,7 +20,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from evidence import CASES, append, fit_latents, groups, judged, read_simulated, summary
+from evidence import (
+    CASES,
+    append,
+    fit_latents,
+    groups,
+    is_there,
+    judged,
+    read_simulated,
+    summary,
+)
 
 from napari_tomodrgn.analysis.evidence.session import prepare_evidence
 from napari_tomodrgn.config import RunConfig
@@ -64,8 +73,7 @@ def main() -> None:
     for seed in range(options.seeds):
         for case in options.cases or DEFAULT_CASES[options.way]:
             name = f"{case}, {options.way}"
-            known = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
-            if len(known) and ((known["case"] == name) & (known["seed"] == seed)).any():
+            if is_there(options.out, case=name, seed=seed):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 data, config = read_simulated(Path(folder), CASES[case], seed)

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from evidence import append
+from evidence import append, is_there
 from focus import auc
 from quality import latents_of, simulated, trained, truth_of
 from sklearn.metrics import roc_auc_score
+from verdict import FACTOR_SHELL
 
 from napari_tomodrgn.analysis.latents.clusters import k_means
 
@@ -76,7 +77,7 @@ def measure(pair: str, share: float, seed: int) -> dict[str, object]:
         "precision": round(precision, 3),
         "recall": round(recall, 3),
         "surely": round(quality["told_apart_standard_errors"], 2),
-        "shrinkage": quality["shrinkage"],
+        "factor": quality["shell_filter"][FACTOR_SHELL],
     }
 
 
@@ -103,11 +104,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pairs = options.pairs or list(PAIRS)
     for seed, share, pair in itertools.product(range(options.seeds), options.shares, pairs):
-        known = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
-        done = len(known) and (
-            (known["pair"] == pair) & (known["share"] == share) & (known["seed"] == seed)
-        )
-        if not np.any(done):
+        if not is_there(options.out, pair=pair, share=share, seed=seed):
             append(options.out, measure(pair, share, seed))
     table = pd.read_csv(options.out)
     summary(table[table["pair"].isin(pairs)])
