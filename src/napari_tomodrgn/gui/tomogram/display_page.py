@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
-from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
@@ -59,7 +58,6 @@ class DisplayPage(QWidget):
         form = QFormLayout(page)
         form.setContentsMargins(4, 4, 4, 4)
         form.setVerticalSpacing(4)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)  # in large letters
         self._fill_form(form)
         area = QScrollArea()
         area.setWidget(page)
@@ -105,7 +103,6 @@ class DisplayPage(QWidget):
         self.color.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.color.setMinimumContentsLength(len("tomogram"))
         self.sigma = _slider(100, "Contour in standard deviations above solvent")
         self.sigma.setMinimum(5)
         self.sigma_words = QLabel()
@@ -140,7 +137,7 @@ class DisplayPage(QWidget):
         form.addRow("Max. individual maps", self.own)
         form.addRow("Max. distance", self.within)
         form.addRow("Clip at slice", self.at_slice)
-        form.addRow(WrappingRow(self.only, self.reverse))
+        form.addRow(_row(self.only, self.reverse))
 
     def _walk(self) -> QHBoxLayout:
         row = QHBoxLayout()
