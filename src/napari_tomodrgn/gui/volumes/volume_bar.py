@@ -9,7 +9,16 @@ from typing import Any
 from qtpy import QtGui
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QFileDialog, QLabel, QMenu, QSlider, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QColorDialog,
+    QFileDialog,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 
 from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -18,7 +27,7 @@ from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
+from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow, tight_row
 from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)
@@ -113,20 +122,21 @@ class VolumeBar(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        row = tight_row(self)
-        for widget in (
-            QLabel("Contour"),
-            self.sigma,
-            self.sigma_words,
-            QLabel("Low-pass"),
-            self.lowpass,
-            self.lowpass_words,
-            self.supported,
-            self.images,
-            self.look,
-            self.save,
+        filters, switches = QWidget(), QWidget()
+        row = tight_row(filters)
+        for name, slider, words in (
+            ("Contour", self.sigma, self.sigma_words),
+            ("Low-pass", self.lowpass, self.lowpass_words),
         ):
-            row.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
+            row.addWidget(QLabel(name))
+            row.addWidget(slider, 1)
+            row.addWidget(words)
+        row = tight_row(switches)
+        for button in (self.supported, self.images, self.look, self.save):
+            row.addWidget(button)
+        switches.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        # In large letters in two rows: else it would take their width from the steps.
+        tight_row(self).addWidget(WrappingRow(filters, switches))
 
     def set_theme(self, theme: ChartColors) -> None:
         """Draw the icons in the colour of the theme's text."""

@@ -61,8 +61,14 @@ class WrappingRow(QWidget):
             self.updateGeometry()
 
     def _wanted(self) -> int:
-        widths = [group.minimumSizeHint().width() for group in self._groups]
+        widths = [_in_one_row(group) for group in self._groups]
         return sum(widths) + (len(widths) - 1) * _SPACING
+
+
+def _in_one_row(group: QWidget) -> int:
+    """Width that a group needs before it folds itself."""
+    inner = group.findChildren(WrappingRow)
+    return inner[0]._wanted() if inner else group.minimumSizeHint().width()
 
 
 def tight_row(owner: QWidget, spacing: int = 3) -> QHBoxLayout:
