@@ -14,6 +14,7 @@ from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.training import homogeneous
 
 _CONDITION = "rlnAngleTilt > 60 and rlnAngleTilt < 140"
 
@@ -82,8 +83,9 @@ def test_a_condition_that_none_satisfies_is_one_sentence(
 
 @pytest.mark.slow
 def test_a_map_for_all_by_the_decoder_alone_has_half_maps_and_fsc(
-    star: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    star: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(homogeneous, "_MIN_STEPS", 120)  # of 600: a fifth is enough for a box of 24
     out = tmp_path / "one-map"
     done("train", star, "--method", "homogeneous", "--epochs", 1, "--seed", 1, "--out", out)
     curve = pd.read_csv(out / "fsc.csv")["fsc"]

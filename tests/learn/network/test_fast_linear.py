@@ -32,24 +32,27 @@ BOX, LATENT = 16, 3
 def always(choice: str) -> ProductTable:
     """A table for which one product is always the faster."""
     seconds = (1.0, 2.0) if choice == PRODUCT else (2.0, 1.0)
-    return ProductTable(timer=lambda rows, width: seconds)
+    return ProductTable(timer=lambda *_: seconds)
 
 
 def test_the_faster_product_is_taken_and_kept_for_the_machine(tmp_path: Path) -> None:
     """Timed once for a shape class; other timings change nothing later, here or in a new table."""
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[int, int, bool]] = []
 
-    def timer(rows: int, width: int) -> tuple[float, float]:
-        asked.append((rows, width))
-        return 2.0, 1.0
+    def timer(rows: int, width: int, backward: bool) -> tuple[float, float]:
+        asked.append((rows, width, backward))
+        return (2.0, 1.0) if backward else (1.0, 2.0)
 
     cpu, file = torch.device("cpu"), tmp_path / "products.json"
     first = ProductTable(file=file, timer=timer)
-    assert first.measure({32, 64}, cpu) == {
-        shape_class(64, width): CONVOLUTION for width in (32, 64)
-    }
-    assert asked == [(64, 32), (64, 64)]
-    later = ProductTable(file=file, timer=lambda rows, width: (1.0, 2.0))
+    chosen = {shape_class(64, width): CONVOLUTION for width in (32, 64)}
+    with torch.no_grad():
+        chosen |= {shape_class(64, width): PRODUCT for width in (32, 64)}
+    assert first.measure({32, 64}, cpu) == chosen and len(chosen) == 4
+    assert asked == [(64, width, backward) for width in (32, 64) for backward in (True, False)]
+    with torch.no_grad():
+        assert not first.uses_convolution(4000, 64, cpu), "forward alone has a choice of its own"
+    later = ProductTable(file=file, timer=lambda *_: (1.0, 2.0))
     assert later.uses_convolution(4000, 64, cpu) and not later.uses_convolution(63, 64, cpu)
     assert not later.uses_convolution(64, 128, cpu), "a new class is timed anew"
     of_run = ProductTable({shape_class(64, 32): PRODUCT}, file=file)
@@ -61,7 +64,8 @@ def test_the_faster_product_is_taken_and_kept_for_the_machine(tmp_path: Path) ->
 
 def test_both_products_can_be_timed_where_nothing_is_differentiated() -> None:
     with torch.inference_mode():
-        assert all(seconds > 0 for seconds in time_products(2048, 64))
+        for backward in (True, False):
+            assert all(seconds > 0 for seconds in time_products(2048, 64, backward))
 
 
 @pytest.mark.parametrize("rows", [1, 64, 77, 160])

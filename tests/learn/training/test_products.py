@@ -33,7 +33,7 @@ def config(epochs: int) -> RunConfig:
 def measured(monkeypatch: pytest.MonkeyPatch, cache: Path, seconds: tuple[float, float]) -> None:
     """On a machine with this cache, these are the timings from now on."""
     monkeypatch.setenv("NAPARI_TOMODRGN_CACHE", str(cache))
-    monkeypatch.setattr(fast_linear, "time_products", lambda rows, width: seconds)
+    monkeypatch.setattr(fast_linear, "time_products", lambda *_: seconds)
 
 
 def trained(particles: ParticleSet, out: Path, epochs: int = 2, *, resume: bool = False) -> Run:

@@ -4,8 +4,9 @@ On a CPU a linear layer over rows can be run as a matrix product (``nn.Linear``,
 or as a convolution of 1 × 1 pixels (which goes to oneDNN). Which is faster depends on the
 processor: on one of AMD with AVX-512 the convolution, as MKL leaves half of that unused there; on
 one without, the product by a factor of two (``docs/benchmarks.md``). So both are timed once for
-each shape class, forward and backward, and the faster one is kept for the machine. Both give the
-same to rounding; a run writes down which it was trained with, so that it resumes to the same bits.
+each shape class, and the faster one is kept for the machine: forward and backward where gradients
+are asked for, forward alone where they are not, as maps are decoded. Both give the same to
+rounding; a run writes down which it was trained with, so that it resumes to the same bits.
 Elsewhere than on a CPU, and under autocast, rows stay rows.
 """
 
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -34,10 +36,12 @@ _MIN_ROWS = 64
 # two, which product was taken depended on how many particles were embedded together, and a latent
 # on its neighbours, by 3e-3 of its width (refining multiplies rounding); with one, by 4e-5.
 _TIMED_ROWS = {_MIN_ROWS: 2048}
+# Forward alone it is as many as are decoded at a time.
+_TIMED_ROWS_FORWARD = 4096
 _REPEATS = 5
 
-# From rows and width to the seconds of (product, convolution).
-Timer = Callable[[int, int], tuple[float, float]]
+# From rows, width, and whether gradients are asked for, to the seconds of (product, convolution).
+Timer = Callable[[int, int, bool], tuple[float, float]]
 
 
 class ProductTable:
@@ -76,10 +80,11 @@ class ProductTable:
         return self._choice(rows, width) == CONVOLUTION
 
     def measure(self, widths: set[int], device: torch.device) -> dict[str, str]:
-        """Choose for layers of these widths, rows of every class; all choices so far."""
+        """Choose for layers of these widths, all classes; all choices so far."""
         for width in sorted(widths):
-            for rows in _TIMED_ROWS:
-                self.uses_convolution(rows, width, device)
+            for rows, backward in product(_TIMED_ROWS, (True, False)):
+                with torch.set_grad_enabled(backward):
+                    self.uses_convolution(rows, width, device)
         return self.choices
 
     def _choice(self, rows: int, width: int) -> str:
@@ -87,42 +92,53 @@ class ProductTable:
         if key not in self.choices:
             known = _read(self._file)
             if key not in known:
-                product, convolution = self._timer(rows, width)
+                as_product, as_convolution = self._timer(rows, width, torch.is_grad_enabled())
                 # Read again: another process may have chosen meanwhile.
                 known = _read(self._file)
-                known.setdefault(key, CONVOLUTION if convolution < product else PRODUCT)
+                known.setdefault(key, CONVOLUTION if as_convolution < as_product else PRODUCT)
                 _write(self._file, known)
             self.choices[key] = known[key]
         return self.choices[key]
 
 
 def shape_class(rows: int, width: int) -> str:
-    """Name what a choice holds for: processor, threads, width of the layer, number of rows."""
+    """Name what a choice holds for: processor, threads, width, rows, with gradients or without."""
     least = max(number for number in _TIMED_ROWS if number <= rows)
-    return f"{_processor()}, {torch.get_num_threads()} threads, width {width}, rows {least}+"
+    name = f"{_processor()}, {torch.get_num_threads()} threads, width {width}, rows {least}+"
+    return name if torch.is_grad_enabled() else f"{name}, forward alone"
 
 
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
-def time_products(rows: int, width: int) -> tuple[float, float]:
-    """Time a layer forward and backward in seconds, as product and as convolution.
+def time_products(rows: int, width: int, backward: bool = True) -> tuple[float, float]:
+    """Time a layer in seconds, as product and as convolution, forward and, if asked, backward.
 
     The shortest of five calls each, in turns, after one to warm up: milliseconds.
     """
     count = _TIMED_ROWS[max(number for number in _TIMED_ROWS if number <= rows)]
     generator = torch.Generator().manual_seed(0)
-    plain = torch.randn((count, width), generator=generator)
+    plain = torch.randn((count if backward else _TIMED_ROWS_FORWARD, width), generator=generator)
     weight = torch.randn((width, width), generator=generator).requires_grad_()
     inputs = [plain, _as_pixels(plain)]
+    work = _forward_and_backward if backward else _forward
     best = [float("inf"), float("inf")]
     for repeat in range(_REPEATS + 1):
         for number, values in enumerate(inputs):
             x = values.detach().requires_grad_()
             started = time.perf_counter()
-            torch.autograd.grad(dense(x, weight, None).sum(), [x, weight])
+            work(x, weight)
             if repeat:
                 best[number] = min(best[number], time.perf_counter() - started)
     return best[0], best[1]
+
+
+def _forward_and_backward(values: Tensor, weight: Tensor) -> None:
+    torch.autograd.grad(dense(values, weight, None).sum(), [values, weight])
+
+
+@torch.no_grad()
+def _forward(values: Tensor, weight: Tensor) -> None:
+    dense(values, weight, None)
 
 
 @lru_cache(maxsize=1)
