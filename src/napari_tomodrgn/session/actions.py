@@ -45,8 +45,16 @@ class Action:
 
 
 def ids_of(particles: Iterable[str]) -> list[str]:
-    """Identities as an argument, in an order that is always the same."""
-    return sorted(map(str, particles))
+    """Identities as an argument, in an order that is always the same: that of words.
+
+    Sorted outside Python, whose lock a sort of 300,000 words would hold for 0.1 s.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = pa.array([str(name) for name in particles], type=pa.large_string())
+    in_order: list[str] = names.take(pc.sort_indices(names)).to_pylist()
+    return in_order
 
 
 def file_name(path: str | Path) -> str:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QPoint, QRect, QSize, Qt
-from qtpy.QtGui import QPainter, QPixmap
+from qtpy.QtGui import QPixmap
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
+from napari_tomodrgn.gui.widgets.qt import painter_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +92,6 @@ def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -
 
 
 def _paint(widget: QWidget, paper: Any, scale: int) -> None:
-    painter = QPainter(paper)
-    try:
+    with painter_on(paper) as painter:
         painter.scale(scale, scale)
         widget.render(painter, QPoint(0, 0))
-    finally:
-        painter.end()

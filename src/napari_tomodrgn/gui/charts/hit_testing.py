@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from qtpy.QtGui import QColor, QImage, QPen, QPolygonF
 
 from napari_tomodrgn import geometry
 from napari_tomodrgn.gui.charts.point_cloud import PointCloud
-from napari_tomodrgn.gui.widgets.qt import grey_levels
+from napari_tomodrgn.gui.widgets.qt import grey_levels, painter_on
 
 FloatArray = NDArray[np.floating]
 Transform = tuple[float, ...]
@@ -90,9 +90,8 @@ def _picture(corners: list[tuple[float, float]], size: tuple[int, int]) -> NDArr
     """`_INSIDE`, `_CLOSE` to the line or 0, with a ring of zeros around."""
     image = QImage(size[0], size[1], QImage.Format.Format_Grayscale8)
     image.fill(0)
-    painter = QPainter(image)
-    painter.setPen(QPen(QColor(_CLOSE, _CLOSE, _CLOSE), 4))
-    painter.setBrush(QColor(_INSIDE, _INSIDE, _INSIDE))
-    painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]), Qt.FillRule.OddEvenFill)
-    painter.end()
+    with painter_on(image) as painter:
+        painter.setPen(QPen(QColor(_CLOSE, _CLOSE, _CLOSE), 4))
+        painter.setBrush(QColor(_INSIDE, _INSIDE, _INSIDE))
+        painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in corners]), Qt.FillRule.OddEvenFill)
     return np.pad(grey_levels(image), 1)

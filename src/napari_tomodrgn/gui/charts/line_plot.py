@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray, View
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
+from napari_tomodrgn.gui.widgets.qt import painter_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,27 +103,29 @@ class LinePlot(QWidget):
 
     def paintEvent(self, event: object) -> None:
         """Draw axes, curves and legend."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(self._theme.background))
-        if not self._curves:
-            return
-        rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
-        view = self._view()
-        texts = resolution_texts if self._resolution else painting.tick_texts
-        painting.paint_axes(painter, rect, view, self._names, self._theme, texts)
-        painter.setClipRect(rect)
-        if self._level is not None:
-            ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
-            pen = QPen(QColor(self._theme.text), 1.0, Qt.PenStyle.DashLine)
-            self._paint_line(painter, rect, view.to_pixels(ends, rect.width(), rect.height()), pen)
-        drawn = []
-        for curve in self._curves:
-            xy = np.stack([curve.x, curve.y], axis=1)
-            pixels = view.to_pixels(xy[np.isfinite(xy).all(axis=1)], rect.width(), rect.height())
-            self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
-            drawn.append(_along(pixels))
-        self._paint_legend(painter, rect, np.concatenate(drawn))
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.fillRect(self.rect(), QColor(self._theme.background))
+            if not self._curves:
+                return
+            rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
+            view = self._view()
+            texts = resolution_texts if self._resolution else painting.tick_texts
+            painting.paint_axes(painter, rect, view, self._names, self._theme, texts)
+            painter.setClipRect(rect)
+            if self._level is not None:
+                ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
+                pen = QPen(QColor(self._theme.text), 1.0, Qt.PenStyle.DashLine)
+                level = view.to_pixels(ends, rect.width(), rect.height())
+                self._paint_line(painter, rect, level, pen)
+            drawn = []
+            for curve in self._curves:
+                xy = np.stack([curve.x, curve.y], axis=1)
+                known = xy[np.isfinite(xy).all(axis=1)]
+                pixels = view.to_pixels(known, rect.width(), rect.height())
+                self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
+                drawn.append(_along(pixels))
+            self._paint_legend(painter, rect, np.concatenate(drawn))
 
     def _view(self) -> View:
         xy = np.concatenate([np.stack([one.x, one.y], axis=1) for one in self._curves])

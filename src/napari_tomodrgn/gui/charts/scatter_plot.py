@@ -24,7 +24,7 @@ from napari_tomodrgn.gui.charts.point_cloud import (
     radius_px,
 )
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
-from napari_tomodrgn.gui.widgets.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 
 
 class ScatterPlot(QWidget):
@@ -198,26 +198,26 @@ class ScatterPlot(QWidget):
 
     def paintEvent(self, event: object) -> None:
         """Blit the points and paint everything else over them."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(self._theme.background))
-        rect = self._rect()
-        if not len(self._xy):
-            words = self._busy or self._hint
-            painting.paint_hint(painter, self.rect(), words, self._theme)
-            return
-        painting.paint_axes(painter, rect, self._view, self._labels, self._theme)
-        if self._picture is None:
-            self._picture = self._draw(rect)
-        painter.drawImage(QRectF(rect), self._picture)
-        if self.hasFocus():  # the keys go here
-            painter.setPen(QColor(self._theme.highlight))
-            painter.drawRect(rect.adjusted(-1, -1, 1, 1))
-        painter.setClipRect(rect)
-        self._paint_marks(painter, rect)
-        if self._busy:
-            corner = QPointF(rect.left(), rect.top())
-            painting.paint_tag(painter, corner, self._busy, rect, self._theme)
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.fillRect(self.rect(), QColor(self._theme.background))
+            rect = self._rect()
+            if not len(self._xy):
+                words = self._busy or self._hint
+                painting.paint_hint(painter, self.rect(), words, self._theme)
+                return
+            painting.paint_axes(painter, rect, self._view, self._labels, self._theme)
+            if self._picture is None:
+                self._picture = self._draw(rect)
+            painter.drawImage(QRectF(rect), self._picture)
+            if self.hasFocus():  # the keys go here
+                painter.setPen(QColor(self._theme.highlight))
+                painter.drawRect(rect.adjusted(-1, -1, 1, 1))
+            painter.setClipRect(rect)
+            self._paint_marks(painter, rect)
+            if self._busy:
+                corner = QPointF(rect.left(), rect.top())
+                painting.paint_tag(painter, corner, self._busy, rect, self._theme)
 
     def _paint_marks(self, painter: QPainter, rect: QRect) -> None:
         radius = radius_px(len(self._xy))

@@ -12,7 +12,7 @@ from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import View
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
-from napari_tomodrgn.gui.widgets.qt import to_image
+from napari_tomodrgn.gui.widgets.qt import painter_on, to_image
 
 _INK = "#56b4e9"
 # Dark to light, readable without colour: none, mean, three times the mean and more.
@@ -44,16 +44,16 @@ class Plot(QWidget):
 
     def paintEvent(self, event: object) -> None:
         """Draw axes and content."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(self._theme.background))
-        view = self.view()
-        if view is None:
-            return
-        rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
-        painting.paint_axes(painter, rect, view, self._names, self._theme)
-        painter.setClipRect(rect)
-        self.paint_content(painter, rect, view)
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.fillRect(self.rect(), QColor(self._theme.background))
+            view = self.view()
+            if view is None:
+                return
+            rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
+            painting.paint_axes(painter, rect, view, self._names, self._theme)
+            painter.setClipRect(rect)
+            self.paint_content(painter, rect, view)
 
     def view(self) -> View | None:
         """What the axes span; None while there is nothing to show."""

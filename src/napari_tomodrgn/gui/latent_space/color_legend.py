@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayo
 from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categories
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
-from napari_tomodrgn.gui.widgets.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import Clip, Column, column_label
 
@@ -169,19 +169,19 @@ class _Key(QWidget):
         """Draw name, then chips or bar."""
         if self._column is None:
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QColor(self._theme.text))
-        font = painter.font()
-        font.setBold(True)
-        painter.setFont(font)
-        self._write(painter, 0, column_label(self._column.name), indent=1)
-        font.setBold(False)
-        painter.setFont(font)
-        if self._column.categorical:
-            self._paint_chips(painter, self._column)
-        else:
-            self._paint_bar(painter, self._column)
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QColor(self._theme.text))
+            font = painter.font()
+            font.setBold(True)
+            painter.setFont(font)
+            self._write(painter, 0, column_label(self._column.name), indent=1)
+            font.setBold(False)
+            painter.setFont(font)
+            if self._column.categorical:
+                self._paint_chips(painter, self._column)
+            else:
+                self._paint_bar(painter, self._column)
 
     def _line(self) -> int:
         return self.fontMetrics().height() + 3

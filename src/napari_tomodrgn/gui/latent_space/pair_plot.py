@@ -17,7 +17,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors, paint_ring
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints, RasterPoints
 from napari_tomodrgn.gui.latent_space.scatter_contents import AT_ONCE, ScatterContents
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
-from napari_tomodrgn.gui.widgets.qt import Signal, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 
 _COMPONENTS = 4
 _UMAP = ("UMAP 1", "UMAP 2")
@@ -120,17 +120,18 @@ class PairPlot(QWidget):
 
     def paintEvent(self, event: object) -> None:
         """Paint every cell with its names, the ring over its points."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for pair in self._places:
-            rect = self.cell(pair)
-            painter.fillRect(rect, QColor(self._theme.background))
-            painter.drawImage(QRectF(rect), self._picture(pair, rect))
-            painter.setPen(QColor(self._theme.line))
-            painter.drawRect(rect)
-            self._paint_names(painter, rect, pair)
-            if self._marked >= 0:
-                paint_ring(painter, self.place_of(pair, self._marked), _RING_PX, self._theme.accent)
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            for pair in self._places:
+                rect = self.cell(pair)
+                painter.fillRect(rect, QColor(self._theme.background))
+                painter.drawImage(QRectF(rect), self._picture(pair, rect))
+                painter.setPen(QColor(self._theme.line))
+                painter.drawRect(rect)
+                self._paint_names(painter, rect, pair)
+                if self._marked >= 0:
+                    place = self.place_of(pair, self._marked)
+                    paint_ring(painter, place, _RING_PX, self._theme.accent)
 
     def mouseMoveEvent(self, event: Any) -> None:
         """Tell which particle is under the pointer."""

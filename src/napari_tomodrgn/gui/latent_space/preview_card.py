@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.preview_service import PreviewData
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
-from napari_tomodrgn.gui.widgets.qt import to_image
+from napari_tomodrgn.gui.widgets.qt import painter_on, to_image
 
 _GAP = 3
 _LINES = 3  # of words
@@ -78,14 +78,14 @@ class PreviewCard(QWidget):
         card = self._card
         if card is None:
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        line = painter.fontMetrics().height()
-        edge = self._edge()
-        if edge:
-            self._paint_pictures(painter, edge)
-        self._paint_words(painter, edge + line if edge else 0)
+        with painter_on(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            line = painter.fontMetrics().height()
+            edge = self._edge()
+            if edge:
+                self._paint_pictures(painter, edge)
+            self._paint_words(painter, edge + line if edge else 0)
 
     def _paint_pictures(self, painter: QPainter, edge: int) -> None:
         card, line = self._card, painter.fontMetrics().height()

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
-from qtpy.QtGui import QColor, QPainter
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
-from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
@@ -225,10 +225,10 @@ class SupportStrip(QWidget):
 
     def paintEvent(self, event: object) -> None:
         """One cell a frame."""
-        painter = QPainter(self)
-        wide = self.width() / max(1, len(self._points))
-        for place, point in enumerate(self._points):
-            color = QColor(self._theme.line if point.unsupported else self._theme.accent)
-            if not point.unsupported:
-                color.setAlphaF(min(1.0, 0.35 + 0.65 * point.n_neighbors / TYPICAL))
-            painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), color)
+        with painter_on(self) as painter:
+            wide = self.width() / max(1, len(self._points))
+            for place, point in enumerate(self._points):
+                color = QColor(self._theme.line if point.unsupported else self._theme.accent)
+                if not point.unsupported:
+                    color.setAlphaF(min(1.0, 0.35 + 0.65 * point.n_neighbors / TYPICAL))
+                painter.fillRect(QRectF(place * wide, 1, max(1.0, wide - 1), 4), color)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 
+from napari_tomodrgn.gui.widgets.qt import painter_on
+
 # Drawn on a square of this many units, shown at this many logical pixels, kept at this many times.
 _UNITS = 16
 _OVERSAMPLED = 4
@@ -19,13 +21,12 @@ def icon(name: str, color: str) -> QIcon:
     for mode, opacity in ((QIcon.Mode.Normal, 1.0), (QIcon.Mode.Disabled, 0.3)):
         pixmap = QPixmap(_UNITS * _OVERSAMPLED, _UNITS * _OVERSAMPLED)
         pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.scale(_OVERSAMPLED, _OVERSAMPLED)
-        painter.setOpacity(opacity)
-        painter.setPen(QPen(QColor(color), 1.4))
-        _DRAWINGS[name](painter, QColor(color))
-        painter.end()
+        with painter_on(pixmap) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.scale(_OVERSAMPLED, _OVERSAMPLED)
+            painter.setOpacity(opacity)
+            painter.setPen(QPen(QColor(color), 1.4))
+            _DRAWINGS[name](painter, QColor(color))
         result.addPixmap(pixmap, mode)
     return result
 

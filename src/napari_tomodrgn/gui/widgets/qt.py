@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, QTimer, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QImage
+from qtpy.QtGui import QImage, QPaintDevice, QPainter
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -146,6 +147,20 @@ def clear_layout(layout: QLayout) -> None:
         if widget is not None:
             widget.hide()  # until the event loop deletes it
             widget.deleteLater()
+
+
+@contextmanager
+def painter_on(device: QPaintDevice) -> Iterator[QPainter]:
+    """Give a painter that ends with the block, whoever still holds it.
+
+    A traceback, a debugger or a profiler keeps what a call had in hand; a painter that is let go
+    after its widget, or in another thread, takes the process with it.
+    """
+    painter = QPainter(device)
+    try:
+        yield painter
+    finally:
+        painter.end()
 
 
 def to_image(pixels: NDArray[np.uint8]) -> QImage:
