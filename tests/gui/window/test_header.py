@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -111,6 +113,12 @@ def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
     assert whole.isVisible() and whole.label.text().count("words") == 60
     header.banner.more.click()
     assert not whole.isVisible()
+    # While it is there it takes the mouse: a click beside it ends it, one on the cross the message.
+    for button, left in ((header.banner.more, "words"), (header.banner.dismiss, "")):
+        header.banner.toggle()
+        place = whole.mapFromGlobal(button.mapToGlobal(button.rect().center()))
+        QTest.mouseClick(whole, Qt.MouseButton.LeftButton, pos=place)
+        assert not whole.isVisible() and header.banner.text[:5] == left
 
 
 def test_the_state_names_what_is_under_way(qtbot: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
@@ -97,6 +98,15 @@ def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
     get_settings().appearance.font_size = 12
     widget = open_dock(viewer)
     qtbot.waitUntil(lambda: 400 < widget.width() < 0.4 * 1440)
+    # A dock that is wide enough stays as wide as somebody has drawn it.
+    drawn = 480
+    sized: Any = widget.window()
+    sized.resizeDocks([widget.parentWidget()], [drawn], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: abs(widget.parentWidget().width() - drawn) <= 2)
+    get_settings().appearance.font_size = 11
+    qtbot.wait(300)
+    wanted = widget.sizeHint().width()
+    assert wanted < 420 and widget.parentWidget().width() > drawn - 10  # Qt's own few pixels
     widget.controller.close()
     qtbot.waitUntil(lambda: widget.controller.idle)
 

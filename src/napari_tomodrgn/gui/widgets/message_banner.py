@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QHideEvent, QResizeEvent
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
@@ -48,7 +48,7 @@ class Banner(QFrame):
         layout.addWidget(self.label, 1)
         layout.addWidget(self.more)
         layout.addWidget(self.dismiss)
-        self._whole = _Whole(self)
+        self._whole = _Whole(self, self.dismiss)
         LetterSize(self.label, self._fix_height)
         session.events.message.connect(self.show_message)
         self.show_message(session.message)
@@ -128,10 +128,14 @@ class Banner(QFrame):
 
 
 class _Whole(QFrame):
-    """All of a message, selectable, in a window of its own until one clicks elsewhere."""
+    """All of a message, selectable, in a window of its own until one clicks elsewhere.
 
-    def __init__(self, parent: QWidget) -> None:
+    A click elsewhere goes no further, but for one on ``dismiss``: whoever means that, means it.
+    """
+
+    def __init__(self, parent: QWidget, dismiss: QToolButton) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
+        self._dismiss = dismiss
         self.label = make_label()
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -146,6 +150,16 @@ class _Whole(QFrame):
         self.adjustSize()
         self.move(at)
         self.show()
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Go; dismiss the message as well, if that was clicked on."""
+        if self.rect().contains(event.position().toPoint()):
+            super().mousePressEvent(event)
+            return
+        self.hide()
+        place = self._dismiss.mapFromGlobal(event.globalPosition().toPoint())
+        if self._dismiss.rect().contains(place):
+            self._dismiss.click()
 
 
 def _breakable(text: str) -> str:

@@ -28,6 +28,7 @@ def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, flo
     wanted
         Width of the right dock in pixels, and how much larger than usual text is.
     """
+    set_dock_title(right, "tomoDRGN")  # whoever opened it
     width, enlarged = wanted
     bottom = Qt.Corner.BottomLeftCorner, Qt.Corner.BottomRightCorner
     areas = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
@@ -45,8 +46,27 @@ def lay_out(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, flo
         free = window.width() - _LEFT_WIDTH - width
         sized.resizeDocks([latent], [round(_WIDE_SHARE * free)], horizontal)
         return
+    sized.resizeDocks([latent], [_bottom_height(window, enlarged)], vertical)
+
+
+def make_room(window: QMainWindow, right: Any, latent: Any, wanted: tuple[int, float]) -> None:
+    """Widen docks that have become too small for their letters; the others keep the user's sizes.
+
+    Parameters as in `lay_out`.
+    """
+    width, enlarged = wanted
+    sized: Any = window
+    width = min(width, round(_LARGEST_SHARE * window.width()))
+    if not right.isFloating() and right.width() < width:
+        sized.resizeDocks([right], [width], Qt.Orientation.Horizontal)
+    height = _bottom_height(window, enlarged)
+    if not is_wide(window) and not latent.isFloating() and latent.height() < height:
+        sized.resizeDocks([latent], [height], Qt.Orientation.Vertical)
+
+
+def _bottom_height(window: QMainWindow, enlarged: float) -> int:
     height = min(_BOTTOM_HEIGHT * enlarged, _TALLEST_SHARE * window.height())
-    sized.resizeDocks([latent], [round(max(_BOTTOM_HEIGHT, height))], vertical)
+    return round(max(_BOTTOM_HEIGHT, height))
 
 
 def keep_on_screen(window: QMainWindow) -> None:

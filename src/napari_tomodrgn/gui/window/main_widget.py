@@ -37,7 +37,7 @@ from napari_tomodrgn.gui.window.layout import (
     hide_welcome,
     keep_on_screen,
     lay_out,
-    set_dock_title,
+    make_room,
     show_layer_controls,
 )
 from napari_tomodrgn.gui.window.stepper import Stepper
@@ -347,14 +347,13 @@ class MainWidget(QWidget):
         if not self._closed:
             self.reopen.show()
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, fit: Callable[..., None] = lay_out) -> None:
         """Give both docks their place and size."""
         window: Any = self.window()
         if self._closed or not isinstance(window, QMainWindow):
             return
         dock: Any = self.parentWidget()
-        set_dock_title(dock, "tomoDRGN")  # whoever opened it
-        lay_out(window, dock, self.latent.parentWidget(), (self._wanted_width(), self._enlarged()))
+        fit(window, dock, self.latent.parentWidget(), (self._wanted_width(), self._enlarged()))
         soon(self, self._keep_on_screen)  # once the docks have their sizes
 
     def _keep_on_screen(self) -> None:
@@ -366,7 +365,7 @@ class MainWidget(QWidget):
         """Larger letters everywhere, and docks that have room for them."""
         self._on_theme()
         if self._laid_out:
-            soon(self, self._lay_out)
+            soon(self, lambda: self._lay_out(make_room))
 
     def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)
