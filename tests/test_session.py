@@ -75,6 +75,9 @@ def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) 
     table = ParticleTable(latents[["mu_0", "tomogram"]], particles)
     names = table.axis_names
     assert names[:2] == ["z 0", "strip"]
+    # So is one component beside which the others have vanished.
+    flat = latents.assign(**{name: 1e-4 * latents[name] for name in ("mu_1", "mu_2")})
+    assert ParticleTable(flat, particles).axis_names[:2] == ["PC 1", "strip"]
     assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "strip")
     many = pd.DataFrame({"mu_0": np.random.default_rng(1).normal(size=2000), "tomogram": "TS"})
     table = ParticleTable(many)

@@ -35,7 +35,7 @@ MAX_CATEGORIES = 20
 SELECTIONS = "selections"
 # The column that clusters are kept in, by the window and by the analysis of a run.
 CLUSTER = "cluster"
-# Axis across a single latent: particles side by side, the more the wider.
+# Axis across the one component that is wide: particles side by side, the more the wider.
 STRIP = "strip"
 # Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.
 _KEPT = 8
@@ -132,9 +132,13 @@ class ParticleTable:
     def axis_names(self) -> list[str]:
         """Columns that can be an axis: components, latent dimensions, numbers of the others."""
         dimensions = len(mean_columns(self.rows))
-        names = [f"PC {number}" for number in range(1, dimensions + 1)] if dimensions > 1 else []
+        flat = dimensions > 0 and axes_of(self.rows).has_one_component
+        components = range(1, 2 if flat else dimensions + 1)
+        names = (
+            [f"PC {number}" for number in components] if dimensions > 1 else ["z 0"][:dimensions]
+        )
+        names += [STRIP] if flat else []
         names += [f"z {number}" for number in range(dimensions)]
-        names += [STRIP] if dimensions == 1 else []
         return list(dict.fromkeys([*names, *self._names(numeric=True)]))
 
     @property
@@ -216,8 +220,8 @@ def _column(
         return Column(name, latent_matrix(latents) @ vector - axes.mean @ vector)
     if name in _numbered("z", 0, dimensions):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
-    if name == STRIP and dimensions == 1:
-        return Column(name, _strip(latent_matrix(latents)[:, 0]))
+    if name == STRIP and dimensions and axes_of(latents).has_one_component:
+        return Column(name, _strip(latent_matrix(latents) @ axes_of(latents).vectors[:, 0]))
     tables = (latents, added_columns, _star_table(particles))
     table = next((one for one in tables if one is not None and name in one), None)
     if table is None:

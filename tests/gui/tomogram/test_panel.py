@@ -86,11 +86,13 @@ def test_one_canvas_shows_one_or_the_other(
         return {layer.name for layer in viewer.layers if layer.visible}
 
     assert LAYER_NAME not in seen()
+    title = viewer.canvas.overlays.tomodrgn_tomogram
+    assert title.visible and title.text.startswith("TS_001.tomostar  ·  12 particles")
     assert viewer.layers.selection.active.name == "particles TS_001.tomostar"
     viewer.scene.camera.angles = (5.0, 20.0, 0.0)
     inside = np.array([viewer.scene.camera.zoom, *viewer.scene.camera.center])
     QTest.mouseClick(widget.tomogram.particle, Qt.MouseButton.LeftButton)
-    assert seen() == {LAYER_NAME}
+    assert seen() == {LAYER_NAME} and not title.visible
     assert viewer.canvas.overlays.tomodrgn_caption.text.startswith(shown.focused)
     np.testing.assert_allclose(viewer.scene.camera.center, 0.0)
     QTest.mouseClick(widget.tomogram.tomogram, Qt.MouseButton.LeftButton)
@@ -105,7 +107,7 @@ def test_one_canvas_shows_one_or_the_other(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert shown.decoded.particle_id == shown.focused
     assert not viewer.layers[LAYER_NAME].visible
-    assert not viewer.canvas.overlays.tomodrgn_caption.visible
+    assert not viewer.canvas.overlays.tomodrgn_caption.visible and title.visible
 
 
 def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, shown: Any) -> None:

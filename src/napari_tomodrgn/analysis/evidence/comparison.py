@@ -109,10 +109,10 @@ class Comparison:
             blob = self.blobs[0]
             place = ", ".join(f"{value:.0f}" for value in blob.center_xyz_angstrom)
             words.append(
-                f"mostly in a blob of {blob.diameter_angstrom:.0f} Å at ({place}) Å from the "
+                f"mostly in a blob {blob.diameter_angstrom:.0f} Å across at ({place}) Å from the "
                 "middle of the box (xyz)"
             )
-        return ", ".join(words) + "."
+        return ", ".join(words) + "; poses, contrast and defocus do not explain it."
 
 
 def compare_groups(

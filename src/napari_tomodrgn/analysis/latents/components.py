@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Of the variance: a training that keeps one component leaves others of 1e-6 and less.
+_NOTHING = 1e-3
+
+
 @dataclass(frozen=True, eq=False)
 class PrincipalAxes:
     """Mean (dimension,), unit vectors (dimension, component), and shares of the variance."""
@@ -22,6 +26,11 @@ class PrincipalAxes:
     mean: NDArray[np.float64]
     vectors: NDArray[np.float64]
     share: NDArray[np.float64]
+
+    @property
+    def has_one_component(self) -> bool:
+        """Whether all others are next to nothing."""
+        return len(self.share) == 1 or bool(self.share[1] < _NOTHING)
 
 
 def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:

@@ -87,7 +87,7 @@ class ComparisonPanel(QWidget):
         self.status = make_label()
         self.sentence, self.numbers = make_label(), make_label()
         self.sentence.setStyleSheet("font-weight: bold;")
-        self.plot = LinePlot("Spatial frequency (1/Å)", "FSC", resolution=True)
+        self.plot = LinePlot("Resolution", "FSC", resolution=True)
         self.plot.setToolTip("Half maps of A, half maps of B, and of halves of A − B")
         self.errors = QSlider(Qt.Orientation.Horizontal)
         self.errors.setRange(*(round(limit * _STEPS_PER_ERROR) for limit in _ERRORS))

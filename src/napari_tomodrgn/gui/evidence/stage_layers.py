@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from napari.components.overlays import TextOverlay
 from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.volumes.figure import SMALL_AXES_PX
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines, right_and_up
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, right_and_up, write_in_corner
 from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
 from napari_tomodrgn.session import Isosurface
 
@@ -207,10 +206,5 @@ class StageLayers:
                 self._viewer.layers.remove(layer)
 
     def _set_caption(self, words: str) -> None:
-        overlays = self._viewer.canvas.overlays
-        if CAPTION_NAME not in overlays:
-            size = overlays.scale_bar.font_size
-            overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
         room = self._viewer.canvas.size[1] - _AXES_ROOM_PX
-        overlays[CAPTION_NAME].text = in_lines(words, room)
-        overlays[CAPTION_NAME].visible = bool(words)
+        write_in_corner(self._viewer, CAPTION_NAME, words, room)

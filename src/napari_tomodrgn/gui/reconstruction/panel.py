@@ -39,7 +39,7 @@ class ValidationPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.result = make_label(tip="Where the half maps' correlation falls below the line")
-        self.plot = LinePlot("Spatial frequency (1/Å)", "FSC", resolution=True)
+        self.plot = LinePlot("Resolution", "FSC", resolution=True)
         self.plot.setToolTip("Fourier shell correlation of two halves of the particles")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

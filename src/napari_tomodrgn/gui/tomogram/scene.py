@@ -21,6 +21,7 @@ from napari_tomodrgn.gui.tomogram.level_of_detail import ViewFocus, fingerprint,
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
 from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import write_in_corner
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _RADIUS_OF_BOX = 0.3
 _SETTLED_MS, _ORBIT_MS = 350, 40
 _ORBIT_STEP_DEG = 2.0
+TITLE_NAME = "tomodrgn_tomogram"  # of the words in the corner of the canvas
 NO_POSITIONS = (
     "This star file has no tomogram coordinates: WarpTools and RELION 5 optimisation sets do."
 )
@@ -245,6 +247,7 @@ class TomogramScene(Service):
             self._look_at_all()
         if here:
             self._schedule_surfaces()
+        self._report()
 
     def _view(self) -> dict[str, Any]:
         camera = self._viewer.scene.camera
@@ -365,16 +368,24 @@ class TomogramScene(Service):
     def _report(self) -> None:
         poses = self.poses
         if poses is None:
+            self._write_title("")
             self.progress.emit("")
             return
         chosen = int(self.chosen().sum())
         words = f"{len(poses):,} particles" + (f", {chosen:,} selected" if chosen else "")
+        self._write_title(f"{self.session.tomogram}  ·  {words}")
         surfaces = len(self.layers.surfaced)
         if surfaces:
             own, wanted = self._own
             words += f"; {surfaces:,} as surfaces"
             words += f", {own:,} of {wanted:,} individual maps" if wanted else ""
         self.progress.emit(words + ".")
+
+    def _write_title(self, words: str) -> None:
+        """Say on the canvas, and so on its pictures, whose tomogram it shows."""
+        here = self.session.canvas_mode == "tomogram"
+        room = self._viewer.canvas.size[1] - 20
+        write_in_corner(self._viewer, TITLE_NAME, words if here else "", room)
 
     def _turn(self) -> None:
         camera = self._viewer.scene.camera

@@ -84,7 +84,7 @@ class FigureDialog(QDialog):
 
     def _show_size(self, *_: Any) -> None:
         width = self._width_px()
-        height = round(width * self._canvas[0] / max(1, self._canvas[1]))
+        height = int(width * self._canvas[0] / max(1, self._canvas[1]))  # as napari cuts it
         self.size_words.setText(f"{width:,} × {height:,} pixels")
         fits = max(width, height) <= LARGEST_PX
         save: Any = self.buttons.button(QDialogButtonBox.StandardButton.Save)

@@ -16,10 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.components.overlays import TextOverlay
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines, label_of, places_below
+from napari_tomodrgn.gui.volumes.map_labels import (
+    MapLabels,
+    label_of,
+    places_below,
+    write_in_corner,
+)
 from napari_tomodrgn.gui.volumes.scale_bar import keep_in_angstrom
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
@@ -108,7 +112,7 @@ class VolumeLayers:
         if self._hidden is None:
             self._hidden = [layer for layer in self.layers if not layer.visible]
             self._stay_hidden()
-            self._caption_overlay.visible = False
+            self._write("")
 
     def restore(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
@@ -383,16 +387,10 @@ class VolumeLayers:
         if label_of(before) != label_of(words):
             self._label_all()
         if self._hidden is None:
-            self._caption_overlay.text = in_lines(words, self.viewer.canvas.size[1] - 20)
-            self._caption_overlay.visible = bool(words)
+            self._write(words)
 
-    @property
-    def _caption_overlay(self) -> TextOverlay:
-        overlays = self.viewer.canvas.overlays
-        if CAPTION_NAME not in overlays:
-            size = overlays.scale_bar.font_size
-            overlays[CAPTION_NAME] = TextOverlay(position="top_left", font_size=size)
-        return overlays[CAPTION_NAME]
+    def _write(self, words: str) -> None:
+        write_in_corner(self.viewer, CAPTION_NAME, words, self.viewer.canvas.size[1] - 20)
 
 
 def box_angstrom(volume: Volume) -> float:

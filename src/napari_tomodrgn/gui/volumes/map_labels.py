@@ -7,6 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.components.overlays import TextOverlay
 from napari.utils.theme import get_theme
 
 if TYPE_CHECKING:
@@ -111,6 +112,19 @@ def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float6
     # Of a right-handed camera (`layers.ORIENTATION`) in axes zyx, which are left-handed.
     right = np.cross(up, np.asarray(camera.view_direction, float))
     return right / np.linalg.norm(right), up / np.linalg.norm(up)
+
+
+def write_in_corner(viewer: Viewer, name: str, words: str, room_px: float) -> None:
+    """Write words into the upper left corner, in lines of so many pixels; none hides them.
+
+    ``name`` tells who writes: what each has to say stays apart.
+    """
+    overlays = viewer.canvas.overlays
+    if name not in overlays:
+        size = overlays.scale_bar.font_size
+        overlays[name] = TextOverlay(position="top_left", font_size=size)
+    overlays[name].text = in_lines(words, room_px)
+    overlays[name].visible = bool(words)
 
 
 def label_of(caption: str) -> str:

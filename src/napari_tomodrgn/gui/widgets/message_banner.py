@@ -23,6 +23,7 @@ _COLORS = {
     "info": ("#ffffff", "#2f6f9f", "i"),
 }
 _LINES = 2
+_MARGINS = (6, 4, 6, 6)  # of the whole message, px
 _FOLDERS = re.compile(r"(?<!\S)(?:[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])+")
 
 
@@ -140,14 +141,16 @@ class _Whole(QFrame):
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(*_MARGINS)
         layout.addWidget(self.label)
 
     def show_text(self, text: str, at: QPoint, width: int, colors: tuple[str, str]) -> None:
         """Show this at a place of the screen."""
         self.setStyleSheet(f"QWidget {{ color: {colors[0]}; background: {colors[1]}; }}")
         self.label.setText(text)
-        self.setFixedWidth(width)
-        self.adjustSize()
+        left, top, right, bottom = _MARGINS
+        self.label.setFixedWidth(width - left - right)
+        self.setFixedSize(width, self.label.heightForWidth(self.label.width()) + top + bottom)
         self.move(at)
         self.show()
 
