@@ -128,6 +128,12 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "3 particles"
     session.reconstruction_status = WorkStatus(True, 0.25)
     assert header.state.text() == "Reconstructing … 25%"
+    session.reconstruction_status = WorkStatus()
+    session.comparison_status = WorkStatus(True, 0.5, "Reading images")
+    assert header.state.text() == "Comparing, reading images … 50%"
+    session.comparison_status = WorkStatus(True, 0.25, "Comparing")
+    assert header.state.text() == "Comparing … 25%"
+    session.comparison_status = WorkStatus()
     session.training = TrainingStatus("preparing", what="Reading images")
     assert header.state.text() == "Reading images …"
 

@@ -102,6 +102,9 @@ def state_of(session: Session) -> str:
         ("Checking", session.preflight_status),
     ):
         if status.busy:
-            return f"{words} … {min(status.fraction, 0.99):.0%}"
+            # Each part counts from 0 to 100 %: said without its name it would run backwards.
+            part = f", {status.what[0].lower()}{status.what[1:]}" if status.what else ""
+            part = "" if status.what == words else part
+            return f"{words}{part} … {min(status.fraction, 0.99):.0%}"
     table = session.table
     return "" if table is None else f"{len(table):,} particles"
