@@ -145,6 +145,8 @@ def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
     assert header.chip.text() == "? not tested"
     session.training = TrainingStatus("training", epoch=2, epochs=9)
     assert header.chip.text() == "? pending"
+    session.training = TrainingStatus("following", epoch=2, epochs=9)  # so is one elsewhere
+    assert header.chip.text() == "? pending"
     session.quality = {"told_apart_standard_errors": 8.4}
     assert header.chip.text() == "✓ 8.4 σ"
 

@@ -68,7 +68,7 @@ class Header(QWidget):
         self.state.setText(state_of(session))
         verdict = Verdict.of(session.quality)
         sign, ground, ink = _CHIPS[verdict.kind]
-        later = verdict.kind == "untested" and session.training.busy
+        later = verdict.kind == "untested" and session.training.phase != "idle"
         self.chip.setVisible(session.run is not None)
         self.chip.setText(f"{sign} {_LATER if later else verdict.words}")
         self.chip.setToolTip(verdict.sentence)
