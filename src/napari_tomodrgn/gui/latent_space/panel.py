@@ -222,13 +222,8 @@ class LatentPanel(QWidget):
         self.axes.fit_requested.connect(self.view.show_all)
         events = self._session.events
         for name in (
-            "latents",
-            "added_columns",
-            "axes",
-            "color",
-            "color_limits",
-            "particles",
-            "selections",
+            *("latents", "added_columns", "axes", "color"),
+            *("color_limits", "particles", "selections"),
         ):
             getattr(events, name).connect(self._ask_for_redraw)
         for name in ("pinned", "free_point", "trajectory"):
@@ -239,6 +234,11 @@ class LatentPanel(QWidget):
         events.training.connect(self._training_changed)
 
     def _ask_for_redraw(self, *_: object) -> None:
+        asked = ScatterRequest.of(self._session) if self._picture is None else None
+        if asked is not None and not asked.is_large:
+            # Before the canvas, whose first frame compiles shaders for most of a second.
+            self.refresh()
+            self.view.repaint()
         self._redraw.start()
 
     def _training_changed(self, *_: object) -> None:

@@ -33,6 +33,7 @@ class VolumeView(Service):
         super().__init__(session, parent)
         self.layers = layers
         self.waiting = self.delay(_MILLISECONDS_BEFORE_WORDS, self._show_waiting)
+        self.beginning = self.delay(_MILLISECONDS_BEFORE_WORDS, self._say_awaited)
         self._decoding = False
         self.renaming = self.delay(_MILLISECONDS_OF_REST, self._show_waiting)
         self.listen(self._on_decoded, "decoded", "style", "map_source")
@@ -61,6 +62,14 @@ class VolumeView(Service):
             session.latents is not None or session.particles is not None
         ):
             self.layers.set_up_canvas()
+            if session.latents is None:
+                self._say_awaited()
+            else:
+                # Points first: without a graphics card the first words take half a second.
+                self.beginning.start()
+
+    def _say_awaited(self) -> None:
+        if self.session.decoded is None:
             self.layers.set_caption(self._awaited())
 
     def _on_training(self, *_: object) -> None:
