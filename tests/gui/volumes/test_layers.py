@@ -241,10 +241,13 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)
     words = list(layers.labels.layer.features["words"])
     assert words == ["decoded", label]
+    one = layers.labels.layer
     layers.set_caption("TS/1  ·  from images, 22 particles in effect  ·  24 Å  ·  contour 3 σ")
     layers.set_caption("TS/1  ·  epoch 8  ·  contour 3 σ\nmagenta: more, green: less")
     words = list(layers.labels.layer.features["words"])
     assert words == ["TS/1\ndecoded, epoch 8, contour 3 σ", label]
+    assert layers.labels.layer is one, "where a layer goes napari collects garbage for 0.3 s"
+    assert list(one.text.values) == words, "what is drawn"
     places = layers.labels.layer.data
     assert places[1, 2] - places[0, 2] == pytest.approx(0.8 * 320)
     layers.set_layout("overlay")
