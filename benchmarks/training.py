@@ -43,12 +43,15 @@ from napari_tomodrgn.learn.network.loss import (
     squared_errors,
     uniforms,
 )
+from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.learn.training.train import prepare_trainer
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
+from napari_tomodrgn.physics.fourier import grid_corners
+from napari_tomodrgn.physics.lattice import into_half_space
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 _REPEATS = 40
@@ -135,6 +138,9 @@ def table_of(trainer: Trainer, position: Position) -> list[tuple[str, float]]:
     pieces = choose_points(batch, uniform).chunks(trainer.chunk_sizes.points)
     places = [point_frequencies(batch, piece, data.lattice.frequencies) for piece in pieces]
     decoder = model.decoder
+    halves = [into_half_space(k)[0] for k in places]
+    cells = [grid_corners(k * (OVERSAMPLING * decoder.box_size_px)) for k in halves]
+    both = list(zip(halves, cells, strict=True))
     z = torch.zeros((len(rows), trainer.config.model.latent_dim), device=device)
     z.requires_grad_()
 
@@ -156,9 +162,9 @@ def table_of(trainer: Trainer, position: Position) -> list[tuple[str, float]]:
             "their frequencies",
             lambda: [point_frequencies(batch, p, data.lattice.frequencies) for p in pieces],
         ),
-        ("positional encoding", lambda: [decoder._encoded(k) for k in places]),
-        ("mean map", lambda: [decoder.mean(k) for k in places] if decoder.mean else None),
-        ("components", lambda: [known.prepare(k) for k in places] if known else None),
+        ("positional encoding", lambda: [decoder._encoded(k) for k in halves]),
+        ("mean map", lambda: [decoder.mean(at) for at in cells] if decoder.mean else None),
+        ("components", lambda: [known.in_half_space(*one) for one in both] if known else None),
         ("decoder in all, there and back", network),
         ("loss, there and back", compare),
         ("optimiser", trainer.optimiser.step),
