@@ -182,25 +182,35 @@ def in_place_of_files(made: MadeSet) -> Iterator[None]:
 
 
 def quality(made: MadeSet, latents: NDArray[np.float64]) -> dict[str, float]:
-    """How well latents ``(particle, latent)`` tell the states apart.
+    """`told_apart`, and beside it for each pair the AUC of the likelihoods of the true maps."""
+    found = told_apart(made.states, latents)
+    for column, (name, (one, other)) in enumerate(PAIRS.items()):
+        if f"{name}: auc" in found:
+            rows = np.flatnonzero(np.isin(made.states, (one, other)))
+            truth = made.states[rows] == one
+            found[f"{name}: oracle auc"] = round(_auc(-made.oracle[rows, column], truth), 3)
+    return found
+
+
+def told_apart(states: NDArray[np.int64], latents: NDArray[np.float64]) -> dict[str, float]:
+    """How well latents ``(particle, latent)`` tell states ``(particle,)`` apart.
 
     ARI of k-means with the Lso2 pair merged; of each pair, the share that two-means within the pair
-    gets right, the AUC of the best direction found on the other half, and that of the true maps.
+    gets right, and the AUC of the best direction found on the other half.
     """
-    merged = np.where(made.states == 4, 0, made.states)
+    merged = np.where(states == 4, 0, states)
     count = len(np.unique(merged))
     found: dict[str, float] = {}
     if count > 1:
         found["ari"] = round(float(agreement(k_means(latents, count), merged)), 3)
-    for column, (name, (one, other)) in enumerate(PAIRS.items()):
-        rows = np.flatnonzero(np.isin(made.states, (one, other)))
-        truth = made.states[rows] == one
+    for name, (one, other) in PAIRS.items():
+        rows = np.flatnonzero(np.isin(states, (one, other)))
+        truth = states[rows] == one
         if truth.all() or not truth.any():
             continue
         right = float((k_means(latents[rows], 2) == truth).mean())
         found[f"{name}: right"] = round(max(right, 1 - right), 3)
         found[f"{name}: auc"] = round(_cross_fitted_auc(latents[rows], truth), 3)
-        found[f"{name}: oracle auc"] = round(_auc(-made.oracle[rows, column], truth), 3)
     return found
 
 

@@ -206,5 +206,4 @@ class StageLayers:
                 self._viewer.layers.remove(layer)
 
     def _set_caption(self, words: str) -> None:
-        room = self._viewer.canvas.size[1] - _AXES_ROOM_PX
-        write_in_corner(self._viewer, CAPTION_NAME, words, room)
+        write_in_corner(self._viewer, CAPTION_NAME, words, _AXES_ROOM_PX)

@@ -384,8 +384,7 @@ class TomogramScene(Service):
     def _write_title(self, words: str) -> None:
         """Say on the canvas, and so on its pictures, whose tomogram it shows."""
         here = self.session.canvas_mode == "tomogram"
-        room = self._viewer.canvas.size[1] - 20
-        write_in_corner(self._viewer, TITLE_NAME, words if here else "", room)
+        write_in_corner(self._viewer, TITLE_NAME, words if here else "")
 
     def _turn(self) -> None:
         camera = self._viewer.scene.camera

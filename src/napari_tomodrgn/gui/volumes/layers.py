@@ -112,7 +112,7 @@ class VolumeLayers:
         if self._hidden is None:
             self._hidden = [layer for layer in self.layers if not layer.visible]
             self._stay_hidden()
-            self._write("")
+            write_in_corner(self.viewer, CAPTION_NAME, "")
 
     def restore(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
@@ -387,10 +387,7 @@ class VolumeLayers:
         if label_of(before) != label_of(words):
             self._label_all()
         if self._hidden is None:
-            self._write(words)
-
-    def _write(self, words: str) -> None:
-        write_in_corner(self.viewer, CAPTION_NAME, words, self.viewer.canvas.size[1] - 20)
+            write_in_corner(self.viewer, CAPTION_NAME, words)
 
 
 def box_angstrom(volume: Volume) -> float:

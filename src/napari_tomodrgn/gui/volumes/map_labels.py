@@ -122,8 +122,8 @@ def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float6
     return right / np.linalg.norm(right), up / np.linalg.norm(up)
 
 
-def write_in_corner(viewer: Viewer, name: str, words: str, room_px: float) -> None:
-    """Write words into the upper left corner, in lines of so many pixels; none hides them.
+def write_in_corner(viewer: Viewer, name: str, words: str, beside_px: float = 20.0) -> None:
+    """Write words into the upper left corner, in lines that leave so much beside; none hides them.
 
     ``name`` tells who writes: what each has to say stays apart.
     """
@@ -131,7 +131,7 @@ def write_in_corner(viewer: Viewer, name: str, words: str, room_px: float) -> No
     if name not in overlays:
         size = overlays.scale_bar.font_size
         overlays[name] = TextOverlay(position="top_left", font_size=size)
-    overlays[name].text = in_lines(words, room_px)
+    overlays[name].text = in_lines(words, viewer.canvas.size[1] - beside_px)
     overlays[name].visible = bool(words)
 
 
