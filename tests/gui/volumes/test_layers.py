@@ -226,7 +226,7 @@ def test_a_map_that_is_made_anew_is_as_translucent_as_the_one_before(viewer: Any
     viewer.layers.remove(LAYER_NAME)
     again = _show(layers, _balls((0, 0, 0), radius=8))
     assert first == again.opacity == 0.5
-    layers.remove_companion("pin")
+    layers.remove_companions("pin")
     assert again.opacity == 1.0
 
 
@@ -252,7 +252,7 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     assert places[1, 2] - places[0, 2] == pytest.approx(0.8 * 320)
     layers.set_layout("overlay")
     assert len({tuple(place) for place in layers.labels.layer.data}) == 2, "not over each other"
-    layers.remove_companion("reconstruction 60S")
+    layers.remove_companions("reconstruction 60S")
     assert layers.labels.layer is None
 
 

@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.volumes.figure import SMALL_AXES_PX
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels, right_and_up, write_in_corner
 from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Isosurface
 
 LABELS_NAME = "comparison labels"
@@ -199,11 +200,9 @@ class StageLayers:
         paint(self._layers[name], color)
 
     def _remove(self, names: list[str]) -> None:
+        remove_layers(self._viewer, [self._layers.pop(name) for name in names])
         for name in names:
-            layer = self._layers.pop(name)
             self._drawn.pop(name, None)
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
 
     def _set_caption(self, words: str) -> None:
         write_in_corner(self._viewer, CAPTION_NAME, words, _AXES_ROOM_PX)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -104,7 +106,5 @@ class PredictedLayers:
         """Take the layers away, if the user did not."""
         if self._layers:
             self._set_margin(0.0)
-        for layer in self._layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        remove_layers(self._viewer, self._layers)
         self._layers = []

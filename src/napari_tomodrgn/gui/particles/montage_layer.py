@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.theme import get_theme
 
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
+
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Points
     from napari.viewer import Viewer
@@ -94,9 +96,7 @@ class MontageLayers:
 
     def remove(self) -> None:
         """Take the layers away: their particles are no longer open."""
-        for layer in (self._layer, self._labels):
-            if layer is not None and layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        remove_layers(self._viewer, [self._layer, self._labels])
         self._layer = self._labels = None
         self._show_others()
 
@@ -125,8 +125,7 @@ class MontageLayers:
         places = np.array(above + beside)
         # They stand on the canvas, which is light in a light theme.
         ink = get_theme(self._viewer.theme).text.as_hex(format="long")
-        if self._labels is not None and self._labels in self._viewer.layers:
-            self._viewer.layers.remove(self._labels)
+        remove_layers(self._viewer, [self._labels])
         self._labels = self._viewer.add_points(
             places,
             name=LABELS_NAME,

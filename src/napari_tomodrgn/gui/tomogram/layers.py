@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import TomogramDisplay
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ class TomogramLayers:
 
     def clear(self) -> None:
         """Take everything away."""
-        for layer in self.layers:
-            self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, self.layers)
         self._image = self._points = self._marks = self._tomogram = None
         self._surfaces, self._chunks = {}, {}
 
@@ -113,8 +113,7 @@ class TomogramLayers:
 
     def show_image(self, tomogram: Tomogram, look: TomogramDisplay) -> None:
         """Show a tomogram instead of the one on show."""
-        if self.image is not None:
-            self.viewer.layers.remove(self._image)
+        remove_layers(self.viewer, [self._image])
         levels = list(tomogram.levels)
         limits = tomogram.contrast(look.percent)
         self._tomogram = tomogram
@@ -138,8 +137,7 @@ class TomogramLayers:
 
     def hide_image(self) -> None:
         """Take the tomogram away; the particles stay."""
-        if self.image is not None:
-            self.viewer.layers.remove(self._image)
+        remove_layers(self.viewer, [self._image])
         self._image = self._tomogram = None
 
     def apply(self, look: TomogramDisplay, *, contrast: bool = False) -> None:
@@ -211,9 +209,7 @@ class TomogramLayers:
         name
             Of the tomogram.
         """
-        for layer in [*self._surfaces.values(), self._points, self._marks]:
-            if layer is not None and layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, [*self._surfaces.values(), self._points, self._marks])
         self._surfaces, self._chunks = {}, {}
         self._radius = radius
         self._points = self.viewer.add_points(
@@ -275,14 +271,14 @@ class TomogramLayers:
 
     def keep_chunks(self, count: int) -> None:
         """Take away all merged surfaces past the first ``count``."""
-        for number in [number for number in self._surfaces if number >= count]:
-            self._remove(number)
+        beyond = [number for number in self._surfaces if number >= count]
+        remove_layers(self.viewer, [self._surfaces.pop(number) for number in beyond])
+        for number in beyond:
+            self._chunks.pop(number, None)
 
     def _remove(self, number: int) -> None:
-        layer = self._surfaces.pop(number, None)
         self._chunks.pop(number, None)
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, [self._surfaces.pop(number, None)])
 
     def paint(self, colors: ByteArray) -> None:
         """Recolour all particles: three bytes a row of the poses."""

@@ -35,6 +35,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
     surface_colors,
 )
 from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Isosurface, PinLayout
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class VolumeLayers:
     def hide_projection(self) -> None:
         """Back to the surface."""
         if self._projection is not None and self._projection in self.viewer.layers:
-            self.viewer.layers.remove(self._projection)
+            remove_layers(self.viewer, [self._projection])
             if self.layer is not None:
                 self.layer.visible = True
         self._projection = None
@@ -211,10 +212,8 @@ class VolumeLayers:
 
     def hide_difference(self) -> None:
         """Take the difference away."""
-        for layer in self._against.values():
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
         if self._against:
+            remove_layers(self.viewer, self._against.values())
             self._against.clear()
             self._paint()
             self._see_through()
@@ -253,8 +252,7 @@ class VolumeLayers:
         """Remove the decoded volume and all that belongs to it; companions stay."""
         self.hide_projection()
         self.hide_difference()
-        if self.layer is not None:
-            self.viewer.layers.remove(self._layer)
+        remove_layers(self.viewer, [self._layer])
         self._layer, self._needs_view, self._opacity = None, False, 1.0
         self._drawn.pop(LAYER_NAME, None)
         self._arranged = (1, self._layout)
@@ -289,14 +287,15 @@ class VolumeLayers:
         self._stay_hidden()
         return layer
 
-    def remove_companion(self, name: str) -> None:
-        """Take a map away that stands beside the decoded one."""
+    def remove_companions(self, *names: str) -> None:
+        """Take maps away that stand beside the decoded one."""
+        if not names:
+            return
         self._prune()
-        layer = self._companions.pop(name, None)
-        self._drawn.pop(name, None)
-        self._words_of.pop(name, None)
-        if layer is not None:
-            self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, [self._companions.pop(name, None) for name in names])
+        for name in names:
+            self._drawn.pop(name, None)
+            self._words_of.pop(name, None)
         self._arrange()
         self._see_through()
 

@@ -10,6 +10,8 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from napari.utils.theme import get_theme
 
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
+
 if TYPE_CHECKING:
     from napari.components.camera import Camera
     from napari.layers import Points
@@ -52,8 +54,7 @@ class MapLabels:
             return
         self._words, self._places = tuple(words), places
         if not words:
-            if layer is not None:
-                self._viewer.layers.remove(layer)
+            remove_layers(self._viewer, [layer])
             self._layer = None
         elif layer is None:
             self._layer = self._added(words, places_zyx)

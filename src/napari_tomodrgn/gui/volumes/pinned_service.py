@@ -69,9 +69,8 @@ class PinnedVolumes(Service):
         """Bring the layers in step."""
         session, run, table = self.session, self.session.run_of_maps, self.session.latents
         wanted = {_layer_name(identity) for identity in session.pinned}
-        for name in list(self._volumes.companions):
-            if name.startswith(_PREFIX) and name not in wanted:
-                self._volumes.remove_companion(name)
+        pinned = [name for name in self._volumes.companions if name.startswith(_PREFIX)]
+        self._volumes.remove_companions(*(name for name in pinned if name not in wanted))
         if run is None or table is None or not session.pinned:
             self.queue.cancel()
             return

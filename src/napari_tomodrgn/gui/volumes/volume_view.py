@@ -123,9 +123,8 @@ class VolumeView(Service):
 
     def remove_reconstructions(self) -> None:
         """Remove the reconstructions that stand beside the decoded volume."""
-        for name in self.layers.companions:
-            if name.startswith(RECONSTRUCTION):
-                self.layers.remove_companion(name)
+        beside = self.layers.companions
+        self.layers.remove_companions(*(one for one in beside if one.startswith(RECONSTRUCTION)))
 
     def _on_reconstruction(self, *_: object) -> None:
         found = self.session.validation

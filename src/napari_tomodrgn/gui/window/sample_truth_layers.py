@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class SampleTruthLayers(Service):
     def _on_source(self, source: Path | None, _old: object = None) -> None:
         """Remove the structures of a sample that is no longer open."""
         self._layers = [one for one in self._layers if belongs_to(one[1], source)]
-        for layer in list(self._viewer.layers):
-            if SAMPLE in layer.metadata and not belongs_to({"metadata": layer.metadata}, source):
-                self._viewer.layers.remove(layer)
+        structures = [layer for layer in self._viewer.layers if SAMPLE in layer.metadata]
+        gone = [one for one in structures if not belongs_to({"metadata": one.metadata}, source)]
+        remove_layers(self._viewer, gone)
 
     def _add(self) -> None:
         from napari.layers import Layer
