@@ -34,7 +34,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
     paint,
     surface_colors,
 )
-from napari_tomodrgn.gui.volumes.vispy_mesh_patch import patch_vispy_mesh_colors
+from napari_tomodrgn.gui.volumes.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Isosurface, PinLayout
 
@@ -70,7 +70,7 @@ class VolumeLayers:
     """
 
     def __init__(self, viewer: Viewer) -> None:
-        patch_vispy_mesh_colors()
+        patch_vispy()
         keep_in_angstrom(viewer)
         self.viewer = viewer
         self._layer: Surface | None = None

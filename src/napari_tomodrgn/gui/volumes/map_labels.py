@@ -52,6 +52,7 @@ class MapLabels:
         layer = self.layer
         if (tuple(words), places) == (self._words, self._places):
             return
+        moved = places != self._places
         self._words, self._places = tuple(words), places
         if not words:
             remove_layers(self._viewer, [layer])
@@ -59,11 +60,10 @@ class MapLabels:
         elif layer is None:
             self._layer = self._added(words, places_zyx)
         else:
-            # Not another layer: where one goes, napari collects the garbage of the whole process,
-            # 0.3 s for each click on a particle.
-            layer.data = places_zyx
+            # Each of the two lays all words out anew: at a click they only change.
+            if moved:
+                layer.data = places_zyx
             layer.features = {"words": words}
-            layer.refresh_text()
         self._fit()
 
     def _added(self, words: list[str], places_zyx: NDArray[np.float64]) -> Points:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes import decoding_service, vispy_mesh_patch
+from napari_tomodrgn.gui.volumes import decoding_service, vispy_patches
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 
@@ -91,10 +91,10 @@ def test_meshes_of_an_unknown_vispy_are_left_alone(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(MeshVisual, "_build_color_transform", build)
     monkeypatch.setattr(vispy, "__version__", "99.0.0")
-    assert not vispy_mesh_patch.patch_vispy_mesh_colors()
+    assert not vispy_patches.patch_mesh_colors()
     assert MeshVisual._build_color_transform is build
     monkeypatch.delattr(MeshVisual, "_build_color_transform")
-    assert not vispy_mesh_patch.patch_vispy_mesh_colors()
+    assert not vispy_patches.patch_mesh_colors()
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,35 @@ def test_a_preview_is_shown_where_the_whole_map_is_slow_or_clicks_are_fast(
     assert shown == sizes
     assert session.decoded.particle_id == others[clicks - 1]
     assert 1 <= len(drawn) <= len(sizes), "not for words, the extent and the colour as well"
+
+
+def test_words_that_change_beside_a_scale_bar_are_drawn_once(
+    viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar is placed anew with each word; the same place is no reason to draw all again."""
+    from vispy.scene import SceneCanvas
+
+    layers = VolumeLayers(viewer)
+    layers.show_mesh(make_isosurface(_ball(6.0)), 320.0, "tomogram 1/1")
+    viewer.scene.camera.zoom = 1.2345
+    qtbot.wait(200)
+    with _counted(SceneCanvas, "_draw_scene") as drawn:
+        for number in (2, 3, 4):
+            layers.set_caption(f"tomogram 1/{number}")
+            qtbot.wait(100)
+    assert len(drawn) == 3
+
+
+def test_a_transform_tells_of_another_place_only() -> None:
+    from vispy.visuals.transforms import STTransform
+
+    assert vispy_patches.patch_transforms()
+    transform, told = STTransform(), []
+    transform.changed.connect(told.append)
+    for place in (684.33624, 684.33624, 684.5):
+        transform.translate = [place, 469.0, 0, 0]
+    assert len(told) == 2
+    transform.scale = [1.1, 1.1]
+    transform.scale = [1.1, 1.1]
+    assert len(told) == 3
+    assert transform.translate[0] == np.float32(684.5)

@@ -1,0 +1,108 @@
+"""Two things that vispy does over again though nothing has changed, left out.
+
+**Shaders of surfaces.** A mesh of vispy puts a new function for its colours into its program each
+time that it gets other triangles, though the function says the same. The program is then written,
+compiled and linked anew, which takes longer than drawing the mesh; on a computer without a graphics
+card, and while a training runs in another thread, several times as long. napari draws surfaces so,
+and the boxes behind its words.
+
+**Drawings.** A transform tells that it has changed when it is given numbers that are not its own to
+the last bit, and its own are of single precision. napari places its scale bar anew, in double
+precision, within each drawing after words have changed; the same place is then another one, and all
+is drawn again: twice for each click that names another particle.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vispy.visuals.mesh import MeshVisual
+    from vispy.visuals.shaders import Function
+    from vispy.visuals.transforms import STTransform
+
+# What the function of `_METHOD` depends on is known of these versions; others are left as they are.
+_FROM, _BEFORE = (0, 14), (0, 18)
+_METHOD = "_build_color_transform"
+_SETTER, _KEPT = "_set_st", ("_scale", "_translate")
+
+Build = Callable[["MeshVisual", np.ndarray], "Function"]
+
+
+def patch_vispy() -> None:
+    """Make both changes, once a process."""
+    patch_mesh_colors()
+    patch_transforms()
+
+
+def patch_mesh_colors() -> bool:
+    """Give a mesh the function for its colours that it has, where it would be the same.
+
+    Holds for all meshes of the process, and is done once. Returns whether it could be done; where
+    not, meshes are drawn as they always were, only later.
+    """
+    import vispy
+    from vispy.visuals.mesh import MeshVisual
+
+    build = getattr(MeshVisual, _METHOD, None)
+    if hasattr(build, "__wrapped__"):
+        return True
+    version = tuple(int(part) for part in vispy.__version__.split(".")[:2])
+    if build is None or not _FROM <= version < _BEFORE:
+        return False
+    setattr(MeshVisual, _METHOD, _remembering(build))
+    return True
+
+
+def _remembering(build: Build) -> Build:
+    """A method that answers as it did before, where it was asked the same."""
+    answers: WeakKeyDictionary[MeshVisual, tuple[object, Function]] = WeakKeyDictionary()
+
+    @functools.wraps(build)
+    def remembered(visual: MeshVisual, colors: np.ndarray) -> Function:
+        mapped = colors.ndim == 2 and colors.shape[1] == 1
+        asked = (visual.cmap.glsl_map, *visual._clim_values) if mapped else None
+        before = answers.get(visual)
+        if before is None or before[0] != asked:
+            before = answers[visual] = (asked, build(visual, colors))
+        return before[1]
+
+    return remembered
+
+
+def patch_transforms() -> bool:
+    """Compare what a transform is given with what it has in the precision that it has.
+
+    Returns whether it could be done.
+    """
+    from vispy.visuals.transforms import STTransform
+
+    given = getattr(STTransform, _SETTER, None)
+    if hasattr(given, "__wrapped__"):
+        return True
+    if given is None or not all(hasattr(STTransform(), name) for name in _KEPT):
+        return False
+    setattr(STTransform, _SETTER, _in_own_precision(given))
+    return True
+
+
+def _in_own_precision(given: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(given)
+    def rounded(
+        transform: STTransform,
+        scale: np.ndarray | None = None,
+        translate: np.ndarray | None = None,
+        update: bool = True,
+    ) -> None:
+        parts = [
+            None if part is None else np.asarray(part, dtype=getattr(transform, name).dtype)
+            for name, part in zip(_KEPT, (scale, translate), strict=True)
+        ]
+        given(transform, *parts, update)
+
+    return rounded
