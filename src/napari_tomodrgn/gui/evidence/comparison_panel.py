@@ -61,6 +61,7 @@ class ComparisonPanel(QWidget):
     """Asks for a comparison and shows its result."""
 
     compare_requested = Signal(object, object, bool)  # A, B, whether B is drawn at random like A
+    groups_chosen = Signal(object, object, bool)  # the same, before it is asked
     stop_requested = Signal()
     errors_chosen = Signal(float)
     halves_toggled = Signal(bool)
@@ -71,6 +72,7 @@ class ComparisonPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._groups: dict[str, ChosenGroup] = {}
+        self._chosen: tuple[ChosenGroup, ChosenGroup, bool] | None = None
         self.a, self.b = QComboBox(), QComboBox()
         for box, tip in ((self.a, "Group A"), (self.b, "Group B, what A is compared with")):
             box.setToolTip(tip)
@@ -113,11 +115,14 @@ class ComparisonPanel(QWidget):
         """Show what the session holds."""
         session, compared = self._session, self._session.comparison
         self._offer()
+        if self._choose():  # what was found for them comes back, and here with it
+            compared = session.comparison
         busy = session.comparison_status.busy
         self.compare.setText("Stop comparing" if busy else "Compare")
         self.compare.setEnabled(busy or (bool(self._groups) and session.has_images))
-        set_next(self.compare, not busy and compared is None)
-        set_next(self.report, compared is not None)
+        known = compared is not None and self._is_of_chosen(compared)
+        set_next(self.compare, not busy and not known)
+        set_next(self.report, known)
         self.bar.setVisible(busy)
         self.bar.setValue(round(1000 * session.comparison_status.fraction))
         self.status.setText(self._advice())
@@ -139,6 +144,9 @@ class ComparisonPanel(QWidget):
             return "Open a run first: groups of its particles are compared."
         if not session.has_images:
             return "The tilt images are not on this computer: nothing can be compared."
+        compared = session.comparison
+        if compared is not None and self._groups and not self._is_of_chosen(compared):
+            return "Not compared yet; what is below is of {} and {}.".format(*compared.names)
         return "" if self._groups else _NOTHING
 
     def _offer(self) -> None:
@@ -155,9 +163,29 @@ class ComparisonPanel(QWidget):
         for box in (self.a, self.b):
             box.setEnabled(bool(groups))
 
+    def _choose(self) -> bool:
+        """Note which groups are chosen, and tell if these are others than before."""
+        a, other = self._groups.get(str(self.a.currentData())), str(self.b.currentData())
+        chosen = None
+        if a is not None:
+            b = self._groups.get(other) or rest_of(self._session, a)
+            if other == MATCHED:
+                b = ChosenGroup("matched at random", b.color, b.ids)
+            chosen = (a, b, other == MATCHED)
+        changed, self._chosen = chosen != self._chosen, chosen
+        if changed and chosen is not None:
+            self.groups_chosen.emit(*chosen)
+        return changed
+
+    def _is_of_chosen(self, compared: ComparedGroups) -> bool:
+        if self._chosen is None:
+            return False
+        a, b, matched = self._chosen
+        return compared.groups == (a.ids, None if matched else b.ids)
+
     def _show(self, compared: ComparedGroups) -> None:
         record = compared.record
-        self.sentence.setText(unbroken(str(record["sentence"])))
+        self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         p = record.get("p_holm", record["p"])
         adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
@@ -219,13 +247,9 @@ class ComparisonPanel(QWidget):
         if self._session.comparison_status.busy:
             self.stop_requested.emit()
             return
-        a, other = self._groups.get(str(self.a.currentData())), str(self.b.currentData())
-        if a is None:
-            return
-        b = self._groups.get(other) or rest_of(self._session, a)
-        if other == MATCHED:
-            b = ChosenGroup("matched at random", b.color, b.ids)
-        self.compare_requested.emit(a, b, other == MATCHED)
+        self._choose()
+        if self._chosen is not None:
+            self.compare_requested.emit(*self._chosen)
 
     def _toggle_stage(self) -> None:
         self._session.canvas_mode = "comparison" if self.stage.isChecked() else "particle"

@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.volumes.layers import box_angstrom
 from napari_tomodrgn.session import ComparedGroups, Session
 
 if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.maps import GroupMap
 
 # Magenta and green: colours of no group, and told apart by people with colour blindness.
@@ -43,7 +44,7 @@ class ComparisonStage(Service):
         self.contours = self.latest_task(self._on_cells)
         self.errors = FIRST_ERRORS
         self.halves = False
-        self._arranged: ComparedGroups | None = None  # what the camera was set up for
+        self._arranged: Comparison | None = None  # what the camera was set up for
         self.listen(self._on_canvas_mode, "canvas_mode")
         self.listen(self._on_comparison, "comparison")
         self.listen(self._request, "sigma")
@@ -63,9 +64,9 @@ class ComparisonStage(Service):
         self._request()
 
     def close(self) -> None:
-        """Draw nothing more; the viewer is going, or the dock is."""
+        """Draw nothing more. What is up stays: the viewer's canvas may be gone already."""
         super().close()
-        self.layers.strike()
+        self.layers.let_go()
 
     def _on_canvas_mode(self, mode: str, _before: str = "") -> None:
         if mode == "comparison" and self.session.comparison is not None:
@@ -74,8 +75,11 @@ class ComparisonStage(Service):
             self.contours.cancel()
             self.layers.strike()
 
-    def _on_comparison(self, compared: ComparedGroups | None, _old: Any = None) -> None:
-        self.halves = False
+    def _on_comparison(
+        self, compared: ComparedGroups | None, old: ComparedGroups | None = None
+    ) -> None:
+        if compared is None or old is None or compared.found is not old.found:
+            self.halves = False
         if compared is None:
             self._leave()
         self._request()
@@ -102,9 +106,9 @@ class ComparisonStage(Service):
             return
         self.layers.raise_stage()
         box = box_angstrom(made.compared.found.difference.difference)
-        self.layers.show(made.cells, box, str(made.compared.record["sentence"]))
-        if self._arranged is not made.compared:
-            self._arranged = made.compared
+        self.layers.show(made.cells, box, made.compared.sentence)
+        if self._arranged is not made.compared.found:
+            self._arranged = made.compared.found
             self.layers.set_up_view()
 
 
