@@ -4,7 +4,9 @@ Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is 
 held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
 63), and one class unless the best is better by two. Points spread evenly along a curve ask for more
 and more classes, each of which overlaps its neighbours and is wider than its particles are unsure:
-then there is no number, and it is called continuous.
+then there is no number, and it is called continuous. Asked are the components that carry
+something: others that a training let vanish are rounding, whose long tails, scaled up, look like
+classes.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_tomodrgn.analysis.latents.components import principal_axes
 
 FloatArray = NDArray[np.float64]
 
@@ -79,6 +83,7 @@ def propose_clusters(
     """
     from sklearn.mixture import GaussianMixture
 
+    latents, variances = _wide_components(latents, variances)
     spread = latents.std(axis=0)
     points = (latents - latents.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     most = max(1, min(_MOST, len(points) // _PER_CLASS))
@@ -104,6 +109,16 @@ def propose_clusters(
     narrow = not width > _WIDEST  # where nothing is known of it, too
     apart_enough = separation >= (_APART if narrow else _FAR_APART)
     return ClusterCount(count if apart_enough else 0, counts, gains, separation, width)
+
+
+def _wide_components(
+    latents: FloatArray, variances: FloatArray | None
+) -> tuple[FloatArray, FloatArray | None]:
+    """Latents and variances along the components that carry something; as they are, if all do."""
+    wide = principal_axes(latents).wide
+    if wide.shape[1] in (0, latents.shape[1]):
+        return latents, variances
+    return latents @ wide, None if variances is None else variances @ wide**2
 
 
 def _separation(

@@ -32,6 +32,11 @@ class PrincipalAxes:
         """Whether all others are next to nothing."""
         return len(self.share) == 1 or bool(self.share[1] < _NOTHING)
 
+    @property
+    def wide(self) -> NDArray[np.float64]:
+        """The unit vectors of the components that carry something, ``(dimension, component)``."""
+        return self.vectors[:, self.share >= _NOTHING]
+
 
 def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
     """The means ``mu_0…`` as an array (particle, dimension)."""
