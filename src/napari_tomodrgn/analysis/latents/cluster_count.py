@@ -12,11 +12,15 @@ classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latents.components import principal_axes
+from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -29,6 +33,8 @@ _FOLDS = 5
 _APART, _FAR_APART = 0.8, 0.95
 _WIDEST = 4.0
 _PER_CLASS = 10
+# Of more particles so many are asked, drawn at random; of fewer than twenty none.
+_FEWEST_ASKED, _MOST_ASKED = 20, 10_000
 # Standard errors by which any number has to be better than one class.
 _BETTER = 2.0
 
@@ -67,6 +73,17 @@ class ClusterCount:
         if self.count == 1:
             return "one class: more explain particles that were left out no better"
         return f"{self.count} classes, by the likelihood of particles that were left out"
+
+
+def propose_clusters_of(latents: pd.DataFrame) -> ClusterCount | None:
+    """Propose a number of classes for a run's latents; None for fewer than twenty particles."""
+    if len(latents) < _FEWEST_ASKED:
+        return None
+    if len(latents) > _MOST_ASKED:
+        latents = latents.sample(_MOST_ASKED, random_state=0)
+    points = latent_matrix(latents)
+    variances = np.exp(latents.filter(like="logvar").to_numpy(np.float64))
+    return propose_clusters(points, variances if variances.shape == points.shape else None)
 
 
 def propose_clusters(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
+from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
 from napari_tomodrgn.analysis.latents.components import (
     STRIP,
     across_strip,
@@ -126,10 +126,8 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
         scores = np.column_stack([scores[:, 0], across_strip(scores[:, 0])])
         names = [names[0], STRIP]
         below = "<p>One component is wide; particles of the same value lie beside each other.</p>"
-    variances = np.exp(latents.filter(like="logvar").to_numpy(np.float64))
-    known = variances if variances.shape == points.shape else None
-    enough = len(points) >= 20
-    words = propose_clusters(points, known).sentence if enough else "too few particles to ask"
+    proposed = propose_clusters_of(latents)
+    words = proposed.sentence if proposed is not None else "too few particles to ask"
     ids = [str(name) for name in latents.index]
     chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
     made = f" {len(classes.names)} were made." if classes.names else ""
