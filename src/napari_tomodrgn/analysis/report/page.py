@@ -1,4 +1,4 @@
-"""The page: data, settings, curves, verdict, latents, classes, comparisons, audit, how to repeat.
+"""The page: what was found (verdict, latents, classes, comparisons, audit), then in what and how.
 
 What a run does not have (it was not analysed, nothing was compared) is said, not left out.
 """
@@ -38,7 +38,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2em; border-bottom: 1px solid #8886; }
 table { border-collapse: collapse; } td, th { padding: .2em .8em .2em 0; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.classes { display: flex; flex-wrap: wrap; gap: 1em; } .classes figure { margin: 0; }
+.classes { display: flex; flex-wrap: wrap; gap: 1em; margin: 1em 0; } .classes figure { margin: 0; }
 .sentence { font-size: 1.1em; font-weight: 600; } pre { overflow-x: auto; }
 .classes img { background: #fff; border-radius: 6px; }
 """
@@ -56,13 +56,13 @@ def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> No
     latents = run.latents()
     classes = classes_of(run, latents, columns)
     sections = [
-        ("Data", _data(run)),
         ("Verdict", _verdict(run)),
-        ("Learning curves", _curves(run)),
         ("Latent space", _latents(latents, classes)),
         ("Classes", class_section(run, latents, classes)),
         ("Comparisons", comparison_section(run, classes)),
         ("What the latents go with that is no structure", _audit(run)),
+        ("Data", _data(run)),
+        ("Learning curves", _curves(run)),
         ("Settings", _settings(run)),
         ("Methods", _methods(run)),
     ]
