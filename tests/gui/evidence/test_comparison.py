@@ -198,7 +198,12 @@ def test_both_groups_are_exported_and_never_over_something(
     page = tmp_path / "page.html"
     widget.comparison.report_requested.emit(str(page))
     qtbot.waitUntil(lambda: "Report written" in widget.banner.text, timeout=LONG)
-    assert compared.comparison.record["sentence"].split(",")[0] in page.read_text()
+    text = page.read_text()
+    assert compared.comparison.record["sentence"].split(",")[0] in text
+    sizes = compared.added_columns["cluster"].value_counts()
+    for name, color in zip("12", compared.comparison.colors, strict=True):  # as in the window
+        assert f'<span style="color:{color}">●</span> class {name}' in text
+        assert f"{sizes[name]} particles (" in text
 
 
 def test_a_comparison_is_given_up_and_late_answers_are_dropped(

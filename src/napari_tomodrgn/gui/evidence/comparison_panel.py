@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.evidence.comparison_stage import FIRST_ERRORS, MORE_IN_A
 from napari_tomodrgn.gui.evidence.group_choice import (
     MATCHED,
     REST,
@@ -39,6 +39,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
 
 _NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."

@@ -22,6 +22,8 @@ from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_com
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.session import Evidence
     from napari_tomodrgn.data.particles import ParticleSet
@@ -173,11 +175,11 @@ class ComparisonService(Service):
 
     def save_report(self, path: str | Path) -> None:
         """Write the page of the run, this comparison in it, as one HTML file."""
-        run = self.session.run
+        run, columns = self.session.run, self.session.added_columns
         if run is not None:
             self.session.show_message("Writing the report …")
             self.session.record(Action.of("save_report", file_name(path)))
-            self.files.add(lambda: _write_report(run, Path(path)))
+            self.files.add(lambda: _write_report(run, Path(path), columns))
 
 
 def _action(session: Session, asked: ComparisonRequest) -> Action:
@@ -258,11 +260,11 @@ def _export(compared: ComparedGroups, folder: Path, run: Run, particles: Particl
     return f"Maps, half maps, curves and star files of both groups written to {folder}."
 
 
-def _write_report(run: Run, path: Path) -> str:
+def _write_report(run: Run, path: Path, columns: pd.DataFrame | None) -> str:
     from napari_tomodrgn.analysis.report import write_report
     from napari_tomodrgn.learn.run.exports import export_files
 
     with export_files(overwrite=True, run=run) as outputs:  # the dialog asked already
         outputs.check(path)
-        write_report(run, path)
+        write_report(run, path, columns)
     return f"Report written to {path}."

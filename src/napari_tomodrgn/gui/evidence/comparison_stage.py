@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS, finest_piece
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
 from napari_tomodrgn.gui.volumes.layers import box_angstrom
+from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
 from napari_tomodrgn.session import ComparedGroups, Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.maps import GroupMap
-
-# Magenta and green: colours of no group, and told apart by people with colour blindness.
-MORE_IN_A, MORE_IN_B = "#f04ad8", "#39d353"
-# Standard errors at which the difference is drawn at first: chance reaches this in one voxel of
-# sixteen thousand.
-FIRST_ERRORS = 4.0
-_LEAST_VOXELS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,19 +116,15 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
         cells.append(Cell(label, {f"{letter}: {name}": (mesh, color)}))
     difference = compared.found.difference
     more, less = make_surface_of_errors(
-        difference.difference, difference.standard_error, errors, finest_piece(compared)
+        difference.difference,
+        difference.standard_error,
+        errors,
+        finest_piece(difference.difference, compared.found.resolution_angstrom),
     )
     none = "" if len(more.faces) or len(less.faces) else ": nothing there"
     label = f"A − B at {errors:g} standard errors{none}\nmagenta: A, green: B"
     surfaces = {"A − B, more in A": (more, MORE_IN_A), "A − B, more in B": (less, MORE_IN_B)}
     return [*cells, Cell(label, surfaces)]
-
-
-def finest_piece(compared: ComparedGroups) -> float:
-    """Diameter in Å below which a piece of the difference is no structure: its resolution."""
-    voxel = compared.found.difference.difference.voxel_size_angstrom
-    limit = compared.found.resolution_angstrom
-    return max(_LEAST_VOXELS * voxel, limit if math.isfinite(limit) else 0.0)
 
 
 def half_cells(compared: ComparedGroups, sigma: float) -> list[Cell]:
