@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Of the variance: a training that keeps one component leaves others of 1e-6 and less.
-_NOTHING = 1e-3
+# Of the variance: what an axis calls 0 %. Where a training keeps one component, latents that the
+# encoder gives from epoch to epoch curl a little (0.04 to 0.42 % in 19 epochs of 220 particles in
+# two states); of the refined ones at its end 1e-7 is left.
+_NOTHING = 5e-3
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
+from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
@@ -133,7 +133,7 @@ class TrajectoryBar(QWidget):
         menu = self.menu
         menu.clear()
         names = ParticleTable(table).axis_names if table is not None else []
-        components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
+        components = wide_components(names) or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
             self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
