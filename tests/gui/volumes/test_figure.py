@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, write_in_corner
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, bottom_of_corner, write_in_corner
 
 _SCALE = 2.5
 
@@ -59,3 +62,24 @@ def test_the_title_keeps_its_margins(viewer: Any) -> None:
     screen, picture = _screen_and_picture(viewer)
     np.testing.assert_allclose(picture[2:] / screen[2:], _SCALE, rtol=0.15)
     np.testing.assert_allclose(picture[:2] / screen[:2], _SCALE, rtol=0.15)
+
+
+def test_a_map_begins_below_its_caption(viewer: Any) -> None:
+    at = np.arange(32) - 16.0
+    z, y, x = np.meshgrid(at, at, at, indexing="ij")
+    rod = Volume(np.exp(-((x**2 + z**2) / 9 + (y / 10) ** 8)).astype(np.float32), 10.0)
+    layers = VolumeLayers(viewer)
+    layers.show_mesh(make_isosurface(rod), 320.0, "TS_001/91  ·  epoch 20  ·  contour 3 σ")
+    overlays = viewer.canvas.overlays
+    bottom = bottom_of_corner(viewer, CAPTION_NAME)
+    axes_and_bar = overlays.axes, overlays.scale_bar
+    for one in axes_and_bar:
+        one.visible = False
+    viewer.layers[0].visible = False
+    words = _ink(viewer.screenshot(canvas_only=True, flash=False))
+    viewer.layers[0].visible, overlays[CAPTION_NAME].visible = True, False
+    drawn = _ink(viewer.screenshot(canvas_only=True, flash=False))
+    height = viewer.canvas.size[0]
+    assert words[0] + words[2] <= bottom
+    assert bottom < drawn[0] < 0.25 * height, "below the words, and not small"
+    assert drawn[0] + drawn[2] / 2 == pytest.approx(height / 2, abs=8), "but for its dark end"

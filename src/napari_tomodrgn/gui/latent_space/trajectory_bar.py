@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_file
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
@@ -163,12 +164,11 @@ class TrajectoryBar(QWidget):
         return action
 
     def _ask_for_movie(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Movie of the path", str(self._folder() / "path.gif"), "Movies (*.gif *.mp4)"
-        )
+        proposed = str(self._folder() / "path.gif")
+        name = ask_for_file(self, "Save the movie", proposed, "Movies (*.gif *.mp4)")
         if name:
             self.play.setChecked(False)  # the film sets the frames
-            self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
+            self.movie_requested.emit(name)
 
     def _ask_for_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(
