@@ -77,7 +77,12 @@ def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) 
     assert names[:2] == ["z 0", "strip"]
     # So is one component beside which the others have vanished.
     flat = latents.assign(**{name: 1e-4 * latents[name] for name in ("mu_1", "mu_2")})
-    assert ParticleTable(flat, particles).axis_names[:2] == ["PC 1", "strip"]
+    names_of_flat = ParticleTable(flat, particles).axis_names
+    assert names_of_flat[:4] == ["PC 1", "strip", "PC 2", "PC 3"]
+    assert module.resolve_axes(("", ""), names_of_flat) == ("PC 1", "strip"), (
+        "until they are chosen"
+    )
+    assert module.resolve_axes(("PC 1", "PC 2"), names_of_flat) == ("PC 1", "PC 2")
     assert module.resolve_axes(("PC 1", "PC 2"), names) == ("z 0", "strip")
     many = pd.DataFrame({"mu_0": np.random.default_rng(1).normal(size=2000), "tomogram": "TS"})
     table = ParticleTable(many)
@@ -87,6 +92,17 @@ def test_one_latent_dimension_is_a_strip(latents: pd.DataFrame, particles: Any) 
     wide, narrow = np.abs(across[middle]).mean(), np.abs(across[~middle]).mean()
     assert wide > 1.5 * narrow, "wide where there are many"
     assert "strip" not in ParticleTable(latents).axis_names
+
+
+@pytest.mark.parametrize(("second", "flat"), [(0.0004, True), (0.0042, True), (0.008, False)])
+def test_a_component_that_its_axis_calls_nothing_is_none(second: float, flat: bool) -> None:
+    """Of the encoder, shares of 0.04 to 0.42 % come and go beside one component."""
+    rng = np.random.default_rng(0)
+    points, _ = np.linalg.qr(rng.normal(size=(400, 2)))
+    points = (points - points.mean(axis=0)) * np.sqrt([1 - second, second])
+    table = pd.DataFrame(points, columns=["mu_0", "mu_1"])
+    label = module.axis_label(table, "PC 2")
+    assert ("strip" in ParticleTable(table).axis_names) == flat == (label == "PC 2 (0%)")
 
 
 def test_star_columns_are_joined_by_identity(latents: pd.DataFrame, particles: Any) -> None:

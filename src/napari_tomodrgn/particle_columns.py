@@ -137,11 +137,8 @@ class ParticleTable:
         """Columns that can be an axis: components, latent dimensions, numbers of the others."""
         dimensions = len(mean_columns(self.rows))
         flat = dimensions > 0 and axes_of(self.rows).has_one_component
-        components = range(1, 2 if flat else dimensions + 1)
-        names = (
-            [f"PC {number}" for number in components] if dimensions > 1 else ["z 0"][:dimensions]
-        )
-        names += [STRIP] if flat else []
+        names = _numbered("PC", 1, dimensions) if dimensions > 1 else ["z 0"][:dimensions]
+        names[1:1] = [STRIP] if flat else []  # before the others, which are next to nothing
         names += [f"z {number}" for number in range(dimensions)]
         return list(dict.fromkeys([*names, *self._names(numeric=True)]))
 
@@ -175,7 +172,10 @@ class ParticleTable:
 
 
 def resolve_axes(wanted: tuple[str, str], names: list[str]) -> tuple[str, str]:
-    """Return the wanted axes where they exist, else the first names that do."""
+    """Return the wanted axes where they exist, else the first names that do.
+
+    Two empty names are wanted before anyone has chosen.
+    """
     if wanted[0] in names and wanted[1] in names:
         return wanted
     return names[0], names[min(1, len(names) - 1)]

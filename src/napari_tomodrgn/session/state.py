@@ -93,7 +93,8 @@ class Session:
     epoch
         Epoch that ``latents`` belong to.
     axes
-        Names of the two columns that the scatter shows.
+        Names of the two columns that the scatter shows; empty until they are chosen, which is the
+        first two that there are (`particle_columns.resolve_axes`).
     color
         Name of the column that colours particles everywhere; empty for none.
     color_limits
@@ -183,7 +184,7 @@ class Session:
     run: Run | None = field(default=None, metadata=RUN)
     epoch: int = field(default=0, metadata=RUN)
     latents: pd.DataFrame | None = field(default=None, metadata=RUN)
-    axes: tuple[str, str] = field(default=("PC 1", "PC 2"), metadata=DATA)
+    axes: tuple[str, str] = field(default=("", ""), metadata=DATA)
     color: str = field(default="", metadata=DATA)
     color_limits: Clip = field(default_factory=Clip, metadata=DATA)
     selection: frozenset[str] = field(default=frozenset(), metadata=DATA)

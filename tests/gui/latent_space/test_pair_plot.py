@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.latent_space.pair_plot import pairs_of
 
 def test_pairs_are_those_that_there_are() -> None:
     assert pairs_of(["PC 1"]) == {}, "one latent is a strip"
+    assert pairs_of(["PC 1", "strip", "PC 2", "PC 3"]) == {}, "beside one that is wide, too"
     assert pairs_of(["PC 1", "PC 2", "z 0"]) == {("PC 1", "PC 2"): (0, 0)}
     names = [*(f"PC {n}" for n in range(1, 7)), "UMAP 1", "UMAP 2"]
     cells = pairs_of(names)

@@ -76,7 +76,7 @@ def test_particles_stand_at_their_poses(viewer: Any, widget: Any, shown: Any) ->
         world = ours * np.asarray(surface.scale)
         expected = pose.place(mesh.vertices_zyx_angstrom.astype(float))
         np.testing.assert_allclose(world, expected, atol=0.05)
-    assert "12 of 12 individual maps" in widget.tomogram.status.text()
+    assert "individual maps: 12 of 12 decoded" in widget.tomogram.status.text()
 
 
 def test_one_canvas_shows_one_or_the_other(

@@ -21,6 +21,7 @@ from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel, next_folder
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
+from napari_tomodrgn.gui.training.progress_view import status_words
 from napari_tomodrgn.gui.training.service import finished_words
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.learn.run.directory import Run
@@ -331,19 +332,38 @@ def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
 
 def test_time_left_is_that_of_the_epochs_trained_here() -> None:
     from napari_tomodrgn.gui.training.service import advanced
-    from napari_tomodrgn.learn.runtime.events import Losses, Progress
+    from napari_tomodrgn.learn.runtime.events import Losses, Progress, WorkProgress
 
     status = TrainingStatus("training", 5, 10, first_epoch=5)
     status = advanced(status, Progress(6, 50, 100, Losses(1, 1, 1)), elapsed=30.0)
     assert status.seconds_left == pytest.approx(30.0 / 1.5 * 4.5)
     assert status.fraction == pytest.approx(0.55)
+    reading = advanced(TrainingStatus("preparing"), WorkProgress(1, 4, "Reading images"), 1.0)
+    assert status_words(reading, ready=True) == "Reading images … 25%"
+    # Nothing else is worked on after epochs but what a run ends with.
+    last = advanced(status, WorkProgress(1, 4, "Refining latents"), elapsed=60.0)
+    assert status_words(last, ready=True) == "Finishing: refining latents … 25%"
+
+
+def test_a_training_that_was_enough_is_not_resumed_but_trained_on(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path
+) -> None:
+    session, panel = opened(tiny_run), widget.training
+    run = session.run
+    train = run.config.train.model_copy(update={"epochs": session.epoch + 10})
+    config = run.config.model_copy(update={"train": train})
+    for chosen, word in ((None, "Resume"), (session.epoch, "Train on")):
+        info = run.info.model_copy(update={"config": config, "chosen_epoch": chosen})
+        session.run = Run(run.path, info)
+        assert panel.resume.text() == f"{word} after epoch {session.epoch}"
+        assert ("gain no more" in panel.resume.toolTip()) == (chosen is not None)
 
 
 @pytest.mark.parametrize(
     ("reason", "epoch", "words"),
     [
         ("completed", 6, "Training finished after epoch 6."),
-        ("completed", 3, "Training ended after epoch 3 of 6: the error on held-out images no"),
+        ("completed", 3, "Done after epoch 3 of 6: held-out images gain no more."),
         ("stopped", 10, "Training stopped in epoch 10. Epoch 9 is the last complete one."),
         ("stopped", 0, "Training stopped before its first epoch was complete."),
     ],

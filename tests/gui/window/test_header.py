@@ -148,7 +148,7 @@ def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
     session.training = TrainingStatus("following", epoch=2, epochs=9)  # so is one elsewhere
     assert header.chip.text() == "? pending"
     session.quality = {"told_apart_standard_errors": 8.4}
-    assert header.chip.text() == "✓ 8.4 σ"
+    assert header.chip.text() == "✓ set: 8.4 σ"
 
 
 def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> None:

@@ -14,6 +14,7 @@ from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setti
 from napari_tomodrgn.gui.window.view_settings import ViewSettings
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 def _show(session: Session, run: Run) -> None:
@@ -42,6 +43,26 @@ def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
     _show(later, runs[1])
     assert (later.axes, later.color) == (("PC 1", "UMAP 1"), "z 0")
     assert again.session is later
+
+
+def test_axes_that_nobody_chose_stay_while_it_trains(runs: list[Run]) -> None:
+    session = Session()
+    keeper = ViewSettings(session)
+    session.training = TrainingStatus("training")
+    both = runs[0].latents()
+    flat = both.assign(
+        **{name: 1e-3 * both[name] for name in both if name.startswith("mu_") and name != "mu_0"}
+    )
+    session.run = runs[0]
+    seen = []
+    for table in (flat, flat.copy(), both, flat, both):
+        session.latents = table
+        seen.append(session.axes[1])
+    assert seen == ["strip", "strip", "PC 2", "PC 2", "PC 2"]
+    session.axes = ("z 0", "z 1")
+    session.latents = flat.copy()
+    assert session.axes == ("z 0", "z 1"), "what was chosen stays"
+    assert keeper.session is session
 
 
 def test_what_was_opened_is_listed_the_last_first_while_it_is_there(tmp_path: Path) -> None:

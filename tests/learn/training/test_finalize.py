@@ -224,7 +224,7 @@ def test_training_stops_when_held_out_images_gain_nothing(two_states: Path, tmp_
     assert isinstance(finished, Finished) and finished.reason == "completed"
     assert finished.epoch < 40
     said = [event.text for event in events if isinstance(event, Notice)]
-    assert any(text.startswith(f"Stopped after epoch {finished.epoch}") for text in said)
+    assert any(text.startswith(f"Epoch {finished.epoch} is the last") for text in said)
     opened = Run.open(tmp_path / "run")
     assert opened.last_epoch() == opened.quality()["epoch"]
     # One who wants it to go on gets what was asked for.

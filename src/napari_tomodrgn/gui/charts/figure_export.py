@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QPixmap
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+from qtpy.QtWidgets import QMenu, QMessageBox, QWidget
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
 from napari_tomodrgn.gui.widgets.qt import painter_on
+from napari_tomodrgn.gui.widgets.saving import ask_for_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -
 
     def ask() -> None:
         start = str(Path.home() / f"{name}.svg")
-        path, _ = QFileDialog.getSaveFileName(widget, "Save plot and data", start, _KINDS)
+        path = ask_for_file(widget, "Save plot and data", start, _KINDS)
         if not path:
             return
         try:

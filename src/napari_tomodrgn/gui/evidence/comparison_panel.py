@@ -39,6 +39,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_file
 from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
 
@@ -270,11 +271,10 @@ class ComparisonPanel(QWidget):
             self.export_requested.emit(folder)
 
     def _ask_report(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the report", str(self._base() / "report.html"), "Pages (*.html)"
-        )
+        proposed = str(self._base() / "report.html")
+        path = ask_for_file(self, "Save the report", proposed, "Pages (*.html)")
         if path:
-            self.report_requested.emit(path if Path(path).suffix else f"{path}.html")
+            self.report_requested.emit(path)
 
     def _base(self) -> Path:
         return export_folder(self._session.source)

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.gui.volumes.figure import SMALL_AXES_PX
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, right_and_up, write_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import (
+    MapLabels,
+    bottom_of_corner,
+    right_and_up,
+    write_in_corner,
+)
 from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Isosurface
@@ -29,8 +34,8 @@ _PITCH, _BELOW = 0.95, 0.53
 _ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
 _AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
-# Of a line of the caption, of the half of a label and of the scale bar; the margins with them.
-_LINE_PX, _HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 23, 18, 44, 12
+# Of the half of a label and of the scale bar; the margins with them.
+_HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 18, 44, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +146,7 @@ class StageLayers:
         """Pixels of a box where all cells are between caption and scale bar, and raise them so."""
         height, width = self._viewer.canvas.size
         columns, rows = self._grid()
-        lines = len(self._viewer.canvas.overlays[CAPTION_NAME].text.splitlines())
-        top = max(SMALL_AXES_PX, lines * _LINE_PX) + _MARGIN_PX
+        top = max(SMALL_AXES_PX + _MARGIN_PX, bottom_of_corner(self._viewer, CAPTION_NAME))
         room = max(60.0, height - top - _HALF_LABEL_PX - _BAR_PX)
         across, between = 1 + _PITCH * (columns - 1), 2 * _BELOW * (rows - 1)
         down = _ABOVE + between + _BELOW

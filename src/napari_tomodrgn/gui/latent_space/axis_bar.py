@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
+from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -15,6 +16,9 @@ _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
 ONE_COLOR = "one colour"
+_HEIGHT = "What the vertical axis shows"
+_STRIP_TIP = "One component is wide; the height only spreads the points apart."
+_NARROW_TIP = 'One component is wide; "strip" spreads the points apart instead of the other ones.'
 # Capital letters as wide as "PC 1" and "one colour": shorter boxes cut them off, longer ones fold
 # the row at 1440 pixels.
 _LETTERS = {"x": 3, "y": 3, "Colour": 8}
@@ -34,7 +38,7 @@ class AxisBar(QWidget):
         row = tight_row(self)
         for words, box, tip in (
             ("x", self.x_box, "What the horizontal axis shows"),
-            ("y", self.y_box, "What the vertical axis shows"),
+            ("y", self.y_box, _HEIGHT),
             ("Colour", self.color, "What colours the points, and the volume on show"),
         ):
             box.setToolTip(tip)
@@ -75,6 +79,8 @@ class AxisBar(QWidget):
         axis_labels = {name: column_label(name) for name in names}
         fill_box(self.x_box, axis_labels, axes[0])
         fill_box(self.y_box, axis_labels, axes[1])
+        more = _STRIP_TIP if axes[1] == STRIP else _NARROW_TIP if STRIP in names else ""
+        self.y_box.setToolTip(f"{_HEIGHT}. {more}" if more else _HEIGHT)
         fill_box(self.color, {"": ONE_COLOR} | {one: column_label(one) for one in colors}, color)
 
     def _button(self, tip: str) -> QToolButton:

@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.charts.hit_testing import nearest
 from napari_tomodrgn.gui.charts.painting import ChartColors, paint_ring
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints, RasterPoints
 from napari_tomodrgn.gui.latent_space.scatter_contents import AT_ONCE, ScatterContents
+from napari_tomodrgn.gui.latent_space.trajectories import wide_components
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 
@@ -30,7 +31,7 @@ Pair = tuple[str, str]
 
 def pairs_of(names: list[str]) -> dict[Pair, tuple[int, int]]:
     """Cells (row, column) of the pairs that there are: components below, the UMAP above."""
-    components = [name for name in names if name.startswith("PC ")][:_COMPONENTS]
+    components = wide_components(names)[:_COMPONENTS]
     places = {
         (x, y): (components.index(y) - 1, components.index(x))
         for x, y in combinations(components, 2)

@@ -149,6 +149,7 @@ class SelectionTools(QWidget):
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setMenu(self.clusters)
+        button.setStyleSheet("QToolButton { padding-right: 10px; }")  # for the arrow
         return button
 
     def _make_combinations(self) -> QToolButton:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
 from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint
@@ -132,6 +133,12 @@ def projected(
         for column, direction in enumerate(directions)
     ]
     return np.stack(columns, axis=-1)
+
+
+def wide_components(names: list[str]) -> list[str]:
+    """Components among the names of axes, without those beside one that are next to nothing."""
+    components = [name for name in names if name.startswith("PC ")]
+    return components[:1] if STRIP in names else components
 
 
 def is_latent(name: str) -> bool:

@@ -12,11 +12,12 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL
+from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_file
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
@@ -133,7 +134,7 @@ class TrajectoryBar(QWidget):
         menu = self.menu
         menu.clear()
         names = ParticleTable(table).axis_names if table is not None else []
-        components = [name for name in names if name.startswith("PC ")] or ["PC 1"] * bool(names)
+        components = wide_components(names) or ["PC 1"] * bool(names)
         for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
             self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
@@ -163,12 +164,11 @@ class TrajectoryBar(QWidget):
         return action
 
     def _ask_for_movie(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Movie of the path", str(self._folder() / "path.gif"), "Movies (*.gif *.mp4)"
-        )
+        proposed = str(self._folder() / "path.gif")
+        name = ask_for_file(self, "Save the movie", proposed, "Movies (*.gif *.mp4)")
         if name:
             self.play.setChecked(False)  # the film sets the frames
-            self.movie_requested.emit(name if name.endswith((".gif", ".mp4")) else f"{name}.gif")
+            self.movie_requested.emit(name)
 
     def _ask_for_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_particles
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
@@ -73,7 +73,7 @@ class SelectionsPanel(QWidget):
         table, selected = session.latents, len(session.selection)
         share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
         self.count.setText(share if selected else _HINT)
-        self.name.setPlaceholderText(f"Name, else {session.next_selection_name}")
+        self.name.setPlaceholderText(f"Name (else {session.next_selection_name})")
         self._fill()
         self._enable()
 
@@ -134,12 +134,10 @@ class SelectionsPanel(QWidget):
 
     def _export(self) -> None:
         folder = export_folder(self._session.source)
-        proposed = str(folder / f"{self._chosen() or 'selection'}.star")
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Export particles", proposed, "Star files (*.star)"
-        )
+        proposed = str(folder / f"{name_of_particles(self._session)}.star")
+        name = ask_for_file(self, "Save the particles", proposed, "Star files (*.star)")
         if name:
-            self.export_requested.emit(name if name.endswith(".star") else f"{name}.star")
+            self.export_requested.emit(name)
 
 
 def _chip(color: str) -> QIcon:

@@ -10,9 +10,16 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import (
+    ask_for_file,
+    name_of_map,
+    name_of_particles,
+    name_of_picture,
+)
 from napari_tomodrgn.session import Session
 
 _MESHES = "Meshes (*.ply *.stl *.glb)"
+_MOVIES = "Movies (*.gif *.mp4)"
 _STAR = "Star file …"
 _WHOLE = "To write one class alone, select it first: a click on its name in the legend, or a lasso."
 _PLACE = "Click a tomogram under Explore: what is drawn can then be written."
@@ -37,7 +44,7 @@ class ExportPage(QWidget):
         self.map = make_button(
             "Decoded map (MRC) …",
             "The map on show, filtered as it is shown, with its voxel size",
-            lambda: self._ask("map.mrc", "Maps (*.mrc)", self.map_requested),
+            self._ask_for_map,
         )
         self.star = make_button(
             _STAR,
@@ -76,12 +83,12 @@ class ExportPage(QWidget):
             "Mesh (PLY, STL, glTF) …",
             "The surfaces as they are drawn, with their colours; coordinates in Å from the corner "
             "of the tomogram",
-            lambda: self._ask("surfaces.ply", _MESHES, self.mesh_requested),
+            lambda: self._ask("Save the surfaces", "surfaces.ply", _MESHES, self.mesh_requested),
         )
         self.turntable = make_button(
             "Turntable movie …",
             "One turn around what is looked at, 72 frames",
-            lambda: self._ask("turntable.gif", "Movies (*.gif *.mp4)", self.turntable_requested),
+            lambda: self._ask("Save the movie", "turntable.gif", _MOVIES, self.turntable_requested),
         )
 
     def _lay_out(self) -> None:
@@ -130,12 +137,17 @@ class ExportPage(QWidget):
         set_next(self.star, bool(count))
         self.whole.setVisible(session.latents is not None and not count)
 
+    def _ask_for_map(self) -> None:
+        name = f"{name_of_map(self._session)}.mrc"
+        self._ask("Save the map", name, "Maps (*.mrc)", self.map_requested)
+
     def _ask_for_star(self) -> None:
-        name = "selected.star" if self._session.selection else "all.star"
-        self._ask(name, "Star files (*.star)", self.star_requested)
+        name = f"{name_of_particles(self._session)}.star"
+        self._ask("Save the particles", name, "Star files (*.star)", self.star_requested)
 
     def _ask_for_picture(self) -> None:
-        found = ask_for_figure(self.canvas_px(), self._base(), "canvas.png", self)
+        name = name_of_picture(self._session)
+        found = ask_for_figure(self.canvas_px(), self._base(), name, self)
         if found is not None:
             self.picture_requested.emit(*found)
 
@@ -144,11 +156,9 @@ class ExportPage(QWidget):
         if chosen:
             self.chimerax_requested.emit(chosen)
 
-    def _ask(self, name: str, kinds: str, signal: Any) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Write", str(self._base() / name), kinds)
-        if path:
-            # A name without a suffix gets the usual one.
-            signal.emit(path if Path(path).suffix else path + Path(name).suffix)
+    def _ask(self, title: str, name: str, kinds: str, signal: Any) -> None:
+        if path := ask_for_file(self, title, str(self._base() / name), kinds):
+            signal.emit(path)
 
     def _base(self) -> Path:
         return export_folder(self._session.source)

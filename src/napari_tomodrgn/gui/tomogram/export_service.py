@@ -116,9 +116,9 @@ class TomogramExport(Service):
             count = 0 if added_columns is None else len(added_columns.columns)
             columns = f" with {count} more columns" if count else ""
             name, where = Path(path).name, Path(written)
-            entry = f"; programs open {where.name}" if where.name != name else ""
-            words = f"{len(kept):,} particles{columns}, in {where.parent}"
-            yield f"{name} written: {words}{entry}."
+            # What is to be opened first, where it is last: a banner cuts the end off.
+            names = name if where.name == name else f"{where.name} (programs open this) and {name}"
+            yield f"{names} written: {len(kept):,} particles{columns}, in {where.parent}."
 
         session.record(Action.of("export_columns", file_name(path)))
         self._start(steps)

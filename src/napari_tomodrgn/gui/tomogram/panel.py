@@ -30,6 +30,10 @@ from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setti
 from napari_tomodrgn.session import CanvasMode, Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
+_LATENT_SPACE = (
+    "In the latent space, click a point for its map; Clusters makes classes, and Validate compares "
+    "them."
+)
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
 _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
@@ -120,7 +124,7 @@ class TomogramPanel(QWidget):
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
-        for name in ("particles", "tomogram_files", "tomogram", "canvas_mode"):
+        for name in ("particles", "latents", "tomogram_files", "tomogram", "canvas_mode"):
             getattr(events, name).connect(self.refresh)
         for name in ("particles", "run"):
             getattr(events, name).connect(self._recall)
@@ -145,7 +149,8 @@ class TomogramPanel(QWidget):
             return _EMPTY
         if not self._session.particles.has_positions:
             return NO_POSITIONS
-        return "Click a tomogram. Without its file the particles are shown alone."
+        alone = "Click a tomogram. Without its file the particles are shown alone."
+        return f"{_LATENT_SPACE} {alone}" if self._session.latents is not None else alone
 
     def _fill_list(self) -> None:
         session = self._session

@@ -371,14 +371,15 @@ class TomogramScene(Service):
             self._write_title("")
             self.progress.emit("")
             return
-        chosen = int(self.chosen().sum())
+        chosen, only = int(self.chosen().sum()), self.session.tomogram_display.only_selected
         words = f"{len(poses):,} particles" + (f", {chosen:,} selected" if chosen else "")
+        words = f"{chosen:,} selected of {len(poses):,} particles" if only else words
         self._write_title(f"{self.session.tomogram}  ·  {words}")
         surfaces = len(self.layers.surfaced)
         if surfaces:
             own, wanted = self._own
-            words += f"; {surfaces:,} as surfaces"
-            words += f", {own:,} of {wanted:,} individual maps" if wanted else ""
+            words += f"; {surfaces:,} shown as surfaces"
+            words += f"; individual maps: {own:,} of {wanted:,} decoded" if wanted else ""
         self.progress.emit(words + ".")
 
     def _write_title(self, words: str) -> None:

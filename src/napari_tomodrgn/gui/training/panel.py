@@ -52,6 +52,7 @@ _CHOICE = (
     "data.exclude_tilts",
 )
 _NO_IMAGES = "The tilt images are not on this computer: there is nothing to train on"
+_DONE = "This training is done: held-out images gain no more"
 _PAUSE = "Holds the training where it is; its images stay in memory"
 _STOP = "Saves a checkpoint and ends the training; it can be resumed, now or another day"
 
@@ -204,7 +205,10 @@ class TrainingPanel(QWidget):
         asked = self.form.value("train.epochs")
         more = asked > done or done < wanted
         self.resume.setEnabled(more)
-        if done < wanted:
+        if done < wanted and run.info.chosen_epoch is not None:
+            self.resume.setText(f"Train on after epoch {done}")
+            self.resume.setToolTip(f"{_DONE}. Trains on in {run.path} all the same")
+        elif done < wanted:
             self.resume.setText(f"Resume after epoch {done}")
             self.resume.setToolTip(f"Go on in {run.path}")
         else:

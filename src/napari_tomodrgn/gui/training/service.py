@@ -189,10 +189,7 @@ def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
         before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
         return f"Training stopped in {unit} {done}.{before}"
     if 0 < done < wanted:
-        return (
-            f"Training ended after {unit} {done} of {wanted}: the error on held-out images no "
-            "longer falls."
-        )
+        return f"Done after {unit} {done} of {wanted}: held-out images gain no more."
     return f"Training finished after {unit} {done}."
 
 
@@ -200,7 +197,10 @@ def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStat
     """The status after an event; ``elapsed`` seconds since training began."""
     if isinstance(event, WorkProgress):
         share = event.done / max(1, event.total)
-        return replace(status, phase="preparing", fraction=share, what=event.what)
+        what = event.what
+        if status.losses is not None and status.unit == "epoch":  # all epochs are behind it
+            what = f"Finishing: {what[:1].lower()}{what[1:]}"
+        return replace(status, phase="preparing", fraction=share, what=what)
     if isinstance(event, Progress):
         epochs_done = event.epoch - 1 + event.seen / max(1, event.total)
     elif isinstance(event, EpochDone):

@@ -83,14 +83,17 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     of the scene.
     """
     camera, overlays = viewer.scene.camera, viewer.canvas.overlays
-    sized = [(overlay, "font_size") for overlay in overlays.values()]
+    # The zoom first: labels choose their letters anew whenever it changes, which would undo theirs.
+    sized: list[tuple[Any, str]] = [(camera, "zoom")]
+    sized += [(overlay, "font_size") for overlay in overlays.values()]
     sized += [(layer.text, "size") for layer in viewer.layers if hasattr(layer, "text")]
-    sized += [(camera, "zoom")]
     there = [(one, name) for one, name in sized if hasattr(one, name)]
     changes = [(one, name, getattr(one, name) * scale) for one, name in there]
     small = overlays.axes.size == SMALL_AXES_PX
     axes_px = SMALL_AXES_PX if small else _AXES_PX[viewer.dims.ndisplay]
     changes += [(overlays.axes, "size", scale * axes_px)]
+    tiling = viewer.canvas.overlay_tiling  # what title and scale bar leave to the edges
+    changes += [(tiling, "padding", tuple(scale * side for side in tiling.padding))]
     # Else it would be as long in pixels, of another length. A hair longer than on the screen, so
     # that nothing takes it for its own and follows the zoom, with which napari measures it anew.
     length = (overlays.scale_bar.length or bar_length(camera.zoom)) * (1 + 1e-9)

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QSpinBox,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.volumes.figure import LARGEST_PX, FigureOptions
+from napari_tomodrgn.gui.widgets.saving import ask_for_file
 
 _MM_PER_INCH = 25.4
 _GROUNDS = {
@@ -108,12 +108,8 @@ def ask_for_figure(
         options = dialog.options
     finally:
         dialog.deleteLater()
-    path, _ = QFileDialog.getSaveFileName(
-        parent, "Save the picture", str(folder / name), "Pictures (*.png)"
-    )
-    if not path:
-        return None
-    return path if Path(path).suffix.lower() == ".png" else f"{path}.png", options
+    path = ask_for_file(parent, "Save the picture", str(folder / name), "Pictures (*.png)")
+    return (path, options) if path else None
 
 
 def _spin(low: int, high: int, value: int, unit: str) -> QSpinBox:

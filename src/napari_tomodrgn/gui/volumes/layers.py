@@ -20,6 +20,7 @@ import numpy as np
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
+    bottom_of_corner,
     label_of,
     places_below,
     write_in_corner,
@@ -152,6 +153,7 @@ class VolumeLayers:
         made = self.layer is None
         alone = not any(layer.visible for layer in self.viewer.layers)
         self._layer = self._put(LAYER_NAME, self.layer, mesh)
+        self.set_caption(caption)  # which the view leaves room for
         if made:
             self._opacity = self._layer.opacity
             self._set_up_view(box_angstrom, alone=alone)
@@ -160,7 +162,6 @@ class VolumeLayers:
                 self._see_through()
         self._color = color or COLOR
         self._paint()
-        self.set_caption(caption)
         self._stay_hidden()
 
     def _paint(self) -> None:
@@ -375,9 +376,12 @@ class VolumeLayers:
         viewer.dims.axis_labels = ("z", "y", "x")
         self.show_axes(True)
         if alone:
-            # The particle's centre, and a zoom that stays right for other particles.
+            # The particle's centre, and a zoom that stays right for other particles, however they
+            # are turned: as much is left below as the caption takes above.
             camera.center = (0.0, 0.0, 0.0)
-            camera.zoom = 1.2 * min(viewer.canvas.size) / box_angstrom
+            height, width = viewer.canvas.size
+            room = height - 2 * bottom_of_corner(viewer, CAPTION_NAME)
+            camera.zoom = 1.2 * max(60.0, min(room, width)) / box_angstrom
         nudge(camera)
 
     def set_caption(self, words: str) -> None:

@@ -25,6 +25,7 @@ _FONT_PX, _SMALLEST_PX = 9, 5.0
 # How far below the middle of its map a label is, in boxes.
 _BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
+_LINE_PX, _CORNER_PX = 23.0, 10.0  # of a line in the corner, and above the first
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -134,6 +135,13 @@ def write_in_corner(viewer: Viewer, name: str, words: str, beside_px: float = 20
         overlays[name] = TextOverlay(position="top_left", font_size=size)
     overlays[name].text = in_lines(words, viewer.canvas.size[1] - beside_px)
     overlays[name].visible = bool(words)
+
+
+def bottom_of_corner(viewer: Viewer, name: str) -> float:
+    """Pixels below the canvas' upper edge at which words in the corner end; 0 if there are none."""
+    overlays = viewer.canvas.overlays
+    lines = len(overlays[name].text.splitlines()) if name in overlays else 0
+    return _CORNER_PX + lines * _LINE_PX if lines and overlays[name].visible else 0.0
 
 
 def label_of(caption: str) -> str:

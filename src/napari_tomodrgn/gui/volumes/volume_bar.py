@@ -11,7 +11,6 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
-    QFileDialog,
     QLabel,
     QMenu,
     QSizePolicy,
@@ -26,6 +25,7 @@ from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_map, name_of_picture
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow, tight_row
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.session import Session
@@ -250,20 +250,19 @@ class VolumeBar(QWidget):
             self._session.surface_color = chosen.name()
 
     def _ask_for_map(self) -> None:
-        self._ask("Save the map", "map.mrc", "Maps (*.mrc)", self.map_requested)
+        proposed = f"{name_of_map(self._session)}.mrc"
+        self._ask("Save the map", proposed, "Maps (*.mrc)", self.map_requested)
 
     def _ask_for_picture(self) -> None:
         folder = export_folder(self._session.source)
-        found = ask_for_figure(self.canvas_px(), folder, "volume.png", self)
+        found = ask_for_figure(self.canvas_px(), folder, name_of_picture(self._session), self)
         if found is not None:
             self.picture_requested.emit(*found)
 
     def _ask(self, title: str, proposed: str, kind: str, signal: Any) -> None:
         path = str(export_folder(self._session.source) / proposed)
-        name, _ = QFileDialog.getSaveFileName(self, title, path, kind)
-        ending = proposed[proposed.index(".") :]
-        if name:
-            signal.emit(name if name.endswith(ending) else name + ending)
+        if name := ask_for_file(self, title, path, kind):
+            signal.emit(name)
 
     def _moved(self, _value: int) -> None:
         self._show_values()

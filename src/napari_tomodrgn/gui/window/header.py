@@ -68,9 +68,11 @@ class Header(QWidget):
         self.state.setText(state_of(session))
         verdict = Verdict.of(session.quality)
         sign, ground, ink = _CHIPS[verdict.kind]
-        later = verdict.kind == "untested" and session.training.phase != "idle"
+        untested = verdict.kind == "untested"
+        later = untested and session.training.phase != "idle"
         self.chip.setVisible(session.run is not None)
-        self.chip.setText(f"{sign} {_LATER if later else verdict.words}")
+        words = verdict.words if untested else f"set: {verdict.words}"
+        self.chip.setText(f"{sign} {_LATER if later else words}")
         self.chip.setToolTip(verdict.sentence)
         self.chip.setAccessibleName(verdict.sentence)
         self.chip.setStyleSheet(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.recent_paths import add_recent
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.particle_columns import resolve_axes
 from napari_tomodrgn.session import Session
 
 
@@ -39,6 +41,18 @@ class ViewSettings(Service):
             if color:
                 session.color = color
             self._shown = run.path
+        if session.latents is not None and session.training.phase != "idle":
+            self._hold_axes()
+
+    def _hold_axes(self) -> None:
+        """While it trains, axes that nobody chose stay those of the first latents.
+
+        A second component comes and goes from epoch to epoch. Only where it grows wide a strip,
+        which would hide it, gives way.
+        """
+        session, table = self.session, self.session.table
+        if table is not None and (session.axes == ("", "") or STRIP in session.axes):
+            session.axes = resolve_axes(session.axes, table.axis_names)
 
     def _save_view(self, *_: object) -> None:
         session = self.session

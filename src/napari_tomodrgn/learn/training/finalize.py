@@ -199,8 +199,8 @@ def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate
 def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, None]:
     if stopping.should_stop(run.config.train.patience):
         yield Notice(
-            f"Stopped after epoch {stopping.seen}: held-out images have not been explained better "
-            f"since epoch {stopping.best}."
+            f"Epoch {stopping.seen} is the last: held-out images have not been explained better "
+            f"since epoch {stopping.best}. Finishing."
         )
     if stopping.chosen != stopping.seen:
         yield Notice(f"Weights and latents are those of epoch {stopping.chosen}.")

@@ -1,0 +1,78 @@
+"""Asks for a file to save to, and proposes a name that says what is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_tomodrgn.session import Session
+
+
+def ask_for_file(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
+    """Return the file that was chosen, with an ending of one of the kinds; empty for none.
+
+    ``kinds`` are Qt's, such as ``Maps (*.mrc)``: that of ``proposed`` is the usual one. Qt's own
+    function for it says "Look in:".
+    """
+    dialog = saving_dialog(parent, title, proposed, kinds)
+    try:
+        path = dialog.selectedFiles()[0] if dialog.exec() else ""
+    finally:
+        dialog.deleteLater()
+    return path if not path or path.lower().endswith(_endings(kinds)) else path + _usual(proposed)
+
+
+def saving_dialog(parent: QWidget, title: str, proposed: str, kinds: str) -> QFileDialog:
+    """Make the dialog of `ask_for_file`."""
+    dialog = QFileDialog(parent, title, proposed, kinds)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setFileMode(QFileDialog.FileMode.AnyFile)
+    dialog.setLabelText(QFileDialog.DialogLabel.LookIn, "Save in:")
+    dialog.setDefaultSuffix(_usual(proposed))
+    dialog.selectFile(proposed)
+    return dialog
+
+
+def _endings(kinds: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\*(\.\w+)", kinds))
+
+
+def _usual(proposed: str) -> str:
+    return Path(proposed).suffix
+
+
+def name_of_picture(session: Session) -> str:
+    """Name a picture of the canvas after what it shows."""
+    compared = session.comparison
+    if session.canvas_mode == "comparison" and compared is not None:
+        return f"{_as_file(' vs '.join(compared.names))}.png"
+    if session.canvas_mode == "tomogram" and session.tomogram:
+        return f"{_as_file(session.tomogram)}.png"
+    return f"{name_of_map(session)}.png"
+
+
+def name_of_map(session: Session) -> str:
+    """Name the map on show after its particle."""
+    shown = session.decoded
+    return _as_file(shown.particle_id if shown is not None and shown.particle_id else "map")
+
+
+def name_of_particles(session: Session) -> str:
+    """Name the selected particles after their selection or their category; else what they are."""
+    chosen = session.selection
+    if not chosen:
+        return "all"
+    named = (one.name for one in session.selections if frozenset(one.particles) == chosen)
+    if name := next(named, ""):
+        return _as_file(name)
+    identities, how = session.selected_by or (frozenset(), ())
+    if identities == chosen and len(how) == 1 and how[0].verb == "category" and not how[0].options:
+        return _as_file(" ".join(str(part) for part in how[0].arguments))
+    return "selected"
+
+
+def _as_file(name: str) -> str:
+    """Return the name with underscores for what file systems and star files do not like."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("_") or "unnamed"

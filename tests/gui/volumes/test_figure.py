@@ -1,0 +1,85 @@
+"""A picture of the canvas is what is on the screen, larger: words and margins with all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, bottom_of_corner, write_in_corner
+
+_SCALE = 2.5
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(900, 500)
+    viewer.dims.ndisplay = 3
+    overlays = viewer.canvas.overlays
+    overlays.scale_bar.visible = overlays.axes.visible = False
+    return viewer
+
+
+def _ink(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """First row and column, height and width of what is drawn, on black."""
+    where = np.argwhere(picture[..., :3].max(axis=-1) > 60)
+    return np.concatenate([where.min(axis=0), np.ptp(where, axis=0) + 1])
+
+
+def _screen_and_picture(viewer: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    screen = viewer.screenshot(canvas_only=True, flash=False)
+    picture = take_picture(viewer, FigureOptions(round(_SCALE * viewer.canvas.size[1])))
+    again = viewer.screenshot(canvas_only=True, flash=False)
+    np.testing.assert_array_equal(_ink(again), _ink(screen), "the screen is as it was")
+    return _ink(screen), _ink(picture)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.35])  # at the smaller one letters are smaller, too
+def test_labels_of_maps_are_as_much_larger_as_all_else(viewer: Any, zoom: float) -> None:
+    viewer.add_points(np.array([[-200.0] * 3, [200.0] * 3]), visible=False)  # napari fits to a box
+    labels = MapLabels(viewer)
+    labels.show(["A: HHHHHHHHHHHHHHHHHHHH"] * 2, np.array([[0.0, 0, -200], [0, 0, 200]]))
+    viewer.scene.camera.center = (0.0, 0.0, 0.0)
+    viewer.scene.camera.zoom = zoom
+    size = labels.layer.text.size
+    screen, picture = _screen_and_picture(viewer)
+    assert (size < 9) == (zoom < 1)
+    assert picture[2] / screen[2] == pytest.approx(_SCALE, rel=0.15), "height of the letters"
+    assert picture[3] / screen[3] == pytest.approx(_SCALE, rel=0.05), "from end to end"
+    assert labels.layer.text.size == size
+
+
+def test_the_title_keeps_its_margins(viewer: Any) -> None:
+    write_in_corner(viewer, "tomodrgn_caption", "HHHHHHHH")
+    screen, picture = _screen_and_picture(viewer)
+    np.testing.assert_allclose(picture[2:] / screen[2:], _SCALE, rtol=0.15)
+    np.testing.assert_allclose(picture[:2] / screen[:2], _SCALE, rtol=0.15)
+
+
+def test_a_map_begins_below_its_caption(viewer: Any) -> None:
+    at = np.arange(32) - 16.0
+    z, y, x = np.meshgrid(at, at, at, indexing="ij")
+    rod = Volume(np.exp(-((x**2 + z**2) / 9 + (y / 10) ** 8)).astype(np.float32), 10.0)
+    layers = VolumeLayers(viewer)
+    layers.show_mesh(make_isosurface(rod), 320.0, "TS_001/91  ·  epoch 20  ·  contour 3 σ")
+    overlays = viewer.canvas.overlays
+    bottom = bottom_of_corner(viewer, CAPTION_NAME)
+    axes_and_bar = overlays.axes, overlays.scale_bar
+    for one in axes_and_bar:
+        one.visible = False
+    viewer.layers[0].visible = False
+    words = _ink(viewer.screenshot(canvas_only=True, flash=False))
+    viewer.layers[0].visible, overlays[CAPTION_NAME].visible = True, False
+    drawn = _ink(viewer.screenshot(canvas_only=True, flash=False))
+    height = viewer.canvas.size[0]
+    assert words[0] + words[2] <= bottom
+    assert bottom < drawn[0] < 0.25 * height, "below the words, and not small"
+    assert drawn[0] + drawn[2] / 2 == pytest.approx(height / 2, abs=8), "but for its dark end"

@@ -1,0 +1,75 @@
+"""Dialogs that save say so, and propose names that say what is in a file."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from qtpy.QtWidgets import QDialog, QFileDialog, QWidget
+
+from napari_tomodrgn.gui.widgets import saving
+from napari_tomodrgn.session import Session
+from napari_tomodrgn.session.actions import Action
+
+IDS = frozenset({"TS/1", "TS/2"})
+
+
+def test_a_dialog_that_saves_says_so(qtbot: Any, tmp_path: Any) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    proposed = str(tmp_path / "cluster_2.star")
+    dialog = saving.saving_dialog(parent, "Save the particles", proposed, "Star files (*.star)")
+    assert dialog.windowTitle() == "Save the particles"
+    assert dialog.labelText(QFileDialog.DialogLabel.LookIn) == "Save in:"
+    assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
+    assert dialog.selectedFiles() == [proposed]
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [("a.star", "a.star"), ("TS_1.tomostar_7", "TS_1.tomostar_7.star"), ("b", "b.star")],
+)
+def test_a_file_gets_the_ending_that_it_lacks(
+    qtbot: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, typed: str, given: str
+) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    answer = QDialog.DialogCode.Accepted
+    monkeypatch.setattr(QFileDialog, "exec", lambda _self: answer)
+    monkeypatch.setattr(QFileDialog, "selectedFiles", lambda _self: [str(tmp_path / typed)])
+    start = str(tmp_path / "x.star")
+    found = saving.ask_for_file(parent, "Save", start, "Star files (*.star)")
+    assert found == str(tmp_path / given)
+    monkeypatch.setattr(QFileDialog, "exec", lambda _self: QDialog.DialogCode.Rejected)
+    assert saving.ask_for_file(parent, "Save", start, "Star files (*.star)") == ""
+
+
+def test_particles_are_named_after_what_they_are() -> None:
+    session: Any = Session()
+    assert saving.name_of_particles(session) == "all"
+    session.select(IDS, Action.of("select", sorted(IDS)))
+    assert saving.name_of_particles(session) == "selected"
+    session.select(IDS, Action.of("category", "cluster", "2"))
+    assert saving.name_of_particles(session) == "cluster_2"
+    session.select(IDS, Action.of("category", "cluster", "2", mode="add"))
+    assert saving.name_of_particles(session) == "selected", "there are others"
+    session.selections = (SimpleNamespace(name="60S, left", particles=tuple(IDS)),)
+    assert saving.name_of_particles(session) == "60S_left"
+
+
+def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
+    shown: Any = SimpleNamespace(
+        decoded=SimpleNamespace(particle_id="TS_001.tomostar/91"),
+        canvas_mode="particle",
+        tomogram="TS 2",
+        comparison=SimpleNamespace(names=("cluster 1", "cluster 2")),
+    )
+    assert saving.name_of_map(shown) == "TS_001.tomostar_91"
+    assert saving.name_of_picture(shown) == "TS_001.tomostar_91.png"
+    shown.canvas_mode = "tomogram"
+    assert saving.name_of_picture(shown) == "TS_2.png"
+    shown.canvas_mode = "comparison"
+    assert saving.name_of_picture(shown) == "cluster_1_vs_cluster_2.png"
+    shown.canvas_mode, shown.decoded = "particle", None
+    assert saving.name_of_picture(shown) == "map.png"
