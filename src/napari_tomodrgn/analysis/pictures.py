@@ -16,20 +16,23 @@ Grey = NDArray[np.uint8]
 _LAMP = np.array([0.75, 0.45, -0.5])
 _AMBIENT = 0.35
 # Share of the box beyond each face that is left out: particles rarely come so near to it.
-_MARGIN = 0.1
+MARGIN = 0.1
 # Tilt images are noise to the eye before this share of their box is smoothed away.
 _BLUR = 1 / 28
 
 
-def shaded_surface(volume: Volume, level: float, size_px: int = 64) -> tuple[Grey, Grey]:
+def shaded_surface(
+    volume: Volume, level: float, size_px: int = 64, margin: float = MARGIN
+) -> tuple[Grey, Grey]:
     """Brightness and opacity (row, column) of a contour seen along -z: x to the right, y upward.
 
     A map of 32 voxels takes some milliseconds. Each line of sight is followed to where the density
-    first exceeds ``level``; the gradient there is the surface's normal.
+    first exceeds ``level``; the gradient there is the surface's normal. ``margin`` is the share of
+    the box that is left out at each face.
     """
     from scipy.ndimage import map_coordinates
 
-    data = _before_the_eye(volume, size_px)
+    data = _before_the_eye(volume, size_px, margin)
     above = data > level
     seen = above.any(axis=0)
     front = above.argmax(axis=0)
@@ -56,20 +59,22 @@ def shaded_surface(volume: Volume, level: float, size_px: int = 64) -> tuple[Gre
     return (255 * brightness).astype(np.uint8), np.where(seen, 255, 0).astype(np.uint8)
 
 
-def first_voxels(volume: Volume, level: float, size_px: int = 64) -> NDArray[np.int64]:
+def first_voxels(
+    volume: Volume, level: float, size_px: int = 64, margin: float = MARGIN
+) -> NDArray[np.int64]:
     """How far behind the front, in pixels (row, column), density first exceeds a level.
 
     ``size_px`` where it never does; rows and columns are those of `shaded_surface`.
     """
-    above = _before_the_eye(volume, size_px) > level
+    above = _before_the_eye(volume, size_px, margin) > level
     return np.where(above.any(axis=0), above.argmax(axis=0), size_px)
 
 
-def _before_the_eye(volume: Volume, size_px: int) -> NDArray[np.floating]:
+def _before_the_eye(volume: Volume, size_px: int, margin: float) -> NDArray[np.floating]:
     """Density in pixels, its front and its top first, without what lies at the faces of the box."""
     from scipy.ndimage import zoom
 
-    edge = round(_MARGIN * volume.box_size_px)
+    edge = round(margin * volume.box_size_px)
     kept = slice(edge, volume.box_size_px - edge)
     core = volume.data[kept, kept, kept]
     found: NDArray[np.floating] = zoom(core, size_px / len(core), order=1)[::-1, ::-1]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.analysis.evidence import difference
+from napari_tomodrgn.analysis.evidence.blobs import Blob
 from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
 from napari_tomodrgn.analysis.evidence.maps import (
@@ -64,9 +65,16 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     assert found.causes.tests["molecule"].p == pytest.approx(1 / 2000)
     sentence = found.sentence("A", "B")
     assert sentence.startswith("A and B differ: ")
-    blob = found.blobs[0]
-    for others, words in ((0, "(xyz); poses"), (1, "(xyz), and 1 more; poses")):
-        assert words in replace(found, blobs=[blob] * (1 + others)).sentence()
+    size, z = 60.0, found.blobs[0].z
+    one = Blob((0.0, 0.0, 0.0), size, z)
+    away, speck = Blob((90.0, 0.0, 0.0), size, 0.9 * z), Blob((90.0, 0.0, 0.0), 1.0, 0.5 * z)
+    fringe = Blob((40.0, 0.0, 0.0), size, -0.6 * z)  # of the other sign, beside a surer one
+    for blobs, words in (
+        ([one, fringe, speck], "(xyz); poses"),
+        ([one, away, speck], "(xyz), and 1 more; poses"),
+        ([one, away, replace(fringe, center_xyz_angstrom=(0.0, 90.0, 0.0))], ", and 2 more; poses"),
+    ):
+        assert words in replace(found, blobs=blobs).sentence()
     agree = (drawn == np.where(states == 0, 1, -1)).mean()
     assert max(agree, 1 - agree) > 0.9
     names = two_states.truth.groupby("state")["state_name"].first()

@@ -78,6 +78,27 @@ def find_blobs(
     return sorted(found, key=lambda blob: -abs(blob.z))
 
 
+def places_of(blobs: list[Blob], finest_angstrom: float) -> list[Blob]:
+    """The blobs that a person would count as places, the surest first.
+
+    Left out is what is smaller than ``finest_angstrom``, the resolution of the difference, and what
+    has the other sign beside a surer one (nearer than both radii): a filtered map has such fringes.
+    """
+    kept: list[Blob] = []
+    for blob in blobs:
+        if kept and blob.diameter_angstrom < finest_angstrom:
+            continue
+        if not any(_is_fringe(blob, surer) for surer in kept):
+            kept.append(blob)
+    return kept
+
+
+def _is_fringe(blob: Blob, surer: Blob) -> bool:
+    distance = np.linalg.norm(np.subtract(blob.center_xyz_angstrom, surer.center_xyz_angstrom))
+    radii = (blob.diameter_angstrom + surer.diameter_angstrom) / 2
+    return bool(blob.z * surer.z < 0 and distance < radii)
+
+
 def _blob(grid: RealArray, inside: NDArray[np.bool_], voxel_angstrom: float) -> Blob:
     places = np.argwhere(inside)
     heights = grid[inside]

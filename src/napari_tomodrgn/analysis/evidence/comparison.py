@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs
+from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs, places_of
 from napari_tomodrgn.analysis.evidence.causes import MOLECULE, Causes, find_causes
 from napari_tomodrgn.analysis.evidence.maps import (
     DifferenceMap,
@@ -112,7 +112,10 @@ class Comparison:
                 f"mostly in a blob {blob.diameter_angstrom:.0f} Å across at ({place}) Å from the "
                 "middle of the box (xyz)"
             )
-            words += [f"and {len(self.blobs) - 1} more"] if len(self.blobs) > 1 else []
+            resolution = self.resolution_angstrom
+            finest = resolution if np.isfinite(resolution) else 0.0
+            others = len(places_of(self.blobs, finest)) - 1
+            words += [f"and {others} more"] if others else []
         return ", ".join(words) + "; poses, contrast and defocus do not explain it."
 
 

@@ -28,6 +28,7 @@ _MOST_POINTS = 5000
 _FRAMES = 12
 # A picture is small: larger boxes are made coarser before they are turned.
 _MOST_VOXELS = 96
+_MARGIN = 0.0  # the whole box: long particles come near its faces
 _GREY, _BEHIND = "#9fa6b0", 226
 
 
@@ -102,19 +103,19 @@ def scatter_chart(
     return _svg(parts)
 
 
-def turning_picture(volume: Volume, label: str, color: str = _GREY, size_px: int = 120) -> str:
+def turning_picture(volume: Volume, label: str, color: str = _GREY, size_px: int = 150) -> str:
     """A surface at 3 standard deviations that turns about the vertical axis, as a GIF."""
     level = float(volume.data.mean() + 3 * volume.data.std())
 
     def frame(angle_deg: float) -> NDArray[np.uint8]:
-        light, opacity = shaded_surface(_turned(volume, angle_deg), level, size_px)
+        light, opacity = shaded_surface(_turned(volume, angle_deg), level, size_px, _MARGIN)
         return _painted(np.full((size_px, size_px, 3), 255, np.uint8), light, opacity > 0, color)
 
     return _turning(frame, label, size_px)
 
 
 def turning_difference(
-    errors: Volume, count: float, behind: Volume, label: str, size_px: int = 120
+    errors: Volume, count: float, behind: Volume, label: str, size_px: int = 150
 ) -> str:
     """Surfaces of a difference at ±``count`` standard errors that turn before a shadow, as a GIF.
 
@@ -130,16 +131,16 @@ def turning_difference(
     level = float(behind.data.mean() + 3 * behind.data.std())
 
     def frame(angle_deg: float) -> NDArray[np.uint8]:
-        outline = shaded_surface(_turned(behind, angle_deg), level, size_px)[1] > 0
+        outline = shaded_surface(_turned(behind, angle_deg), level, size_px, _MARGIN)[1] > 0
         picture = np.where(outline, _BEHIND, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
         turned = _turned(errors, angle_deg)
         sides = [Volume(sign * turned.data, turned.voxel_size_angstrom) for sign in (1, -1)]
-        more, less = (first_voxels(side, count, size_px) for side in sides)
+        more, less = (first_voxels(side, count, size_px, _MARGIN) for side in sides)
         for side, color, nearest in (
             (sides[0], MORE_IN_A, (more < size_px) & (more <= less)),
             (sides[1], MORE_IN_B, less < more),
         ):
-            light, _ = shaded_surface(side, count, size_px)
+            light, _ = shaded_surface(side, count, size_px, _MARGIN)
             picture = _painted(picture, light, nearest, color)
         return picture
 
