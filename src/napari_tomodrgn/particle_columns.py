@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latents.components import PrincipalAxes, mean_columns, principal_axes
+from napari_tomodrgn.analysis.latents.components import (
+    STRIP,
+    PrincipalAxes,
+    across_strip,
+    mean_columns,
+    principal_axes,
+)
 from napari_tomodrgn.analysis.latents.components import latent_matrix as latent_matrix
 from napari_tomodrgn.analysis.latents.components import principal_components as principal_components
 from napari_tomodrgn.analysis.latents.components import with_columns as with_columns
@@ -35,8 +41,6 @@ MAX_CATEGORIES = 20
 SELECTIONS = "selections"
 # The column that clusters are kept in, by the window and by the analysis of a run.
 CLUSTER = "cluster"
-# Axis across the one component that is wide: particles side by side, the more the wider.
-STRIP = "strip"
 # Columns that are kept, each of 8 bytes a particle: axes, colour, and what is asked beside them.
 _KEPT = 8
 _KEPT_ROWS = 256  # rows that were looked for, as several panels do for each particle
@@ -221,7 +225,7 @@ def _column(
     if name in _numbered("z", 0, dimensions):
         return Column(name, latents[f"mu_{name[2:]}"].to_numpy(np.float64))
     if name == STRIP and dimensions and axes_of(latents).has_one_component:
-        return Column(name, _strip(latent_matrix(latents) @ axes_of(latents).vectors[:, 0]))
+        return Column(name, across_strip(latent_matrix(latents) @ axes_of(latents).vectors[:, 0]))
     tables = (latents, added_columns, _star_table(particles))
     table = next((one for one in tables if one is not None and name in one), None)
     if table is None:
@@ -349,16 +353,6 @@ def rows_of(table: pd.DataFrame, identities: Iterable[str]) -> NDArray[np.int64]
     import pandas as pd
 
     return np.asarray(table.index.get_indexer(pd.Index(list(identities), dtype=object)))
-
-
-def _strip(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return places across a strip (particle,), as wide as there are particles of such a value."""
-    counts, edges = np.histogram(values, bins=int(np.clip(np.sqrt(len(values)), 5, 60)))
-    smooth = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
-    width = np.interp(values, (edges[:-1] + edges[1:]) / 2, smooth / max(smooth.max(), 1.0))
-    # Multiples of the golden ratio fill any range evenly, and are the same each time.
-    across = (np.arange(len(values)) * 0.6180339887498949) % 1.0
-    return np.asarray((2 * across - 1) * width)
 
 
 def _numbered(letters: str, first: int, count: int) -> list[str]:

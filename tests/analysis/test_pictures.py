@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis.pictures import shaded_surface, tilt_picture
+from napari_tomodrgn.analysis.pictures import first_voxels, shaded_surface, tilt_picture
 from napari_tomodrgn.data.volume import Volume
 
 
@@ -46,6 +46,13 @@ def test_what_is_in_front_hides_what_is_behind() -> None:
     assert np.ptp(seen[20:44, 20:44]) > 60
     hidden, _ = shaded_surface(with_ball, 2.0)
     assert not hidden.any(), "nothing reaches this level"
+
+
+def test_the_nearer_of_two_surfaces_is_known() -> None:
+    """Balls at z 22 and z 10 on one line of sight: the first stands half the way before."""
+    near, far = first_voxels(_ball(22, 16, 16), 0.5, 52), first_voxels(_ball(10, 16, 16), 0.5, 52)
+    assert far[26, 26] - near[26, 26] == pytest.approx(24, abs=2)  # 12 voxels of two pixels
+    assert near[0, 0] == far[0, 0] == 52, "nothing is there"
 
 
 def test_a_particle_stands_out_of_a_noisy_image() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.analysis.selections import Selection, save_selection
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.palette import CATEGORIES
 
 
 @pytest.fixture(scope="module")
@@ -150,4 +152,16 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     assert page.titles > 40  # the page's, and a name on each point
     for word in ("Verdict", "Comparisons", "SHA-256", "class 1", "Nature Methods"):
         assert word in text
+    # Clusters of the window count before those of an earlier analysis, and each has its map.
+    ids = case.evidence.ids
+    words = np.where(np.arange(len(ids)) < 10, "1", np.where(np.arange(len(ids)) < 17, "2", "3"))
+    case.run.save_extras(pd.DataFrame({"cluster": words}, index=pd.Index(ids)))
+    assert run("report", case.run.path, "--out", out, "--overwrite") == 0
+    text = out.read_text(encoding="utf-8")
+    for number, (count, color) in enumerate(zip((10, 7, 23), CATEGORIES, strict=False), start=1):
+        assert f'{color}">●</span> class {number}</figcaption>{count} particles' in text
+        assert f'alt="class {number}"' in text
+    [compared] = read_comparisons(case.run)
+    for name in (f"A: {compared['a']}", f"B: {compared['b']}", "A − B"):
+        assert f'alt="{escape(name)}"' in text
     assert run("report", case.run.path, "--out", out) == 2

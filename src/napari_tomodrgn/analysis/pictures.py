@@ -27,12 +27,9 @@ def shaded_surface(volume: Volume, level: float, size_px: int = 64) -> tuple[Gre
     A map of 32 voxels takes some milliseconds. Each line of sight is followed to where the density
     first exceeds ``level``; the gradient there is the surface's normal.
     """
-    from scipy.ndimage import map_coordinates, zoom
+    from scipy.ndimage import map_coordinates
 
-    edge = round(_MARGIN * volume.box_size_px)
-    kept = slice(edge, volume.box_size_px - edge)
-    core = volume.data[kept, kept, kept]
-    data = zoom(core, size_px / len(core), order=1)[::-1, ::-1]  # front and top first
+    data = _before_the_eye(volume, size_px)
     above = data > level
     seen = above.any(axis=0)
     front = above.argmax(axis=0)
@@ -57,6 +54,26 @@ def shaded_surface(volume: Volume, level: float, size_px: int = 64) -> tuple[Gre
     brightness = np.zeros(seen.shape)
     brightness[rows, columns] = _AMBIENT + (1 - _AMBIENT) * np.clip(light, 0, 1)
     return (255 * brightness).astype(np.uint8), np.where(seen, 255, 0).astype(np.uint8)
+
+
+def first_voxels(volume: Volume, level: float, size_px: int = 64) -> NDArray[np.int64]:
+    """How far behind the front, in pixels (row, column), density first exceeds a level.
+
+    ``size_px`` where it never does; rows and columns are those of `shaded_surface`.
+    """
+    above = _before_the_eye(volume, size_px) > level
+    return np.where(above.any(axis=0), above.argmax(axis=0), size_px)
+
+
+def _before_the_eye(volume: Volume, size_px: int) -> NDArray[np.floating]:
+    """Density in pixels, its front and its top first, without what lies at the faces of the box."""
+    from scipy.ndimage import zoom
+
+    edge = round(_MARGIN * volume.box_size_px)
+    kept = slice(edge, volume.box_size_px - edge)
+    core = volume.data[kept, kept, kept]
+    found: NDArray[np.floating] = zoom(core, size_px / len(core), order=1)[::-1, ::-1]
+    return found
 
 
 def tilt_picture(image: NDArray[np.floating], size_px: int = 64) -> Grey:

@@ -134,6 +134,8 @@ class ComparedGroups:
     ----------
     names, colors
         Of A and B; colours as ``#rrggbb``.
+    groups
+        Who was asked to be in A and in B; B is None where it was drawn at random.
     ids
         Identities of the particles of the run, in the order of the labels in ``found``.
     found
@@ -142,14 +144,24 @@ class ComparedGroups:
         The same as plain numbers and words (`describe_comparison`), with ``p_holm`` if it is kept.
     folder
         Where maps, half maps and curves were written, or None if they could not be.
+    earlier
+        Whether one of the names has come to mean other particles since.
     """
 
     names: tuple[str, str]
     colors: tuple[str, str]
+    groups: tuple[frozenset[str], frozenset[str] | None]
     ids: tuple[str, ...]
     found: Comparison
     record: dict[str, object]
     folder: Path | None = None
+    earlier: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it found, and whether that is of groups that are others by now."""
+        words = str(self.record["sentence"])
+        return f"Of the groups as they were: {words}" if self.earlier else words
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class Workspace(Exploration):
 
         with self._exporting() as outputs:
             outputs.check(Path(path))
-            write_report(self._needed_run(), Path(path))
+            write_report(self._needed_run(), Path(path), self.table.added_columns)
 
 
 def write_comparison(

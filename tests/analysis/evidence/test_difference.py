@@ -62,7 +62,11 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     found = run_to_end(compare_groups(evidence, drawn, permutations=1999))
     assert found.differ
     assert found.causes.tests["molecule"].p == pytest.approx(1 / 2000)
-    assert found.sentence("A", "B").startswith("A and B differ: ")
+    sentence = found.sentence("A", "B")
+    assert sentence.startswith("A and B differ: ")
+    blob = found.blobs[0]
+    for others, words in ((0, "(xyz); poses"), (1, "(xyz), and 1 more; poses")):
+        assert words in replace(found, blobs=[blob] * (1 + others)).sentence()
     agree = (drawn == np.where(states == 0, 1, -1)).mean()
     assert max(agree, 1 - agree) > 0.9
     names = two_states.truth.groupby("state")["state_name"].first()

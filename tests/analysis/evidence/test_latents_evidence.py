@@ -48,6 +48,19 @@ def test_a_class_is_no_wider_than_its_particles_are_unsure() -> None:
     assert propose_clusters(points + 4 * np.sign(points), motion).count == 2
 
 
+def test_components_that_vanished_ask_for_no_classes() -> None:
+    """Two states on one latent; seven others are a thousandth of it, and long-tailed."""
+    rng = np.random.default_rng(0)
+    state = np.repeat([-1.0, 1.0], 110) + 0.08 * rng.normal(size=220)
+    vanished = 5e-4 * rng.standard_t(2, size=(220, 7))
+    points = np.column_stack([state, vanished])
+    variances = np.column_stack([np.full(220, 0.08**2), np.ones((220, 7))])
+    turn = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    assert propose_clusters(points, variances).count == 2
+    assert propose_clusters(points @ turn).count == 2
+    assert propose_clusters(rng.normal(size=(220, 1)) * [1, 0] + [0, 1e-6]).count == 1
+
+
 def test_shares_are_corrected_for_confusion_that_halves_measure() -> None:
     """15 % of each class are taken for the other: the halves tell, and shares come back."""
     rng = np.random.default_rng(1)

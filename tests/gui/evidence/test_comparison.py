@@ -142,6 +142,38 @@ def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     assert len(viewer.layers["A: cluster 1"].data[1]) == map_faces
 
 
+def test_a_verdict_is_never_read_as_one_of_other_groups(
+    viewer: Any, widget: Any, compared: Any, qtbot: Any
+) -> None:
+    panel, found = widget.comparison, compared.comparison
+    sentence = str(found.record["sentence"])
+
+    def caption() -> str:
+        return str(viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " "))
+
+    widget.controller.clusters.find(3)
+    qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison.earlier, timeout=LONG)
+    assert panel.sentence.text().startswith("Of the groups as they were: cluster 1 and cluster 2")
+    qtbot.waitUntil(lambda: caption().startswith("Of the groups as they were: "), timeout=LONG)
+    assert panel.status.text() == "Not compared yet; what is below is of cluster 1 and cluster 2."
+    assert panel.compare.property("next") and not panel.report.property("next")
+    widget.controller.clusters.find(2)
+    qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison is found, timeout=LONG)
+    assert panel.sentence.text().replace("\u00a0", " ") == sentence and not panel.status.text()
+    qtbot.waitUntil(lambda: caption() == sentence, timeout=LONG)
+    panel.b.setCurrentIndex(panel.b.findData("rest"))
+    panel.refresh()  # the same particles by another name, which nobody has asked about
+    assert compared.comparison is found and not panel.status.text()
+
+
+def test_a_window_may_be_closed_on_a_comparison(widget: Any, viewer: Any, compared: Any) -> None:
+    """The canvas is gone before the dock hears of it: nothing is given back, nothing raised."""
+    assert widget.controller.stage.layers.is_up
+    shown = _shown(viewer)
+    widget.controller.close()
+    assert _shown(viewer) == shown and not widget.controller.stage.layers.is_up
+
+
 def test_both_groups_are_exported_and_never_over_something(
     widget: Any, compared: Any, tmp_path: Path, qtbot: Any
 ) -> None:
@@ -166,7 +198,12 @@ def test_both_groups_are_exported_and_never_over_something(
     page = tmp_path / "page.html"
     widget.comparison.report_requested.emit(str(page))
     qtbot.waitUntil(lambda: "Report written" in widget.banner.text, timeout=LONG)
-    assert compared.comparison.record["sentence"].split(",")[0] in page.read_text()
+    text = page.read_text()
+    assert compared.comparison.record["sentence"].split(",")[0] in text
+    sizes = compared.added_columns["cluster"].value_counts()
+    for name, color in zip("12", compared.comparison.colors, strict=True):  # as in the window
+        assert f'<span style="color:{color}">●</span> class {name}' in text
+        assert f"{sizes[name]} particles (" in text
 
 
 def test_a_comparison_is_given_up_and_late_answers_are_dropped(

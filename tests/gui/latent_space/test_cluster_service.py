@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
+from napari_tomodrgn.gui.latent_space.cluster_service import AS_LATENTS_ASK, ClusterService
 from napari_tomodrgn.session import Session
 
 
@@ -28,6 +28,23 @@ def test_clusters_are_a_column_that_colours(qtbot: Any) -> None:
     assert column is not None and column.categories == ("1", "2", "3")
     assert np.bincount(column.values).tolist() == [10, 10, 10]
     assert "3 clusters" in session.message.text
+
+
+def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
+    session = Session(latents=_latents())
+    service = ClusterService(session)
+    service.find(AS_LATENTS_ASK)
+    qtbot.waitUntil(lambda: session.color == "cluster", timeout=30_000)
+    assert session.added_columns["cluster"].nunique() == 3
+    assert "The latents ask for: 3 classes" in session.message.text
+    assert [one.arguments for one in session.actions] == [(3,)], "a script makes the same"
+    one_heap = _latents()
+    one_heap["mu_0"] = np.random.default_rng(1).normal(size=30)
+    other = Session(latents=one_heap)
+    service = ClusterService(other)
+    service.find(AS_LATENTS_ASK)
+    qtbot.waitUntil(lambda: "No clusters were made" in other.message.text, timeout=30_000)
+    assert "one class" in other.message.text and other.added_columns is None
 
 
 def test_without_a_run_it_says_what_to_do() -> None:

@@ -389,9 +389,10 @@ def test_the_dialog_says_the_size_in_pixels(qtbot: Any) -> None:
 
 
 def test_colours_of_differences_and_focus_are_no_groups() -> None:
-    from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, rgb
+    from napari_tomodrgn.gui.charts.colormaps import rgb
     from napari_tomodrgn.gui.charts.painting import ChartColors
     from napari_tomodrgn.gui.volumes.layers import _DIFFERENCES
+    from napari_tomodrgn.palette import CATEGORIES
 
     groups = np.array([rgb(color) for color in CATEGORIES], float)
     for color in (*_DIFFERENCES.values(), ChartColors().accent):

@@ -112,6 +112,7 @@ class Comparison:
                 f"mostly in a blob {blob.diameter_angstrom:.0f} Å across at ({place}) Å from the "
                 "middle of the box (xyz)"
             )
+            words += [f"and {len(self.blobs) - 1} more"] if len(self.blobs) > 1 else []
         return ", ".join(words) + "; poses, contrast and defocus do not explain it."
 
 

@@ -4,15 +4,23 @@ Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is 
 held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
 63), and one class unless the best is better by two. Points spread evenly along a curve ask for more
 and more classes, each of which overlaps its neighbours and is wider than its particles are unsure:
-then there is no number, and it is called continuous.
+then there is no number, and it is called continuous. Asked are the components that carry
+something: others that a training let vanish are rounding, whose long tails, scaled up, look like
+classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 
@@ -25,6 +33,8 @@ _FOLDS = 5
 _APART, _FAR_APART = 0.8, 0.95
 _WIDEST = 4.0
 _PER_CLASS = 10
+# Of more particles so many are asked, drawn at random; of fewer than twenty none.
+_FEWEST_ASKED, _MOST_ASKED = 20, 10_000
 # Standard errors by which any number has to be better than one class.
 _BETTER = 2.0
 
@@ -65,6 +75,17 @@ class ClusterCount:
         return f"{self.count} classes, by the likelihood of particles that were left out"
 
 
+def propose_clusters_of(latents: pd.DataFrame) -> ClusterCount | None:
+    """Propose a number of classes for a run's latents; None for fewer than twenty particles."""
+    if len(latents) < _FEWEST_ASKED:
+        return None
+    if len(latents) > _MOST_ASKED:
+        latents = latents.sample(_MOST_ASKED, random_state=0)
+    points = latent_matrix(latents)
+    variances = np.exp(latents.filter(like="logvar").to_numpy(np.float64))
+    return propose_clusters(points, variances if variances.shape == points.shape else None)
+
+
 def propose_clusters(
     latents: FloatArray, variances: FloatArray | None = None, seed: int = 0
 ) -> ClusterCount:
@@ -79,6 +100,7 @@ def propose_clusters(
     """
     from sklearn.mixture import GaussianMixture
 
+    latents, variances = _wide_components(latents, variances)
     spread = latents.std(axis=0)
     points = (latents - latents.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     most = max(1, min(_MOST, len(points) // _PER_CLASS))
@@ -104,6 +126,16 @@ def propose_clusters(
     narrow = not width > _WIDEST  # where nothing is known of it, too
     apart_enough = separation >= (_APART if narrow else _FAR_APART)
     return ClusterCount(count if apart_enough else 0, counts, gains, separation, width)
+
+
+def _wide_components(
+    latents: FloatArray, variances: FloatArray | None
+) -> tuple[FloatArray, FloatArray | None]:
+    """Latents and variances along the components that carry something; as they are, if all do."""
+    wide = principal_axes(latents).wide
+    if wide.shape[1] in (0, latents.shape[1]):
+        return latents, variances
+    return latents @ wide, None if variances is None else variances @ wide**2
 
 
 def _separation(

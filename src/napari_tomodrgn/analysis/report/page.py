@@ -1,4 +1,4 @@
-"""The page: data, settings, curves, verdict, latents, classes, comparisons, audit, how to repeat.
+"""The page: what was found (verdict, latents, classes, comparisons, audit), then in what and how.
 
 What a run does not have (it was not analysed, nothing was compared) is said, not left out.
 """
@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.evidence.records import read_comparisons
-from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
-from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
-from napari_tomodrgn.analysis.report.charts import (
-    COLORS,
-    line_chart,
-    scatter_chart,
-    turning_picture,
+from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
+from napari_tomodrgn.analysis.latents.components import (
+    STRIP,
+    across_strip,
+    latent_matrix,
+    principal_axes,
 )
-from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.analysis.report.charts import (
+    columns_table,
+    line_chart,
+    lines_table,
+    scatter_chart,
+)
+from napari_tomodrgn.analysis.report.classes import Classes, class_section, classes_of
+from napari_tomodrgn.analysis.report.comparisons import comparison_section
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.palette import CATEGORIES
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -33,7 +38,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2em; border-bottom: 1px solid #8886; }
 table { border-collapse: collapse; } td, th { padding: .2em .8em .2em 0; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.classes { display: flex; flex-wrap: wrap; gap: 1em; } .classes figure { margin: 0; }
+.classes { display: flex; flex-wrap: wrap; gap: 1em; margin: 1em 0; } .classes figure { margin: 0; }
 .sentence { font-size: 1.1em; font-weight: 600; } pre { overflow-x: auto; }
 .classes img { background: #fff; border-radius: 6px; }
 """
@@ -43,16 +48,21 @@ _CITATION = (
 )
 
 
-def write_report(run: Run, out: Path) -> None:
-    """Write the page of a run as one HTML file that loads nothing from elsewhere."""
+def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> None:
+    """Write the page of a run as one HTML file that loads nothing from elsewhere.
+
+    ``columns`` are those of a window, where there is one: they may not be in the run yet.
+    """
+    latents = run.latents()
+    classes = classes_of(run, latents, columns)
     sections = [
-        ("Data", _data(run)),
         ("Verdict", _verdict(run)),
-        ("Learning curves", _curves(run)),
-        ("Latent space", _latents(run)),
-        ("Classes", _classes(run)),
-        ("Comparisons", _comparisons(run)),
+        ("Latent space", _latents(latents, classes)),
+        ("Classes", class_section(run, latents, classes)),
+        ("Comparisons", comparison_section(run, classes)),
         ("What the latents go with that is no structure", _audit(run)),
+        ("Data", _data(run)),
+        ("Learning curves", _curves(run)),
         ("Settings", _settings(run)),
         ("Methods", _methods(run)),
     ]
@@ -65,30 +75,11 @@ def write_report(run: Run, out: Path) -> None:
     write_text(out, page)
 
 
-def _rows(pairs: Mapping[str, object]) -> str:
-    lines = [f"<tr><th>{escape(k)}</th><td>{escape(str(v))}</td></tr>" for k, v in pairs.items()]
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _table(table: pd.DataFrame) -> str:
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
-    lines = []
-    for row in table.itertuples(index=False):
-        cells = [
-            f'<td class="number">{value:.3g}</td>'
-            if isinstance(value, float)
-            else f"<td>{escape(str(value))}</td>"
-            for value in row
-        ]
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
-
-
 def _data(run: Run) -> str:
     particles, info = run.particles(images_needed=False), run.info
     tilts, images = particles.particles["tilts"], particles.images
     optics = info.to_optics()
-    return _rows(
+    return lines_table(
         {
             "source": info.source,
             "SHA-256 of the source": info.source_sha256,
@@ -118,87 +109,31 @@ def _curves(run: Run) -> str:
         return "<p>None: the run brought no metrics.</p>"
     names = {"reconstruction": "learnt images", "held_out": "held-out images"}
     there = {name: word for name, word in names.items() if name in metrics}
-    curves = {word: metrics[name].to_numpy(float) for name, word in there.items()}
+    curves = {
+        word: (metrics[name].to_numpy(float), color)
+        for (name, word), color in zip(there.items(), CATEGORIES, strict=False)
+    }
     return line_chart(metrics["epoch"].to_numpy(float), curves, ("epoch", "squared error"))
 
 
-def _latents(run: Run) -> str:
-    table = run.latents()
-    points = latent_matrix(table)
-    scores, share = principal_components(points)
-    if scores.shape[1] == 1:
-        scores = np.hstack([scores, np.zeros_like(scores)])
-        share = np.append(share, 0.0)
-    axes = (f"PC 1 ({share[0]:.0%})", f"PC 2 ({share[1]:.0%})")
-    groups = _clusters_of(run, table)
-    variances = np.exp(table.filter(like="logvar").to_numpy(np.float64))
-    known = variances if variances.shape == points.shape else None
-    enough = len(points) >= 20
-    words = propose_clusters(points, known).sentence if enough else "too few particles to ask"
-    chart = scatter_chart(scores[:, :2], [str(name) for name in table.index], groups, axes)
-    return f"{chart}<p>Number of classes: {escape(words)}.</p>"
-
-
-def _clusters_of(run: Run, table: pd.DataFrame) -> np.ndarray:
-    """Class of each particle, 1, 2, …; 0 where the run was not analysed."""
-    if not run.analysis.clusters.exists():
-        return np.zeros(len(table), dtype=np.int64)
-    known = pd.read_csv(run.analysis.clusters, dtype={"particle_id": str}).set_index("particle_id")
-    return known["cluster"].reindex(table.index).fillna(0).to_numpy(np.int64)
-
-
-def _classes(run: Run) -> str:
-    table = run.latents()
-    groups = _clusters_of(run, table)
-    if not groups.any():
-        return "<p>None: run <code>analyze</code> first.</p>"
-    tomograms = table["tomogram"].astype(str).to_numpy()
-    figures = []
-    for number in np.unique(groups[groups > 0]):
-        mine = groups == number
-        file = run.analysis.cluster_map(int(number))
-        picture = turning_picture(read_volume(file), f"class {number}") if file.exists() else ""
-        figures.append(
-            f'<figure>{picture}<figcaption style="color:{COLORS[int(number) % len(COLORS)]}">'
-            f"class {number}</figcaption>{mine.sum()} particles ({mine.mean():.0%}), "
-            f"{len(np.unique(tomograms[mine]))} tomograms</figure>"
-        )
-    shares = pd.crosstab(pd.Series(tomograms, name="tomogram"), pd.Series(groups, name="class"))
-    return f'<div class="classes">{"".join(figures)}</div>{_table(shares.reset_index())}'
-
-
-def _comparisons(run: Run) -> str:
-    found = read_comparisons(run)
-    if not found:
-        return "<p>None were made.</p>"
-    parts = [
-        "<p>Groups are chosen from one half of each particle's tilts and compared in the other; "
-        f"p is adjusted for {len(found)} comparisons (Holm).</p>"
-    ]
-    for one in found:
-        parts.append(f'<p class="sentence">{escape(str(one["sentence"]))}</p>')
-        figures = {
-            "particles": f"{one['particles_a']} and {one['particles_b']}",
-            "p, adjusted": f"{one['p_holm']:.2g} (alone {one['p']:.2g})",
-            "tilt halves agree on": f"{one['agreement_of_halves']:.0%} of the particles",
-            "of a difference the maps show": f"{one['attenuation']:.0%}",
-        }
-        parts.append(_rows(figures) + _difference_chart(Path(one["folder"])))
-    return "".join(parts)
-
-
-def _difference_chart(folder: Path) -> str:
-    curves, frequency = {}, None
-    for name, word in (("a", "A"), ("b", "B"), ("difference", "A − B")):
-        file = folder / f"{name}_fsc.csv"
-        if file.exists():
-            table = pd.read_csv(file)
-            curves[word] = table["fsc"].to_numpy(float)[1:]
-            frequency = table["frequency_per_angstrom"].to_numpy(float)[1:]
-    if frequency is None:
-        return ""
-    ticks = [f"{1 / value:.0f} Å" for value in np.linspace(frequency[0], frequency[-1], 5)]
-    return line_chart(frequency, curves, ("resolution", "FSC of half maps"), ticks)
+def _latents(latents: pd.DataFrame, classes: Classes) -> str:
+    points = latent_matrix(latents)
+    principal = principal_axes(points)
+    scores = (points - principal.mean) @ principal.vectors[:, :2]
+    names = [f"PC {number} ({share:.0%})" for number, share in enumerate(principal.share[:2], 1)]
+    below = ""
+    if principal.has_one_component:
+        scores = np.column_stack([scores[:, 0], across_strip(scores[:, 0])])
+        names = [names[0], STRIP]
+        below = "<p>One component is wide; particles of the same value lie beside each other.</p>"
+    proposed = propose_clusters_of(latents)
+    words = proposed.sentence if proposed is not None else "too few particles to ask"
+    ids = [str(name) for name in latents.index]
+    chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
+    made = f" {len(classes.names)} were made." if classes.names else ""
+    return (
+        f"{chart}{below}<p>Number of classes that the latents ask for: {escape(words)}.{made}</p>"
+    )
 
 
 def _audit(run: Run) -> str:
@@ -206,7 +141,7 @@ def _audit(run: Run) -> str:
         return "<p>Not asked: run <code>analyze</code> first.</p>"
     table = pd.read_csv(run.analysis.audit)
     columns = [name for name in ("nuisance", "effect", "p_value", "verdict") if name in table]
-    return _table(table[columns]) if len(table) else "<p>Nothing was seen.</p>"
+    return columns_table(table[columns]) if len(table) else "<p>Nothing was seen.</p>"
 
 
 def _settings(run: Run) -> str:

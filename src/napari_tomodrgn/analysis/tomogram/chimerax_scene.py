@@ -30,6 +30,7 @@ from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.geometry import FloatArray
+from napari_tomodrgn.palette import CATEGORIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
     from napari_tomodrgn.learn.run.directory import Run
 
-# Okabe and Ito's colours, told apart with any colour vision; then again from the first.
-_CLASSES = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 # Five points of a scale from dark to light that is even to the eye.
 _SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 _MISSING = "#9e9e9e"
@@ -122,7 +121,7 @@ def scene_steps(
     """The same in steps: the number of particles that are done, at last the scene."""
     out = Path(out)
     if colors is None:
-        colors = [_CLASSES[0]] * len(placed)
+        colors = [CATEGORIES[0]] * len(placed)
     colors = list(colors) if isinstance(colors, Sequence) else hex_colors(colors)
     files: dict[str, str] = {}
     shapes: dict[str, Mesh] = {}
@@ -255,7 +254,7 @@ def hex_colors(column: pd.Series) -> list[str]:
         return _on_scale(column.to_numpy(np.float64))
     classes = {name: rank for rank, name in enumerate(sorted(set(column.dropna()), key=_natural))}
     ranks = [classes.get(name) for name in column]
-    return [_MISSING if rank is None else _CLASSES[rank % len(_CLASSES)] for rank in ranks]
+    return [_MISSING if rank is None else CATEGORIES[rank % len(CATEGORIES)] for rank in ranks]
 
 
 def _on_scale(values: FloatArray) -> list[str]:

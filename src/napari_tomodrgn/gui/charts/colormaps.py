@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.palette import CATEGORIES, PLAIN
 from napari_tomodrgn.particle_columns import (
     MAX_CATEGORIES,
     Clip,
@@ -16,14 +17,7 @@ from napari_tomodrgn.particle_columns import (
 
 ByteArray = NDArray[np.uint8]
 
-PLAIN = "#6fb2f0"
 MISSING = "#7a7f88"
-# Okabe and Ito's colours, told apart by people with colour blindness, without their black and
-# with brighter blues: they stand on a dark background as well. Twelve more follow, less distinct.
-CATEGORIES = (
-    "#e69f00 #56b4e9 #00a878 #f0e442 #3d8bfd #d55e00 #cc79a7 #a0a7b4 #8dd35f #b07aff "
-    "#ff8fa3 #2ec4b6 #c9a66b #7f9cf5 #d4e157 #f06292 #4db6ac #ba9bc9 #ffb74d #90a4ae"
-).split()
 
 
 def rgb(color: str) -> tuple[int, int, int]:

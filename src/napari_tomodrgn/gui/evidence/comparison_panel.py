@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
-from napari_tomodrgn.gui.evidence.comparison_stage import FIRST_ERRORS, MORE_IN_A
 from napari_tomodrgn.gui.evidence.group_choice import (
     MATCHED,
     REST,
@@ -40,6 +40,7 @@ from napari_tomodrgn.gui.widgets.qt import (
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
+from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
 
 _NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."
@@ -62,6 +63,7 @@ class ComparisonPanel(QWidget):
     """Asks for a comparison and shows its result."""
 
     compare_requested = Signal(object, object, bool)  # A, B, whether B is drawn at random like A
+    groups_chosen = Signal(object, object, bool)  # the same, before it is asked
     stop_requested = Signal()
     errors_chosen = Signal(float)
     halves_toggled = Signal(bool)
@@ -72,6 +74,7 @@ class ComparisonPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._groups: dict[str, ChosenGroup] = {}
+        self._chosen: tuple[ChosenGroup, ChosenGroup, bool] | None = None
         self.a, self.b = QComboBox(), QComboBox()
         for box, tip in ((self.a, "Group A"), (self.b, "Group B, what A is compared with")):
             box.setToolTip(tip)
@@ -114,11 +117,14 @@ class ComparisonPanel(QWidget):
         """Show what the session holds."""
         session, compared = self._session, self._session.comparison
         self._offer()
+        if self._choose():  # what was found for them comes back, and here with it
+            compared = session.comparison
         busy = session.comparison_status.busy
         self.compare.setText("Stop comparing" if busy else "Compare")
         self.compare.setEnabled(busy or (bool(self._groups) and session.has_images))
-        set_next(self.compare, not busy and compared is None)
-        set_next(self.report, compared is not None)
+        known = compared is not None and self._is_of_chosen(compared)
+        set_next(self.compare, not busy and not known)
+        set_next(self.report, known)
         self.bar.setVisible(busy)
         self.bar.setValue(round(1000 * session.comparison_status.fraction))
         self.status.setText(self._advice())
@@ -140,6 +146,9 @@ class ComparisonPanel(QWidget):
             return "Open a run first: groups of its particles are compared."
         if not session.has_images:
             return "The tilt images are not on this computer: nothing can be compared."
+        compared = session.comparison
+        if compared is not None and self._groups and not self._is_of_chosen(compared):
+            return "Not compared yet; what is below is of {} and {}.".format(*compared.names)
         return "" if self._groups else _NOTHING
 
     def _offer(self) -> None:
@@ -156,9 +165,29 @@ class ComparisonPanel(QWidget):
         for box in (self.a, self.b):
             box.setEnabled(bool(groups))
 
+    def _choose(self) -> bool:
+        """Note which groups are chosen, and tell if these are others than before."""
+        a, other = self._groups.get(str(self.a.currentData())), str(self.b.currentData())
+        chosen = None
+        if a is not None:
+            b = self._groups.get(other) or rest_of(self._session, a)
+            if other == MATCHED:
+                b = ChosenGroup("matched at random", b.color, b.ids)
+            chosen = (a, b, other == MATCHED)
+        changed, self._chosen = chosen != self._chosen, chosen
+        if changed and chosen is not None:
+            self.groups_chosen.emit(*chosen)
+        return changed
+
+    def _is_of_chosen(self, compared: ComparedGroups) -> bool:
+        if self._chosen is None:
+            return False
+        a, b, matched = self._chosen
+        return compared.groups == (a.ids, None if matched else b.ids)
+
     def _show(self, compared: ComparedGroups) -> None:
         record = compared.record
-        self.sentence.setText(unbroken(str(record["sentence"])))
+        self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         p = record.get("p_holm", record["p"])
         adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
@@ -220,13 +249,9 @@ class ComparisonPanel(QWidget):
         if self._session.comparison_status.busy:
             self.stop_requested.emit()
             return
-        a, other = self._groups.get(str(self.a.currentData())), str(self.b.currentData())
-        if a is None:
-            return
-        b = self._groups.get(other) or rest_of(self._session, a)
-        if other == MATCHED:
-            b = ChosenGroup("matched at random", b.color, b.ids)
-        self.compare_requested.emit(a, b, other == MATCHED)
+        self._choose()
+        if self._chosen is not None:
+            self.compare_requested.emit(*self._chosen)
 
     def _toggle_stage(self) -> None:
         self._session.canvas_mode = "comparison" if self.stage.isChecked() else "particle"

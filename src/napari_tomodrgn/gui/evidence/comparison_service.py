@@ -22,12 +22,15 @@ from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_com
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.session import Evidence
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
 
 _NAME = "comparison"
+_MOST_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,7 @@ class ComparisonService(Service):
         self._evidence = evidence
         self._asked: ComparisonRequest | None = None
         self._next: tuple[ComparisonRequest, Evidence] | None = None
+        self._made: list[ComparedGroups] = []  # of this run, the newest last
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
         self.job.ended.connect(self._on_ended)
         self.files = self.task_queue(session.show_message, computes=True)
@@ -65,6 +69,7 @@ class ComparisonService(Service):
         evidence.progress.connect(self._on_reading)
         evidence.refused.connect(self._on_refused)
         self.listen(self._on_run, "run")
+        self.listen(self._on_groups, "selection", "selections", "added_columns", "latents")
 
     # -- comparing ----------------------------------------------------------------------------
 
@@ -113,6 +118,7 @@ class ComparisonService(Service):
             self._show(item)
         elif isinstance(item, _Answer) and item.asked is asked:
             self._asked = None
+            self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
             self.session.comparison_status = WorkStatus()
             self.session.update(comparison=item.compared, canvas_mode="comparison")
             self.session.record(_action(self.session, asked))
@@ -124,8 +130,27 @@ class ComparisonService(Service):
         self.session.comparison_status = WorkStatus(True, fraction, event.what)
 
     def _on_run(self, *_: Any) -> None:
+        self._made = []
         if self._asked is not None:
             self.stop()
+
+    def recall(self, a: ChosenGroup, b: ChosenGroup, matched: bool = False) -> None:
+        """Show what was found for these groups, if they were compared before."""
+        asked = (a.ids, None if matched else b.ids)
+        for compared in self._made:
+            if compared.groups == asked and compared.names == (a.name, b.name):
+                self.session.comparison = compared
+
+    def _on_groups(self, *_: Any) -> None:
+        """Say of what is on show whether its groups have become others since."""
+        compared = self.session.comparison
+        if compared is None:
+            return
+        known = _groups_by_name(self.session)
+        pairs = zip(compared.names, compared.groups, strict=True)
+        earlier = any(name in known and known[name] != ids for name, ids in pairs if ids)
+        if earlier != compared.earlier:
+            self.session.comparison = replace(compared, earlier=earlier)
 
     def _on_refused(self) -> None:
         self._asked = None
@@ -150,17 +175,16 @@ class ComparisonService(Service):
 
     def save_report(self, path: str | Path) -> None:
         """Write the page of the run, this comparison in it, as one HTML file."""
-        run = self.session.run
+        run, columns = self.session.run, self.session.added_columns
         if run is not None:
             self.session.show_message("Writing the report …")
             self.session.record(Action.of("save_report", file_name(path)))
-            self.files.add(lambda: _write_report(run, Path(path)))
+            self.files.add(lambda: _write_report(run, Path(path), columns))
 
 
 def _action(session: Session, asked: ComparisonRequest) -> Action:
     """The groups as they are called, or where that means others by now, with their particles."""
-    known = {one.name: one.ids for one in offered_groups(session).values()}
-    known[SELECTION] = session.selection
+    known = _groups_by_name(session)
 
     def words(group: ChosenGroup) -> str | tuple[str, list[str]]:
         return group.name if known.get(group.name) == group.ids else (group.name, ids_of(group.ids))
@@ -169,6 +193,11 @@ def _action(session: Session, asked: ComparisonRequest) -> Action:
         return Action.of("compare", words(asked.a), asked.b.name, matched=True)
     rest = asked.b.ids == rest_of(session, asked.a).ids
     return Action.of("compare", words(asked.a), OTHERS if rest else words(asked.b))
+
+
+def _groups_by_name(session: Session) -> dict[str, frozenset[str]]:
+    known = {one.name: one.ids for one in offered_groups(session).values()}
+    return known | {SELECTION: session.selection}
 
 
 def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator[Any]:
@@ -213,7 +242,9 @@ def _recorded(
     names, ids = (asked.a.name, asked.b.name), evidence.ids
     colors = (asked.a.color, asked.b.color)
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    plain = ComparedGroups(names, colors, tuple(ids), found, describe_comparison(ids, names, found))
+    groups = (asked.a.ids, None if asked.matched else asked.b.ids)
+    record = describe_comparison(ids, names, found)
+    plain = ComparedGroups(names, colors, groups, tuple(ids), found, record)
     try:
         record = record_comparison(asked.run, ids, names, found, made)
     except BadInputError as error:
@@ -229,11 +260,11 @@ def _export(compared: ComparedGroups, folder: Path, run: Run, particles: Particl
     return f"Maps, half maps, curves and star files of both groups written to {folder}."
 
 
-def _write_report(run: Run, path: Path) -> str:
+def _write_report(run: Run, path: Path, columns: pd.DataFrame | None) -> str:
     from napari_tomodrgn.analysis.report import write_report
     from napari_tomodrgn.learn.run.exports import export_files
 
     with export_files(overwrite=True, run=run) as outputs:  # the dialog asked already
         outputs.check(path)
-        write_report(run, path)
+        write_report(run, path, columns)
     return f"Report written to {path}."

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS, finest_piece
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
 from napari_tomodrgn.gui.volumes.layers import box_angstrom
+from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
 from napari_tomodrgn.session import ComparedGroups, Session
 
 if TYPE_CHECKING:
+    from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.maps import GroupMap
-
-# Magenta and green: colours of no group, and told apart by people with colour blindness.
-MORE_IN_A, MORE_IN_B = "#f04ad8", "#39d353"
-# Standard errors at which the difference is drawn at first: chance reaches this in one voxel of
-# sixteen thousand.
-FIRST_ERRORS = 4.0
-_LEAST_VOXELS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class ComparisonStage(Service):
         self.contours = self.latest_task(self._on_cells)
         self.errors = FIRST_ERRORS
         self.halves = False
-        self._arranged: ComparedGroups | None = None  # what the camera was set up for
+        self._arranged: Comparison | None = None  # what the camera was set up for
         self.listen(self._on_canvas_mode, "canvas_mode")
         self.listen(self._on_comparison, "comparison")
         self.listen(self._request, "sigma")
@@ -63,9 +59,9 @@ class ComparisonStage(Service):
         self._request()
 
     def close(self) -> None:
-        """Draw nothing more; the viewer is going, or the dock is."""
+        """Draw nothing more. What is up stays: the viewer's canvas may be gone already."""
         super().close()
-        self.layers.strike()
+        self.layers.let_go()
 
     def _on_canvas_mode(self, mode: str, _before: str = "") -> None:
         if mode == "comparison" and self.session.comparison is not None:
@@ -74,8 +70,11 @@ class ComparisonStage(Service):
             self.contours.cancel()
             self.layers.strike()
 
-    def _on_comparison(self, compared: ComparedGroups | None, _old: Any = None) -> None:
-        self.halves = False
+    def _on_comparison(
+        self, compared: ComparedGroups | None, old: ComparedGroups | None = None
+    ) -> None:
+        if compared is None or old is None or compared.found is not old.found:
+            self.halves = False
         if compared is None:
             self._leave()
         self._request()
@@ -102,9 +101,9 @@ class ComparisonStage(Service):
             return
         self.layers.raise_stage()
         box = box_angstrom(made.compared.found.difference.difference)
-        self.layers.show(made.cells, box, str(made.compared.record["sentence"]))
-        if self._arranged is not made.compared:
-            self._arranged = made.compared
+        self.layers.show(made.cells, box, made.compared.sentence)
+        if self._arranged is not made.compared.found:
+            self._arranged = made.compared.found
             self.layers.set_up_view()
 
 
@@ -117,19 +116,15 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
         cells.append(Cell(label, {f"{letter}: {name}": (mesh, color)}))
     difference = compared.found.difference
     more, less = make_surface_of_errors(
-        difference.difference, difference.standard_error, errors, finest_piece(compared)
+        difference.difference,
+        difference.standard_error,
+        errors,
+        finest_piece(difference.difference, compared.found.resolution_angstrom),
     )
     none = "" if len(more.faces) or len(less.faces) else ": nothing there"
     label = f"A − B at {errors:g} standard errors{none}\nmagenta: A, green: B"
     surfaces = {"A − B, more in A": (more, MORE_IN_A), "A − B, more in B": (less, MORE_IN_B)}
     return [*cells, Cell(label, surfaces)]
-
-
-def finest_piece(compared: ComparedGroups) -> float:
-    """Diameter in Å below which a piece of the difference is no structure: its resolution."""
-    voxel = compared.found.difference.difference.voxel_size_angstrom
-    limit = compared.found.resolution_angstrom
-    return max(_LEAST_VOXELS * voxel, limit if math.isfinite(limit) else 0.0)
 
 
 def half_cells(compared: ComparedGroups, sigma: float) -> list[Cell]:

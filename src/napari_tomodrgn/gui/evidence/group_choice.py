@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at
+from napari_tomodrgn.gui.charts.colormaps import color_at
+from napari_tomodrgn.palette import OTHERS, PLAIN
 from napari_tomodrgn.particle_columns import CLUSTER
 from napari_tomodrgn.session import Session
 
 REST, MATCHED = "rest", "matched"
 SELECTED = "selected"
-# Colour of a group that has none of its own.
-_REST_COLOR = "#b8a888"
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,4 @@ def _clusters(session: Session) -> dict[str, ChosenGroup]:
 def rest_of(session: Session, group: ChosenGroup) -> ChosenGroup:
     """Return all other particles of the run."""
     assert session.latents is not None
-    return ChosenGroup(
-        "all others", _REST_COLOR, frozenset(map(str, session.latents.index)) - group.ids
-    )
+    return ChosenGroup("all others", OTHERS, frozenset(map(str, session.latents.index)) - group.ids)

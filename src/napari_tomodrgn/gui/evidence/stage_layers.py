@@ -88,6 +88,12 @@ class StageLayers:
         overlays.axes.position, overlays.axes.size = _AXES_PLACE, SMALL_AXES_PX
         self._viewer.scene.camera.events.angles.connect(self.arrange)
 
+    def let_go(self) -> None:
+        """Follow the camera no more."""
+        if self._followed:
+            self._viewer.scene.camera.events.angles.disconnect(self.arrange)
+        self._followed = False
+
     def strike(self) -> None:
         """Give the canvas back: the stage goes, and what it hid comes back if it is still there.
 
@@ -96,8 +102,7 @@ class StageLayers:
         """
         if not self._followed:
             return
-        self._viewer.scene.camera.events.angles.disconnect(self.arrange)
-        self._followed = False
+        self.let_go()
         self._remove(list(self._layers))
         self.labels.show([], np.zeros((0, 3)))
         self._set_caption("")

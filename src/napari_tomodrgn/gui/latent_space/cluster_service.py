@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# Instead of a number of clusters: the one that explains particles that were left out best.
+AS_LATENTS_ASK = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    column: pd.DataFrame | None  # None if there is no number to be proposed
+    proposal: str  # in words, where one was asked for
+
+
 class ClusterService(Service):
     """Puts k-means clusters of the latents on show into ``session.added_columns``."""
 
@@ -25,21 +37,44 @@ class ClusterService(Service):
         self.queue = self.latest_task(self._on_clusters)
 
     def find(self, count: int) -> None:
-        """Find so many clusters and colour the particles by them."""
+        """Find so many clusters (or `AS_LATENTS_ASK`) and colour the particles by them."""
         latents = self.session.latents
         if latents is None:
             self.session.show_message("Open a run first: clusters are found in its latents.")
             return
-        self.session.record(Action.of("find_clusters", count))
-        self.queue.request(lambda: iter([cluster_column(latents, count)]))
+        if count == AS_LATENTS_ASK:
+            self.session.show_message("Asking how many clusters there are …")
+        else:
+            self.session.record(Action.of("find_clusters", count))
+        self.queue.request(lambda: _found(latents, count))
 
-    def _on_clusters(self, column: pd.DataFrame) -> None:
-        session = self.session
+    def _on_clusters(self, made: _Found) -> None:
+        session, column = self.session, made.column
+        if column is None:
+            session.show_message(f"No clusters were made. {made.proposal}")
+            return
         if session.latents is None or len(session.latents) != len(column):
             return  # another run was opened meanwhile
         session.add_columns(column)
         session.color = CLUSTER
         found = column[CLUSTER].nunique()
+        if made.proposal:
+            session.record(Action.of("find_clusters", found))
         session.show_message(
-            f"{found} clusters (k-means). A click on a name in the legend selects its particles."
+            f"{made.proposal or f'{found} clusters (k-means).'} A click on a name in the legend "
+            "selects its particles."
         )
+
+
+def _found(latents: pd.DataFrame, count: int) -> Iterator[_Found]:
+    if count != AS_LATENTS_ASK:
+        yield _Found(cluster_column(latents, count), "")
+        return
+    from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
+
+    proposed = propose_clusters_of(latents)
+    if proposed is None:
+        yield _Found(None, "There are too few particles to ask.")
+        return
+    column = cluster_column(latents, proposed.count) if proposed.count > 1 else None
+    yield _Found(column, f"The latents ask for: {proposed.sentence}.")

@@ -18,9 +18,10 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import PLAIN, color_at, fixed, rgb
+from napari_tomodrgn.gui.charts.colormaps import color_at, fixed, rgb
 from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import (
     Column,
     column_label,

@@ -12,6 +12,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QButtonGroup, QMenu, QToolButton, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import LASSO, MOVE, PATH, POLYGON, RECTANGLE, Tool
+from napari_tomodrgn.gui.latent_space.cluster_service import AS_LATENTS_ASK
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -136,8 +137,9 @@ class SelectionTools(QWidget):
     def _make_clusters(self) -> QToolButton:
         """Button with a menu: into how many clusters."""
         self.clusters = QMenu(self)
-        for count in _CLUSTERS:
-            action: Any = self.clusters.addAction(f"{count} clusters")
+        for count in (AS_LATENTS_ASK, *_CLUSTERS):
+            words = f"{count} clusters" if count else "As many as the latents ask for"
+            action: Any = self.clusters.addAction(words)
             action.triggered.connect(
                 lambda _checked=False, count=count: self.clusters_requested.emit(count)
             )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
-from napari_tomodrgn.particle_columns import STRIP, axes_of, latent_matrix, row_of
+from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_particles
+from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.charts.colormaps import CATEGORIES
+from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import SelectionMode, Session
 from napari_tomodrgn.session.actions import Action, file_name, ids_of

@@ -336,7 +336,7 @@ def _preset_box(shown: str) -> QComboBox:
 
 
 def forecast_words(found: dict[str, Any]) -> str:
-    """What a training will take, for a person."""
+    """What a training will take, for a person; what is not timed ahead is named."""
     if "problem" in found:
         return str(found["problem"])
     if not found:
@@ -345,9 +345,12 @@ def forecast_words(found: dict[str, Any]) -> str:
     if found.get("gpu_gb"):
         words.append(f"{found['gpu_gb']:.1f} GB on the graphics card")
     seconds = found.get("seconds")
-    time = "" if seconds is None else f"about {duration(seconds)}, "
     where = f", on {found['device']}" if "device" in found else ""
-    return f"Takes {time}{', '.join(words)}{where}."
+    takes = f"Takes {', '.join(words)}{where}"
+    if seconds is None:
+        return f"{takes}."
+    on_top = "the first look before them and refining after come on top"
+    return f"{takes}. All epochs: about {duration(seconds)}; {on_top}."
 
 
 def free_folder(source: Path) -> Path:

@@ -6,9 +6,7 @@ A mesh is drawn some ten times faster than a ray-cast iso-surface where OpenGL r
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from napari_tomodrgn.analysis.evidence.drawn_difference import in_standard_errors
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.session import Isosurface
 
@@ -38,38 +36,20 @@ def make_surface_of_errors(
 ) -> tuple[Isosurface, Isosurface]:
     """Surfaces where a difference is ``count`` standard errors above, and below, nothing.
 
-    Each voxel is held against its own error; where the error is next to none, as outside of what
-    was compared, against a quarter of the median. Unlike the contour of a map this one is never
-    lowered to what there is: a difference that stays below it has no surface. Pieces smaller than a
-    sphere of ``finest_angstrom`` are left out, and what is outside of the soft sphere in which
-    FSCs are taken: what stands in the corners of a box is no part of the particle.
+    What is left out is said at `in_standard_errors`. Unlike the contour of a map this one is never
+    lowered to what there is: a difference that stays below it has no surface.
     """
-    from napari_tomodrgn.analysis.fsc import fsc_sphere
     from napari_tomodrgn.analysis.tomogram import meshes
 
-    error = standard_error.data
-    floor = 0.25 * float(np.median(error)) or 1.0
-    z = difference.data / np.maximum(error, floor) * fsc_sphere(difference.box_size_px)
+    z = in_standard_errors(difference, standard_error, count, finest_angstrom)
     found = []
     for sign in (1, -1):
-        voxel = difference.voxel_size_angstrom
-        least = np.pi / 6 * (finest_angstrom / voxel) ** 3
-        volume = Volume(_without_dust(sign * z, count, least).astype(np.float32), voxel)
+        volume = Volume(sign * z.data, z.voxel_size_angstrom)
         if volume.box_size_px <= _COARSE_BOX:
             volume = meshes.finer(volume)
         made = meshes.contour_at(volume, count, 1 if volume.box_size_px <= _FINE_BOX else 2)
         found.append(Isosurface(made.vertices_zyx_angstrom, made.faces, count, count))
     return found[0], found[1]
-
-
-def _without_dust(values: NDArray[np.floating], level: float, least: float) -> NDArray[np.floating]:
-    """``(z, y, x)`` in which pieces above a level of fewer voxels than ``least`` are flattened."""
-    from scipy import ndimage
-
-    pieces, count = ndimage.label(values > level)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    dust = (sizes < least)[pieces] & (pieces > 0)
-    return np.where(dust, np.minimum(values, 0.5 * level), values)
 
 
 def difference(volume: Volume, mean: Volume, sigma: float) -> tuple[Isosurface, Isosurface]:

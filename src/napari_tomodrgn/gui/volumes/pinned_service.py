@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.throttle import Throttle
-from napari_tomodrgn.gui.charts.colormaps import CATEGORIES, color_at
+from napari_tomodrgn.gui.charts.colormaps import color_at
 from napari_tomodrgn.gui.volumes.decoding_service import (
     MILLISECONDS_BETWEEN_VOLUMES,
     DecoderCache,
@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
     dressed,
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.particle_columns import latent_of, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
 from napari_tomodrgn.work_status import TrainingStatus

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.charts.colormaps import PLAIN
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets import icons
@@ -28,6 +27,7 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_map, name_of_picture
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow, tight_row
+from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.session import Session
 
 _SIGMA = (0.5, 10.0)

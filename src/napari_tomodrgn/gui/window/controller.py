@@ -37,8 +37,14 @@ class Controller(ServiceRegistry):
         """Whether nothing is under way: no file, decoding, training, or other computation."""
         return not self.is_busy
 
+    def leave(self) -> None:
+        """Give a viewer that stays its canvas back, then close."""
+        if self.session.canvas_mode == "comparison":
+            self.session.canvas_mode = "particle"
+        self.close()
+
     def close(self) -> None:
-        """Stop everything; nothing touches the viewer any more."""
+        """Stop everything; nothing touches the viewer any more, which may be gone."""
         super().close()
         self.session.disconnect_all()
         for key in [key for key, one in _controllers.items() if one is self]:

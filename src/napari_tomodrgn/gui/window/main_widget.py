@@ -169,7 +169,7 @@ class MainWidget(QWidget):
         if self._closed:
             return
         self._closed = True
-        self.controller.close()
+        self.controller.leave()
         self.latent.stop()
         self.latent.view.set_renderer(RasterPoints())  # which closes a hidden canvas
         self._viewer.events.theme.disconnect(self._on_theme)
@@ -253,6 +253,7 @@ class MainWidget(QWidget):
     def _connect_comparison(self) -> None:
         panel, service, stage = self.comparison, self.controller.comparison, self.controller.stage
         panel.compare_requested.connect(service.start)
+        panel.groups_chosen.connect(service.recall)
         panel.stop_requested.connect(service.stop)
         panel.export_requested.connect(service.export)
         panel.report_requested.connect(service.save_report)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.recent_paths import add_recent
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
-from napari_tomodrgn.particle_columns import STRIP, resolve_axes
+from napari_tomodrgn.particle_columns import resolve_axes
 from napari_tomodrgn.session import Session
 
 

@@ -8,6 +8,7 @@ again" and u free, leaves a fraction of the freedom and of the noise that comes 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -66,10 +67,22 @@ class FourierBall:
 
         −1 where there is none.
         """
+        return self.table[self._table_index(places)]
+
+    def corner_numbers(self, low: Tensor) -> Tensor:
+        """`numbers` ``(point, 8)`` of the corners of cells: z changes first, then y, then x.
+
+        ``low`` ``(point, 3)`` int64 are the corners nearest to −∞.
+        """
+        corners = torch.tensor(list(product((0, 1), repeat=3)), device=low.device)
+        steps = self._table_index(corners) - self._table_index(torch.zeros_like(corners[0]))
+        return self.table[self._table_index(low)[:, None] + steps]
+
+    def _table_index(self, places: Tensor) -> Tensor:
         margin = _margin(self.radius_px, self.oversampling)
         width = 2 * margin + 1
         x, y, z = places.unbind(-1)
-        return self.table[((z + margin) * width + y + margin) * (margin + 1) + x]
+        return ((z + margin) * width + y + margin) * (margin + 1) + x
 
     def apply_support(self, free: Tensor, factors: Tensor | None = None) -> Tensor:
         """S u of ``(voxel, 2, column)`` values; S is its own transpose.

@@ -16,10 +16,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from napari_tomodrgn.config import DataConfig
@@ -53,8 +54,8 @@ class SampleBlock:
         ``(image, point)`` a and e; e is NaN-free and 0 where h is small.
     counted
         ``(image, point)`` 1 where e counts, else 0.
-    forward, backward
-        Trilinear interpolation ``(image · point, voxel)`` and its transpose, sparse rows.
+    forward
+        Trilinear interpolation ``(image · point, voxel)``, sparse rows.
     gather
         ``(particle, image)`` sparse ones: sums over the images of a particle.
     """
@@ -66,8 +67,12 @@ class SampleBlock:
     energy: Tensor
     counted: Tensor
     forward: Tensor
-    backward: Tensor
     gather: Tensor
+
+    @cached_property
+    def backward(self) -> Tensor:
+        """The transpose of ``forward`` in sparse rows; made when it is first asked for."""
+        return _transpose(self.forward)
 
 
 class LinearSamples:
@@ -173,10 +178,9 @@ class LinearSamples:
         inside, mirrored = into_half_space(where * scale)
         matched = torch.view_as_real(conjugate_where(matched, mirrored).resolve_conj())
         forward = _interpolation(inside.reshape(-1, 3), ball)
-        backward = _csr(forward.t().to_sparse_csr)
         gather = _summation_matrix(particle_index, len(particles))
         return SampleBlock(
-            particles, particle_index, matched, strength, energy, counted, forward, backward, gather
+            particles, particle_index, matched, strength, energy, counted, forward, gather
         )
 
     def _statistics(self, rows: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -199,16 +203,11 @@ def _interpolation(points: Tensor, ball: FourierBall) -> Tensor:
     """Sparse ``(point, voxel)`` matrix of trilinear weights; points are in Fourier pixels."""
     low = torch.floor(points)
     part = points - low
-    base = low.to(torch.int64)
-    columns, weights = [], []
-    for corner in product((0, 1), repeat=3):
-        offset = torch.tensor(corner, device=points.device)
-        shares = torch.where(offset.bool(), part, 1 - part)
-        columns.append(ball.numbers(base + offset))
-        weights.append(shares.prod(dim=-1))
+    x, y, z = torch.stack([1 - part, part], dim=-1).unbind(1)
+    weights = (x[:, :, None, None] * y[:, None, :, None]) * z[:, None, None, :]
     rows = torch.arange(0, 8 * len(points) + 1, 8, device=points.device, dtype=torch.int32)
-    numbers = torch.stack(columns, dim=1).flatten().to(torch.int32)
-    values = torch.stack(weights, dim=1).flatten()
+    numbers = ball.corner_numbers(low.to(torch.int64)).flatten().to(torch.int32)
+    values = weights.flatten()
     shape = (len(points), len(ball))
     return _csr(
         lambda: torch.sparse_csr_tensor(rows, numbers, values, shape, check_invariants=False)
@@ -224,6 +223,25 @@ def _summation_matrix(particle_index: Tensor, particles: int) -> Tensor:
     shape = (particles, len(particle_index))
     return _csr(
         lambda: torch.sparse_csr_tensor(rows, images, values, shape, check_invariants=False)
+    )
+
+
+def _transpose(matrix: Tensor) -> Tensor:
+    """The transpose of a matrix in sparse rows, in sparse rows.
+
+    On a CPU by scipy, which counts where torch sorts: 5 ms for a block of 65,536 samples instead of
+    43, the same numbers in the same order.
+    """
+    if matrix.device.type != "cpu":
+        return _csr(matrix.t().to_sparse_csr)
+    parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
+    columns = csr_matrix(tuple(part.numpy() for part in parts), shape=tuple(matrix.shape)).tocsc()
+    rows, numbers, values = (
+        torch.from_numpy(part) for part in (columns.indptr, columns.indices, columns.data)
+    )
+    shape = (matrix.shape[1], matrix.shape[0])
+    return _csr(
+        lambda: torch.sparse_csr_tensor(rows, numbers, values, shape, check_invariants=False)
     )
 
 

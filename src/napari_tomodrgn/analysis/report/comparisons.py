@@ -1,0 +1,129 @@
+"""Comparisons of a run: the sentence, its figures, maps of both groups and of their difference."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_tomodrgn.analysis.evidence.drawn_difference import (
+    FIRST_ERRORS,
+    finest_piece,
+    in_standard_errors,
+)
+from napari_tomodrgn.analysis.evidence.records import read_comparisons
+from napari_tomodrgn.analysis.report.charts import (
+    line_chart,
+    lines_table,
+    turning_difference,
+    turning_picture,
+)
+from napari_tomodrgn.analysis.report.classes import Classes, dot, group_colors
+from napari_tomodrgn.data.volume import read_volume
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
+
+_DIFFERENCE = "#8a93a0"
+_EARLIER = "<p>These are clusters as they were then; the classes above were made anew.</p>"
+
+
+def comparison_section(run: Run, classes: Classes) -> str:
+    """All comparisons of a run, oldest first."""
+    found = read_comparisons(run)
+    if not found:
+        return "<p>None were made.</p>"
+    parts = [
+        "<p>Groups are chosen from one half of each particle's tilts and compared in the other. "
+        f"{_about_p(len(found))}</p>"
+    ]
+    for one in found:
+        figures = {
+            "particles": f"{one['particles_a']} and {one['particles_b']}",
+            **_chances(one, len(found)),
+            "tilt halves agree on": f"{one['agreement_of_halves']:.0%} of the particles",
+            "of a difference the maps show": f"{one['attenuation']:.0%}",
+        }
+        earlier = "" if _are_those_above(one, classes) else _EARLIER
+        colors = group_colors(run, (str(one["a"]), str(one["b"])), classes)
+        sentence = f'<p class="sentence">{escape(str(one["sentence"]))}</p>'
+        curves = _curves(Path(one["folder"]), colors)
+        parts += [sentence, earlier, lines_table(figures), _maps(one, colors), curves]
+    return "".join(parts)
+
+
+def _are_those_above(one: dict[str, Any], classes: Classes) -> bool:
+    """Whether clusters that were compared are the classes of the page; they bear the same names."""
+    file = Path(one["folder"]) / "particles.csv"
+    if not file.exists():
+        return True
+    drawn = pd.read_csv(file)["drawn"].to_numpy()
+    return len(drawn) == len(classes.codes) and all(
+        classes.has_members(str(one[side]), drawn == side) for side in "ab"
+    )
+
+
+def _about_p(count: int) -> str:
+    if count == 1:
+        return "It is the only comparison of this run: its p stands as it is."
+    return (
+        f"p is adjusted (Holm) for the {count} comparisons of this run: each further one is "
+        "another chance to find a difference where there is none, so p grows with their number."
+    )
+
+
+def _chances(one: dict[str, Any], count: int) -> dict[str, str]:
+    if count == 1:
+        return {"p": f"{one['p']:.2g}"}
+    words = f"{one['p_holm']:.2g} (alone {one['p']:.2g})"
+    return {f"p, adjusted (Holm) for the {count} comparisons of this run": words}
+
+
+def _maps(one: dict[str, Any], colors: tuple[str, str]) -> str:
+    """Pictures of A, B and A − B, as far as the comparison left their maps."""
+    folder, figures = Path(one["folder"]), []
+    for letter, color in zip("ab", colors, strict=True):
+        if (file := folder / f"{letter}.mrc").exists():
+            name = f"{letter.upper()}: {one[letter]}"
+            picture = turning_picture(read_volume(file), name, color)
+            figures.append(
+                f"<figure>{picture}<figcaption>{dot(color)} {escape(name)}</figcaption></figure>"
+            )
+    if figures and (folder / "standard_error.mrc").exists():
+        figures.append(_difference(one, folder))
+    return f'<div class="classes">{"".join(figures)}</div>' if figures else ""
+
+
+def _difference(one: dict[str, Any], folder: Path) -> str:
+    difference = read_volume(folder / "difference.mrc")
+    resolution = one.get("resolution_angstrom")
+    finest = finest_piece(difference, math.nan if resolution is None else float(resolution))
+    errors = in_standard_errors(
+        difference, read_volume(folder / "standard_error.mrc"), FIRST_ERRORS, finest
+    )
+    behind = read_volume(next(file for file in folder.glob("[ab].mrc")))
+    picture = turning_difference(errors, FIRST_ERRORS, behind, "A − B")
+    there = bool((np.abs(errors.data) > FIRST_ERRORS).any())
+    words = f"{dot(MORE_IN_A)} more in A, {dot(MORE_IN_B)} more in B" if there else "nothing there"
+    return (
+        f"<figure>{picture}<figcaption>A − B at {FIRST_ERRORS:g} standard errors</figcaption>"
+        f"{words}</figure>"
+    )
+
+
+def _curves(folder: Path, colors: tuple[str, str]) -> str:
+    curves, frequency = {}, None
+    looks = (("a", "A", colors[0]), ("b", "B", colors[1]), ("difference", "A − B", _DIFFERENCE))
+    for name, word, color in looks:
+        file = folder / f"{name}_fsc.csv"
+        if file.exists():
+            table = pd.read_csv(file)
+            curves[word] = (table["fsc"].to_numpy(float)[1:], color)
+            frequency = table["frequency_per_angstrom"].to_numpy(float)[1:]
+    if frequency is None:
+        return ""
+    ticks = [f"{1 / value:.0f} Å" for value in np.linspace(frequency[0], frequency[-1], 5)]
+    return line_chart(frequency, curves, ("resolution", "FSC of half maps"), ticks)
