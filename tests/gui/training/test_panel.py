@@ -377,7 +377,8 @@ def test_a_run_shows_the_preset_it_was_trained_with(qtbot: Any, name: str) -> No
     session = Session()
     panel = TrainingPanel(session)
     qtbot.addWidget(panel)
-    run: Any = SimpleNamespace(config=preset(name), path=Path("run"))
+    info = SimpleNamespace(chosen_epoch=None)
+    run: Any = SimpleNamespace(config=preset(name), path=Path("run"), info=info)
     session.run = run
     assert panel.preset.currentText() == name
     assert panel.explained.text().startswith(PRESET_TIPS[name])
