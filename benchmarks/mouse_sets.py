@@ -157,7 +157,9 @@ def own_colors(hand: Hand) -> None:
 
     widget, session, view = hand.widget, hand.session, hand.widget.latent.view
     menu = widget.latent.tools._named["clusters"]
-    hand.answering(lambda: hand.click(menu), lambda: xdotool("key", "Down", "Down", "Return"))
+    hand.answering(
+        lambda: hand.click(menu), lambda: xdotool("key", "Down", "Down", "Down", "Return")
+    )
     until(lambda: session.color == "cluster" and widget.controller.idle, PATIENCE_S)
     column = session.color_column
     groups = set(colors_of_categories(column)[: len(column.categories)])

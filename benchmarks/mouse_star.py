@@ -160,7 +160,7 @@ def judge(hand: Hand, out: Path) -> None:
     widget, session = hand.widget, hand.session
     tools, legend = widget.latent.tools, widget.latent.legend
     menu = tools._named["clusters"]
-    hand.answering(lambda: hand.click(menu), lambda: xdotool("key", "Down", "Return"))
+    hand.answering(lambda: hand.click(menu), lambda: xdotool("key", "Down", "Down", "Return"))
     until(lambda: session.color == "cluster" and widget.controller.idle, PATIENCE_S)
     marked = [
         name for name, one in widget.stepper.buttons.items() if one.property("state") == "next"
