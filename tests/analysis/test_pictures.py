@@ -63,3 +63,13 @@ def test_a_particle_stands_out_of_a_noisy_image() -> None:
     assert picture[disc > 0].mean() - picture[disc == 0].mean() > 60
     assert np.ptp(picture) == 255
     assert not tilt_picture(np.zeros((32, 32))).any(), "an empty image is no error"
+
+
+def test_a_map_is_interpolated_as_scipy_does_it() -> None:
+    from scipy.ndimage import zoom
+
+    from napari_tomodrgn.analysis.pictures import _interpolated
+
+    data = np.random.default_rng(0).normal(size=(26, 26, 26)).astype(np.float32)
+    for size in (26, 64, 151):
+        assert np.allclose(_interpolated(data, size), zoom(data, size / 26, order=1), atol=1e-5)
