@@ -80,7 +80,8 @@ def _before_the_eye(volume: Volume, size_px: int, margin: float) -> NDArray[np.f
 def _interpolated(data: NDArray[np.floating], size: int) -> NDArray[np.floating]:
     """A cube with ``size`` samples along each edge, first and last those it has; linearly between.
 
-    One product an axis, a tenth of the time of `scipy.ndimage.zoom`, which gives the same.
+    One product an axis; `scipy.ndimage.zoom` gives the same and takes 7 times as long for 26 voxels
+    in 64, 21 times in 150.
     """
     count = len(data)
     places = np.linspace(0, count - 1, size)
