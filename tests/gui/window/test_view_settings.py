@@ -59,6 +59,10 @@ def test_axes_that_nobody_chose_stay_while_it_trains(runs: list[Run]) -> None:
         session.latents = table
         seen.append(session.axes[1])
     assert seen == ["strip", "strip", "PC 2", "PC 2", "PC 2"]
+    session.latents = flat.copy()  # the last ones, in which a second component has vanished
+    session.training = TrainingStatus("idle")
+    assert session.axes == ("", ""), "the default of what stays, here a strip"
+    session.training = TrainingStatus("training")
     session.axes = ("z 0", "z 1")
     session.latents = flat.copy()
     assert session.axes == ("z 0", "z 1"), "what was chosen stays"

@@ -20,8 +20,10 @@ class ViewSettings(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self._shown: Path | None = None  # run whose view is on show
+        self._held: tuple[str, str] | None = None  # axes that nobody chose
         self.listen(self._on_source, "source")
         self.listen(self._on_latents, "latents")
+        self.listen(self._on_training, "training")
         self.listen(self._save_view, "axes", "color")
 
     def _on_source(self, *_: object) -> None:
@@ -52,7 +54,15 @@ class ViewSettings(Service):
         """
         session, table = self.session, self.session.table
         if table is not None and (session.axes == ("", "") or STRIP in session.axes):
-            session.axes = resolve_axes(session.axes, table.axis_names)
+            session.axes = self._held = resolve_axes(session.axes, table.axis_names)
+
+    def _on_training(self, *_: object) -> None:
+        """Once it is over, axes that nobody chose are those of the latents that stay."""
+        session = self.session
+        if session.training.phase == "idle" and self._held is not None:
+            if session.axes == self._held:
+                session.axes = ("", "")
+            self._held = None
 
     def _save_view(self, *_: object) -> None:
         session = self.session
