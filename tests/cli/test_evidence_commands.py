@@ -144,6 +144,8 @@ class _Page(HTMLParser):
 
 def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
+    groups = ("--a", "large", "--complement", "--permutations", "1000")
+    assert run("compare", case.run.path, *groups, "--out", tmp_path / "compared") == 0
     assert run("report", case.run.path, "--out", out) == 0
     text = out.read_text(encoding="utf-8")
     page = _Page()
