@@ -87,6 +87,8 @@ class Stepper(QWidget):
         done, following = done_steps(self._session), next_step(self._session)
         for name, button in self.buttons.items():
             state = "done" if name in done else "next" if name == following else ""
+            if state == button.property("state"):
+                continue  # a training says several times a second how far it is
             button.setAccessibleName(f"{name}, {state}" if state else name)
             button.setProperty("state", state)
             style: Any = button.style()

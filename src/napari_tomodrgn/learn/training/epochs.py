@@ -22,7 +22,7 @@ from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 
-_SECONDS_BETWEEN_PROGRESS = 0.1
+_SECONDS_BETWEEN_PROGRESS = 0.5
 
 
 class Interval:
