@@ -68,7 +68,13 @@ def test_inspect_json(star: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["tilts_per_particle"] == {"min": 11, "max": 11}
     assert report["contrast"] == "keep"
     assert report["ctf_premultiplied"] is True
-    assert set(report["forecast"]) == {"ram_gb", "gpu_gb", "seconds_per_epoch"}
+    assert set(report["forecast"]) == {
+        "ram_gb",
+        "gpu_gb",
+        "first_look_seconds",
+        "seconds_per_epoch",
+        "refining_seconds",
+    }
 
 
 @pytest.mark.slow

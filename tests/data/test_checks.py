@@ -180,6 +180,12 @@ def test_summary_is_plain_json_with_the_agreed_keys(good: ParticleSet) -> None:
     assert again["tomograms"] == ["TS_1.tomostar", "TS_2.tomostar"]
     assert again["contrast"] == "auto"
     assert set(again["problems"][0]) == {"severity", "code", "message", "remedy"}
-    assert set(again["forecast"]) == {"ram_gb", "gpu_gb", "seconds_per_epoch"}
+    assert set(again["forecast"]) == {
+        "ram_gb",
+        "gpu_gb",
+        "first_look_seconds",
+        "seconds_per_epoch",
+        "refining_seconds",
+    }
     assert summary(good, [], contrast="keep")["contrast"] == "keep"
     assert isinstance(good.images, pd.DataFrame)

@@ -234,13 +234,19 @@ def test_presets_and_forecast(
 ) -> None:
     session, panel = opened(tiny_star), widget.training
     qtbot.waitUntil(lambda: "memory" in panel.forecast.text(), timeout=LONG)
-    assert "about" in panel.forecast.text()
+    qtbot.waitUntil(lambda: "seconds" in session.forecast, timeout=LONG)
+    found, epochs = session.forecast, panel.config().train.epochs
+    around = found["first_look_seconds"] + found["refining_seconds"]
+    assert found["seconds"] == pytest.approx(around + epochs * found["seconds_per_epoch"])
+    assert "to the first look" in panel.forecast.text()
     for name, method in (("First look", "linear"), ("Thorough", "vae")):
         panel.preset.setCurrentText(name)
         panel.preset.activated.emit(panel.preset.currentIndex())
         assert panel.config().method == method
         if method == "linear":
-            qtbot.waitUntil(lambda: "seconds" not in session.forecast, timeout=LONG)
+            qtbot.waitUntil(lambda: "seconds" in session.forecast, timeout=LONG)
+            assert session.forecast["seconds_per_epoch"] == 0
+            assert "once the images are read" in panel.forecast.text()
     assert panel.config().train.epochs > type(panel.config())().train.epochs
     panel.form.set_value("train.device", "mps")  # no Linux machine has one
     qtbot.waitUntil(lambda: "No mps device" in panel.forecast.text(), timeout=LONG)

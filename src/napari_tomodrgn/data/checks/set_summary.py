@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from napari_tomodrgn.data.checks.check import Problem
 from napari_tomodrgn.data.particles import ParticleSet
 
+# Of a forecast; what measures it is not asked where a set has an error.
+_MEASURED = ("gpu_gb", "first_look_seconds", "seconds_per_epoch", "refining_seconds")
+
 
 def summary(
     particles: ParticleSet, problems: list[Problem], contrast: str = "auto"
@@ -49,7 +52,7 @@ def summary(
         "dose_weighted": optics.dose_weighted,
         "contrast": contrast,
         "problems": [asdict(problem) for problem in problems],
-        "forecast": {"ram_gb": ram_gb(particles), "gpu_gb": None, "seconds_per_epoch": None},
+        "forecast": {"ram_gb": ram_gb(particles), **dict.fromkeys(_MEASURED)},
     }
 
 

@@ -26,6 +26,7 @@ class ForecastService(Service):
         self.queue = self.latest_task(self._on_forecast, computes=True)
         self._later: RunConfig | None = None
         self.listen(self._on_preflight_status, "preflight_status")
+        self.listen(self._on_training, "training")
 
     def request(self, config: RunConfig) -> None:
         """Forecast this configuration on the particles that are open."""
@@ -38,20 +39,19 @@ class ForecastService(Service):
 
         self.session.forecast = {}  # that of other settings says nothing about these
 
-        def steps() -> Iterator[dict[str, Any]]:
+        def steps() -> Iterator[dict[str, Any] | None]:
             from napari_tomodrgn.learn.runtime.device import pick_device
-            from napari_tomodrgn.learn.training.forecast import forecast
+            from napari_tomodrgn.learn.training.forecast import forecast_steps
 
-            device = pick_device(config.train.device).type
-            found: dict[str, Any] = {**forecast(particles, config), "device": _NAMES[device]}
-            if config.method == "linear":
-                # What is timed is the network's decoder, which the linear model has not.
-                found.pop("seconds_per_epoch", None)
-            else:
-                found["seconds"] = found["seconds_per_epoch"] * config.train.epochs
-            yield found
+            device = _NAMES[pick_device(config.train.device).type]
+            for known in forecast_steps(particles, config):
+                yield known and _in_all(known, config.train.epochs) | {"device": device}
 
         self.queue.request(steps)
+
+    def _on_training(self, *_: object) -> None:
+        if self.session.training.busy:
+            self.queue.cancel()  # it would be in the way
 
     def _on_preflight_status(self, *_: object) -> None:
         if self._later is not None and not self.session.preflight_status.busy:
@@ -64,3 +64,11 @@ class ForecastService(Service):
     def on_failed(self, error: Exception) -> None:
         """Tell beside the form why there is no forecast."""
         self.session.forecast = {"problem": error_message(error, "estimating time and memory")}
+
+
+def _in_all(known: dict[str, float], epochs: int) -> dict[str, Any]:
+    """With ``seconds`` of the whole training, once all of its stages are known."""
+    if "first_look_seconds" not in known:
+        return known
+    around = known["first_look_seconds"] + known["refining_seconds"]
+    return known | {"seconds": around + epochs * known["seconds_per_epoch"]}

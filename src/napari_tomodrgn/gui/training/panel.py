@@ -336,7 +336,7 @@ def _preset_box(shown: str) -> QComboBox:
 
 
 def forecast_words(found: dict[str, Any]) -> str:
-    """What a training will take, for a person; what is not timed ahead is named."""
+    """What a training will take, for a person."""
     if "problem" in found:
         return str(found["problem"])
     if not found:
@@ -344,13 +344,15 @@ def forecast_words(found: dict[str, Any]) -> str:
     words = [f"{found['ram_gb']:.1f} GB of memory"]
     if found.get("gpu_gb"):
         words.append(f"{found['gpu_gb']:.1f} GB on the graphics card")
-    seconds = found.get("seconds")
     where = f", on {found['device']}" if "device" in found else ""
     takes = f"Takes {', '.join(words)}{where}"
-    if seconds is None:
-        return f"{takes}."
-    on_top = "the first look before them and refining after come on top"
-    return f"{takes}. All epochs: about {duration(seconds)}; {on_top}."
+    if "seconds" not in found:
+        return f"{takes}. Time: being measured …"
+    whole = duration(found["seconds"])
+    if not found["seconds_per_epoch"]:
+        return f"{takes}. About {whole} once the images are read."
+    first = duration(found["first_look_seconds"])
+    return f"{takes}. About {first} to the first look, at most {whole} in all."
 
 
 def free_folder(source: Path) -> Path:

@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.inference.methods import Inference, infer_in_chunks
 from napari_tomodrgn.learn.posterior import Posterior
 
 # So many particles, spread over the set, are embedded twice.
-_MAX_PARTICLES = 1000
+MAX_EMBEDDED_TWICE = 1000
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def calibration_particles(data: TiltData) -> Tensor:
     """Choose the particles to embed twice: ``(particle,)`` rows, spread over the set."""
     particle_index = torch.from_numpy(data.particles.arrays().particle.copy())
     able = torch.nonzero(torch.bincount(particle_index, minlength=data.particle_count) >= 2)[:, 0]
-    chosen = torch.linspace(0, len(able) - 1, min(len(able), _MAX_PARTICLES)).long().unique()
+    chosen = torch.linspace(0, len(able) - 1, min(len(able), MAX_EMBEDDED_TWICE)).long().unique()
     return able[chosen] if len(able) else able
 
 

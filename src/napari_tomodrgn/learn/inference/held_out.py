@@ -40,7 +40,7 @@ PARTICLES_AT_A_TIME = 32
 # Blocks of these that are compared together on a GPU, at most.
 _BLOCKS_ON_GPU = 32
 # So many particles tell which model explains held-out images better.
-_MAX_COMPARED = 2048
+MAX_COMPARED = 2048
 # An epoch that is worse by so many standard errors is not what a run should end with.
 _WORSE_STANDARD_ERRORS = 2.0
 
@@ -65,7 +65,7 @@ def _uniforms_of_block(seed: int, block: int, draw: int) -> Tensor:
 def comparison_rows(particles: int) -> Tensor:
     """Choose the particles that models are compared on: ``(row,)``, all or blocks of the set."""
     blocks = torch.arange(particles).split(PARTICLES_AT_A_TIME)
-    most = min(len(blocks), _MAX_COMPARED // PARTICLES_AT_A_TIME)
+    most = min(len(blocks), MAX_COMPARED // PARTICLES_AT_A_TIME)
     chosen = torch.linspace(0, len(blocks) - 1, most).long().tolist()
     return torch.cat([blocks[number] for number in chosen])
 

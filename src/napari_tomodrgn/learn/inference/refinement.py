@@ -40,7 +40,7 @@ from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.physics.fourier import volume_from_transform
 
 # Latents at which maps are decoded to find the basis.
-_MAPS = 64
+DECODED_MAPS = 64
 # The basis keeps all but this share of the variance of decoded maps, if so many maps do.
 _LOST_VARIANCE = 1e-3
 _MAX_COMPONENTS = 16
@@ -218,7 +218,7 @@ def fit_refinement(
 
 def _latents_over_posterior(guess: Posterior) -> Tensor:
     """Latents from all over the set; every other one drawn from its posterior."""
-    rows = torch.linspace(0, len(guess.mu) - 1, min(_MAPS, len(guess.mu))).long().unique()
+    rows = torch.linspace(0, len(guess.mu) - 1, min(DECODED_MAPS, len(guess.mu))).long().unique()
     latents, width = guess.mu[rows].clone(), (guess.logvar[rows] / 2).exp()
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)).to(latents)
     latents[1::2] += (noise * width)[1::2]

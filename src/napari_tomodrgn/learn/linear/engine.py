@@ -45,17 +45,17 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 _MAX_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
 _MORE_COMPONENTS = 1
-_FIRST_RADIUS = 6
-_RADIUS_STEP = 2
+FIRST_RADIUS = 6
+RADIUS_STEP = 2
 _HALF_ITERATIONS = 8
 _FULL_ITERATIONS = 8
 # A larger radius is kept that does not lower the gain on unseen particles by more than chance
 # does, and a still larger one is tried where it has raised it by so much.
 _MIN_GAIN_RATIO, WORTHWHILE_GAIN_RATIO = 0.95, 1.15
 # What a kept sample takes: both directions of interpolation, its statistics, a pass over it.
-_BYTES_PER_SAMPLE = 200
+BYTES_PER_SAMPLE = 200
 # So many particles fix the components; a finer radius is worth no fewer.
-_MIN_FOR_FINER_RADIUS = 1000
+MIN_FOR_FINER_RADIUS = 1000
 # Halves of fewer say nothing about each other.
 MIN_PARTICLES = 8
 # However little memory is allowed, so many are learnt from.
@@ -135,8 +135,8 @@ class LinearEngine:
                 code="bad-radius",
             )
         last = min(wanted or self.samples.radius_px, self.samples.radius_px)
-        first = min(max(_FIRST_RADIUS, least), last)
-        steps = list(range(first, last, _RADIUS_STEP))
+        first = min(max(FIRST_RADIUS, least), last)
+        steps = list(range(first, last, RADIUS_STEP))
         return [*steps, last]
 
     @cached_property
@@ -169,11 +169,14 @@ class LinearEngine:
         Fewer if memory holds fewer. They are drawn with the seed. Latents are found for all
         particles, in a stream.
         """
+        return self._order()[: self.most_training_rows(radius_px)].sort().values
+
+    def most_training_rows(self, radius_px: int) -> int:
+        """How many particles like these are learnt from: `TRAINING_PARTICLES`, or what fits."""
         samples = self.data.image_count / self.data.particle_count
         samples *= len(self.samples.points(radius_px))
-        room = int(self.config.data.memory_gb * 1e9 / (_BYTES_PER_SAMPLE * samples))
-        count = min(max(room, _MIN_TRAINING_ROWS), TRAINING_PARTICLES)
-        return self._order()[:count].sort().values
+        room = int(self.config.data.memory_gb * 1e9 / (BYTES_PER_SAMPLE * samples))
+        return min(max(room, _MIN_TRAINING_ROWS), TRAINING_PARTICLES)
 
     def largest_affordable_radius(self) -> int:
         """The largest radius at which as many particles fit into memory as learn at the first."""
@@ -181,14 +184,14 @@ class LinearEngine:
         radii = [
             r
             for r in self.radii()
-            if len(self.training_rows(r)) >= min(wanted, _MIN_FOR_FINER_RADIUS)
+            if len(self.training_rows(r)) >= min(wanted, MIN_FOR_FINER_RADIUS)
         ]
         return radii[-1]
 
     def halves(self, training_rows: Tensor) -> tuple[Tensor, Tensor]:
         """Draw two disjoint halves ``(row,)`` of the particles that are learnt from."""
         order = self._order()
-        size = min(max(_MIN_IN_HALF, self.data.particle_count // 8), _MAX_IN_HALF)
+        size = half_size(self.data.particle_count)
         order = order[torch.isin(order, training_rows)][: 2 * size]
         first, second = order.chunk(2)
         originals = torch.from_numpy(self.data.originals)
@@ -300,6 +303,11 @@ class LinearEngine:
             model = replace(m_step(model, blocks, shells, found), noise=noise)
             model, _, _ = rotate_to_principal_axes(model, found)
         return model
+
+
+def half_size(particles: int) -> int:
+    """How many particles are in each half, of a set of so many, that judge the other's fit."""
+    return min(max(_MIN_IN_HALF, particles // 8), _MAX_IN_HALF)
 
 
 def gaussian_kl(mu: Tensor, covariance: Tensor) -> Tensor:

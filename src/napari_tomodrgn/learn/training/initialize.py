@@ -29,13 +29,13 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, Notice, WorkProgress
 from napari_tomodrgn.learn.training.train_linear import find_support
 
-_FIT_STEPS = 200
+ENCODER_STEPS = 200
 _FIT_PARTICLES = 16
 _FIT_RATE = 1e-3
 # Samples that the linear engine looks at in one pass over those that it learns from: beyond it, a
 # radius takes minutes on a CPU, and what is finer is left to the finished components and to the
 # network. With 2,000 particles of 41 tilts it is reached at a radius of 12 Fourier pixels.
-_MAX_SAMPLES_PER_PASS = 2e7
+MAX_SAMPLES_PER_PASS = 2e7
 T = TypeVar("T")
 
 
@@ -67,7 +67,7 @@ def initialize(
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
     teaching = fit_encoder(model.encoder, data, posterior, run.config.seed)
-    yield from context.run_steps(teaching, _FIT_STEPS, "Initialising the encoder")
+    yield from context.run_steps(teaching, ENCODER_STEPS, "Initialising the encoder")
 
 
 def _linear_engine(
@@ -75,7 +75,7 @@ def _linear_engine(
 ) -> Generator[Event, None, FullResolutionFit]:
     """Fit the linear engine, save it in the run, bring its components to full resolution."""
     engine = LinearEngine.of(data, run.config, context)
-    radii = [radius for radius in engine.radii() if engine.work(radius) <= _MAX_SAMPLES_PER_PASS]
+    radii = [radius for radius in engine.radii() if engine.work(radius) <= MAX_SAMPLES_PER_PASS]
     total = len(radii) + 1
     yield WorkProgress(0, total, "Finding components")
     fit = None
@@ -104,7 +104,7 @@ def fit_encoder(
     """
     device = data.lattice.frequencies.device
     optimiser = torch.optim.Adam(encoder.parameters(), lr=_FIT_RATE)
-    for step in range(_FIT_STEPS):
+    for step in range(ENCODER_STEPS):
         rng = np.random.default_rng([seed, 0xF17, step])
         size = min(_FIT_PARTICLES, data.particle_count)
         rows = torch.from_numpy(rng.choice(data.particle_count, size, replace=False))
