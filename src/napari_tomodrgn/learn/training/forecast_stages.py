@@ -38,8 +38,8 @@ from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.initialize import (
-    ENCODER_STEPS,
     MAX_SAMPLES_PER_PASS,
+    encoder_steps,
     fit_encoder,
 )
 from napari_tomodrgn.learn.training.train_linear import find_support
@@ -190,7 +190,9 @@ class StageCosts:
         ]
         seconds += sum(self._fit(radius) for radius in (radii or engine.radii())[:USUAL_RADII])
         seconds += self.costs["support"].of(self._compared) + self._full_resolution()
-        return seconds + ENCODER_STEPS * self.costs["encoder"].fixed
+        # A step is of as many particles as were timed, or nearly.
+        step = self.costs["encoder"].of(2 * MIN_PARTICLES)
+        return seconds + encoder_steps(self.particles) * step
 
     def linear_method(self) -> float:
         """Seconds of a training by the linear engine alone."""
