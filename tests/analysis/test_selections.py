@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from napari_tomodrgn.analysis.selections import (
     Selection,
     delete_selection,
+    ids_of_clusters,
+    known_clusters,
     load_selection,
     save_selection,
     selection_names,
@@ -33,6 +37,22 @@ def test_saved_selections_come_back(tmp_path: Path) -> None:
     assert load_selection(tmp_path, "Large subunit 1.5") == large
     delete_selection(tmp_path, "empty")
     assert selection_names(tmp_path) == ["Large subunit 1.5"]
+
+
+def test_clusters_are_those_that_were_made_last(run: Path) -> None:
+    """In the window, whose columns hold words, or by ``analyze``."""
+    opened, ids = Run.open(run), list(Run.open(run).latents().index)
+    assert known_clusters(run) is None
+    opened.save_extras(pd.DataFrame({"cluster": ["01", "02"] * 12}, index=ids))
+    assert ids_of_clusters(run, [2]) == ids[1::2]
+    by_analyze = opened.analysis.clusters
+    pd.DataFrame({"particle_id": ids, "cluster": [1] * 20 + [2] * 4}).to_csv(by_analyze)
+    for seconds, members in ((+10, ids[20:]), (-10, ids[1::2])):
+        moment = opened.columns_file.stat().st_mtime + seconds
+        os.utime(by_analyze, (moment, moment))
+        assert ids_of_clusters(run, [2]) == members
+    opened.save_extras(pd.DataFrame({"cluster": ["large", "small"] * 12}, index=ids))
+    assert ids_of_clusters(run, [2]) == ids[20:]  # words of a user's own are no numbers
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a\\b", " a", "x" * 200])

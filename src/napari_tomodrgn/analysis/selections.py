@@ -84,7 +84,7 @@ def delete_selection(run: str | Path, name: str) -> None:
 
 
 def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
-    """Particles of some clusters, from ``RUN/analysis/clusters.csv`` (particle_id, cluster).
+    """Particles of some of a run's clusters, see `known_clusters`.
 
     Raises
     ------
@@ -92,35 +92,67 @@ def ids_of_clusters(run: str | Path, clusters: Iterable[int]) -> list[str]:
         If the run has no such table, or not all of these clusters.
     """
     table = read_clusters(run)
-    path = Path(run) / "analysis" / "clusters.csv"
     ids, numbers = table.index, table["cluster"]
     wanted = set(clusters)
     if missing := sorted(wanted - set(numbers)):
         known = ", ".join(map(str, sorted(set(numbers))))
         raise BadInputError(
-            f"{path}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
+            f"{run}: has no cluster {missing[0]}; there are {known}.", code="no-cluster"
         )
     return [str(name) for name in ids[numbers.isin(wanted)]]
 
 
 def read_clusters(run: str | Path) -> pd.DataFrame:
-    """The clusters of a run's particles: index ``particle_id``, column ``cluster``.
+    """`known_clusters`; raises `BadInputError` where there are none yet."""
+    known = known_clusters(run)
+    if known is None:
+        raise BadInputError(
+            f"{run}: has no clusters yet.",
+            remedy="Cluster the latents in the window or with analyze, or name the particles with "
+            "--particles.",
+            code="no-clusters",
+        )
+    return known
+
+
+def known_clusters(run: str | Path) -> pd.DataFrame | None:
+    """The clusters of a run's particles that were made last, in the window or by ``analyze``.
+
+    Returns
+    -------
+    Index ``particle_id``, int column ``cluster``; None where none were made.
 
     Raises
     ------
     BadInputError
-        If the run has no such table, or it is damaged.
+        If the table of ``analyze`` is damaged.
     """
-    path = Path(run) / "analysis" / "clusters.csv"
+    folder = Path(run) / "analysis"
+    by_analyze, by_window = folder / "clusters.csv", folder / "columns.parquet"
+    if by_window.exists() and not _is_newer(by_analyze, by_window):
+        table = _clusters_of_window(by_window)
+        if table is not None:
+            return table
+    return _clusters_of_analyze(by_analyze) if by_analyze.exists() else None
+
+
+def _is_newer(one: Path, other: Path) -> bool:
+    return one.exists() and one.stat().st_mtime_ns > other.stat().st_mtime_ns
+
+
+def _clusters_of_window(path: Path) -> pd.DataFrame | None:
+    """None where the window kept no clusters, or a user's own column of that name."""
+    try:
+        table = pd.read_parquet(path, columns=["particle_id", "cluster"]).dropna()
+        return table.set_index("particle_id").astype({"cluster": int})
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _clusters_of_analyze(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype={"particle_id": str})
         return table.set_index("particle_id").astype({"cluster": int})[["cluster"]]
-    except FileNotFoundError as error:
-        raise BadInputError(
-            f"{run}: has no clusters yet ({path.name}).",
-            remedy="Cluster the latents first, or name the particles with --particles.",
-            code="no-clusters",
-        ) from error
     except (OSError, ValueError, KeyError) as error:
         raise BadInputError(
             f"{path}: not a table with the columns particle_id and cluster.", code="bad-clusters"

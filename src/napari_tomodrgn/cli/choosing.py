@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_tomodrgn.analysis.expressions import parse
 from napari_tomodrgn.analysis.index_files import ids_of_index
 from napari_tomodrgn.analysis.particle_values import ParticleValues
-from napari_tomodrgn.analysis.selections import ids_of_clusters, load_selection, read_clusters
+from napari_tomodrgn.analysis.selections import ids_of_clusters, known_clusters, load_selection
 from napari_tomodrgn.analysis.user_tables import read_user_table
 from napari_tomodrgn.cli.options import YES_NO
 from napari_tomodrgn.cli.terminal import say
@@ -175,8 +175,8 @@ def ids_where(run: Run | None, particles: ParticleSet, options: Namespace) -> li
         latents = run.latents() if run.epochs() else None
         extras = run.extras()
         added += [] if extras is None else [extras]
-        if run.analysis.clusters.exists():
-            added.append(read_clusters(run.path))
+        clusters = known_clusters(run.path)
+        added += [] if clusters is None else [clusters]
     return ParticleValues(particles, latents, added).ids_where(parse(options.where))
 
 

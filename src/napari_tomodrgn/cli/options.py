@@ -146,7 +146,8 @@ def add_groups(add: Callable[..., object]) -> None:
         "--clusters",
         metavar="1-3,5",
         type=numbers,
-        help="only particles of these clusters (analysis/clusters.csv of the run)",
+        help="only particles of these of the run's clusters, which were made in the window or by "
+        "analyze, whichever was last",
     )
     add(
         "--selection",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.selections import read_clusters
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 
@@ -75,7 +76,7 @@ def read_class_shares(run: Run, conditions: Path, seed: int = 0) -> ClassShares:
     Parameters
     ----------
     run
-        With ``analysis/clusters.csv``.
+        With clusters.
     conditions
         Table with the columns ``tomogram`` and ``condition``.
     seed
@@ -94,12 +95,7 @@ def read_class_shares(run: Run, conditions: Path, seed: int = 0) -> ClassShares:
             f"{conditions}: not a table with the columns tomogram and condition ({error}).",
             code="bad-conditions",
         ) from error
-    file = run.analysis.clusters
-    if not file.exists():
-        raise BadInputError(
-            f"{run.path}: has no clusters yet.", remedy="Run analyze first.", code="no-clusters"
-        )
-    clusters = pd.read_csv(file, dtype={"particle_id": str}).set_index("particle_id")["cluster"]
+    clusters = read_clusters(run.path)["cluster"]
     tomograms = run.latents()["tomogram"].astype(str).reindex(clusters.index)
     return class_shares(clusters.to_numpy(np.int64), tomograms.to_numpy(np.str_), known, seed=seed)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latents.components import latent_matrix
 from napari_tomodrgn.analysis.report.charts import columns_table, turning_picture
-from napari_tomodrgn.analysis.selections import load_selection, selection_names
+from napari_tomodrgn.analysis.selections import known_clusters, load_selection, selection_names
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
@@ -70,15 +70,13 @@ def classes_of(run: Run, latents: pd.DataFrame, columns: pd.DataFrame | None = N
     columns
         A window's own, where there is one: they may not be in the run yet.
     """
-    table = run.extras() if columns is None else columns
-    if table is not None and _COLUMN in table:
-        values = table[_COLUMN]
-    elif run.analysis.clusters.exists():
-        found = pd.read_csv(run.analysis.clusters, dtype={"particle_id": str})
-        values = found.set_index("particle_id")["cluster"]
-    else:
+    if columns is None or _COLUMN not in columns:
+        columns = known_clusters(run.path)
+    if columns is None:
+        columns = run.extras()  # with classes that have words for names
+    if columns is None or _COLUMN not in columns:
         return Classes((), np.full(len(latents), -1))
-    codes, kinds = pd.factorize(values.reindex(latents.index), sort=True)
+    codes, kinds = pd.factorize(columns[_COLUMN].reindex(latents.index), sort=True)
     words = [f"{kind:g}" if isinstance(kind, float) else str(kind) for kind in kinds]
     return Classes(tuple(words), np.asarray(codes, np.int64))
 

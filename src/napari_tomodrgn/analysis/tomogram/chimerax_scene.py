@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.selections import known_clusters
 from napari_tomodrgn.analysis.tomogram.meshes import (
     Mesh,
     contour,
@@ -170,20 +171,10 @@ def run_table(run: Run, particles: ParticleSet, epoch: int | None = None) -> pd.
     table = latents.loc[particles.ids].join(particles.particles[further])
     if (added := run.extras()) is not None:
         table = table.join(added[added.columns.difference(table.columns)])
-    clusters = run.path / "analysis" / "clusters.csv"
-    return table.assign(cluster=_clusters(clusters, table.index)) if clusters.exists() else table
-
-
-def _clusters(path: Path, ids: pd.Index) -> pd.Series:
-    import pandas as pd
-
-    try:
-        known = pd.read_csv(path, dtype={"particle_id": str}).set_index("particle_id")
-        return known["cluster"].reindex(ids).astype("Int64")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(
-            f"{path}: not a table with the columns particle_id and cluster.", code="bad-clusters"
-        ) from error
+    clusters = known_clusters(run.path)
+    if clusters is None:
+        return table
+    return table.assign(cluster=clusters["cluster"].reindex(table.index).astype("Int64"))
 
 
 def column_of(table: pd.DataFrame, name: str) -> pd.Series:
@@ -195,9 +186,10 @@ def column_of(table: pd.DataFrame, name: str) -> pd.Series:
         If there is none.
     """
     if name not in table:
+        how = "Cluster the latents in the window or with analyze."
         raise BadInputError(
             f"There is no column {name!r}; there are: {', '.join(map(str, table.columns))}.",
-            remedy="Clusters are read from analysis/clusters.csv." if name == "cluster" else "",
+            remedy=how if name == "cluster" else "",
             code="no-column",
         )
     return table[name]

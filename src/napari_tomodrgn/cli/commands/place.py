@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tomodrgn.analysis.particle_values import ParticleValues
-from napari_tomodrgn.analysis.selections import read_clusters
+from napari_tomodrgn.analysis.selections import known_clusters
 from napari_tomodrgn.analysis.tomogram import chimerax_scene
 from napari_tomodrgn.analysis.tomogram.markers import marker_files, write_markers
 from napari_tomodrgn.analysis.tomogram.placement import Placement, placements
@@ -93,8 +93,8 @@ def _table(run: Run | None, particles: ParticleSet, options: Namespace) -> pd.Da
     if run is not None and run.epochs():
         return chimerax_scene.run_table(run, particles, options.epoch)
     added = []
-    if run is not None and run.analysis.clusters.exists():
-        added.append(read_clusters(run.path))
+    if run is not None and (clusters := known_clusters(run.path)) is not None:
+        added.append(clusters)
     values = ParticleValues(particles, added=added)
     return values.table(values.names())
 
