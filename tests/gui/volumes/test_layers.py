@@ -273,6 +273,21 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     assert np.abs(small - screen)[lit].mean() < 12
 
 
+@pytest.mark.parametrize("visible", [True, False])
+def test_words_become_fewer_and_more(viewer: Any, visible: bool) -> None:
+    """As a training starts: the canvas may show something else then, and the layer be hidden."""
+    labels, places = MapLabels(viewer), np.array([[0.0, 0, 0], [0, 0, 400], [0, 400, 0]])
+    labels.show(["a map", "another"], places[:2])
+    layer = labels.layer
+    layer.visible = visible
+    for words in (["one alone"], ["three", "of", "them"], ["two", "again"], ["one alone"]):
+        labels.show(words, places[: len(words)])
+        assert labels.layer is layer
+        assert [word for word in layer.features["words"] if word] == words
+    layer.visible = True
+    assert [word for word in layer._view_text if word] == ["one alone"]
+
+
 def test_words_of_neighbours_do_not_run_into_each_other(viewer: Any) -> None:
     labels = MapLabels(viewer)
     words = ["A: left side, 119 particles\nfrom images, 24.3 Å, 3 σ"] * 2

@@ -61,10 +61,12 @@ class MapLabels:
         elif layer is None:
             self._layer = self._added(words, places_zyx)
         else:
+            # A layer that is not on show goes on looking for as many words as it had.
+            missing = max(0, len(layer.data) - len(words))
             # Each of the two lays all words out anew: at a click they only change.
             if moved:
-                layer.data = places_zyx
-            layer.features = {"words": words}
+                layer.data = np.pad(places_zyx, ((0, missing), (0, 0)), "edge")
+            layer.features = {"words": words + [""] * missing}
         self._fit()
 
     def _added(self, words: list[str], places_zyx: NDArray[np.float64]) -> Points:
