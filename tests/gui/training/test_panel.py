@@ -243,7 +243,7 @@ def test_presets_and_forecast(
     found, epochs = session.forecast, panel.config().train.epochs
     around = found["first_look_seconds"] + found["refining_seconds"]
     assert found["seconds"] == pytest.approx(around + epochs * found["seconds_per_epoch"])
-    assert "to the first look" in panel.forecast.text()
+    assert "to the first points" in panel.forecast.text()
     for name, method in (("First look", "linear"), ("Thorough", "vae")):
         panel.preset.setCurrentText(name)
         panel.preset.activated.emit(panel.preset.currentIndex())

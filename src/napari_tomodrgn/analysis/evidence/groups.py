@@ -101,15 +101,20 @@ def label_groups(ids: list[str], a: Group, b: Group | None = None) -> Labels:
     in_a = np.array([name in a.ids for name in ids])
     if b is None:
         return np.where(in_a, 1, -1).astype(np.int8)
+    reject_shared(a, b)
     in_b = np.array([name in b.ids for name in ids])
-    if (in_a & in_b).any():
+    return (in_a.astype(np.int8) - in_b.astype(np.int8)).astype(np.int8)
+
+
+def reject_shared(a: Group, b: Group) -> None:
+    """Raise `BadInputError` if a particle is in both groups."""
+    if shared := a.ids & b.ids:
         raise BadInputError(
-            f"{a.name} and {b.name} share {int((in_a & in_b).sum())} particles; a particle can be "
-            "in one of two groups that are compared.",
-            remedy="Compare a group with its complement, or take the shared ones out of one.",
+            f"{a.name} and {b.name} share {len(shared)} particles; a particle can be in one of two "
+            "groups that are compared.",
+            remedy="Compare a group with all others, or take the shared ones out of one.",
             code="groups-overlap",
         )
-    return (in_a.astype(np.int8) - in_b.astype(np.int8)).astype(np.int8)
 
 
 def match_group(particles: ParticleSet, in_a: NDArray[np.bool_], seed: int = 0) -> Labels:

@@ -20,6 +20,7 @@ _OPTIONS = {
     "--ctf-premultiplied": _HERE,
     "--device ": "the device ",
     "continue it with --resume": "open it and press Resume",
+    "Name another, or replace it with --overwrite.": "Choose another name or folder.",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QPixmap
 from qtpy.QtSvg import QSvgGenerator
@@ -47,6 +48,10 @@ def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
     path = path if path.suffix else path.with_suffix(".svg")
     table = path.with_suffix(".csv")
     # The dialog asked about the picture alone: a table that belongs to no picture is somebody's.
+    if table.exists() and not path.exists():
+        raise BadInputError(
+            f"{table}: exists already, without a picture.", remedy="Choose another name."
+        )
     with all_or_none(overwrite=path.exists()):
         with written_atomically(path) as temporary:
             _write_picture(widget, temporary, path.suffix.lower())
@@ -78,9 +83,12 @@ def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -
         if not path:
             return
         try:
-            save_figure(widget, Path(path), data())
+            written = save_figure(widget, Path(path), data())
         except BadInputError as error:
             QMessageBox.warning(widget, "Not saved", str(error))
+            return
+        names = " and ".join(file.name for file in written)
+        show_info(f"{names} written to {written[0].parent}.")
 
     def show_menu(at: Any) -> None:
         menu = QMenu(widget)

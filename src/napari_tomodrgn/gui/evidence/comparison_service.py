@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
@@ -78,6 +79,12 @@ class ComparisonService(Service):
         run = self.session.run
         if run is None:
             self.session.show_message("Open a run first: groups of its particles are compared.")
+            return
+        try:
+            if not matched:
+                _reject_shared(a, b)
+        except BadInputError as error:
+            self.session.show_message(error_message(error, "comparing"))
             return
         self.stop()
         self.session.message = None
@@ -216,6 +223,12 @@ def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator
     if failure is not None:
         yield failure
     yield _Answer(asked, compared)
+
+
+def _reject_shared(a: ChosenGroup, b: ChosenGroup) -> None:
+    from napari_tomodrgn.analysis.evidence.groups import Group, reject_shared
+
+    reject_shared(Group(a.name, a.ids), Group(b.name, b.ids))
 
 
 def _until_stopped(

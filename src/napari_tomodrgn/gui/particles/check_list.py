@@ -6,7 +6,15 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_tomodrgn.gui.background.error_message import in_window_terms
 from napari_tomodrgn.gui.particles.check_labels import name_of, number_of, rank, tally
@@ -55,11 +63,10 @@ class CheckList(QWidget):
             "tilts, doses",
             self.check_requested.emit,
         )
-        self._running = QWidget()
-        running = QHBoxLayout(self._running)
-        running.setContentsMargins(0, 0, 0, 0)
-        running.addWidget(self.stage, 1)
-        running.addWidget(self.cancel)
+        # One in the place of the other: nothing moves from under the mouse as the checks end.
+        self._below = QStackedWidget()
+        self._below.addWidget(self._running())
+        self._below.addWidget(self.again)
         self._rows, passed = QVBoxLayout(), QWidget()
         self._passed = QVBoxLayout(passed)
         for rows in (self._rows, self._passed):
@@ -71,14 +78,23 @@ class CheckList(QWidget):
         self._shown: list[Check] = []
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.summary, self._running, self.bar):
-            layout.addWidget(widget)
+        layout.addWidget(self.summary)
         layout.addLayout(self._rows)
         layout.addWidget(self.passed)
-        layout.addWidget(self.again)
+        layout.addWidget(self._below)
         session.events.checks.connect(self.refresh)
         session.events.preflight_status.connect(self._show_running)
         self.refresh()
+
+    def _running(self) -> QWidget:
+        running = QWidget()
+        grid = QGridLayout(running)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.stage, 0, 0)
+        grid.addWidget(self.cancel, 0, 1)
+        grid.addWidget(self.bar, 1, 0, 1, 2)
+        grid.setColumnStretch(0, 1)
+        return running
 
     @property
     def rows(self) -> list[CheckRow]:
@@ -112,13 +128,12 @@ class CheckList(QWidget):
 
     def _show_running(self, *_: object) -> None:
         status = self._session.preflight_status
-        for widget in (self._running, self.bar):
-            widget.setVisible(status.busy)
         self.stage.setText(f"{status.what} …")
         self.bar.setValue(round(1000 * status.fraction))
         asked = "pixels" in {check.code for check in self._session.checks}
         self.again.setText("Check the physics again" if asked else "Check the physics")
-        self.again.setVisible(bool(self._session.checks) and not status.busy)
+        self._below.setCurrentIndex(0 if status.busy else 1)
+        self._below.setVisible(bool(self._session.checks) or status.busy)
 
 
 def _rows_of(layout: QVBoxLayout) -> list[CheckRow]:

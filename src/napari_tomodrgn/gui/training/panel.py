@@ -351,8 +351,9 @@ def forecast_words(found: dict[str, Any]) -> str:
     whole = duration(found["seconds"])
     if not found["seconds_per_epoch"]:
         return f"{takes}. About {whole} once the images are read."
-    first = duration(found["first_look_seconds"])
-    return f"{takes}. About {first} to the first look, at most {whole} in all."
+    # Those of the first epoch.
+    first = duration(found["first_look_seconds"] + found["seconds_per_epoch"])
+    return f"{takes}. About {first} to the first points, {whole} in all."
 
 
 def free_folder(source: Path) -> Path:

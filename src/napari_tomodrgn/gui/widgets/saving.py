@@ -9,19 +9,28 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_tomodrgn.session import Session
 
+# Where the user saved last, since the program was started: the next file mostly goes there, too.
+_last_folder: list[Path] = []
+
 
 def ask_for_file(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
     """Return the file that was chosen, with an ending of one of the kinds; empty for none.
 
-    ``kinds`` are Qt's, such as ``Maps (*.mrc)``: that of ``proposed`` is the usual one. Qt's own
-    function for it says "Look in:".
+    ``kinds`` are Qt's, such as ``Maps (*.mrc)``: that of ``proposed`` is the usual one. Its folder
+    is where the first file goes; later ones where the last went. Qt's own function for it says
+    "Look in:".
     """
+    if _last_folder and _last_folder[0].is_dir():
+        proposed = str(_last_folder[0] / Path(proposed).name)
     dialog = saving_dialog(parent, title, proposed, kinds)
     try:
         path = dialog.selectedFiles()[0] if dialog.exec() else ""
     finally:
         dialog.deleteLater()
-    return path if not path or path.lower().endswith(_endings(kinds)) else path + _usual(proposed)
+    if not path:
+        return ""
+    _last_folder[:] = [Path(path).parent]
+    return path if path.lower().endswith(_endings(kinds)) else path + _usual(proposed)
 
 
 def saving_dialog(parent: QWidget, title: str, proposed: str, kinds: str) -> QFileDialog:
