@@ -238,6 +238,8 @@ def test_presets_and_forecast(
     widget: Any, qtbot: Any, opened: Callable[[Path], Any], tiny_star: Path
 ) -> None:
     session, panel = opened(tiny_star), widget.training
+    assert not session.forecast  # nobody looks at it yet
+    widget.tabs.setCurrentWidget(panel)
     qtbot.waitUntil(lambda: "memory" in panel.forecast.text(), timeout=LONG)
     qtbot.waitUntil(lambda: "seconds" in session.forecast, timeout=LONG)
     found, epochs = session.forecast, panel.config().train.epochs

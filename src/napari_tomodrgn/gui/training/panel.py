@@ -100,6 +100,7 @@ class TrainingPanel(QWidget):
         self.progress = TrainingProgress(session)
         self._lay_out()
         self.form.setVisible(self._base.method != "linear")
+        self._unasked = False
         self._asked = QTimer(self)
         self._asked.setSingleShot(True)
         self._asked.setInterval(400)
@@ -282,7 +283,17 @@ class TrainingPanel(QWidget):
         self.form.setVisible(config.method != "linear")  # none of these is of that model
         self._asked.start()
 
+    def showEvent(self, event: Any) -> None:
+        """Ask what a training will take, for whoever comes to look."""
+        super().showEvent(event)
+        if self._unasked:
+            self._asked.start()
+
     def _ask_forecast(self) -> None:
+        # It takes the processor for seconds: not beside the checks of a set just opened.
+        self._unasked = not self.isVisible()
+        if self._unasked:
+            return
         try:
             self.forecast_requested.emit(self.config())
         except BadInputError as error:
