@@ -266,6 +266,11 @@ def test_places_where_halves_agree_are_kept() -> None:
     assert np.corrcoef(has_checkpoint.ravel(), blob.ravel())[0, 1] > before + 0.1
 
 
+def test_a_component_that_is_nowhere_weighs_nothing() -> None:
+    nothing = np.zeros((8, 8, 8), np.float32)
+    assert not local_weights(nothing, nothing).any()
+
+
 def test_ways_are_compared_on_blocks_spread_over_a_large_set() -> None:
     small, large = (comparison_rows(count) for count in (100, 100_003))
     assert small.tolist() == list(range(100))

@@ -40,3 +40,14 @@ def test_what_is_not_done_takes_no_time(simulated: Path) -> None:
     plain = found(model={"mean_map": False, "linear_start": False}, train={"refine": False})
     assert plain["first_look_seconds"] == plain["refining_seconds"] == 0
     assert plain["seconds_per_epoch"] > 0
+
+
+def test_the_smallest_sets_are_forecast(simulated: Path) -> None:
+    """One particle spans no basis, and a half of three is one."""
+    star = simulated / "warptools" / "particles_optimisation_set.star"
+    everything = read_particles(star)
+    for count in (1, 3, 4):
+        few = everything.select(set(everything.ids[:count]))
+        known = [known for known in forecast_steps(few, RunConfig()) if known][-1]
+        assert (known["refining_seconds"] > 0) == (count == 4)
+        assert known["seconds_per_epoch"] > 0

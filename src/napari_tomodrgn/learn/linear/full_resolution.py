@@ -102,6 +102,8 @@ def local_weights(one: NDArray[np.float32], two: NDArray[np.float32]) -> NDArray
     each = ndimage.gaussian_filter((one * one + two * two) / 2, _REACH, mode="wrap")
     agreement = both / np.maximum(each, 1e-30)
     inside = each > 1e-3 * each.max()
+    if not inside.any():  # a component that is nowhere
+        return np.zeros(one.shape, np.float32)
     noise = float(np.clip(np.quantile(agreement[inside], _NOISE_SHARE), 0, _MAX_NOISE))
     agreement = np.clip((agreement - noise) / (1 - noise), 0, 1)
     return np.asarray(2 * agreement / (1 + agreement), dtype=np.float32)

@@ -38,6 +38,7 @@ _SAMPLES = 1 << 24
 _POINTS = 1 << 15
 # Particles on which the stages before and after the epochs are timed, if so many fit.
 _STAGE_PARTICLES = 2 * MIN_PARTICLES
+_FEWEST = 4  # one particle spans no basis; and so few are done in no time
 
 
 def forecast(particles: ParticleSet, config: RunConfig) -> dict[str, float]:
@@ -67,8 +68,10 @@ def forecast_steps(particles: ParticleSet, config: RunConfig) -> Iterator[dict[s
         data = _noise_data(particles, config, device, count)
         known["seconds_per_epoch"] = round(_seconds_per_epoch(particles, config, data), 2)
         yield dict(known)
-    stages = yield from _stage_costs(particles, config, device, count)
-    before, after = _seconds_around(stages, config)
+    before = after = 0.0
+    if count >= _FEWEST:
+        stages = yield from _stage_costs(particles, config, device, count)
+        before, after = _seconds_around(stages, config)
     yield known | {"first_look_seconds": round(before, 2), "refining_seconds": round(after, 2)}
 
 
@@ -116,7 +119,7 @@ def _stage_costs(
     particles: ParticleSet, config: RunConfig, device: torch.device, most: int
 ) -> Generator[None, None, StageCosts]:
     """Measure the stages on `_STAGE_PARTICLES`, and on half of them."""
-    many = max(2, min(_STAGE_PARTICLES, most) // 2 * 2)
+    many = min(_STAGE_PARTICLES, most) // 2 * 2
     times = []
     for count in (many // 2, many):
         data = _noise_data(particles, config, device, count)
