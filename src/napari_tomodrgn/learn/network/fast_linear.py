@@ -17,6 +17,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -227,4 +228,6 @@ def _read(file: Path | None) -> dict[str, str]:
 def _write(file: Path | None, choices: dict[str, str]) -> None:
     if file is not None:
         with suppress(OSError):  # a home that cannot be written to: timed again next time
-            write_text(file, json.dumps(choices, indent=2, sort_keys=True) + "\n")
+            # Not among the files that a command is asked for, which may replace none.
+            text = json.dumps(choices, indent=2, sort_keys=True) + "\n"
+            Context().run(write_text, file, text)
