@@ -24,6 +24,7 @@ from evidence import append, is_there
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
 from napari_tomodrgn.learn.runtime.events import EpochDone, WorkProgress
 from napari_tomodrgn.learn.training.forecast import forecast
 from napari_tomodrgn.learn.training.train import train
@@ -31,11 +32,6 @@ from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 # Particles, tilts, box.
 SETS = [(150, 21, 48), (400, 41, 32), (300, 11, 64), (1000, 21, 32), (150, 41, 64)]
-PRESETS: dict[str, dict[str, object]] = {
-    "First look": {"method": "linear"},
-    "Standard": {},
-    "Thorough": {"train": {"epochs": 60}, "model": {"decoder_dim": 512}},
-}
 EPOCHS = 3
 
 
@@ -62,9 +58,9 @@ def taken(particles: ParticleSet, config: RunConfig, run: Path) -> dict[str, flo
     return {"first_look": first_look, "epoch": epoch, "refining": last - epochs[-1]}
 
 
-def measure(star: Path, run: Path, preset: str) -> dict[str, object]:
+def measure(star: Path, run: Path, name: str) -> dict[str, object]:
     """Forecast a training, then train: both by stage, in seconds, and memory in GB."""
-    particles, config = read_particles(star), RunConfig.model_validate(PRESETS[preset])
+    particles, config = read_particles(star), preset(name)
     began = time.perf_counter()
     found = forecast(particles, config)
     asking = time.perf_counter() - began
@@ -90,25 +86,25 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("STAR", "RUN", "PRESET"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        star, run, preset = given.one
-        print(json.dumps(measure(Path(star), Path(run), preset)))
+        star, run, name = given.one
+        print(json.dumps(measure(Path(star), Path(run), name)))
         return
     for number, (particles, tilts, box) in enumerate(SETS):
         shape = {"particles": particles, "tilts": tilts, "box": box}
         with tempfile.TemporaryDirectory() as folder:
             star = None
-            for preset in PRESETS:
-                if is_there(given.table, **shape, preset=preset):
+            for name in PRESET_TIPS:
+                if is_there(given.table, **shape, preset=name):
                     continue
                 star = star or simulated(Path(folder) / "set", number)
-                words = [str(star), f"{folder}/{preset}", preset]
+                words = [str(star), f"{folder}/{name}", name]
                 done = subprocess.run(
                     [sys.executable, __file__, str(given.table), "--one", *words],
                     check=True,
                     stdout=subprocess.PIPE,
                     text=True,
                 )
-                append(given.table, {**shape, "preset": preset, **json.loads(done.stdout)})
+                append(given.table, {**shape, "preset": name, **json.loads(done.stdout)})
                 print(done.stdout.strip(), flush=True)
     table = pd.read_csv(given.table)
     table["ratio"] = (table["whole_said"] / table["whole_taken"]).round(2)

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QMenu
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.charts import figure_export
 from napari_tomodrgn.gui.charts.figure_export import save_figure
 from napari_tomodrgn.gui.charts.line_plot import (
     Curve,
@@ -48,6 +50,18 @@ def test_a_table_of_somebody_is_not_written_over(plot: LinePlot, tmp_path: Path)
     assert (tmp_path / "fsc.csv").read_text() == "of somebody"
     first = save_figure(plot, tmp_path / "mine.svg", plot.data())
     assert save_figure(plot, tmp_path / "mine.svg", plot.data()) == first  # the dialog asked
+
+
+def test_what_was_saved_is_said(
+    plot: LinePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(figure_export, "ask_for_file", lambda *_: str(tmp_path / "fsc.svg"))
+    monkeypatch.setattr(figure_export, "show_info", said.append)
+    plot.customContextMenuRequested.emit(plot.rect().center())
+    plot.findChild(QMenu).actions()[0].trigger()
+    assert said == [f"fsc.svg and fsc.csv written to {tmp_path}."]
+    assert (tmp_path / "fsc.csv").exists()
 
 
 def test_the_legend_is_where_no_curve_is(plot: LinePlot) -> None:

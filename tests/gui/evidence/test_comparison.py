@@ -235,6 +235,10 @@ def test_a_selection_is_compared_with_the_rest_and_with_a_random_group(
     qtbot.waitUntil(lambda: "has 3 particles" in widget.banner.text, timeout=LONG)
     assert clustered.comparison is None and not clustered.comparison_status.busy
     clustered.selection = frozenset(ids[:10])
+    shared = next(row for row in range(panel.b.count()) if panel.b.itemText(row)[:7] == "cluster")
+    panel.b.setCurrentIndex(shared)
+    QTest.mouseClick(panel.compare, LEFT)
+    assert "share" in widget.banner.text and not clustered.comparison_status.busy  # at once
     panel.b.setCurrentIndex(panel.b.findData("matched"))
     QTest.mouseClick(panel.compare, LEFT)
     qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)

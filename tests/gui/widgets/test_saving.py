@@ -45,6 +45,26 @@ def test_a_file_gets_the_ending_that_it_lacks(
     assert saving.ask_for_file(parent, "Save", start, "Star files (*.star)") == ""
 
 
+def test_the_next_file_is_offered_where_the_last_was_saved(
+    qtbot: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, offered = QWidget(), []
+    qtbot.addWidget(parent)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def take(dialog: QFileDialog) -> QDialog.DialogCode:
+        offered.append(dialog.selectedFiles()[0])
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(QFileDialog, "exec", take)
+    with monkeypatch.context() as typed:
+        typed.setattr(QFileDialog, "selectedFiles", lambda _self: [str(elsewhere / "a.star")])
+        saving.ask_for_file(parent, "Save", str(tmp_path / "x.star"), "Star files (*.star)")
+    found = saving.ask_for_file(parent, "Save", str(tmp_path / "y.star"), "Star files (*.star)")
+    assert offered[-1] == found == str(elsewhere / "y.star")
+
+
 def test_particles_are_named_after_what_they_are() -> None:
     session: Any = Session()
     assert saving.name_of_particles(session) == "all"

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from napari_tomodrgn.config import ModelConfig
+from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.decoding import volume_decoder
 from napari_tomodrgn.learn.decoding.volume_decoder import VolumeDecoder
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
@@ -60,6 +61,16 @@ def test_the_faster_product_is_taken_and_kept_for_the_machine(tmp_path: Path) ->
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not later.uses_convolution(4000, 64, cpu)
     assert not later.uses_convolution(4000, 64, torch.device("cuda"))
+
+
+def test_the_machines_table_is_no_file_of_an_export(tmp_path: Path) -> None:
+    """It is there from the last run, where an export that may replace nothing times another."""
+    cpu, file = torch.device("cpu"), tmp_path / "products.json"
+    ProductTable(file=file, timer=lambda *_: (1.0, 2.0)).uses_convolution(100, 64, cpu)
+    before = file.read_text(encoding="utf-8")
+    with all_or_none(overwrite=False):
+        ProductTable(file=file, timer=lambda *_: (1.0, 2.0)).uses_convolution(100, 128, cpu)
+    assert file.read_text(encoding="utf-8") != before
 
 
 def test_both_products_can_be_timed_where_nothing_is_differentiated() -> None:

@@ -52,6 +52,9 @@ class ForecastService(Service):
     def _on_training(self, *_: object) -> None:
         if self.session.training.busy:
             self.queue.cancel()  # it would be in the way
+            known = self.session.forecast
+            if "ram_gb" in known and "seconds" not in known:  # half of one says nothing
+                self.session.forecast = {}
 
     def _on_preflight_status(self, *_: object) -> None:
         if self._later is not None and not self.session.preflight_status.busy:

@@ -95,7 +95,7 @@ class TrainingPanel(QWidget):
         self.button.setMinimumWidth(80)
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
-        self.forecast = make_label(tip="Estimated by timing a short step on this machine")
+        self.forecast = make_label(tip="Estimated by timing each part on a few particles here")
         self.explained = make_label(PRESET_TIPS[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()

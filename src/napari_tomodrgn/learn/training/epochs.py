@@ -22,6 +22,7 @@ from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.trainer import Trainer
 from napari_tomodrgn.learn.training.whole_set import embed_all, held_out_errors
 
+# Each is read from the device and, in a window, has all of it put together again.
 _SECONDS_BETWEEN_PROGRESS = 0.5
 
 

@@ -90,6 +90,8 @@ def _memory_gb(particles: ParticleSet, config: RunConfig, device: torch.device) 
 
 def _engine_gb(particles: ParticleSet, config: RunConfig) -> float:
     """What the linear engine keeps of what it learns from, at the finest radius that is usual."""
+    if config.method != "linear" and not config.model.linear_start:
+        return 0.0
     box = particles.optics.box_size_px
     finest = box // 2
     if config.method == "linear":

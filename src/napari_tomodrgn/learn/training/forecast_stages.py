@@ -140,6 +140,82 @@ class StageTimes:
 
 
 @dataclass(frozen=True)
+class LinearCosts:
+    """What the linear engine costs a set, stage by stage.
+
+    Attributes
+    ----------
+    particles
+        In all.
+    costs
+        By stage, at the first radius or, of *full resolution*, at the finest.
+    engine
+        That of the few particles, which knows radii and samples.
+    """
+
+    particles: int
+    costs: dict[str, Cost]
+    engine: LinearEngine
+
+    def first_look(self) -> float:
+        """Seconds of finding what an autoencoder starts from, and of teaching its encoder."""
+        radii = [
+            radius
+            for radius in self.engine.radii()
+            if self._rows(radius) * self._samples_a_particle(radius) <= MAX_SAMPLES_PER_PASS
+        ]
+        fits = sum(self._fit(radius) for radius in (radii or self.engine.radii())[:USUAL_RADII])
+        # A step is of as many particles as were timed, or nearly.
+        step = self.costs["encoder"].of(2 * MIN_PARTICLES)
+        taught = encoder_steps(self.particles) * step
+        return fits + self._support() + self._full_resolution() + taught
+
+    def whole_method(self) -> float:
+        """Seconds of a training by the linear engine alone."""
+        errors = 2 * self.costs["linear errors"].of(compared(self.particles))
+        radii = self.engine.radii()[:USUAL_RADII]
+        return sum(self._fit(radius) + self._support() + errors for radius in radii)
+
+    def judging(self) -> float:
+        """Seconds of what an autoencoder is compared with at its end."""
+        radius = self.engine.radii()[:USUAL_RADII][-1]
+        embedding = self.costs["linear"].of(judged(self.particles))
+        return self._widening(radius) * embedding + self._support()
+
+    def _support(self) -> float:
+        return self.costs["support"].of(compared(self.particles))
+
+    def _fit(self, radius_px: int) -> float:
+        """Seconds at a radius: halves, all learners, all latents."""
+        embedding, cost = 2 * self.costs["linear"].each, self.costs["engine"]
+        rows = self._rows(radius_px)
+        learners = (rows + min(rows, 2 * half_size(self.particles))) / 2
+        growing = max(cost.each - embedding, 0.0) * learners + embedding * self.particles
+        voxels = (radius_px / self.engine.radii()[0]) ** 3
+        return voxels * cost.fixed + self._widening(radius_px) * growing
+
+    def _full_resolution(self) -> float:
+        radii, cost = self.engine.radii(), self.costs["full resolution"]
+        least = min(self._rows(radii[0]), MIN_FOR_FINER_RADIUS)
+        radius = [r for r in radii if self._rows(r) >= least][-1]
+        rows = _SHARE_OF_LEARNERS * self._rows(radius) + (1 - _SHARE_OF_LEARNERS) * self.particles
+        share = self._widening(radius) / self._widening(radii[-1])
+        return (radius / radii[-1]) ** 3 * cost.fixed + share * cost.each * rows
+
+    def _rows(self, radius_px: int) -> int:
+        return min(self.engine.most_training_rows(radius_px), self.particles)
+
+    def _samples_a_particle(self, radius_px: int) -> float:
+        data = self.engine.data
+        return data.image_count / data.particle_count * len(self.engine.samples.points(radius_px))
+
+    def _widening(self, radius_px: int) -> float:
+        """Samples within a radius over those within the first."""
+        first = self.engine.radii()[0]
+        return self._samples_a_particle(radius_px) / self._samples_a_particle(first)
+
+
+@dataclass(frozen=True)
 class StageCosts:
     """What the stages of a set cost, from `StageTimes` of few particles and of twice as many.
 
@@ -149,105 +225,52 @@ class StageCosts:
         In all.
     costs
         By stage.
-    engine
-        That of the few, which knows radii and samples; None if they are too few for it.
+    linear
+        Of the linear engine; None if the few are too few for it.
     """
 
     particles: int
     costs: dict[str, Cost]
-    engine: LinearEngine | None
+    linear: LinearCosts | None
 
     @classmethod
     def measured(cls, particles: int, few: StageTimes, many: StageTimes) -> StageCosts:
         """Compare the seconds of few particles and of twice as many."""
         count = few.particle_count
         costs = {
-            name: cost_of(few.seconds[name], seconds, count)
-            for name, seconds in many.seconds.items()
-            if name in few.seconds
+            name: cost_of(seconds, many.seconds[name], count)
+            for name, seconds in few.seconds.items()
         }
-        return cls(particles, costs, many.engine if few.engine else None)
-
-    @property
-    def _compared(self) -> int:
-        return min(self.particles, MAX_COMPARED)
-
-    @property
-    def _judged(self) -> int:
-        """Embeddings by which a method is judged: of those compared, and of halves of the tilts."""
-        return self._compared + 2 * min(self.particles, MAX_EMBEDDED_TWICE)
+        linear = None
+        if few.engine is not None and many.engine is not None:
+            linear = LinearCosts(particles, costs, many.engine)
+        return cls(particles, costs, linear)
 
     def first_look(self, *, linear_start: bool) -> float:
         """Seconds before the first epoch, images not read yet."""
         seconds = self.costs["averaging"].of(self.particles)
-        if not linear_start or self.engine is None:
-            return seconds
-        engine = self.engine
-        radii = [
-            radius
-            for radius in engine.radii()
-            if self._rows(radius) * self._samples_a_particle(radius) <= MAX_SAMPLES_PER_PASS
-        ]
-        seconds += sum(self._fit(radius) for radius in (radii or engine.radii())[:USUAL_RADII])
-        seconds += self.costs["support"].of(self._compared) + self._full_resolution()
-        # A step is of as many particles as were timed, or nearly.
-        step = self.costs["encoder"].of(2 * MIN_PARTICLES)
-        return seconds + encoder_steps(self.particles) * step
+        return seconds + (self.linear.first_look() if linear_start and self.linear else 0.0)
 
     def linear_method(self) -> float:
         """Seconds of a training by the linear engine alone."""
-        if self.engine is None:
-            return 0.0
-        each = self.costs["support"].of(self._compared) + 2 * self.costs["linear errors"].of(
-            self._compared
-        )
-        return sum(self._fit(radius) + each for radius in self.engine.radii()[:USUAL_RADII])
+        return self.linear.whole_method() if self.linear else 0.0
 
     def refining(self) -> float:
         """Seconds after the last epoch."""
-        costs, compared, judged = self.costs, self._compared, self._judged
-        seconds = costs["guess"].of(judged + self.particles) + costs["errors"].of(compared)
+        costs, some, embedded = self.costs, compared(self.particles), judged(self.particles)
+        seconds = costs["guess"].of(embedded + self.particles) + costs["errors"].of(some)
         seconds += costs["basis"].of(min(self.particles, DECODED_MAPS))
         # Judged again where the noise is scaled, which is nearly always.
-        seconds += 2 * (costs["refined"].of(judged) + costs["errors"].of(compared))
-        seconds += costs["shrinkage"].of(compared) + costs["refined"].of(self.particles)
-        if self.engine is not None:
-            finest = min(USUAL_RADII, len(self.engine.radii())) - 1
-            wider = self._widening(self.engine.radii()[finest])
-            seconds += wider * costs["linear"].of(judged) + costs["support"].of(compared)
-        return seconds
+        seconds += 2 * (costs["refined"].of(embedded) + costs["errors"].of(some))
+        seconds += costs["shrinkage"].of(some) + costs["refined"].of(self.particles)
+        return seconds + (self.linear.judging() if self.linear else 0.0)
 
-    def _fit(self, radius_px: int) -> float:
-        """Seconds of the linear engine at a radius: halves, all learners, all latents."""
-        engine, embedding, costs = self.engine, 2 * self.costs["linear"].each, self.costs["engine"]
-        assert engine is not None
-        rows = self._rows(radius_px)
-        learners = (rows + min(rows, 2 * half_size(self.particles))) / 2
-        growing = max(costs.each - embedding, 0.0) * learners + embedding * self.particles
-        voxels = (radius_px / engine.radii()[0]) ** 3
-        return voxels * costs.fixed + self._widening(radius_px) * growing
 
-    def _full_resolution(self) -> float:
-        engine, cost = self.engine, self.costs["full resolution"]
-        assert engine is not None
-        measured = engine.radii()[-1]
-        least = min(self._rows(engine.radii()[0]), MIN_FOR_FINER_RADIUS)
-        radius = [r for r in engine.radii() if self._rows(r) >= least][-1]
-        rows = _SHARE_OF_LEARNERS * self._rows(radius) + (1 - _SHARE_OF_LEARNERS) * self.particles
-        share = self._widening(radius) / self._widening(measured)
-        return (radius / measured) ** 3 * cost.fixed + share * cost.each * rows
+def compared(particles: int) -> int:
+    """Of how many of a set's particles held-out images are compared."""
+    return min(particles, MAX_COMPARED)
 
-    def _rows(self, radius_px: int) -> int:
-        assert self.engine is not None
-        return min(self.engine.most_training_rows(radius_px), self.particles)
 
-    def _samples_a_particle(self, radius_px: int) -> float:
-        assert self.engine is not None
-        data = self.engine.data
-        return data.image_count / data.particle_count * len(self.engine.samples.points(radius_px))
-
-    def _widening(self, radius_px: int) -> float:
-        """Samples within a radius over those within the first."""
-        assert self.engine is not None
-        first = self.engine.radii()[0]
-        return self._samples_a_particle(radius_px) / self._samples_a_particle(first)
+def judged(particles: int) -> int:
+    """Embeddings by which a method is judged: of those compared, and of halves of the tilts."""
+    return compared(particles) + 2 * min(particles, MAX_EMBEDDED_TWICE)
