@@ -74,6 +74,12 @@ def star(hand: Hand, path: Path) -> None:
     hand.check("projections", hand.viewer.dims.ndisplay == 2, [*map(str, hand.viewer.layers)])
 
 
+def seconds_of(forecast: dict[str, Any], epochs: int) -> float:
+    """A whole training: its epochs, and what is around them, however many they are."""
+    around = forecast["first_look_seconds"] + forecast["refining_seconds"]
+    return float(around + epochs * forecast["seconds_per_epoch"])
+
+
 def train(hand: Hand) -> None:
     """First look, a click while the network trains, pause, resume, the end."""
     widget, session, panel = hand.widget, hand.session, hand.widget.training
@@ -107,10 +113,7 @@ def train(hand: Hand) -> None:
     until(lambda: "seconds" in session.forecast and widget.controller.idle, PATIENCE_S)
     shorter = session.forecast["seconds"]
     words = f"{longer:.0f} s for 30 epochs, {shorter:.0f} s for 8: {panel.forecast.text()}"
-    # Of eight epochs and what is around them, which thirty have as well.
-    known: Any = session.forecast
-    parts = known["first_look_seconds"] + known["refining_seconds"] + 8 * known["seconds_per_epoch"]
-    right = shorter < longer and abs(shorter - parts) < 0.1
+    right = shorter < longer and abs(shorter - seconds_of(session.forecast, epochs=8)) < 0.1
     hand.check("a forecast of what is asked for", right, words)
     hand.check("a folder of its own", panel.folder.folder != str(first), panel.folder.folder)
     hand.click(panel.button)
