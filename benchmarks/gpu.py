@@ -50,6 +50,7 @@ from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
 from napari_tomodrgn.learn.run.checkpoint import Position
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.run.run_info import device_name
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.device import pick_device
@@ -356,8 +357,8 @@ def timed_training(bench: Bench, made: MadeSet, settings: dict[str, Any], out: P
     if losses:
         latents = run.latents().filter(like="mu_").to_numpy()
         found |= {"held_out": losses[-1].held_out, **quality(made, latents)}
-    if run.linear_latents_file.exists():
-        linear = run.linear_latents().filter(like="mu_").to_numpy()
+    if run.has_first_look:
+        linear = run.latents(FIRST_LOOK).filter(like="mu_").to_numpy()
         found |= {f"linear {name}": value for name, value in quality(made, linear).items()}
     return found | {"said": said, "peak_gb": bench.peak_gb()}
 

@@ -32,6 +32,7 @@ from napari_tomodrgn.learn.inference.methods import (
 from napari_tomodrgn.learn.inference.refinement import fit_refinement
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.train import train
@@ -93,7 +94,7 @@ def measured(made: MadeSet, out: Path, device: torch.device) -> dict[str, Any]:
     worse, error = mean_difference(errors["refined"], errors["encoder"])
     found |= {"gain": gain, "refined_worse": worse, "standard_error": error}
     found["share_lost"] = round(worse / gain, 4)
-    linear = run.linear_latents().filter(like="mu_").to_numpy()
+    linear = run.latents(FIRST_LOOK).filter(like="mu_").to_numpy()
     found |= {f"linear {key}": value for key, value in quality(made, linear).items()}
     return found
 

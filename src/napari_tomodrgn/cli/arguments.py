@@ -134,7 +134,9 @@ def _train(parser: argparse.ArgumentParser) -> None:
 def _embed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     add_source(parser, optional=True)
-    parser.add_argument("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
+    parser.add_argument(
+        "--epoch", metavar="N", type=natural_int, help="epoch to use (last); 0: the first look"
+    )
     parser.add_argument(
         "--out", metavar="TABLE", type=Path, required=True, help="table to write, .parquet or .csv"
     )
@@ -174,7 +176,7 @@ def _decode(parser: argparse.ArgumentParser) -> None:
 def _analyze(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     add = parser.add_argument
-    add("--epoch", metavar="N", type=positive_int, help="epoch to analyse (last)")
+    add("--epoch", metavar="N", type=natural_int, help="epoch to analyse (last); 0: the first look")
     add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
     add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")

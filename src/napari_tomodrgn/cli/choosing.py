@@ -172,7 +172,7 @@ def ids_where(run: Run | None, particles: ParticleSet, options: Namespace) -> li
             say(note)
     latents = None
     if run is not None:
-        latents = run.latents() if run.epochs() else None
+        latents = run.latents() if run.epoch_to_show() is not None else None
         extras = run.extras()
         added += [] if extras is None else [extras]
         clusters = known_clusters(run.path)

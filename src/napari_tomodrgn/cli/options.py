@@ -259,5 +259,5 @@ def add_map_options(add: Callable[..., object]) -> None:
     )
     add("--lowpass", metavar="A", type=positive_float, help="resolution to cut the maps at, in Å")
     add_shell_filter(add)
-    add("--epoch", metavar="N", type=positive_int, help="epoch to use (last)")
+    add("--epoch", metavar="N", type=natural_int, help="epoch to use (last); 0: the first look")
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")

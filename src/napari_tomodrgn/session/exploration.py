@@ -85,7 +85,7 @@ class Exploration:
         self.volume: Volume | None = None
         self.path: LatentPath | None = None
         self._trained: Run | None = None
-        self._epoch = 0
+        self._epoch: int | None = None
         self._latents: tuple[int, pd.DataFrame] | None = None
         self._decoder: tuple[int, VolumeDecoder] | None = None
         self._filters_shells = True
@@ -126,7 +126,8 @@ class Exploration:
     @property
     def epoch(self) -> int:
         """The epoch that is meant."""
-        return self._epoch or self._needed_run().last_epoch()
+        run = self._needed_run()
+        return run.last_epoch() if self._epoch is None else self._epoch
 
     @cached_property
     def particles(self) -> ParticleSet:

@@ -297,6 +297,20 @@ class Session:
         anew = {"run": run, "latents": latents, "epoch": epoch, "metrics": metrics}
         self.update(**anew, free_point=None, trajectory=None, frame=0)
 
+    @property
+    def last_epoch_trained(self) -> int:
+        """The last epoch of the run, which may not be on show."""
+        if self.metrics is None or not len(self.metrics):
+            return self.epoch
+        return max(self.epoch, int(self.metrics["epoch"].iloc[-1]))
+
+    @property
+    def epoch_words(self) -> str:
+        """Which epoch is on show, in words; the first look, what training starts from, is 0."""
+        if self.epoch:
+            return f"epoch {self.epoch}"
+        return "no epoch yet" if self.latents is None else "first look"
+
     def add_columns(self, table: pd.DataFrame) -> None:
         """Add columns by identity (index ``particle_id``); those of the same names are replaced."""
         self.added_columns = with_columns(self.added_columns, table)
@@ -307,7 +321,7 @@ class Session:
 
     def record(self, *actions: Action) -> None:
         """Note what was done, and before it the epoch, where it is another than before."""
-        if self.run is not None and self.epoch:
+        if self.run is not None and self.latents is not None:
             shown = Action.of(SHOW_EPOCH, self.epoch)
             told = (one for one in reversed(self.actions) if one.verb == SHOW_EPOCH)
             actions = actions if next(told, None) == shown else (shown, *actions)

@@ -29,14 +29,18 @@ class Verdict:
                 "ended.",
             )
         words = f"{sigma:.1f} σ"
+        if quality.get("epoch") == 0:  # of what an autoencoder starts from, while it is trained
+            label, first = f"first look: {words}", "First look: "
+        else:
+            label, first = f"set: {words}", ""
         if sigma > THRESHOLD_SIGMA:
             sentence = (
-                f"Heterogeneity is supported: {words} on held-out images (threshold "
+                f"{first}Heterogeneity is supported: {words} on held-out images (threshold "
                 f"{THRESHOLD_SIGMA:g} σ)."
             )
-            return cls("supported", words, sentence)
+            return cls("supported", label, sentence)
         sentence = (
-            f"No significant heterogeneity ({words}, threshold {THRESHOLD_SIGMA:g} σ). Check any "
-            "cluster by reconstructing it."
+            f"{first}No significant heterogeneity ({words}, threshold {THRESHOLD_SIGMA:g} σ). "
+            "Check any cluster by reconstructing it."
         )
-        return cls("unsupported", words, sentence)
+        return cls("unsupported", label, sentence)

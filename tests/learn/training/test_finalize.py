@@ -25,6 +25,7 @@ from napari_tomodrgn.learn.inference.refinement import (
 from napari_tomodrgn.learn.linear.full_resolution import local_weights
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.runtime.steps import run_to_end
@@ -86,7 +87,7 @@ def test_the_run_says_how_it_compares_with_the_linear_engine(run: tuple) -> None
     assert any("halves of the tilts" in text for text in said)
     lasting = [event.text for event in events if isinstance(event, Notice) and event.lasting]
     assert len(lasting) == 1 and lasting[0].startswith("Heterogeneity is supported")
-    assert len(opened.linear_latents()) == len(opened.latents())
+    assert len(opened.latents(FIRST_LOOK)) == len(opened.latents())
     json.loads(opened.quality_file.read_text())
 
 

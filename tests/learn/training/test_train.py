@@ -119,7 +119,7 @@ def test_the_linear_start_is_there_from_the_first_epoch_and_resumes(
     for _ in train(particles, settings, tmp_path / "whole"):
         pass
     run = Run.open(tmp_path / "whole")
-    assert run.linear_file.exists() and run.linear_latents_file.exists()
+    assert run.has_first_look
     truth = pd.read_csv(particles.source.path.parents[1] / "truth.csv").set_index("particle_id")
     table = run.latents(1)
     states = truth.loc[table.index, "state"].to_numpy()

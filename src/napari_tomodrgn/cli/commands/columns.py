@@ -34,7 +34,7 @@ def run_columns(options: Namespace) -> int:
             say(note)
         say(f"{', '.join(map(str, table.columns.columns))} → {run.columns_file}")
     extras = run.extras()
-    latents = run.latents() if run.epochs() else None
+    latents = run.latents() if run.epoch_to_show() is not None else None
     values = ParticleValues(particles, latents, [] if extras is None else [extras])
     if options.out is not None:
         with export_files(

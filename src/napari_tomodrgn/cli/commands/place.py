@@ -90,7 +90,7 @@ def _particles(run: Run | None, options: Namespace) -> ParticleSet:
 
 def _table(run: Run | None, particles: ParticleSet, options: Namespace) -> pd.DataFrame:
     """All that can colour a particle or say which map it gets."""
-    if run is not None and run.epochs():
+    if run is not None and run.epoch_to_show() is not None:
         return chimerax_scene.run_table(run, particles, options.epoch)
     added = []
     if run is not None and (clusters := known_clusters(run.path)) is not None:

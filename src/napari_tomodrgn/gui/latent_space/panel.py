@@ -296,7 +296,7 @@ class LatentPanel(QWidget):
         if table is None:
             self.status.setText("")
             return
-        words = f"{len(table):,} particles\nepoch {self._session.epoch}"
+        words = f"{len(table):,} particles\n{self._session.epoch_words}"
         self.status.setText(f"{words}, {selected:,} selected" if selected else words)
 
     # -- view to session ----------------------------------------------------------------------

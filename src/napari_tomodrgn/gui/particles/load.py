@@ -90,11 +90,10 @@ def _open_run(folder: Path, reading: ReadingConfig) -> LoadedData:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
-    epochs = run.epochs()
-    epoch = run.last_epoch() if epochs else 0
-    latents = run.latents(epoch) if epochs else None
+    shown = run.epoch_to_show()
+    epoch, latents = shown or 0, None if shown is None else run.latents(shown)
     selections, note = _selections(folder)
-    if not epochs:
+    if latents is None:
         note = f"{folder.name}: no epoch is finished yet, so there is nothing to show."
     # Of a run only the place of its images can be another one: the rest is as it was trained.
     trained = ReadingConfig(

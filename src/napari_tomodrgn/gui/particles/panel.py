@@ -185,11 +185,11 @@ class ParticlesPanel(QWidget):
         self.overview_section.setVisible(known)
 
     def _what(self) -> str:
-        source, run, epoch = self._session.source, self._session.run, self._session.epoch
+        source, run = self._session.source, self._session.run
         if self._session.asked is not None:
             return f"Not opened: {self._session.asked.name}"
         if run is not None:
-            return f"Run {run.path.name}, " + (f"epoch {epoch}" if epoch else "no epoch yet")
+            return f"Run {run.path.name}, {self._session.epoch_words}"
         return f"Particles of {source.name}" if source else ""
 
     def _choose_star(self) -> None:

@@ -202,7 +202,7 @@ class TrainingPanel(QWidget):
         self.resume.setVisible(possible and run is not None and run.config.method != "linear")
         if run is None:
             return
-        done, wanted = session.epoch, run.config.train.epochs
+        done, wanted = session.last_epoch_trained, run.config.train.epochs
         asked = self.form.value("train.epochs")
         more = asked > done or done < wanted
         self.resume.setEnabled(more)

@@ -87,7 +87,8 @@ class RunMonitor(Service):
             self.stop()  # what is trained here needs no looking at
         elif not self.queue.is_busy:
             # What an epoch left is written anew when the run ends with it.
-            known = (self.session.epoch, run.info.chosen_epoch)
+            shown = None if self.session.latents is None else self.session.epoch
+            known = (shown, run.info.chosen_epoch)
             self.queue.request(lambda: _read_snapshot(run.path, known))
 
     def _on_snapshot(self, seen: RunSnapshot) -> None:
@@ -127,16 +128,16 @@ class RunMonitor(Service):
             super().on_failed(error)
 
 
-def _read_snapshot(folder: Path, known: tuple[int, int | None]) -> Iterator[RunSnapshot]:
+def _read_snapshot(folder: Path, known: tuple[int | None, int | None]) -> Iterator[RunSnapshot]:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
-    epoch = run.last_epoch() if run.epochs() else 0
-    news = epoch and (epoch, run.info.chosen_epoch) != known
-    latents = run.latents(epoch) if news else None
+    epoch = run.epoch_to_show()
+    news = (epoch, run.info.chosen_epoch) != known
+    latents = run.latents(epoch) if news and epoch is not None else None
     if latents is not None:
         make_ready(latents)
-    yield RunSnapshot(run, epoch, latents, metrics_of(run), quality_of(run), _written(run))
+    yield RunSnapshot(run, epoch or 0, latents, metrics_of(run), quality_of(run), _written(run))
 
 
 def _written(run: Run) -> float:

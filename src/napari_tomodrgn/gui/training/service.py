@@ -16,6 +16,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Finished,
@@ -80,7 +81,7 @@ class TrainingService(Service):
         self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
-        self._asked = Action("")
+        self._asked: Action | None = None  # until it is recorded
         self._final_notice = ""  # what is to be read when the training is over
 
     @property
@@ -136,6 +137,7 @@ class TrainingService(Service):
     def _on_event(self, event: Any) -> None:
         session = self.session
         if isinstance(event, LatentsRead):
+            self._leave_other_run(event.run.path)
             session.show_latents(event.run, event.table, event.epoch, event.metrics)
         elif isinstance(event, MetricsRead):
             session.metrics = event.table
@@ -161,11 +163,17 @@ class TrainingService(Service):
         first = event.first_epoch
         unit = session.training.unit
         status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
-        session.record(self._asked)
-        if session.run is None or session.run.path != event.run:
-            session.start_run(status)
-        else:
-            session.training = status
+        self._leave_other_run(event.run)
+        session.training = status
+
+    def _leave_other_run(self, trained: Path) -> None:
+        """Record what was asked for, and forget the run that was open, if it is another one."""
+        session, asked = self.session, self._asked
+        self._asked = None
+        if asked is not None:
+            session.record(asked)
+        if session.run is None or session.run.path != trained:
+            session.start_run(session.training)
 
     def _on_ended(self) -> None:
         self.session.training = TrainingStatus()
@@ -230,17 +238,18 @@ def _steps(
     from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
-    newest, shown = 0, 0.0
+    newest, read = 0, LatestRead(out)
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
+            refined = 0 < event.epoch <= newest
             newest = event.epoch
-            if time.monotonic() - shown > _SECONDS_BETWEEN_LATENTS:
-                yield _latents_of(out, newest)
-                shown = time.monotonic()
+            yield from read.news(anew=refined)
+            if event.epoch == FIRST_LOOK:
+                yield _quality_of(out)
             continue
-        if isinstance(event, Finished) and newest:
+        if isinstance(event, Finished) and read.some:
             # Also where they were read already: only now the run says how it ended.
-            yield _latents_of(out, newest)
+            yield from read.news(anew=True)
         if isinstance(event, Finished):
             yield _quality_of(out)
         yield event
@@ -250,13 +259,41 @@ def _steps(
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _latents_of(out: Path, epoch: int) -> LatentsRead:
-    from napari_tomodrgn.learn.run.directory import Run
+class LatestRead:
+    """Reads what a run has to show by now, no more often than the eye needs.
 
-    run = Run.open(out)
-    table = run.latents(epoch)
-    make_ready(table)
-    return LatentsRead(run, table, epoch, metrics_of(run))
+    Attributes
+    ----------
+    some
+        Whether there was anything to read.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._when = 0.0
+        self._epoch: int | None = None
+        self.some = False
+
+    def news(self, *, anew: bool) -> Iterator[LatentsRead | MetricsRead]:
+        """The latents to show; the losses alone where those are on show, unless asked ``anew``."""
+        self.some = True
+        now = time.monotonic()
+        if not anew and now - self._when <= _SECONDS_BETWEEN_LATENTS:
+            return
+        self._when = now
+        from napari_tomodrgn.learn.run.directory import Run
+
+        run = Run.open(self._out)
+        epoch = run.epoch_to_show()
+        if epoch is None:
+            return
+        if epoch == self._epoch and not anew:
+            yield MetricsRead(metrics_of(run))
+            return
+        self._epoch = epoch
+        table = run.latents(epoch)
+        make_ready(table)
+        yield LatentsRead(run, table, epoch, metrics_of(run))
 
 
 def _metrics_of(out: Path) -> MetricsRead:

@@ -167,7 +167,9 @@ class VolumeBar(QWidget):
         """Show whether maps are filtered by shell and made from images, and whether they can be."""
         session, run = self._session, self._session.run
         has_filter = (
-            run is not None and session.epoch > 0 and run.shell_filter(session.epoch) is not None
+            run is not None
+            and session.latents is not None
+            and run.shell_filter(session.epoch) is not None
         )
         with QSignalBlocker(self.images), QSignalBlocker(self.supported):
             self.images.setChecked(session.map_source == "images")

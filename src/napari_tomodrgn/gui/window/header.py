@@ -71,8 +71,7 @@ class Header(QWidget):
         untested = verdict.kind == "untested"
         later = untested and session.training.phase != "idle"
         self.chip.setVisible(session.run is not None)
-        words = verdict.words if untested else f"set: {verdict.words}"
-        self.chip.setText(f"{sign} {_LATER if later else words}")
+        self.chip.setText(f"{sign} {_LATER if later else verdict.words}")
         self.chip.setToolTip(verdict.sentence)
         self.chip.setAccessibleName(verdict.sentence)
         self.chip.setStyleSheet(
@@ -84,8 +83,7 @@ def title_of(session: Session) -> str:
     """Return data set, run and epoch in one line."""
     source, run = session.source, session.run
     if run is not None:
-        epoch = f"epoch {session.epoch}" if session.epoch else "no epoch yet"
-        return f"{run.path.name}  ·  {epoch}"
+        return f"{run.path.name}  ·  {session.epoch_words}"
     return source.name if source is not None else "No data open"
 
 

@@ -179,6 +179,9 @@ class EarlyStopping:
         Whether that one is worse than the best beyond chance.
     errors
         ``(particle,)`` of the best epoch.
+    first_look
+        ``(particle,)`` of the linear engine that training started from; NaN where it was not
+        compared, empty if it did not.
     """
 
     best: int = 0
@@ -187,6 +190,7 @@ class EarlyStopping:
     last: int = 0
     last_is_worse: bool = False
     errors: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    first_look: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
 
     @property
     def chosen(self) -> int:
@@ -207,8 +211,20 @@ class EarlyStopping:
             return replace(later, best=epoch, last=epoch, waited=0, errors=errors)
         mean, error = mean_difference(errors, self.errors)
         if mean < -error:
-            return EarlyStopping(epoch, epoch, 0, epoch, last_is_worse=False, errors=errors)
+            return replace(
+                later, best=epoch, waited=0, last=epoch, last_is_worse=False, errors=errors
+            )
         return replace(later, last=epoch, last_is_worse=mean > _WORSE_STANDARD_ERRORS * error)
+
+    def gain_over_first_look(self, errors: Tensor) -> float:
+        """By how many standard errors errors ``(particle,)`` are below those of the first look.
+
+        NaN where they cannot be compared.
+        """
+        if len(self.first_look) != len(errors):
+            return float("nan")
+        mean, error = mean_difference(self.first_look, errors)
+        return mean / error if error else float("nan")
 
     def should_stop(self, patience: int) -> bool:
         """Whether to stop; never with a patience of 0, or without held-out images."""
@@ -229,7 +245,11 @@ class EarlyStopping:
             "last_is_worse": self.last_is_worse,
         }
         with written_atomically(path) as temporary:
-            save_file({"errors": self.errors}, temporary, metadata={"watch": json.dumps(saved)})
+            save_file(
+                {"errors": self.errors, "first_look": self.first_look},
+                temporary,
+                metadata={"watch": json.dumps(saved)},
+            )
 
     @classmethod
     def read(cls, path: Path) -> EarlyStopping:
@@ -238,7 +258,11 @@ class EarlyStopping:
             return cls()
         try:
             tensors, metadata = load_tensors(path)
-            return cls(**json.loads(metadata["watch"]), errors=tensors["errors"])
+            return cls(
+                **json.loads(metadata["watch"]),
+                errors=tensors["errors"],
+                first_look=tensors.get("first_look", torch.zeros(0, dtype=torch.float64)),
+            )
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             # Worth no failure: the best epoch is then sought from here on.
             return cls()

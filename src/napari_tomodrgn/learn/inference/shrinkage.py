@@ -61,15 +61,16 @@ class ShrinkageResult:
     factors
         ``(shell,)``, 0 to 1 and falling: what differences of maps from that of latent 0 are to be
         multiplied with.
-    held_out, alike
-        ``(particle,)`` errors of held-out images with maps so filtered, and with the map of latent
-        0 for all; NaN where they were not compared.
+    held_out, unfiltered, alike
+        ``(particle,)`` errors of held-out images with maps so filtered, with maps as they were
+        learnt, and with the map of latent 0 for all; NaN where they were not compared.
     slope
         ``(particle,)`` gain as latents leave the prior's mean, in any unit.
     """
 
     factors: Tensor
     held_out: Tensor
+    unfiltered: Tensor
     alike: Tensor
     slope: Tensor
 
@@ -280,7 +281,8 @@ def shrinkage_steps(
     slope = sides[1] - sides[0]
     sure = standard_errors_of(slope) > _MIN_STANDARD_ERRORS
     factors = choose_filter(drawn, sure=sure)
-    return ShrinkageResult(factors, compared.errors(factors), compared.alike, slope)
+    filtered, unfiltered = compared.errors(factors), compared.errors(torch.ones_like(factors))
+    return ShrinkageResult(factors, filtered, unfiltered, compared.alike, slope)
 
 
 def _offset(steps: Generator[int, None, Tensor], done: int) -> Generator[int, None, Tensor]:

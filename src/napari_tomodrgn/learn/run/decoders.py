@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 def read_volume_decoder(
     info: RunInfo,
     weights: Path,
-    autoencoder: Callable[[], FourierModel],
+    autoencoder: Callable[[], FourierModel] | None,
     shell_filter: Sequence[float] | None,
     device: torch.device | str,
 ) -> VolumeDecoder:
     """Latents → maps, with the weights of a file.
 
-    ``autoencoder`` reads them where they are those of one; ``shell_filter`` has the
-    factors ``(shell,)`` of `VolumeDecoder.with_shell_filter`, None: maps as they were learnt.
+    ``autoencoder`` reads them where they are those of one, None: they are of the linear engine.
+    ``shell_filter`` has the factors ``(shell,)`` of `VolumeDecoder.with_shell_filter`, None: maps
+    as they were learnt.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def read_volume_decoder(
     decoder: FourierModel
     if info.network is not None:
         decoder = read_decoder(weights, info.network).to(device)
-    elif info.config.method == "linear":
+    elif autoencoder is None:
         linear = LinearDecoder.read(weights).to(device)
         decoder, latent_dim = linear, linear.components
     else:

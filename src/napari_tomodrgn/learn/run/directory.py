@@ -10,7 +10,6 @@ Everything is written atomically, so a run on a shared disk can be followed whil
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,12 @@ from napari_tomodrgn.files import all_or_none, make_folder, write_text, written_
 from napari_tomodrgn.learn.run import tables
 from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.archive import is_archive, unpacked
+from napari_tomodrgn.learn.run.epoch_files import (
+    FIRST_LOOK,
+    finished_epochs,
+    no_such_epoch,
+    stem,
+)
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
 
 # torch is imported by what needs a network: a window shows latents a second before it is there.
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.network.model import Vae
     from napari_tomodrgn.learn.posterior import Posterior
     from napari_tomodrgn.learn.runtime.resumable import ResumableWork
+
+
+# The first look stays on show while an epoch explains held-out images worse by more than this.
+_BEHIND_SIGMA = -1.0
 
 
 @dataclass(frozen=True)
@@ -128,11 +137,6 @@ class Run:
         return self.path / "checkpoints" / "resume.safetensors"
 
     @property
-    def linear_file(self) -> Path:
-        """What the linear engine fitted before an autoencoder started."""
-        return self.path / "checkpoints" / "linear.safetensors"
-
-    @property
     def components_file(self) -> Path:
         """Its components at full resolution, which the autoencoder's decoder adds to."""
         return self.path / "checkpoints" / "components.safetensors"
@@ -146,11 +150,6 @@ class Run:
     def focus_mask_file(self) -> Path:
         """Mask of the region that the latents are of."""
         return self.path / "focus-mask.mrc"
-
-    @property
-    def linear_latents_file(self) -> Path:
-        """Latents of the linear engine."""
-        return self.path / "latents" / "linear.parquet"
 
     @property
     def columns_file(self) -> Path:
@@ -185,24 +184,26 @@ class Run:
             file.unlink(missing_ok=True)
 
     def weights_file(self, epoch: int) -> Path:
-        """Weights after an epoch."""
-        return self.path / "checkpoints" / f"epoch-{epoch:04d}.safetensors"
+        """Weights after an epoch; of the first look, what the linear engine fitted."""
+        return self.path / "checkpoints" / f"{stem(epoch)}.safetensors"
 
     def latents_file(self, epoch: int) -> Path:
-        """Latents after an epoch."""
-        return self.path / "latents" / f"epoch-{epoch:04d}.parquet"
+        """Latents after an epoch, or of the first look."""
+        return self.path / "latents" / f"{stem(epoch)}.parquet"
+
+    @property
+    def has_first_look(self) -> bool:
+        """Whether an autoencoder started from the linear engine, whose fit is then epoch 0."""
+        return self.weights_file(FIRST_LOOK).exists() and self.latents_file(FIRST_LOOK).exists()
 
     def epochs(self) -> list[int]:
-        """Epochs that have both latents and weights, ascending."""
-        found = []
-        for file in (self.path / "latents").glob("epoch-*.parquet"):
-            match = re.fullmatch(r"epoch-(\d+)", file.stem)
-            if match and (self.info.imported_from or self.weights_file(int(match[1])).exists()):
-                found.append(int(match[1]))
-        return sorted(found)
+        """Epochs that have both latents and weights, ascending; the first look is none of them."""
+        return finished_epochs(self.path, with_weights=not self.info.imported_from)
 
     def last_epoch(self, epoch: int | None = None) -> int:
         """``epoch`` if it is there; if None the one that the run ended with, or the last so far.
+
+        Before the first epoch that is `FIRST_LOOK`, where there is one.
 
         Raises
         ------
@@ -210,39 +211,32 @@ class Run:
             If the run has no (such) epoch.
         """
         known = self.epochs()
-        if not known:
-            raise BadInputError(
-                f"{self.path}: no epoch is finished yet.",
-                remedy="Train for one epoch first.",
-                code="no-epoch",
-            )
-        if epoch is None:
+        if epoch is None and known:
             chosen = self.info.chosen_epoch
             return chosen if chosen in known else known[-1]
-        if epoch not in known:
-            raise BadInputError(
-                f"{self.path}: no epoch {epoch}; there are {known[0]} to {known[-1]}.",
-                code="no-epoch",
-            )
-        return epoch
+        if epoch in known:
+            return epoch
+        if epoch in (None, FIRST_LOOK) and self.has_first_look:
+            return FIRST_LOOK
+        raise no_such_epoch(self.path, known, epoch)
 
     def latents(self, epoch: int | None = None) -> pd.DataFrame:
         """Latents: index ``particle_id``, columns tomogram, particle, mu_0 …, logvar_0 …"""
         return tables.read_latents(self.latents_file(self.last_epoch(epoch)))
 
-    def linear_latents(self) -> pd.DataFrame:
-        """Latents of the linear engine that an autoencoder started from, as `latents` gives them.
+    def epoch_to_show(self) -> int | None:
+        """The epoch to look at: the one that the run ended with, or the last so far.
 
-        Raises
-        ------
-        BadInputError
-            If the run did not start from the linear engine.
+        While that explains held-out images worse than the first look does, it is `FIRST_LOOK`. None
+        where there is nothing to look at yet.
         """
-        if not self.linear_latents_file.exists():
-            raise BadInputError(
-                f"{self.path}: did not start from the linear engine.", code="no-linear-start"
-            )
-        return tables.read_latents(self.linear_latents_file)
+        if not self.epochs():
+            return FIRST_LOOK if self.has_first_look else None
+        last = self.last_epoch()
+        if last == self.info.chosen_epoch or not self.has_first_look:
+            return last
+        gain = tables.gain_over_first_look(self.metrics(), last)
+        return FIRST_LOOK if gain < _BEHIND_SIGMA else last
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
@@ -311,6 +305,12 @@ class Run:
         from napari_tomodrgn.learn.run.checkpoint import load_weights
 
         self.refuse_imported()
+        if self.last_epoch(epoch) == FIRST_LOOK:
+            raise BadInputError(
+                f"{self.path}: the first look (epoch 0) is of the linear engine, not of a network.",
+                remedy="Train for one epoch first.",
+                code="no-epoch",
+            )
         info, box = self.info, self.info.to_optics().box_size_px
         products = ProductTable.of_machine(info.products)
         model = Vae(info.config.model, box, info.points, info.slots, products=products)
@@ -324,17 +324,18 @@ class Run:
         """Latents → maps, with the weights of an epoch (the last one if None)."""
         from napari_tomodrgn.learn.run.decoders import read_volume_decoder
 
-        weights, factors = self.weights_file(self.last_epoch(epoch)), self.shell_filter(epoch)
-        return read_volume_decoder(
-            self.info, weights, lambda: self.model(epoch, device).decoder, factors, device
-        )
+        chosen, factors = self.last_epoch(epoch), self.shell_filter(epoch)
+        linear = self.config.method == "linear" or chosen == FIRST_LOOK
+        autoencoder = None if linear else lambda: self.model(chosen, device).decoder
+        weights = self.weights_file(chosen)
+        return read_volume_decoder(self.info, weights, autoencoder, factors, device)
 
     def shell_filter(self, epoch: int | None = None) -> list[float] | None:
         """Factors by Fourier shell of how far maps of an epoch differ from that of latent 0.
 
         None where they differ as learnt: of epochs that the run did not end with, or switched off.
         """
-        ended = (epoch or self.last_epoch()) == self.info.chosen_epoch
+        ended = self.last_epoch(epoch) == self.info.chosen_epoch
         return self.info.shell_filter if self.filters_shells and ended else None
 
     def with_shell_filter(self, *, on: bool) -> Run:
@@ -371,16 +372,15 @@ class Run:
         tables.write_latents(self.latents_file(epoch), particles, posterior)
         return self.latents_file(epoch)
 
-    def save_linear_latents(self, particles: ParticleSet, posterior: Posterior) -> None:
-        """Write the latents of the linear engine that the autoencoder starts from."""
-        tables.write_latents(self.linear_latents_file, particles, posterior)
-
     def save_quality(self, told: dict[str, object]) -> None:
-        """Write what was measured of the run when it ended."""
+        """Write what was measured of the run when it ended, or of its first look."""
         write_text(self.quality_file, json.dumps(tables.without_nan(told), indent=2) + "\n")
 
     def quality(self) -> dict[str, object]:
-        """What was measured when the run ended (`learn.training.finalize`); empty if it has not."""
+        """What was measured when the run ended (`learn.training.finalize`), or at its first look.
+
+        Empty before. ``epoch`` says of which it is.
+        """
         try:
             return dict(json.loads(self.quality_file.read_text(encoding="utf-8")))
         except FileNotFoundError:

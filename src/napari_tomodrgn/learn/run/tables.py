@@ -16,7 +16,8 @@ from napari_tomodrgn.files import write_text, written_atomically
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.posterior import Posterior
 
-METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out"]
+GAIN = "gain_over_first_look_sigma"
+METRICS = ["epoch", "seconds", "reconstruction", "kl", "total", "beta", "lr", "held_out", GAIN]
 # Latent dimensions up to which covariances are stored.
 _MOST_COVARIANCES = 16
 
@@ -70,6 +71,14 @@ def without_nan(value: object) -> object:
     if isinstance(value, list):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def gain_over_first_look(metrics: pd.DataFrame, epoch: int) -> float:
+    """The column of that name at an epoch; NaN where a table of an earlier version has none."""
+    if GAIN not in metrics:
+        return float("nan")
+    found = metrics.loc[metrics["epoch"] == epoch, GAIN]
+    return float(found.iloc[-1]) if len(found) else float("nan")
 
 
 def append_metrics(file: Path, row: dict[str, float]) -> None:

@@ -29,6 +29,7 @@ from napari_tomodrgn.learn.linear.decoder import read_linear_model
 from napari_tomodrgn.learn.network.model import Encoder
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.learn.runtime.memory import particles_per_block
@@ -146,7 +147,7 @@ def _particles_per_chunk(particles: ParticleSet, points: int) -> int:
 def _make_inference(run: Run, epoch: int | None) -> Callable[[TiltData], Inference]:
     """Data → inference by the run's method, refined where the run's latents of that epoch are."""
     wanted = run.last_epoch(epoch)
-    if run.config.method == "linear":
+    if run.config.method == "linear" or wanted == FIRST_LOOK:
         fitted = read_linear_model(run.weights_file(wanted))
         return lambda data: LinearInference(fitted, data, run.config)
     model, refinement = run.model(wanted), run.refinement(wanted)

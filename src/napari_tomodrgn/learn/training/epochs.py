@@ -88,9 +88,10 @@ class EpochLoop:
             done.epoch, errors, has_checkpoint=self._has_checkpoint(done.epoch)
         )
         losses = replace(done.losses, held_out=float(errors.nanmean()))
+        gain = self.stopping.gain_over_first_look(errors)
         if trainer.context.is_first:
             self.stopping.save(self.run.early_stopping_file)
-            yield from self._close_epoch(losses, posterior)
+            yield from self._close_epoch(losses, gain, posterior)
         self.position = Position(epoch=done.epoch + 1, step=0)
 
     def _steps(self) -> Generator[Event, None, None]:
@@ -113,14 +114,16 @@ class EpochLoop:
             # What follows takes long for large sets, too.
             self._save(self.position)
 
-    def _close_epoch(self, losses: Losses, posterior: Posterior) -> Generator[Event, None, None]:
+    def _close_epoch(
+        self, losses: Losses, gain: float, posterior: Posterior
+    ) -> Generator[Event, None, None]:
         """Write what an epoch leaves, then tell of it."""
         run, trainer, position = self.run, self.trainer, self.position
         epoch = position.epoch
         checkpoint = run.weights_file(epoch) if self._has_checkpoint(epoch) else None
         rate = float(trainer.optimiser.param_groups[0]["lr"])
         beta = trainer.beta(position)
-        done = EpochDone(epoch, position.seconds, losses, checkpoint, beta, rate)
+        done = EpochDone(epoch, position.seconds, losses, checkpoint, beta, rate, gain)
         run.append_metrics(done.row)
         if checkpoint is not None:
             save_weights(checkpoint, trainer.model)

@@ -34,6 +34,7 @@ from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResu
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_linear_model
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
@@ -144,7 +145,7 @@ def finalize(
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
         yield LatentsReady(epoch, table)
-    if run.linear_file.exists():
+    if run.has_first_look:
         estimates["linear"] = yield from _evaluate_linear(final)
     run.save_quality(to_dict(stopping, estimates))
     run.clear_resumable()
@@ -189,8 +190,8 @@ def _rescale_noise(
 
 def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate]:
     device = final.data.lattice.frequencies.device
-    model = read_linear_model(final.run.linear_file, device)
-    decoder = LinearDecoder.read(final.run.linear_file).to(device)
+    model = read_linear_model(final.run.weights_file(FIRST_LOOK), device)
+    decoder = LinearDecoder.read(final.run.weights_file(FIRST_LOOK)).to(device)
     inference = LinearInference(model, final.data, final.run.config)
     estimate, _ = yield from final.shrink((yield from final.evaluate(inference, decoder)))
     return estimate

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
 from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, LinearEngine
@@ -25,8 +26,9 @@ from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
 from napari_tomodrgn.learn.run.checkpoint import save_weights
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
-from napari_tomodrgn.learn.runtime.events import Event, Notice, WorkProgress
+from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
 from napari_tomodrgn.learn.training.train_linear import find_support
 
 # The encoder sees each particle of a large set so often before the first epoch, and is taught in
@@ -90,10 +92,13 @@ def _linear_engine(
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
     decoder, support = yield from find_support(engine, fit)
-    yield Notice(f"First look: {support.verdict}")
     box = data.lattice.box_size_px
-    save_linear_model(run.linear_file, fit.model, decoder)
-    run.save_linear_latents(data.particles, fit.posterior)
+    save_linear_model(run.weights_file(FIRST_LOOK), fit.model, decoder)
+    EarlyStopping(first_look=support.unfiltered).save(run.early_stopping_file)
+    run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
+    table = run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
+    yield Notice(f"First look: {support.verdict}")
+    yield LatentsReady(FIRST_LOOK, table)
     finished = fit_full_resolution(engine, fit)
     save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
     yield WorkProgress(total, total, "Finding components")

@@ -84,7 +84,7 @@ def report_sentences(estimates: dict[str, LatentEstimate]) -> list[str]:
         if gain < -2 * error:
             lines.append(
                 f"Held-out images are explained worse than by the linear engine ({figures}): "
-                "look at its latents (latents/linear.parquet), or train longer."
+                "look at its latents (epoch 0, the first look), or train longer."
             )
         elif error == error:  # a number: images were held out
             lines.append(f"Held-out images: no worse than by the linear engine ({figures}).")

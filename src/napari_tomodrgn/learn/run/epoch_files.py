@@ -1,0 +1,45 @@
+"""Which epochs a run has, and what their files are called; the first look is epoch 0."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from napari_tomodrgn.errors import BadInputError
+
+# What an autoencoder starts from, the fit of the linear engine, as an epoch of its run.
+FIRST_LOOK = 0
+
+
+def stem(epoch: int) -> str:
+    """What the files of an epoch are called, without their ending."""
+    return "linear" if epoch == FIRST_LOOK else f"epoch-{epoch:04d}"
+
+
+def finished_epochs(folder: Path, *, with_weights: bool) -> list[int]:
+    """Epochs in a run directory that have latents, and weights if so asked, ascending."""
+    found = []
+    for file in (folder / "latents").glob("epoch-*.parquet"):
+        match = re.fullmatch(r"epoch-(\d+)", file.stem)
+        weights = folder / "checkpoints" / f"{file.stem}.safetensors"
+        if match and (weights.exists() or not with_weights):
+            found.append(int(match[1]))
+    return sorted(found)
+
+
+def no_such_epoch(folder: Path, epochs: list[int], wanted: int | None) -> BadInputError:
+    """What to say where a run with these epochs has not the one that is wanted; None: any."""
+    if wanted == FIRST_LOOK:
+        return BadInputError(
+            f"{folder}: did not start from the linear engine, so it has no first look (epoch 0).",
+            code="no-linear-start",
+        )
+    if not epochs:
+        return BadInputError(
+            f"{folder}: no epoch is finished yet.",
+            remedy="Train for one epoch first.",
+            code="no-epoch",
+        )
+    return BadInputError(
+        f"{folder}: no epoch {wanted}; there are {epochs[0]} to {epochs[-1]}.", code="no-epoch"
+    )
