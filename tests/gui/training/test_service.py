@@ -1,0 +1,96 @@
+"""What a training tells the window: the first look at once, later epochs when they are as good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.gui.training import service
+from napari_tomodrgn.gui.training.service import (
+    LatentsRead,
+    MetricsRead,
+    QualityRead,
+    TrainingService,
+)
+from napari_tomodrgn.gui.window.header import Header
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
+from napari_tomodrgn.learn.runtime.events import Finished, Started
+from napari_tomodrgn.session import Session
+
+CONFIG = RunConfig.model_validate(
+    {
+        "model": {"latent_dim": 2, "decoder_dim": 64, "image_encoder_dim": 64},
+        "train": {"epochs": 2, "points_per_particle": 256, "device": "cpu"},
+    }
+)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("told") / "run"
+
+
+@pytest.fixture(scope="module")
+def told(simulated: Path, out: Path) -> list[Any]:
+    """All that a small training tells a window."""
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "_SECONDS_BETWEEN_LATENTS", 0.0)
+        return list(service._steps(particles, CONFIG, (out, False), never, never))
+
+
+def test_the_first_look_comes_before_the_first_epoch(told: list[Any], qtbot: Any) -> None:
+    kinds = [type(event) for event in told]
+    first = kinds.index(LatentsRead)
+    assert told[first].epoch == FIRST_LOOK and first < kinds.index(Started)
+    assert kinds[first + 1] is QualityRead and told[first + 1].quality["epoch"] == FIRST_LOOK
+    session = Session()
+    training, header = TrainingService(session), Header(session)
+    qtbot.addWidget(header)
+    for event in told[: first + 2]:
+        training._on_event(event)
+    assert len(session.latents) == 24 and header.title.text() == "run  ·  first look"
+    assert "first look: " in header.chip.text()
+    for event in told[first + 2 :]:
+        training._on_event(event)
+    run = Run.open(session.run.path)
+    assert session.epoch == run.info.chosen_epoch == 2
+    assert header.title.text() == "run  ·  epoch 2" and "set: " in header.chip.text()
+    training.close()
+
+
+def test_an_epoch_that_is_worse_gives_its_losses_alone(
+    told: list[Any], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_SECONDS_BETWEEN_LATENTS", 0.0)
+    run = Run.open(out)
+    reading = service.LatestRead(run.path)
+    running = run.info.model_copy(update={"chosen_epoch": None})
+    Run(run.path, running).save_info()
+    table = run.metrics()
+    for gain, kind, epoch in ((-5.0, LatentsRead, 0), (-4.0, MetricsRead, 0), (1, LatentsRead, 2)):
+        table["gain_over_first_look_sigma"] = gain
+        table.to_csv(run.path / "metrics.csv", index=False)
+        (news,) = reading.news(anew=False)
+        assert type(news) is kind and getattr(news, "epoch", 0) == epoch
+    assert isinstance(told[-1], Finished)
+
+
+def test_a_new_training_forgets_the_run_that_was_open(
+    told: list[Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = Session(run=Run.open(tiny_run), pinned=("1/2",), epoch=3)
+    training = TrainingService(session)
+    training._on_event(next(event for event in told if isinstance(event, LatentsRead)))
+    assert session.run.path.name == "run" and session.epoch == FIRST_LOOK
+    assert session.pinned == ()
+    training.close()
