@@ -69,7 +69,8 @@ def run_train(options: Namespace) -> int:
 
 def _where_stopped(finished: Finished, out: Path) -> str:
     if (out / "run.json").exists():
-        return f"Stopped in epoch {finished.epoch}; go on with --resume."
+        where = f"in epoch {finished.epoch}" if finished.epoch else "before the first epoch"
+        return f"Stopped {where}; go on with --resume."
     return "Stopped before the first epoch; start it again as before."
 
 
