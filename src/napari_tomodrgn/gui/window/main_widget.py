@@ -386,9 +386,15 @@ class MainWidget(QWidget):
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
         buttons = _BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight)
-        self.setStyleSheet(buttons + letters_style())
+        _set_style(self, buttons + letters_style())
         # Else its rows of buttons would take their width from the steps.
-        self.latent.setStyleSheet(buttons + letters_style(most_on_buttons=11))
+        _set_style(self.latent, buttons + letters_style(most_on_buttons=11))
+
+
+def _set_style(widget: QWidget, sheet: str) -> None:
+    """Set a style sheet, unless it is that: all that is in the widget is then styled anew."""
+    if widget.styleSheet() != sheet:
+        widget.setStyleSheet(sheet)
 
 
 def _stacked(*panels: QWidget) -> QWidget:
