@@ -51,16 +51,18 @@ def told(simulated: Path, out: Path) -> list[Any]:
 def test_the_first_look_comes_before_the_first_epoch(told: list[Any], qtbot: Any) -> None:
     kinds = [type(event) for event in told]
     first = kinds.index(LatentsRead)
-    assert told[first].epoch == FIRST_LOOK and first < kinds.index(Started)
-    assert kinds[first + 1] is QualityRead and told[first + 1].quality["epoch"] == FIRST_LOOK
+    judged = next(n for n, one in enumerate(told) if isinstance(one, QualityRead) and one.quality)
+    assert told[first].epoch == FIRST_LOOK and first < judged < kinds.index(Started)
+    assert told[judged].quality["epoch"] == FIRST_LOOK
     session = Session()
     training, header = TrainingService(session), Header(session)
     qtbot.addWidget(header)
-    for event in told[: first + 2]:
+    for event in told[: judged + 1]:
         training._on_event(event)
-    assert len(session.latents) == 24 and header.title.text() == "run  ·  first look"
+        if session.latents is not None:
+            assert len(session.latents) == 24 and header.title.text() == "run  ·  first look"
     assert "first look: " in header.chip.text()
-    for event in told[first + 2 :]:
+    for event in told[judged + 1 :]:
         training._on_event(event)
     run = Run.open(session.run.path)
     assert session.epoch == run.info.chosen_epoch == 2

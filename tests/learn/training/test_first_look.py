@@ -40,13 +40,14 @@ def star(simulated: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def looked(star: Path, made_once: Callable[..., Path]) -> Path:
-    """A run that stopped as soon as its first look was there."""
+    """A run that stopped as soon as its first look had its verdict."""
 
     def make(out: Path) -> None:
         for event in train(read_particles(star), CONFIG, out):
             if isinstance(event, LatentsReady):
                 assert event.epoch == FIRST_LOOK, "before anything else"
-                return
+                if Run.open(out).quality():
+                    return
 
     return made_once("first-look", make)
 
@@ -145,3 +146,20 @@ def test_a_gain_counts_in_its_own_standard_errors(tmp_path: Path) -> None:
     read = EarlyStopping.read(tmp_path / "held-out.safetensors")
     assert read.gain_over_first_look(first - apart) == pytest.approx(expected)
     assert np.isnan(EarlyStopping().gain_over_first_look(first))
+
+
+def test_it_is_there_at_its_first_radius_and_again_at_each_finer_one(
+    star: Path, tmp_path: Path
+) -> None:
+    """Maps of a radius are told from those of the next by the run's key."""
+    keys, verdicts = [], []
+    for event in train(read_particles(star), CONFIG, tmp_path / "run"):
+        if isinstance(event, Started):
+            break
+        if isinstance(event, LatentsReady):
+            run = Run.open(tmp_path / "run")
+            keys.append(run.maps_key)
+            verdicts.append(bool(run.quality()))
+            assert len(run.latents()) == 24 and run.decoder() is not None
+    assert len(keys) >= 2 and verdicts == [False] * (len(keys) - 1) + [True]
+    assert len(set(keys)) == len(keys) - 1, "the verdict changes no map, each radius does"

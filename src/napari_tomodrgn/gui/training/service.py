@@ -238,12 +238,12 @@ def _steps(
     from napari_tomodrgn.learn.training.train import train
 
     out, resume = where
-    newest, read = 0, LatestRead(out)
+    newest, read = -1, LatestRead(out)
     for event in train(particles, config, out, resume=resume, stop=stop):
         if isinstance(event, LatentsReady):
-            refined = 0 < event.epoch <= newest
+            again = event.epoch <= newest  # the first look at a finer radius, or refined latents
             newest = event.epoch
-            yield from read.news(anew=refined)
+            yield from read.news(anew=again)
             if event.epoch == FIRST_LOOK:
                 yield _quality_of(out)
             continue

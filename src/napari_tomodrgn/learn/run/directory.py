@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 
 
-# The first look stays on show while an epoch explains held-out images worse by more than this.
-_BEHIND_SIGMA = -1.0
+_BEHIND_SIGMA = -1.0  # an epoch that gains less over the first look leaves that on show
 
 
 @dataclass(frozen=True)
@@ -344,8 +343,9 @@ class Run:
 
     @property
     def maps_key(self) -> str:
-        """Tells whose maps are meant: where the run is, and how it filters them by now."""
-        return f"{self.path} {(self.filters_shells and self.info.shell_filter) or 'unfiltered'}"
+        """Tells whose maps are meant: where the run is, and how it makes them by now."""
+        shown = (self.filters_shells and self.info.shell_filter) or "unfiltered"
+        return f"{self.path} {shown} {self.info.first_look_radius_px}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:
         """The components that the autoencoder starts from, without their mean; None without."""

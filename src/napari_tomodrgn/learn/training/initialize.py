@@ -9,6 +9,7 @@ posterior means that belong to them, and training goes on from there.
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
-from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, LinearEngine
+from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, Fit, LinearEngine
 from napari_tomodrgn.learn.linear.full_resolution import FullResolutionFit, fit_full_resolution
 from napari_tomodrgn.learn.network.model import Encoder, Vae
 from napari_tomodrgn.learn.posterior import Posterior
@@ -88,21 +89,30 @@ def _linear_engine(
     fit = None
     for done, found in enumerate(engine.fits(radii or engine.radii()[:1]), start=1):
         fit = found
+        yield _save_first_look(run, data, fit)
         yield WorkProgress(min(done, total - 1), total, "Finding components")
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
-    decoder, support = yield from find_support(engine, fit)
-    box = data.lattice.box_size_px
-    save_linear_model(run.weights_file(FIRST_LOOK), fit.model, decoder)
+    _, support = yield from find_support(engine, fit)
     EarlyStopping(first_look=support.unfiltered).save(run.early_stopping_file)
     run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
-    table = run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
     yield Notice(f"First look: {support.verdict}")
-    yield LatentsReady(FIRST_LOOK, table)
+    yield LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))  # with their verdict by now
     finished = fit_full_resolution(engine, fit)
-    save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
+    components = LinearDecoder.from_model(finished.model, data.lattice.box_size_px)
+    save_weights(run.components_file, components)
     yield WorkProgress(total, total, "Finding components")
     return finished
+
+
+def _save_first_look(run: Run, data: TiltData, fit: Fit) -> LatentsReady:
+    """Let what was found so far be seen: the first radius comes long before the last."""
+    decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
+    save_linear_model(run.weights_file(FIRST_LOOK), fit.model, decoder)
+    table = run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
+    radius = int(fit.model.ball.radius_px)
+    replace(run, info=run.info.model_copy(update={"first_look_radius_px": radius})).save_info()
+    return LatentsReady(FIRST_LOOK, table)
 
 
 def encoder_steps(particles: int) -> int:

@@ -212,4 +212,5 @@ def _build_trainer(
     if context.is_first:
         save_state(run.resume_file, model, optimiser, position)
     run.clear_resumable()
-    return run, trainer, position
+    # Read anew: it knows of the first look by now.
+    return Run.open(run.path), trainer, position
