@@ -92,8 +92,8 @@ def title_of(session: Session) -> str:
 def state_of(session: Session) -> str:
     """Return what is under way, or how many particles there are."""
     training = session.training
-    if training.phase == "preparing":
-        return f"{training.what or 'Reading images'} …"
+    if training.phase in ("preparing", "training"):
+        return training.words
     if training.phase != "idle":
         total = f" of {training.epochs}" if training.epochs else ""
         return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"

@@ -94,9 +94,10 @@ def _linear_engine(
     box = data.lattice.box_size_px
     save_linear_model(run.linear_file, fit.model, decoder)
     run.save_linear_latents(data.particles, fit.posterior)
+    yield WorkProgress(0, 1, "Refining components")
     finished = fit_full_resolution(engine, fit)
     save_weights(run.components_file, LinearDecoder.from_model(finished.model, box))
-    yield WorkProgress(total, total, "Finding components")
+    yield WorkProgress(1, 1, "Refining components")
     return finished
 
 
