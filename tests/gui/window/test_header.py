@@ -135,7 +135,11 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "Comparing … 25%"
     session.comparison_status = WorkStatus()
     session.training = TrainingStatus("preparing", what="Reading images")
-    assert header.state.text() == "Reading images …"
+    assert header.state.text() == "Reading images … 0% of the training"
+    session.training = TrainingStatus(
+        "training", 3, 30, fraction=0.4, seconds_left=200, what="Epoch 3 of 30"
+    )
+    assert header.state.text() == "Epoch 3 of 30 … 40% of the training, about 3 min left"
 
 
 def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:

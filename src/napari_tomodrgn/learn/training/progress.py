@@ -35,6 +35,10 @@ _RADII, _GROWTH = 4, 1.5
 _TRUST = 0.1
 # Without one, nothing is said of the time left before so much of all was seen.
 _LEAST_SEEN = 0.03
+# A part is reckoned by its own pace once so much of it is done.
+_OWN_PACE = 0.25
+# What was seen in the stages before counts so much less: machines become slower and faster.
+_FORGETTING = 0.5
 # An overdue part is said to take this share of what it should have taken, then less and less.
 _OVERDUE = 0.2
 _NEARLY, _A_MOMENT_S = 0.995, 0.5  # no more, and no less left, before the end
@@ -88,33 +92,35 @@ def _refines(config: RunConfig, particles: int) -> bool:
     return config.method != "linear" and config.train.refine and particles > 1
 
 
-# Measured with 120, 200 and 600 particles of 21 tilts, box 32, on two cores of a CPU.
+# Measured with 120, 200 and 600 particles of 21 tilts, box 32, on two cores beside other work. By
+# them the first look of 1,000 takes 6.7 epochs, and what comes after the last 5.5, or 4.2 where
+# nothing is judged twice: alone on two cores it was 6.8 and 3.4 (`docs/benchmarks.md`).
 _PARTS = (
     _UsualPart("Checking image files", "reading", 1, 0),
     _UsualPart("Determining contrast", "reading", 35, 0),
-    _UsualPart("Reading images", "reading", 0, 0.7),
-    _UsualPart("Averaging particles", "first look", 0, 0.4, needs=_has_mean),
+    _UsualPart("Reading images", "reading", 0, 0.5),
+    _UsualPart("Averaging particles", "first look", 0, 0.35, needs=_has_mean),
     _UsualPart(_COMPONENTS, "first look", 400, 4, needs=_has_components),
-    _UsualPart("Comparing held-out images", "first look", 0, 0.14, compared, _has_components),
-    _UsualPart("Refining components", "first look", 60, 1.6, needs=_has_components),
+    _UsualPart("Comparing held-out images", "first look", 0, 0.12, compared, _has_components),
+    _UsualPart("Refining components", "first look", 60, 1.55, needs=_has_components),
     _UsualPart("Initialising the encoder", "first look", 0, 0.94, encoder_steps, _has_components),
     _UsualPart(_EPOCHS, "epochs", 0, 1),
     _UsualPart("encoder latents", "finishing", 0, 0.04, compared, _is_vae),
     _UsualPart("encoder errors", "finishing", 0, 0.16, compared, _is_vae),
-    _UsualPart("encoder halves", "finishing", 0, 0.035, embedded_twice, _is_vae),
-    _UsualPart("guess", "finishing", 0, 0.05, needs=_refines),
-    _UsualPart("basis", "finishing", 90, 0, needs=_refines),
-    _UsualPart("refined latents", "finishing", 0, 0.5, compared, _refines),
-    _UsualPart("refined errors", "finishing", 0, 0.17, compared, _refines),
-    _UsualPart("refined halves", "finishing", 0, 0.45, embedded_twice, _refines),
-    _UsualPart("rescaled latents", "finishing", 0, 0.5, compared, _refines),
-    _UsualPart("rescaled errors", "finishing", 0, 0.17, compared, _refines),
-    _UsualPart("rescaled halves", "finishing", 0, 0.45, embedded_twice, _refines),
+    _UsualPart("encoder halves", "finishing", 0, 0.034, embedded_twice, _is_vae),
+    _UsualPart("guess", "finishing", 0, 0.045, needs=_refines),
+    _UsualPart("basis", "finishing", 100, 0, needs=_refines),
+    _UsualPart("refined latents", "finishing", 0, 0.46, compared, _refines),
+    _UsualPart("refined errors", "finishing", 0, 0.14, compared, _refines),
+    _UsualPart("refined halves", "finishing", 0, 0.35, embedded_twice, _refines),
+    _UsualPart("rescaled latents", "finishing", 0, 0.46, compared, _refines),
+    _UsualPart("rescaled errors", "finishing", 0, 0.14, compared, _refines),
+    _UsualPart("rescaled halves", "finishing", 0, 0.35, embedded_twice, _refines),
     # Only where refined latents explain less: not expected.
     _UsualPart("one map", "finishing", 0, 0, needs=_refines),
-    _UsualPart("filter", "finishing", 0, 1.6, compared, _is_vae),
-    _UsualPart("all latents", "finishing", 0, 0.45, needs=_refines),
-    _UsualPart("linear latents", "finishing", 0, 0.08, compared, _has_components),
+    _UsualPart("filter", "finishing", 0, 1.7, compared, _is_vae),
+    _UsualPart("all latents", "finishing", 0, 0.42, needs=_refines),
+    _UsualPart("linear latents", "finishing", 0, 0.09, compared, _has_components),
     _UsualPart("linear errors", "finishing", 0, 0.025, compared, _has_components),
     _UsualPart("linear halves", "finishing", 0, 0.05, embedded_twice, _has_components),
     _UsualPart("linear filter", "finishing", 0, 0.15, compared, _has_components),
@@ -250,6 +256,9 @@ class TrainingProgress:
         """Be at a part: those between come no more, and what the last one took is known."""
         if number > self._number:
             self._took, self._expected = self._seen(seconds, ended=True)
+            if self._parts[number].stage != self._part.stage:
+                self._took *= _FORGETTING
+                self._expected *= _FORGETTING
             self._number, self._began, self._share = number, seconds, 0.0
         self._share = max(self._share, min(share, 1.0))
         self._told = seconds
@@ -278,9 +287,12 @@ class TrainingProgress:
         pace = self._pace()
         if pace is None:
             return None
-        undone, spent = 1 - self._share, self._told - self._began
-        # By its own pace the more, the more of it is done.
-        left = undone * (spent + undone * pace * self._part.expected)
+        whole, spent = pace * self._part.expected, self._told - self._began
+        if self._share > 0:
+            # By its own pace the more, the more of it is done.
+            own = min(self._share / _OWN_PACE, 1.0)
+            whole = own * spent / self._share + (1 - own) * whole
+        left = (1 - self._share) * whole
         waited = max(seconds - self._told, 0.0)
         if waited > 0:
             left = max(left - waited, _OVERDUE * left * min(1.0, left / waited))
