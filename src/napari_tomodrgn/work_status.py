@@ -46,7 +46,9 @@ class TrainingStatus:
     def words(self) -> str:
         """What it is at, how far in all, and how long it still takes."""
         left = left_words(self.seconds_left, at_most=self.at_most)
-        return training_words(self.what or "Reading images", self.fraction, left)
+        begun = f"{self.unit.capitalize()} {self.epoch} of {self.epochs}"
+        what = self.what or (begun if self.epoch else "Reading images")
+        return training_words(what, self.fraction, left)
 
 
 def training_words(what: str, fraction: float, left: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -355,8 +356,8 @@ def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
     assert session.training.words == words and state_of(session) == words
     assert widget.training.progress.bar.value() == 237
     bars = progress._all_instances
-    qtbot.waitUntil(lambda: len(bars) == 1 and bars[0].n == 237, timeout=LONG)
-    assert bars[0].desc.startswith("tomoDRGN: First look: comparing held-out images")
+    qtbot.waitUntil(lambda: [bar.n for bar in bars] == [237], timeout=LONG)
+    assert next(iter(bars)).desc.startswith("tomoDRGN: First look: comparing held-out images")
     nearly = advanced(session.training, Outlook(0.995, "Finishing: refining latents", 0.5))
     assert nearly.words == "Finishing: refining latents … 99% of the training, about 1 s left"
     unknown = advanced(nearly, Outlook(0.02, "Reading images"))
@@ -406,7 +407,7 @@ def test_time_is_counted_down_where_the_training_says_nothing(qtbot: Any) -> Non
     service._started_with = RunConfig(), 100, False
     service._began = time.monotonic()
     session.training = TrainingStatus("preparing")
-    service._on_event(WorkProgress(0, 100, "Averaging particles"))
+    service._on_event(WorkProgress(0, 7, "Finding components"))
     first = session.training
     service._began -= 3.0  # so much later
     service._count_down()

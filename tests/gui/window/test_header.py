@@ -68,7 +68,7 @@ def test_messages_and_states_move_nothing(qtbot: Any) -> None:
     assert header.banner.label.text().endswith("…")
     assert header.banner.label.toolTip() == header.banner.text
     assert header.title.text() == "run_7  ·  epoch 3"
-    assert header.state.text() == "Training, epoch 3 of 9"
+    assert header.state.text() == "Epoch 3 of 9 … 0% of the training"
 
 
 def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbot: Any) -> None:

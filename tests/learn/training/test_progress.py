@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -216,9 +217,7 @@ def test_parts_that_do_not_come_are_passed_over() -> None:
     assert "refined halves" in parts and "rescaled halves" not in parts
     when = next(t for t, e in recorded.events if getattr(e, "part", "") == "filter")
     told = recorded.outlooks()
-    before, after = next(
-        (one, other) for (_, one), (t, other) in zip(told, told[1:], strict=False) if t == when
-    )
+    before, after = next((one, other) for (_, one), (t, other) in pairwise(told) if t == when)
     assert before.seconds_left is not None and after.seconds_left is not None
     assert after.seconds_left < before.seconds_left - 3
     assert after.fraction > before.fraction + 0.01

@@ -39,8 +39,8 @@ _LEAST_SEEN = 0.03
 _OWN_PACE = 0.25
 # What was seen in the stages before counts so much less: machines become slower and faster.
 _FORGETTING = 0.5
-# An overdue part is said to take this share of what it should have taken, then less and less.
-_OVERDUE = 0.2
+# Of what is overdue, nobody knows how long it takes: the longer it has taken, the longer.
+_OVERDUE = 0.25
 _NEARLY, _A_MOMENT_S = 0.995, 0.5  # no more, and no less left, before the end
 
 
@@ -294,8 +294,7 @@ class TrainingProgress:
             whole = own * spent / self._share + (1 - own) * whole
         left = (1 - self._share) * whole
         waited = max(seconds - self._told, 0.0)
-        if waited > 0:
-            left = max(left - waited, _OVERDUE * left * min(1.0, left / waited))
+        left = max(left - waited, _OVERDUE * waited)
         left += pace * sum(part.expected for part in self._parts[self._number + 1 :])
         return max(left, _A_MOMENT_S)
 
