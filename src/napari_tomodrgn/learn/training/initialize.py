@@ -18,7 +18,7 @@ from torch import Tensor
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
-from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, LinearEngine
+from napari_tomodrgn.learn.linear.engine import FIT_STEPS, MIN_PARTICLES, LinearEngine
 from napari_tomodrgn.learn.linear.full_resolution import FullResolutionFit, fit_full_resolution
 from napari_tomodrgn.learn.network.model import Encoder, Vae
 from napari_tomodrgn.learn.posterior import Posterior
@@ -81,12 +81,12 @@ def _linear_engine(
     """Fit the linear engine, save it in the run, bring its components to full resolution."""
     engine = LinearEngine.of(data, run.config, context)
     radii = [radius for radius in engine.radii() if engine.work(radius) <= MAX_SAMPLES_PER_PASS]
-    total = len(radii) + 1
-    yield WorkProgress(0, total, "Finding components")
-    fit = None
-    for done, found in enumerate(engine.fits(radii or engine.radii()[:1]), start=1):
-        fit = found
-        yield WorkProgress(min(done, total - 1), total, "Finding components")
+    radii, fit = radii or engine.radii()[:1], None
+    for found in engine.fits_and_steps(radii):
+        if isinstance(found, int):
+            yield WorkProgress(found, FIT_STEPS * len(radii), "Finding components")
+        else:
+            fit = found
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
     decoder, support = yield from find_support(engine, fit)

@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.learn.linear.engine import FIRST_RADIUS, MIN_PARTICLES, RADIUS_STEP
+from napari_tomodrgn.learn.linear.engine import (
+    FIRST_RADIUS,
+    FIT_STEPS,
+    MIN_PARTICLES,
+    RADIUS_STEP,
+)
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
@@ -224,7 +229,11 @@ class TrainingProgress:
     def _on_work(self, event: WorkProgress, seconds: float) -> None:
         key, share = event.part or event.what, event.done / max(event.total, 1)
         if key == _COMPONENTS:
-            share = share_of_radii(event.done, event.total)
+            share = share_of_radii(event.done / FIT_STEPS, event.total // FIT_STEPS)
+            if self._part.key == _EPOCHS:  # of the linear method, each radius is one
+                self._move_to(self._number, share, seconds)
+                self._say_epoch(event.done // FIT_STEPS + 1)
+                return
         ahead = [n for n, part in enumerate(self._parts) if part.key == key and n >= self._number]
         if ahead:
             self._move_to(ahead[0], share, seconds)
@@ -245,8 +254,8 @@ class TrainingProgress:
     def _on_epochs(self, epoch: int, of_epoch: float, seconds: float) -> None:
         done = epoch - self._first + of_epoch
         if self._config.method == "linear":
-            share, of_epoch = share_of_radii(int(done), self._last), int(of_epoch)
-            self._say_epoch(min(epoch + int(of_epoch), self._last))
+            share = share_of_radii(int(done), self._last)
+            self._say_epoch(epoch)
         else:
             share = done / max(self._last - self._first + 1, 1)
             self._say_epoch(epoch)
@@ -260,7 +269,7 @@ class TrainingProgress:
                 self._took *= _FORGETTING
                 self._expected *= _FORGETTING
             self._number, self._began, self._share = number, seconds, 0.0
-        self._share = max(self._share, min(share, 1.0))
+        self._share = min(share, 1.0)
         self._told = seconds
 
     def _seen(self, seconds: float, *, ended: bool = False) -> tuple[float, float]:
@@ -313,13 +322,16 @@ class TrainingProgress:
         self._outlook = replace(self._outlook, what=f"{what} {self._last}")
 
 
-def share_of_radii(done: int, possible: int) -> float:
-    """What share of the time of all radii those done took: of as many as usual, or of one more."""
-    usual = min(max(_RADII, done + 1), max(possible, 1))
-    costs: list[float] = [
-        (FIRST_RADIUS + RADIUS_STEP * number) ** _GROWTH for number in range(usual)
-    ]
-    return sum(costs[:done]) / sum(costs)
+def share_of_radii(done: float, possible: int) -> float:
+    """What share of the time of all radii those done took: of as many as usual, or of one more.
+
+    It falls where one more is fitted than was thought.
+    """
+    usual = min(max(_RADII, int(done) + 1), max(possible, 1))
+    costs: list[float] = [(FIRST_RADIUS + RADIUS_STEP * n) ** _GROWTH for n in range(usual)]
+    whole = int(done)
+    of_next = (done - whole) * costs[whole] if whole < usual else 0.0
+    return (sum(costs[:whole]) + of_next) / sum(costs)
 
 
 def expected_parts(
