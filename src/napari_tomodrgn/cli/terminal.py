@@ -145,9 +145,10 @@ class TrainingBar:
         left = left_words(outlook.seconds_left, at_most=outlook.at_most)
         loss = f"loss {event.losses.reconstruction:.4f}" if isinstance(event, Progress) else ""
         if sys.stderr.isatty():
-            if self._bar is None:
-                self._bar = tqdm(total=_STEPS, leave=False, bar_format="{desc}|{bar}|{postfix}")
             words = f"{outlook.what} {percent(outlook.fraction)}"
+            if self._bar is None:
+                shape = "{desc}|{bar}|{postfix}"
+                self._bar = tqdm(total=_STEPS, desc=words, leave=False, bar_format=shape)
             self._bar.set_description_str(words, refresh=False)
             self._bar.set_postfix_str(f"{left.removeprefix(', ')} {loss}".strip(), refresh=False)
             self._bar.n = int(_STEPS * outlook.fraction)
