@@ -43,12 +43,29 @@ class TrainingStatus:
         return self.phase not in ("idle", "following")
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether it is neither held nor about to end."""
+        return self.phase in ("preparing", "training")
+
+    @property
+    def part(self) -> str:
+        """What it is at."""
+        begun = f"{self.unit.capitalize()} {self.epoch} of {self.epochs}"
+        return self.what or (begun if self.epoch else "Reading images")
+
+    @property
     def words(self) -> str:
         """What it is at, how far in all, and how long it still takes."""
         left = left_words(self.seconds_left, at_most=self.at_most)
-        begun = f"{self.unit.capitalize()} {self.epoch} of {self.epochs}"
-        what = self.what or (begun if self.epoch else "Reading images")
-        return training_words(what, self.fraction, left)
+        return training_words(self.part, self.fraction, left)
+
+    @property
+    def short_words(self) -> str:
+        """The same in 30 letters: ``Epoch 13 … 23%, ≤ 3 min left``."""
+        part = self.part.split(":")[0].split(" of ")[0]
+        sign = "≤ " if self.at_most else ""
+        left = "" if self.seconds_left is None else f", {sign}{duration(self.seconds_left)} left"
+        return f"{part} … {percent(self.fraction)}{left}"
 
 
 def training_words(what: str, fraction: float, left: str) -> str:

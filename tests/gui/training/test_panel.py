@@ -353,7 +353,8 @@ def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
     session.training = advanced(TrainingStatus("preparing"), outlook)
     words = "First look: comparing held-out images … 23% of the training, about 3 min left at most"
     assert widget.training.progress.status.text() == words
-    assert session.training.words == words and state_of(session) == words
+    assert session.training.words == words
+    assert state_of(session) == "First look … 23%, ≤ 3 min left"
     assert widget.training.progress.bar.value() == 237
     bars = progress._all_instances
     qtbot.waitUntil(lambda: [bar.n for bar in bars] == [237], timeout=LONG)

@@ -95,7 +95,7 @@ class TrainingProgress(QWidget):
 
 def status_words(status: TrainingStatus, *, ready: bool) -> str:
     """Where the training is, for a person."""
-    if status.phase in ("preparing", "training"):
+    if status.is_at_work:
         return status.words
     if status.phase == "paused":
         return (

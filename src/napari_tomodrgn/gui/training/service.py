@@ -123,7 +123,7 @@ class TrainingService(Service):
     def pause(self) -> None:
         """Hold the training where it is, its images kept in memory."""
         status = self.session.training
-        if self.running and status.phase in ("preparing", "training"):
+        if self.running and status.is_at_work:
             self._held.set()
             self._paused = time.monotonic()
             self.session.training = replace(status, phase="paused", seconds_left=None)
@@ -155,7 +155,7 @@ class TrainingService(Service):
 
     def _count_down(self) -> None:
         status = self.session.training
-        if self._progress is not None and status.phase in ("preparing", "training"):
+        if self._progress is not None and status.is_at_work:
             outlook = self._progress.at(time.monotonic() - self._began)
             self.session.training = advanced(status, outlook)
 

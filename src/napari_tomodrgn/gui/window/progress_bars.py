@@ -53,9 +53,9 @@ class ProgressBars(Work):
             self._bars.popitem()[1].close()
 
     def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
-        if status.phase in ("preparing", "training"):
+        if status.is_at_work:
             # napari writes how far it is beside it.
-            self._schedule("training", (status.what or "Reading images", status.fraction))
+            self._schedule("training", (status.part, status.fraction))
         elif status.phase == "idle":
             self._schedule("training", None)
         else:
