@@ -20,7 +20,7 @@ from napari_tomodrgn.learn.runtime.events import (
     Started,
     WorkProgress,
 )
-from napari_tomodrgn.learn.training.progress import Outlook, TrainingProgress
+from napari_tomodrgn.learn.training.progress import Outlook, WholeProgress
 
 _FOLDER = Path(__file__).parent / "learn" / "training" / "recorded"
 LOSSES = Losses(1.0, 1.0, 1.0)
@@ -55,7 +55,7 @@ class Recorded:
 
     def outlooks(self, forecast: dict[str, object] | None = None) -> list[tuple[float, Outlook]]:
         """What is said at each event, and once a second between them."""
-        progress = TrainingProgress(self.config, self.particles, forecast)
+        progress = WholeProgress(self.config, self.particles, forecast)
         told = []
         for number, (seconds, event) in enumerate(self.events):
             told.append((seconds, progress.tell(event, seconds)))

@@ -12,7 +12,7 @@ from recorded_training import read
 
 from napari_tomodrgn.cli import terminal
 from napari_tomodrgn.learn.runtime.events import Event, Finished
-from napari_tomodrgn.learn.training.progress import TrainingProgress
+from napari_tomodrgn.learn.training.progress import WholeProgress
 
 if TYPE_CHECKING:
     import pytest
@@ -31,7 +31,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             now[0] = seconds
             yield event
 
-    finished = terminal.tell(events(), TrainingProgress(recorded.config, recorded.particles))
+    finished = terminal.tell(events(), WholeProgress(recorded.config, recorded.particles))
     assert isinstance(finished, Finished) and finished.epoch == 10
     return capsys.readouterr().err
 

@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.runtime.events import (
 from napari_tomodrgn.work_status import left_words, percent, training_words
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.learn.training.progress import TrainingProgress
+    from napari_tomodrgn.learn.training.progress import WholeProgress
 
 # Lines of progress in a log file are at least this far apart.
 _SECONDS_BETWEEN_LINES = 10.0
@@ -133,7 +133,7 @@ def last_of(events: Iterator[Event]) -> Event | None:
 class TrainingBar:
     """One bar for a whole training on a terminal; a line every ten seconds elsewhere."""
 
-    def __init__(self, progress: TrainingProgress) -> None:
+    def __init__(self, progress: WholeProgress) -> None:
         self._progress = progress
         self._bar: tqdm[object] | None = None
         self._began = self._said = time.monotonic()
@@ -166,7 +166,7 @@ class TrainingBar:
             self._bar = None
 
 
-def tell(events: Iterator[Event], progress: TrainingProgress) -> Finished | None:
+def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
     """Show the events of a run and how far it is; the last one is returned."""
     bar = TrainingBar(progress)
     finished, epochs = None, 0

@@ -18,7 +18,7 @@ from napari_tomodrgn.learn.runtime.events import (
 )
 from napari_tomodrgn.learn.training.progress import (
     Outlook,
-    TrainingProgress,
+    WholeProgress,
     expected_parts,
     share_of_radii,
 )
@@ -162,13 +162,13 @@ def test_a_run_that_goes_on_is_counted_from_where_it_goes_on() -> None:
     events.append((averaging, Started(Path("run"), 120, 2520, 6, 10, "cpu")))
     events += [(averaging + t - fifth, event) for t, event in recorded.events if t > fifth]
     assert events[-1][0] < recorded.seconds - (fifth - started)
-    progress = TrainingProgress(recorded.config, 120, recorded.forecast(1.0), resume=True)
+    progress = WholeProgress(recorded.config, 120, recorded.forecast(1.0), resume=True)
     told = [progress.tell(event, seconds) for seconds, event in events]
     assert_never_back(told)
     begun = next(o for o in told if o.what == "Epoch 6 of 10")
     assert begun.fraction < 0.2
     assert begun.seconds_left == pytest.approx(events[-1][0] - averaging, rel=0.25)
-    unknown = TrainingProgress(recorded.config, 120, resume=True)
+    unknown = WholeProgress(recorded.config, 120, resume=True)
     assert_never_back([unknown.tell(event, seconds) for seconds, event in events])
 
 
@@ -179,7 +179,7 @@ def test_a_run_killed_as_it_ended_is_concluded() -> None:
         (0.1, Started(Path("run"), 120, 2520, 11, 10, "cpu")),
         *((t - trained, event) for t, event in recorded.events if t > trained),
     ]
-    progress = TrainingProgress(recorded.config, 120, resume=True)
+    progress = WholeProgress(recorded.config, 120, resume=True)
     assert_never_back([progress.tell(event, seconds) for seconds, event in events])
 
 
@@ -214,7 +214,7 @@ def test_each_part_of_a_training_is_one_that_is_expected(
     parts, is_forecast = expected_parts(config, len(particles), {})
     assert not is_forecast
     expected = {part.key for part in parts}
-    progress, told, keys = TrainingProgress(config, len(particles)), [], []
+    progress, told, keys = WholeProgress(config, len(particles)), [], []
     for seconds, event in enumerate(train(particles, config, tmp_path / "run")):
         told.append(progress.tell(event, float(seconds)))
         if isinstance(event, WorkProgress):

@@ -20,7 +20,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.distributed import launch
 from napari_tomodrgn.learn.runtime.events import Event, Finished
-from napari_tomodrgn.learn.training.progress import TrainingProgress
+from napari_tomodrgn.learn.training.progress import WholeProgress
 from napari_tomodrgn.learn.training.train import train as train_events
 
 _FLAGS = {f"data.{name}": flag for name, flag in DATA_FLAGS.items()} | {
@@ -57,7 +57,7 @@ def run_train(options: Namespace) -> int:
             particles, config, options.out, resume=options.resume, stop=asked.is_set
         )
         if speaks:
-            progress = TrainingProgress(config, len(particles), resume=options.resume)
+            progress = WholeProgress(config, len(particles), resume=options.resume)
             finished: Event | None = tell(events, progress)
         else:
             finished = last_of(events)

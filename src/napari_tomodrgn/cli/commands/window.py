@@ -17,7 +17,7 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
-from napari_tomodrgn.learn.training.progress import TrainingProgress
+from napari_tomodrgn.learn.training.progress import WholeProgress
 from napari_tomodrgn.learn.training.train import train as train_events
 from napari_tomodrgn.synthetic import SimulationConfig
 
@@ -44,7 +44,7 @@ def run_demo(options: Namespace) -> int:
     with stop_on_interrupt() as asked:
         resume = (run_path / "run.json").exists()
         events = train_events(particles, config, run_path, resume=resume, stop=asked.is_set)
-        finished = tell(events, TrainingProgress(config, len(particles), resume=resume))
+        finished = tell(events, WholeProgress(config, len(particles), resume=resume))
     if finished is not None and finished.reason == "stopped":
         return 130
     say("4. Analysing: do the latents separate the compositions?")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
-    from napari_tomodrgn.learn.training.progress import Outlook, TrainingProgress
+    from napari_tomodrgn.learn.training.progress import Outlook, WholeProgress
 
 Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
@@ -82,7 +82,7 @@ class TrainingService(Service):
         self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
-        self._progress: TrainingProgress | None = None
+        self._progress: WholeProgress | None = None
         self._started_with = RunConfig(), 0, False  # on how many particles, whether to go on
         self.timer = self.repeat(_MILLISECONDS_BETWEEN_COUNTS, self._count_down)
         self._asked = Action("")
@@ -145,12 +145,10 @@ class TrainingService(Service):
         """Work out how far the training is after an event."""
         if self._progress is None:
             # Not as it is started: the thread has read by now what this would be waited for.
-            from napari_tomodrgn.learn.training.progress import TrainingProgress
+            from napari_tomodrgn.learn.training.progress import WholeProgress
 
             config, particles, resume = self._started_with
-            self._progress = TrainingProgress(
-                config, particles, self.session.forecast, resume=resume
-            )
+            self._progress = WholeProgress(config, particles, self.session.forecast, resume=resume)
         return self._progress.tell(event, time.monotonic() - self._began)
 
     def _count_down(self) -> None:

@@ -154,7 +154,7 @@ class Outlook:
     at_most: bool = False
 
 
-class TrainingProgress:
+class WholeProgress:
     """Follows the events of a training; times are seconds since it began, pauses left out.
 
     Parameters
