@@ -30,13 +30,64 @@ class TrainingStatus:
     epoch: int = 0
     epochs: int = 0
     first_epoch: int = 1
-    fraction: float = 0.0  # of the phase, 0…1
+    fraction: float = 0.0  # of the time of the whole training, 0…1
     losses: Losses | None = None
-    seconds_left: float | None = None
-    what: str = ""  # what is being prepared
+    seconds_left: float | None = None  # until all is done
+    at_most: bool = False  # it may be less: training may stop before its last epoch
+    what: str = ""  # what it is at, or of one that is followed, its name
     unit: Literal["epoch", "iteration"] = "epoch"  # iterations are those of the linear model
 
     @property
     def busy(self) -> bool:
         """Whether a training thread of this window is alive."""
         return self.phase not in ("idle", "following")
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is neither held nor about to end."""
+        return self.phase in ("preparing", "training")
+
+    @property
+    def part(self) -> str:
+        """What it is at."""
+        begun = f"{self.unit.capitalize()} {self.epoch} of {self.epochs}"
+        return self.what or (begun if self.epoch else "Reading images")
+
+    @property
+    def words(self) -> str:
+        """What it is at, how far in all, and how long it still takes."""
+        left = left_words(self.seconds_left, at_most=self.at_most)
+        return training_words(self.part, self.fraction, left)
+
+    @property
+    def short_words(self) -> str:
+        """The same in 30 letters: ``Epoch 13 … 23%, ≤ 3 min left``."""
+        part = self.part.split(":")[0].split(" of ")[0]
+        sign = "≤ " if self.at_most else ""
+        left = "" if self.seconds_left is None else f", {sign}{duration(self.seconds_left)} left"
+        return f"{part} … {percent(self.fraction)}{left}"
+
+
+def training_words(what: str, fraction: float, left: str) -> str:
+    """``Epoch 3 of 30 … 23% of the training, about 3 min left``."""
+    return f"{what} … {percent(fraction)} of the training{left}"
+
+
+def percent(fraction: float) -> str:
+    """``23%``; 100 only where all is done."""
+    return f"{int(100 * fraction + 1e-9)}%"
+
+
+def left_words(seconds: float | None, *, at_most: bool = False) -> str:
+    """``, about 3 min left``, or nothing while nothing is known of it."""
+    if seconds is None:
+        return ""
+    return f", about {duration(seconds)} left{' at most' if at_most else ''}"
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
@@ -22,9 +22,15 @@ from napari_tomodrgn.learn.runtime.events import (
     Started,
     WorkProgress,
 )
+from napari_tomodrgn.work_status import left_words, percent, training_words
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.learn.training.progress import WholeProgress
 
 # Lines of progress in a log file are at least this far apart.
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_REFRESHES = 0.1  # of a bar, as tqdm does it
+_STEPS = 1000  # of the bar of a whole training
 T = TypeVar("T")
 
 
@@ -124,34 +130,63 @@ def last_of(events: Iterator[Event]) -> Event | None:
     return last
 
 
-def tell(events: Iterator[Event]) -> Finished | None:
-    """Show the events of a run; the last one is returned."""
-    preparing, training = Bar("", ""), Bar("Training", "particles")
-    finished, epochs, particles = None, 0, 0
+class TrainingBar:
+    """One bar for a whole training on a terminal; a line every ten seconds elsewhere."""
+
+    def __init__(self, progress: WholeProgress) -> None:
+        self._progress = progress
+        self._bar: tqdm[object] | None = None
+        self._began = self._said = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        """Show how far training is after an event."""
+        now = time.monotonic()
+        outlook = self._progress.tell(event, now - self._began)
+        left = left_words(outlook.seconds_left, at_most=outlook.at_most)
+        loss = f"loss {event.losses.reconstruction:.4f}" if isinstance(event, Progress) else ""
+        if sys.stderr.isatty():
+            words = f"{outlook.what} {percent(outlook.fraction)}"
+            if self._bar is None:
+                shape = "{desc}|{bar}|{postfix}"
+                self._bar = tqdm(total=_STEPS, desc=words, leave=False, bar_format=shape)
+            self._bar.set_description_str(words, refresh=False)
+            self._bar.set_postfix_str(f"{left.removeprefix(', ')} {loss}".strip(), refresh=False)
+            self._bar.n = int(_STEPS * outlook.fraction)
+            if now - self._said >= _SECONDS_BETWEEN_REFRESHES:
+                self._said = now
+                self._bar.refresh()
+        elif now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            say(f"{training_words(outlook.what, outlook.fraction, left)} {loss}".rstrip())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
+    """Show the events of a run and how far it is; the last one is returned."""
+    bar = TrainingBar(progress)
+    finished, epochs = None, 0
     try:
         for event in events:
-            if isinstance(event, WorkProgress):
-                preparing = _bar_of(event, preparing)
-                preparing.show(event.done, event.total)
-            elif isinstance(event, Started):
-                preparing.close()
-                epochs, particles = event.epochs, event.particles
+            if isinstance(event, Started):
+                epochs = event.epochs
                 say(
                     f"{event.particles} particles, {event.images} images, "
                     f"epochs {event.first_epoch} to {event.epochs} on {event.device} → {event.run}"
                 )
-            elif isinstance(event, Progress):
-                seen = (event.epoch - 1) * particles + event.seen
-                training.show(seen, epochs * particles, f"loss {event.losses.reconstruction:.4f}")
             elif isinstance(event, EpochDone):
                 say(_epoch_line(event, epochs))
             elif isinstance(event, Notice):
                 say(event.text)
             elif isinstance(event, Finished):
                 finished = event
+            bar.show(event)
     finally:
-        preparing.close()
-        training.close()
+        bar.close()
     return finished
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_tomodrgn.config import ReadingConfig
+from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
 from napari_tomodrgn.session.actions import SHOW_EPOCH, Action
 from napari_tomodrgn.session.values import (
@@ -307,9 +308,7 @@ class Session:
     @property
     def epoch_words(self) -> str:
         """Which epoch is on show, in words; the first look, what training starts from, is 0."""
-        if self.epoch:
-            return f"epoch {self.epoch}"
-        return "no epoch yet" if self.latents is None else "first look"
+        return "no epoch yet" if self.latents is None else epoch_name(self.epoch)
 
     def add_columns(self, table: pd.DataFrame) -> None:
         """Add columns by identity (index ``particle_id``); those of the same names are replaced."""

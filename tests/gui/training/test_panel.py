@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +18,18 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel, next_folder
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
-from napari_tomodrgn.gui.training.progress_view import status_words
-from napari_tomodrgn.gui.training.service import finished_words
+from napari_tomodrgn.gui.training.service import TrainingService, advanced, finished_words
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
+from napari_tomodrgn.gui.window.header import state_of
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.learn.runtime.events import Finished
+from napari_tomodrgn.learn.runtime.events import Finished, Losses, Progress, WorkProgress
+from napari_tomodrgn.learn.training.progress import Outlook
 from napari_tomodrgn.particle_columns import latent_matrix
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
@@ -186,7 +189,7 @@ def test_napari_shows_the_progress_too(
     started(endless)
 
     def told() -> bool:
-        return [bar.desc.startswith("tomoDRGN: training, epoch") for bar in bars] == [True]
+        return [bar.desc.startswith("tomoDRGN: Epoch") for bar in bars] == [True]
 
     bars = progress._all_instances
     qtbot.waitUntil(told, timeout=LONG)
@@ -334,8 +337,6 @@ def test_training_into_a_folder_with_a_run_is_one_sentence(
 
 
 def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
-    from napari_tomodrgn.config import RunConfig
-
     form = ConfigForm(RunConfig(), ("train.learning_rate", "train.epochs"))
     qtbot.addWidget(form)
     tips = {child.toolTip() for child in form.findChildren(type(form).__mro__[1])}
@@ -343,19 +344,82 @@ def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
     assert "Epochs. (at least 1, at most 100,000)" in tips
 
 
-def test_time_left_is_that_of_the_epochs_trained_here() -> None:
-    from napari_tomodrgn.gui.training.service import advanced
-    from napari_tomodrgn.learn.runtime.events import Losses, Progress, WorkProgress
+def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
+    widget: Any, qtbot: Any
+) -> None:
+    """Panel, header and napari's bar tell of one progress, that of the whole training."""
+    session = widget.session
+    outlook = Outlook(0.237, "First look: comparing held-out images", 172.0, at_most=True)
+    session.training = advanced(TrainingStatus("preparing"), outlook)
+    words = "First look: comparing held-out images … 23% of the training, about 3 min left at most"
+    assert widget.training.progress.status.text() == words
+    assert session.training.words == words
+    assert state_of(session) == "First look … 23%, ≤ 3 min left"
+    assert widget.training.progress.bar.value() == 237
+    bars = progress._all_instances
+    qtbot.waitUntil(lambda: [bar.n for bar in bars] == [237], timeout=LONG)
+    assert next(iter(bars)).desc.startswith("tomoDRGN: First look: comparing held-out images")
+    nearly = advanced(session.training, Outlook(0.995, "Finishing: refining latents", 0.5))
+    assert nearly.words == "Finishing: refining latents … 99% of the training, about 1 s left"
+    unknown = advanced(nearly, Outlook(0.02, "Reading images"))
+    assert unknown.words == "Reading images … 2% of the training"
+    session.training = TrainingStatus()
 
+
+def test_an_epoch_moves_the_status_and_what_follows_does_not_begin_it_anew() -> None:
     status = TrainingStatus("training", 5, 10, first_epoch=5)
-    status = advanced(status, Progress(6, 50, 100, Losses(1, 1, 1)), elapsed=30.0)
-    assert status.seconds_left == pytest.approx(30.0 / 1.5 * 4.5)
-    assert status.fraction == pytest.approx(0.55)
-    reading = advanced(TrainingStatus("preparing"), WorkProgress(1, 4, "Reading images"), 1.0)
-    assert status_words(reading, ready=True) == "Reading images … 25%"
-    # Nothing else is worked on after epochs but what a run ends with.
-    last = advanced(status, WorkProgress(1, 4, "Refining latents"), elapsed=60.0)
-    assert status_words(last, ready=True) == "Finishing: refining latents … 25%"
+    event = Progress(6, 50, 100, Losses(1, 1, 1))
+    status = advanced(status, Outlook(0.55, "Epoch 6 of 10", 90.0), event)
+    assert (status.phase, status.epoch, status.losses) == ("training", 6, event.losses)
+    last = advanced(status, Outlook(0.9, "Finishing: refining latents", 9.0), WorkProgress(0, 4))
+    assert (last.phase, last.epoch, last.fraction) == ("training", 6, 0.9)
+
+
+def test_a_training_is_one_progress_from_reading_to_the_end(
+    widget: Any,
+    qtbot: Any,
+    opened: Callable[[Path], Any],
+    tiny_star: Path,
+    tiny_config: Any,
+    tmp_path: Path,
+) -> None:
+    session = opened(tiny_star)
+    seen: list[TrainingStatus] = []
+    session.events.training.connect(lambda status: seen.append(status))
+    with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
+        widget.controller.training.start(tiny_config, tmp_path / "run")
+    assert not widget.controller.training.timer.isActive()
+    busy = [status for status in seen if status.phase in ("preparing", "training")]
+    fractions = [status.fraction for status in busy]
+    assert fractions == sorted(fractions) and 0.3 < fractions[-1] < 1
+    heads = list(dict.fromkeys(status.what.split(":")[0].split(" ")[0] for status in busy))
+    assert [head for head in heads if head in ("Reading", "First", "Epoch", "Finishing")] == [
+        *("Reading", "First", "Epoch", "Finishing"),
+    ]
+    assert {status.phase for status in busy if status.what[:9] == "Finishing"} == {"training"}
+
+
+def test_time_is_counted_down_where_the_training_says_nothing(qtbot: Any) -> None:
+    """Also through a pause: it is not of the training's time."""
+    session = Session()
+    service = TrainingService(session)
+    forecast = {"first_look_seconds": 60.0, "seconds_per_epoch": 2.0, "refining_seconds": 30.0}
+    session.forecast = forecast | {"seconds": 150.0}
+    service._started_with = RunConfig(), 100, False
+    service._began = time.monotonic()
+    session.training = TrainingStatus("preparing")
+    service._on_event(WorkProgress(0, 7, "Finding components"))
+    first = session.training
+    service._began -= 3.0  # so much later
+    service._count_down()
+    later = session.training
+    assert first.seconds_left is not None and later.seconds_left is not None
+    assert later.seconds_left == pytest.approx(first.seconds_left - 3.0, abs=0.7)
+    assert later.fraction > first.fraction + 0.01
+    session.training = replace(later, phase="paused", seconds_left=None)
+    service._began -= 3.0
+    service._count_down()
+    assert session.training.fraction == later.fraction and session.training.phase == "paused"
 
 
 def test_a_training_that_was_enough_is_not_resumed_but_trained_on(

@@ -68,7 +68,7 @@ def test_messages_and_states_move_nothing(qtbot: Any) -> None:
     assert header.banner.label.text().endswith("…")
     assert header.banner.label.toolTip() == header.banner.text
     assert header.title.text() == "run_7  ·  epoch 3"
-    assert header.state.text() == "Training, epoch 3 of 9"
+    assert header.state.text() == "Epoch 3 … 0%"
 
 
 def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbot: Any) -> None:
@@ -135,7 +135,12 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "Comparing … 25%"
     session.comparison_status = WorkStatus()
     session.training = TrainingStatus("preparing", what="Reading images")
-    assert header.state.text() == "Reading images …"
+    assert header.state.text() == "Reading images … 0%"
+    session.training = TrainingStatus(
+        "training", 3, 30, fraction=0.4, seconds_left=200, what="Epoch 3 of 30"
+    )
+    assert header.state.text() == "Epoch 3 … 40%, 3 min left"
+    assert header.state.toolTip() == "Epoch 3 of 30 … 40% of the training, about 3 min left"
 
 
 def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:

@@ -29,6 +29,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.run.analysis_files import AnalysisInfo
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def _draw(
             figures.Label(str(number), *map(float, xy[row]))
             for number, row in enumerate(found.centers, start=1)
         ]
-        title = f"{len(xy):,} particles, epoch {state.info.epoch}, by cluster"
+        title = f"{len(xy):,} particles, {epoch_name(state.info.epoch)}, by cluster"
         write_text(files.figure(name), figures.scatter(xy, colors, (title, *axes), labels))
     names = [f"PC {k + 1}" for k in range(len(explained))]
     notes = [f"{share:.1%}" for share in explained]

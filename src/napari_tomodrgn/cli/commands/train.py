@@ -19,7 +19,8 @@ from napari_tomodrgn.config import RunConfig, read_config, resumed, validated
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.distributed import launch
-from napari_tomodrgn.learn.runtime.events import Finished
+from napari_tomodrgn.learn.runtime.events import Event, Finished
+from napari_tomodrgn.learn.training.progress import WholeProgress
 from napari_tomodrgn.learn.training.train import train as train_events
 
 _FLAGS = {f"data.{name}": flag for name, flag in DATA_FLAGS.items()} | {
@@ -55,7 +56,11 @@ def run_train(options: Namespace) -> int:
         events = train_events(
             particles, config, options.out, resume=options.resume, stop=asked.is_set
         )
-        finished = tell(events) if speaks else last_of(events)
+        if speaks:
+            progress = WholeProgress(config, len(particles), resume=options.resume)
+            finished: Event | None = tell(events, progress)
+        else:
+            finished = last_of(events)
     if speaks and older is not None and (options.out / "run.json").exists():
         say(take_over(older, Run.open(options.out)))
     if isinstance(finished, Finished) and finished.reason == "stopped":

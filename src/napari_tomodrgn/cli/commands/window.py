@@ -17,6 +17,7 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
+from napari_tomodrgn.learn.training.progress import WholeProgress
 from napari_tomodrgn.learn.training.train import train as train_events
 from napari_tomodrgn.synthetic import SimulationConfig
 
@@ -42,7 +43,8 @@ def run_demo(options: Namespace) -> int:
     run_path = options.out / "run"
     with stop_on_interrupt() as asked:
         resume = (run_path / "run.json").exists()
-        finished = tell(train_events(particles, config, run_path, resume=resume, stop=asked.is_set))
+        events = train_events(particles, config, run_path, resume=resume, stop=asked.is_set)
+        finished = tell(events, WholeProgress(config, len(particles), resume=resume))
     if finished is not None and finished.reason == "stopped":
         return 130
     say("4. Analysing: do the latents separate the compositions?")

@@ -13,7 +13,7 @@ from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, name_of_preset, preset
-from napari_tomodrgn.gui.training.progress_view import TrainingProgress, duration
+from napari_tomodrgn.gui.training.progress_view import TrainingProgress
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
@@ -27,6 +27,7 @@ from napari_tomodrgn.gui.widgets.qt import (
 )
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.work_status import duration
 
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
 _ADVANCED = (

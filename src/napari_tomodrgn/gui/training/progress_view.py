@@ -11,7 +11,7 @@ from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.work_status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus, left_words
 
 _TRAINED, _HELD_OUT, _KL = "#56b4e9", "#e69f00", "#2fb894"
 _KL_TIP = (
@@ -21,7 +21,7 @@ _KL_TIP = (
 
 
 class TrainingProgress(QWidget):
-    """Bar with the time left, the last losses, curves over the epochs."""
+    """Bar of the whole training with the time left, the last losses, curves over the epochs."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,9 +95,8 @@ class TrainingProgress(QWidget):
 
 def status_words(status: TrainingStatus, *, ready: bool) -> str:
     """Where the training is, for a person."""
-    if status.phase == "preparing":
-        share = min(status.fraction, 0.99)  # the last bit takes its time, too
-        return f"{status.what or 'Reading images'} … {share:.0%}"
+    if status.is_at_work:
+        return status.words
     if status.phase == "paused":
         return (
             f"Paused at {status.unit} {status.epoch} of {status.epochs}; images stay in memory. "
@@ -107,12 +106,9 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
         return "Stopping: a checkpoint is being saved …"
     if status.phase == "idle":
         return "" if ready else "Open a star file first (step Particles)."
-    left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
+    left = left_words(status.seconds_left, at_most=status.at_most)
     total = f" of {status.epochs}" if status.epochs else ""
-    where = f"{status.unit} {status.epoch}{total}{left}"
-    if status.phase == "following":
-        return f"Following {status.what}, trained elsewhere: {where}"
-    return where[0].upper() + where[1:]
+    return f"Following {status.what}, trained elsewhere: {status.unit} {status.epoch}{total}{left}"
 
 
 def loss_words(status: TrainingStatus) -> str:
@@ -122,11 +118,3 @@ def loss_words(status: TrainingStatus) -> str:
         return ""
     words = f"Reconstruction {losses.reconstruction:.4g}   KL {losses.kl:.3g} nats"
     return words if math.isnan(losses.held_out) else f"{words}   held out {losses.held_out:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -24,7 +24,6 @@ from napari_tomodrgn.learn.runtime.events import (
     Notice,
     Progress,
     Started,
-    WorkProgress,
 )
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action, file_name
@@ -35,11 +34,14 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
+    from napari_tomodrgn.learn.training.progress import Outlook, WholeProgress
 
 Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
+# What is left to do is counted down also where a part of the work says nothing for long.
+_MILLISECONDS_BETWEEN_COUNTS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,9 @@ class TrainingService(Service):
         self.job.ended.connect(self._on_ended)
         self._held = threading.Event()
         self._began = self._paused = 0.0
+        self._progress: WholeProgress | None = None
+        self._started_with = RunConfig(), 0, False  # on how many particles, whether to go on
+        self.timer = self.repeat(_MILLISECONDS_BETWEEN_COUNTS, self._count_down)
         self._asked: Action | None = None  # until it is recorded
         self._final_notice = ""  # what is to be read when the training is over
 
@@ -103,6 +108,9 @@ class TrainingService(Service):
         unit: Unit = "iteration" if config.method == "linear" else "epoch"
         self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
         self._held.clear()
+        self._progress, self._started_with = None, (config, len(particles), resume)
+        self._began = time.monotonic()
+        self.timer.start()
         folder, held = Path(out).expanduser(), self._held.is_set
         self._asked = _action(config, folder, resume=resume)
         self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
@@ -116,7 +124,7 @@ class TrainingService(Service):
     def pause(self) -> None:
         """Hold the training where it is, its images kept in memory."""
         status = self.session.training
-        if self.running and status.phase in ("preparing", "training"):
+        if self.running and status.is_at_work:
             self._held.set()
             self._paused = time.monotonic()
             self.session.training = replace(status, phase="paused", seconds_left=None)
@@ -133,6 +141,22 @@ class TrainingService(Service):
         if self.running:
             self.session.training = replace(self.session.training, phase="stopping")
             self.job.stop()
+
+    def _follow(self, event: Any) -> Outlook:
+        """Work out how far the training is after an event."""
+        if self._progress is None:
+            # Not as it is started: the thread has read by now what this would be waited for.
+            from napari_tomodrgn.learn.training.progress import WholeProgress
+
+            config, particles, resume = self._started_with
+            self._progress = WholeProgress(config, particles, self.session.forecast, resume=resume)
+        return self._progress.tell(event, time.monotonic() - self._began)
+
+    def _count_down(self) -> None:
+        status = self.session.training
+        if self._progress is not None and status.is_at_work:
+            outlook = self._progress.at(time.monotonic() - self._began)
+            self.session.training = advanced(status, outlook)
 
     def _on_event(self, event: Any) -> None:
         session = self.session
@@ -152,17 +176,20 @@ class TrainingService(Service):
         elif isinstance(event, Notice):
             self._final_notice = event.text if event.lasting else self._final_notice
             session.show_message(event.text)
-        elif session.training.phase not in ("stopping", "paused"):
-            session.training = advanced(session.training, event, time.monotonic() - self._began)
+        else:
+            outlook = self._follow(event)
+            if session.training.phase not in ("stopping", "paused"):
+                session.training = advanced(session.training, outlook, event)
 
     def _start_over(self, event: Started) -> None:
         session = self.session
-        self._began, self._final_notice = time.monotonic(), ""
+        self._final_notice = ""
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
         first = event.first_epoch
         unit = session.training.unit
         status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
+        status = advanced(status, self._follow(event))
         self._leave_other_run(event.run)
         session.training = status
 
@@ -176,6 +203,7 @@ class TrainingService(Service):
             session.start_run(session.training)
 
     def _on_ended(self) -> None:
+        self.timer.stop()
         self.session.training = TrainingStatus()
         self.ended.emit()
 
@@ -201,30 +229,18 @@ def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
     return f"Training finished after {unit} {done}."
 
 
-def advanced(status: TrainingStatus, event: Any, elapsed: float) -> TrainingStatus:
-    """The status after an event; ``elapsed`` seconds since training began."""
-    if isinstance(event, WorkProgress):
-        share = event.done / max(1, event.total)
-        what = event.what
-        if status.losses is not None and status.unit == "epoch":  # all epochs are behind it
-            what = f"Finishing: {what[:1].lower()}{what[1:]}"
-        return replace(status, phase="preparing", fraction=share, what=what)
-    if isinstance(event, Progress):
-        epochs_done = event.epoch - 1 + event.seen / max(1, event.total)
-    elif isinstance(event, EpochDone):
-        epochs_done = float(event.epoch)
-    else:
-        return status
-    trained = epochs_done - (status.first_epoch - 1)
-    left = elapsed / trained * (status.epochs - epochs_done) if trained > 0 else None
-    return replace(
+def advanced(status: TrainingStatus, outlook: Outlook, event: Any = None) -> TrainingStatus:
+    """The status once this is known of the whole training, after an event or as time goes by."""
+    known = replace(
         status,
-        phase="training",
-        epoch=event.epoch,
-        fraction=min(1.0, epochs_done / max(1, status.epochs)),
-        losses=event.losses,
-        seconds_left=left,
+        fraction=outlook.fraction,
+        seconds_left=outlook.seconds_left,
+        at_most=outlook.at_most,
+        what=outlook.what,
     )
+    if isinstance(event, Progress | EpochDone):
+        return replace(known, phase="training", epoch=event.epoch, losses=event.losses)
+    return known
 
 
 def _steps(

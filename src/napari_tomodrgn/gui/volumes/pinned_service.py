@@ -18,6 +18,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
     dressed,
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.particle_columns import latent_of, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
@@ -121,7 +122,7 @@ class PinnedVolumes(Service):
 
     def _show(self, identity: str, decoded: Decoded) -> None:
         mesh, box = decoded.mesh, box_angstrom(decoded.volume)
-        words = f"{identity}\ndecoded, epoch {decoded.epoch}, contour {mesh.sigma:g} σ"
+        words = f"{identity}\ndecoded, {epoch_name(decoded.epoch)}, contour {mesh.sigma:g} σ"
         color = self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 

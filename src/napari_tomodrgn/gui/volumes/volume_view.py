@@ -10,6 +10,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session, Validation
 
@@ -173,7 +174,7 @@ def caption(decoded: Decoded) -> str:
     else:
         if decoded.point is not None:
             who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
-        parts = [who, f"epoch {decoded.epoch}"]
+        parts = [who, epoch_name(decoded.epoch)]
         if decoded.shell_filtered:
             parts.append("shell filter")
     parts.append(f"contour {decoded.mesh.sigma:g} σ")

@@ -54,6 +54,12 @@ def letters_style(most_on_buttons: int = 99) -> str:
     return f"{kinds} {{ font-size: {points}pt; }} {buttons}"
 
 
+def set_style(widget: QWidget, sheet: str) -> None:
+    """Set a style sheet, unless it is that: all that is in the widget is then styled anew."""
+    if widget.styleSheet() != sheet:
+        widget.setStyleSheet(sheet)
+
+
 def paints_letters(widget: QWidget, lines: int = 0) -> None:
     """Let a widget paint in letters of that size, and be so many lines of them high at least."""
 

@@ -66,6 +66,8 @@ class Header(QWidget):
         self.title.setText(title_of(session))
         self.title.setToolTip(str(session.source or ""))
         self.state.setText(state_of(session))
+        training = session.training
+        self.state.setToolTip(training.words if training.is_at_work else "")
         verdict = Verdict.of(session.quality)
         sign, ground, ink = _CHIPS[verdict.kind]
         untested = verdict.kind == "untested"
@@ -90,8 +92,8 @@ def title_of(session: Session) -> str:
 def state_of(session: Session) -> str:
     """Return what is under way, or how many particles there are."""
     training = session.training
-    if training.phase == "preparing":
-        return f"{training.what or 'Reading images'} …"
+    if training.is_at_work:
+        return training.short_words
     if training.phase != "idle":
         total = f" of {training.epochs}" if training.epochs else ""
         return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"

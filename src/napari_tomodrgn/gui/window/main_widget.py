@@ -28,7 +28,7 @@ from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
-from napari_tomodrgn.gui.widgets.letter_size import LetterSize, letters_style
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize, letters_style, set_style
 from napari_tomodrgn.gui.widgets.qt import make_button, scrolled, soon
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
@@ -386,15 +386,9 @@ class MainWidget(QWidget):
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
         buttons = _BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight)
-        _set_style(self, buttons + letters_style())
+        set_style(self, buttons + letters_style())
         # Else its rows of buttons would take their width from the steps.
-        _set_style(self.latent, buttons + letters_style(most_on_buttons=11))
-
-
-def _set_style(widget: QWidget, sheet: str) -> None:
-    """Set a style sheet, unless it is that: all that is in the widget is then styled anew."""
-    if widget.styleSheet() != sheet:
-        widget.setStyleSheet(sheet)
+        set_style(self.latent, buttons + letters_style(most_on_buttons=11))
 
 
 def _stacked(*panels: QWidget) -> QWidget:

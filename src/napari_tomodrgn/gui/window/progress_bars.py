@@ -53,8 +53,9 @@ class ProgressBars(Work):
             self._bars.popitem()[1].close()
 
     def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
-        if status.phase == "preparing":
-            self._schedule("training", (status.what or "preparing", status.fraction))
+        if status.is_at_work:
+            # napari writes how far it is beside it.
+            self._schedule("training", (status.part, status.fraction))
         elif status.phase == "idle":
             self._schedule("training", None)
         else:

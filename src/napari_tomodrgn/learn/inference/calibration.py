@@ -23,6 +23,7 @@ from torch import Tensor
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.methods import Inference, infer_in_chunks
 from napari_tomodrgn.learn.posterior import Posterior
+from napari_tomodrgn.learn.runtime.steps import offset_steps
 
 # So many particles, spread over the set, are embedded twice.
 MAX_EMBEDDED_TWICE = 1000
@@ -86,16 +87,15 @@ def calibration_particles(data: TiltData) -> Tensor:
 def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Calibration | None]:
     """Embed particles twice, from halves of their tilts, and compare; None if too few have two.
 
-    Yields how many particles of a half are done.
+    Yields how many are done, of twice `calibration_particles`.
     """
     rows = calibration_particles(data)
     if len(rows) < 2:
         return None
     one, two = image_halves(data)
-    return compare_halves(
-        (yield from infer_in_chunks(inference, rows, one)),
-        (yield from infer_in_chunks(inference, rows, two)),
-    )
+    first = yield from infer_in_chunks(inference, rows, one)
+    second = yield from offset_steps(infer_in_chunks(inference, rows, two), len(rows))
+    return compare_halves(first, second)
 
 
 def compare_halves(one: Posterior, two: Posterior) -> Calibration:

@@ -36,6 +36,7 @@ from napari_tomodrgn.learn.inference.held_out import (
     per_sample,
 )
 from napari_tomodrgn.learn.network.loss import Points, point_frequencies
+from napari_tomodrgn.learn.runtime.steps import offset_steps
 from napari_tomodrgn.physics.lattice import HalfPlane
 
 # Times that the samples of a particle's held-out images are drawn anew.
@@ -277,19 +278,9 @@ def shrinkage_steps(
     for number, factor in enumerate((_LITTLE, -_LITTLE), start=_DRAWS):
         steps = error_steps(decoder, latents * factor, data, config)
         done = number * data.particle_count
-        sides.append((yield from _offset(steps, done)))
+        sides.append((yield from offset_steps(steps, done)))
     slope = sides[1] - sides[0]
     sure = standard_errors_of(slope) > _MIN_STANDARD_ERRORS
     factors = choose_filter(drawn, sure=sure)
     filtered, unfiltered = compared.errors(factors), compared.errors(torch.ones_like(factors))
     return ShrinkageResult(factors, filtered, unfiltered, compared.alike, slope)
-
-
-def _offset(steps: Generator[int, None, Tensor], done: int) -> Generator[int, None, Tensor]:
-    """The same steps, after so many that are done."""
-    while True:
-        try:
-            yield done + next(steps)
-        except StopIteration as finished:
-            found: Tensor = finished.value
-            return found

@@ -7,7 +7,7 @@ radius brings nothing to particles that were not fitted. Each radius is an epoch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -41,6 +41,7 @@ from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.learn.runtime.context import RunContext
+from napari_tomodrgn.learn.runtime.steps import offset_steps, run_to_end
 
 _MAX_COMPONENTS = 6
 # At later radii so many more are tried than were confirmed before.
@@ -49,6 +50,7 @@ FIRST_RADIUS = 6
 RADIUS_STEP = 2
 _HALF_ITERATIONS = 8
 _FULL_ITERATIONS = 8
+FIT_STEPS = 2 * _HALF_ITERATIONS + _FULL_ITERATIONS
 # A larger radius is kept that does not lower the gain on unseen particles by more than chance
 # does, and a still larger one is tried where it has raised it by so much.
 _MIN_GAIN_RATIO, WORTHWHILE_GAIN_RATIO = 0.95, 1.15
@@ -213,9 +215,13 @@ class LinearEngine:
 
     def fits(self, radii: list[int] | None = None) -> Iterator[Fit]:
         """Fits at larger and larger radii, as long as unseen particles gain; the last is best."""
+        return (found for found in self.fits_and_steps(radii) if isinstance(found, Fit))
+
+    def fits_and_steps(self, radii: list[int] | None = None) -> Iterator[Fit | int]:
+        """The same `fits`, and before each of them how much is done: `FIT_STEPS` a radius."""
         best, width = 0.0, _MAX_COMPONENTS
-        for radius in radii or self.radii():
-            fit = self.fit(radius, width)
+        for number, radius in enumerate(radii or self.radii()):
+            fit = yield from offset_steps(self.fit_steps(radius, width), number * FIT_STEPS)
             gain = float(fit.gains.sum())
             if best and gain < best * _MIN_GAIN_RATIO:
                 return
@@ -226,6 +232,10 @@ class LinearEngine:
 
     def fit(self, radius_px: int, width: int = _MAX_COMPONENTS) -> Fit:
         """Halves, judgement, and the whole set at one radius, trying ``width`` components."""
+        return run_to_end(self.fit_steps(radius_px, width))
+
+    def fit_steps(self, radius_px: int, width: int) -> Generator[int, None, Fit]:
+        """The same as `fit`, yielding how much is done, of `FIT_STEPS`."""
         ball = self.ball(radius_px)
         shells = self.samples.shells(radius_px).to(self.samples.device)
         training_rows = self.training_rows(radius_px)
@@ -234,10 +244,9 @@ class LinearEngine:
         width = min(max(width, self.config.linear.components or 0), min(map(len, halves)) - 1)
         sides = [self.blocks(ball, rows) for rows in halves]
         models = [self._fit_components(ball, blocks, shells, width) for blocks in sides]
-        models = [
-            self._run_em(model, blocks, shells, _HALF_ITERATIONS)
-            for model, blocks in zip(models, sides, strict=True)
-        ]
+        for side, blocks in enumerate(sides):
+            steps = self._em_steps(models[side], blocks, shells, _HALF_ITERATIONS)
+            models[side] = yield from offset_steps(steps, side * _HALF_ITERATIONS)
         judged = [
             cross_validate(models[0], sides[1], shells),
             cross_validate(models[1], sides[0], shells),
@@ -247,7 +256,8 @@ class LinearEngine:
         better = int(judged[1].gains[:count].sum() > judged[0].gains[:count].sum())
         del sides
         accepted = judged[better].apply(models[better], count)
-        model = self._fit_all(accepted, training_rows, shells)
+        steps = self._all_steps(accepted, training_rows, shells)
+        model = yield from offset_steps(steps, 2 * _HALF_ITERATIONS)
         return self._embed(model, shells, gains[:count])
 
     def _fit_components(
@@ -259,7 +269,9 @@ class LinearEngine:
         power = (1 / model.prior[:, 0])[ball.shells]
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
-    def _fit_all(self, accepted: LinearModel, training_rows: Tensor, shells: Tensor) -> LinearModel:
+    def _all_steps(
+        self, accepted: LinearModel, training_rows: Tensor, shells: Tensor
+    ) -> Generator[int, None, LinearModel]:
         """All learners, along axes that were fitted to one half and accepted by the other."""
         ball = accepted.ball
         blocks = self.blocks(ball, training_rows)
@@ -268,7 +280,7 @@ class LinearEngine:
         spread = latents.std(0, correction=0).clamp(min=1e-9)
         latents = (latents - latents.mean(0)) / spread
         model = with_components(mean, blocks, shells, latents, accepted.factors, accepted.focus)
-        return self._run_em(model, blocks, shells, _FULL_ITERATIONS)
+        return (yield from self._em_steps(model, blocks, shells, _FULL_ITERATIONS))
 
     def _embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
         """Posteriors of all particles, in a stream."""
@@ -297,7 +309,14 @@ class LinearEngine:
     def _run_em(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
     ) -> LinearModel:
-        for _ in range(iterations):
+        return run_to_end(self._em_steps(model, blocks, shells, iterations))
+
+    def _em_steps(
+        self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
+    ) -> Generator[int, None, LinearModel]:
+        """Yield how many iterations are done."""
+        for done in range(iterations):
+            yield done
             found = e_step(model, blocks, shells)
             noise = estimate_noise(found, shells, len(model.prior))
             model = replace(m_step(model, blocks, shells, found), noise=noise)

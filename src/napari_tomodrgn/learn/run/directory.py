@@ -28,9 +28,9 @@ from napari_tomodrgn.learn.run.analysis_files import AnalysisFiles
 from napari_tomodrgn.learn.run.archive import is_archive, unpacked
 from napari_tomodrgn.learn.run.epoch_files import (
     FIRST_LOOK,
+    file_stem,
     finished_epochs,
     no_such_epoch,
-    stem,
 )
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
 
@@ -184,11 +184,11 @@ class Run:
 
     def weights_file(self, epoch: int) -> Path:
         """Weights after an epoch; of the first look, what the linear engine fitted."""
-        return self.path / "checkpoints" / f"{stem(epoch)}.safetensors"
+        return self.path / "checkpoints" / f"{file_stem(epoch)}.safetensors"
 
     def latents_file(self, epoch: int) -> Path:
         """Latents after an epoch, or of the first look."""
-        return self.path / "latents" / f"{stem(epoch)}.parquet"
+        return self.path / "latents" / f"{file_stem(epoch)}.parquet"
 
     @property
     def has_first_look(self) -> bool:

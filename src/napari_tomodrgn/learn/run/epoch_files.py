@@ -11,7 +11,12 @@ from napari_tomodrgn.errors import BadInputError
 FIRST_LOOK = 0
 
 
-def stem(epoch: int) -> str:
+def epoch_name(epoch: int) -> str:
+    """What an epoch is called on screen."""
+    return "first look" if epoch == FIRST_LOOK else f"epoch {epoch}"
+
+
+def file_stem(epoch: int) -> str:
     """What the files of an epoch are called, without their ending."""
     return "linear" if epoch == FIRST_LOOK else f"epoch-{epoch:04d}"
 

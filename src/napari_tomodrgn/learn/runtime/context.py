@@ -44,22 +44,25 @@ class RunContext:
             raise Cancelled
 
     def run_steps(
-        self, steps: Generator[int, None, T], total: int, what: str
+        self, steps: Generator[int, None, T], total: int, what: str, part: str = ""
     ) -> Generator[Event, None, T]:
         """Run steps that yield how many of ``total`` are done, report them; return their result.
+
+        That they begin is reported, too: the first of them may take long.
 
         Raises
         ------
         Cancelled
             After the step in which ``stop`` came to answer True.
         """
+        yield WorkProgress(0, total, what, part)
         while True:
             try:
                 done = next(steps)
             except StopIteration as finished:
                 value: T = finished.value
                 return value
-            yield WorkProgress(min(done, total), total, what)
+            yield WorkProgress(min(done, total), total, what, part)
             self.raise_if_stopped()
 
     def run_on_first(self, steps: Generator[Event, None, T]) -> Generator[Event, None, T]:

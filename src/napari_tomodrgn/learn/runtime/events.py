@@ -22,11 +22,16 @@ class Losses:
 
 @dataclass(frozen=True)
 class WorkProgress:
-    """Work before the first epoch: ``done`` of ``total`` pieces of ``what`` are ready."""
+    """Work before the first epoch or after the last: ``done`` of ``total`` pieces are ready.
+
+    ``what`` is for a person. ``part`` tells apart what bears the same words in one training; see
+    `learn.training.progress`.
+    """
 
     done: int
     total: int
     what: str = "Reading images"
+    part: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,3 +26,13 @@ def run_to_end(steps: Generator[object, None, T]) -> T:
         except StopIteration as done:
             value: T = done.value
             return value
+
+
+def offset_steps(steps: Generator[int, None, T], done: int) -> Generator[int, None, T]:
+    """The same steps that count what is done, after so many that were done before."""
+    while True:
+        try:
+            yield done + next(steps)
+        except StopIteration as finished:
+            value: T = finished.value
+            return value

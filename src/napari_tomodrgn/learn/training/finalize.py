@@ -15,7 +15,7 @@ import torch
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
-from napari_tomodrgn.learn.inference.calibration import calibrate
+from napari_tomodrgn.learn.inference.calibration import calibrate, calibration_particles
 from napari_tomodrgn.learn.inference.held_out import (
     EarlyStopping,
     comparison_rows,
@@ -67,29 +67,31 @@ class _FinalPass:
     context: RunContext
 
     def posterior(
-        self, inference: Inference, resumable: ResumableWork
+        self, inference: Inference, resumable: ResumableWork, part: str
     ) -> Generator[Event, None, Posterior]:
         """Infer posteriors of all particles from all images, resuming earlier work."""
         rows = torch.arange(self.data.particle_count)
         steps = infer_in_chunks(
             inference, rows, torch.ones_like(self.data.training), resumable=resumable
         )
-        return (yield from self.context.run_steps(steps, len(rows), _REFINING))
+        return (yield from self.context.run_steps(steps, len(rows), _REFINING, part))
 
     def evaluate(
-        self, inference: Inference, decoder: FourierModel
+        self, inference: Inference, decoder: FourierModel, whose: str
     ) -> Generator[Event, None, LatentEstimate]:
         """Measure how well a method is calibrated, and its error on held-out images."""
+        run_steps = self.context.run_steps
         count = self.data.particle_count
         rows = comparison_rows(count)
         guessing = infer_in_chunks(inference, rows, self.data.training)
-        known = yield from self.context.run_steps(guessing, len(rows), _REFINING)
+        known = yield from run_steps(guessing, len(rows), _REFINING, f"{whose} latents")
         latents = torch.full((count, known.mu.shape[1]), torch.nan)
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
-        errors = yield from self.context.run_steps(steps, count, _COMPARING)
-        twice = calibrate(inference, self.data)
-        found = yield from self.context.run_steps(twice, count, "Comparing halves of the tilts")
+        errors = yield from run_steps(steps, count, _COMPARING, f"{whose} errors")
+        twice, halves = calibrate(inference, self.data), "Comparing halves of the tilts"
+        total = 2 * len(calibration_particles(self.data))
+        found = yield from run_steps(twice, total, halves, f"{whose} halves")
         return LatentEstimate(inference, decoder, found, latents, errors)
 
     def loses_much(
@@ -101,17 +103,17 @@ class _FinalPass:
             return False
         steps = error_steps(encoder.decoder, encoder.latents * 0, self.data, self.run.config)
         count = self.data.particle_count
-        one_map = yield from self.context.run_steps(steps, count, _COMPARING)
+        one_map = yield from self.context.run_steps(steps, count, _COMPARING, "one map")
         gain, _ = mean_difference(one_map, encoder.held_out)
         return worse > _MAX_SHARE_LOST * max(gain, 0.0)
 
     def shrink(
-        self, estimate: LatentEstimate
+        self, estimate: LatentEstimate, part: str
     ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
         """Find how far maps may differ, shell by shell, and compare those that differ so."""
         steps = shrinkage_steps(estimate.decoder, estimate.latents, self.data, self.run.config)
         total = COMPARISONS * self.data.particle_count
-        found = yield from self.context.run_steps(steps, total, _COMPARING)
+        found = yield from self.context.run_steps(steps, total, _COMPARING, part)
         return replace(estimate, held_out=found.held_out, support=found), found
 
 
@@ -126,7 +128,7 @@ def finalize(
     device = data.lattice.frequencies.device
     model = run.model(epoch, device)
     guess = EncoderInference(model.encoder, data)
-    estimates = {"encoder": (yield from final.evaluate(guess, model.decoder))}
+    estimates = {"encoder": (yield from final.evaluate(guess, model.decoder, "encoder"))}
     yield from _epoch_notices(run, stopping)
     refinement = None
     if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
@@ -137,10 +139,11 @@ def finalize(
         else:
             estimates["refined"] = estimate
     best = best_method(estimates)
-    estimates[best], support = yield from final.shrink(estimates[best])
+    estimates[best], support = yield from final.shrink(estimates[best], "filter")
     if refinement is not None or run.info.shrinkage < 1:  # of an earlier version, drawn in
         resumable = run.resumable("latents", f"{epoch}")
-        everything = yield from final.posterior(estimates[best].inference, resumable)
+        inference = estimates[best].inference
+        everything = yield from final.posterior(inference, resumable, "all latents")
         if refinement is not None:
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
@@ -161,15 +164,16 @@ def _refine(
 ) -> Generator[Event, None, tuple[Refinement, LatentEstimate]]:
     refinement = yield from _fit_basis(final, epoch, guess, decoder)
     refined = RefinedInference(guess, decoder, refinement, final.run.config)
-    estimate = yield from final.evaluate(refined, decoder)
+    estimate = yield from final.evaluate(refined, decoder, "refined")
     return (yield from _rescale_noise(final, refinement, estimate, guess))
 
 
 def _fit_basis(
     final: _FinalPass, epoch: int, guess: EncoderInference, decoder: FourierModel
 ) -> Generator[Event, None, Refinement]:
-    yield WorkProgress(0, final.data.particle_count, _REFINING)
-    posterior = yield from final.posterior(guess, final.run.resumable("guess", f"{epoch}"))
+    resumable = final.run.resumable("guess", f"{epoch}")
+    posterior = yield from final.posterior(guess, resumable, "guess")
+    yield WorkProgress(0, 1, _REFINING, "basis")
     device = final.data.lattice.frequencies.device
     on_device = Posterior(posterior.mu.to(device), posterior.logvar.to(device))
     return fit_refinement(decoder, final.data, final.run.config, on_device)
@@ -185,7 +189,7 @@ def _rescale_noise(
     scale = min(max(found.ratio, 1 / _MAX_SCALE), _MAX_SCALE)
     refinement = replace(refinement, noise=refinement.noise * scale)
     inference = RefinedInference(guess, estimate.decoder, refinement, final.run.config)
-    return refinement, (yield from final.evaluate(inference, estimate.decoder))
+    return refinement, (yield from final.evaluate(inference, estimate.decoder, "rescaled"))
 
 
 def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate]:
@@ -193,7 +197,8 @@ def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate
     model = read_linear_model(final.run.weights_file(FIRST_LOOK), device)
     decoder = LinearDecoder.read(final.run.weights_file(FIRST_LOOK)).to(device)
     inference = LinearInference(model, final.data, final.run.config)
-    estimate, _ = yield from final.shrink((yield from final.evaluate(inference, decoder)))
+    estimate = yield from final.evaluate(inference, decoder, "linear")
+    estimate, _ = yield from final.shrink(estimate, "linear filter")
     return estimate
 
 

@@ -273,4 +273,9 @@ def compared(particles: int) -> int:
 
 def judged(particles: int) -> int:
     """Embeddings by which a method is judged: of those compared, and of halves of the tilts."""
-    return compared(particles) + 2 * min(particles, MAX_EMBEDDED_TWICE)
+    return compared(particles) + embedded_twice(particles)
+
+
+def embedded_twice(particles: int) -> int:
+    """Embeddings of halves of the tilts, both counted."""
+    return 2 * min(particles, MAX_EMBEDDED_TWICE)

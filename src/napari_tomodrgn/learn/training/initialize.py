@@ -20,7 +20,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
-from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, Fit, LinearEngine
+from napari_tomodrgn.learn.linear.engine import FIT_STEPS, MIN_PARTICLES, Fit, LinearEngine
 from napari_tomodrgn.learn.linear.full_resolution import FullResolutionFit, fit_full_resolution
 from napari_tomodrgn.learn.network.model import Encoder, Vae
 from napari_tomodrgn.learn.posterior import Posterior
@@ -84,13 +84,13 @@ def _linear_engine(
     """Fit the linear engine, save it in the run, bring its components to full resolution."""
     engine = LinearEngine.of(data, run.config, context)
     radii = [radius for radius in engine.radii() if engine.work(radius) <= MAX_SAMPLES_PER_PASS]
-    total = len(radii) + 1
-    yield WorkProgress(0, total, "Finding components")
-    fit = None
-    for done, found in enumerate(engine.fits(radii or engine.radii()[:1]), start=1):
-        fit = found
-        yield _save_first_look(run, data, fit)
-        yield WorkProgress(min(done, total - 1), total, "Finding components")
+    radii, fit = radii or engine.radii()[:1], None
+    for found in engine.fits_and_steps(radii):
+        if isinstance(found, int):
+            yield WorkProgress(found, FIT_STEPS * len(radii), "Finding components")
+        else:
+            fit = found
+            yield _save_first_look(run, data, fit)
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
     _, support = yield from find_support(engine, fit)
@@ -98,10 +98,11 @@ def _linear_engine(
     run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
     yield Notice(f"First look: {support.verdict}")
     yield LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))  # with their verdict by now
+    yield WorkProgress(0, 1, "Refining components")
     finished = fit_full_resolution(engine, fit)
     components = LinearDecoder.from_model(finished.model, data.lattice.box_size_px)
     save_weights(run.components_file, components)
-    yield WorkProgress(total, total, "Finding components")
+    yield WorkProgress(1, 1, "Refining components")
     return finished
 
 

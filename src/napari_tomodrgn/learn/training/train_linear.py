@@ -13,7 +13,13 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import comparison_rows, errors_of
 from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, shrinkage_steps
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
-from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, Fit, LinearEngine, gaussian_kl
+from napari_tomodrgn.learn.linear.engine import (
+    FIT_STEPS,
+    MIN_PARTICLES,
+    Fit,
+    LinearEngine,
+    gaussian_kl,
+)
 from napari_tomodrgn.learn.linear.focus import make_engine, read_focus_mask
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -26,6 +32,7 @@ from napari_tomodrgn.learn.runtime.events import (
     Notice,
     Progress,
     Started,
+    WorkProgress,
 )
 from napari_tomodrgn.learn.runtime.steps import Cancelled
 from napari_tomodrgn.learn.training.prepare_run import RunRequest, prepare_run
@@ -87,8 +94,13 @@ def find_support(
 def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
     """Fit radius by radius until one brings nothing; return the last epoch."""
     epoch, started, support = 0, time.perf_counter(), None
-    for epoch, fit in enumerate(engine.fits(), start=1):
-        support = yield from _save_epoch(run, engine, fit, epoch, started)
+    total = FIT_STEPS * len(engine.radii())
+    for found in engine.fits_and_steps():
+        if isinstance(found, int):
+            yield WorkProgress(found, total, "Finding components")
+            continue
+        epoch += 1
+        support = yield from _save_epoch(run, engine, found, epoch, started)
     if support is not None:
         run.save_quality({"epoch": epoch, "latents": "linear", **support.to_dict()})
         ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter}
