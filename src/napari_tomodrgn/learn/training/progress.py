@@ -288,7 +288,8 @@ class WholeProgress:
         """Seconds for one expected; None while too little was seen."""
         took, expected = self._seen(self._told)
         ahead = sum(part.expected for part in self._parts[self._number :])
-        if not self._is_forecast and expected < _LEAST_SEEN * (self._expected + ahead):
+        too_little = not self._is_forecast and expected < _LEAST_SEEN * (self._expected + ahead)
+        if too_little or not expected:
             return None
         return took / expected
 
