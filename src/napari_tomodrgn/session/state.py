@@ -109,6 +109,9 @@ class Session:
         Those that are on their way to the run's folder: their names and colours are taken.
     focused
         Identity of the particle that is shown as a volume.
+    class_map
+        The particle that stands for a class, and the name of the class, where its map was asked
+        for: ``(identity, "cluster 2")``; else None.
     hovered
         Identity of the particle under the pointer.
     decoded
@@ -194,6 +197,7 @@ class Session:
     selections: tuple[Selection, ...] = field(default=(), metadata=RUN)
     selections_in_writing: tuple[Selection, ...] = field(default=(), metadata=RUN)
     focused: str | None = field(default=None, metadata=RUN)
+    class_map: tuple[str, str] | None = field(default=None, metadata=RUN)
     hovered: str | None = field(default=None, metadata=RUN)
     decoded: Decoded | None = field(default=None, metadata=RUN)
     map_source: MapSource = field(default="decoded", metadata=RUN)
@@ -295,11 +299,21 @@ class Session:
         Its latent space is another one: what was a place in the old one is none in this.
         """
         anew = {"run": run, "latents": latents, "epoch": epoch, "metrics": metrics}
-        self.update(**anew, free_point=None, trajectory=None, frame=0)
+        self.update(**anew, free_point=None, trajectory=None, frame=0, class_map=None)
 
     def add_columns(self, table: pd.DataFrame) -> None:
         """Add columns by identity (index ``particle_id``); those of the same names are replaced."""
-        self.added_columns = with_columns(self.added_columns, table)
+        self.update(added_columns=with_columns(self.added_columns, table), class_map=None)
+
+    def show_class(self, identity: str, name: str) -> None:
+        """Show the map of the particle that stands for a class, as the map of that class."""
+        self.update(
+            focused=identity,
+            class_map=(identity, name),
+            free_point=None,
+            trajectory=None,
+            canvas_mode="particle",
+        )
 
     def select(self, identities: frozenset[str], *how: Action) -> None:
         """Change the selection, and note by which actions it is made from the one before."""

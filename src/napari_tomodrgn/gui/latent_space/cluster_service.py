@@ -61,8 +61,8 @@ class ClusterService(Service):
         if made.proposal:
             session.record(Action.of("find_clusters", found))
         session.show_message(
-            f"{made.proposal or f'{found} clusters (k-means).'} A click on a name in the legend "
-            "selects its particles."
+            f"{made.proposal or f'{found} clusters (k-means).'} In the legend a click on a name "
+            "selects its particles, map shows its map."
         )
 
 

@@ -63,9 +63,13 @@ def name_of_picture(session: Session) -> str:
 
 
 def name_of_map(session: Session) -> str:
-    """Name the map on show after its particle."""
+    """Name the map on show after its particle, and after the class that this stands for."""
     shown = session.decoded
-    return _as_file(shown.particle_id if shown is not None and shown.particle_id else "map")
+    if shown is None or not shown.particle_id:
+        return "map"
+    identity, name = session.class_map or ("", "")
+    who = shown.particle_id
+    return _as_file(f"{name} {who}" if identity == who else who)
 
 
 def name_of_particles(session: Session) -> str:

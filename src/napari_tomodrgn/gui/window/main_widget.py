@@ -78,9 +78,8 @@ class MainWidget(QWidget):
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
-        self.header = Header(self.session)
+        self.header, self.stepper = Header(self.session), Stepper(self.session)
         self.banner = self.header.banner
-        self.stepper = Stepper(self.session)
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
@@ -271,6 +270,7 @@ class MainWidget(QWidget):
         latent.view.file_dropped.connect(self.controller.column_store.add)
         latent.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
+        latent.legend.map_chosen.connect(exploring.show_class)
         latent.line_drawn.connect(exploring.along_line)
         latent.path.through_requested.connect(exploring.through_pinned)
         latent.path.draw_requested.connect(latent.draw_path)
@@ -353,8 +353,8 @@ class MainWidget(QWidget):
         window: Any = self.window()
         if self._closed or not isinstance(window, QMainWindow):
             return
-        dock: Any = self.parentWidget()
-        fit(window, dock, self.latent.parentWidget(), (self._wanted_width(), self._enlarged()))
+        docks = self.parentWidget(), self.latent.parentWidget()
+        fit(window, *docks, (self._wanted_width(), self._enlarged()))
         soon(self, self._keep_on_screen)  # once the docks have their sizes
 
     def _keep_on_screen(self) -> None:
