@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
@@ -172,6 +173,28 @@ def test_a_window_may_be_closed_on_a_comparison(widget: Any, viewer: Any, compar
     shown = _shown(viewer)
     widget.controller.close()
     assert _shown(viewer) == shown and not widget.controller.stage.layers.is_up
+
+
+def test_maps_on_show_are_those_of_the_comparison(
+    widget: Any, compared: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody saves a particle's map while A, B and A − B are on show; each time a new folder."""
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    bar, page = widget.latent.volumes, widget.export
+    assert bar.actions_by_name["map"].text() == "Maps of A, B and A − B (MRC)…"
+    assert page.map.text() == "Maps of A, B and A − B (MRC) …"
+    presses = (lambda: bar.choose("map"), page.map.click, widget.comparison.export.click)
+    for press, name in zip(presses, ("", "_2", "_3"), strict=True):
+        press()
+        folder = tmp_path / f"cluster_1_vs_cluster_2{name}"
+        qtbot.waitUntil(lambda folder=folder: (folder / "b.star").exists(), timeout=LONG)
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+        assert {"a.mrc", "b.mrc", "difference.mrc"} <= {one.name for one in folder.iterdir()}
+        assert folder.name in widget.banner.text
+    assert {one.name for one in tmp_path.glob("*.mrc")} == set(), "none in the chosen folder itself"
+    compared.canvas_mode = "particle"
+    assert bar.actions_by_name["map"].text() == "Map on show (MRC)…"
+    assert page.map.text() == "Map on show (MRC) …"
 
 
 def test_both_groups_are_exported_and_never_over_something(

@@ -281,8 +281,6 @@ class MainWidget(QWidget):
         saving, volumes = self.controller.volume_export, latent.volumes
         latent.path.movie_requested.connect(self.controller.movie.start)
         latent.path.maps_requested.connect(saving.save_frames)
-        volumes.map_requested.connect(saving.save_map)
-        volumes.picture_requested.connect(saving.save_picture)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
         volumes.release_requested.connect(self.controller.pinned.unpin_all)
         volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
@@ -303,9 +301,10 @@ class MainWidget(QWidget):
         for verb in ("chimerax", "mesh", "star", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         export.script_requested.connect(self.controller.scripts.copy)
-        export.map_requested.connect(self.controller.volume_export.save_map)
-        export.picture_requested.connect(self.controller.volume_export.save_picture)
         for page in (export, self.latent.volumes):
+            page.map_requested.connect(self.controller.volume_export.save_map)
+            page.comparison_requested.connect(self.controller.comparison.export)
+            page.picture_requested.connect(self.controller.volume_export.save_picture)
             page.canvas_px = lambda: self._viewer.canvas.size
         writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
