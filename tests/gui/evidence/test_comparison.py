@@ -124,6 +124,33 @@ def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbo
     assert clustered.canvas_mode == "particle" and mine.visible and not hidden.visible
 
 
+def test_a_tomogram_and_back_to_the_comparison(
+    viewer: Any, widget: Any, clustered: Any, qtbot: Any
+) -> None:
+    """Opening a tomogram takes the maps away: the button beside *Tomogram* brings them back."""
+    panel, camera = widget.tomogram, viewer.scene.camera
+    assert not panel.comparison.isEnabled() and panel.particle.isChecked()
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert panel.comparison.isChecked()
+    zoom, angles = 1.3 * camera.zoom, (50.0, 60.0, 70.0)
+    camera.zoom, camera.angles = zoom, angles
+    panel._open(panel.list.topLevelItem(0))
+    qtbot.waitUntil(lambda: clustered.canvas_mode == "tomogram", timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not set(CELLS) & set(_shown(viewer)) and panel.tomogram.isChecked()
+    panel.comparison.click()
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+    assert _shown(viewer) == sorted([*CELLS, LABELS_NAME]), "nothing of the tomogram"
+    assert camera.zoom == pytest.approx(zoom) and camera.angles == pytest.approx(angles)
+    panel.tomogram.click()
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not set(CELLS) & set(_shown(viewer))
+    panel.particle.click()
+    assert clustered.canvas_mode == "particle" and _shown(viewer) == ["decoded"]
+
+
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:
