@@ -53,6 +53,9 @@ def test_two_clusters_stand_beside_their_difference(
     said = panel.sentence.text().replace("\u00a0", " ")  # which keep coordinates in one line
     assert "differ" in said and record["sentence"] == said
     assert record["particles_a"] + record["particles_b"] == 40
+    told = panel.numbers.text().replace("\u00a0", " ")
+    words = f"In the molecule, without poses, contrast and defocus: {record['z']:.1f} σ, p ≤ 0.0002"
+    assert told.startswith(f"{words} (none of 4,999 random splits differs as much). A 20, B 20")
     assert compared.comparison.folder.parent.name == "comparisons"
     assert [curve.name for curve in panel.plot.curves] == ["A", "B", "A − B"]
     assert _shown(viewer) == sorted([*CELLS, LABELS_NAME])

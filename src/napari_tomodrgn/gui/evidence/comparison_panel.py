@@ -185,13 +185,14 @@ class ComparisonPanel(QWidget):
         return compared.groups == (a.ids, None if matched else b.ids)
 
     def _show(self, compared: ComparedGroups) -> None:
+        # Which brings torch with it, and is there where something was compared.
+        from napari_tomodrgn.analysis.evidence.records import molecule_words
+
         record = compared.record
         self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
-        p = record.get("p_holm", record["p"])
-        adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
         kept = f" Saved as {compared.folder.name}." if compared.folder is not None else ""
-        self.numbers.setText(f"{counts}. p = {p:.2g}{adjusted}.{kept}")
+        self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))
         self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []
         for letter, color, made in zip(
