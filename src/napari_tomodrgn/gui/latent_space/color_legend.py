@@ -99,13 +99,14 @@ class Legend(QWidget):
         column: Column | None,
         explained: LegendData | None = None,
         *,
+        note: str = "",
         with_maps: bool = False,
     ) -> None:
         """Explain the colours of this column (None: nothing to explain).
 
-        ``with_maps``: a map of each category can be shown.
+        ``note`` follows its name; ``with_maps``: a map of each category can be shown.
         """
-        self._column = column
+        self._column, self.key.note = column, note
         if column is not None and explained is None:
             explained = LegendData.of(column)
         self.key.set_column(column, explained, with_maps=with_maps)
@@ -150,6 +151,7 @@ class _Key(QWidget):
         self._explained: LegendData | None = None
         self._shown = 0  # chips
         self._with_maps = False
+        self.note = ""  # after the name of the column
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         paints_letters(self)
@@ -218,7 +220,8 @@ class _Key(QWidget):
             font = painter.font()
             font.setBold(True)
             painter.setFont(font)
-            self._write(painter, 0, column_label(self._column.name), indent=1)
+            words = f"{column_label(self._column.name)} {self.note}".rstrip()
+            self._write(painter, 0, words, indent=1)
             font.setBold(False)
             painter.setFont(font)
             if self._column.categorical:

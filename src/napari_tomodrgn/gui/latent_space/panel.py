@@ -171,7 +171,8 @@ class LatentPanel(QWidget):
         self.view.set_points(picture.placed, picture.colors, keep_view=keep)
         self._zoomed = keep
         maps = session.run is not None and color != "tomogram"  # which is no class
-        self.legend.set_column(picture.shade, picture.explained, with_maps=maps)
+        told = picture.shade, picture.explained
+        self.legend.set_column(*told, note=session.outdated, with_maps=maps)
         self.pairs.set_contents(picture)
         self._mark()
 

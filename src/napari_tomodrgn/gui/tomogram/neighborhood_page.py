@@ -72,6 +72,7 @@ class NeighborhoodPage(QWidget):
         for name in ("particles", "latents", "added_columns", "selections"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
+        session.events.run.connect(lambda run: run is None and self._forget())
         self.refresh()
 
     def set_layers(self, layers: list[Any]) -> None:
