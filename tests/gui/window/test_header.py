@@ -77,7 +77,7 @@ def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbo
     session = Session()
     header = Header(session)
     qtbot.addWidget(header)
-    header.resize(330, header.sizeHint().height())
+    header.resize(260, header.sizeHint().height())
     header.show()
     header.banner.set_room(600)  # a low window, where there are two lines
     path = "/data/2026/session/warptools/relion/particles.star"
@@ -109,6 +109,7 @@ def _in_a_dock(qtbot: Any, session: Session, height: int) -> tuple[QWidget, Head
     """The header as wide as it comes, over a step."""
     dock, header, step = QWidget(), Header(session), QPushButton("Export")
     layout = QVBoxLayout(dock)
+    layout.setContentsMargins(6, 6, 6, 6)  # as in the dock
     for one in (header, step):
         layout.addWidget(one)
     layout.addStretch(1)

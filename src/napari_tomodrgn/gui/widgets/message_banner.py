@@ -6,6 +6,7 @@ It never pushes anything: what is under the mouse stays there. Nor does it cover
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, Qt
@@ -25,7 +26,7 @@ _COLORS = {
 # Lines of a sentence of 160 letters in a dock as wide as it comes; in one that is lower than so
 # many lines, pages below would lack them.
 _LINES, _LINES_IF_LOW, _LOW = 4, 2, 50
-_STYLE_PX = 14  # of a label's width that napari's style may take from its words
+_STYLE_PX = 6  # of the height that lines and what styles put around them may take
 _WRAP = int(Qt.TextFlag.TextWordWrap)
 _MARGINS = (6, 4, 6, 6)  # of the whole message, px
 _WHOLE_PX, _BESIDE_PX = 460, 12  # its width, and how far it is from the banner
@@ -49,7 +50,7 @@ class Banner(QFrame):
         self.more = make_tool_button("▾", "Show the whole message", self.toggle)
         self.dismiss = make_tool_button("✕", "Dismiss the message", self._dismiss)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(6, 0, 2, 0)
+        layout.setContentsMargins(4, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.label, 1)
         buttons = QVBoxLayout()  # below each other: the words need the width
@@ -73,7 +74,7 @@ class Banner(QFrame):
 
     def _fix_height(self) -> None:
         """Lines of letters as large as they are."""
-        self.setFixedHeight(self._room_px() + 8)
+        self.setFixedHeight(self._room_px() + _STYLE_PX + 2)
         self._elide()
 
     def _room_px(self) -> int:
@@ -88,11 +89,13 @@ class Banner(QFrame):
         self.dismiss.setVisible(message is not None)
         text, ground, sign = _COLORS[message.severity if message is not None else "info"]
         shown = ground if message is not None else "transparent"
+        narrow = self.label.fontMetrics().height() + 3  # the words need the width
         self.setStyleSheet(
             f"#tomodrgn_banner {{ background: {shown}; border-radius: 4px; }}"
-            f"#tomodrgn_banner QLabel {{ color: {text}; background: transparent; }}"
+            f"#tomodrgn_banner QLabel {{ color: {text}; background: transparent;"
+            " padding: 0px; margin: 0px; }"
             f"#tomodrgn_banner QToolButton {{ color: {text}; background: transparent;"
-            " border: none; }"
+            f" border: none; padding: 0px; margin: 0px; width: {narrow}px; }}"
         )
         self.label.setAccessibleName(message.text if message is not None else "")
         self.label.setToolTip(message.text if message is not None else "")
@@ -131,19 +134,22 @@ class Banner(QFrame):
     def _elide(self) -> None:
         """As much of the message as the lines hold."""
         words = f"{self._sign}  {self.text}" if self._message is not None else ""
-        width, metrics = max(40, self.label.width() - _STYLE_PX), self.label.fontMetrics()
         shown = _breakable(words)
-        room = self._room_px()
-
-        def fits(text: str) -> bool:
-            return metrics.boundingRect(0, 0, width, 9_999, _WRAP, text).height() <= room
-
-        self.more.setVisible(not fits(shown))
-        if not fits(shown):  # what happened tells more than in which folder
+        whole = self._fits(shown)
+        self.more.setVisible(not whole)
+        if not whole:  # what happened tells more than in which folder
             shown = _breakable(_FOLDERS.sub("…/", words))
-        while shown and not fits(shown):
-            shown = shown[: max(0, len(shown) - 2)].rstrip("…") + "…" if len(shown) > 2 else ""
+        if not self._fits(shown):
+            letters = range(len(shown))
+            most = bisect_left(letters, True, key=lambda end: not self._fits(f"{shown[:end]}…"))
+            shown = f"{shown[: max(0, most - 1)].rstrip()}…"
         self.label.setText(shown)
+
+    def _fits(self, text: str) -> bool:
+        """Whether the label has room for a text; it alone knows what its style takes of that."""
+        self.label.setText(text)
+        needed = self.label.heightForWidth(max(40, self.label.width()))
+        return bool(needed <= self._room_px() + _STYLE_PX)
 
     def _dismiss(self) -> None:
         self._session.message = None
