@@ -63,8 +63,10 @@ class Header(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """In a low window messages have fewer lines."""
-        if event is not None and event.type() == QEvent.Type.Resize and watched is self.parent():
-            self.banner.set_room(self.parentWidget().height())
+        dock = self.parentWidget()
+        resized = event is not None and event.type() == QEvent.Type.Resize
+        if resized and dock is not None and watched is dock:
+            self.banner.set_room(dock.height())
         return False
 
     def _fix_heights(self) -> None:
