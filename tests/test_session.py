@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -202,7 +202,9 @@ def _changed(name: str) -> Any:
         return f"{default} x"
     if isinstance(default, (int, float)):
         return default + 1
-    return object()
+    # As far as a new run looks into them: nothing in them is of the run before.
+    looked_into = {"added_columns": {"columns": ["mine"]}, "validation": {"folder": None}}
+    return SimpleNamespace(**looked_into[name]) if name in looked_into else object()
 
 
 def test_every_field_says_what_it_belongs_to() -> None:
@@ -227,6 +229,41 @@ def test_opening_and_training_reset_what_belongs_to_the_old(name: str) -> None:
     session.open(LoadedData(Path("new.star"), ReadingConfig()))
     left = getattr(session, name)
     assert left == default or OURS[name] == "window" or (name, left) == ("source", Path("new.star"))
+
+
+def test_what_was_worked_out_of_latents_goes_with_them(latents: pd.DataFrame) -> None:
+    """Clusters, UMAP and the like are no columns of the next run; the user's own are."""
+    found = {"cluster": "1", "UMAP 1": 0.0, "UMAP 2": 0.0, "trust": 1.0, "neighbour_state": "1"}
+    session = Session(latents=latents, epoch=20)
+    session.add_columns(pd.DataFrame({"mine": 1.0, **found}, index=latents.index))
+    validation: Any = SimpleNamespace(folder=Path("first/analysis"))
+    session.update(color="cluster", validation=validation, class_map=("TS/1", "cluster 1"))
+    session.start_run(TrainingStatus("training"))
+    assert session.added_columns is not None and list(session.added_columns) == ["mine"]
+    assert (session.color, session.validation, session.class_map) == ("", None, None)
+    session.add_columns(pd.DataFrame({"cluster": "1"}, index=latents.index))
+    session.color = "mine"
+    session.start_run(TrainingStatus("training"))
+    assert session.color == "mine"
+
+
+def test_clusters_of_an_earlier_epoch_are_told_as_such(latents: pd.DataFrame) -> None:
+    session, run = Session(latents=latents, epoch=20, color="cluster"), object()
+    clusters = pd.DataFrame({"cluster": "1"}, index=latents.index)
+    session.add_columns(clusters)
+    assert session.outdated == ""
+    session.show_latents(cast("Any", run), latents.copy(), 30, None)
+    assert session.outdated == "of epoch 20"
+    session.add_columns(pd.DataFrame({"UMAP 1": 0.0}, index=latents.index))
+    assert session.outdated == "of epoch 20"
+    session.color = "tomogram"
+    assert session.outdated == ""
+    session.color = "cluster"
+    session.add_columns(clusters)
+    assert session.outdated == ""
+    opened = Session(latents=latents, epoch=5, color="cluster", added_columns=clusters)
+    opened.show_latents(cast("Any", run), latents.copy(), 6, None)  # it goes on
+    assert opened.outdated == "of epoch 5"
 
 
 def test_nobody_hears_of_half_an_opened_set(latents: pd.DataFrame) -> None:

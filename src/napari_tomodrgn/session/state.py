@@ -18,7 +18,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
-from napari_tomodrgn.particle_columns import Clip, Column, ParticleTable, with_columns
+from napari_tomodrgn.particle_columns import CLUSTER, Clip, Column, ParticleTable, with_columns
 from napari_tomodrgn.session.actions import SHOW_EPOCH, Action
 from napari_tomodrgn.session.values import (
     CanvasMode,
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 # What a field belongs to: it goes back to its default when other particles are opened, when
 # another run begins, or never.
 DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
+
+# Added columns that are worked out of a run's latents, or judged by them, and the first letters of
+# such names: of another run they say nothing.
+_OF_RUN, _OF_RUN_BEGIN = (CLUSTER, "trust", "neighbour_state"), "UMAP "
 
 # Checks with these codes and another verdict than "ok" mean that images cannot be read.
 _MISSING_IMAGES = ("unreadable-stack", "missing-images")
@@ -93,6 +97,8 @@ class Session:
         joined. Axis, colour and filter like those of the star file, and kept in the run.
     epoch
         Epoch that ``latents`` belong to.
+    clusters_epoch
+        Epoch whose latents the clusters were found in; 0 where there are none, or nobody knows.
     axes
         Names of the two columns that the scatter shows; empty until they are chosen, which is the
         first two that there are (`particle_columns.resolve_axes`).
@@ -110,6 +116,9 @@ class Session:
         Those that are on their way to the run's folder: their names and colours are taken.
     focused
         Identity of the particle that is shown as a volume.
+    class_map
+        The particle that stands for a class, and the name of the class, where its map was asked
+        for: ``(identity, "cluster 2")``; else None.
     hovered
         Identity of the particle under the pointer.
     decoded
@@ -185,6 +194,7 @@ class Session:
     run: Run | None = field(default=None, metadata=RUN)
     epoch: int = field(default=0, metadata=RUN)
     latents: pd.DataFrame | None = field(default=None, metadata=RUN)
+    clusters_epoch: int | None = field(default=None, metadata=RUN)
     axes: tuple[str, str] = field(default=("", ""), metadata=DATA)
     color: str = field(default="", metadata=DATA)
     color_limits: Clip = field(default_factory=Clip, metadata=DATA)
@@ -195,6 +205,7 @@ class Session:
     selections: tuple[Selection, ...] = field(default=(), metadata=RUN)
     selections_in_writing: tuple[Selection, ...] = field(default=(), metadata=RUN)
     focused: str | None = field(default=None, metadata=RUN)
+    class_map: tuple[str, str] | None = field(default=None, metadata=RUN)
     hovered: str | None = field(default=None, metadata=RUN)
     decoded: Decoded | None = field(default=None, metadata=RUN)
     map_source: MapSource = field(default="decoded", metadata=RUN)
@@ -255,6 +266,14 @@ class Session:
         return table.color_column(self.color, self.color_limits, self.selections)
 
     @property
+    def outdated(self) -> str:
+        """Of which epoch the clusters are that colour the particles, where it is another."""
+        made = self.clusters_epoch
+        if made in (None, self.epoch) or self.color != CLUSTER:
+            return ""
+        return f"of {epoch_name(made)}"
+
+    @property
     def next_selection_name(self) -> str:
         """What a selection is called when nobody gives it a name: ``region 1`` and so on."""
         taken = {one.name for one in (*self.selections, *self.selections_in_writing)}
@@ -285,8 +304,21 @@ class Session:
         self.update(**self._defaults(DATA, RUN))
 
     def start_run(self, training: TrainingStatus) -> None:
-        """Forget another run, now that one is trained on the same particles."""
-        self.update(**self._defaults(RUN), training=training)
+        """Forget another run, now that one is trained on the same particles.
+
+        Columns of the star file and of the user's tables stay, and so does what is selected.
+        """
+        changes: dict[str, object] = {"training": training}
+        columns = self.added_columns
+        gone = [] if columns is None else [name for name in columns.columns if _is_of_run(name)]
+        if columns is not None and gone:
+            kept = columns.drop(columns=gone)
+            changes["added_columns"] = kept if len(kept.columns) else None
+        if self.color in gone:
+            changes |= {"color": "", "color_limits": Clip()}
+        if self.validation is not None and self.validation.folder is not None:
+            changes["validation"] = None  # of a selection in the latents, kept in that run
+        self.update(**self._defaults(RUN), **changes)
 
     def show_latents(
         self, run: Run, latents: pd.DataFrame, epoch: int, metrics: pd.DataFrame | None
@@ -296,7 +328,9 @@ class Session:
         Its latent space is another one: what was a place in the old one is none in this.
         """
         anew = {"run": run, "latents": latents, "epoch": epoch, "metrics": metrics}
-        self.update(**anew, free_point=None, trajectory=None, frame=0)
+        if self.clusters_epoch is None and self.added_columns is not None:
+            anew["clusters_epoch"] = self.epoch if CLUSTER in self.added_columns else None
+        self.update(**anew, free_point=None, trajectory=None, frame=0, class_map=None)
 
     @property
     def last_epoch_trained(self) -> int:
@@ -310,9 +344,25 @@ class Session:
         """Which epoch is on show, in words; the first look, what training starts from, is 0."""
         return "no epoch yet" if self.latents is None else epoch_name(self.epoch)
 
-    def add_columns(self, table: pd.DataFrame) -> None:
-        """Add columns by identity (index ``particle_id``); those of the same names are replaced."""
-        self.added_columns = with_columns(self.added_columns, table)
+    def add_columns(self, table: pd.DataFrame, epoch: int | None = None) -> None:
+        """Add columns by identity (index ``particle_id``); those of the same names are replaced.
+
+        ``epoch``: of the latents that they were worked out of, where that is not the one on show.
+        """
+        changes: dict[str, object] = {}
+        if CLUSTER in table:
+            changes = {"class_map": None, "clusters_epoch": self.epoch if epoch is None else epoch}
+        self.update(added_columns=with_columns(self.added_columns, table), **changes)
+
+    def show_class(self, identity: str, name: str) -> None:
+        """Show the map of the particle that stands for a class, as the map of that class."""
+        self.update(
+            focused=identity,
+            class_map=(identity, name),
+            free_point=None,
+            trajectory=None,
+            canvas_mode="particle",
+        )
 
     def select(self, identities: frozenset[str], *how: Action) -> None:
         """Change the selection, and note by which actions it is made from the one before."""
@@ -342,3 +392,7 @@ class Session:
             for one in fields(self)
             if one.metadata in owners
         }
+
+
+def _is_of_run(column: str) -> bool:
+    return column in _OF_RUN or column.startswith(_OF_RUN_BEGIN)

@@ -10,6 +10,7 @@ import pytest
 
 from napari_tomodrgn.analysis.evidence import difference
 from napari_tomodrgn.analysis.evidence.blobs import Blob
+from napari_tomodrgn.analysis.evidence.causes import ALIGNMENT, JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
 from napari_tomodrgn.analysis.evidence.maps import (
@@ -21,6 +22,7 @@ from napari_tomodrgn.analysis.evidence.maps import (
 )
 from napari_tomodrgn.analysis.evidence.membership import cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.permutation import permuted
+from napari_tomodrgn.analysis.evidence.records import describe_comparison, molecule_words
 from napari_tomodrgn.analysis.latents.clusters import k_means
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
@@ -84,6 +86,36 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     assert np.corrcoef(found.difference.difference.data.ravel(), true.ravel())[0, 1] > 0.6
     assert found.maps is not None
     assert found.maps[0].fsc.correlation[3] > 0.5
+
+
+def test_each_number_is_told_with_its_question(two_states: Case) -> None:
+    """σ and p of a cause that is named stand beside it, those of the molecule apart."""
+    evidence = two_states.evidence
+    found = run_to_end(
+        compare_groups(evidence, halved(two_states), with_maps=False, permutations=1999)
+    )
+    tests = found.causes.tests
+
+    def told(name: str, **others: PermutationTest) -> tuple[str, str]:
+        causes = replace(found.causes, name=name, tests={**tests, **others})
+        record = describe_comparison(evidence.ids, ("A", "B"), replace(found, causes=causes))
+        return record["sentence"], molecule_words(record)
+
+    start = "In the molecule, without poses, contrast and defocus: "
+    sure = f"{tests[MOLECULE].z:.1f} σ, p ≤ 0.0005 (none of 1,999 random splits differs as much)"
+    assert told(MOLECULE)[1] == f"{start}{sure}."
+    turned, left = PermutationTest(8.0, 17.94, 1 / 2000), PermutationTest(0.2, 1.36, 0.0934)
+    assert told(ALIGNMENT, **{ALIGNMENT: turned, MOLECULE: left}) == (
+        "A and B differ, but not in the molecule: the cause is alignment (17.9 σ, p ≤ 0.0005).",
+        f"{start}1.4 σ, p = 0.093.",
+    )
+    share = replace(tests[MOLECULE], statistic=0.2 * found.causes.whole.statistic)
+    few = told(ALIGNMENT, **{ALIGNMENT: turned, MOLECULE: share})[1]
+    little = "but 20% of the whole difference: too little to be of the molecule."
+    assert few == f"{start}{sure}, {little}"
+    assert told(JUNK)[1].endswith("differs as much), as of images that show no particle.")
+    record = {**describe_comparison(evidence.ids, ("A", "B"), found), "p_holm": 0.001}
+    assert "much), 0.001 adjusted for the comparisons of this run." in molecule_words(record)
 
 
 def test_beside_the_particle_the_difference_is_what_its_errors_say(two_states: Case) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
@@ -52,6 +53,9 @@ def test_two_clusters_stand_beside_their_difference(
     said = panel.sentence.text().replace("\u00a0", " ")  # which keep coordinates in one line
     assert "differ" in said and record["sentence"] == said
     assert record["particles_a"] + record["particles_b"] == 40
+    told = panel.numbers.text().replace("\u00a0", " ")
+    words = f"In the molecule, without poses, contrast and defocus: {record['z']:.1f} σ, p ≤ 0.0002"
+    assert told.startswith(f"{words} (none of 4,999 random splits differs as much). A 20, B 20")
     assert compared.comparison.folder.parent.name == "comparisons"
     assert [curve.name for curve in panel.plot.curves] == ["A", "B", "A − B"]
     assert _shown(viewer) == sorted([*CELLS, LABELS_NAME])
@@ -123,6 +127,33 @@ def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbo
     assert clustered.canvas_mode == "particle" and mine.visible and not hidden.visible
 
 
+def test_a_tomogram_and_back_to_the_comparison(
+    viewer: Any, widget: Any, clustered: Any, qtbot: Any
+) -> None:
+    """Opening a tomogram takes the maps away: the button beside *Tomogram* brings them back."""
+    panel, camera = widget.tomogram, viewer.scene.camera
+    assert not panel.comparison.isEnabled() and panel.particle.isChecked()
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert panel.comparison.isChecked()
+    zoom, angles = 1.3 * camera.zoom, (50.0, 60.0, 70.0)
+    camera.zoom, camera.angles = zoom, angles
+    panel._open(panel.list.topLevelItem(0))
+    qtbot.waitUntil(lambda: clustered.canvas_mode == "tomogram", timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not set(CELLS) & set(_shown(viewer)) and panel.tomogram.isChecked()
+    panel.comparison.click()
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+    assert _shown(viewer) == sorted([*CELLS, LABELS_NAME]), "nothing of the tomogram"
+    assert camera.zoom == pytest.approx(zoom) and camera.angles == pytest.approx(angles)
+    panel.tomogram.click()
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not set(CELLS) & set(_shown(viewer))
+    panel.particle.click()
+    assert clustered.canvas_mode == "particle" and _shown(viewer) == ["decoded"]
+
+
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:
@@ -172,6 +203,28 @@ def test_a_window_may_be_closed_on_a_comparison(widget: Any, viewer: Any, compar
     shown = _shown(viewer)
     widget.controller.close()
     assert _shown(viewer) == shown and not widget.controller.stage.layers.is_up
+
+
+def test_maps_on_show_are_those_of_the_comparison(
+    widget: Any, compared: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody saves a particle's map while A, B and A − B are on show; each time a new folder."""
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    bar, page = widget.latent.volumes, widget.export
+    assert bar.actions_by_name["map"].text() == "Maps of A, B and A − B (MRC)…"
+    assert page.map.text() == "Maps of A, B and A − B (MRC) …"
+    presses = (lambda: bar.choose("map"), page.map.click, widget.comparison.export.click)
+    for press, name in zip(presses, ("", "_2", "_3"), strict=True):
+        press()
+        folder = tmp_path / f"cluster_1_vs_cluster_2{name}"
+        qtbot.waitUntil(lambda folder=folder: (folder / "b.star").exists(), timeout=LONG)
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+        assert {"a.mrc", "b.mrc", "difference.mrc"} <= {one.name for one in folder.iterdir()}
+        assert folder.name in widget.banner.text
+    assert {one.name for one in tmp_path.glob("*.mrc")} == set(), "none in the chosen folder itself"
+    compared.canvas_mode = "particle"
+    assert bar.actions_by_name["map"].text() == "Map on show (MRC)…"
+    assert page.map.text() == "Map on show (MRC) …"
 
 
 def test_both_groups_are_exported_and_never_over_something(

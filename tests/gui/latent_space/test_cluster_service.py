@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 
 from napari_tomodrgn.gui.latent_space.cluster_service import AS_LATENTS_ASK, ClusterService
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 
 def _latents() -> pd.DataFrame:
@@ -45,6 +48,17 @@ def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     service.find(AS_LATENTS_ASK)
     qtbot.waitUntil(lambda: "No clusters were made" in other.message.text, timeout=30_000)
     assert "one class" in other.message.text and other.added_columns is None
+
+
+def test_clusters_of_the_run_before_do_not_arrive_in_the_next(qtbot: Any) -> None:
+    """It has as many particles: the answer is known by the run it was asked of."""
+    session: Any = Session(latents=_latents(), run=SimpleNamespace(path=Path("one")))
+    service = ClusterService(session)
+    service.find(3)
+    session.start_run(TrainingStatus("training"))
+    session.update(latents=_latents(), run=SimpleNamespace(path=Path("two")))
+    qtbot.waitUntil(lambda: not service.is_busy, timeout=30_000)
+    assert session.added_columns is None and session.color == ""
 
 
 def test_without_a_run_it_says_what_to_do() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from napari._qt.utils import QImg2array
 from qtpy.QtCore import QPoint, Qt
@@ -17,6 +18,8 @@ from qtpy.QtWidgets import QDockWidget
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, RasterPoints
 from napari_tomodrgn.gui.charts.vispy_renderer import VispyPoints
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.gui.widgets.saving import name_of_map
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 
 LEFT = Qt.MouseButton.LeftButton
@@ -158,3 +161,34 @@ def test_what_hardly_varies_does_not_look_as_wide_as_what_does(
     shown = view.view
     extent = max(np.ptp(view.points[:, 1]), 1.0)
     assert shown.y_max - shown.y_min == pytest.approx(1.12 * extent, rel=0.01)
+
+
+def test_a_class_has_a_button_for_its_map(
+    widget: Any, viewer: Any, qtbot: Any, tiny_run: Path, opened: Callable[[Path], Any]
+) -> None:
+    """The map of the particle nearest to the middle of its class, which the title says."""
+    session, key = opened(tiny_run), widget.latent.legend.key
+    names = np.where(np.arange(len(session.latents)) % 3 == 0, "1", "2")
+    session.add_columns(pd.DataFrame({"cluster": names}, index=session.latents.index))
+    session.color = "cluster"
+    qtbot.waitUntil(lambda: widget.latent.color.currentText() == "cluster", timeout=LONG)
+    key.grab()
+    session.canvas_mode = "tomogram"  # what is asked for is shown, wherever one was
+    QTest.mouseClick(key, LEFT, pos=key._button(2).center().toPoint())
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    members = session.latents[names == "2"].filter(like="mu_")
+    far = ((members - members.mean()) ** 2).sum(axis=1)
+    assert session.focused == far.idxmin() and session.canvas_mode == "particle"
+    assert not session.selection, "only a click on the name selects"
+    qtbot.waitUntil(lambda: session.decoded.particle_id == session.focused, timeout=LONG)
+    words = f"cluster 2: {session.focused}, nearest its middle"
+    assert viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " ").startswith(words)
+    assert name_of_map(session).startswith("cluster_2_")
+    other = str(session.latents.index[0])
+    session.focused = other
+    qtbot.waitUntil(lambda: session.decoded.particle_id == other, timeout=LONG)
+    assert viewer.canvas.overlays[CAPTION_NAME].text.startswith(other)
+    assert name_of_map(session) == other.replace("/", "_")
+    session.color = "tomogram"  # no class: nobody asks for the map of its middle
+    qtbot.waitUntil(lambda: widget.latent.color.currentText() == "tomogram", timeout=LONG)
+    assert not key._with_maps

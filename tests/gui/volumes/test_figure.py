@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
+from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME, TomogramLayers
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels, bottom_of_corner, write_in_corner
@@ -83,3 +84,53 @@ def test_a_map_begins_below_its_caption(viewer: Any) -> None:
     assert words[0] + words[2] <= bottom
     assert bottom < drawn[0] < 0.25 * height, "below the words, and not small"
     assert drawn[0] + drawn[2] / 2 == pytest.approx(height / 2, abs=8), "but for its dark end"
+
+
+def _ball() -> Volume:
+    at = np.arange(32) - 16.0
+    z, y, x = np.meshgrid(at, at, at, indexing="ij")
+    return Volume(np.exp(-(x**2 + y**2 + z**2) / 36).astype(np.float32), 10.0)
+
+
+def test_letters_of_axes_are_as_much_larger_as_all_else(viewer: Any) -> None:
+    layers, overlays = VolumeLayers(viewer), viewer.canvas.overlays
+    layers.show_mesh(make_isosurface(_ball()), 320.0, "TS_001/91")
+    canvas = viewer.window._qt_viewer.canvas
+    axes = canvas._viewer_overlay_to_visual[overlays.axes][0].node.axes
+    size = axes.text.font_size
+    with enlarged(viewer, _SCALE):
+        viewer.screenshot(canvas_only=True, flash=False)
+        assert axes.text.font_size == pytest.approx(_SCALE * size)
+    assert axes.text.font_size == pytest.approx(size)
+
+
+def test_axes_lie_on_no_label(viewer: Any) -> None:
+    """Two maps side by side: words beneath the left one begin beside x, y and z."""
+    layers, overlays = VolumeLayers(viewer), viewer.canvas.overlays
+    mesh = make_isosurface(_ball())
+    layers.show_mesh(mesh, 320.0, "TS_001.tomostar/3  ·  epoch 20  ·  contour 3 σ")
+    words = "TS_001.tomostar/6\ndecoded, epoch 20, contour 3 σ"
+    layers.show_companion("pinned", mesh, 320.0, None, words)
+    overlays.scale_bar.visible = overlays[CAPTION_NAME].visible = False
+    for layer in layers.layers:
+        layer.visible = layer is layers.labels.layer
+
+    def ink() -> NDArray[np.bool_]:
+        return viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1) > 60
+
+    overlays.axes.visible = True
+    both = ink()
+    overlays.axes.visible = False
+    labels = ink()
+    axes = both & ~labels
+    assert labels.sum() > 100 and axes.sum() > 100
+    assert np.flatnonzero(axes.any(axis=0)).max() < np.flatnonzero(labels.any(axis=0)).min()
+
+
+def test_a_tomogram_begins_below_its_title(viewer: Any) -> None:
+    layers = TomogramLayers(viewer)
+    write_in_corner(viewer, TITLE_NAME, "TS_001.tomostar  ·  20 particles")
+    layers.look_at_all(np.zeros(3), np.array([100.0, 3000.0, 3000.0]))
+    edge, height = 3000 * viewer.scene.camera.zoom, viewer.canvas.size[0]
+    assert bottom_of_corner(viewer, TITLE_NAME) <= (height - edge) / 2
+    assert edge > 0.75 * height, "and is not small"

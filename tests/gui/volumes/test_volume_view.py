@@ -18,7 +18,7 @@ from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
-from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption
+from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption, who_is
 from napari_tomodrgn.particle_columns import latent_matrix
 from napari_tomodrgn.session import Decoded, LatentPath, LatentPoint, Session
 
@@ -293,7 +293,7 @@ def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
     volume = Volume(np.zeros((16, 16, 16), np.float32), 10.0)
     point = LatentPoint((0.0,), 2)
     decoded = Decoded(volume, None, 1, complete=True, point=point, mesh=make_isosurface(volume))
-    assert caption(decoded).startswith(
+    assert caption(decoded, who_is(decoded, None)).startswith(
         "latent point, interpolated: no particles nearby, not supported by data"
     )
 

@@ -65,6 +65,34 @@ def test_the_next_file_is_offered_where_the_last_was_saved(
     assert offered[-1] == found == str(elsewhere / "y.star")
 
 
+def test_several_files_go_into_a_new_folder(
+    qtbot: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never among what is in the chosen one: what is there would have to be replaced."""
+    parent, asked = QWidget(), []
+    qtbot.addWidget(parent)
+
+    def choose(_parent: Any, title: str, start: str) -> str:
+        asked.append((title, start))
+        return str(tmp_path)
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", choose)
+    base = tmp_path / "base"
+    base.mkdir()
+    monkeypatch.setattr(saving, "_last_folder", [])
+
+    def ask() -> str:
+        return saving.ask_for_new_folder(parent, "Folder a_vs_b", base, "a_vs_b")
+
+    assert ask() == str(tmp_path / "a_vs_b")
+    (tmp_path / "a_vs_b").mkdir()
+    (tmp_path / "a_vs_b_2").write_text("a file of somebody")
+    assert ask() == str(tmp_path / "a_vs_b_3")
+    assert asked == [("Folder a_vs_b: where is it made?", str(one)) for one in (base, tmp_path)]
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    assert ask() == ""
+
+
 def test_particles_are_named_after_what_they_are() -> None:
     session: Any = Session()
     assert saving.name_of_particles(session) == "all"
@@ -84,12 +112,16 @@ def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
         canvas_mode="particle",
         tomogram="TS 2",
         comparison=SimpleNamespace(names=("cluster 1", "cluster 2")),
+        class_map=None,
     )
+    assert saving.words_for_maps(shown) == "Map on show"
     assert saving.name_of_map(shown) == "TS_001.tomostar_91"
     assert saving.name_of_picture(shown) == "TS_001.tomostar_91.png"
     shown.canvas_mode = "tomogram"
     assert saving.name_of_picture(shown) == "TS_2.png"
+    assert saving.words_for_maps(shown) == "Map of the particle in focus"
     shown.canvas_mode = "comparison"
     assert saving.name_of_picture(shown) == "cluster_1_vs_cluster_2.png"
+    assert saving.words_for_maps(shown) == "Maps of A, B and A − B", "and no particle's"
     shown.canvas_mode, shown.decoded = "particle", None
     assert saving.name_of_picture(shown) == "map.png"

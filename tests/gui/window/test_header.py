@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.charts.painting import ChartColors
@@ -18,6 +19,7 @@ from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
+LEFT = Qt.MouseButton.LeftButton
 RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
 MISSING = Check("unreadable-stack", "info", "The images are not there.")
@@ -75,8 +77,9 @@ def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbo
     session = Session()
     header = Header(session)
     qtbot.addWidget(header)
-    header.resize(330, header.sizeHint().height())
+    header.resize(260, header.sizeHint().height())
     header.show()
+    header.banner.set_room(600)  # a low window, where there are two lines
     path = "/data/2026/session/warptools/relion/particles.star"
     session.show_message(f"{path}: not a STAR file, it has no data_ line.", "error")
     qtbot.wait(1)
@@ -102,23 +105,74 @@ def test_lines_are_as_high_as_their_letters_whenever_these_grow(qtbot: Any) -> N
     assert header.banner.label.heightForWidth(header.banner.label.width()) <= header.banner.height()
 
 
-def test_a_long_message_is_read_over_what_is_below(qtbot: Any) -> None:
+def _in_a_dock(qtbot: Any, session: Session, height: int) -> tuple[QWidget, Header, QPushButton]:
+    """The header as wide as it comes, over a step."""
+    dock, header, step = QWidget(), Header(session), QPushButton("Export")
+    layout = QVBoxLayout(dock)
+    layout.setContentsMargins(6, 6, 6, 6)  # as in the dock
+    for one in (header, step):
+        layout.addWidget(one)
+    layout.addStretch(1)
+    qtbot.addWidget(dock)
+    dock.resize(330, height)
+    dock.move(600, 50)
+    dock.show()
+    qtbot.waitExposed(dock)
+    return dock, header, step
+
+
+def test_a_typical_sentence_is_read_without_a_click(qtbot: Any) -> None:
     session = Session()
-    header = Header(session)
-    qtbot.addWidget(header)
-    header.show()
-    session.show_message("words " * 60)
-    header.banner.more.click()
-    whole = header.banner._whole
-    assert whole.isVisible() and whole.label.text().count("words") == 60
-    header.banner.more.click()
+    dock, header, _ = _in_a_dock(qtbot, session, 840)
+    words = (
+        "The latents ask for: 2 classes, which explain held-out particles best. In the legend a "
+        "click on a name selects its particles, map shows its map, Compare asks."
+    )
+    assert 150 <= len(words) <= 160
+    session.show_message(words)
+    qtbot.wait(1)
+    label = header.banner.label
+    assert label.text().replace("\u200b", "") == f"i  {words}"
+    assert label.heightForWidth(label.width()) <= label.height()
+    assert not header.banner.more.isVisible(), "there is no more"
+    high = header.banner.height()
+    session.show_message(words * 3)
+    qtbot.wait(1)
+    assert header.banner.more.isVisible() and header.banner.height() == high
+    dock.resize(330, 640)  # of a small screen: pages need the height
+    qtbot.waitUntil(lambda: header.banner.height() < 0.7 * high)
+    assert label.text().endswith("…") and label.heightForWidth(label.width()) <= label.height()
+
+
+def test_a_long_message_is_read_beside_and_takes_no_click(qtbot: Any) -> None:
+    session = Session()
+    dock, header, step = _in_a_dock(qtbot, session, 840)
+    banner, whole, pressed = header.banner, header.banner._whole, []
+    step.clicked.connect(lambda: pressed.append("step"))
+    session.show_message("words " * 90)
+    qtbot.wait(1)
+    banner.more.click()
+    assert whole.isVisible() and whole.label.text().count("words") == 90
+    assert whole.geometry().right() < dock.mapToGlobal(QPoint(0, 0)).x(), "it covers no step"
+    QTest.mouseClick(whole.label, LEFT)
+    assert whole.isVisible(), "its words can be marked"
+    QTest.mouseClick(step, LEFT)
+    assert pressed == ["step"] and not whole.isVisible() and banner.text
+    QTest.mouseClick(banner.label, LEFT)
+    assert whole.isVisible()
+    QTest.mouseClick(banner.label, LEFT)
     assert not whole.isVisible()
-    # While it is there it takes the mouse: a click beside it ends it, one on the cross the message.
-    for button, left in ((header.banner.more, "words"), (header.banner.dismiss, "")):
-        header.banner.toggle()
-        place = whole.mapFromGlobal(button.mapToGlobal(button.rect().center()))
-        QTest.mouseClick(whole, Qt.MouseButton.LeftButton, pos=place)
-        assert not whole.isVisible() and header.banner.text[:5] == left
+    banner.toggle()
+    QTest.keyClick(step, Qt.Key.Key_Escape)
+    assert not whole.isVisible() and banner.text
+    banner.toggle()
+    QTest.mouseClick(banner.dismiss, LEFT)
+    assert not whole.isVisible() and not banner.text
+    dock.move(0, 50)  # no room beside it
+    session.show_message("words " * 90)
+    banner.toggle()
+    assert whole.geometry().top() > banner.mapToGlobal(banner.rect().bottomLeft()).y()
+    banner.toggle()
 
 
 def test_the_state_names_what_is_under_way(qtbot: Any) -> None:

@@ -19,6 +19,7 @@ from napari_tomodrgn.analysis.evidence.maps import (
 from napari_tomodrgn.analysis.evidence.membership import CrossedLabels, cross_labels, uncrossed
 from napari_tomodrgn.analysis.evidence.permutation import (
     LEAST_TOMOGRAMS,
+    chance,
     constant_in_tomograms,
     permuted,
     tomograms_a_side,
@@ -98,8 +99,8 @@ class Comparison:
         if name != MOLECULE:
             part = self.causes.tests.get(name, self.causes.whole)
             return (
-                f"{a} and {b} differ ({part.z:.1f} σ), but not in the molecule: the cause is "
-                f"{name}."
+                f"{a} and {b} differ, but not in the molecule: the cause is {name} "
+                f"({part.z:.1f} σ, {chance(part.p, self.permutations)})."
             )
         test = self.causes.tests[MOLECULE]
         words = [f"{a} and {b} differ: {test.z:.1f} σ"]

@@ -154,3 +154,9 @@ def _tomograms_permuted(labels: Labels, count: int, rng: np.random.Generator) ->
             found.append(one)
     others = [one for one in found if (one != labels).any()]
     return rng.permutation(np.array(others))
+
+
+def chance(p: float, permutations: int) -> str:
+    """p in words: at most 1 / (permutations + 1), where it is that, the smallest that is found."""
+    least = p <= 1.001 / (permutations + 1)
+    return f"p {'≤' if least else '='} {p:.2g}"

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.evidence.causes import MOLECULE
+from napari_tomodrgn.analysis.evidence.causes import JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, Labels
+from napari_tomodrgn.analysis.evidence.permutation import DIFFER, chance
 from napari_tomodrgn.analysis.fsc import FscCurve
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
@@ -126,6 +127,30 @@ def describe_comparison(
         "tomograms": list(found.by_tomogram) if found.by_tomogram else None,
         "groups_sha256": _digest(ids, found.drawn),
     }
+
+
+def molecule_words(record: dict[str, Any]) -> str:
+    """Say of the difference in the molecule, which alone ``p`` is of, how sure it is.
+
+    Parameters
+    ----------
+    record
+        Of `describe_comparison`, with ``p_holm`` where it is kept.
+    """
+    tests, count, p = record["tests"], int(record["permutations"]), float(record["p"])
+    left, whole = tests[MOLECULE], tests["all"]
+    adjusted = float(record.get("p_holm", p))
+    words = [f"{left['z']:.1f} σ", chance(p, count)]
+    words[1] += "" if "=" in words[1] else f" (none of {count:,} random splits differs as much)"
+    if adjusted != p:
+        words.append(f"{adjusted:.2g} adjusted for the comparisons of this run")
+    said = f"In the molecule, without poses, contrast and defocus: {', '.join(words)}"
+    if record["differ"] or p >= DIFFER:
+        return f"{said}."
+    if record["cause"] == JUNK:
+        return f"{said}, as of images that show no particle."
+    share = max(0.0, left["statistic"] / whole["statistic"])
+    return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."
 
 
 def save_maps(found: Comparison, ids: list[str], out: Path) -> None:

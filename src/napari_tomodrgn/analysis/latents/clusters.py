@@ -45,12 +45,19 @@ def clusters_of(
     means = np.array([points[labels == old].mean(axis=0) for old in range(labels.max() + 1)])
     order = _order(means)
     rank = np.argsort(order)
-    nearest = []
-    for old in order:
-        members = np.flatnonzero(labels == old)
-        distances = np.linalg.norm(points[members] - means[old], axis=1)
-        nearest.append(members[distances.argmin()])
+    nearest = [nearest_to_middle(points, labels == old) for old in order]
     return Clusters(rank[labels] + 1, np.array(nearest, dtype=np.int64))
+
+
+def nearest_to_middle(points: NDArray[np.float64], members: NDArray[np.bool_]) -> int:
+    """Row of the member that is nearest to the mean of all members.
+
+    ``points`` are ``(particle, latent)``; ``members`` ``(particle,)`` is true for those of the
+    group, of which there is at least one.
+    """
+    rows = np.flatnonzero(members)
+    distances = np.linalg.norm(points[rows] - points[rows].mean(axis=0), axis=1)
+    return int(rows[distances.argmin()])
 
 
 def _order(means: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from napari_tomodrgn.analysis.evidence.drawn_difference import (
     finest_piece,
     in_standard_errors,
 )
+from napari_tomodrgn.analysis.evidence.permutation import chance
 from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.analysis.report.charts import (
     line_chart,
@@ -76,10 +77,13 @@ def _about_p(count: int) -> str:
 
 
 def _chances(one: dict[str, Any], count: int) -> dict[str, str]:
+    alone = chance(one["p"], int(one["permutations"])).removeprefix("p ").removeprefix("= ")
+    splits = f"{one['permutations']:,} random splits"
     if count == 1:
-        return {"p": f"{one['p']:.2g}"}
-    words = f"{one['p_holm']:.2g} (alone {one['p']:.2g})"
-    return {f"p, adjusted (Holm) for the {count} comparisons of this run": words}
+        return {f"p of a difference in the molecule, of {splits}": alone}
+    words = f"{one['p_holm']:.2g} (alone {alone}, of {splits})"
+    name = "p of a difference in the molecule"
+    return {f"{name}, adjusted (Holm) for the {count} comparisons of this run": words}
 
 
 def _maps(one: dict[str, Any], colors: tuple[str, str]) -> str:

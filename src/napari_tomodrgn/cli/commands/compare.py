@@ -11,7 +11,8 @@ from typing import Any
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, compare_groups
 from napari_tomodrgn.analysis.evidence.groups import Labels, label_groups, match_group, read_group
 from napari_tomodrgn.analysis.evidence.images import read_run_images
-from napari_tomodrgn.analysis.evidence.records import record_comparison, save_maps
+from napari_tomodrgn.analysis.evidence.permutation import chance
+from napari_tomodrgn.analysis.evidence.records import molecule_words, record_comparison, save_maps
 from napari_tomodrgn.analysis.evidence.session import Evidence, add_up, gather_evidence
 from napari_tomodrgn.analysis.evidence.trust import trust_particles
 from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
@@ -78,17 +79,16 @@ def print_comparison(result: dict[str, Any]) -> None:
     """What a comparison found, in a few lines on stdout."""
     print(result["sentence"])
     counts = " and ".join(f"{result[x]}: {result[f'particles_{x}']} particles" for x in "ab")
-    print(
-        f"{counts}; p {result['p']:.2g}, adjusted for the comparisons of this run "
-        f"{result['p_holm']:.2g} ({result['permutations']} random splits)"
-    )
+    print(molecule_words(result))
+    print(counts)
     if result["cross_fitted"]:
         print(
             f"cross-fitted: tilt halves agree on {result['agreement_of_halves']:.0%} of the "
             f"particles; the maps show {result['attenuation']:.0%} of a difference"
         )
+    splits = int(result["permutations"])
     for name, one in result["tests"].items():
-        print(f"{name:>24}  {one['z']:+6.1f} σ  p {one['p']:.2g}")
+        print(f"{name:>24}  {one['z']:+6.1f} σ  {chance(one['p'], splits)}")
 
 
 def run_compare_runs(options: Namespace) -> int:

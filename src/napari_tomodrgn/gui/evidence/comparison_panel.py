@@ -9,7 +9,6 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -39,7 +38,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_file
+from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_file
 from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
 
@@ -53,8 +52,8 @@ _TIPS = {
     "are assigned to A and B by one half of their tilts and compared in the other half",
     "stage": "Show A, B and A − B side by side in the canvas, or go back to single maps",
     "halves": "Both half maps of A and of B, unfiltered, in four cells of the canvas",
-    "export": "A folder with both maps, their half maps and FSC curves, the difference with its "
-    "standard error, who was in which group, and a star file of each",
+    "export": "A new folder with both maps, their half maps and FSC curves, the difference with "
+    "its standard error, who was in which group, and a star file of each",
     "report": "The whole run as one HTML page that opens anywhere, this comparison in it",
 }
 
@@ -186,13 +185,14 @@ class ComparisonPanel(QWidget):
         return compared.groups == (a.ids, None if matched else b.ids)
 
     def _show(self, compared: ComparedGroups) -> None:
+        # Which brings torch with it, and is there where something was compared.
+        from napari_tomodrgn.analysis.evidence.records import molecule_words
+
         record = compared.record
         self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
-        p = record.get("p_holm", record["p"])
-        adjusted = ", adjusted for the comparisons of this run" if "p_holm" in record else ""
         kept = f" Saved as {compared.folder.name}." if compared.folder is not None else ""
-        self.numbers.setText(f"{counts}. p = {p:.2g}{adjusted}.{kept}")
+        self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))
         self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []
         for letter, color, made in zip(
@@ -264,10 +264,7 @@ class ComparisonPanel(QWidget):
         self.errors_chosen.emit(value / _STEPS_PER_ERROR)
 
     def _ask_export(self) -> None:
-        folder = QFileDialog.getExistingDirectory(
-            self, "Folder for maps and star files", str(self._base())
-        )
-        if folder:
+        if folder := ask_for_comparison(self, self._session):
             self.export_requested.emit(folder)
 
     def _ask_report(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -25,6 +26,7 @@ AS_LATENTS_ASK = 0
 class _Found:
     column: pd.DataFrame | None  # None if there is no number to be proposed
     proposal: str  # in words, where one was asked for
+    of: tuple[Path | None, int] = (None, 0)  # folder of the run, and epoch
 
 
 class ClusterService(Service):
@@ -46,23 +48,27 @@ class ClusterService(Service):
             self.session.show_message("Asking how many clusters there are …")
         else:
             self.session.record(Action.of("find_clusters", count))
-        self.queue.request(lambda: _found(latents, count))
+        of = self._run_path(), self.session.epoch
+        self.queue.request(lambda: (replace(one, of=of) for one in _found(latents, count)))
+
+    def _run_path(self) -> Path | None:
+        return self.session.run.path if self.session.run is not None else None
 
     def _on_clusters(self, made: _Found) -> None:
         session, column = self.session, made.column
         if column is None:
             session.show_message(f"No clusters were made. {made.proposal}")
             return
-        if session.latents is None or len(session.latents) != len(column):
-            return  # another run was opened meanwhile
-        session.add_columns(column)
+        if session.latents is None or made.of[0] != self._run_path():
+            return  # another run was opened or begun meanwhile
+        session.add_columns(column, made.of[1])
         session.color = CLUSTER
         found = column[CLUSTER].nunique()
         if made.proposal:
             session.record(Action.of("find_clusters", found))
         session.show_message(
-            f"{made.proposal or f'{found} clusters (k-means).'} A click on a name in the legend "
-            "selects its particles."
+            f"{made.proposal or f'{found} clusters (k-means).'} In the legend a click on a name "
+            "selects its particles, map shows its map."
         )
 
 

@@ -20,6 +20,9 @@ from napari_tomodrgn.particle_columns import Clip, Column, column_label
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
+_MAP = "map"
+_SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."
+_SHOWS = f"{_MAP}: shows the map of the class, decoded at the particle nearest to its middle."
 _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
 
 
@@ -52,12 +55,14 @@ class Legend(QWidget):
 
     clip_chosen = Signal(object)  # Clip
     category_chosen = Signal(int, object)  # its code, the keys that were held
+    map_chosen = Signal(int)  # the code of the category whose map is to be shown
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._column: Column | None = None
         self.key = _Key()
         self.key.clicked.connect(self.category_chosen)
+        self.key.map_clicked.connect(self.map_chosen)
         self.low, self.high = (
             _limit("Smallest value with a colour of its own"),
             _limit("Largest value with a colour of its own"),
@@ -89,12 +94,22 @@ class Legend(QWidget):
         layout.addWidget(self._limits)
         self.set_column(None)
 
-    def set_column(self, column: Column | None, explained: LegendData | None = None) -> None:
-        """Explain the colours of this column (None: nothing to explain)."""
-        self._column = column
+    def set_column(
+        self,
+        column: Column | None,
+        explained: LegendData | None = None,
+        *,
+        note: str = "",
+        with_maps: bool = False,
+    ) -> None:
+        """Explain the colours of this column (None: nothing to explain).
+
+        ``note`` follows its name; ``with_maps``: a map of each category can be shown.
+        """
+        self._column, self.key.note = column, note
         if column is not None and explained is None:
             explained = LegendData.of(column)
-        self.key.set_column(column, explained)
+        self.key.set_column(column, explained, with_maps=with_maps)
         numbers = column is not None and not column.categorical and not column.period
         self._limits.setVisible(numbers)
         if column is not None and numbers:
@@ -126,6 +141,7 @@ class _Key(QWidget):
     """The painted part."""
 
     clicked = Signal(int, object)
+    map_clicked = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,17 +150,23 @@ class _Key(QWidget):
         self._bar: QImage | None = None
         self._explained: LegendData | None = None
         self._shown = 0  # chips
+        self._with_maps = False
+        self.note = ""  # after the name of the column
+        self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         paints_letters(self)
         LetterSize(self, self._fit_height)
 
-    def set_column(self, column: Column | None, explained: LegendData | None) -> None:
+    def set_column(
+        self, column: Column | None, explained: LegendData | None, *, with_maps: bool
+    ) -> None:
         """Take what is to be painted."""
         self._column, self._explained, self._bar, self._shown = column, explained, None, 0
+        self._with_maps = with_maps and column is not None and column.categorical
         self.setToolTip("")
         self._fit_height()
         if column is not None and column.categorical:
-            self.setToolTip("A click selects these particles; Shift adds, Alt takes away")
+            self.setToolTip(f"{_SELECTS} {_SHOWS}" if self._with_maps else _SELECTS)
         elif explained is not None:
             self._bar = to_image(explained.bar)
         self.update()
@@ -160,10 +182,33 @@ class _Key(QWidget):
         self.update()
 
     def mousePressEvent(self, event: Any) -> None:
-        """Tell which chip was clicked."""
-        row = int(event.position().y() // self._line()) - 1
-        if 0 <= row < self._shown:
+        """Tell which chip was clicked, or the button beside which."""
+        row = self._row_at(event)
+        if row < 0:
+            return
+        if self._on_button(event):
+            self.map_clicked.emit(row)
+        else:
             self.clicked.emit(row, event.modifiers())
+
+    def mouseMoveEvent(self, event: Any) -> None:
+        """Show by the pointer that names and buttons can be clicked."""
+        over = self._row_at(event) >= 0
+        shape = Qt.CursorShape.PointingHandCursor if over else Qt.CursorShape.ArrowCursor
+        self.setCursor(shape)
+
+    def _row_at(self, event: Any) -> int:
+        """Which chip the mouse is on; -1 for none."""
+        row = int(event.position().y() // self._line()) - 1
+        return row if 0 <= row < self._shown else -1
+
+    def _on_button(self, event: Any) -> bool:
+        return self._with_maps and event.position().x() >= self._button(1).left()
+
+    def _button(self, row: int) -> QRectF:
+        """Where the button of a chip is (the first is 1)."""
+        width, line = self.fontMetrics().horizontalAdvance(_MAP) + 10, self._line()
+        return QRectF(self.width() - width - 1, row * line + 1, width, line - 2)
 
     def paintEvent(self, event: object) -> None:
         """Draw name, then chips or bar."""
@@ -175,7 +220,8 @@ class _Key(QWidget):
             font = painter.font()
             font.setBold(True)
             painter.setFont(font)
-            self._write(painter, 0, column_label(self._column.name), indent=1)
+            words = f"{column_label(self._column.name)} {self.note}".rstrip()
+            self._write(painter, 0, words, indent=1)
             font.setBold(False)
             painter.setFont(font)
             if self._column.categorical:
@@ -187,7 +233,8 @@ class _Key(QWidget):
         return self.fontMetrics().height() + 3
 
     def _write(self, painter: QPainter, row: float, words: str, indent: int = 17) -> None:
-        width = self.width() - indent - 1
+        taken = round(self._button(1).width()) + 4 if self._with_maps and row else 0
+        width = self.width() - indent - 1 - taken
         text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, width)
         box = QRectF(indent, row * self._line(), width, self._line())
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
@@ -206,9 +253,17 @@ class _Key(QWidget):
             painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
             painter.setPen(QColor(self._theme.text))
             self._write(painter, row, f"{name or '(none)'}  {count:,}")
+            if self._with_maps:
+                self._paint_button(painter, self._button(row))
         hidden = len(column.categories) - len(shown)
         if hidden:
             self._write(painter, len(shown) + 1, f"and {hidden} more")
+
+    def _paint_button(self, painter: QPainter, box: QRectF) -> None:
+        painter.setPen(QColor(self._theme.text))
+        painter.setBrush(QColor(self._theme.line))
+        painter.drawRoundedRect(box, 3, 3)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _MAP)
 
     def _paint_bar(self, painter: QPainter, column: Column) -> None:
         top = self._line() + 2

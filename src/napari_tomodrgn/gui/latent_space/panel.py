@@ -33,7 +33,7 @@ from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_label
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
-from napari_tomodrgn.session import SelectionMode, Session, enclosing
+from napari_tomodrgn.session import Session, enclosing
 from napari_tomodrgn.session.actions import Action
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ class LatentPanel(QWidget):
         self.view.set_labels(*picture.labels)
         self.view.set_points(picture.placed, picture.colors, keep_view=keep)
         self._zoomed = keep
-        self.legend.set_column(picture.shade, picture.explained)
+        maps = session.run is not None and color != "tomogram"  # which is no class
+        told = picture.shade, picture.explained
+        self.legend.set_column(*told, note=session.outdated, with_maps=maps)
         self.pairs.set_contents(picture)
         self._mark()
 
@@ -208,7 +210,7 @@ class LatentPanel(QWidget):
         self.view.stepped.connect(self._on_step)
         self.view.path_drawn.connect(self._on_path)
         self.tools.tool_chosen.connect(self.view.set_tool)
-        self.tools.mode_chosen.connect(self._on_mode)
+        self.tools.mode_chosen.connect(lambda mode: setattr(self.view, "mode", mode))
         # Not for the whole panel: letters typed into an open list would choose tools, and Space
         # presses the button that has the focus.
         for keys, verb in self.tools.shortcuts():
@@ -351,9 +353,6 @@ class LatentPanel(QWidget):
             enclosed = LassoSelection(shade.values == code, mode_for_keys(held, self.view.mode))
             value = shade.categories[code] if shade.categorical else ""
             self._enclose(enclosed, Action.of("category", shade.name, value))
-
-    def _on_mode(self, mode: SelectionMode) -> None:
-        self.view.mode = mode
 
     def _on_step(self, right: int, down: int, along: bool) -> None:
         """An arrow key: the next particle in that direction; along the axis, the place beside."""

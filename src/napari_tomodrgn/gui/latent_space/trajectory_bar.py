@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QRectF, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
@@ -17,7 +17,7 @@ from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_file
+from napari_tomodrgn.gui.widgets.saving import ask_for_file, ask_for_new_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
@@ -171,10 +171,7 @@ class TrajectoryBar(QWidget):
             self.movie_requested.emit(name)
 
     def _ask_for_folder(self) -> None:
-        name = QFileDialog.getExistingDirectory(
-            self, "Folder for the maps of all frames", str(self._folder())
-        )
-        if name:
+        if name := ask_for_new_folder(self, "Folder path_maps", self._folder(), "path_maps"):
             self.maps_requested.emit(name)
 
     def _folder(self) -> Path:

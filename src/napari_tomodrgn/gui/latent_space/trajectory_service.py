@@ -12,12 +12,17 @@ from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
+    class_name,
     clicked_point,
     drawn,
+    middle_of,
     through,
 )
 from napari_tomodrgn.particle_columns import resolve_axes, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint, Session
+
+# A place, a path, or the particle that stands for a class with the name of that.
+_Found = LatentPoint | LatentPath | tuple[str, str] | None
 
 
 class TrajectoryService(Service):
@@ -35,6 +40,14 @@ class TrajectoryService(Service):
         if table is not None:
             places = np.asarray(xy, np.float64)
             self._request(lambda: clicked_point(table, axes, places, at))
+
+    def show_class(self, code: int) -> None:
+        """Show the map of a category of the colour: of the particle nearest to its middle."""
+        table, column = self.session.latents, self.session.color_column
+        if table is None or column is None or not (column.values == code).any():
+            return
+        name = class_name(column, code)
+        self._request(lambda: (middle_of(table, column.values == code), name))
 
     def along_line(self, xy: FloatArray, line: FloatArray) -> None:
         """Make a trajectory along a line drawn in the chart whose points are ``xy``."""
@@ -90,17 +103,19 @@ class TrajectoryService(Service):
             self.session.frame = frame
             self.session.free_point = path.points[frame]
 
-    def _request(self, work: Callable[[], LatentPoint | LatentPath | None]) -> None:
+    def _request(self, work: Callable[[], _Found]) -> None:
         def steps() -> Iterator[object]:
             yield work()
 
         self.queue.request(steps)
 
-    def _on_found(self, found: LatentPoint | LatentPath | None) -> None:
+    def _on_found(self, found: _Found) -> None:
         session = self.session
         if session.latents is None:
             return
-        if isinstance(found, LatentPoint):
+        if isinstance(found, tuple):
+            session.show_class(*found)
+        elif isinstance(found, LatentPoint):
             session.trajectory = None
             session.free_point = found
         elif isinstance(found, LatentPath):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import (
+    ask_for_comparison,
     ask_for_file,
+    ask_for_new_folder,
     name_of_map,
     name_of_particles,
     name_of_picture,
+    shows_comparison,
+    words_for_maps,
 )
 from napari_tomodrgn.session import Session
 
@@ -30,6 +34,7 @@ class ExportPage(QWidget):
 
     chimerax_requested = Signal(str)
     map_requested = Signal(str)
+    comparison_requested = Signal(str)  # folder
     mesh_requested = Signal(str)
     star_requested = Signal(str)
     picture_requested = Signal(str, object)  # file, FigureOptions
@@ -42,8 +47,9 @@ class ExportPage(QWidget):
         self.canvas_px, self.words = canvas_of_a_page, make_label()
         self.whole, self.place = make_label(_WHOLE), make_label(_PLACE)
         self.map = make_button(
-            "Decoded map (MRC) …",
-            "The map on show, filtered as it is shown, with its voxel size",
+            "Map on show (MRC) …",
+            "Filtered as it is shown, with its voxel size; of two groups that are compared a "
+            "folder with both maps, their difference, half maps, curves and star files",
             self._ask_for_map,
         )
         self.star = make_button(
@@ -67,6 +73,7 @@ class ExportPage(QWidget):
             "run",
             "canvas_mode",
             "decoded",
+            "comparison",
         ):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
@@ -75,7 +82,7 @@ class ExportPage(QWidget):
         """Buttons for what is drawn in a tomogram."""
         self.chimerax = make_button(
             "ChimeraX scene …",
-            "A folder with the map of each particle that is drawn as a surface, at full box, "
+            "A new folder with the map of each particle that is drawn as a surface, at full box, "
             "a script that opens them at their poses and contour, and all surfaces in one mesh",
             self._ask_folder,
         )
@@ -94,7 +101,7 @@ class ExportPage(QWidget):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(make_heading("Decoded map"))
+        layout.addWidget(make_heading("Map"))
         layout.addWidget(self.map)
         layout.addWidget(make_heading("Particles"))
         layout.addWidget(self.star)
@@ -123,7 +130,9 @@ class ExportPage(QWidget):
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
-        self.map.setEnabled(session.decoded is not None)
+        compared = shows_comparison(session)
+        self.map.setText(f"{words_for_maps(session)} (MRC) …")
+        self.map.setEnabled(compared or session.decoded is not None)
         self.star.setEnabled(session.particles is not None)
         shown = bool(session.tomogram) and session.canvas_mode == "tomogram"
         for button in (self.chimerax, self.mesh):
@@ -138,6 +147,10 @@ class ExportPage(QWidget):
         self.whole.setVisible(session.latents is not None and not count)
 
     def _ask_for_map(self) -> None:
+        if shows_comparison(self._session):
+            if folder := ask_for_comparison(self, self._session):
+                self.comparison_requested.emit(folder)
+            return
         name = f"{name_of_map(self._session)}.mrc"
         self._ask("Save the map", name, "Maps (*.mrc)", self.map_requested)
 
@@ -152,9 +165,9 @@ class ExportPage(QWidget):
             self.picture_requested.emit(*found)
 
     def _ask_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder for ChimeraX", str(self._base()))
-        if chosen:
-            self.chimerax_requested.emit(chosen)
+        name = f"{Path(name_of_picture(self._session)).stem}_chimerax"
+        if folder := ask_for_new_folder(self, f"Folder {name}", self._base(), name):
+            self.chimerax_requested.emit(folder)
 
     def _ask(self, title: str, name: str, kinds: str, signal: Any) -> None:
         if path := ask_for_file(self, title, str(self._base() / name), kinds):

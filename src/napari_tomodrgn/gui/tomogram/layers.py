@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
+from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner, one_line_in_corner
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import TomogramDisplay
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 ENTRIES = 1024
+TITLE_NAME = "tomodrgn_tomogram"  # of the words in the corner of the canvas
 _SCALE = (1.0, -1.0, 1.0)  # see `layers`
 _MARKS = ("#ffffff", "#ffe066")  # in focus, under the pointer
 # Diameters in radii of a particle: of points where there is no surface, and of the marks.
@@ -329,7 +331,8 @@ class TomogramLayers:
     def look_at_all(self, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]) -> None:
         """Look from above, the hand as in `layers`, so that all of a box is seen.
 
-        ``low_zyx`` and ``high_zyx`` are two corners ``(3,)`` in Å.
+        ``low_zyx`` and ``high_zyx`` are two corners ``(3,)`` in Å. The title is above it, and as
+        much is left below: the box turns about its middle.
         """
         viewer = self.viewer
         viewer.dims.ndisplay = 3
@@ -340,7 +343,8 @@ class TomogramLayers:
         camera.center = tuple(float(part) for part in (low_zyx + high_zyx) / 2)
         height, width = viewer.canvas.size
         _, rows, columns = np.maximum(high_zyx - low_zyx, 1.0)
-        camera.zoom = 0.92 * min(height / rows, width / columns)
+        title = bottom_of_corner(viewer, TITLE_NAME) or one_line_in_corner()
+        camera.zoom = min((height - 2 * title) / rows, 0.92 * width / columns)
         self.aim_lamp()
 
     def look_at(self, place_zyx: NDArray[np.float64], radius: float) -> None:

@@ -72,6 +72,7 @@ class NeighborhoodPage(QWidget):
         for name in ("particles", "latents", "added_columns", "selections"):
             getattr(session.events, name).connect(self.refresh)
         session.events.particles.connect(self._forget)
+        session.events.run.connect(self._on_run)
         self.refresh()
 
     def set_layers(self, layers: list[Any]) -> None:
@@ -177,6 +178,11 @@ class NeighborhoodPage(QWidget):
         rows.hide()
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+
+    def _on_run(self, run: object) -> None:
+        """Another run begins: what was tested was a state of the latents before."""
+        if run is None:
+            self._forget()
 
     def _forget(self, *_: object) -> None:
         self.table.setRowCount(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
-from napari_tomodrgn.session import CanvasMode, Session
+from napari_tomodrgn.session import Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _LATENT_SPACE = (
@@ -40,6 +41,11 @@ _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
 _PATTERN_ROOM = "{name}*.mrc ___"
 _PLACEHOLDER = "folder of the tomograms"
 _FOLDER_TIP = "Folder with the reconstructed tomograms (MRC, OME-Zarr)"
+_MODES = {
+    "particle": "The decoded volume of the particle in focus",
+    "tomogram": "The tomogram with its particles in place",
+    "comparison": "The groups compared last, beside their difference",
+}
 _ROWS = 6  # of the list that are seen at once
 _FOUND, _MISSING = "found", "not found"
 
@@ -53,6 +59,7 @@ class TomogramPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
+        self.comparison = QRadioButton("Comparison")
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
@@ -77,12 +84,12 @@ class TomogramPanel(QWidget):
         self.status.setText(words or self._advice())
 
     def _stage_row(self) -> QHBoxLayout:
+        """What the canvas shows; each of the others is a click away."""
         row, group = QHBoxLayout(), QButtonGroup(self)
-        for button, tip in (
-            (self.particle, "The decoded volume of the particle in focus"),
-            (self.tomogram, "The tomogram with its particles in place"),
-        ):
+        for mode, tip in _MODES.items():
+            button: QRadioButton = getattr(self, mode)
             button.setToolTip(tip)
+            button.clicked.connect(partial(setattr, self._session, "canvas_mode", mode))
             group.addButton(button)
             row.addWidget(button)
         row.addStretch(1)
@@ -117,14 +124,13 @@ class TomogramPanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
 
     def _connect(self) -> None:
-        self.particle.clicked.connect(lambda: self._set_canvas_mode("particle"))
-        self.tomogram.clicked.connect(lambda: self._set_canvas_mode("tomogram"))
         self.folder.editingFinished.connect(self._edited)
         self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
-        for name in ("particles", "latents", "tomogram_files", "tomogram", "canvas_mode"):
+        shown = ("particles", "latents", "tomogram_files", "tomogram", "comparison", "canvas_mode")
+        for name in shown:
             getattr(events, name).connect(self.refresh)
         for name in ("particles", "run"):
             getattr(events, name).connect(self._recall)
@@ -136,10 +142,12 @@ class TomogramPanel(QWidget):
         """Show what the session holds."""
         session = self._session
         self._fill_list()
-        for button, stage in ((self.particle, "particle"), (self.tomogram, "tomogram")):
+        for mode in _MODES:
+            button: QRadioButton = getattr(self, mode)
             with QSignalBlocker(button):
-                button.setChecked(session.canvas_mode == stage)
+                button.setChecked(session.canvas_mode == mode)
         self.tomogram.setEnabled(bool(session.tomogram))
+        self.comparison.setEnabled(session.comparison is not None)
         self.pages.setEnabled(session.particles is not None)
         if not session.tomogram:
             self.status.setText(self._advice())
@@ -178,9 +186,6 @@ class TomogramPanel(QWidget):
                     self.list.setCurrentItem(row)
 
     # -- panel to session ---------------------------------------------------------------------
-
-    def _set_canvas_mode(self, mode: CanvasMode) -> None:
-        self._session.canvas_mode = mode
 
     def _open(self, row: QTreeWidgetItem) -> None:
         name = str(row.data(0, Qt.ItemDataRole.UserRole))

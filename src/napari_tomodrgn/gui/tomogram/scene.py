@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import colors_of, dimmed
-from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
+from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME, TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import ViewFocus, fingerprint, surface_request_of
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
 from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _RADIUS_OF_BOX = 0.3
 _SETTLED_MS, _ORBIT_MS = 350, 40
 _ORBIT_STEP_DEG = 2.0
-TITLE_NAME = "tomodrgn_tomogram"  # of the words in the corner of the canvas
 NO_POSITIONS = (
     "This star file has no tomogram coordinates: WarpTools and RELION 5 optimisation sets do."
 )

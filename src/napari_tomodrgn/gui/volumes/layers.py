@@ -55,7 +55,7 @@ MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 _DIFFERENCES = {MORE_NAME: MORE_IN_A, LESS_NAME: MORE_IN_B}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
-_AXES_PX = 70
+_AXES_PX, _BESIDE_AXES_PX = 70, 150  # as napari is told, and what labels leave them in the corner
 
 # Distance of neighbours in boxes: particles rarely fill theirs.
 _PITCH = 0.8
@@ -328,12 +328,14 @@ class VolumeLayers:
             return  # the camera is the user's
         self._arranged = (count, self._layout)
         camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
-        # A row of maps stands higher: its labels are above the scale bar.
-        raised = _RAISED * self._box if rows == 1 and count > 1 else 0.0
-        camera.center = (0.0, -(rows - 1) / 2 * step - raised, (columns - 1) / 2 * step)
-        room = min(width / (1 + _PITCH * (columns - 1)), height / (1 + _PITCH * (rows - 1)))
-        margin = 1.2 if count == 1 else 0.85 if rows == 1 else 0.98
-        camera.zoom = margin * room / max(self._box, 1.0)
+        # A row of maps stands higher and to the right: its labels are off scale bar and axes.
+        in_row = rows == 1 and count > 1
+        raised, beside = (_RAISED * self._box, _BESIDE_AXES_PX) if in_row else (0.0, 0)
+        across, down = (1 + _PITCH * (number - 1) for number in (columns, rows))
+        margin = 1.2 if count == 1 else 0.85 if in_row else 0.98
+        camera.zoom = margin * min((width - beside) / across, height / down) / max(self._box, 1.0)
+        middle = (columns - 1) / 2 * step - beside / 2 / camera.zoom
+        camera.center = (0.0, -(rows - 1) / 2 * step - raised, middle)
 
     def _label_all(self) -> None:
         """Say beneath each map whose it is, as soon as there are several."""

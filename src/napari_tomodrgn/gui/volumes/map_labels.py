@@ -146,6 +146,11 @@ def bottom_of_corner(viewer: Viewer, name: str) -> float:
     return _CORNER_PX + lines * _LINE_PX if lines and overlays[name].visible else 0.0
 
 
+def one_line_in_corner() -> float:
+    """`bottom_of_corner` of words that are one line, before they are there."""
+    return _CORNER_PX + _LINE_PX
+
+
 def label_of(caption: str) -> str:
     """Whose map a caption tells of, from what it is, at which contour: as a label has room."""
     if not caption:

@@ -1,4 +1,4 @@
-"""Two things that vispy does over again though nothing has changed, left out.
+"""Two things that vispy does over again though nothing has changed, left out; letters of axes.
 
 **Shaders of surfaces.** A mesh of vispy puts a new function for its colours into its program each
 time that it gets other triangles, though the function says the same. The program is then written,
@@ -10,13 +10,16 @@ and the boxes behind its words.
 the last bit, and its own are of single precision. napari places its scale bar anew, in double
 precision, within each drawing after words have changed; the same place is then another one, and all
 is drawn again: twice for each click that names another particle.
+
+**Letters of axes.** napari writes x, y and z in one size, however large the axes are: in a picture
+of the canvas they are as tiny as the picture is large. They go with those of the scale bar.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,15 +32,18 @@ if TYPE_CHECKING:
 # What the function of `_METHOD` depends on is known of these versions; others are left as they are.
 _FROM, _BEFORE = (0, 14), (0, 18)
 _METHOD = "_build_color_transform"
+# What draws napari's axes when their size and the view change, and the size of their letters.
+_DRAWS_AXES, _AXES_LETTERS = ("_on_size_change", "_on_angles_change"), 10
 _SETTER, _KEPT = "_set_st", ("_scale", "_translate")
 
 Build = Callable[["MeshVisual", np.ndarray], "Function"]
 
 
 def patch_vispy() -> None:
-    """Make both changes, once a process."""
+    """Make all changes, once a process."""
     patch_mesh_colors()
     patch_transforms()
+    patch_axes_letters()
 
 
 def patch_mesh_colors() -> bool:
@@ -106,3 +112,32 @@ def _in_own_precision(given: Callable[..., None]) -> Callable[..., None]:
         given(transform, *parts, update)
 
     return rounded
+
+
+def patch_axes_letters() -> bool:
+    """Write x, y and z as much larger as the scale bar's words are than they come.
+
+    Returns whether it could be done: another napari may draw its axes otherwise.
+    """
+    try:
+        from napari._vispy.overlays.canvas_axes import VispyCanvasAxesOverlay as AxesOverlay
+    except ImportError:
+        return False
+    for name in _DRAWS_AXES:
+        drawn = getattr(AxesOverlay, name, None)
+        if drawn is None:
+            return False
+        if not hasattr(drawn, "__wrapped__"):
+            setattr(AxesOverlay, name, _with_letters(drawn))
+    return True
+
+
+def _with_letters(drawn: Callable[[Any], None]) -> Callable[[Any], None]:
+    @functools.wraps(drawn)
+    def lettered(axes: Any, *_: Any) -> None:
+        drawn(axes)
+        bar = axes.viewer.canvas.overlays.scale_bar
+        usual = type(bar).model_fields["font_size"].default
+        axes.node.axes.text.font_size = _AXES_LETTERS * bar.font_size / usual
+
+    return lettered

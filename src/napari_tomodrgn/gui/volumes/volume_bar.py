@@ -25,7 +25,14 @@ from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_map, name_of_picture
+from napari_tomodrgn.gui.widgets.saving import (
+    ask_for_comparison,
+    ask_for_file,
+    name_of_map,
+    name_of_picture,
+    shows_comparison,
+    words_for_maps,
+)
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow, tight_row
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.session import Session
@@ -61,6 +68,7 @@ _LAYOUTS = {
 _FIELDS = (
     *("sigma", "lowpass", "style", "layout", "shell_filter"),
     *("particles", "checks", "decoded", "pinned", "validation", "run", "epoch", "map_source"),
+    *("canvas_mode", "comparison"),
 )
 _FROM_IMAGES = (
     "On: the map of the tilt images of the particles around, without the network; grey where fewer "
@@ -82,6 +90,7 @@ class VolumeBar(QWidget):
     """Sliders and menus that all volumes on show follow."""
 
     map_requested = Signal(str)  # file
+    comparison_requested = Signal(str)  # folder
     picture_requested = Signal(str, object)  # file, FigureOptions
     axes_toggled = Signal(bool)
     release_requested = Signal()
@@ -147,7 +156,8 @@ class VolumeBar(QWidget):
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
-        self.setEnabled(session.decoded is not None)
+        self.setEnabled(session.decoded is not None or shows_comparison(session))
+        self.actions_by_name["map"].setText(f"{words_for_maps(session)} (MRC)…")
         if not self._settled.isActive():
             with QSignalBlocker(self.sigma), QSignalBlocker(self.lowpass):
                 self.sigma.setValue(round(session.sigma * _STEPS_PER_SIGMA))
@@ -222,9 +232,9 @@ class VolumeBar(QWidget):
     def _fill_save(self) -> None:
         menu = self.save.menu()
         tip = "Filtered as it is shown, voxel size in the header"
-        self._entry(menu, "map", "The map on show (MRC)…", tip, self._ask_for_map)
+        self._entry(menu, "map", "Map on show (MRC)…", tip, self._ask_for_map)
         tip = "The canvas at the size of a page: width, dpi, background, scale bar, labels"
-        self._entry(menu, "picture", "The picture (PNG)…", tip, self._ask_for_picture)
+        self._entry(menu, "picture", "Picture of the canvas (PNG)…", tip, self._ask_for_picture)
 
     def _entry(self, menu: Any, name: str, words: str, tip: str, verb: Callable[[], None]) -> Any:
         action = menu.addAction(words)
@@ -252,6 +262,10 @@ class VolumeBar(QWidget):
             self._session.surface_color = chosen.name()
 
     def _ask_for_map(self) -> None:
+        if shows_comparison(self._session):
+            if folder := ask_for_comparison(self, self._session):
+                self.comparison_requested.emit(folder)
+            return
         proposed = f"{name_of_map(self._session)}.mrc"
         self._ask("Save the map", proposed, "Maps (*.mrc)", self.map_requested)
 

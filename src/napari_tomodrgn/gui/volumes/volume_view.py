@@ -40,6 +40,7 @@ class VolumeView(Service):
         self.listen(self._on_decoded, "decoded", "style", "map_source")
         self.listen(self._on_choice, "focused", "free_point")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
+        self.listen(self._on_decoded, "class_map")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
         self._training = False
@@ -120,7 +121,8 @@ class VolumeView(Service):
 
     def _caption(self, decoded: Decoded) -> str:
         waiting = self.session.map_source == "images" and decoded.effective_particles is None
-        return caption(decoded) + ("  ·  decoded; from images follows …" if waiting else "")
+        who = who_is(decoded, self.session.class_map)
+        return caption(decoded, who) + ("  ·  decoded; from images follows …" if waiting else "")
 
     def remove_reconstructions(self) -> None:
         """Remove the reconstructions that stand beside the decoded volume."""
@@ -166,9 +168,16 @@ def reconstruction_label(found: Validation) -> str:
     )
 
 
-def caption(decoded: Decoded) -> str:
-    """Say who is on show: particle, epoch, contour, filter."""
-    who = decoded.particle_id or "latent point"
+def who_is(decoded: Decoded, class_map: tuple[str, str] | None) -> str:
+    """Say whose map it is: of a particle, which may stand for a class, or of a place."""
+    who, name = class_map or ("", "")
+    if who and who == decoded.particle_id:
+        return f"{name}: {who}, nearest its middle"
+    return decoded.particle_id or "latent point"
+
+
+def caption(decoded: Decoded, who: str) -> str:
+    """Say what is on show: whose map, epoch, contour, filter."""
     if decoded.effective_particles is not None:
         parts = [who, *_from_images(decoded, decoded.effective_particles)]
     else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.session import Session
 
 # Where the user saved last, since the program was started: the next file mostly goes there, too.
@@ -33,6 +35,27 @@ def ask_for_file(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
     return path if path.lower().endswith(_endings(kinds)) else path + _usual(proposed)
 
 
+def ask_for_new_folder(parent: QWidget, title: str, base: Path, name: str) -> str:
+    """Return a folder that is made for what is written, in one that is chosen; empty for none.
+
+    It is called ``name``, and numbered where that is there: nothing is ever written over. ``base``
+    is where the first choice begins; later ones where something was saved last.
+    """
+    start = _last_folder[0] if _last_folder and _last_folder[0].is_dir() else base
+    chosen = QFileDialog.getExistingDirectory(parent, f"{title}: where is it made?", str(start))
+    if not chosen:
+        return ""
+    _last_folder[:] = [Path(chosen)]
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return str(next(one for one in (Path(chosen, name) for name in names) if not one.exists()))
+
+
+def ask_for_comparison(parent: QWidget, session: Session) -> str:
+    """Ask where the folder with all maps of the comparison is made."""
+    name = name_of_comparison(session)
+    return ask_for_new_folder(parent, f"Folder {name}", export_folder(session.source), name)
+
+
 def saving_dialog(parent: QWidget, title: str, proposed: str, kinds: str) -> QFileDialog:
     """Make the dialog of `ask_for_file`."""
     dialog = QFileDialog(parent, title, proposed, kinds)
@@ -54,18 +77,39 @@ def _usual(proposed: str) -> str:
 
 def name_of_picture(session: Session) -> str:
     """Name a picture of the canvas after what it shows."""
-    compared = session.comparison
-    if session.canvas_mode == "comparison" and compared is not None:
-        return f"{_as_file(' vs '.join(compared.names))}.png"
+    if shows_comparison(session):
+        return f"{name_of_comparison(session)}.png"
     if session.canvas_mode == "tomogram" and session.tomogram:
         return f"{_as_file(session.tomogram)}.png"
     return f"{name_of_map(session)}.png"
 
 
+def shows_comparison(session: Session) -> bool:
+    """Whether the canvas shows two groups, and no map of a particle."""
+    return session.canvas_mode == "comparison" and session.comparison is not None
+
+
+def name_of_comparison(session: Session) -> str:
+    """Name what is written of two groups after both."""
+    compared = session.comparison
+    return _as_file(" vs ".join(compared.names)) if compared is not None else "comparison"
+
+
+def words_for_maps(session: Session) -> str:
+    """Say whose map is saved now: what the canvas shows, or what it would show."""
+    if shows_comparison(session):
+        return "Maps of A, B and A − B"
+    return "Map on show" if session.canvas_mode == "particle" else "Map of the particle in focus"
+
+
 def name_of_map(session: Session) -> str:
-    """Name the map on show after its particle."""
+    """Name the map on show after its particle, and after the class that this stands for."""
     shown = session.decoded
-    return _as_file(shown.particle_id if shown is not None and shown.particle_id else "map")
+    if shown is None or not shown.particle_id:
+        return "map"
+    identity, name = session.class_map or ("", "")
+    who = shown.particle_id
+    return _as_file(f"{name} {who}" if identity == who else who)
 
 
 def name_of_particles(session: Session) -> str:

@@ -1,10 +1,11 @@
 """The header above all steps: what is open, the verdict, what is under way, the last message.
 
-Its height is fixed, so that nothing below it moves under the mouse.
+No message or state changes its height, so that nothing below it moves under the mouse.
 """
 
 from __future__ import annotations
 
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
@@ -52,6 +53,21 @@ class Header(QWidget):
         ):
             session.events[name].connect(self.refresh)
         self.refresh()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Hear how high the dock is, once this is in one."""
+        parent = self.parentWidget()
+        if event is not None and event.type() == QEvent.Type.ParentChange and parent is not None:
+            parent.installEventFilter(self)
+        return bool(super().event(event))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """In a low window messages have fewer lines."""
+        dock = self.parentWidget()
+        resized = event is not None and event.type() == QEvent.Type.Resize
+        if resized and dock is not None and watched is dock:
+            self.banner.set_room(dock.height())
+        return False
 
     def _fix_heights(self) -> None:
         """As high as the letters: no word on show changes that."""

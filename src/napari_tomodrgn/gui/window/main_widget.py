@@ -78,9 +78,8 @@ class MainWidget(QWidget):
         self.controller = Controller(viewer)
         self.session = self.controller.session
         register(viewer, self.controller)
-        self.header = Header(self.session)
+        self.header, self.stepper = Header(self.session), Stepper(self.session)
         self.banner = self.header.banner
-        self.stepper = Stepper(self.session)
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
         self.latent = LatentPanel(self.session)
@@ -271,6 +270,7 @@ class MainWidget(QWidget):
         latent.view.file_dropped.connect(self.controller.column_store.add)
         latent.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
+        latent.legend.map_chosen.connect(exploring.show_class)
         latent.line_drawn.connect(exploring.along_line)
         latent.path.through_requested.connect(exploring.through_pinned)
         latent.path.draw_requested.connect(latent.draw_path)
@@ -281,8 +281,6 @@ class MainWidget(QWidget):
         saving, volumes = self.controller.volume_export, latent.volumes
         latent.path.movie_requested.connect(self.controller.movie.start)
         latent.path.maps_requested.connect(saving.save_frames)
-        volumes.map_requested.connect(saving.save_map)
-        volumes.picture_requested.connect(saving.save_picture)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
         volumes.release_requested.connect(self.controller.pinned.unpin_all)
         volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
@@ -303,9 +301,10 @@ class MainWidget(QWidget):
         for verb in ("chimerax", "mesh", "star", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         export.script_requested.connect(self.controller.scripts.copy)
-        export.map_requested.connect(self.controller.volume_export.save_map)
-        export.picture_requested.connect(self.controller.volume_export.save_picture)
         for page in (export, self.latent.volumes):
+            page.map_requested.connect(self.controller.volume_export.save_map)
+            page.comparison_requested.connect(self.controller.comparison.export)
+            page.picture_requested.connect(self.controller.volume_export.save_picture)
             page.canvas_px = lambda: self._viewer.canvas.size
         writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
@@ -353,8 +352,8 @@ class MainWidget(QWidget):
         window: Any = self.window()
         if self._closed or not isinstance(window, QMainWindow):
             return
-        dock: Any = self.parentWidget()
-        fit(window, dock, self.latent.parentWidget(), (self._wanted_width(), self._enlarged()))
+        docks = self.parentWidget(), self.latent.parentWidget()
+        fit(window, *docks, (self._wanted_width(), self._enlarged()))
         soon(self, self._keep_on_screen)  # once the docks have their sizes
 
     def _keep_on_screen(self) -> None:
