@@ -98,7 +98,7 @@ class Session:
     epoch
         Epoch that ``latents`` belong to.
     clusters_epoch
-        Epoch whose latents the clusters were found in; 0 where there are none, or nobody knows.
+        Epoch whose latents the clusters were found in; None where there are none, or nobody knows.
     axes
         Names of the two columns that the scatter shows; empty until they are chosen, which is the
         first two that there are (`particle_columns.resolve_axes`).
