@@ -60,6 +60,15 @@ def test_a_click_shows_why_and_what_to_do(checks: CheckList) -> None:
     assert row.details.isHidden()
 
 
+def test_checks_that_are_not_all_are_counted_so_far(checks: CheckList) -> None:
+    session = checks._session
+    session.preflight_status = WorkStatus(True, 0.89, "Back-projecting")
+    session.checks = (_check("geometry", "ok"), _check("contrast", "ok"))
+    assert "2 checks passed so far" in checks.summary.text()
+    session.preflight_status = WorkStatus()
+    assert "so far" not in checks.summary.text()
+
+
 def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:
     session = checks._session
     session.checks = (_check("geometry", "ok"),)

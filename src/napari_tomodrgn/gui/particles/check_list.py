@@ -117,23 +117,26 @@ class CheckList(QWidget):
         count = self._passed.count()
         self.passed.setVisible(count > 0)
         self.passed.set_title(f"✓ {count} passed")
-        worst = min(checks, key=rank, default=None)
-        self.summary.setVisible(worst is not None)
-        if worst is not None:
-            words = tally(checks)
-            color = _LIGHTS[worst.verdict][1]
-            self.summary.setText(f"<b><span style='color:{color}'>■</span> {words}</b>")
-            self.summary.setAccessibleName(words)
         self._show_running()
 
     def _show_running(self, *_: object) -> None:
         status = self._session.preflight_status
+        self._show_summary(so_far=status.busy)
         self.stage.setText(f"{status.what} …")
         self.bar.setValue(round(1000 * status.fraction))
         asked = "pixels" in {check.code for check in self._session.checks}
         self.again.setText("Check the physics again" if asked else "Check the physics")
         self._below.setCurrentIndex(0 if status.busy else 1)
         self._below.setVisible(bool(self._session.checks) or status.busy)
+
+    def _show_summary(self, *, so_far: bool) -> None:
+        checks = self._session.checks
+        self.summary.setVisible(bool(checks))
+        if checks:
+            words = f"{tally(checks)} so far" if so_far else tally(checks)
+            color = _LIGHTS[min(checks, key=rank).verdict][1]
+            self.summary.setText(f"<b><span style='color:{color}'>■</span> {words}</b>")
+            self.summary.setAccessibleName(words)
 
 
 def _rows_of(layout: QVBoxLayout) -> list[CheckRow]:
