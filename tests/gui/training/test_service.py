@@ -10,6 +10,7 @@ import pytest
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.gui.training import service
+from napari_tomodrgn.gui.training.run_monitor import _read_snapshot
 from napari_tomodrgn.gui.training.service import (
     LatentsRead,
     MetricsRead,
@@ -96,3 +97,15 @@ def test_a_new_training_forgets_the_run_that_was_open(
     assert session.run.path.name == "run" and session.epoch == FIRST_LOOK
     assert session.pinned == ()
     training.close()
+
+
+def test_a_followed_run_is_read_anew_at_each_finer_radius(told: list[Any], out: Path) -> None:
+    """Its epoch stays 0 meanwhile; what it is of stands in ``run.json``."""
+    run = Run.open(out)
+    shown = run.epoch_to_show()
+    coarser = run.info.model_copy(update={"first_look_radius_px": 3})
+    for known, news in (((None, run.info), True), ((shown, run.info), False)):
+        (seen,) = _read_snapshot(out, known)
+        assert (seen.latents is not None) == news
+    (seen,) = _read_snapshot(out, (shown, coarser))
+    assert seen.latents is not None and seen.quality["epoch"] == 2

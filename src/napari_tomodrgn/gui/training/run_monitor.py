@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.learn.run.directory import Run
+    from napari_tomodrgn.learn.run.run_info import RunInfo
 
 _MILLISECONDS = 2000
 # While it trains, something is saved every two minutes; short epochs say more.
@@ -86,9 +87,10 @@ class RunMonitor(Service):
         if run is None or self.session.training.busy:
             self.stop()  # what is trained here needs no looking at
         elif not self.queue.is_busy:
-            # What an epoch left is written anew when the run ends with it.
+            # What an epoch left is written anew when the run ends with it, and the first look
+            # at each finer radius: `run.json` tells of both.
             shown = None if self.session.latents is None else self.session.epoch
-            known = (shown, run.info.chosen_epoch)
+            known = (shown, run.info)
             self.queue.request(lambda: _read_snapshot(run.path, known))
 
     def _on_snapshot(self, seen: RunSnapshot) -> None:
@@ -101,6 +103,8 @@ class RunMonitor(Service):
         self._last_message = ""
         if seen.latents is not None:
             session.show_latents(seen.run, seen.latents, seen.epoch, seen.metrics)
+        if seen.quality != session.quality:  # that of the first look, then of the run
+            session.quality = seen.quality
         if not _same(session.metrics, seen.metrics):
             session.metrics = seen.metrics
         if _complete(seen.run, session.epoch):
@@ -108,7 +112,6 @@ class RunMonitor(Service):
             self.stop()
             if was:
                 words = f"Training of {run.path.name} is complete, epoch {session.epoch}."
-                session.quality = seen.quality
                 session.show_message(f"{words} {Verdict.of(seen.quality).sentence}")
         else:
             self._set_status(seen)
@@ -128,12 +131,12 @@ class RunMonitor(Service):
             super().on_failed(error)
 
 
-def _read_snapshot(folder: Path, known: tuple[int | None, int | None]) -> Iterator[RunSnapshot]:
+def _read_snapshot(folder: Path, known: tuple[int | None, RunInfo]) -> Iterator[RunSnapshot]:
     from napari_tomodrgn.learn.run.directory import Run
 
     run = Run.open(folder)
     epoch = run.epoch_to_show()
-    news = (epoch, run.info.chosen_epoch) != known
+    news = (epoch, run.info) != known
     latents = run.latents(epoch) if news and epoch is not None else None
     if latents is not None:
         make_ready(latents)
