@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
+from napari_tomodrgn.analysis.report.page import _verdict
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.errors import BadInputError
@@ -66,6 +67,7 @@ def test_a_run_with_its_first_look_alone_can_be_explored(looked: Path, simulated
     assert np.abs(one - other).max() > 0.05 * np.abs(one).max(), "two maps, not one"
     verdict = Verdict.of(run.quality())
     assert verdict.words.startswith("first look: ") and "First look: " in verdict.sentence
+    assert "First look, before the training has ended: " in _verdict(run), "in the report, too"
 
 
 def test_others_are_embedded_as_its_own_were(looked: Path, star: Path) -> None:

@@ -30,6 +30,7 @@ from napari_tomodrgn.analysis.report.classes import Classes, class_section, clas
 from napari_tomodrgn.analysis.report.comparisons import comparison_section
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.palette import CATEGORIES
 
 _STYLE = """
@@ -100,7 +101,10 @@ def _verdict(run: Run) -> str:
     quality = run.quality()
     if "verdict" not in quality:
         return "<p>None: the run has not ended yet, or no images were held out.</p>"
-    return f'<p class="sentence">{escape(str(quality["verdict"]))}</p>'
+    first = (
+        "First look, before the training has ended: " if quality.get("epoch") == FIRST_LOOK else ""
+    )
+    return f'<p class="sentence">{first}{escape(str(quality["verdict"]))}</p>'
 
 
 def _curves(run: Run) -> str:
