@@ -187,7 +187,8 @@ class Window:
         self.widget.open(star)
         self.wait(lambda: self.session.particles is not None and self.idle)
         self.widget.controller.training.start(settings(2), out)
-        self.wait(lambda: self.session.training.busy)
+        # What comes before, a first look among it, is another way.
+        self.wait(lambda: self.session.training.phase == "training")
         way = Way()
         sys.setprofile(way)  # of this thread alone: the training's own way is another one
         self.wait(lambda: self.session.metrics is not None and len(self.session.metrics) == 1)
