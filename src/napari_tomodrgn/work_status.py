@@ -57,20 +57,22 @@ class TrainingStatus:
     def words(self) -> str:
         """What it is at, how far in all, and how long it still takes."""
         left = left_words(self.seconds_left, at_most=self.at_most)
-        return training_words(self.part, self.fraction, left)
+        whole = "the training" if self.first_epoch == 1 else "what is left"
+        return training_words(self.part, self.fraction, left, whole)
 
     @property
     def short_words(self) -> str:
-        """The same in 30 letters: ``Epoch 13 … 23%, ≤ 3 min left``."""
-        part = self.part.split(":")[0].split(" of ")[0]
+        """The same in 20 letters: ``23%, ≤ 3 min left``, and what it is at until that is known."""
+        if self.seconds_left is None:
+            part = self.part.split(":")[0].split(" of ")[0]
+            return f"{part} … {percent(self.fraction)}"
         sign = "≤ " if self.at_most else ""
-        left = "" if self.seconds_left is None else f", {sign}{duration(self.seconds_left)} left"
-        return f"{part} … {percent(self.fraction)}{left}"
+        return f"{percent(self.fraction)}, {sign}{duration(self.seconds_left)} left"
 
 
-def training_words(what: str, fraction: float, left: str) -> str:
+def training_words(what: str, fraction: float, left: str, whole: str = "the training") -> str:
     """``Epoch 3 of 30 … 23% of the training, about 3 min left``."""
-    return f"{what} … {percent(fraction)} of the training{left}"
+    return f"{what} … {percent(fraction)} of {whole}{left}"
 
 
 def percent(fraction: float) -> str:

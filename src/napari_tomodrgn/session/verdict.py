@@ -36,7 +36,8 @@ class Verdict:
         if sigma > THRESHOLD_SIGMA:
             sentence = (
                 f"{first}Heterogeneity is supported: {words} on held-out images (threshold "
-                f"{THRESHOLD_SIGMA:g} σ)."
+                f"{THRESHOLD_SIGMA:g} σ). Whether it is the molecule or its poses, Compare says "
+                "(Validate)."
             )
             return cls("supported", label, sentence)
         sentence = (

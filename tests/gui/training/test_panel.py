@@ -248,7 +248,7 @@ def test_presets_and_forecast(
     found, epochs = session.forecast, panel.config().train.epochs
     around = found["first_look_seconds"] + found["refining_seconds"]
     assert found["seconds"] == pytest.approx(around + epochs * found["seconds_per_epoch"])
-    assert "to the first points" in panel.forecast.text()
+    assert "First points within" in panel.forecast.text()
     for name, method in (("First look", "linear"), ("Thorough", "vae")):
         panel.preset.setCurrentText(name)
         panel.preset.activated.emit(panel.preset.currentIndex())
@@ -354,7 +354,7 @@ def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
     words = "First look: comparing held-out images … 23% of the training, about 3 min left at most"
     assert widget.training.progress.status.text() == words
     assert session.training.words == words
-    assert state_of(session) == "First look … 23%, ≤ 3 min left"
+    assert state_of(session) == "23%, ≤ 3 min left"
     assert widget.training.progress.bar.value() == 237
     bars = progress._all_instances
     qtbot.waitUntil(lambda: [bar.n for bar in bars] == [237], timeout=LONG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.events import Finished, Started
 from napari_tomodrgn.session import Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 CONFIG = RunConfig.model_validate(
     {
@@ -109,3 +111,26 @@ def test_a_followed_run_is_read_anew_at_each_finer_radius(told: list[Any], out: 
         assert (seen.latents is not None) == news
     (seen,) = _read_snapshot(out, (shown, coarser))
     assert seen.latents is not None and seen.quality["epoch"] == 2
+
+
+def test_a_training_stopped_in_its_first_look_says_nothing_of_the_one_before(
+    told: list[Any], simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    session = Session(particles=particles)
+    training = TrainingService(session)
+    monkeypatch.setattr(training.job, "start", lambda work: None)
+    for event in told:
+        training._on_event(event)
+    assert "eterogeneity" in session.message.text
+    training.start(CONFIG, tmp_path / "second")
+    training._on_event(Finished("stopped", 0))
+    assert session.message.text.startswith("Training stopped before its first epoch")
+    assert "eterogeneity" not in session.message.text
+    training.close()
+
+
+def test_what_is_left_of_a_resumed_training_is_called_so() -> None:
+    status = TrainingStatus("training", 5, 30, first_epoch=5, fraction=0.03, what="Epoch 5 of 30")
+    assert status.words == "Epoch 5 of 30 … 3% of what is left"
+    assert replace(status, first_epoch=1).words == "Epoch 5 of 30 … 3% of the training"

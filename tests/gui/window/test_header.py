@@ -193,7 +193,7 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     session.training = TrainingStatus(
         "training", 3, 30, fraction=0.4, seconds_left=200, what="Epoch 3 of 30"
     )
-    assert header.state.text() == "Epoch 3 … 40%, 3 min left"
+    assert header.state.text() == "40%, 3 min left"
     assert header.state.toolTip() == "Epoch 3 of 30 … 40% of the training, about 3 min left"
 
 

@@ -57,7 +57,9 @@ def run_train(options: Namespace) -> int:
             particles, config, options.out, resume=options.resume, stop=asked.is_set
         )
         if speaks:
-            progress = WholeProgress(config, len(particles), resume=options.resume)
+            # A run that was stopped in its first look begins with it again.
+            goes_on = options.resume and Run.open(options.out).resume_file.exists()
+            progress = WholeProgress(config, len(particles), resume=goes_on)
             finished: Event | None = tell(events, progress)
         else:
             finished = last_of(events)

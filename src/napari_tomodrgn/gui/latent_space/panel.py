@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
-_WAITING = "The first points appear after the first epoch."
+_WAITING = "The first points appear with the first look."
 # Of legend and card, beside or below the scatter.
 _SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
 _UNLIMITED = 16_777_215  # px: what Qt takes for no limit

@@ -59,7 +59,7 @@ class TomogramPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
-        self.comparison = QRadioButton("Comparison")
+        self.comparison = QRadioButton("A − B")
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)

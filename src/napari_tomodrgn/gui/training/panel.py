@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.training.progress_view import TrainingProgress
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
+from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,
     labelled,
@@ -29,6 +30,7 @@ from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setti
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import duration
 
+_FORECAST_LINES = 4
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
 _ADVANCED = (
     "train.learning_rate",
@@ -97,6 +99,7 @@ class TrainingPanel(QWidget):
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)
         self.resume = make_button("Resume", "", self._resume)
         self.forecast = make_label(tip="Estimated by timing each part on a few particles here")
+        LetterSize(self.forecast, self._keep_room)  # what is below stays as its words come
         self.explained = make_label(PRESET_TIPS[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()
@@ -108,6 +111,9 @@ class TrainingPanel(QWidget):
         self._asked.timeout.connect(self._ask_forecast)
         self._connect()
         self._on_particles()
+
+    def _keep_room(self) -> None:
+        self.forecast.setMinimumHeight(_FORECAST_LINES * self.forecast.fontMetrics().lineSpacing())
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -363,9 +369,9 @@ def forecast_words(found: dict[str, Any]) -> str:
     whole = duration(found["seconds"])
     if not found["seconds_per_epoch"]:
         return f"{takes}. About {whole} once the images are read."
-    # Those of the first epoch.
+    # With the first look; where a training has none, with the first epoch.
     first = duration(found["first_look_seconds"] + found["seconds_per_epoch"])
-    return f"{takes}. About {first} to the first points, {whole} in all."
+    return f"{takes}. First points within {first}, about {whole} in all."
 
 
 def free_folder(source: Path) -> Path:

@@ -108,7 +108,10 @@ class TrainingService(Service):
         unit: Unit = "iteration" if config.method == "linear" else "epoch"
         self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
         self._held.clear()
-        self._progress, self._started_with = None, (config, len(particles), resume)
+        run, self._final_notice = self.session.run, ""
+        # A run that was stopped in its first look begins with it again.
+        goes_on = resume and run is not None and run.resume_file.exists()
+        self._progress, self._started_with = None, (config, len(particles), goes_on)
         self._began = time.monotonic()
         self.timer.start()
         folder, held = Path(out).expanduser(), self._held.is_set
