@@ -11,6 +11,7 @@ import pytest
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.gui.training import service
+from napari_tomodrgn.gui.training.progress_view import TrainingProgress
 from napari_tomodrgn.gui.training.run_monitor import _read_snapshot
 from napari_tomodrgn.gui.training.service import (
     LatentsRead,
@@ -134,3 +135,18 @@ def test_what_is_left_of_a_resumed_training_is_called_so() -> None:
     status = TrainingStatus("training", 5, 30, first_epoch=5, fraction=0.03, what="Epoch 5 of 30")
     assert status.words == "Epoch 5 of 30 … 3% of what is left"
     assert replace(status, first_epoch=1).words == "Epoch 5 of 30 … 3% of the training"
+
+
+def test_why_the_first_look_stays_is_said(told: list[Any], out: Path, qtbot: Any) -> None:
+    run = Run.open(out)
+    metrics = run.metrics().assign(gain_over_first_look_sigma=-3.7)
+    session = Session()
+    progress = TrainingProgress(session)
+    qtbot.addWidget(progress)
+    session.update(run=run, latents=run.latents(FIRST_LOOK), epoch=FIRST_LOOK)
+    assert progress.shown.text() == "", "no epoch is trained yet"
+    session.metrics = metrics
+    said = "On show: the first look. Epoch 2 still explains held-out images worse (3.7 σ)."
+    assert progress.shown.text() == said
+    session.show_latents(run, run.latents(2), 2, metrics)
+    assert progress.shown.text() == ""

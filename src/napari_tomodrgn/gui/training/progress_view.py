@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import make_label
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus, left_words
 
@@ -32,6 +33,10 @@ class TrainingProgress(QWidget):
         self.bar.setFixedHeight(10)
         self.status = make_label()
         self.losses = make_label(tip="Of the last report, averaged over the particles seen")
+        self.shown = make_label(
+            tip="The better of the two is on show. Latents of the encoder come once they explain "
+            "images that were kept from training as well as the first look does"
+        )
         self.plot = LinePlot("Epoch", "Loss")
         self.plot.setToolTip(
             "Weighted squared error per Fourier sample. Held-out images are never trained on: when "
@@ -41,10 +46,11 @@ class TrainingProgress(QWidget):
         self.divergence.setToolTip(_KL_TIP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.bar, self.status, self.losses, self.plot, self.divergence):
+        words = (self.status, self.losses, self.shown)
+        for widget in (self.bar, *words, self.plot, self.divergence):
             layout.addWidget(widget)
         events = session.events
-        for name in ("training", "particles"):
+        for name in ("training", "particles", "metrics", "epoch"):
             getattr(events, name).connect(self.refresh)
         events.metrics.connect(self._draw)
         self.refresh()
@@ -64,6 +70,7 @@ class TrainingProgress(QWidget):
         for label, words in (
             (self.status, status_words(status, ready=ready)),
             (self.losses, loss_words(status)),
+            (self.shown, why_first_look(self._session)),
         ):
             label.setText(words)
             label.setVisible(bool(words))
@@ -109,6 +116,22 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
     left = left_words(status.seconds_left, at_most=status.at_most)
     total = f" of {status.epochs}" if status.epochs else ""
     return f"Following {status.what}, trained elsewhere: {status.unit} {status.epoch}{total}{left}"
+
+
+def why_first_look(session: Session) -> str:
+    """Why epochs are trained and the first look stays on show; empty where it does not."""
+    metrics = session.metrics
+    stays = session.latents is not None and session.epoch == FIRST_LOOK
+    if not stays or metrics is None or not len(metrics):
+        return ""
+    from napari_tomodrgn.learn.run.tables import gain_over_first_look
+
+    epoch = int(metrics["epoch"].iloc[-1])
+    behind = -gain_over_first_look(metrics, epoch)
+    return (
+        f"On show: the first look. Epoch {epoch} still explains held-out images worse "
+        f"({behind:.1f} σ)."
+    )
 
 
 def loss_words(status: TrainingStatus) -> str:
