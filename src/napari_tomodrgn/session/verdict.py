@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
+
 # Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
 THRESHOLD_SIGMA = 3.0
 
@@ -29,7 +31,7 @@ class Verdict:
                 "ended.",
             )
         words = f"{sigma:.1f} σ"
-        if quality.get("epoch") == 0:  # of what an autoencoder starts from, while it is trained
+        if quality.get("epoch") == FIRST_LOOK:  # until the training has ended
             label, first = f"first look: {words}", "First look: "
         else:
             label, first = f"set: {words}", ""

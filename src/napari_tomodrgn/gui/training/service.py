@@ -86,7 +86,7 @@ class TrainingService(Service):
         self._progress: WholeProgress | None = None
         self._started_with = RunConfig(), 0, False  # on how many particles, whether to go on
         self.timer = self.repeat(_MILLISECONDS_BETWEEN_COUNTS, self._count_down)
-        self._asked: Action | None = None  # until it is recorded
+        self._asked: Action | None = None  # what was asked for, until it is recorded
         self._final_notice = ""  # what is to be read when the training is over
 
     @property

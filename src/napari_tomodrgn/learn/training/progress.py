@@ -255,10 +255,9 @@ class WholeProgress:
         done = epoch - self._first + of_epoch
         if self._config.method == "linear":
             share = share_of_radii(int(done), self._last)
-            self._say_epoch(epoch)
         else:
             share = done / max(self._last - self._first + 1, 1)
-            self._say_epoch(epoch)
+        self._say_epoch(epoch)
         self._move_to(self._number, share, seconds)
 
     def _move_to(self, number: int, share: float, seconds: float) -> None:
