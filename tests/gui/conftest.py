@@ -207,14 +207,30 @@ def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(widget: Any, qtbot: Any) -> Callable[[Path], Any]:
+def drawn(widget: Any, qtbot: Any) -> Callable[[], None]:
+    """Waits until the scatter shows what the session holds.
+
+    A time to wait would be none: on a slow machine one drawing of the canvas takes it whole.
+    """
+
+    def drawn() -> None:
+        panel = widget.latent
+        qtbot.waitUntil(
+            lambda: not (panel._redraw.isActive() or panel.drawing.is_busy), timeout=60_000
+        )
+
+    return drawn
+
+
+@pytest.fixture
+def opened(widget: Any, drawn: Callable[[], None], qtbot: Any) -> Callable[[Path], Any]:
     """Opens a path in the dock, waits until all is shown, gives the session."""
 
     def opened(path: Path) -> Any:
         widget.open(path)
         qtbot.waitUntil(lambda: widget.session.source is not None, timeout=60_000)
         qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
-        qtbot.wait(50)  # the redraw at the end of the burst of changes
+        drawn()
         message = widget.session.message
         assert message is None or message.severity != "error", message.text
         return widget.session

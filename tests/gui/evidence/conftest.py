@@ -35,10 +35,16 @@ def run(linear_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clustered(widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any) -> Any:
+def clustered(
+    widget: Any,
+    opened: Callable[[Path], Any],
+    drawn: Callable[[], None],
+    run: Path,
+    qtbot: Any,
+) -> Any:
     """The session of a window on the run, its particles in two clusters."""
     session = opened(run)
     widget.controller.clusters.find(2)
     qtbot.waitUntil(lambda: widget.controller.idle and session.color == "cluster")
-    qtbot.wait(50)
+    drawn()
     return session

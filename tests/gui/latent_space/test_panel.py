@@ -110,14 +110,20 @@ def test_a_dock_that_floats_three_times_still_draws_and_leaves_the_canvas_alone(
     assert isinstance(dock, QDockWidget)
     view.set_renderer(renderer())
     canvas, size = viewer.screenshot(flash=False), view.size()
+
+    def points_and_axes_are_there() -> bool:
+        picture = QImg2array(view.grab().toImage())
+        return lit(picture, background=0, threshold=90) > 0.005
+
+    def is_as_large_as_before() -> bool:
+        return abs(view.width() - size.width()) + abs(view.height() - size.height()) <= 6
+
     for floats in (True, False) * 3:
         dock.setFloating(floats)
         qtbot.waitUntil(lambda floats=floats: dock.isFloating() == floats)
-        qtbot.wait(60)
-        picture = QImg2array(view.grab().toImage())
-        assert lit(picture, background=0, threshold=90) > 0.005, "points and axes are there"
+        qtbot.waitUntil(points_and_axes_are_there)
         if not floats:
-            assert abs(view.width() - size.width()) + abs(view.height() - size.height()) <= 6
+            qtbot.waitUntil(is_as_large_as_before)
     after = viewer.screenshot(flash=False)
     # What goes wrong with a GL canvas in a dock shifts napari's own into a corner.
     assert _middle(after) == pytest.approx(_middle(canvas), abs=4)

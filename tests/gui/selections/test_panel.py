@@ -65,7 +65,12 @@ def test_lassos_add_and_subtract_and_all_of_it_can_be_undone(
 
 
 def test_a_name_outlives_the_window_and_colors_the_points(
-    widget: Any, opened: Callable[[Path], Any], run: Path, tiny_star: Path, qtbot: Any
+    widget: Any,
+    opened: Callable[[Path], Any],
+    drawn: Callable[[], None],
+    run: Path,
+    tiny_star: Path,
+    qtbot: Any,
 ) -> None:
     session, panel = opened(run), widget.selections
     for name, rows in (("60S only", [4, 5]), ("whole", [9, 10, 11])):
@@ -82,7 +87,7 @@ def test_a_name_outlives_the_window_and_colors_the_points(
     assert _rows(widget) == [9, 10, 11]
     widget.latent.tools.clear_requested.emit()
     QTest.mouseClick(panel.color, LEFT)
-    qtbot.wait(50)
+    drawn()
     assert widget.latent.color.currentText() == "selections"
     colors = widget.latent.view._colors
     assert len({tuple(colors[row]) for row in (4, 9, 0)}) == 3
@@ -93,7 +98,7 @@ def test_a_name_outlives_the_window_and_colors_the_points(
 
 
 def test_regions_are_saved_one_after_the_other_each_in_its_color(
-    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+    widget: Any, opened: Callable[[Path], Any], drawn: Callable[[], None], run: Path, qtbot: Any
 ) -> None:
     session, panel = opened(run), widget.selections
     for number, rows in enumerate(([4, 5], [9, 10, 11], [0]), start=1):
@@ -104,7 +109,7 @@ def test_regions_are_saved_one_after_the_other_each_in_its_color(
     assert [one.name for one in session.selections] == ["region 1", "region 2", "region 3"]
     assert session.color == "selections", "seen in their colours at once"
     session.selection = frozenset()
-    qtbot.wait(50)
+    drawn()
     colors = widget.latent.view._colors
     assert len({tuple(colors[row]) for row in (4, 9, 0, 6)}) == 4
     assert tuple(colors[4]) == tuple(colors[5])

@@ -251,9 +251,8 @@ def test_selections_and_neighbours_in_the_tomogram(
     # From far away they are points.
     shown.tomogram_display = replace(shown.tomogram_display, shape="auto")
     viewer.scene.camera.zoom = 0.004
-    qtbot.wait(50)
-    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    assert not len(widget.controller.tomogram_scene.layers.surfaced)
+    layers = widget.controller.tomogram_scene.layers
+    qtbot.waitUntil(lambda: widget.controller.idle and not len(layers.surfaced), timeout=LONG)
     assert (viewer.layers["particles TS_001.tomostar"].size > 0).all()
 
 

@@ -143,7 +143,8 @@ def test_words_that_change_beside_a_scale_bar_are_drawn_once(
     with _counted(SceneCanvas, "_draw_scene") as drawn:
         for number in (2, 3, 4):
             layers.set_caption(f"tomogram 1/{number}")
-            qtbot.wait(100)
+            qtbot.waitUntil(lambda number=number: len(drawn) >= number - 1)
+            qtbot.wait(100)  # in which no second drawing comes
     assert len(drawn) == 3
 
 

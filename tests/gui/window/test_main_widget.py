@@ -22,13 +22,6 @@ from napari_tomodrgn.particle_columns import mask_of
 LONG = 60_000
 
 
-def _open(widget: Any, qtbot: Any, path: Path) -> None:
-    widget.open(path)
-    qtbot.waitUntil(lambda: widget.session.source is not None, timeout=LONG)
-    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
-    qtbot.wait(50)  # the redraw at the end of the burst of changes
-
-
 def _click(widget: Any, qtbot: Any, identity: str) -> None:
     index = widget.session.latents.index.get_loc(identity)
     at = widget.latent.view.position_of(index).toPoint()
@@ -47,9 +40,14 @@ def _loneliest(widget: Any) -> str:
 
 
 def test_a_run_is_shown_and_a_click_shows_that_particle(
-    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path, lit: Callable[..., float]
+    viewer: Any,
+    widget: Any,
+    opened: Callable[[Path], Any],
+    qtbot: Any,
+    tiny_run: Path,
+    lit: Callable[..., float],
 ) -> None:
-    _open(widget, qtbot, tiny_run)
+    opened(tiny_run)
     session = widget.session
     assert len(session.latents) == 24
     assert session.focused is not None, "a typical particle is shown at once"
@@ -74,8 +72,10 @@ def _volume_is_the_latents(widget: Any, chosen: str) -> None:
     np.testing.assert_allclose(widget.session.decoded.volume.data, expected.data, atol=1e-5)
 
 
-def test_a_star_file_tells_what_was_understood(widget: Any, qtbot: Any, tiny_star: Path) -> None:
-    _open(widget, qtbot, tiny_star)
+def test_a_star_file_tells_what_was_understood(
+    widget: Any, opened: Callable[[Path], Any], tiny_star: Path
+) -> None:
+    opened(tiny_star)
     words = " ".join(child.text() for child in widget.particles.findChildren(QLabel))
     for expected in ("24", "120", "48 px", "300 kV"):
         assert expected in words
@@ -83,8 +83,10 @@ def test_a_star_file_tells_what_was_understood(widget: Any, qtbot: Any, tiny_sta
     assert widget.training.folder.folder.endswith("_run01")
 
 
-def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> None:
-    _open(widget, qtbot, tiny_run)
+def test_lasso_selects_identities(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path
+) -> None:
+    opened(tiny_run)
     mask = np.zeros(24, bool)
     mask[[3, 8]] = True
     widget.latent.view.lassoed.emit(LassoSelection(mask, "replace"))
@@ -94,8 +96,10 @@ def test_lasso_selects_identities(widget: Any, qtbot: Any, tiny_run: Path) -> No
     np.testing.assert_array_equal(mask_of(widget.session.latents, widget.session.selection), mask)
 
 
-def test_axes_and_color(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
-    _open(widget, qtbot, tiny_run)
+def test_axes_and_color(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], qtbot: Any, tiny_run: Path
+) -> None:
+    opened(tiny_run)
     latent, session = widget.latent, widget.session
     latent.x_axis.setCurrentText("z 2")
     latent.x_axis.activated.emit(latent.x_axis.currentIndex())
@@ -109,11 +113,11 @@ def test_axes_and_color(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) ->
 
 
 def test_more_columns_are_kept_in_the_run(
-    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path
+    widget: Any, opened: Callable[[Path], Any], qtbot: Any, tiny_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    _open(widget, qtbot, run)
+    opened(run)
     session = widget.session
     values = np.arange(24.0)
     names = session.latents.index[::-1]
@@ -125,14 +129,19 @@ def test_more_columns_are_kept_in_the_run(
     session.axes = ("nearest_angstrom", "PC 1")
     qtbot.waitUntil(lambda: np.allclose(widget.latent.view.points[:, 0], values[::-1]))
     session.reset()
-    _open(widget, qtbot, run)
+    opened(run)
     assert session.added_columns is not None
     assert session.added_columns.loc[names, "nearest_angstrom"].to_list() == list(values)
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "binary", "no particles"])
 def test_bad_input_is_one_sentence_and_the_window_lives(
-    widget: Any, qtbot: Any, tiny_run: Path, tmp_path: Path, kind: str
+    widget: Any,
+    opened: Callable[[Path], Any],
+    qtbot: Any,
+    tiny_run: Path,
+    tmp_path: Path,
+    kind: str,
 ) -> None:
     path = tmp_path / "x.star"
     if kind == "folder":
@@ -145,7 +154,7 @@ def test_bad_input_is_one_sentence_and_the_window_lives(
     qtbot.waitUntil(lambda: widget.banner.text != "", timeout=LONG)
     assert "x.star" in widget.banner.text
     assert "Unexpected" not in widget.banner.text
-    _open(widget, qtbot, tiny_run)
+    opened(tiny_run)
     assert "x.star" not in widget.banner.text
     assert widget.session.decoded is not None
 
@@ -175,10 +184,7 @@ def test_a_damaged_run_is_one_sentence(
 
 def test_the_canvas_keeps_most_of_a_laptops_screen(viewer: Any, widget: Any, qtbot: Any) -> None:
     viewer.window.resize(1440, 900)
-    qtbot.wait(200)
-    height, width = viewer.canvas.size
-    assert width > 700
-    assert height > 450
+    qtbot.waitUntil(lambda: viewer.canvas.size[0] > 450 and viewer.canvas.size[1] > 700)
     assert widget.width() < 400
     below = widget.latent.mapTo(widget.window(), QPoint(0, 0))
     assert below.y() > 500
@@ -186,9 +192,9 @@ def test_the_canvas_keeps_most_of_a_laptops_screen(viewer: Any, widget: Any, qtb
 
 
 def test_closing_the_dock_takes_everything_away(
-    viewer: Any, widget: Any, qtbot: Any, tiny_run: Path
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], qtbot: Any, tiny_run: Path
 ) -> None:
-    _open(widget, qtbot, tiny_run)
+    opened(tiny_run)
     assert controller_of(viewer) is widget.controller
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: not viewer.window.dock_widgets)
@@ -204,14 +210,16 @@ def test_a_closed_latent_space_can_be_shown_again(viewer: Any, widget: Any, qtbo
     assert not widget.reopen.isVisible()
 
 
-def test_colors_follow_the_theme(viewer: Any, widget: Any, qtbot: Any, tiny_run: Path) -> None:
+def test_colors_follow_the_theme(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], qtbot: Any, tiny_run: Path
+) -> None:
     from napari._qt.utils import QImg2array
 
-    _open(widget, qtbot, tiny_run)
+    opened(tiny_run)
     viewer.theme = "light"
-    qtbot.wait(50)
-    picture = QImg2array(widget.latent.view.grab().toImage())
-    assert np.median(picture[..., :3]) > 200
+    qtbot.waitUntil(
+        lambda: np.median(QImg2array(widget.latent.view.grab().toImage())[..., :3]) > 200
+    )
 
 
 def test_a_window_is_no_larger_than_its_screen(qtbot: Any) -> None:

@@ -54,19 +54,25 @@ def test_volume_title_style_and_truth_go_with_their_data(
 
 
 def test_a_colour_that_the_next_run_lacks_is_one_colour(
-    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tmp_path: Path, qtbot: Any
+    widget: Any,
+    opened: Callable[[Path], Any],
+    drawn: Callable[[], None],
+    tiny_run: Path,
+    tmp_path: Path,
 ) -> None:
     first, second = (shutil.copytree(tiny_run, tmp_path / name) for name in ("one", "two"))
     session = opened(first)
     session.add_columns(pd.DataFrame({"cluster": ["1", "2"] * 12}, index=session.latents.index))
     session.color = "cluster"
-    qtbot.waitUntil(lambda: widget.latent.color.currentText() == "cluster")
+    drawn()
+    assert widget.latent.color.currentText() == "cluster"
     opened(second)
     session.color = "cluster"  # as it was set, or restored
-    qtbot.wait(50)
+    drawn()
     assert len(widget.latent.view.points) == len(session.latents)
     assert widget.latent.color.currentText() == "one colour"
     assert session.message is None or session.message.severity == "info"
     opened(first)
     session.color = "cluster"
-    qtbot.waitUntil(lambda: widget.latent.color.currentText() == "cluster")
+    drawn()
+    assert widget.latent.color.currentText() == "cluster"
