@@ -31,7 +31,7 @@ class Verdict:
                 "ended.",
             )
         words = f"{sigma:.1f} σ"
-        if quality.get("epoch") == FIRST_LOOK:  # until the training has ended
+        if quality.get("epoch") == FIRST_LOOK:  # so far, or what the run ended with
             label, first = f"first look: {words}", "First look: "
         else:
             label, first = f"set: {words}", ""

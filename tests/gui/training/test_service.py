@@ -91,6 +91,21 @@ def test_an_epoch_that_is_worse_gives_its_losses_alone(
     assert isinstance(told[-1], Finished)
 
 
+def test_a_run_that_ends_with_the_first_look_says_so(
+    told: list[Any], out: Path, qtbot: Any
+) -> None:
+    run = Run.open(out)
+    Run(run.path, run.info.model_copy(update={"chosen_epoch": FIRST_LOOK})).save_info()
+    session = Session()
+    training = TrainingService(session)
+    reading = service.LatestRead(run.path)
+    for event in (*reading.news(anew=True), told[-1]):
+        training._on_event(event)
+    assert session.epoch == FIRST_LOOK
+    assert "The first look stays: it explains held-out images better." in session.message.text
+    training.close()
+
+
 def test_a_new_training_forgets_the_run_that_was_open(
     told: list[Any], tiny_run: Path, qtbot: Any
 ) -> None:

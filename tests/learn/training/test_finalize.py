@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from images_in_memory import load_all
+from safetensors.torch import save_file
 
 from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
 from napari_tomodrgn.config import RunConfig
@@ -29,10 +31,12 @@ from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, Notice
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.learn.training import finalize
 from napari_tomodrgn.learn.training.embed import embed_set
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
+from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 STATES = ("60S", "60S_without_5S_RNP")
@@ -129,6 +133,41 @@ def test_a_run_that_was_concluded_is_concluded_the_same_again(run: tuple) -> Non
     events = list(train(opened.particles(), opened.config, opened.path, resume=True))
     assert not [event for event in events if isinstance(event, EpochDone)]
     pd.testing.assert_frame_equal(Run.open(opened.path).latents(), before, check_exact=True)
+
+
+def test_a_run_ends_with_the_first_look_where_that_explains_more(
+    run: tuple, tmp_path: Path
+) -> None:
+    """Latents, maps, embedding, verdict and what is said are of epoch 0; the epoch is kept."""
+    lost = Run.open(shutil.copytree(run[0].path, tmp_path / "run"))
+    weights, _ = load_tensors(lost.weights_file(2))
+    forgotten = {name: torch.zeros_like(value) for name, value in weights.items()}
+    save_file(forgotten, lost.weights_file(2))  # as of one that learnt nothing
+    events = list(train(lost.particles(), lost.config, lost.path, resume=True))
+    ended = Run.open(lost.path)
+    quality = ended.quality()
+    gain, held_out = quality["better_than_linear"], quality["held_out"]
+    assert gain["mean"] < -2 * gain["standard_error"]
+    assert (quality["latents"], quality["epoch"], ended.last_epoch()) == ("linear", FIRST_LOOK, 0)
+    assert ended.epoch_to_show() == FIRST_LOOK
+    assert held_out["linear"] < min(held_out["refined"], held_out["encoder"])
+    pd.testing.assert_frame_equal(ended.latents(), ended.latents(FIRST_LOOK), check_exact=True)
+    few = ended.particles().select(ended.latents().index[[7, 3]])
+    alone, axes = run_to_end(embed_set(ended, few)), [*ended.latents().filter(like="mu_")]
+    assert np.allclose(alone[axes], ended.latents().loc[alone.index, axes], atol=1e-3)
+    one = ended.latents()[axes].to_numpy()[0]
+    shown = ended.decoder().decode(one).data
+    learnt = ended.with_shell_filter(on=False).decoder(FIRST_LOOK).decode(one).data
+    assert ended.info.shell_filter is not None and not np.allclose(shown, learnt)
+    assert len(ended.latents(2)) == len(ended.latents()), "kept"
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert any(
+        "ends with the first look (epoch 0" in one and "epoch 2 explains" in one for one in said
+    )
+    assert said[-1] == quality["verdict"]
+    assert Verdict.of(quality).words.startswith("first look: ")
+    again = list(train(ended.particles(), ended.config, ended.path, resume=True))
+    assert [one.text for one in again if isinstance(one, Notice)] == said
 
 
 def test_latents_climb_to_the_closed_form_of_a_linear_decoder() -> None:

@@ -101,9 +101,10 @@ def _verdict(run: Run) -> str:
     quality = run.quality()
     if "verdict" not in quality:
         return "<p>None: the run has not ended yet, or no images were held out.</p>"
-    first = (
-        "First look, before the training has ended: " if quality.get("epoch") == FIRST_LOOK else ""
-    )
+    first = ""
+    if quality.get("epoch") == FIRST_LOOK:
+        when = "" if "epochs" in quality else ", before the training has ended"
+        first = f"First look{when}: "
     return f'<p class="sentence">{first}{escape(str(quality["verdict"]))}</p>'
 
 

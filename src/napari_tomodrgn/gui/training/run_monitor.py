@@ -111,7 +111,7 @@ class RunMonitor(Service):
             was = session.training.phase == "following"
             self.stop()
             if was:
-                words = f"Training of {run.path.name} is complete, epoch {session.epoch}."
+                words = f"Training of {run.path.name} is complete, {session.epoch_words}."
                 session.show_message(f"{words} {Verdict.of(seen.quality).sentence}")
         else:
             self._set_status(seen)

@@ -175,6 +175,8 @@ class TrainingService(Service):
         elif isinstance(event, Finished):
             words = finished_words(event, session.training.epochs, session.training.unit)
             where = "" if session.run is None else f" Saved in {session.run.path.name}."
+            if session.run is not None and session.run.info.chosen_epoch == FIRST_LOOK:
+                where += " The first look stays: it explains held-out images better."
             session.show_message(f"{words}{where} {self._final_notice}".rstrip())
         elif isinstance(event, Notice):
             self._final_notice = event.text if event.lasting else self._final_notice

@@ -1,5 +1,8 @@
 """How a run ends: which epoch, latents refined by the likelihood, and how far they can be trusted.
 
+Where the linear engine that training started from explains held-out images better, the run ends
+with what that found: epoch 0, the first look.
+
 Measured on every run, by the same means for encoder, refined latents and linear engine: how well
 held-out images are predicted, and whether posteriors are as wide as they say. Maps that a run ends
 with differ, shell by shell, as far as held-out images ask for it (`learn.inference.shrinkage`).
@@ -39,8 +42,12 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.learn.training.quality_report import (
+    ENCODER,
+    LINEAR,
+    REFINED,
     LatentEstimate,
     best_method,
+    network_method,
     report_sentences,
     to_dict,
 )
@@ -120,7 +127,7 @@ class _FinalPass:
 def finalize(
     run: Run, data: TiltData, stopping: EarlyStopping, context: RunContext
 ) -> Generator[Event, None, None]:
-    """Choose the epoch, refine its latents where that helps, compare, and report.
+    """Choose the epoch, refine its latents where that helps, compare with the first look, report.
 
     May be repeated, to the same end: a run that was killed here is concluded when it is resumed.
     """
@@ -128,34 +135,36 @@ def finalize(
     device = data.lattice.frequencies.device
     model = run.model(epoch, device)
     guess = EncoderInference(model.encoder, data)
-    estimates = {"encoder": (yield from final.evaluate(guess, model.decoder, "encoder"))}
+    estimates = {ENCODER: (yield from final.evaluate(guess, model.decoder, "encoder"))}
     yield from _epoch_notices(run, stopping)
     refinement = None
     if run.config.train.refine and data.particle_count > 1:  # one map spans no basis
         refinement, estimate = yield from _refine(final, epoch, guess, model.decoder)
-        if (yield from final.loses_much(estimate, estimates["encoder"])):
+        if (yield from final.loses_much(estimate, estimates[ENCODER])):
             refinement = None
             yield Notice("Latents stay as the encoder gives them: refined ones explain less.")
         else:
-            estimates["refined"] = estimate
-    best = best_method(estimates)
-    estimates[best], support = yield from final.shrink(estimates[best], "filter")
+            estimates[REFINED] = estimate
+    network = network_method(estimates)
+    estimates[network], support = yield from final.shrink(estimates[network], "filter")
     if refinement is not None or run.info.shrinkage < 1:  # of an earlier version, drawn in
         resumable = run.resumable("latents", f"{epoch}")
-        inference = estimates[best].inference
+        inference = estimates[network].inference
         everything = yield from final.posterior(inference, resumable, "all latents")
         if refinement is not None:
             refinement.save(run.refinement_file, epoch)
         table = run.save_latents(epoch, data.particles, everything)
         yield LatentsReady(epoch, table)
     if run.has_first_look:
-        estimates["linear"] = yield from _evaluate_linear(final)
-    run.save_quality(to_dict(stopping, estimates))
+        estimates[LINEAR], of_linear = yield from _evaluate_linear(final)
+        if best_method(estimates) == LINEAR:
+            epoch, support = FIRST_LOOK, of_linear
+    run.save_quality(to_dict(stopping, estimates, epoch))
     run.clear_resumable()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
     ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter, "shrinkage": 1.0}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
-    yield from (Notice(text) for text in report_sentences(estimates))
+    yield from (Notice(text) for text in report_sentences(estimates, stopping.chosen))
     yield Notice(support.verdict, lasting=True)
 
 
@@ -192,14 +201,15 @@ def _rescale_noise(
     return refinement, (yield from final.evaluate(inference, estimate.decoder, "rescaled"))
 
 
-def _evaluate_linear(final: _FinalPass) -> Generator[Event, None, LatentEstimate]:
+def _evaluate_linear(
+    final: _FinalPass,
+) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
     device = final.data.lattice.frequencies.device
     model = read_linear_model(final.run.weights_file(FIRST_LOOK), device)
     decoder = LinearDecoder.read(final.run.weights_file(FIRST_LOOK)).to(device)
     inference = LinearInference(model, final.data, final.run.config)
-    estimate = yield from final.evaluate(inference, decoder, "linear")
-    estimate, _ = yield from final.shrink(estimate, "linear filter")
-    return estimate
+    estimate = yield from final.evaluate(inference, decoder, LINEAR)
+    return (yield from final.shrink(estimate, "linear filter"))
 
 
 def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, None]:

@@ -14,6 +14,12 @@ from napari_tomodrgn.learn.inference.shrinkage import ShrinkageResult
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Methods, as ``quality.json`` calls them.
+ENCODER, REFINED, LINEAR = "encoder", "refined", "linear"
+# A run ends with the linear engine's latents where these explain held-out images better by more
+# than so many standard errors: in doubt it ends with what it was asked to train.
+_SURELY_BETTER = 2.0
+
 
 @dataclass(frozen=True, eq=False)
 class LatentEstimate:
@@ -27,12 +33,14 @@ class LatentEstimate:
     support: ShrinkageResult | None = None  # of the method that the run ends with
 
 
-def to_dict(stopping: EarlyStopping, estimates: dict[str, LatentEstimate]) -> dict[str, object]:
-    """What was measured, as plain numbers."""
+def to_dict(
+    stopping: EarlyStopping, estimates: dict[str, LatentEstimate], epoch: int
+) -> dict[str, object]:
+    """What was measured, as plain numbers; ``epoch``: the one that the run ends with."""
     best = best_method(estimates)
     support = estimates[best].support
     return {
-        "epoch": stopping.chosen,
+        "epoch": epoch,
         "best_epoch": stopping.best,
         "epochs": stopping.seen,
         "latents": best,
@@ -41,7 +49,7 @@ def to_dict(stopping: EarlyStopping, estimates: dict[str, LatentEstimate]) -> di
         },
         "better_than_linear": (
             dict(zip(("mean", "standard_error"), _gain_over_linear(estimates), strict=True))
-            if "linear" in estimates
+            if LINEAR in estimates
             else None
         ),
         **(support.to_dict() if support else {}),
@@ -53,13 +61,27 @@ def to_dict(stopping: EarlyStopping, estimates: dict[str, LatentEstimate]) -> di
     }
 
 
+def network_method(estimates: dict[str, LatentEstimate]) -> str:
+    """Whose latents those of the autoencoder's epoch are."""
+    return REFINED if REFINED in estimates else ENCODER
+
+
 def best_method(estimates: dict[str, LatentEstimate]) -> str:
-    return "refined" if "refined" in estimates else "encoder"
+    """Whose latents the run ends with."""
+    if LINEAR in estimates:
+        gain, error = _gain_over_linear(estimates)
+        if gain < -_SURELY_BETTER * error:
+            return LINEAR
+    return network_method(estimates)
 
 
 def _gain_over_linear(estimates: dict[str, LatentEstimate]) -> tuple[float, float]:
-    """By how much held-out images are explained better than by the linear engine, and its error."""
-    return mean_difference(estimates["linear"].held_out, estimates[best_method(estimates)].held_out)
+    """By how much the autoencoder explains held-out images better than the linear engine does.
+
+    Its standard error too.
+    """
+    network = estimates[network_method(estimates)]
+    return mean_difference(estimates[LINEAR].held_out, network.held_out)
 
 
 def filter_in_words(shell_filter: list[float]) -> str:
@@ -71,20 +93,21 @@ def filter_in_words(shell_filter: list[float]) -> str:
     return f"{first:.0%} of the differences from the middle at low resolution{falls}{ends}"
 
 
-def report_sentences(estimates: dict[str, LatentEstimate]) -> list[str]:
-    """What else a user should know."""
+def report_sentences(estimates: dict[str, LatentEstimate], epoch: int) -> list[str]:
+    """What else a user should know; ``epoch``: the one that the autoencoder ended with."""
     best, lines = best_method(estimates), []
     support = estimates[best].support
     if support is not None and min(support.shell_filter) < 1:
         lines.append(f"Maps are shell-filtered: {filter_in_words(support.shell_filter)}.")
-    if "linear" in estimates:
+    if LINEAR in estimates:
         gain, error = _gain_over_linear(estimates)
-        here, linear = (float(estimates[name].held_out.nanmean()) for name in (best, "linear"))
+        compared = (network_method(estimates), LINEAR)
+        here, linear = (float(estimates[name].held_out.nanmean()) for name in compared)
         figures = f"{here:.4f} against {linear:.4f}, difference {gain:+.4f} ± {error:.4f}"
-        if gain < -2 * error:
+        if best == LINEAR:
             lines.append(
-                f"Held-out images are explained worse than by the linear engine ({figures}): "
-                "look at its latents (epoch 0, the first look), or train longer."
+                f"The run ends with the first look (epoch 0, of the linear engine): epoch {epoch} "
+                f"explains held-out images worse ({figures}). It is kept; training longer may help."
             )
         elif error == error:  # a number: images were held out
             lines.append(f"Held-out images: no worse than by the linear engine ({figures}).")
