@@ -20,7 +20,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear import engine as engine_module
 from napari_tomodrgn.learn.linear.cross_validation import cross_validate
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.linear.engine import LinearEngine
+from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     LinearModel,
@@ -37,7 +37,11 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
+from napari_tomodrgn.learn.linear.principal_axes import (
+    like_signs,
+    rotate_to_principal_axes,
+    with_signs,
+)
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import EpochDone, Finished, LatentsReady, Notice, Started
@@ -118,6 +122,27 @@ def test_principal_axes_change_no_likelihood_when_not_rescaled(fitted: tuple) ->
     again = e_step(turned, blocks, shells)
     assert torch.allclose(again.gain, found.gain, rtol=1e-4, atol=1e-2)
     assert torch.allclose(again.mu, (found.mu - centre) @ matrix.T, atol=1e-3)
+
+
+def test_axes_point_as_they_did_at_the_radius_before(fitted: tuple) -> None:
+    """No point changes sides; the images are as likely as they were."""
+    model, blocks, shells = fitted
+    mu, covariance, _ = posteriors(model, blocks, shells)
+    signs = torch.ones(mu.shape[1])
+    signs[::2] = -1
+    noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(0)).to(mu)
+    others = (mu * signs.to(mu) + 0.2 * mu.std(0) * noise).flip(1)  # in another order, too
+    assert torch.equal(like_signs(mu, others).cpu(), signs.to(mu))
+    turned = with_signs(model, signs.to(mu))
+    found, wide, _ = posteriors(turned, blocks, shells)
+    assert torch.allclose(found, mu * signs.to(mu), atol=1e-5)
+    assert torch.allclose(torch.diagonal(wide, dim1=1, dim2=2), covariance.diagonal(dim1=1, dim2=2))
+    before, after = (e_step(one, blocks, shells).gain for one in (model, turned))
+    assert torch.allclose(before, after, rtol=1e-5)
+    one = Fit(model, mu, covariance, mu, torch.ones(mu.shape[1]))
+    other = Fit(turned, found, wide, found, one.gains)
+    again = other.pointing_as(one)
+    assert torch.allclose(again.mu, mu, atol=1e-5) and torch.equal(again.model.basis, model.basis)
 
 
 def test_posteriors_are_as_wide_as_they_say(fitted: tuple) -> None:

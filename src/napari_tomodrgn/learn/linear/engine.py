@@ -37,7 +37,11 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
-from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
+from napari_tomodrgn.learn.linear.principal_axes import (
+    like_signs,
+    rotate_to_principal_axes,
+    with_signs,
+)
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -97,6 +101,19 @@ class Fit:
     def posterior(self) -> Posterior:
         """Of all particles from all their images."""
         return Posterior.of(self.mu, self.covariance)
+
+    def pointing_as(self, other: Fit) -> Fit:
+        """The same fit, whose axes point as those of another do: no point changes sides."""
+        signs = like_signs(self.mu, other.mu)
+        every = signs.new_ones(self.model.components)
+        every[self.model.groups[0]] = signs
+        return replace(
+            self,
+            model=with_signs(self.model, every),
+            mu=self.mu * signs,
+            covariance=self.covariance * signs[:, None] * signs,
+            training_mu=self.training_mu * signs,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,12 +236,13 @@ class LinearEngine:
 
     def fits_and_steps(self, radii: list[int] | None = None) -> Iterator[Fit | int]:
         """The same `fits`, and before each of them how much is done: `FIT_STEPS` a radius."""
-        best, width = 0.0, _MAX_COMPONENTS
+        best, width, last = 0.0, _MAX_COMPONENTS, None
         for number, radius in enumerate(radii or self.radii()):
             fit = yield from offset_steps(self.fit_steps(radius, width), number * FIT_STEPS)
             gain = float(fit.gains.sum())
             if best and gain < best * _MIN_GAIN_RATIO:
                 return
+            last = fit = fit if last is None else fit.pointing_as(last)
             yield fit
             if best and gain < best * WORTHWHILE_GAIN_RATIO:
                 return

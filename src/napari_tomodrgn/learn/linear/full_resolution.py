@@ -27,7 +27,11 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
-from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes
+from napari_tomodrgn.learn.linear.principal_axes import (
+    like_signs,
+    rotate_to_principal_axes,
+    with_signs,
+)
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
 _REACH = 1.5
@@ -55,7 +59,10 @@ class FullResolutionFit:
 
 
 def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
-    """Mean and components of a fit to the finest radius that memory allows, weighed by place."""
+    """Mean and components of a fit to the finest radius that memory allows, weighed by place.
+
+    Axes point as those of the fit do, so that no point changes sides.
+    """
     radius = max(engine.largest_affordable_radius(), fit.model.ball.radius_px)
     ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
     training_rows = engine.training_rows(radius)
@@ -73,7 +80,9 @@ def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
     everything = torch.arange(engine.data.particle_count)
     stream = engine.stream(model, everything, engine.data.training)
     mu, covariance, _ = posteriors(model, stream, shells)
-    return FullResolutionFit(model, mu, covariance)
+    signs = like_signs(mu, fit.training_mu)
+    covariance = covariance * signs[:, None] * signs
+    return FullResolutionFit(with_signs(model, signs), mu * signs, covariance)
 
 
 def _fit_rows(

@@ -41,6 +41,24 @@ def rotate_to_principal_axes(
     return _turned(model, turn), matrix, centre
 
 
+def with_signs(model: LinearModel, signs: Tensor) -> LinearModel:
+    """The model whose components ``(J,)`` are taken the other way round where ``signs`` is −1."""
+    turn = torch.diag(torch.cat([signs.new_ones(1), signs]).double())
+    return _turned(model, turn)
+
+
+def like_signs(latents: Tensor, others: Tensor) -> Tensor:
+    """Signs ``(J,)`` with which axes of latents ``(particle, J)`` point as those of others do.
+
+    Each axis as the one that it correlates with most; the sign of an axis is free.
+    """
+    centred, theirs = latents - latents.mean(0), others - others.mean(0)
+    width = theirs.norm(dim=0).clamp(min=1e-12)
+    along = centred.T @ (theirs / width)
+    most = along.gather(1, along.abs().argmax(1, keepdim=True))[:, 0]
+    return torch.where(most < 0, -1.0, 1.0).to(latents)
+
+
 def _principal_axes(components: Tensor, weight: Tensor) -> Tensor:
     """Orthogonal axes ``(J, J)`` of ``(value, J)`` components, the strongest first."""
     _, axes = torch.linalg.eigh(components.T @ (weight * components))
