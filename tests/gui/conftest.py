@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -175,16 +176,19 @@ def tiny_config() -> Any:
     )
 
 
+@pytest.fixture
+def tiny_run(trained_tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on the tiny set, which a window may write its columns into."""
+    return Path(shutil.copytree(trained_tiny_run, tmp_path_factory.mktemp("tiny") / "run"))
+
+
 @pytest.fixture(scope="session")
-def tiny_run(tiny_star: Path, tiny_config: Any, made_once: Callable[..., Path]) -> Path:
-    """A run of three epochs on the tiny set."""
+def trained_tiny_run(tiny_star: Path, tiny_config: Any, made_once: Callable[..., Path]) -> Path:
     from napari_tomodrgn.data.dialects import read_particles
     from napari_tomodrgn.learn.training.train import train
 
     particles = read_particles(tiny_star)
-    return made_once(
-        "tiny-windows-run", lambda out: list(train(particles, tiny_config, out)), own=True
-    )
+    return made_once("tiny-windows-run", lambda out: list(train(particles, tiny_config, out)))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def linear_run(made_once: Callable[..., Path]) -> Path:
     config = RunConfig.model_validate(
         {"method": "linear", "linear": {"radius_px": 6}, "train": {"device": "cpu"}}
     )
-    return made_once("two-states-run", lambda out: list(train(particles, config, out)), own=True)
+    return made_once("two-states-run", lambda out: list(train(particles, config, out)))
 
 
 @pytest.fixture
