@@ -12,11 +12,12 @@ TrainingPhase = Literal["idle", "preparing", "training", "paused", "stopping", "
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """Whether a piece of work is under way, how far (0…1), and what it is at."""
+    """Whether a piece of work is under way, how far (0…1), what it is at, and how long still."""
 
     busy: bool = False
     fraction: float = 0.0
     what: str = ""
+    seconds_left: float | None = None  # None while it is not known
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,19 @@ CELLS = ["A: cluster 1", "B: cluster 2", "A − B, more in A", "A − B, more in
 def compared(widget: Any, clustered: Any, qtbot: Any) -> Any:
     """The session after *Compare* was pressed for the two clusters, and the cells are there."""
     widget.tabs.setCurrentIndex(3)
+    shown: list[float] = []
+
+    def note(status: Any, _old: Any) -> None:
+        shown.append(status.fraction if status.busy else 1.0)
+
+    clustered.events.comparison_status.connect(note)
     QTest.mouseClick(widget.comparison.compare, LEFT)
     assert clustered.comparison_status.busy
     assert widget.comparison.compare.text() == "Stop comparing"
     qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    clustered.events.comparison_status.disconnect(note)
+    assert shown == sorted(shown) and shown[-1] == 1.0, "one progress, which never goes back"
     return clustered
 
 

@@ -184,10 +184,11 @@ def test_the_state_names_what_is_under_way(qtbot: Any) -> None:
     assert header.state.text() == "Reconstructing … 25%"
     session.reconstruction_status = WorkStatus()
     session.comparison_status = WorkStatus(True, 0.5, "Reading images")
-    assert header.state.text() == "Comparing, reading images … 50%"
-    session.comparison_status = WorkStatus(True, 0.25, "Comparing")
-    assert header.state.text() == "Comparing … 25%"
+    assert header.state.text() == "Comparing … 50%", "of the whole: its parts are in the panel"
     session.comparison_status = WorkStatus()
+    session.image_map_status = WorkStatus(True, 0.25, "Reading images")
+    assert header.state.text() == "Map from images, reading images … 25%"
+    session.image_map_status = WorkStatus()
     session.training = TrainingStatus("preparing", what="Reading images")
     assert header.state.text() == "Reading images … 0%"
     session.training = TrainingStatus(

@@ -20,13 +20,16 @@ from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.halves import has_copies
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.linear.engine import LinearEngine
+from napari_tomodrgn.learn.linear.engine import FIT_STEPS, LinearEngine
 from napari_tomodrgn.learn.runtime.context import RunContext
+from napari_tomodrgn.learn.training.progress import share_of_radii
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 FOLDS = 10
+# Of `choosing_latents`, which tells how far it is.
+CHOOSING_STEPS = 1000
 # A member of a group for so many numbers of the classifier, below which squares are left out.
 _PARTICLES_FOR_SQUARES = 100
 # Weight of the ridge of the logistic regression, in standardised latents.
@@ -78,13 +81,20 @@ def choosing_latents(
 ) -> Generator[int, None, tuple[FloatArray, FloatArray]]:
     """Latents ``(particle, component)`` from each tilt half, components fitted to it alone.
 
-    Yields 0 and 1 as the halves begin.
+    Yields how much of it is done, of `CHOOSING_STEPS`.
     """
-    found = []
+    found, each = [], CHOOSING_STEPS // 2
     for number, images in enumerate(halves):
-        yield number
+        yield number * each
         engine = LinearEngine.of(with_images(data, images), config, RunContext())
-        *_, last = engine.fits()
+        possible, last = len(engine.radii()), None
+        for one in engine.fits_and_steps():
+            if isinstance(one, int):
+                yield number * each + int(each * share_of_radii(one / FIT_STEPS, possible))
+            else:
+                last = one
+        if last is None:
+            raise RuntimeError("the linear engine gave no fit")
         found.append(last.training_mu.double().cpu().numpy())
     return found[0], found[1]
 

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.evidence.causes import NuisanceMaps, nuisance_maps
 from napari_tomodrgn.analysis.evidence.difference import Features, make_features
 from napari_tomodrgn.analysis.evidence.images import read_run_images
-from napari_tomodrgn.analysis.evidence.membership import choosing_latents, tilt_half_masks
+from napari_tomodrgn.analysis.evidence.membership import (
+    CHOOSING_STEPS,
+    choosing_latents,
+    tilt_half_masks,
+)
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums, sum_particles
 from napari_tomodrgn.analysis.evidence.permutation import Strata, strata_of
 from napari_tomodrgn.config import RunConfig
@@ -105,7 +109,7 @@ def prepare_evidence(
     latents = _read_latents(kept, key) if kept else None
     if latents is None:
         latents = yield from _with_progress(
-            choosing_latents(data, config, halves), 2, "Fitting tilt halves"
+            choosing_latents(data, config, halves), CHOOSING_STEPS, "Fitting tilt halves"
         )
         if kept:
             _write_latents(kept, key, latents)

@@ -41,6 +41,7 @@ from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_file
 from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
+from napari_tomodrgn.work_status import left_words, training_words
 
 _NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."
 _ERRORS = (2.0, 10.0)
@@ -139,8 +140,9 @@ class ComparisonPanel(QWidget):
 
     def _advice(self) -> str:
         session = self._session
-        if session.comparison_status.busy:
-            return f"{session.comparison_status.what} …"
+        if (status := session.comparison_status).busy:
+            left = left_words(status.seconds_left)
+            return training_words(status.what, status.fraction, left, "the comparison")
         if session.latents is None:
             return "Open a run first: groups of its particles are compared."
         if not session.has_images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.evidence.comparison import Comparison
+    from napari_tomodrgn.analysis.evidence.progress import ComparisonProgress
     from napari_tomodrgn.analysis.evidence.session import Evidence
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
@@ -62,6 +64,8 @@ class ComparisonService(Service):
         self._evidence = evidence
         self._asked: ComparisonRequest | None = None
         self._next: tuple[ComparisonRequest, Evidence] | None = None
+        self._progress: ComparisonProgress | None = None
+        self._began = 0.0
         self._made: list[ComparedGroups] = []  # of this run, the newest last
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
         self.job.ended.connect(self._on_ended)
@@ -90,6 +94,7 @@ class ComparisonService(Service):
         self.session.message = None
         self._asked = ComparisonRequest(run, a, b, matched)
         self.session.comparison_status = WorkStatus(True, 0.0, "Reading images")
+        self._progress, self._began = None, time.monotonic()
         self._evidence.request(_NAME)
 
     def stop(self) -> None:
@@ -133,8 +138,14 @@ class ComparisonService(Service):
             super().on_failed(item)
 
     def _show(self, event: WorkProgress) -> None:
-        fraction = event.done / max(1, event.total)
-        self.session.comparison_status = WorkStatus(True, fraction, event.what)
+        from napari_tomodrgn.analysis.evidence.progress import ComparisonProgress
+
+        if self._progress is None:
+            self._progress = ComparisonProgress()
+        self._progress.tell(event, time.monotonic() - self._began)
+        known = self._progress
+        status = WorkStatus(True, known.fraction, event.what, known.seconds_left)
+        self.session.comparison_status = status
 
     def _on_run(self, *_: Any) -> None:
         self._made = []

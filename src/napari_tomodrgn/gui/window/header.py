@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.widgets.message_banner import Banner
 from napari_tomodrgn.gui.widgets.qt import ElidedLabel
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.verdict import Verdict
+from napari_tomodrgn.work_status import percent
 
 # Ground and ink; a sign as well, for those who cannot tell green from amber.
 _CHIPS = {
@@ -113,16 +114,16 @@ def state_of(session: Session) -> str:
     if training.phase != "idle":
         total = f" of {training.epochs}" if training.epochs else ""
         return f"{training.phase.capitalize()}, {training.unit} {training.epoch}{total}"
+    if session.comparison_status.busy:  # one progress for all its parts
+        return f"Comparing … {percent(session.comparison_status.fraction)}"
     for words, status in (
         ("Reconstructing", session.reconstruction_status),
-        ("Comparing", session.comparison_status),
         ("Map from images", session.image_map_status),
         ("Checking", session.preflight_status),
     ):
         if status.busy:
             # Each part counts from 0 to 100 %: said without its name it would run backwards.
             part = f", {status.what[0].lower()}{status.what[1:]}" if status.what else ""
-            part = "" if status.what == words else part
-            return f"{words}{part} … {min(status.fraction, 0.99):.0%}"
+            return f"{words}{part} … {percent(min(status.fraction, 0.99))}"
     table = session.table
     return "" if table is None else f"{len(table):,} particles"
