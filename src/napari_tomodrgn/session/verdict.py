@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 
 # Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
 THRESHOLD_SIGMA = 3.0
+_ASK = " Whether it is the molecule or its poses, Compare says (Validate)."
 
 
 @dataclass(frozen=True)
 class Verdict:
     """Whether heterogeneity is supported: a few words, and the whole sentence."""
 
-    kind: Literal["supported", "unsupported", "untested"]
+    kind: Literal["supported", "doubted", "unsupported", "untested"]
     words: str
     sentence: str
 
@@ -38,8 +41,7 @@ class Verdict:
         if sigma > THRESHOLD_SIGMA:
             sentence = (
                 f"{first}Heterogeneity is supported: {words} on held-out images (threshold "
-                f"{THRESHOLD_SIGMA:g} σ). Whether it is the molecule or its poses, Compare says "
-                "(Validate)."
+                f"{THRESHOLD_SIGMA:g} σ).{_ASK}"
             )
             return cls("supported", label, sentence)
         sentence = (
@@ -47,3 +49,15 @@ class Verdict:
             "Check any cluster by reconstructing it."
         )
         return cls("unsupported", label, sentence)
+
+    def after(self, comparison: Mapping[str, object] | None) -> Verdict:
+        """The same beside a comparison, as its record has it: in doubt where that names a cause.
+
+        Particles differ all the same, but what differs was found not to be the molecule.
+        """
+        cause = "" if comparison is None else str(comparison["cause"])
+        if self.kind != "supported" or comparison is None or cause in ("", MOLECULE):
+            return self
+        words = f"{self.words}, {cause.split(' or ')[0]}"
+        sentence = f"{self.sentence.removesuffix(_ASK)} Compare: {comparison['sentence']}"
+        return replace(self, kind="doubted", words=words, sentence=sentence)

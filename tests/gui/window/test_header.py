@@ -52,6 +52,27 @@ def test_the_verdict_stays_when_its_message_is_dismissed(
     assert ("σ" in header.chip.text()) == (sigma is not None)
 
 
+def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: Any) -> None:
+    session = Session(run=RUN, quality={"told_apart_standard_errors": 32.8})
+    header = Header(session)
+    qtbot.addWidget(header)
+    assert header.chip.text() == "✓ set: 32.8 σ"
+    for cause, words in (
+        ("alignment", "! set: 32.8 σ, alignment"),
+        ("contrast or empty box", "! set: 32.8 σ, contrast"),
+        ("molecule", "✓ set: 32.8 σ"),
+        ("", "✓ set: 32.8 σ"),  # of these two groups; others may differ
+    ):
+        sentence = f"1 and 2 differ, but not in the molecule: the cause is {cause}."
+        session.comparison = SimpleNamespace(record={"cause": cause, "sentence": sentence})
+        assert header.chip.text() == words
+        doubted = words.startswith("!")
+        assert header.chip.toolTip().endswith(sentence) == doubted
+        assert ("Compare says" in header.chip.toolTip()) != doubted
+    session.comparison = None
+    assert header.chip.text() == "✓ set: 32.8 σ"
+
+
 def test_messages_and_states_move_nothing(qtbot: Any) -> None:
     session = Session()
     header = Header(session)

@@ -15,6 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_tomodrgn.analysis.evidence.cause_names import (
+    ALIGNMENT,
+    CONTRAST,
+    DEFOCUS,
+    JUNK,
+    MOLECULE,
+    SURROUNDINGS,
+)
 from napari_tomodrgn.analysis.evidence.difference import (
     Features,
     PermutationTest,
@@ -32,8 +40,6 @@ FloatArray = NDArray[np.float64]
 RealArray = NDArray[np.float32]
 Labels = NDArray[np.int8]
 
-MOLECULE, SURROUNDINGS, JUNK = "molecule", "surroundings", "junk"
-CONTRAST, DEFOCUS, ALIGNMENT = "contrast or empty box", "defocus", "alignment"
 # Turns of the mean map: both signs, so that their sum is what random errors blur away.
 _TURN_DEG = 6.0
 # Slopes are taken times the square of the radius to these powers.

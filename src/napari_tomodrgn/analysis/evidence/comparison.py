@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs, places_of
-from napari_tomodrgn.analysis.evidence.causes import MOLECULE, Causes, find_causes
+from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
+from napari_tomodrgn.analysis.evidence.causes import Causes, find_causes
 from napari_tomodrgn.analysis.evidence.maps import (
     DifferenceMap,
     GroupMap,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_tomodrgn.analysis.evidence.causes import JUNK, MOLECULE
+from napari_tomodrgn.analysis.evidence.cause_names import JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, Labels
 from napari_tomodrgn.analysis.evidence.permutation import DIFFER, chance
 from napari_tomodrgn.analysis.fsc import FscCurve

@@ -18,6 +18,7 @@ from napari_tomodrgn.work_status import percent
 # Ground and ink; a sign as well, for those who cannot tell green from amber.
 _CHIPS = {
     "supported": ("✓", "#2f8f5b", "#ffffff"),
+    "doubted": ("!", "#e0a83c", "#1b1b1b"),
     "unsupported": ("!", "#e0a83c", "#1b1b1b"),
     "untested": ("?", "#5a606b", "#ffffff"),
 }
@@ -50,7 +51,7 @@ class Header(QWidget):
             session.events[name].connect(self.refresh)
         for name in (
             *("training", "preflight_status", "reconstruction_status"),
-            *("comparison_status", "image_map_status"),
+            *("comparison", "comparison_status", "image_map_status"),
         ):
             session.events[name].connect(self.refresh)
         self.refresh()
@@ -85,7 +86,8 @@ class Header(QWidget):
         self.state.setText(state_of(session))
         training = session.training
         self.state.setToolTip(training.words if training.is_at_work else "")
-        verdict = Verdict.of(session.quality)
+        compared = session.comparison
+        verdict = Verdict.of(session.quality).after(None if compared is None else compared.record)
         sign, ground, ink = _CHIPS[verdict.kind]
         untested = verdict.kind == "untested"
         later = untested and session.training.phase != "idle"
