@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -143,3 +145,36 @@ def tiny_run(simulated: Path, made_once: Callable[..., Path]) -> Path:
         }
     )
     return made_once("tiny", lambda out: list(train(particles, config, out)), own=True)
+
+
+_timed: dict[str, Any] = {}  # what the first set of this worker that was asked about took
+
+
+@pytest.fixture(autouse=True)
+def timed_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a forecast is made of is timed for one set of a worker, and taken for all others.
+
+    Every star file that a window or ``inspect`` opens is forecast, which takes longer than all else
+    of many tests. `tests/learn`, where the figures themselves are looked at, times each.
+    """
+    if request.path.is_relative_to(_ROOT / "tests" / "learn"):
+        return
+    from napari_tomodrgn.learn.training import forecast
+
+    stage_costs, seconds_per_epoch = forecast._stage_costs, forecast._seconds_per_epoch
+
+    def stage_costs_once(particles: Any, *others: Any) -> Iterator[None]:
+        if "stages" not in _timed:
+            _timed["stages"] = yield from stage_costs(particles, *others)
+        yield
+        stages, count = _timed["stages"], len(particles)
+        linear = stages.linear and replace(stages.linear, particles=count)
+        return replace(stages, particles=count, linear=linear)
+
+    def seconds_per_epoch_once(particles: Any, *others: Any) -> float:
+        if "epoch" not in _timed:
+            _timed["epoch"] = seconds_per_epoch(particles, *others) / len(particles)
+        return float(_timed["epoch"] * len(particles))
+
+    monkeypatch.setattr(forecast, "_stage_costs", stage_costs_once)
+    monkeypatch.setattr(forecast, "_seconds_per_epoch", seconds_per_epoch_once)

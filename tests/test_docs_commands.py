@@ -34,6 +34,8 @@ epochs = 1
 points_per_particle = 128
 refine = false
 device = "cpu"
+[linear]
+radius_px = 7
 """
 _BLOCK = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
 # Names of the documentation that stand for one's own, and a number that may be in their place.
