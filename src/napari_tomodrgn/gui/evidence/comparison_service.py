@@ -21,13 +21,12 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import ComparedGroups, Session
 from napari_tomodrgn.session.actions import Action, file_name, ids_of
 from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_comparison
-from napari_tomodrgn.work_status import WorkStatus
+from napari_tomodrgn.work_status import ComparisonProgress, WorkStatus
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tomodrgn.analysis.evidence.comparison import Comparison
-    from napari_tomodrgn.analysis.evidence.progress import ComparisonProgress
     from napari_tomodrgn.analysis.evidence.session import Evidence
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.learn.run.directory import Run
@@ -64,7 +63,7 @@ class ComparisonService(Service):
         self._evidence = evidence
         self._asked: ComparisonRequest | None = None
         self._next: tuple[ComparisonRequest, Evidence] | None = None
-        self._progress: ComparisonProgress | None = None
+        self._progress = ComparisonProgress()
         self._began = 0.0
         self._made: list[ComparedGroups] = []  # of this run, the newest last
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
@@ -94,7 +93,7 @@ class ComparisonService(Service):
         self.session.message = None
         self._asked = ComparisonRequest(run, a, b, matched)
         self.session.comparison_status = WorkStatus(True, 0.0, "Reading images")
-        self._progress, self._began = None, time.monotonic()
+        self._progress, self._began = ComparisonProgress(), time.monotonic()
         self._evidence.request(_NAME)
 
     def stop(self) -> None:
@@ -138,10 +137,6 @@ class ComparisonService(Service):
             super().on_failed(item)
 
     def _show(self, event: WorkProgress) -> None:
-        from napari_tomodrgn.analysis.evidence.progress import ComparisonProgress
-
-        if self._progress is None:
-            self._progress = ComparisonProgress()
         self._progress.tell(event, time.monotonic() - self._began)
         known = self._progress
         status = WorkStatus(True, known.fraction, event.what, known.seconds_left)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from napari_tomodrgn.analysis.evidence.progress import ComparisonProgress
 from napari_tomodrgn.learn.runtime.events import WorkProgress
+from napari_tomodrgn.work_status import ComparisonProgress
 
 # Parts and their seconds, as a comparison of 200 particles took them on two cores.
 TOOK = {
