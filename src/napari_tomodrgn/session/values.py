@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from napari_tomodrgn.analysis.evidence.comparison import Comparison
+    from napari_tomodrgn.analysis.evidence.maps import ComparedMaps
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
@@ -139,7 +139,7 @@ class ComparedGroups:
     ids
         Identities of the particles of the run, in the order of the labels in ``found``.
     found
-        Tests, maps, difference.
+        Who was compared, maps, difference.
     record
         The same as plain numbers and words (`describe_comparison`), with ``p_holm`` if it is kept.
     folder
@@ -152,7 +152,7 @@ class ComparedGroups:
     colors: tuple[str, str]
     groups: tuple[frozenset[str], frozenset[str] | None]
     ids: tuple[str, ...]
-    found: Comparison
+    found: ComparedMaps
     record: dict[str, object]
     folder: Path | None = None
     earlier: bool = False

@@ -14,8 +14,8 @@ from napari_tomodrgn.session.enclosing import in_category
 from napari_tomodrgn.session.exploration import Exploration
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.evidence.comparison import Comparison
     from napari_tomodrgn.analysis.evidence.groups import Group
+    from napari_tomodrgn.analysis.evidence.maps import ComparedMaps
     from napari_tomodrgn.analysis.evidence.session import Evidence
     from napari_tomodrgn.analysis.reconstruct import Reconstruction
     from napari_tomodrgn.data.particles import ParticleSet
@@ -43,7 +43,7 @@ class Workspace(Exploration):
 
     reconstruction: Reconstruction | None = None
     comparison: dict[str, Any] | None = None
-    _compared: tuple[list[str], Comparison] | None = None
+    _compared: tuple[list[str], ComparedMaps] | None = None
     _evidence: tuple[Run, Evidence] | None = None
 
     def train(
@@ -113,7 +113,7 @@ class Workspace(Exploration):
         found = run_to_end(compare_groups(evidence, drawn, seed=SEED))
         names = (first.name, second.name if second is not None else str(b))
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        self._compared = (evidence.ids, found)
+        self._compared = (evidence.ids, found.kept)
         self.comparison = record_comparison(run, evidence.ids, names, found, made)
 
     def _gathered(self) -> Evidence:
@@ -165,7 +165,7 @@ class Workspace(Exploration):
 
 
 def write_comparison(
-    ids: list[str], found: Comparison, folder: Path, particles: ParticleSet | None
+    ids: list[str], found: ComparedMaps, folder: Path, particles: ParticleSet | None
 ) -> None:
     """Write maps, half maps, curves and memberships of a comparison, and its star files."""
     from napari_tomodrgn.analysis.evidence.records import save_maps

@@ -181,6 +181,43 @@ def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     assert len(viewer.layers["A: cluster 1"].data[1]) == map_faces
 
 
+def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
+    viewer: Any,
+    widget: Any,
+    compared: Any,
+    run: Path,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    qtbot: Any,
+) -> None:
+    found, panel = compared.comparison, widget.comparison
+    opened(tiny_run)
+    assert compared.comparison is None
+    opened(run)
+    qtbot.waitUntil(lambda: compared.comparison is not None, timeout=LONG)
+    again = compared.comparison
+    assert (again.sentence, again.folder) == (found.sentence, found.folder)
+    assert (again.groups, again.ids, again.names) == (found.groups, found.ids, found.names)
+    assert again.record["p_holm"] == pytest.approx(found.record["p_holm"])
+    assert np.array_equal(again.found.drawn, found.found.drawn)
+    assert np.array_equal(again.found.labels, found.found.labels)
+    assert np.allclose(
+        again.found.difference.difference.data, found.found.difference.difference.data
+    )
+    assert np.allclose(again.found.maps[1].half2.data, found.found.maps[1].half2.data)
+    resolutions = [one.found.resolution_angstrom for one in (again, found)]
+    assert resolutions[0] == pytest.approx(resolutions[1])
+    assert compared.canvas_mode == "particle" and "Saved as" in panel.numbers.text()
+    assert not panel.status.text() and panel.report.property("next")
+    QTest.mouseClick(panel.stage, LEFT)
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+    (found.folder / "a_fsc.csv").write_text("nothing\n")
+    opened(tiny_run)
+    opened(run)
+    qtbot.waitUntil(lambda: "Compare the groups again" in widget.banner.text, timeout=LONG)
+    assert compared.comparison is None
+
+
 def test_a_verdict_is_never_read_as_one_of_other_groups(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:

@@ -12,6 +12,7 @@ from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs, places_of
 from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.analysis.evidence.causes import Causes, find_causes
 from napari_tomodrgn.analysis.evidence.maps import (
+    ComparedMaps,
     DifferenceMap,
     GroupMap,
     cross_fitted_map,
@@ -84,6 +85,11 @@ class Comparison:
     def resolution_angstrom(self) -> float:
         """Where halves of the particles agree on the difference (`FSC_THRESHOLD`)."""
         return self.difference.fsc.resolution_angstrom()
+
+    @property
+    def kept(self) -> ComparedMaps:
+        """What is written of it beside its figures, and shown."""
+        return ComparedMaps(self.drawn, self.crossed.labels, self.difference, self.maps)
 
     def sentence(self, a: str = "A", b: str = "B") -> str:
         """The result, for who reads one line."""

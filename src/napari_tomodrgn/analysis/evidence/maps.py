@@ -77,6 +77,33 @@ class DifferenceMap:
     shells: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class ComparedMaps:
+    """What is kept of a comparison beside its figures: who was compared, and the maps.
+
+    Attributes
+    ----------
+    drawn
+        ``(particle,)`` the groups as asked for: +1 in A, −1 in B, 0 in neither.
+    labels
+        ``(2, particle)`` the groups as compared, by the tilt half that judges.
+    difference
+        The difference map and its errors.
+    maps
+        Cross-fitted maps of A and B; None where they were not asked for.
+    """
+
+    drawn: Labels
+    labels: Labels
+    difference: DifferenceMap
+    maps: tuple[GroupMap, GroupMap] | None
+
+    @property
+    def resolution_angstrom(self) -> float:
+        """Where halves of the particles agree on the difference (`FSC_THRESHOLD`)."""
+        return self.difference.fsc.resolution_angstrom()
+
+
 def particle_halves(originals: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     """A random half of the particles, see `random_half`."""
     return random_half(originals, np.random.default_rng([seed, 0x4A1F]))

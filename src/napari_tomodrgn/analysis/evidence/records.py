@@ -18,13 +18,21 @@ import pandas as pd
 
 from napari_tomodrgn.analysis.evidence.cause_names import JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, Labels
+from napari_tomodrgn.analysis.evidence.maps import ComparedMaps, DifferenceMap, GroupMap
 from napari_tomodrgn.analysis.evidence.permutation import DIFFER, chance
 from napari_tomodrgn.analysis.fsc import FscCurve
-from napari_tomodrgn.data.volume import write_volume
+from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.tables import without_nan
+
+_PARTICLES, _SHELLS = "particles.csv", "difference_shells.csv"
+_DIFFERENCE, _ERROR = "difference.mrc", "standard_error.mrc"
+_LABELS = ("drawn", "in_tilt_half_1", "in_tilt_half_2")
+_WORDS = {1: "a", -1: "b", 0: ""}
+_LABEL_OF = {word: label for label, word in _WORDS.items()}
+_SHELL_COLUMNS = ["rms", "standard_error_noise_model", "standard_error_random_splits"]
 
 
 def comparisons_folder(run: Run) -> Path:
@@ -93,7 +101,7 @@ def record_comparison(
         folder / "comparison.json",
         json.dumps(without_nan({**result, "made": made}), indent=2) + "\n",
     )
-    save_maps(found, ids, folder)
+    save_maps(found.kept, ids, folder)
     return next(one for one in read_comparisons(run) if one["folder"] == str(folder))
 
 
@@ -153,30 +161,91 @@ def molecule_words(record: dict[str, Any]) -> str:
     return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."
 
 
-def save_maps(found: Comparison, ids: list[str], out: Path) -> None:
+def save_maps(found: ComparedMaps, ids: list[str], out: Path) -> None:
     """Write maps, curves and memberships of a comparison into a folder.
 
     ``difference.mrc, standard_error.mrc, difference_fsc.csv, difference_shells.csv, particles.csv``
     and, where both groups were reconstructed, ``a.mrc, a_half1.mrc, a_half2.mrc, a_fsc.csv`` and
     the same of b.
     """
-    write_volume(out / "difference.mrc", found.difference.difference)
-    write_volume(out / "standard_error.mrc", found.difference.standard_error)
+    write_volume(out / _DIFFERENCE, found.difference.difference)
+    write_volume(out / _ERROR, found.difference.standard_error)
     _write_fsc(out / "difference_fsc.csv", found.difference.fsc)
-    columns = ["rms", "standard_error_noise_model", "standard_error_random_splits"]
-    _write_table(
-        out / "difference_shells.csv", pd.DataFrame(found.difference.shells, columns=columns)
-    )
-    words = {1: "a", -1: "b", 0: ""}
-    one, two = found.crossed.labels
-    drawn, first, second = ([words[int(x)] for x in row] for row in (found.drawn, one, two))
-    table = {"particle_id": ids, "drawn": drawn, "in_tilt_half_1": first, "in_tilt_half_2": second}
-    _write_table(out / "particles.csv", pd.DataFrame(table))
+    _write_table(out / _SHELLS, pd.DataFrame(found.difference.shells, columns=_SHELL_COLUMNS))
+    rows = (found.drawn, *found.labels)
+    labels = {name: [_WORDS[int(x)] for x in row] for name, row in zip(_LABELS, rows, strict=True)}
+    _write_table(out / _PARTICLES, pd.DataFrame({"particle_id": ids, **labels}))
     for name, group in zip("ab", found.maps or (), strict=False):
         write_volume(out / f"{name}.mrc", group.filtered)
         write_volume(out / f"{name}_half1.mrc", group.half1)
         write_volume(out / f"{name}_half2.mrc", group.half2)
         _write_fsc(out / f"{name}_fsc.csv", group.fsc)
+
+
+def read_maps(folder: Path) -> tuple[list[str], ComparedMaps]:
+    """Read what `save_maps` wrote: identities in the order of the labels, and all else.
+
+    Raises
+    ------
+    BadInputError
+        If a file is absent or damaged.
+    """
+    try:
+        table = pd.read_csv(folder / _PARTICLES, dtype=str, keep_default_na=False)
+        labels = np.array([table[name].map(_LABEL_OF).to_numpy(np.int8) for name in _LABELS])
+        shells = pd.read_csv(folder / _SHELLS)[_SHELL_COLUMNS].to_numpy(float)
+        difference = DifferenceMap(
+            read_volume(folder / _DIFFERENCE),
+            read_volume(folder / _ERROR),
+            _read_fsc(folder / "difference_fsc.csv"),
+            shells,
+        )
+        there = (folder / "a.mrc").exists()
+        maps = (_read_group(folder, "a"), _read_group(folder, "b")) if there else None
+        ids = [str(one) for one in table["particle_id"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInputError(
+            f"{folder}: its maps and curves are incomplete or damaged ({error}).",
+            remedy="Compare the groups again.",
+            code="bad-comparison",
+        ) from error
+    return ids, ComparedMaps(labels[0], labels[1:], difference, maps)
+
+
+def find_kept(
+    run: Run, a: frozenset[str], b: frozenset[str] | str
+) -> tuple[dict[str, Any], list[str], ComparedMaps] | None:
+    """The newest comparison of these particles that a run keeps: its record, identities and maps.
+
+    ``b`` is a name where B was drawn at random. None where there is no such comparison.
+
+    Raises
+    ------
+    BadInputError
+        If a file of one is damaged.
+    """
+    for record in reversed(read_comparisons(run)):
+        like_b = record["b"] == b if isinstance(b, str) else record["particles_b"] == len(b)
+        if record["particles_a"] != len(a) or not like_b:
+            continue
+        ids, kept = read_maps(Path(record["folder"]))
+        in_a, in_b = (
+            frozenset(one for one, x in zip(ids, kept.drawn, strict=True) if x == side)
+            for side in (1, -1)
+        )
+        if in_a == a and (isinstance(b, str) or in_b == b):
+            return record, ids, kept
+    return None
+
+
+def _read_group(folder: Path, name: str) -> GroupMap:
+    whole, one, two = (read_volume(folder / f"{name}{x}.mrc") for x in ("", "_half1", "_half2"))
+    return GroupMap(whole, one, two, _read_fsc(folder / f"{name}_fsc.csv"))
+
+
+def _read_fsc(path: Path) -> FscCurve:
+    table = pd.read_csv(path)
+    return FscCurve(table["fsc"].to_numpy(float), table["frequency_per_angstrom"].to_numpy(float))
 
 
 def _write_fsc(path: Path, curve: FscCurve) -> None:

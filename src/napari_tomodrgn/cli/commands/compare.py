@@ -42,7 +42,7 @@ def run_compare(options: Namespace) -> int:
     names = (a.name, b.name if b else ("random" if options.random else "all others"))
     found = _compared(evidence, drawn, options)
     with all_or_none(overwrite=True):  # the folder is empty
-        save_maps(found, evidence.ids, options.out)
+        save_maps(found.kept, evidence.ids, options.out)
     result = record_comparison(run, evidence.ids, names, found, _now())
     if options.json:
         print(json.dumps(result))

@@ -68,6 +68,7 @@ class ComparisonService(Service):
         self._made: list[ComparedGroups] = []  # of this run, the newest last
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
         self.job.ended.connect(self._on_ended)
+        self.kept = self.latest_task(self._on_kept)
         self.files = self.task_queue(session.show_message, computes=True)
         evidence.ready.connect(self._on_evidence)
         evidence.progress.connect(self._on_reading)
@@ -150,9 +151,23 @@ class ComparisonService(Service):
     def recall(self, a: ChosenGroup, b: ChosenGroup, matched: bool = False) -> None:
         """Show what was found for these groups, if they were compared before."""
         asked = (a.ids, None if matched else b.ids)
+        self.kept.cancel()
         for compared in self._made:
             if compared.groups == asked and compared.names == (a.name, b.name):
                 self.session.comparison = compared
+                return
+        run = self.session.run
+        if run is not None and self._asked is None:
+            request = ComparisonRequest(run, a, b, matched)
+            self.kept.request(lambda: _kept(request))
+
+    def _on_kept(self, item: _Answer | BadInputError) -> None:
+        """Of a run that was opened again: as it was found then."""
+        if isinstance(item, BadInputError):
+            self.session.show_message(error_message(item, "reading a comparison"))
+        elif item.asked.run is self.session.run and self._asked is None:
+            self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
+            self.session.comparison = item.compared
 
     def _on_groups(self, *_: Any) -> None:
         """Say of what is on show whether its groups have become others since."""
@@ -263,12 +278,31 @@ def _recorded(
     made = datetime.now(UTC).isoformat(timespec="seconds")
     groups = (asked.a.ids, None if asked.matched else asked.b.ids)
     record = describe_comparison(ids, names, found)
-    plain = ComparedGroups(names, colors, groups, tuple(ids), found, record)
+    plain = ComparedGroups(names, colors, groups, tuple(ids), found.kept, record)
     try:
         record = record_comparison(asked.run, ids, names, found, made)
     except BadInputError as error:
         return plain, error
     return replace(plain, record=record, folder=Path(record["folder"])), None
+
+
+def _kept(asked: ComparisonRequest) -> Iterator[_Answer | BadInputError]:
+    """The comparison of these groups that the run keeps, if it does."""
+    from napari_tomodrgn.analysis.evidence.records import find_kept
+
+    a, b = asked.a, asked.b
+    groups = (a.ids, None if asked.matched else b.ids)
+    try:
+        found = find_kept(asked.run, a.ids, b.name if asked.matched else b.ids)
+    except BadInputError as error:
+        yield error
+        return
+    if found is None:
+        return
+    record, ids, maps = found
+    names, colors = (a.name, b.name), (a.color, b.color)
+    folder = Path(record["folder"])
+    yield _Answer(asked, ComparedGroups(names, colors, groups, tuple(ids), maps, record, folder))
 
 
 def _export(compared: ComparedGroups, folder: Path, run: Run, particles: ParticleSet | None) -> str:

@@ -18,8 +18,7 @@ from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
 from napari_tomodrgn.session import ComparedGroups, Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.evidence.comparison import Comparison
-    from napari_tomodrgn.analysis.evidence.maps import GroupMap
+    from napari_tomodrgn.analysis.evidence.maps import ComparedMaps, GroupMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class ComparisonStage(Service):
         self.contours = self.latest_task(self._on_cells)
         self.errors = FIRST_ERRORS
         self.halves = False
-        self._arranged: Comparison | None = None  # what the camera was set up for
+        self._arranged: ComparedMaps | None = None  # what the camera was set up for
         self.listen(self._on_canvas_mode, "canvas_mode")
         self.listen(self._on_comparison, "comparison")
         self.listen(self._request, "sigma")
