@@ -182,7 +182,7 @@ def save_maps(found: ComparedMaps, ids: list[str], out: Path) -> None:
         _write_fsc(out / f"{name}_fsc.csv", group.fsc)
 
 
-def read_maps(folder: Path) -> tuple[list[str], ComparedMaps]:
+def read_kept_maps(folder: Path) -> tuple[list[str], ComparedMaps]:
     """Read what `save_maps` wrote: identities in the order of the labels, and all else.
 
     Raises
@@ -228,7 +228,7 @@ def find_kept(
         like_b = record["b"] == b if isinstance(b, str) else record["particles_b"] == len(b)
         if record["particles_a"] != len(a) or not like_b:
             continue
-        ids, kept = read_maps(Path(record["folder"]))
+        ids, kept = read_kept_maps(Path(record["folder"]))
         in_a, in_b = (
             frozenset(one for one, x in zip(ids, kept.drawn, strict=True) if x == side)
             for side in (1, -1)
