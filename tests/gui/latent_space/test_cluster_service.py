@@ -36,8 +36,11 @@ def test_clusters_are_a_column_that_colours(qtbot: Any) -> None:
 def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     session = Session(latents=_latents())
     service = ClusterService(session)
+    said: list[str] = []
+    session.events.message.connect(lambda message, _old: said.append(message.text))
     service.find(AS_LATENTS_ASK)
     qtbot.waitUntil(lambda: session.color == "cluster", timeout=30_000)
+    assert "Asking how many clusters there are: 2 of 3 numbers tried …" in said
     assert session.added_columns["cluster"].nunique() == 3
     assert "The latents ask for: 3 classes" in session.message.text
     assert [one.arguments for one in session.actions] == [(3,)], "a script makes the same"

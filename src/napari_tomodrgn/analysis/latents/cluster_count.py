@@ -11,6 +11,7 @@ classes.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_axes
+from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,13 +79,21 @@ class ClusterCount:
 
 def propose_clusters_of(latents: pd.DataFrame) -> ClusterCount | None:
     """Propose a number of classes for a run's latents; None for fewer than twenty particles."""
+    return run_to_end(proposal_steps_of(latents))
+
+
+def proposal_steps_of(
+    latents: pd.DataFrame,
+) -> Generator[tuple[int, int], None, ClusterCount | None]:
+    """The same, yielding how many numbers were tried, and of how many."""
     if len(latents) < _FEWEST_ASKED:
         return None
     if len(latents) > _MOST_ASKED:
         latents = latents.sample(_MOST_ASKED, random_state=0)
     points = latent_matrix(latents)
     variances = np.exp(latents.filter(like="logvar").to_numpy(np.float64))
-    return propose_clusters(points, variances if variances.shape == points.shape else None)
+    known = variances if variances.shape == points.shape else None
+    return (yield from _proposal_steps(points, known, seed=0))
 
 
 def propose_clusters(
@@ -98,6 +108,12 @@ def propose_clusters(
     seed
         Of folds and first guesses.
     """
+    return run_to_end(_proposal_steps(latents, variances, seed))
+
+
+def _proposal_steps(
+    latents: FloatArray, variances: FloatArray | None, seed: int
+) -> Generator[tuple[int, int], None, ClusterCount]:
     from sklearn.mixture import GaussianMixture
 
     latents, variances = _wide_components(latents, variances)
@@ -108,6 +124,7 @@ def propose_clusters(
     fold = np.random.default_rng([seed, 0xC1]).permutation(len(points)) % _FOLDS
     found = np.zeros((most, len(points)))
     for row, count in enumerate(counts):
+        yield row, most
         for number in range(_FOLDS):
             model = GaussianMixture(count, n_init=3, random_state=seed, reg_covar=1e-3)
             model.fit(points[fold != number])

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 AS_LATENTS_ASK = 0
 
 
+_ASKING = "Asking how many clusters there are"
+
+
+@dataclass(frozen=True)
+class _Tried:
+    done: int
+    total: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Found:
     column: pd.DataFrame | None  # None if there is no number to be proposed
@@ -45,16 +54,27 @@ class ClusterService(Service):
             self.session.show_message("Open a run first: clusters are found in its latents.")
             return
         if count == AS_LATENTS_ASK:
-            self.session.show_message("Asking how many clusters there are …")
+            self.session.show_message(f"{_ASKING} …")
         else:
             self.session.record(Action.of("find_clusters", count))
         of = self._run_path(), self.session.epoch
-        self.queue.request(lambda: (replace(one, of=of) for one in _found(latents, count)))
+        self.queue.request(
+            lambda: (
+                replace(one, of=of) if isinstance(one, _Found) else one
+                for one in _found(latents, count)
+            )
+        )
 
     def _run_path(self) -> Path | None:
         return self.session.run.path if self.session.run is not None else None
 
-    def _on_clusters(self, made: _Found) -> None:
+    def _on_clusters(self, made: _Found | _Tried) -> None:
+        if isinstance(made, _Tried):
+            said = self.session.message
+            if said is not None and said.text.startswith(_ASKING):  # over nothing said since
+                words = f"{made.done} of {made.total} numbers tried"
+                self.session.show_message(f"{_ASKING}: {words} …")
+            return
         session, column = self.session, made.column
         if column is None:
             session.show_message(f"No clusters were made. {made.proposal}")
@@ -72,13 +92,20 @@ class ClusterService(Service):
         )
 
 
-def _found(latents: pd.DataFrame, count: int) -> Iterator[_Found]:
+def _found(latents: pd.DataFrame, count: int) -> Iterator[_Found | _Tried]:
     if count != AS_LATENTS_ASK:
         yield _Found(cluster_column(latents, count), "")
         return
-    from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
+    from napari_tomodrgn.analysis.latents.cluster_count import proposal_steps_of
 
-    proposed = propose_clusters_of(latents)
+    steps = proposal_steps_of(latents)
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as finished:
+            proposed = finished.value
+            break
+        yield _Tried(done, total)
     if proposed is None:
         yield _Found(None, "There are too few particles to ask.")
         return
