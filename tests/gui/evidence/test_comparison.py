@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
+from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
 
@@ -343,6 +344,17 @@ def test_a_selection_is_compared_with_the_rest_and_with_a_random_group(
     assert clustered.comparison.record["particles_b"] == 10
     assert "matched at random" in panel.sentence.text()
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    first = clustered.comparison
+    panel.b.setCurrentIndex(panel.b.findData("rest"))
+    QTest.mouseClick(panel.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not first, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    panel.b.setCurrentIndex(panel.b.findData("matched"))
+    panel.refresh()
+    again = clustered.comparison
+    assert again.found is first.found
+    kept = {one["folder"]: one["p_holm"] for one in read_comparisons(clustered.run)}
+    assert again.record["p_holm"] == kept[str(again.folder)] > first.record["p_holm"], "of two now"
 
 
 def test_nothing_is_offered_where_there_are_no_images(

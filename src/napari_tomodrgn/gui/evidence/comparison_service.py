@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ class ComparisonRequest:
 class _Answer:
     asked: ComparisonRequest
     compared: ComparedGroups
+    adjusted: dict[str, float] = field(default_factory=dict)  # p of each kept one, by its folder
 
 
 class ComparisonService(Service):
@@ -130,7 +131,8 @@ class ComparisonService(Service):
             self._show(item)
         elif isinstance(item, _Answer) and item.asked is asked:
             self._asked = None
-            self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
+            made = [*self._made[1 - _MOST_KEPT :], item.compared]
+            self._made = [_adjusted(one, item.adjusted) for one in made]
             self.session.comparison_status = WorkStatus()
             self.session.update(comparison=item.compared, canvas_mode="comparison")
             self.session.record(_action(self.session, asked))
@@ -243,7 +245,24 @@ def _steps(asked: ComparisonRequest, evidence: Evidence, stop: Stop) -> Iterator
     compared, failure = _recorded(asked, evidence, found)
     if failure is not None:
         yield failure
-    yield _Answer(asked, compared)
+        yield _Answer(asked, compared)
+    else:
+        yield _Answer(asked, compared, _adjusted_p(asked.run))
+
+
+def _adjusted_p(run: Run) -> dict[str, float]:
+    """p of each comparison that a run keeps, adjusted for their number by now, by its folder."""
+    from napari_tomodrgn.analysis.evidence.records import read_comparisons
+
+    return {one["folder"]: one["p_holm"] for one in read_comparisons(run)}
+
+
+def _adjusted(compared: ComparedGroups, adjusted: dict[str, float]) -> ComparedGroups:
+    """The same with the p that one more comparison leaves it."""
+    p = adjusted.get(str(compared.folder))
+    if p in (None, compared.record.get("p_holm")):
+        return compared
+    return replace(compared, record={**compared.record, "p_holm": p})
 
 
 def _reject_shared(a: ChosenGroup, b: ChosenGroup) -> None:
