@@ -14,8 +14,11 @@ from evidence_case import SMALL
 @pytest.fixture(scope="session")
 def linear_run(made_once: Callable[..., Path]) -> Path:
     """A linear run on 40 particles of two states."""
+    from napari_tomodrgn.analysis.evidence.session import gather_evidence
     from napari_tomodrgn.config import RunConfig
     from napari_tomodrgn.data.dialects import read_particles
+    from napari_tomodrgn.learn.run.directory import Run
+    from napari_tomodrgn.learn.runtime.steps import run_to_end
     from napari_tomodrgn.learn.training.train import train
     from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
@@ -25,7 +28,13 @@ def linear_run(made_once: Callable[..., Path]) -> Path:
     config = RunConfig.model_validate(
         {"method": "linear", "linear": {"radius_px": 6}, "train": {"device": "cpu"}}
     )
-    return made_once("two-states-run", lambda out: list(train(particles, config, out)))
+
+    def make(out: Path) -> None:
+        list(train(particles, config, out))
+        # Which a run keeps: a comparison need not fit both tilt halves anew in each test.
+        run_to_end(gather_evidence(Run.open(out)))
+
+    return made_once("two-states-run", make)
 
 
 @pytest.fixture
