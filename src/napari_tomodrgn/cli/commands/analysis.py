@@ -14,6 +14,7 @@ from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import epoch_name
 
 
 def run_analyze(options: Namespace) -> int:
@@ -72,7 +73,7 @@ def analysed(
 def print_analysis(found: Analysis) -> None:
     """What was found, in a few lines on stdout."""
     info = found.info
-    print(f"{info.particles} particles, epoch {info.epoch}")
+    print(f"{info.particles} particles, {epoch_name(info.epoch)}")
     shares = ", ".join(f"{share:.0%}" for share in found.explained[:5])
     print(f"variance of the first principal components: {shares}")
     sizes = ", ".join(f"{number}: {size}" for number, size in enumerate(found.clusters.sizes, 1))
