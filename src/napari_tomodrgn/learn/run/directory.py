@@ -212,7 +212,7 @@ class Run:
         known = self.epochs()
         if epoch is None and known:
             chosen = self.info.chosen_epoch
-            epoch = FIRST_LOOK if chosen == FIRST_LOOK else chosen if chosen in known else known[-1]
+            epoch = chosen if chosen in (FIRST_LOOK, *known) else known[-1]
         if epoch in known:
             return epoch
         if epoch in (None, FIRST_LOOK) and self.has_first_look:
