@@ -3,6 +3,7 @@
 Run::
 
     python benchmarks/evidence_nuisances.py [NUISANCE …] [--sets 10] [--out nuisances.csv]
+        [--case "one, second molecule"]
 
 The strength of each nuisance is raised until held-out images of the run say, beyond 3 standard
 errors, that particles differ, in eight of ten sets (of ``--sets``); a strength is given up as soon
@@ -23,7 +24,7 @@ import pandas as pd
 import torch
 from evidence import CASES, append, judged, random_splits, read_simulated
 
-from napari_tomodrgn.analysis.evidence.causes import (
+from napari_tomodrgn.analysis.evidence.cause_names import (
     ALIGNMENT,
     CONTRAST,
     DEFOCUS,
@@ -51,11 +52,13 @@ NUISANCES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
 }
 # Beyond so many standard errors a run says that particles differ; in so many of the sets.
 VERDICT, ASKED = 3.0, 0.8
+# Sets of one structure, each in a table of its own (``--out``).
+ONE_STRUCTURE = ("one", "one, second molecule")
 
 
-def measure(name: str, strength: float, seed: int) -> dict[str, object]:
+def measure(case: str, name: str, strength: float, seed: int) -> dict[str, object]:
     """One set: the run's verdict, and what the comparison says."""
-    settings = {**CASES["one"], "nuisances": {name: strength}}
+    settings = {**CASES[case], "nuisances": {name: strength}}
     with tempfile.TemporaryDirectory() as folder:
         data, config = read_simulated(Path(folder), settings, seed)
         for _ in train(data.particles, config, Path(folder) / "run"):
@@ -125,12 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("nuisances", nargs="*", help=", ".join(NUISANCES))
     parser.add_argument("--sets", type=int, default=10)
+    parser.add_argument("--case", choices=ONE_STRUCTURE, default=ONE_STRUCTURE[0])
     parser.add_argument("--out", type=Path, default=Path("nuisances.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.nuisances or NUISANCES:
         for strength, seed in missing(name, options.sets, options.out):
-            append(options.out, measure(name, strength, seed))
+            append(options.out, measure(options.case, name, strength, seed))
     summary(pd.read_csv(options.out))
 
 

@@ -306,24 +306,12 @@ class Exploration:
         with self._exporting():
             write_frames(self.decoder, self.path, Path(folder), lowpass)
 
-    def export_selection(self, path: str | Path) -> None:
-        """Write the selected particles as they came: a star file, and the list they came from."""
-        from napari_tomodrgn.data.dialects import write_subset
-        from napari_tomodrgn.extract.way_back import write_list_back
-
-        some = self.particles.select(sorted(self._selection))
-        with self._exporting():
-            write_subset(some, path)
-            write_list_back(some, Path(path))
-
-    def export_columns(self, path: str | Path) -> None:
+    def export_particles(self, path: str | Path) -> None:
         """Write the selected particles, or all if none is, with the columns that were added."""
-        from napari_tomodrgn.data.dialects import write_subset
+        from napari_tomodrgn.session.particle_files import write_particles
 
-        chosen, added = self._selection, self.table.added_columns
-        some = self.particles.select(sorted(chosen)) if chosen else self.particles
         with self._exporting():
-            write_subset(some, path, added)
+            write_particles(self.particles, self._selection, path, self.table.added_columns)
 
     def _exporting(self) -> AbstractContextManager[OutputFiles]:
         from napari_tomodrgn.learn.run.exports import export_files

@@ -125,6 +125,13 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     _idle(widget, qtbot)
     places = [tuple(viewer.layers[f"pinned {name}"].translate) for name in names[:3]]
     assert len(set(places)) == 3
+    session.lowpass = 60.0
+    _idle(widget, qtbot)
+    labels = viewer.layers["map labels"].features["words"]
+    made = {label.splitlines()[1] for label in labels}
+    assert len(labels) == 4 and len(made) == 1, "they are filtered alike, and say so"
+    assert "low-pass 60 Å" in made.pop()
+    session.lowpass = 0.0
     widget.latent.pin_requested.emit(names[1])
     assert f"pinned {names[1]}" not in viewer.layers
     widget.latent.path.between_requested.emit()

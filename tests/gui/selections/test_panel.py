@@ -159,9 +159,16 @@ def test_the_selected_particles_are_exported(
     opened(run)
     _lasso(widget, [2, 20])
     assert widget.selections.export.isEnabled()
-    widget.selections.export_requested.emit(str(tmp_path / "some.star"))
-    qtbot.waitUntil(lambda: "2 particles written" in widget.banner.text, timeout=LONG)
-    written = Path(widget.banner.text.split(" to ")[1].rstrip("."))
+    column = pd.Series(range(24), index=widget.session.latents.index, name="tomodrgnNumber")
+    widget.session.added_columns = column.astype(str).to_frame()
+    # The step Validate and the step Export write one thing.
+    files = [tmp_path / step / "some.star" for step in ("validate", "export")]
+    for path, page in zip(files, (widget.selections.export_requested, widget.export.star_requested), strict=True):
+        page.emit(str(path))
+        qtbot.waitUntil(lambda path=path: path.exists() and widget.controller.idle, timeout=LONG)
+        assert "2 particles with 1 more column," in widget.banner.text
+    assert files[0].read_bytes() == files[1].read_bytes()
+    written = files[0].with_name(widget.banner.text.split()[0])
     assert set(read_particles(written).ids) == widget.session.selection
     # The dialog asks about a file that is there; the set itself is none that may be replaced.
     source = widget.session.particles.source

@@ -243,6 +243,9 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     assert words == ["decoded", label]
     one = layers.labels.layer
     layers.set_caption("TS/1  ·  from images, 22 particles in effect  ·  24 Å  ·  contour 3 σ")
+    layers.set_caption("TS/1  ·  first look  ·  shell filter  ·  low-pass 20 Å  ·  contour 3 σ")
+    words = layers.labels.layer.features["words"].iloc[0]
+    assert words == "TS/1\ndecoded, first look, shell filter, low-pass 20 Å, contour 3 σ"
     layers.set_caption("TS/1  ·  epoch 8  ·  contour 3 σ\nmagenta: more, green: less")
     words = list(layers.labels.layer.features["words"])
     assert words == ["TS/1\ndecoded, epoch 8, contour 3 σ", label]

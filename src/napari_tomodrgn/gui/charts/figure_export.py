@@ -74,8 +74,10 @@ def _write_picture(widget: QWidget, file: Path, ending: str) -> None:
         raise BadInputError(f"{file.parent}: the picture cannot be written.")
 
 
-def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -> None:
-    """Give a plot a menu on the right button that saves it."""
+def offer_saving(
+    widget: QWidget, name: str, data: Callable[[], pd.DataFrame]
+) -> Callable[[], None]:
+    """Give a plot a menu on the right button that saves it; what that entry does is returned."""
 
     def ask() -> None:
         start = str(Path.home() / f"{name}.svg")
@@ -98,6 +100,7 @@ def offer_saving(widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -
 
     widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
     widget.customContextMenuRequested.connect(show_menu)
+    return ask
 
 
 def _paint(widget: QWidget, paper: Any, scale: int) -> None:

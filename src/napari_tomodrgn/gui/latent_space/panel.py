@@ -91,7 +91,7 @@ class LatentPanel(QWidget):
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
-        offer_saving(self.view, "latent_space", self._plotted)
+        self.save_plot = offer_saving(self.view, "latent_space", self._plotted)
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:

@@ -58,7 +58,8 @@ class SelectionsPanel(QWidget):
         )
         self.export = make_button(
             "Export star file…",
-            "Write the selected particles in the format they came in",
+            "The selected particles as the program that they came from reads them, with the columns "
+            "that were added",
             self._export,
         )
         self._lay_out()

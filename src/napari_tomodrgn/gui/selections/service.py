@@ -153,27 +153,21 @@ class SelectionService(Service):
         self.files.add(work)
 
     def export(self, path: str | Path) -> None:
-        """Write the selected particles as they came: as a star file, and as an extracted list."""
-        from napari_tomodrgn.data.dialects import write_subset
-        from napari_tomodrgn.extract.way_back import write_list_back
+        """Write the selected particles, or all if none is, as they came; with added columns."""
+        from napari_tomodrgn.session.particle_files import write_particles
 
-        particles, chosen = self.session.particles, self.session.selection
-        if particles is None or not chosen:
-            self.session.show_message("Select some particles first.", "warning")
+        session = self.session
+        particles, chosen, added = session.particles, session.selection, session.added_columns
+        if particles is None:
+            session.show_message("Open a star file first.", "warning")
             return
         writing = self.exporting(overwrite=True)
 
         def work() -> str:
-            some = particles.select(sorted(chosen))
             with writing:
-                written = write_subset(some, path)
-                listed = write_list_back(some, Path(path))
-            if listed is None:
-                return f"{len(chosen):,} particles written to {written}."
-            names = f"{listed.name} (their list) and {written.name}"
-            return f"{len(chosen):,} particles written to {names} in {written.parent}."
+                return write_particles(particles, chosen, path, added)
 
-        self.session.record(Action.of("export_selection", file_name(path)))
+        session.record(Action.of("export_particles", file_name(path)))
         self.files.add(work)
 
     def _on_done(self, result: SelectionSaved | str) -> None:

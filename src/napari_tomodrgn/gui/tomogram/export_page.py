@@ -38,6 +38,7 @@ class ExportPage(QWidget):
     mesh_requested = Signal(str)
     star_requested = Signal(str)
     picture_requested = Signal(str, object)  # file, FigureOptions
+    plot_requested = Signal()
     turntable_requested = Signal(str)
     script_requested = Signal()
 
@@ -59,9 +60,15 @@ class ExportPage(QWidget):
             self._ask_for_star,
         )
         self.picture = make_button(
-            "Picture …",
+            "Canvas …",
             "The canvas at the size of a page: width, dpi, background, scale bar, labels",
             self._ask_for_picture,
+        )
+        self.plot = make_button(
+            "Latent space (SVG, PNG) …",
+            "The scatter as it is under Explore, with what it shows as a table beside it; the "
+            "right button on any plot does the same",
+            self.plot_requested.emit,
         )
         self._make_scene_buttons()
         self._lay_out()
@@ -110,8 +117,9 @@ class ExportPage(QWidget):
         layout.addWidget(self.place)
         for button in (self.chimerax, self.mesh, self.turntable):
             layout.addWidget(button)
-        layout.addWidget(make_heading("Canvas"))
+        layout.addWidget(make_heading("Pictures"))
         layout.addWidget(self.picture)
+        layout.addWidget(self.plot)
         self.script = make_button(
             "Copy as script",
             "All that was done since this was opened, as Python that does it again without a "
@@ -139,6 +147,7 @@ class ExportPage(QWidget):
             button.setEnabled(shown and session.run is not None)
         self.turntable.setEnabled(shown)
         self.picture.setEnabled(shown or session.decoded is not None)
+        self.plot.setEnabled(session.latents is not None)
         self.place.setVisible(not shown)
         count = len(session.selection)
         which = f"{count:,} selected particles" if count else "All particles"

@@ -1,4 +1,4 @@
-"""What is in the tomogram, taken out of the window: scene, mesh, star file, picture, movie."""
+"""What is in the tomogram, taken out of the window: scene, mesh, movie."""
 
 from __future__ import annotations
 
@@ -95,33 +95,6 @@ class TomogramExport(Service):
             return
         colors = self._scene.colors()
         self._start(lambda _stop: _mesh_steps(Path(path), chunks, colors))
-
-    def star(self, path: str | Path) -> None:
-        """The selected particles, or all, with the columns that were worked out."""
-        session = self._session
-        particles, chosen, added_columns = (
-            session.particles,
-            session.selection,
-            session.added_columns,
-        )
-        if particles is None:
-            session.show_message("Open a star file first.", "warning")
-            return
-
-        def steps(_stop: Stop) -> Iterator[str]:
-            from napari_tomodrgn.data.dialects import write_subset
-
-            kept = particles.select(sorted(chosen)) if chosen else particles
-            written = write_subset(kept, path, added_columns)
-            count = 0 if added_columns is None else len(added_columns.columns)
-            columns = f" with {count} more columns" if count else ""
-            name, where = Path(path).name, Path(written)
-            # What is to be opened first, where it is last: a banner cuts the end off.
-            names = name if where.name == name else f"{where.name} (programs open this) and {name}"
-            yield f"{names} written: {len(kept):,} particles{columns}, in {where.parent}."
-
-        session.record(Action.of("export_columns", file_name(path)))
-        self._start(steps)
 
     def turntable(self, path: str | Path) -> None:
         """A turn around what is looked at, as a GIF (or MP4, where imageio has ffmpeg)."""

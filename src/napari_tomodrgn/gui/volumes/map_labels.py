@@ -11,6 +11,7 @@ from napari.components.overlays import TextOverlay
 from napari.utils.theme import get_theme
 
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_name
 
 if TYPE_CHECKING:
     from napari.components.camera import Camera
@@ -26,6 +27,7 @@ _FONT_PX, _SMALLEST_PX = 9, 5.0
 _BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
 _LINE_PX, _CORNER_PX = 23.0, 10.0  # of a line in the corner, and above the first
+_EPOCHS, _FILTERS = ("epoch", epoch_name(FIRST_LOOK)), ("shell filter", "low-pass")
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -152,12 +154,16 @@ def one_line_in_corner() -> float:
 
 
 def label_of(caption: str) -> str:
-    """Whose map a caption tells of, from what it is, at which contour: as a label has room."""
+    """Whose map a caption tells of, from what it is, how it is filtered, at which contour.
+
+    The rest of a caption is left out: a label has the room of its map.
+    """
     if not caption:
         return ""
     name, *facts = caption.splitlines()[0].split(_BETWEEN)
-    made = [f"decoded, {one}" if one.startswith("epoch") else one for one in facts]
-    return "\n".join([name, ", ".join([*made[:1], *made[1:][-1:]])])
+    made = [f"decoded, {one}" if one.startswith(_EPOCHS) else one for one in facts]
+    look = [one for one in made[1:-1] if one.startswith(_FILTERS)]
+    return "\n".join([name, ", ".join([*made[:1], *look, *made[1:][-1:]])])
 
 
 def places_below(

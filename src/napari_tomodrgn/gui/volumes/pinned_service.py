@@ -18,7 +18,8 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
     dressed,
 )
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
-from napari_tomodrgn.learn.run.epoch_files import epoch_name
+from napari_tomodrgn.gui.volumes.map_labels import label_of
+from napari_tomodrgn.gui.volumes.volume_view import caption
 from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.particle_columns import latent_of, row_of
 from napari_tomodrgn.session import Decoded, DecodedMap, PinLayout, Session
@@ -111,7 +112,10 @@ class PinnedVolumes(Service):
                     volume = step
                     yield None
                 assert volume is not None  # it comes last
-                found = DecodedMap(volume, identity, epoch, complete=True)
+                filtered = run.shell_filter(epoch) is not None
+                found = DecodedMap(
+                    volume, identity, epoch, complete=True, shell_filtered=filtered
+                )
             yield key, dressed(found, look)
 
     def _on_map(self, item: tuple[tuple[str, int, str], Decoded]) -> None:
@@ -122,8 +126,7 @@ class PinnedVolumes(Service):
 
     def _show(self, identity: str, decoded: Decoded) -> None:
         mesh, box = decoded.mesh, box_angstrom(decoded.volume)
-        words = f"{identity}\ndecoded, {epoch_name(decoded.epoch)}, contour {mesh.sigma:g} σ"
-        color = self._color_of(identity)
+        words, color = label_of(caption(decoded, identity)), self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 
     def _paint(self, *_: object) -> None:

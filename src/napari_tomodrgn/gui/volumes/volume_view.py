@@ -186,9 +186,9 @@ def caption(decoded: Decoded, who: str) -> str:
         parts = [who, epoch_name(decoded.epoch)]
         if decoded.shell_filtered:
             parts.append("shell filter")
-    parts.append(f"contour {decoded.mesh.sigma:g} σ")
     if decoded.lowpass:
         parts.append(f"low-pass {decoded.lowpass:g} Å")
+    parts.append(f"contour {decoded.mesh.sigma:g} σ")
     if not decoded.complete:
         parts.append("preview …")
     if decoded.difference is None:

@@ -240,10 +240,8 @@ class MainWidget(QWidget):
         panel.show_requested.connect(selecting.show)
         panel.delete_requested.connect(selecting.delete)
         panel.export_requested.connect(selecting.export)
-        tools.invert_requested.connect(selecting.invert)
-        tools.undo_requested.connect(selecting.undo)
-        tools.redo_requested.connect(selecting.redo)
-        tools.clear_requested.connect(selecting.clear)
+        for verb in ("invert", "undo", "redo", "clear"):
+            getattr(tools, f"{verb}_requested").connect(getattr(selecting, verb))
         tools.clusters_requested.connect(self.controller.clusters.find)
         for name in ("selection", "particles"):
             getattr(self.session.events, name).connect(self._refresh_tools)
@@ -298,8 +296,10 @@ class MainWidget(QWidget):
         neighborhood.tested.connect(panel.context.show_associations)
         panel.context.filter.chosen.connect(self.controller.selections.combine)
         export, writing = self.export, self.controller.tomogram_export
-        for verb in ("chimerax", "mesh", "star", "turntable"):
+        for verb in ("chimerax", "mesh", "turntable"):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
+        export.star_requested.connect(self.controller.selections.export)
+        export.plot_requested.connect(self.latent.save_plot)
         export.script_requested.connect(self.controller.scripts.copy)
         for page in (export, self.latent.volumes):
             page.map_requested.connect(self.controller.volume_export.save_map)
