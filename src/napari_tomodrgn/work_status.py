@@ -49,6 +49,7 @@ class TrainingStatus:
     at_most: bool = False  # it may be less: training may stop before its last epoch
     what: str = ""  # what it is at, or of one that is followed, its name
     unit: Literal["epoch", "iteration"] = "epoch"  # iterations are those of the linear model
+    run_name: str = ""  # of the run that this window trains
 
     @property
     def busy(self) -> bool:

@@ -53,11 +53,14 @@ class Verdict:
     def after(self, comparison: Mapping[str, object] | None) -> Verdict:
         """The same beside a comparison, as its record has it: in doubt where that names a cause.
 
-        Particles differ all the same, but what differs was found not to be the molecule.
+        Particles differ all the same, but what differs was found not to be the molecule. Where two
+        groups do not differ others may: then it is still to be asked.
         """
         cause = "" if comparison is None else str(comparison["cause"])
-        if self.kind != "supported" or comparison is None or cause in ("", MOLECULE):
+        if self.kind != "supported" or comparison is None or not cause:
             return self
-        words = f"{self.words}, {cause.split(' or ')[0]}"
         sentence = f"{self.sentence.removesuffix(_ASK)} Compare: {comparison['sentence']}"
+        if cause == MOLECULE:
+            return replace(self, sentence=sentence)
+        words = f"{self.words}, {cause.split(' or ')[0]}"
         return replace(self, kind="doubted", words=words, sentence=sentence)

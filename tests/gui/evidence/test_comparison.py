@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
+from napari_tomodrgn.session.verdict import Verdict
 
 LONG = 120_000
 LEFT = Qt.MouseButton.LeftButton
@@ -118,6 +119,7 @@ def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbo
     hidden = viewer.add_points(np.zeros((1, 3)), name="hidden", size=5, visible=False)
     camera.angles, camera.zoom = (5.0, 15.0, 25.0), 1.7
     before = (_shown(viewer), overlays.axes.position, overlays.axes.size, camera.center)
+    size = viewer.canvas.size
     QTest.mouseClick(widget.comparison.compare, LEFT)
     qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
@@ -126,7 +128,9 @@ def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbo
     QTest.mouseClick(widget.comparison.stage, LEFT)
     assert clustered.canvas_mode == "particle"
     assert before == (_shown(viewer), overlays.axes.position, overlays.axes.size, camera.center)
-    assert camera.angles == pytest.approx((5.0, 15.0, 25.0)) and camera.zoom == pytest.approx(1.7)
+    assert camera.angles == pytest.approx((5.0, 15.0, 25.0))
+    lower = viewer.canvas.size[0] / size[0]  # by a pixel, with what the comparison says
+    assert camera.zoom == pytest.approx(1.7 * lower, rel=1e-3)
     assert not overlays[CAPTION_NAME].visible
     QTest.mouseClick(widget.comparison.stage, LEFT)
     qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
@@ -208,6 +212,9 @@ def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
     assert np.allclose(again.found.maps[1].half2.data, found.found.maps[1].half2.data)
     resolutions = [one.found.resolution_angstrom for one in (again, found)]
     assert resolutions[0] == pytest.approx(resolutions[1])
+    verdict = Verdict.of(compared.quality)
+    assert verdict.kind == "supported" and compared.message.text != verdict.sentence
+    assert compared.message.text == verdict.after(again.record).sentence
     assert compared.canvas_mode == "particle" and "Saved as" in panel.numbers.text()
     assert not panel.status.text() and panel.report.property("next")
     QTest.mouseClick(panel.stage, LEFT)

@@ -163,7 +163,8 @@ def test_the_selected_particles_are_exported(
     widget.session.added_columns = column.astype(str).to_frame()
     # The step Validate and the step Export write one thing.
     files = [tmp_path / step / "some.star" for step in ("validate", "export")]
-    for path, page in zip(files, (widget.selections.export_requested, widget.export.star_requested), strict=True):
+    pages = (widget.selections.export_requested, widget.export.star_requested)
+    for path, page in zip(files, pages, strict=True):
         page.emit(str(path))
         qtbot.waitUntil(lambda path=path: path.exists() and widget.controller.idle, timeout=LONG)
         assert "2 particles with 1 more column," in widget.banner.text

@@ -66,10 +66,24 @@ def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: 
         sentence = f"1 and 2 differ, but not in the molecule: the cause is {cause}."
         session.comparison = SimpleNamespace(record={"cause": cause, "sentence": sentence})
         assert header.chip.text() == words
-        doubted = words.startswith("!")
-        assert header.chip.toolTip().endswith(sentence) == doubted
-        assert ("Compare says" in header.chip.toolTip()) != doubted
+        assert header.chip.toolTip().endswith(sentence) == bool(cause)
+        assert ("Compare says" in header.chip.toolTip()) == (not cause)
     session.comparison = None
+    assert header.chip.text() == "✓ set: 32.8 σ"
+
+
+def test_a_second_training_is_not_called_by_the_run_before(qtbot: Any) -> None:
+    session = Session(run=RUN, latents=LATENTS, epoch=3)
+    session.quality = {"told_apart_standard_errors": 32.8}
+    header = Header(session)
+    qtbot.addWidget(header)
+    session.training = TrainingStatus("preparing", run_name="run_8")
+    assert header.title.text() == "run_8  ·  still on show: run_7  ·  epoch 3"
+    assert header.chip.text() == "? pending" and "untested" in header.chip.toolTip()
+    session.training = TrainingStatus()  # it was refused, or stopped before there was anything
+    assert header.title.text() == "run_7  ·  epoch 3"
+    assert header.chip.text() == "✓ set: 32.8 σ"
+    session.training = TrainingStatus("preparing", run_name="run_7")  # it goes on
     assert header.chip.text() == "✓ set: 32.8 σ"
 
 

@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup, offered_group
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import ComparedGroups, Session
 from napari_tomodrgn.session.actions import Action, file_name, ids_of
+from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_comparison
 from napari_tomodrgn.work_status import ComparisonProgress, WorkStatus
 
@@ -170,6 +171,13 @@ class ComparisonService(Service):
         elif item.asked.run is self.session.run and self._asked is None:
             self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
             self.session.comparison = item.compared
+            self._answer_verdict(item.compared)
+
+    def _answer_verdict(self, compared: ComparedGroups) -> None:
+        """Where the message is still the verdict, which asks for a comparison: this is one."""
+        told, verdict = self.session.message, Verdict.of(self.session.quality)
+        if told is not None and told.text == verdict.sentence:
+            self.session.show_message(verdict.after(compared.record).sentence)
 
     def _on_groups(self, *_: Any) -> None:
         """Say of what is on show whether its groups have become others since."""

@@ -13,7 +13,7 @@ from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS, fin
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
-from napari_tomodrgn.gui.volumes.layers import box_angstrom
+from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
 from napari_tomodrgn.session import ComparedGroups, Session
 

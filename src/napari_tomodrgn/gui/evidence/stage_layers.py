@@ -61,6 +61,7 @@ class StageLayers:
         self._box = 0.0
         self._raised = 0.0  # the middle of all cells above that of the canvas, in boxes
         self._followed = False
+        self._caption = ""
 
     @property
     def layers(self) -> list[Any]:
@@ -155,6 +156,12 @@ class StageLayers:
         self._raised = (height / 2 - middle) / box_px
         return float(box_px)
 
+    def follow_size(self) -> None:
+        """Arrange all anew in a canvas that has become another size."""
+        if self._followed:
+            self._set_caption(self._caption)
+            self.arrange()
+
     def arrange(self, _event: Any = None) -> None:
         """Move cells along the right hand and the head of the camera, wherever it looks from."""
         if self._followed:  # napari has just drawn them as large as it likes
@@ -214,4 +221,5 @@ class StageLayers:
             self._drawn.pop(name, None)
 
     def _set_caption(self, words: str) -> None:
+        self._caption = words
         write_in_corner(self._viewer, CAPTION_NAME, words, _AXES_ROOM_PX)

@@ -58,8 +58,8 @@ class SelectionsPanel(QWidget):
         )
         self.export = make_button(
             "Export star file…",
-            "The selected particles as the program that they came from reads them, with the columns "
-            "that were added",
+            "The selected particles as the program that they came from reads them, with the "
+            "columns that were added",
             self._export,
         )
         self._lay_out()

@@ -17,7 +17,6 @@ from napari_tomodrgn.gui.charts.colormaps import hexadecimal
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
-from napari_tomodrgn.session.actions import Action, file_name
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

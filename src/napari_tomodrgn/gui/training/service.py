@@ -106,7 +106,10 @@ class TrainingService(Service):
             return
         self.session.message = None
         unit: Unit = "iteration" if config.method == "linear" else "epoch"
-        self.session.training = TrainingStatus("preparing", epochs=config.train.epochs, unit=unit)
+        folder = Path(out).expanduser()
+        self.session.training = TrainingStatus(
+            "preparing", epochs=config.train.epochs, unit=unit, run_name=folder.name
+        )
         self._held.clear()
         run, self._final_notice = self.session.run, ""
         # A run that was stopped in its first look begins with it again.
@@ -114,7 +117,7 @@ class TrainingService(Service):
         self._progress, self._started_with = None, (config, len(particles), goes_on)
         self._began = time.monotonic()
         self.timer.start()
-        folder, held = Path(out).expanduser(), self._held.is_set
+        held = self._held.is_set
         self._asked = _action(config, folder, resume=resume)
         self.job.start(lambda stop: _steps(particles, config, (folder, resume), stop, held))
 
@@ -192,8 +195,12 @@ class TrainingService(Service):
         phase = session.training.phase
         phase = phase if phase in ("stopping", "paused") else "training"
         first = event.first_epoch
-        unit = session.training.unit
-        status = TrainingStatus(phase, first, event.epochs, first_epoch=first, unit=unit)
+        before = session.training
+        status = replace(
+            TrainingStatus(phase, first, event.epochs, first_epoch=first),
+            unit=before.unit,
+            run_name=before.run_name,
+        )
         status = advanced(status, self._follow(event))
         self._leave_other_run(event.run)
         session.training = status

@@ -391,10 +391,9 @@ class VolumeLayers:
         before, self._words = self._words, words
         if label_of(before) != label_of(words):
             self._label_all()
+        self.write_caption()
+
+    def write_caption(self) -> None:
+        """Write the caption, in lines that the canvas has room for by now."""
         if self._hidden is None:
-            write_in_corner(self.viewer, CAPTION_NAME, words)
-
-
-def box_angstrom(volume: Volume) -> float:
-    """Edge of a map's box."""
-    return volume.box_size_px * volume.voxel_size_angstrom
+            write_in_corner(self.viewer, CAPTION_NAME, self._words)

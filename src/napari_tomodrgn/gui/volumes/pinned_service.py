@@ -17,8 +17,9 @@ from napari_tomodrgn.gui.volumes.decoding_service import (
     VolumeStyle,
     dressed,
 )
-from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.volumes.map_labels import label_of
+from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.gui.volumes.volume_view import caption
 from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.particle_columns import latent_of, row_of
@@ -113,9 +114,7 @@ class PinnedVolumes(Service):
                     yield None
                 assert volume is not None  # it comes last
                 filtered = run.shell_filter(epoch) is not None
-                found = DecodedMap(
-                    volume, identity, epoch, complete=True, shell_filtered=filtered
-                )
+                found = DecodedMap(volume, identity, epoch, complete=True, shell_filtered=filtered)
             yield key, dressed(found, look)
 
     def _on_map(self, item: tuple[tuple[str, int, str], Decoded]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from napari.components.camera import Camera
     from napari.layers import Surface
 
+    from napari_tomodrgn.data.volume import Volume
+
 # Vertices (vertex, zyx) and faces (face, 3), which index them.
 SurfaceData = tuple[NDArray[np.float32], NDArray[np.int32]]
 
@@ -57,3 +59,8 @@ def nudge(camera: Camera) -> None:
     angles = camera.angles
     camera.angles = (angles[0], angles[1], angles[2] + 1e-3)
     camera.angles = angles
+
+
+def box_angstrom(volume: Volume) -> float:
+    """Edge of a map's box."""
+    return volume.box_size_px * volume.voxel_size_angstrom

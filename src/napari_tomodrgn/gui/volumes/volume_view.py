@@ -9,7 +9,8 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
-from napari_tomodrgn.gui.volumes.layers import VolumeLayers, box_angstrom
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session, Validation

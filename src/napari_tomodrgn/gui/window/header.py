@@ -88,9 +88,10 @@ class Header(QWidget):
         self.state.setToolTip(training.words if training.is_at_work else "")
         compared = session.comparison
         verdict = Verdict.of(session.quality).after(None if compared is None else compared.record)
+        if awaited_run(session):
+            verdict = Verdict.of({})  # not that of the run before
         sign, ground, ink = _CHIPS[verdict.kind]
-        untested = verdict.kind == "untested"
-        later = untested and session.training.phase != "idle"
+        later = verdict.kind == "untested" and session.training.phase != "idle"
         self.chip.setVisible(session.run is not None)
         self.chip.setText(f"{sign} {_LATER if later else verdict.words}")
         self.chip.setToolTip(verdict.sentence)
@@ -100,11 +101,19 @@ class Header(QWidget):
         )
 
 
+def awaited_run(session: Session) -> str:
+    """Return the run that is trained while another one is on show; empty for none."""
+    name, run = session.training.run_name, session.run
+    return name if run is not None and run.path.name != name else ""
+
+
 def title_of(session: Session) -> str:
     """Return data set, run and epoch in one line."""
     source, run = session.source, session.run
     if run is not None:
-        return f"{run.path.name}  ·  {session.epoch_words}"
+        on_show = f"{run.path.name}  ·  {session.epoch_words}"
+        awaited = awaited_run(session)
+        return f"{awaited}  ·  still on show: {on_show}" if awaited else on_show
     return source.name if source is not None else "No data open"
 
 

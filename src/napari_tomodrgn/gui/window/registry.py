@@ -30,6 +30,7 @@ from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.training.forecast_service import ForecastService
 from napari_tomodrgn.gui.training.run_monitor import RunMonitor
 from napari_tomodrgn.gui.training.service import TrainingService
+from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.decoding_service import DecodingService
 from napari_tomodrgn.gui.volumes.export_service import VolumeExporter
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
@@ -102,6 +103,8 @@ class ServiceRegistry(Work):
         self.comparison = ComparisonService(session, self.evidence, self)
         self.stage = ComparisonStage(session, viewer, self)
         self.image_maps = ImageMapService(session, self.evidence, self)
+        arrange = (self.volumes.write_caption, self.stage.layers.follow_size)
+        self.canvas_fit = CanvasFit(session, viewer, arrange, self)
 
     def _connect(self) -> None:
         self.opening.loaded.connect(self.column_store.set_on_disk)

@@ -1,0 +1,74 @@
+"""Keeps what was in sight in sight when the canvas becomes another size: napari keeps the zoom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+
+from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner
+from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_LEAST_PX = 60.0
+
+
+class CanvasFit(Service):
+    """Follows the canvas' size from the zoom that was chosen last, by the program or the user.
+
+    ``arrange`` are what else depends on the size: captions, rows of maps.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        viewer: Viewer,
+        arrange: tuple[Callable[[], None], ...],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(session, parent)
+        self._viewer, self._arrange = viewer, arrange
+        self._fitting = False
+        self._note()
+        viewer.scene.camera.events.zoom.connect(self._on_zoom)
+        viewer.canvas.events.size.connect(self._on_size)
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
+        self._viewer.canvas.events.size.disconnect(self._on_size)
+        super().close()
+
+    def _note(self) -> None:
+        self._zoom, self._size = self._viewer.scene.camera.zoom, self._viewer.canvas.size
+        self._caption_px = bottom_of_corner(self._viewer, CAPTION_NAME)
+
+    def _room_px(self, size: tuple[float, float]) -> tuple[float, float]:
+        # As much is left below as the caption takes above.
+        height, width = size[0] - 2 * self._caption_px, size[1]
+        return max(_LEAST_PX, height), max(_LEAST_PX, width)
+
+    def _on_zoom(self, _event: object = None) -> None:
+        if not self._fitting:
+            self._note()
+
+    def _on_size(self, _event: object = None) -> None:
+        session, viewer = self.session, self._viewer
+        ours = session.decoded is not None or session.canvas_mode != "particle"
+        if not ours or viewer.dims.ndisplay != 3:  # the user's own pictures stay napari's
+            self._note()
+            return
+        self._fitting = True
+        try:
+            for arrange in self._arrange:
+                arrange()
+            now, before = self._room_px(viewer.canvas.size), self._room_px(self._size)
+            share = min(now[0] / before[0], now[1] / before[1])
+            viewer.scene.camera.zoom = self._zoom * share
+        finally:
+            self._fitting = False

@@ -1,0 +1,52 @@
+"""A canvas that becomes another size, and what was in sight in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
+from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
+from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.session import Decoded, Session
+
+
+def test_a_map_stays_in_sight_in_a_lower_window(qtbot: Any) -> None:
+    viewer: Any = ViewerModel()  # whose canvas nobody else resizes
+    session, layers = Session(), VolumeLayers(viewer)
+    fit = CanvasFit(session, viewer, (layers.write_caption,))
+    camera, canvas = viewer.scene.camera, viewer.canvas
+    canvas.size = (600, 800)
+    camera.zoom = 2.0
+    canvas.size = (300, 800)
+    assert camera.zoom == 2.0, "the user's own pictures stay as napari shows them"
+    canvas.size = (600, 800)
+    box = np.zeros((32, 32, 32), np.float32)
+    box[12:20, 8:24, 14:18] = 1.0
+    volume = Volume(box, 10.0)
+    mesh = make_isosurface(volume)
+    session.decoded = Decoded(volume, "TS/1", 8, True, mesh=mesh)
+    words = "TS/1  ·  epoch 8  ·  contour 3 σ"
+    layers.show_mesh(mesh, 320.0, words)
+    first = camera.zoom
+    box_px = 320.0 * first
+    assert 300 < box_px < 720
+    canvas.size = (300, 800)
+    caption = canvas.overlays["tomodrgn_caption"]
+    assert caption.text == words
+    assert 320.0 * camera.zoom <= box_px / 2, "it has half the room, less what the caption takes"
+    canvas.size = (300, 260)
+    assert camera.zoom <= first * 260 / 800
+    assert len(caption.text.splitlines()) == 2, "the caption breaks where the canvas ends"
+    canvas.size = (600, 800)
+    assert camera.zoom == pytest.approx(first), "and back"
+    camera.zoom = 5.0  # the user looks closer
+    canvas.size = (1200, 1600)
+    assert camera.zoom == pytest.approx(10.0, rel=0.06)
+    fit.close()
+    canvas.size = (600, 800)
+    assert camera.zoom == pytest.approx(10.0, rel=0.06), "closed"
