@@ -10,7 +10,7 @@ import pytest
 
 from napari_tomodrgn.analysis.evidence import difference
 from napari_tomodrgn.analysis.evidence.blobs import Blob
-from napari_tomodrgn.analysis.evidence.causes import ALIGNMENT, JUNK, MOLECULE
+from napari_tomodrgn.analysis.evidence.cause_names import ALIGNMENT, JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.evidence.difference import PermutationTest, statistics, weights_of
 from napari_tomodrgn.analysis.evidence.maps import (

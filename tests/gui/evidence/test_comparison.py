@@ -224,6 +224,12 @@ def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
     opened(run)
     qtbot.waitUntil(lambda: "Compare the groups again" in widget.banner.text, timeout=LONG)
     assert compared.comparison is None
+    compared.message = None
+    for row in (1, 0):  # other groups, and these again
+        panel.a.setCurrentIndex(row)
+        panel.a.activated.emit(row)
+        qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert compared.message is None, "told once"
 
 
 def test_a_verdict_is_never_read_as_one_of_other_groups(

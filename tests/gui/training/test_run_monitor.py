@@ -14,6 +14,7 @@ import pytest
 
 from napari_tomodrgn.gui.training.run_monitor import patience_s
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.training.progress import finishing_in_epochs
 from napari_tomodrgn.learn.training.train import train
 
 LONG = 60_000
@@ -98,12 +99,18 @@ def test_its_epochs_arrive_until_the_last(
             timeout=LONG,
         )
         qtbot.waitUntil(lambda epoch=epoch: f"epoch {epoch} of 3" in words.text(), timeout=LONG)
-    assert session.training.seconds_left is not None
+    metrics = pd.read_csv(elsewhere.run / "metrics.csv")
+    epoch_s = metrics["seconds"].mean()
+    after = finishing_in_epochs(elsewhere.finished.config, len(session.latents))
+    assert after > 0.5, "what comes after the last epoch counts as well"
+    assert session.training.seconds_left == pytest.approx(epoch_s * (1 + after), rel=1e-6)
+    assert session.training.fraction == pytest.approx(2 / (3 + after))
     assert list(panel.progress.plot.curves[0].x) == [1.0, 2.0]
     elsewhere.guess(3)
     qtbot.waitUntil(lambda: session.epoch == 3, timeout=LONG)
     qtbot.wait(300)
     assert session.training.phase == "following", "latents of the last epoch are still refined"
+    assert session.training.fraction < 1
     elsewhere.end()
     qtbot.waitUntil(lambda: "complete, epoch 3" in widget.banner.text, timeout=LONG)
     assert "σ, threshold" in widget.banner.text, "whether particles differ"

@@ -68,6 +68,7 @@ class ComparisonService(Service):
         self._progress = ComparisonProgress()
         self._began = 0.0
         self._made: list[ComparedGroups] = []  # of this run, the newest last
+        self._told_damage = ""
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
         self.job.ended.connect(self._on_ended)
         self.kept = self.latest_task(self._on_kept)
@@ -93,6 +94,7 @@ class ComparisonService(Service):
             self.session.show_message(error_message(error, "comparing"))
             return
         self.stop()
+        self.kept.cancel()
         self.session.message = None
         self._asked = ComparisonRequest(run, a, b, matched)
         self.session.comparison_status = WorkStatus(True, 0.0, "Reading images")
@@ -147,7 +149,7 @@ class ComparisonService(Service):
         self.session.comparison_status = status
 
     def _on_run(self, *_: Any) -> None:
-        self._made = []
+        self._made, self._told_damage = [], ""
         if self._asked is not None:
             self.stop()
 
@@ -167,7 +169,9 @@ class ComparisonService(Service):
     def _on_kept(self, item: _Answer | BadInputError) -> None:
         """Of a run that was opened again: as it was found then."""
         if isinstance(item, BadInputError):
-            self.session.show_message(error_message(item, "reading a comparison"))
+            if str(item) != self._told_damage:  # once, not at each choice of groups
+                self._told_damage = str(item)
+                self.session.show_message(error_message(item, "reading a comparison"))
         elif item.asked.run is self.session.run and self._asked is None:
             self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
             self.session.comparison = item.compared

@@ -59,17 +59,7 @@ class ExportPage(QWidget):
             "them, with the columns that were added",
             self._ask_for_star,
         )
-        self.picture = make_button(
-            "Canvas …",
-            "The canvas at the size of a page: width, dpi, background, scale bar, labels",
-            self._ask_for_picture,
-        )
-        self.plot = make_button(
-            "Latent space (SVG, PNG) …",
-            "The scatter as it is under Explore, with what it shows as a table beside it; the "
-            "right button on any plot does the same",
-            self.plot_requested.emit,
-        )
+        self._make_pictures()
         self._make_scene_buttons()
         self._lay_out()
         for name in (
@@ -84,6 +74,20 @@ class ExportPage(QWidget):
         ):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
+
+    def _make_pictures(self) -> None:
+        """Buttons for what is on the screen."""
+        self.picture = make_button(
+            "Canvas …",
+            "The canvas at the size of a page: width, dpi, background, scale bar, labels",
+            self._ask_for_picture,
+        )
+        self.plot = make_button(
+            "Latent space (SVG, PNG) …",
+            "The scatter as it is under Explore, with what it shows as a table beside it; the "
+            "right button on any plot does the same",
+            self.plot_requested.emit,
+        )
 
     def _make_scene_buttons(self) -> None:
         """Buttons for what is drawn in a tomogram."""

@@ -32,6 +32,7 @@ _MILLISECONDS = 2000
 _LONGEST_SILENCE_S = 300.0
 _SHORTEST_SILENCE_S = 30.0
 _EPOCHS_FOR_ETA = 5
+_NEARLY = 0.995  # no more before the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class RunSnapshot:
     metrics: pd.DataFrame | None
     quality: dict[str, Any]
     written: float  # seconds since 1970, of the last write
+    finishing_epochs: float = 0.0  # how many epochs' time is taken after the last one
 
 
 class RunMonitor(Service):
@@ -89,9 +91,10 @@ class RunMonitor(Service):
         elif not self.queue.is_busy:
             # What an epoch left is written anew when the run ends with it, and the first look
             # at each finer radius: `run.json` tells of both.
-            shown = None if self.session.latents is None else self.session.epoch
-            known = (shown, run.info)
-            self.queue.request(lambda: _read_snapshot(run.path, known))
+            table = self.session.latents
+            known = (None if table is None else self.session.epoch, run.info)
+            particles = 0 if table is None else len(table)
+            self.queue.request(lambda: _read_snapshot(run.path, known, particles))
 
     def _on_snapshot(self, seen: RunSnapshot) -> None:
         session, run = self.session, self.session.run
@@ -131,8 +134,11 @@ class RunMonitor(Service):
             super().on_failed(error)
 
 
-def _read_snapshot(folder: Path, known: tuple[int | None, RunInfo]) -> Iterator[RunSnapshot]:
+def _read_snapshot(
+    folder: Path, known: tuple[int | None, RunInfo], particles: int
+) -> Iterator[RunSnapshot]:
     from napari_tomodrgn.learn.run.directory import Run
+    from napari_tomodrgn.learn.training.progress import finishing_in_epochs
 
     run = Run.open(folder)
     epoch = run.epoch_to_show()
@@ -140,7 +146,8 @@ def _read_snapshot(folder: Path, known: tuple[int | None, RunInfo]) -> Iterator[
     latents = run.latents(epoch) if news and epoch is not None else None
     if latents is not None:
         make_ready(latents)
-    yield RunSnapshot(run, epoch or 0, latents, metrics_of(run), quality_of(run), _written(run))
+    state = (latents, metrics_of(run), quality_of(run), _written(run))
+    yield RunSnapshot(run, epoch or 0, *state, finishing_in_epochs(run.config, particles))
 
 
 def _written(run: Run) -> float:
@@ -158,20 +165,27 @@ def patience_s(metrics: pd.DataFrame | None) -> float:
 
 
 def status_of(seen: RunSnapshot) -> TrainingStatus:
-    """Epoch, losses and time left of a run that is being trained elsewhere."""
+    """Epoch, losses and time left of a run that is being trained elsewhere.
+
+    What comes after the last epoch is reckoned by how long epochs take here.
+    """
     metrics, wanted = seen.metrics, _wanted(seen.run)
     if metrics is None or not len(metrics):
         return TrainingStatus("following", 0, wanted, what=seen.run.path.name)
     last = metrics.iloc[-1]
     done = int(last["epoch"])
     pace = float(metrics["seconds"].tail(_EPOCHS_FOR_ETA).mean())
+    after = seen.finishing_epochs if wanted else 0.0
+    since = max(0.0, time.time() - seen.written) / pace if done >= wanted and pace else 0.0
+    left = max(wanted - done + after - since, 0.0)
     return TrainingStatus(
         "following",
         done,
         wanted,
-        fraction=min(1.0, done / wanted) if wanted else 0.0,
+        fraction=min(_NEARLY, 1 - left / (wanted + after)) if wanted else 0.0,
         losses=Losses(*(float(last[name]) for name in Losses.__dataclass_fields__)),
-        seconds_left=pace * (wanted - done) if wanted else None,
+        seconds_left=pace * left if wanted else None,
+        at_most=bool(wanted) and seen.run.config.train.patience > 0 and done < wanted,
         what=seen.run.path.name,
         unit="iteration" if seen.run.config.method == "linear" else "epoch",
     )

@@ -358,6 +358,18 @@ def expected_parts(
     return tuple(replace(p, expected=p.expected * factors.get(p.stage, rest)) for p in parts), True
 
 
+def finishing_in_epochs(config: RunConfig, particles: int) -> float:
+    """How many epochs' time is usually taken after the last one, by a set of so many particles."""
+    parts, _ = expected_parts(config, particles, {})
+    of_stage = {"epochs": 0.0, "finishing": 0.0}
+    for part in parts:
+        if part.stage in of_stage:
+            of_stage[part.stage] += part.expected
+    if not of_stage["epochs"]:
+        return 0.0
+    return config.train.epochs * of_stage["finishing"] / of_stage["epochs"]
+
+
 def _factors(
     config: RunConfig, parts: list[Part], forecast: Mapping[str, object]
 ) -> dict[str, float]:
