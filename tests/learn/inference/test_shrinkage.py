@@ -10,9 +10,18 @@ import torch
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.held_out import errors_of, mean_difference
 from napari_tomodrgn.learn.inference.methods import ShrunkInference
-from napari_tomodrgn.learn.inference.shrinkage import LEAST, ShellSums, choose_filter, sum_steps
+from napari_tomodrgn.learn.inference.shrinkage import (
+    LEAST,
+    ShellSums,
+    choose_filter,
+    scaled_mean_steps,
+    shrinkage_steps,
+    standard_errors_of,
+    sum_steps,
+)
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.posterior import Posterior
@@ -107,6 +116,36 @@ def test_sums_by_shell_are_the_errors_of_the_maps(simulated: Path) -> None:
         assert torch.allclose(found.errors(factors), expected, rtol=1e-5, equal_nan=True)
     assert drawn.power[3:, 9:].max() == 0, "components end at shell 6 and its soft edge"
     assert torch.allclose(drawn.alike[3:].mean(), found.alike[3:].mean(), rtol=0.05)
+
+
+def test_what_a_damped_mean_lacks_is_no_difference_between_particles(simulated: Path) -> None:
+    """Latents that say for each particle how much of the molecule the mean map lacks."""
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    config = RunConfig.model_validate({"method": "linear", "linear": {"radius_px": 6}})
+    data = run_to_end(read_images(particles, config, simulated, 1, RunContext()))
+    fit = LinearEngine.of(data, config, RunContext()).fit(6)
+    box = data.lattice.box_size_px
+    mean = LinearDecoder.from_model(fit.model, box).maps[0]
+    whole, damped = (
+        LinearDecoder(torch.stack([factor * mean, mean]), 6, box) for factor in (1.0, 0.5)
+    )
+    rng = np.random.default_rng(0)
+    latents = torch.from_numpy(rng.normal(1.0, 0.3, (len(particles), 1)).astype(np.float32))
+
+    def surely(decoder: FourierModel) -> float:
+        more, less = (errors_of(decoder, latents * by, data, config) for by in (0.1, -0.1))
+        return standard_errors_of(less - more)
+
+    scaled = [
+        run_to_end(scaled_mean_steps(decoder, latents, data, config)) for decoder in (whole, damped)
+    ]
+    assert torch.allclose(scaled[1].scale[1:6], 2 * scaled[0].scale[1:6], rtol=1e-4)
+    assert scaled[0].scale[1:6].tolist() == pytest.approx([1.0] * 5, abs=0.2)
+    assert scaled[0].scale[9:].tolist() == [1.0] * (box // 2 - 8), "the mean ends before"
+    assert surely(damped) > 6, "twice what a run calls sure"
+    assert abs(surely(scaled[1])) < 2 and abs(surely(scaled[0])) < 2
+    found = run_to_end(shrinkage_steps(damped, latents, data, config))
+    assert found.standard_errors == pytest.approx(surely(scaled[1]), abs=1e-3)
 
 
 def test_the_slope_in_the_middle_tells_most_surely_and_never_by_chance() -> None:

@@ -50,7 +50,7 @@ _STANDARD_ERRORS = [0.1 * step for step in range(41)]
 # Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
 _MIN_STANDARD_ERRORS = 3.0
 # How many times the set is compared.
-COMPARISONS = _DRAWS + 2
+COMPARISONS = _DRAWS + 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,8 @@ class ShrinkageResult:
 
         The score test: little differences tell most surely whether held-out images move along
         with them, as what noise adds to maps that differ counts squared. Where particles are alike
-        it is a standard normal number.
+        it is a standard normal number, but for what the mean map lacks (`ScaledMean`): with few
+        images a little more (docs/benchmarks.md, *Do particles differ?*).
         """
         return standard_errors_of(self.slope)
 
@@ -200,6 +201,75 @@ def falling(slopes: Tensor, weights: Tensor) -> Tensor:
     return torch.from_numpy(fitted.copy()).clamp(0, 1)[place]
 
 
+@dataclass(frozen=True, eq=False)
+class ScaledMean:
+    """A decoder whose map of latent 0 is multiplied shell by shell; differences from it stay.
+
+    A mean map of few images is damped, most where it ends. What it lacks of the molecule stands in
+    the images that are learnt from and in those held out alike, more of it where a particle's
+    views and CTF see more: latents that follow it would explain held-out images, and particles be
+    said to differ that are alike. The power of the mean in each shell is common to all, so that to
+    take it from held-out images says nothing about differences.
+
+    Attributes
+    ----------
+    decoder
+        ``F(k, z)``.
+    scale
+        ``(shell,)`` factors of the map of latent 0; shells count Fourier pixels of the box.
+    box_size_px
+        Of the images.
+    """
+
+    decoder: FourierModel
+    scale: Tensor
+    box_size_px: int
+
+    def __call__(self, frequencies: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
+        """Compute complex ``(point,)`` amplitudes, as `FourierModel`."""
+        shells = (frequencies.norm(dim=-1) * self.box_size_px).round().long()
+        more = self.scale[shells.clamp(max=len(self.scale) - 1)] - 1
+        mean = self.decoder(frequencies, z * 0, particle_index)
+        shown: Tensor = self.decoder(frequencies, z, particle_index) + more * mean
+        return shown
+
+
+@torch.no_grad()
+def scaled_mean_steps(
+    decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
+) -> Generator[int, None, ScaledMean]:
+    """Scale the map of latent 0 in each shell to the held-out images of all particles.
+
+    Parameters are those of `shrinkage_steps`. Yields particles done.
+    """
+    device, box = data.lattice.frequencies.device, data.lattice.box_size_px
+    sums = torch.zeros((2, box // 2 + 1), dtype=torch.float64, device=device)
+    for rows in torch.arange(data.particle_count).split(particles_per_chunk(data)):
+        yield int(rows[0])
+        if not bool(latents[rows].isfinite().any()):
+            continue
+        batch, z = data.batch(rows, device), latents[rows].to(device) * 0
+        points = held_out_points(batch, config.seed, int(rows[0]))
+        at, whose = (points.image, points.sample), points.particle_index
+        where = point_frequencies(batch, points, data.lattice.frequencies)
+        mean = torch.view_as_real(batch.transfer[at] * decoder(where, z.nan_to_num(), whose))
+        image = torch.view_as_real(batch.samples[at])
+        values = torch.stack([image * mean, mean * mean]).sum(-1)
+        known = batch.weights[at] * batch.precision[at] * z.isfinite().all(1)[whose]
+        shells = shells_of_points(points, data.lattice)
+        sums.index_add_(1, shells, (values * known).double())
+    common, power = sums
+    scale = torch.where(power > 0, common / power.clamp(min=1e-300), 1.0)
+    return ScaledMean(decoder, scale.float(), box)
+
+
+def shells_of_points(points: Points, lattice: HalfPlane) -> Tensor:
+    """Fourier shell ``(point,)`` of samples, the corners of the lattice in the last."""
+    box = lattice.box_size_px
+    shells: Tensor = (lattice.frequencies[points.sample].norm(dim=-1) * box).round().long()
+    return shells.clamp(max=box // 2)
+
+
 @torch.no_grad()
 def sum_steps(
     decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
@@ -246,11 +316,10 @@ def _sums_of_points(
     left = torch.view_as_real(batch.samples[at] - transfer * alike)
     apart = torch.view_as_real(transfer * (decoder(where, latents, whose) - alike))
     values = torch.stack([left * left, left * apart, apart * apart]).sum(-1) * weights
-    box = lattice.box_size_px
-    shells = (lattice.frequencies[points.sample].norm(dim=-1) * box).round().long()
-    width = box // 2 + 1
+    width = lattice.box_size_px // 2 + 1
     total = torch.zeros((3, batch.size * width), dtype=torch.float64, device=values.device)
-    total.index_add_(1, whose * width + shells.clamp(max=width - 1), values.double())
+    cells = whose * width + shells_of_points(points, lattice)
+    total.index_add_(1, cells, values.double())
     return total.view(3, batch.size, width)
 
 
@@ -273,10 +342,12 @@ def shrinkage_steps(
     Particles done, of `COMPARISONS` times those of the set.
     """
     compared, drawn = yield from sum_steps(decoder, latents, data, config)
+    scaling = scaled_mean_steps(decoder, latents, data, config)
+    scaled = yield from offset_steps(scaling, _DRAWS * data.particle_count)
     # Mirrored: the slope between both sides of the middle, free of curvature.
     sides = []
-    for number, factor in enumerate((_LITTLE, -_LITTLE), start=_DRAWS):
-        steps = error_steps(decoder, latents * factor, data, config)
+    for number, factor in enumerate((_LITTLE, -_LITTLE), start=_DRAWS + 1):
+        steps = error_steps(scaled, latents * factor, data, config)
         done = number * data.particle_count
         sides.append((yield from offset_steps(steps, done)))
     slope = sides[1] - sides[0]

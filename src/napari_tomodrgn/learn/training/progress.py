@@ -123,7 +123,7 @@ _PARTS = (
     _UsualPart("rescaled halves", "finishing", 0, 0.35, embedded_twice, _refines),
     # Only where refined latents explain less: not expected.
     _UsualPart("one map", "finishing", 0, 0, needs=_refines),
-    _UsualPart("filter", "finishing", 0, 1.7, compared, _is_vae),
+    _UsualPart("filter", "finishing", 0, 2.2, compared, _is_vae),
     _UsualPart("all latents", "finishing", 0, 0.42, needs=_refines),
     _UsualPart("linear latents", "finishing", 0, 0.09, compared, _has_components),
     _UsualPart("linear errors", "finishing", 0, 0.025, compared, _has_components),
