@@ -124,9 +124,9 @@ def test_a_followed_run_is_read_anew_at_each_finer_radius(told: list[Any], out: 
     shown = run.epoch_to_show()
     coarser = run.info.model_copy(update={"first_look_radius_px": 3})
     for known, news in (((None, run.info), True), ((shown, run.info), False)):
-        (seen,) = _read_snapshot(out, known)
+        (seen,) = _read_snapshot(out, known, 24)
         assert (seen.latents is not None) == news
-    (seen,) = _read_snapshot(out, (shown, coarser))
+    (seen,) = _read_snapshot(out, (shown, coarser), 24)
     assert seen.latents is not None and seen.quality["epoch"] == 2
 
 

@@ -114,7 +114,7 @@ class MainWidget(QWidget):
         tabs.addTab(self.tomogram, "Explore")
         self._judging = scrolled(_stacked(self.selections, self.validation, self.comparison))
         tabs.addTab(self._judging, "Validate")
-        tabs.addTab(self.export, "Export")
+        tabs.addTab(scrolled(self.export), "Export")
         tabs.setDocumentMode(True)
         bar: Any = tabs.tabBar()
         bar.hide()  # the stepper is the navigation
