@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
+from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit, unfitted
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.session import Decoded, Session
@@ -47,6 +50,25 @@ def test_a_map_stays_in_sight_in_a_lower_window(qtbot: Any) -> None:
     camera.zoom = 5.0  # the user looks closer
     canvas.size = (1200, 1600)
     assert camera.zoom == pytest.approx(10.0, rel=0.06)
+    with unfitted():  # a picture of it is taken
+        canvas.size = (2400, 3200)
+        assert camera.zoom == pytest.approx(10.0, rel=0.06)
+        canvas.size = (1200, 1600)
     fit.close()
     canvas.size = (600, 800)
     assert camera.zoom == pytest.approx(10.0, rel=0.06), "closed"
+
+
+def test_a_picture_of_the_window_is_the_screen_enlarged(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    """With the service that follows the canvas' size, which a picture changes."""
+    opened(tiny_run)
+    qtbot.waitUntil(lambda: widget.session.decoded is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
+    zoom = viewer.scene.camera.zoom
+    screen = viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1) > 40
+    picture = take_picture(viewer, FigureOptions())[..., :3].max(axis=-1) > 40
+    assert picture.shape == tuple(2 * side for side in screen.shape)
+    assert picture.mean() == pytest.approx(screen.mean(), rel=0.1)
+    assert viewer.scene.camera.zoom == zoom

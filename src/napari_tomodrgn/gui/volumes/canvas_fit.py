@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _LEAST_PX = 60.0
+_held: list[object] = []  # by those who resize a canvas for a picture of it
+
+
+@contextmanager
+def unfitted() -> Iterator[None]:
+    """Let canvases be resized without anything following: for a picture, which sees to that."""
+    holder = object()
+    _held.append(holder)
+    try:
+        yield
+    finally:
+        _held.remove(holder)
 
 
 class CanvasFit(Service):
@@ -54,10 +67,12 @@ class CanvasFit(Service):
         return max(_LEAST_PX, height), max(_LEAST_PX, width)
 
     def _on_zoom(self, _event: object = None) -> None:
-        if not self._fitting:
+        if not self._fitting and not _held:
             self._note()
 
     def _on_size(self, _event: object = None) -> None:
+        if _held:
+            return
         session, viewer = self.session, self._viewer
         ours = session.decoded is not None or session.canvas_mode != "particle"
         if not ours or viewer.dims.ndisplay != 3:  # the user's own pictures stay napari's

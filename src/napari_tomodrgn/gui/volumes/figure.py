@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.gui.volumes.canvas_fit import unfitted
 from napari_tomodrgn.gui.volumes.map_labels import IS_LABELS
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
 
@@ -98,7 +99,7 @@ def enlarged(viewer: Any, scale: float) -> Iterator[None]:
     # that nothing takes it for its own and follows the zoom, with which napari measures it anew.
     length = (overlays.scale_bar.length or bar_length(camera.zoom)) * (1 + 1e-9)
     changes.insert(0, (overlays.scale_bar, "length", length))
-    with _set(changes):
+    with unfitted(), _set(changes):
         yield
     nudge(camera)  # else the axes stay as small as `axes.size` says
 
