@@ -59,11 +59,11 @@ class CanvasFit(Service):
 
     def _note(self) -> None:
         self._zoom, self._size = self._viewer.scene.camera.zoom, self._viewer.canvas.size
-        self._caption_px = bottom_of_corner(self._viewer, CAPTION_NAME)
 
     def _room_px(self, size: tuple[float, float]) -> tuple[float, float]:
-        # As much is left below as the caption takes above.
-        height, width = size[0] - 2 * self._caption_px, size[1]
+        # As much is left below as the caption takes above: the one that is there now, for the size
+        # before too, so that a canvas that gets its size again gets its zoom again.
+        height, width = size[0] - 2 * bottom_of_corner(self._viewer, CAPTION_NAME), size[1]
         return max(_LEAST_PX, height), max(_LEAST_PX, width)
 
     def _on_zoom(self, _event: object = None) -> None:
