@@ -17,9 +17,9 @@ from typing import TypeVar
 import numpy as np
 from evidence import read_simulated
 
-from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map
+from napari_tomodrgn.analysis.evidence.kernel_map import coarse_map, kernel_map
 from napari_tomodrgn.analysis.evidence.membership import choosing_latents, tilt_half_masks
-from napari_tomodrgn.analysis.evidence.session import Evidence, add_up
+from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves, add_up
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
 
 T = TypeVar("T")
@@ -53,17 +53,24 @@ def main() -> None:
             "fit tilt halves (kept in the run)",
             lambda: run_to_end(choosing_latents(data, run, halves)),
         )
+        known = TiltHalves(data, run, halves, latents)
+        point = (latents[0][0], latents[1][0])
+        coarse = timed("first map, coarse", lambda: run_to_end(coarse_map(known, point)))
         sums = timed(
             "add up images (once a run that is open)", lambda: run_to_end(add_up(data, run))
         )
         evidence = Evidence(data, run, halves, latents, sums)
+        maps = []
         for which in range(3):
             points = (latents[0][which], latents[1][which])
             found = timed(
                 f"map {which + 1} of {NEIGHBORS} neighbours",
                 lambda points=points: run_to_end(kernel_map(evidence, points, NEIGHBORS)),
             )
+            maps.append(found.volume.data)
         assert np.isfinite(found.volume.data).all()
+        alike = np.corrcoef(coarse.volume.data.ravel(), maps[0].ravel())[0, 1]
+        print(f"coarse map, correlation with the map of all: {alike:.3f}")
         print(f"effective particles {found.effective_particles:.0f}")
 
 

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tomodrgn.analysis.evidence.kernel_map import carry_point, kernel_map, kernel_weights
+from napari_tomodrgn.analysis.evidence.kernel_map import (
+    carry_point,
+    coarse_map,
+    kernel_map,
+    kernel_weights,
+)
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 if TYPE_CHECKING:
+    import pytest
     from evidence_case import Case
 
 
@@ -28,6 +34,24 @@ def test_maps_at_two_states_differ_as_the_states_do(two_states: Case) -> None:
         assert found[-1].fsc.correlation[2] > 0.5
     apart = found[0].volume.data - found[1].volume.data
     assert np.corrcoef(apart.ravel(), (true[0] - true[1]).ravel())[0, 1] > 0.5
+
+
+def test_a_coarse_map_of_the_nearest_is_like_the_map_of_all(
+    two_states: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes before the images of all particles are added up: of 14 of 40 here."""
+    monkeypatch.setattr("napari_tomodrgn.analysis.evidence.kernel_map._COARSE_PARTICLES", 14)
+    evidence, states = two_states.evidence, two_states.truth["state"].to_numpy()
+    coarse, whole = [], []
+    for state in (0, 1):
+        point = two_states.latents[states == state].mean(axis=0)
+        points = carry_point(two_states.latents, evidence.latents, point)
+        coarse.append(run_to_end(coarse_map(evidence, points)))
+        whole.append(run_to_end(kernel_map(evidence, points)).volume.data)
+        assert 5 < coarse[-1].effective_particles <= 14
+        assert np.corrcoef(coarse[-1].volume.data.ravel(), whole[-1].ravel())[0, 1] > 0.9
+    apart = coarse[0].volume.data - coarse[1].volume.data
+    assert np.corrcoef(apart.ravel(), (whole[0] - whole[1]).ravel())[0, 1] > 0.6
 
 
 def test_of_one_structure_the_widest_bandwidth_is_next_to_the_mean(one_structure: Case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import MISSING
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import LatentPoint
 
 LONG = 120_000
@@ -98,3 +100,35 @@ def test_another_run_starts_with_decoded_maps(
     session = opened(tiny_run)
     assert session.map_source == "decoded" and not _from_images(session)
     assert not widget.latent.volumes.images.isChecked()
+
+
+def test_a_coarse_map_comes_while_images_are_added_up(
+    viewer: Any, widget: Any, clustered: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the nearest particles; the next click has one too, and neither is taken for the map."""
+    from napari_tomodrgn.analysis.evidence import session as gathering
+
+    seen, slow = threading.Event(), gathering.with_sums
+
+    def held_up(halves: Any) -> Any:
+        while not seen.wait(0.02):
+            yield WorkProgress(1, 4, "Adding up images")
+        return (yield from slow(halves))
+
+    monkeypatch.setattr(gathering, "with_sums", held_up)
+    QTest.mouseClick(widget.latent.volumes.images, LEFT)
+    for row in (3, 30):
+        clustered.focused = str(clustered.latents.index[row])
+        qtbot.waitUntil(
+            lambda: _from_images(clustered) and clustered.decoded.particle_id == clustered.focused,
+            timeout=LONG,
+        )
+        assert not clustered.decoded.complete
+        words = " ".join(viewer.canvas.overlays[CAPTION_NAME].text.split())
+        assert "from images" in words and "preview" in words
+        assert clustered.image_map_status.busy, "the images are still added up"
+    seen.set()
+    qtbot.waitUntil(lambda: clustered.decoded.complete, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert _from_images(clustered) and clustered.decoded.particle_id == clustered.focused
+    assert not clustered.image_map_status.busy

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.evidence.maps import box_maps, particle_halves
-from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
-from napari_tomodrgn.analysis.evidence.session import Evidence
+from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums, sum_particles
+from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves, with_progress
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.runtime.events import WorkProgress
@@ -31,6 +31,9 @@ MIN_EFFECTIVE = 20
 # Particles that bandwidths are judged by: an eighth of the set, so that they are near.
 _MIN_JUDGES, _MAX_JUDGES = 5, 40
 _RIDGE = 1e-3
+# What a map is made of that is there within two seconds (`benchmarks/kernel_map.py`).
+_COARSE_PARTICLES = 150
+_COARSE_RADIUS_PX = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,23 +113,51 @@ def kernel_map(
     seed
         Of the halves of the particles.
     """
-    sums = evidence.sums
-    pairs = zip(evidence.latents, points, strict=True)
-    # Latents of one half of the tilts weigh the images of the other.
-    distances = np.stack([_distances(one, point) for one, point in pairs])[::-1]
+    scale = evidence.data.images.scale
+    distances = _distances(evidence.latents, points)
+    return (yield from _map_at(evidence.sums, distances, scale, neighbors, seed))
+
+
+def coarse_map(
+    halves: TiltHalves, points: tuple[FloatArray, FloatArray], seed: int = 0
+) -> Generator[WorkProgress, None, KernelMap]:
+    """The map at a point before the images of all particles are added up: coarse, of those around.
+
+    The nearest `_COARSE_PARTICLES` are taken for the whole set, up to shell `_COARSE_RADIUS_PX`.
+
+    Parameters
+    ----------
+    halves
+        Of the run.
+    points
+        The point in the latents of each tilt half.
+    seed
+        Of the halves of the particles.
+    """
+    distances = _distances(halves.latents, points)
+    nearest = np.sort(distances.sum(axis=0).argsort(kind="stable")[:_COARSE_PARTICLES])
+    yield WorkProgress(0, 1, "Adding up images around")
+    steps = sum_particles(halves.data, halves.config, halves.halves, _COARSE_RADIUS_PX, nearest)
+    sums = yield from with_progress(steps, 2 * len(nearest), "Adding up images around")
+    scale = halves.data.images.scale
+    return (yield from _map_at(sums, distances[:, nearest], scale, None, seed))
+
+
+def _map_at(
+    sums: ParticleSums, distances: FloatArray, scale: float, neighbors: int | None, seed: int
+) -> Generator[WorkProgress, None, KernelMap]:
     first = particle_halves(sums.originals, seed)
     if neighbors is None:
         neighbors = yield from choose_neighbors(sums, distances, first)
     weights = kernel_weights(distances, neighbors)
-    spectra = [_estimate(sums, weights * mask) for mask in (np.ones_like(first), first, ~first)]
-    scale = np.float32(evidence.data.images.scale)
-    maps = box_maps(np.stack([sums.mean + one for one in spectra]), sums) * scale
+    unit = np.float32(scale)
+    whole = box_maps((sums.mean + _estimate(sums, weights))[None], sums)[0] * unit
     # The mean map is that of all particles: halves of it would agree whatever the point.
     own = box_maps(np.stack([_own_map(sums, weights * mask) for mask in (first, ~first)]), sums)
-    one, two = (Volume(half * scale, sums.pixel_size_angstrom) for half in own)
+    one, two = (Volume(half * unit, sums.pixel_size_angstrom) for half in own)
     total = weights.mean(axis=0)
     return KernelMap(
-        Volume(maps[0], sums.pixel_size_angstrom),
+        Volume(whole, sums.pixel_size_angstrom),
         one,
         two,
         fsc(one, two, fsc_sphere(sums.box_size_px)),
@@ -142,9 +173,16 @@ def mean_volume(evidence: Evidence) -> Volume:
     return Volume(data, sums.pixel_size_angstrom)
 
 
-def _distances(latents: FloatArray, point: FloatArray) -> FloatArray:
-    """Squared distances; components are of unit variance, what images say of them with it."""
-    return np.asarray(np.square(latents - point).sum(axis=1))
+def _distances(
+    latents: tuple[FloatArray, FloatArray], points: tuple[FloatArray, FloatArray]
+) -> FloatArray:
+    """``(2, particle)`` squared distances, for judging by the first tilt half and by the second.
+
+    Components are of unit variance, what images say of them with it. Latents of one half of the
+    tilts weigh the images of the other.
+    """
+    pairs = zip(latents, points, strict=True)
+    return np.stack([np.square(one - point).sum(axis=1) for one, point in pairs])[::-1]
 
 
 def kernel_weights(distances: FloatArray, neighbors: int) -> FloatArray:

@@ -108,9 +108,13 @@ def radius_within(particles: int, box_size_px: int, most_bytes: int = MOST_BYTES
 
 
 def sum_particles(
-    data: TiltData, config: RunConfig, halves: tuple[Tensor, Tensor], radius_px: int | None = None
+    data: TiltData,
+    config: RunConfig,
+    halves: tuple[Tensor, Tensor],
+    radius_px: int | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> Generator[int, None, ParticleSums]:
-    """Sums of all particles of a set; yields how many of twice the particles are done.
+    """Sums of the particles of a set; yields how many of twice the particles are done.
 
     Parameters
     ----------
@@ -120,23 +124,30 @@ def sum_particles(
         Masks ``(image,)`` of the tilt halves.
     radius_px
         Finest detail; as fine as box and memory allow if None.
+    rows
+        ``(particle,)`` ascending, of those that are summed and whose mean is taken off; all if
+        None.
     """
     engine = LinearEngine.of(data, config, RunContext())
-    finest = radius_within(data.particle_count, data.lattice.box_size_px)
+    chosen = torch.arange(data.particle_count) if rows is None else torch.from_numpy(rows)
+    finest = radius_within(len(chosen), data.lattice.box_size_px)
     radius = min(radius_px or finest, finest, engine.samples.radius_px)
     ball = engine.ball(radius)
     shells = engine.samples.shells(radius).to(engine.samples.device)
-    learners = engine.blocks(ball, engine.training_rows(radius))
+    learning = engine.training_rows(radius) if rows is None else chosen
+    learners = engine.blocks(ball, learning)
     model = mean_model(ball, learners, shells, engine.samples.independent_share)
     del learners
-    shape = (2, data.particle_count, len(ball))
+    shape = (2, len(chosen), len(ball))
     residual, curvature = np.empty(shape, np.complex64), np.empty(shape, np.float32)
-    everything, precision = torch.arange(data.particle_count), model.precision(shells)
+    precision = model.precision(shells)
     for half, images in enumerate(halves):
-        for block in engine.samples.blocks(ball, everything, images):
-            rows = block.particles.cpu().numpy()
-            residual[half, rows], curvature[half, rows] = _block_sums(model, block, precision)
-            yield half * data.particle_count + int(rows[-1]) + 1
+        done = 0
+        for block in engine.samples.blocks(ball, chosen, images):
+            here = slice(done, done + len(block.particles))
+            residual[half, here], curvature[half, here] = _block_sums(model, block, precision)
+            done = here.stop
+            yield half * len(chosen) + done
     return ParticleSums(
         ball,
         torch.view_as_complex(model.basis[..., 0].contiguous()).cpu().numpy(),
@@ -146,7 +157,7 @@ def sum_particles(
         engine.support,
         data.lattice.box_size_px,
         data.optics.pixel_size_angstrom,
-        data.originals,
+        data.originals[chosen.numpy()],
     )
 
 

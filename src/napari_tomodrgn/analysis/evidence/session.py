@@ -40,8 +40,8 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
-    """Images of a run, divided by tilt, and what they say particle by particle.
+class TiltHalves:
+    """Images of a run, divided by tilt, and the latents that each half says.
 
     Attributes
     ----------
@@ -51,20 +51,30 @@ class Evidence:
         Masks ``(image,)`` of the tilt halves.
     latents
         ``(particle, component)`` of each tilt half, components fitted to it alone.
-    sums
-        What each particle's images say beyond the mean map.
     """
 
     data: TiltData
     config: RunConfig
     halves: tuple[Tensor, Tensor]
     latents: tuple[FloatArray, FloatArray]
-    sums: ParticleSums
 
     @property
     def ids(self) -> list[str]:
         """Identities of the particles, in order."""
         return self.data.particles.ids
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence(TiltHalves):
+    """The same, and what the images say particle by particle.
+
+    Attributes
+    ----------
+    sums
+        What each particle's images say beyond the mean map.
+    """
+
+    sums: ParticleSums
 
     @cached_property
     def features(self) -> Features:
@@ -85,9 +95,17 @@ class Evidence:
 def gather_evidence(
     run: Run, images: str | Path | None = None
 ) -> Generator[WorkProgress, None, Evidence]:
-    """Read the images of a run and prepare comparisons.
+    """Read the images of a run and prepare comparisons; raises as `gather_tilt_halves` does."""
+    halves = yield from gather_tilt_halves(run, images)
+    return (yield from with_sums(halves))
 
-    Latents of the tilt halves are kept in ``RUN/analysis/evidence`` for the next time.
+
+def gather_tilt_halves(
+    run: Run, images: str | Path | None = None
+) -> Generator[WorkProgress, None, TiltHalves]:
+    """Read the images of a run and find the latents of both tilt halves.
+
+    These are kept in ``RUN/analysis/evidence`` for the next time.
 
     Raises
     ------
@@ -97,35 +115,47 @@ def gather_evidence(
     data = yield from read_run_images(run, images)
     _reject_few(run, data)
     kept = run.analysis.folder / "evidence" / "tilt-half-latents.npz"
-    return (yield from prepare_evidence(data, run.config, kept))
+    return (yield from fit_tilt_halves(data, run.config, kept))
 
 
-def prepare_evidence(
+def prepare_evidence(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, Evidence]:
+    """Prepare comparisons on images that are read already."""
+    halves = yield from fit_tilt_halves(data, config)
+    return (yield from with_sums(halves))
+
+
+def fit_tilt_halves(
     data: TiltData, config: RunConfig, kept: Path | None = None
-) -> Generator[WorkProgress, None, Evidence]:
-    """The same of images that are read already; latents are kept in a file, if one is named."""
+) -> Generator[WorkProgress, None, TiltHalves]:
+    """Find the latents of both tilt halves; they are kept in a file, if one is named."""
     halves = tilt_half_masks(data)
     key = _key(data, config)
     latents = _read_latents(kept, key) if kept else None
     if latents is None:
-        latents = yield from _with_progress(
+        latents = yield from with_progress(
             choosing_latents(data, config, halves), CHOOSING_STEPS, "Fitting tilt halves"
         )
         if kept:
             _write_latents(kept, key, latents)
-    sums = yield from add_up(data, config)
-    return Evidence(data, config, halves, latents, sums)
+    return TiltHalves(data, config, halves, latents)
+
+
+def with_sums(found: TiltHalves) -> Generator[WorkProgress, None, Evidence]:
+    """Add up what the images of each particle say."""
+    sums = yield from add_up(found.data, found.config)
+    return Evidence(found.data, found.config, found.halves, found.latents, sums)
 
 
 def add_up(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, ParticleSums]:
     """What the images of each particle say beyond the mean map, by tilt half."""
     steps = sum_particles(data, config, tilt_half_masks(data))
-    return (yield from _with_progress(steps, 2 * data.particle_count, "Adding up images"))
+    return (yield from with_progress(steps, 2 * data.particle_count, "Adding up images"))
 
 
-def _with_progress(
+def with_progress(
     steps: Generator[int, None, T], total: int, what: str
 ) -> Generator[WorkProgress, None, T]:
+    """Yield how many of ``total`` steps are done as progress with a name."""
     while True:
         try:
             done = next(steps)

@@ -7,9 +7,9 @@ that asks for another map does not begin anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QObject
 
@@ -20,14 +20,19 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.analysis.evidence.session import Evidence
+    from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves
     from napari_tomodrgn.learn.run.directory import Run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _Gathered:
+    """What there is of a run: latents of the tilt halves first, sums of its images later."""
+
     run: Run
-    evidence: Evidence
+    halves: TiltHalves
+    evidence: Evidence | None = None
 
 
 class EvidenceService(Service):
@@ -35,6 +40,7 @@ class EvidenceService(Service):
 
     doing = "reading the images of the run"
 
+    halves_ready = Signal(object)  # TiltHalves: `ready` follows, after seconds to minutes
     ready = Signal(object)  # Evidence
     progress = Signal(object)  # WorkProgress
     refused = Signal()
@@ -50,12 +56,19 @@ class EvidenceService(Service):
 
     def request(self, who: str) -> None:
         """Emit `ready` once the evidence is there: at once where it is; ``who`` can `release`."""
-        if self._gathered is not None and self._gathered.run is self.session.run:
-            self.ready.emit(self._gathered.evidence)
+        there = self._gathered
+        if there is not None and there.evidence is not None:
+            self.ready.emit(there.evidence)
             return
         self._waiting.add(who)
         if not self.job.is_busy:
             self._start()
+        elif there is not None:
+            self.halves_ready.emit(there.halves)
+
+    def is_awaited(self, who: str) -> bool:
+        """Whether somebody waits for `ready`."""
+        return who in self._waiting
 
     def release(self, who: str) -> None:
         """Wait no more; nobody else waiting, the work is given up."""
@@ -67,13 +80,17 @@ class EvidenceService(Service):
         run, images = self.session.run, self.session.import_options.images
         self._reading = run
         if run is not None:
-            self.job.start(lambda stop: _steps(run, images, stop))
+            known = self._gathered.halves if self._gathered is not None else None
+            self.job.start(lambda stop: _steps(run, images, known, stop))
 
     def _on_event(self, item: Any) -> None:
         if isinstance(item, WorkProgress):
             self.progress.emit(item)
         elif item.run is self.session.run:  # else another was opened meanwhile
             self._gathered = item
+            if item.evidence is None:
+                self.halves_ready.emit(item.halves)
+                return
             self._waiting.clear()
             self.ready.emit(item.evidence)
 
@@ -96,16 +113,29 @@ class EvidenceService(Service):
             self.refused.emit()
 
 
-def _steps(run: Run, images: str | None, stop: Stop) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.evidence.session import gather_evidence
+def _steps(
+    run: Run, images: str | None, halves: TiltHalves | None, stop: Stop
+) -> Iterator[WorkProgress | _Gathered]:
+    from napari_tomodrgn.analysis.evidence.session import gather_tilt_halves, with_sums
 
-    steps = gather_evidence(run, images)
+    if halves is None:
+        halves = yield from _until(stop, gather_tilt_halves(run, images))
+        if halves is None:
+            return
+    yield _Gathered(run, halves)
+    evidence = yield from _until(stop, with_sums(halves))
+    if evidence is not None:
+        yield _Gathered(run, halves, evidence)
+
+
+def _until(stop: Stop, steps: Generator[WorkProgress, None, T]) -> Generator[Any, None, T | None]:
+    """What the steps find; None where they are stopped before."""
     while True:
         try:
             event = next(steps)
         except StopIteration as finished:
-            yield _Gathered(run, finished.value)
-            return
+            found: T = finished.value
+            return found
         if stop():
-            return
+            return None
         yield event

@@ -1,7 +1,8 @@
 """The map at the point on show from the images of the particles around, instead of decoded.
 
 The decoded map is there at once and stays until the other is made; the next click gives that up.
-What all such maps share is gathered once (`evidence_service`), and never given up by a click.
+What all such maps share is gathered once (`evidence_service`), and never given up by a click; while
+the images of all particles are added up, a coarse map of the nearest ones comes first.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from napari_tomodrgn.work_status import WorkStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_tomodrgn.analysis.evidence.session import Evidence
+    from napari_tomodrgn.analysis.evidence.kernel_map import KernelMap
+    from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -65,6 +67,7 @@ class ImageMapService(Service):
         self.queue = self.latest_task(self._on_item, computes=True)
         self.queue.busy.connect(self._on_busy)
         self._finished: OrderedDict[tuple[Any, ...], DecodedMap] = OrderedDict()
+        evidence.halves_ready.connect(self._on_halves)
         evidence.ready.connect(self._on_evidence)
         evidence.progress.connect(self._on_reading)
         evidence.refused.connect(self._on_refused)
@@ -91,14 +94,25 @@ class ImageMapService(Service):
             return None
         return _Place(session.run, session.epoch, identity, session.free_point, session.latents)
 
+    def _on_halves(self, halves: TiltHalves) -> None:
+        place = self._place_in(halves)
+        if place is not None and place.key not in self._finished:
+            look = VolumeStyle.of(self.session)
+            self.queue.request(lambda: _coarse_steps(place, halves, look))
+
     def _on_evidence(self, evidence: Evidence) -> None:
+        place = self._place_in(evidence)
+        if place is not None:
+            known, look = self._finished.get(place.key), VolumeStyle.of(self.session)
+            self.queue.request(lambda: _steps(place, evidence, known, look))
+
+    def _place_in(self, halves: TiltHalves) -> _Place | None:
+        """Where a map is wanted; None also for a particle of another table than the run's."""
         place = self._place()
         if self.session.map_source != "images" or place is None:
-            return
-        if place.identity is not None and place.identity not in evidence.ids:
-            return  # of another table than the run was trained on
-        known, look = self._finished.get(place.key), VolumeStyle.of(self.session)
-        self.queue.request(lambda: _steps(place, evidence, known, look))
+            return None
+        known = place.identity is None or place.identity in halves.ids
+        return place if known else None
 
     def _on_reading(self, event: WorkProgress) -> None:
         if self.session.map_source == "images":
@@ -112,14 +126,15 @@ class ImageMapService(Service):
         session = self.session
         if isinstance(item, WorkProgress):
             self._show(item)
-        elif item.place.run is session.run and session.map_source == "images":
-            self._finished[item.place.key] = item.made
+        elif item is not None and item.place.run is session.run and session.map_source == "images":
+            if item.made.complete:
+                self._finished[item.place.key] = item.made
             while len(self._finished) > _MOST_KEPT:
                 self._finished.popitem(last=False)
             session.decoded = item.drawn
 
     def _on_busy(self, busy: bool) -> None:
-        if not busy:
+        if not busy and not self._evidence.is_awaited(_NAME):
             self.session.image_map_status = WorkStatus()
 
     def _on_refused(self) -> None:
@@ -145,18 +160,36 @@ def _steps(
     from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map
 
     if known is None:
-        found = yield from kernel_map(evidence, _points(place, evidence))
-        known = DecodedMap(
-            found.volume,
-            place.identity,
-            place.epoch,
-            complete=True,
-            point=place.point,
-            effective_particles=found.effective_particles,
-            resolution_angstrom=found.fsc.resolution_angstrom(),
-        )
+        known = _found_at(place, (yield from kernel_map(evidence, _points(place, evidence))))
     other = (yield from _other(evidence, look.against)) if look.difference else None
     yield _Made(place, known, dressed(known, look, other))
+
+
+def _coarse_steps(place: _Place, halves: TiltHalves, look: VolumeStyle) -> Iterator[Any]:
+    """The map of the nearest particles; how far it is, is not told: the images' sums tell."""
+    from napari_tomodrgn.analysis.evidence.kernel_map import coarse_map
+
+    steps = coarse_map(halves, _points(place, halves))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            made = _found_at(place, finished.value, complete=False)
+            yield _Made(place, made, dressed(made, look))
+            return
+        yield None
+
+
+def _found_at(place: _Place, found: KernelMap, complete: bool = True) -> DecodedMap:
+    return DecodedMap(
+        found.volume,
+        place.identity,
+        place.epoch,
+        complete,
+        point=place.point,
+        effective_particles=found.effective_particles,
+        resolution_angstrom=found.fsc.resolution_angstrom(),
+    )
 
 
 def _other(evidence: Evidence, identity: str) -> Generator[WorkProgress, None, Volume]:
@@ -170,12 +203,12 @@ def _other(evidence: Evidence, identity: str) -> Generator[WorkProgress, None, V
     return (yield from kernel_map(evidence, points)).volume
 
 
-def _points(place: _Place, evidence: Evidence) -> tuple[_FloatArray, _FloatArray]:
+def _points(place: _Place, halves: TiltHalves) -> tuple[_FloatArray, _FloatArray]:
     """The place in the latents of each tilt half."""
     from napari_tomodrgn.analysis.evidence.kernel_map import carry_point
 
     if place.point is None:
-        row = evidence.ids.index(str(place.identity))
-        return evidence.latents[0][row], evidence.latents[1][row]
-    table = latent_matrix(place.latents.loc[evidence.ids])
-    return carry_point(table.astype(np.float64), evidence.latents, np.array(place.point.z))
+        row = halves.ids.index(str(place.identity))
+        return halves.latents[0][row], halves.latents[1][row]
+    table = latent_matrix(place.latents.loc[halves.ids])
+    return carry_point(table.astype(np.float64), halves.latents, np.array(place.point.z))
