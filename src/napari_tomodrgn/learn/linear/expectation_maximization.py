@@ -155,23 +155,32 @@ class _Projection:
 
     values: Tensor  # (image, 2 point, 1 + component)
     weighted: Tensor  # the same times π a
-    matched: Tensor  # (image, 2 point) π b
 
 
 def _project(block: SampleBlock, basis: Tensor, precision: Tensor) -> _Projection:
     images, points = block.strength.shape
-    width = basis.shape[2]
-    values = (block.forward @ basis.flatten(1)).reshape(images, 2 * points, width)
-    strength = (block.strength * precision).repeat_interleave(2, dim=1)
-    matched = (block.matched * precision[:, None]).flatten(1)
-    return _Projection(values, values * strength[..., None], matched)
+    values = (block.forward @ basis.flatten(1)).reshape(images, points, 2, basis.shape[2])
+    weighted = values * (block.strength * precision)[..., None, None]
+    return _Projection(values.flatten(1, 2), weighted.flatten(1, 2))
 
 
-def _particle_sums(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor]:
+def _matched(block: SampleBlock, precision: Tensor) -> Tensor:
+    """``(image, 2 point)`` π b."""
+    return (block.matched * precision[:, None]).flatten(1)
+
+
+def _times(rows: Tensor, matrices: Tensor) -> Tensor:
+    """``(image, row, j)`` times ``(image, j, k)``; of one column without a matrix product."""
+    return rows * matrices if rows.shape[2] == 1 else torch.bmm(rows, matrices)
+
+
+def _particle_sums(
+    block: SampleBlock, normal: _Projection, matched: Tensor
+) -> tuple[Tensor, Tensor]:
     """Σ π a Re(B†B) and Σ π Re(B†b) of each particle of a block, in double precision."""
     width = normal.values.shape[2]
     quadratic = torch.bmm(normal.weighted.transpose(1, 2), normal.values).flatten(1)
-    linear = torch.bmm(normal.values.transpose(1, 2), normal.matched[..., None])[..., 0]
+    linear = torch.bmm(normal.values.transpose(1, 2), matched[..., None])[..., 0]
     sums = (block.gather @ torch.cat([quadratic, linear], dim=1)).double()
     return sums[:, : width * width].reshape(-1, width, width), sums[:, width * width :]
 
@@ -183,14 +192,19 @@ def sufficient_statistics(
     ``(particle, 1 + J)``, see `_particle_sums`.
     """
     precision = model.precision(shells)
-    parts = [_particle_sums(block, _project(block, model.basis, precision)) for block in blocks()]
+    parts = [
+        _particle_sums(block, _project(block, model.basis, precision), _matched(block, precision))
+        for block in blocks()
+    ]
     quadratic, linear = (torch.cat(column) for column in zip(*parts, strict=True))
     return quadratic, linear
 
 
-def _posterior(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor, Tensor]:
+def _posterior(
+    block: SampleBlock, normal: _Projection, matched: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """μ, Λ⁻¹ and log-likelihood beyond noise of each particle of a block."""
-    quadratic, linear = _particle_sums(block, normal)
+    quadratic, linear = _particle_sums(block, normal, matched)
     eye = torch.eye(linear.shape[1] - 1, dtype=linear.dtype, device=linear.device)
     precision = eye + 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])
@@ -205,7 +219,10 @@ def _posterior(block: SampleBlock, normal: _Projection) -> tuple[Tensor, Tensor,
 def posteriors(model: LinearModel, blocks: Blocks, shells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Infer μ ``(particle, J)``, Λ⁻¹ ``(particle, J, J)`` and gain ``(particle,)`` in nats."""
     precision = model.precision(shells)
-    parts = [_posterior(block, _project(block, model.basis, precision)) for block in blocks()]
+    parts = [
+        _posterior(block, _project(block, model.basis, precision), _matched(block, precision))
+        for block in blocks()
+    ]
     mu, covariance, gain = (torch.cat(column) for column in zip(*parts, strict=True))
     return mu, covariance, gain
 
@@ -232,14 +249,15 @@ def e_step(
     counts = torch.zeros_like(errors)
     found, done = [], 0
     for block in blocks():
-        normal = _project(block, model.basis, precision)
-        mu, covariance, gain = _posterior(block, normal)
+        normal, matched = _project(block, model.basis, precision), _matched(block, precision)
+        mu, covariance, gain = _posterior(block, normal, matched)
         if given is not None:
             mu = given[done : done + len(mu)].to(mu)
             covariance = torch.zeros_like(covariance)
         done += len(mu)
         found.append((block.particles, mu, covariance, gain))
-        residual, error = _residual(block, normal, second_moments(mu, covariance), precision)
+        moments = second_moments(mu, covariance)
+        residual, error = _residual(block, normal, matched, moments, precision)
         columns = torch.cat([residual, (block.strength * precision).reshape(-1, 1)], dim=1)
         sums = block.backward @ columns
         gradient += sums[:, :-1].reshape(gradient.shape)
@@ -259,16 +277,20 @@ def e_step(
 
 
 def _residual(
-    block: SampleBlock, normal: _Projection, moments: Tensor, precision: Tensor
+    block: SampleBlock,
+    normal: _Projection,
+    matched: Tensor,
+    moments: Tensor,
+    precision: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """π (E[ẑ] b − a E[ẑẑᵀ] B) at each sample, and the expected squared error there."""
     images, points = block.strength.shape
     of_image = moments.to(normal.values.dtype)[block.particle_index]
-    pulled = torch.bmm(normal.weighted, of_image)
+    pulled = _times(normal.weighted, of_image)
     mean = of_image[:, 0]
-    residual = normal.matched[..., None] * mean[:, None, :] - pulled
+    residual = matched[..., None] * mean[:, None, :] - pulled
     square = (pulled * normal.values).sum(-1)
-    cross = normal.matched * (normal.values @ mean[..., None])[..., 0]
+    cross = matched * (normal.values @ mean[..., None])[..., 0]
     term = (square - 2 * cross).reshape(images, points, 2).sum(-1) / precision
     error = block.counted * (block.energy + term)
     return residual.reshape(images * points, -1), error.double()
@@ -293,7 +315,7 @@ def _curvature_product(
         count = len(block.particles)
         normal = _project(block, direction, precision)
         of_image = moments[done : done + count].to(direction.dtype)[block.particle_index]
-        pulled = torch.bmm(normal.weighted, of_image)
+        pulled = _times(normal.weighted, of_image)
         product += (block.backward @ pulled.reshape(block.strength.numel(), -1)).reshape(
             product.shape
         )
