@@ -74,7 +74,7 @@ class Bar:
 
     def __init__(self, text: str, unit: str) -> None:
         self.text = text
-        self._unit = unit
+        self.unit = unit
         self._bar: tqdm[object] | None = None
         self._first: tuple[float, int] | None = None  # when, and how many were done by then
         self._said = time.monotonic()
@@ -85,7 +85,7 @@ class Bar:
         self._first = self._first or (now, done)
         if sys.stderr.isatty():
             if self._bar is None:
-                self._bar = tqdm(total=total, desc=self.text, unit=self._unit, leave=False)
+                self._bar = tqdm(total=total, desc=self.text, unit=self.unit, leave=False)
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self._bar.n)
             return
@@ -93,7 +93,7 @@ class Bar:
         if now - self._said >= _SECONDS_BETWEEN_LINES and done > before:
             self._said = now
             left = (now - begun) / (done - before) * (total - done)
-            words = f"{done}/{total} {self._unit}".rstrip()
+            words = f"{done}/{total} {self.unit}".rstrip()
             say(f"{self.text}: {words}, {left:.0f} s left {note}".rstrip())
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -39,10 +40,11 @@ _LATER = {"molecule": "ribosome", "shares": None, "assembly": None}
 
 @dataclass(frozen=True)
 class SimulationProgress:
-    """Images of ``done`` of ``total`` particles are written; at most ten times a second."""
+    """Images of ``done`` of ``total`` units are written; at most ten times a second."""
 
     done: int
     total: int
+    unit: Literal["particles", "tilt series"] = "particles"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _write_tilt_series(layout: Layout, microscope: Microscope) -> Iterator[Simul
     with one_core_threads() as pool:
         scale = signal_scale(microscope, pool)
     for done in write_tilt_series(layout.tilt_series, microscope, scale):
-        yield SimulationProgress(done, len(microscope.scene.series))
+        yield SimulationProgress(done, len(microscope.scene.series), "tilt series")
 
 
 def _prepare_folder(layout: Layout, config: SimulationConfig) -> None:

@@ -137,10 +137,13 @@ def write_simulation(out: Path, config: SimulationConfig, *, overwrite: bool = F
             + (", or replace it with --overwrite." if earlier else "."),
             code="exists",
         )
-    bar = Bar("Simulating", "images")
+    bar = Bar("Simulating", "particles")
     with staged_folder(out) as folder:
         for event in simulate_events(folder, config):
             if isinstance(event, SimulationProgress):
+                if event.unit != bar.unit:
+                    bar.close()
+                    bar = Bar("Simulating", event.unit)
                 bar.show(event.done, event.total)
     bar.close()
     say(f"{config.particles:,} particles with {config.tilts} tilts each → {out}")
