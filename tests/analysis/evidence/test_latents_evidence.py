@@ -48,6 +48,16 @@ def test_a_class_is_no_wider_than_its_particles_are_unsure() -> None:
     assert propose_clusters(points + 4 * np.sign(points), motion).count == 2
 
 
+def test_groups_that_are_no_gaussians_are_not_cut_into_pieces() -> None:
+    """Three groups far apart, each of a core and a halo: more classes explain more, to no use."""
+    rng = np.random.default_rng(0)
+    within = rng.normal(size=(600, 2)) * np.where(rng.random(600) < 0.3, 0.9, 0.4)[:, None]
+    points = np.repeat(8.0 * np.array([[0, 0], [1, 0], [0, 1]]), 200, axis=0) + within
+    found = propose_clusters(points)
+    assert found.gains[:, 0].argmax() > 2, "more of them explain more"
+    assert found.count == 3 and found.separation > 0.95
+
+
 def test_components_that_vanished_ask_for_no_classes() -> None:
     """Two states on one latent; seven others are a thousandth of it, and long-tailed."""
     rng = np.random.default_rng(0)

@@ -20,6 +20,8 @@ from napari_tomodrgn.gui.charts.line_plot import (
     free_corner,
     resolution_texts,
 )
+from napari_tomodrgn.gui.charts.paper import ColorKey
+from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 
 
 @pytest.fixture
@@ -91,3 +93,39 @@ def test_a_pixel_picture_is_three_times_the_screen(plot: LinePlot, tmp_path: Pat
 
 def test_ticks_of_frequencies_are_resolutions() -> None:
     assert resolution_texts([0.0, 0.02, 0.05]) == ["∞", "50 Å", "20 Å"]
+
+
+def test_a_scatter_is_saved_for_paper_with_the_key_of_its_colours(
+    qtbot: Any, tmp_path: Path
+) -> None:
+    """Circles on white, sharp at any size; rings of focus and pins are the window's alone."""
+    scatter = ScatterPlot()
+    qtbot.addWidget(scatter)
+    scatter.resize(400, 300)
+    places = np.array([[0.0, 0.0], [1.0, 1.0], [np.nan, 0.0]])
+    scatter.set_points(places, np.array([[230, 159, 0], [86, 180, 233], [0, 0, 0]], np.uint8))
+    scatter.set_labels("PC 1 (60%)", "PC 2 (40%)")
+    scatter.set_focused(0)
+    scatter.set_pinned([1])
+    scatter.set_key(ColorKey("cluster", (("1  1", "#e69f00"), ("2  1", "#56b4e9"))))
+    picture, _ = save_figure(scatter, tmp_path / "clusters.svg", pd.DataFrame())
+    words = picture.read_text()
+    assert "cluster" in words and "PC 1 (60%)" in words
+    assert "<image" not in words and words.count("#e69f00") >= 2, "a point and its key"
+    written, _ = save_figure(scatter, tmp_path / "clusters.png", pd.DataFrame())
+    image = QImage(str(written))
+    assert image.pixelColor(2, 2).name() == "#ffffff"
+    assert image.width() > 3 * 400 and image.height() == 3 * 300
+    at = scatter.position_of(0)
+    assert image.pixelColor(round(3 * at.x()), round(3 * at.y())).name() == "#e69f00"
+    assert image.pixelColor(round(3 * at.x()) + 3 * 9, round(3 * at.y())).name() != "#000000"
+
+
+def test_many_points_are_one_sharp_picture(qtbot: Any, tmp_path: Path) -> None:
+    scatter = ScatterPlot()
+    qtbot.addWidget(scatter)
+    scatter.resize(400, 300)
+    rng = np.random.default_rng(0)
+    scatter.set_points(rng.normal(size=(20_000, 2)), np.full((20_000, 3), 90, np.uint8))
+    picture, _ = save_figure(scatter, tmp_path / "many.svg", pd.DataFrame())
+    assert "<image" in picture.read_text() and picture.stat().st_size < 1_000_000

@@ -2,7 +2,9 @@
 
 Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
 held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
-63), and one class unless the best is better by two. Points spread evenly along a curve ask for more
+63), and one class unless the best is better by two. Where classes so many overlap, the smallest
+number that explains nearly as much is taken, if its classes are apart: groups that are no Gaussians
+are cut into more and more of them, to little use. Points spread evenly along a curve ask for more
 and more classes, each of which overlaps its neighbours and is wider than its particles are unsure:
 then there is no number, and it is called continuous. Asked are the components that carry
 something: others that a training let vanish are rounding, whose long tails, scaled up, look like
@@ -37,6 +39,9 @@ _WIDEST = 4.0
 _PER_CLASS = 10
 # Of more particles so many are asked, drawn at random; of fewer than twenty none.
 _FEWEST_ASKED, _MOST_ASKED = 20, 10_000
+# Of what the best number explains: what more classes add to it is the shape of the groups. Of three
+# tight groups whose own spread is no Gaussian eight classes explained 0.1 % more than three.
+_NEARLY_ALL = 0.95
 # Standard errors by which any number has to be better than one class.
 _BETTER = 2.0
 
@@ -139,10 +144,13 @@ def _proposal_steps(
     if count == 1 or gain < _BETTER * unsure:
         return ClusterCount(1, counts, gains, 1.0)
     noise = None if variances is None else variances.mean(axis=0) / spread**2
-    separation, width = _separation(points, noise, count, seed)
-    narrow = not width > _WIDEST  # where nothing is known of it, too
-    apart_enough = separation >= (_APART if narrow else _FAR_APART)
-    return ClusterCount(count if apart_enough else 0, counts, gains, separation, width)
+    fewer = counts[int(np.flatnonzero(gains[:, 0] >= _NEARLY_ALL * gain)[0])]
+    for number in sorted({count, fewer}, reverse=True):
+        separation, width = _separation(points, noise, number, seed)
+        narrow = not width > _WIDEST  # where nothing is known of it, too
+        if separation >= (_APART if narrow else _FAR_APART):
+            return ClusterCount(number, counts, gains, separation, width)
+    return ClusterCount(0, counts, gains, separation, width)
 
 
 def _wide_components(

@@ -1,4 +1,4 @@
-"""Saves a plot as it is on the screen: a vector or a pixel picture, with its data beside it."""
+"""Saves a plot for paper: a vector or a pixel picture, with its data beside it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QPoint, QRect, QSize, Qt
+from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtGui import QPixmap
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QMenu, QMessageBox, QWidget
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
+from napari_tomodrgn.gui.charts.paper import PaintsFigure
 from napari_tomodrgn.gui.widgets.qt import painter_on
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KINDS = "Vector picture (*.svg);;Pixel picture (*.png)"
+_ENDINGS = (".svg", ".png")
 _ENLARGED = 3  # of pixel pictures, over the screen
 
 
 def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
-    """Save what a widget paints as SVG or PNG, and its data as CSV of the same name.
+    """Save what a chart shows as SVG or PNG, and its data as CSV of the same name.
 
     Parameters
     ----------
@@ -43,16 +45,16 @@ def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
     Raises
     ------
     BadInputError
-        If they cannot be written, or a table of that name is there without its picture.
+        If they cannot be written, or a table of that name is there without a picture.
     """
     path = path if path.suffix else path.with_suffix(".svg")
     table = path.with_suffix(".csv")
     # The dialog asked about the picture alone: a table that belongs to no picture is somebody's.
-    if table.exists() and not path.exists():
+    if table.exists() and not any(path.with_suffix(kind).exists() for kind in _ENDINGS):
         raise BadInputError(
             f"{table}: exists already, without a picture.", remedy="Choose another name."
         )
-    with all_or_none(overwrite=path.exists()):
+    with all_or_none(overwrite=path.exists() or table.exists()):
         with written_atomically(path) as temporary:
             _write_picture(widget, temporary, path.suffix.lower())
         with written_atomically(table) as temporary:
@@ -61,14 +63,15 @@ def save_figure(widget: QWidget, path: Path, data: pd.DataFrame) -> list[Path]:
 
 
 def _write_picture(widget: QWidget, file: Path, ending: str) -> None:
+    size = widget.figure_size() if isinstance(widget, PaintsFigure) else widget.size()
     if ending == ".svg":
         paper: Any = QSvgGenerator()
         paper.setFileName(str(file))
-        paper.setSize(widget.size())
-        paper.setViewBox(QRect(QPoint(0, 0), widget.size()))
+        paper.setSize(size)
+        paper.setViewBox(QRect(QPoint(0, 0), size))
         _paint(widget, paper, 1)
         return
-    pixels = QPixmap(QSize(widget.width() * _ENLARGED, widget.height() * _ENLARGED))
+    pixels = QPixmap(size * _ENLARGED)
     _paint(widget, pixels, _ENLARGED)
     if not pixels.save(str(file), "PNG"):
         raise BadInputError(f"{file.parent}: the picture cannot be written.")
@@ -106,4 +109,8 @@ def offer_saving(
 def _paint(widget: QWidget, paper: Any, scale: int) -> None:
     with painter_on(paper) as painter:
         painter.scale(scale, scale)
-        widget.render(painter, QPoint(0, 0))
+        if isinstance(widget, PaintsFigure):
+            painter.setFont(widget.font())
+            widget.paint_figure(painter, scale)
+        else:
+            widget.render(painter, QPoint(0, 0))

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from napari_tomodrgn.gui.charts import painting
 from napari_tomodrgn.gui.charts.figure_export import offer_saving
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.charts.paper import PAPER
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray, View
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import painter_on
@@ -104,28 +105,39 @@ class LinePlot(QWidget):
     def paintEvent(self, event: object) -> None:
         """Draw axes, curves and legend."""
         with painter_on(self) as painter:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.fillRect(self.rect(), QColor(self._theme.background))
-            if not self._curves:
-                return
-            rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
-            view = self._view()
-            texts = resolution_texts if self._resolution else painting.tick_texts
-            painting.paint_axes(painter, rect, view, self._names, self._theme, texts)
-            painter.setClipRect(rect)
-            if self._level is not None:
-                ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
-                pen = QPen(QColor(self._theme.text), 1.0, Qt.PenStyle.DashLine)
-                level = view.to_pixels(ends, rect.width(), rect.height())
-                self._paint_line(painter, rect, level, pen)
-            drawn = []
-            for curve in self._curves:
-                xy = np.stack([curve.x, curve.y], axis=1)
-                known = xy[np.isfinite(xy).all(axis=1)]
-                pixels = view.to_pixels(known, rect.width(), rect.height())
-                self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
-                drawn.append(_along(pixels))
-            self._paint_legend(painter, rect, np.concatenate(drawn))
+            self._paint(painter, self._theme)
+
+    def figure_size(self) -> QSize:
+        """Size of a saved figure in logical pixels."""
+        return self.size()
+
+    def paint_figure(self, painter: QPainter, _scale: float) -> None:
+        """Paint the same for paper."""
+        self._paint(painter, PAPER)
+
+    def _paint(self, painter: QPainter, theme: ChartColors) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(theme.background))
+        if not self._curves:
+            return
+        rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
+        view = self._view()
+        texts = resolution_texts if self._resolution else painting.tick_texts
+        painting.paint_axes(painter, rect, view, self._names, theme, texts)
+        painter.setClipRect(rect)
+        if self._level is not None:
+            ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])
+            pen = QPen(QColor(theme.text), 1.0, Qt.PenStyle.DashLine)
+            level = view.to_pixels(ends, rect.width(), rect.height())
+            self._paint_line(painter, rect, level, pen)
+        drawn = []
+        for curve in self._curves:
+            xy = np.stack([curve.x, curve.y], axis=1)
+            known = xy[np.isfinite(xy).all(axis=1)]
+            pixels = view.to_pixels(known, rect.width(), rect.height())
+            self._paint_line(painter, rect, pixels, QPen(QColor(curve.color), 2.0))
+            drawn.append(_along(pixels))
+        self._paint_legend(painter, rect, np.concatenate(drawn), theme)
 
     def _view(self) -> View:
         xy = np.concatenate([np.stack([one.x, one.y], axis=1) for one in self._curves])
@@ -146,14 +158,16 @@ class LinePlot(QWidget):
             painter.setBrush(pen.color())
             painter.drawEllipse(places[0], 2.5, 2.5)
 
-    def _paint_legend(self, painter: QPainter, rect: QRect, drawn: FloatArray) -> None:
+    def _paint_legend(
+        self, painter: QPainter, rect: QRect, drawn: FloatArray, theme: ChartColors
+    ) -> None:
         """Names in the corner that the curves, ``(point, 2)`` in pixels, leave free."""
         named = [one for one in self._curves if one.name and len(self._curves) > 1]
         if not named:  # one alone is named by its axis
             return
         metrics = painter.fontMetrics()
         line = metrics.height()
-        ground = QColor(self._theme.background)
+        ground = QColor(theme.background)
         ground.setAlpha(200)  # a curve below does not cross the words out
         size = (max(metrics.horizontalAdvance(one.name) for one in named) + 8, line * len(named))
         left, top = free_corner(drawn, (rect.width(), rect.height()), size)

@@ -101,6 +101,21 @@ def paint_axes(
     _paint_names(painter, rect, labels, colors)
 
 
+def paint_points(
+    painter: QPainter,
+    pixels: NDArray[np.floating],
+    colors: NDArray[np.uint8],
+    radius: float,
+) -> None:
+    """Discs at places (point, 2), of colours (point, 3), with a thin rim; NaN is left out."""
+    for (x, y), color in zip(pixels.tolist(), colors.tolist(), strict=True):
+        if math.isfinite(x) and math.isfinite(y):
+            fill = QColor(*color[:3])
+            painter.setPen(QPen(fill.darker(170), 0.5))
+            painter.setBrush(fill)
+            painter.drawEllipse(QPointF(x, y), radius, radius)
+
+
 def paint_ring(painter: QPainter, at: QPointF, radius: float, color: str) -> None:
     """A ring with a dark halo, seen on any background."""
     painter.setBrush(Qt.BrushStyle.NoBrush)

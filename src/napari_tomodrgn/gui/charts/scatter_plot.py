@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.charts.colormaps import dimmed
 from napari_tomodrgn.gui.charts.drawn_shape import PATH, DrawnShape
 from napari_tomodrgn.gui.charts.hit_testing import neighbour
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.charts.paper import PAPER, ColorKey
 from napari_tomodrgn.gui.charts.point_cloud import (
     FloatArray,
     PlottedPoints,
@@ -25,6 +26,9 @@ from napari_tomodrgn.gui.charts.point_cloud import (
 )
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
+
+# More points than these are a picture in a saved figure, not a circle each: files stay below 1 MB.
+_MOST_CIRCLES = 10_000
 
 
 class ScatterPlot(QWidget):
@@ -53,6 +57,7 @@ class ScatterPlot(QWidget):
         self._line: FloatArray | None = None
         self._weak: NDArray[np.bool_] | None = None
         self._place: FloatArray | None = None
+        self._key: ColorKey | None = None
         self.setMinimumSize(220, 150)
         paints_letters(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -164,6 +169,10 @@ class ScatterPlot(QWidget):
         self._theme = colors
         self._set_renderer_points()
 
+    def set_key(self, key: ColorKey | None) -> None:
+        """Take what the colours mean, for saved figures."""
+        self._key = key
+
     def set_renderer(self, renderer: PointRenderer) -> None:
         """Draw with another renderer; the old one is closed."""
         self._renderer.close()
@@ -246,6 +255,49 @@ class ScatterPlot(QWidget):
                 painter, self._drawing.outline(), self._theme.accent, closed=closed
             )
 
+    def figure_size(self) -> QSize:
+        """Size of a saved figure in logical pixels: the widget, and the key beside it."""
+        beside = self._key.width_px(self.fontMetrics()) if self._key is not None else 0
+        return QSize(self.width() + beside, self.height())
+
+    def paint_figure(self, painter: QPainter, scale: float) -> None:
+        """Paint points, axes and key for paper; rings of focus, pins and pointer are left out.
+
+        ``scale`` is how many pixels of the picture a logical one takes.
+        """
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rect, size = self._rect(), self.figure_size()
+        painter.fillRect(QRect(0, 0, size.width(), size.height()), QColor(PAPER.background))
+        painting.paint_axes(painter, rect, self._view, self._labels, PAPER)
+        if self._key is not None:
+            self._key.paint(painter, QRect(self.width(), rect.top(), size.width(), rect.height()))
+        painter.setClipRect(rect)
+        order, colors = self._layers(PAPER.background)
+        if len(order) <= _MOST_CIRCLES:
+            radius = radius_px(len(order))
+            painting.paint_points(painter, self._pixels(self._xy[order]), colors, radius)
+        else:
+            renderer = RasterPoints()
+            renderer.set_points(self._cloud.taken(order), colors)
+            pixels = round(rect.width() * scale), round(rect.height() * scale)
+            painter.drawImage(QRectF(rect), to_image(renderer.render(self._view, pixels, scale)))
+        if self._line is not None:
+            places = self._pixels(self._line)
+            painting.paint_line(painter, places, PAPER.accent, self._weak, PAPER.grid)
+
+    def _layers(self, background: str) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+        """Order in which points are drawn, and their colours, paler where not selected."""
+        colors = self._colors
+        if self._selected is None:
+            return np.arange(len(colors)), colors
+        faded = dimmed(np.arange(256)[:, None], np.array(QColor(background).getRgb()[:3]))
+        colors = colors.copy()
+        others = np.flatnonzero(~self._selected)
+        colors[others] = faded[colors[others], np.arange(3)]
+        # Selected points lie on top.
+        order = np.concatenate([others, np.flatnonzero(self._selected)])
+        return order, colors[order]
+
     def _place_points(self, placed: PlottedPoints) -> None:
         self._xy, self._cloud, self._whole = placed.xy, placed.cloud, placed.whole
 
@@ -255,16 +307,8 @@ class ScatterPlot(QWidget):
         return to_image(self._renderer.render(self._view, size, ratio))
 
     def _set_renderer_points(self) -> None:
-        cloud, colors = self._cloud, self._colors
-        if self._selected is not None:
-            back = np.array(QColor(self._theme.background).getRgb()[:3])
-            faded = dimmed(np.arange(256)[:, None], back)
-            colors = colors.copy()
-            others = np.flatnonzero(~self._selected)
-            colors[others] = faded[colors[others], np.arange(3)]
-            # Selected points lie on top.
-            order = np.concatenate([others, np.flatnonzero(self._selected)])
-            cloud, colors = cloud.taken(order), colors[order]
+        order, colors = self._layers(self._theme.background)
+        cloud = self._cloud if self._selected is None else self._cloud.taken(order)
         self._renderer.set_points(cloud, colors)
         self._picture = None
         self.update()

@@ -11,8 +11,9 @@ from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.charts.colormaps import colors_along, colors_of_categories
+from napari_tomodrgn.gui.charts.colormaps import MISSING, colors_along, colors_of_categories
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.charts.paper import ColorKey
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
@@ -48,6 +49,23 @@ class LegendData:
         span = column.limits if column.limits[1] > column.limits[0] else None
         counts, _ = np.histogram(values, bins=_BINS, range=span)
         return cls(counts, _opaque(colors_along(column)))
+
+
+def color_key(column: Column | None, explained: LegendData | None) -> ColorKey | None:
+    """The legend of a saved figure; None where nothing colours."""
+    if column is None or explained is None:
+        return None
+    title = column_label(column.name)
+    if not column.categorical:
+        low, high = column.limits
+        return ColorKey(title, (), colors_along(column)[::-1], (f"{high:.4g}", f"{low:.4g}"))
+    colors = [*colors_of_categories(column), MISSING]
+    names = zip(column.categories, explained.counts, strict=False)
+    entries = (
+        (f"{name or '(none)'}  {count:,}", colors[min(row, len(colors) - 1)])
+        for row, (name, count) in enumerate(names)
+    )
+    return ColorKey(title, tuple(entries))
 
 
 class Legend(QWidget):

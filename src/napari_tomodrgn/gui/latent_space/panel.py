@@ -17,7 +17,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.charts.vispy_renderer import MANY, make_renderer
 from napari_tomodrgn.gui.latent_space.axis_bar import AxisBar
-from napari_tomodrgn.gui.latent_space.color_legend import Legend
+from napari_tomodrgn.gui.latent_space.color_legend import Legend, color_key
 from napari_tomodrgn.gui.latent_space.pair_plot import PairButton
 from napari_tomodrgn.gui.latent_space.preview_card import PreviewCard
 from napari_tomodrgn.gui.latent_space.scatter_contents import (
@@ -173,6 +173,7 @@ class LatentPanel(QWidget):
         maps = session.run is not None and color != "tomogram"  # which is no class
         told = picture.shade, picture.explained
         self.legend.set_column(*told, note=session.outdated, with_maps=maps)
+        self.view.set_key(color_key(*told))
         self.pairs.set_contents(picture)
         self._mark()
 
