@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
+from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent, short_names
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.gui.window.view_settings import ViewSettings
 from napari_tomodrgn.learn.run.directory import Run
@@ -82,6 +82,26 @@ def test_what_was_opened_is_listed_the_last_first_while_it_is_there(tmp_path: Pa
     assert recent()[0] == files[9]
     assert last_folder() == tmp_path
     assert keeper.session is session
+
+
+def test_a_run_that_was_trained_here_is_listed_before_its_particles(
+    runs: list[Run], tmp_path: Path
+) -> None:
+    session = Session()
+    keeper = ViewSettings(session)
+    star = tmp_path / "particles.star"
+    star.touch()
+    session.source = star
+    session.training = TrainingStatus("training")
+    session.run = runs[0]
+    session.latents = runs[0].latents()
+    assert recent() == [runs[0].path, star]
+    assert keeper.session is session
+
+
+def test_paths_are_called_by_what_tells_them_apart() -> None:
+    paths = [Path("/data/a/warptools/p.star"), Path("/data/b/warptools/p.star"), Path("/run_1")]
+    assert short_names(paths) == ["a/warptools/p.star", "b/warptools/p.star", "/run_1"]
 
 
 @pytest.mark.parametrize("text", ["no json", "3", '[1, {"a": 2}]', "null"])

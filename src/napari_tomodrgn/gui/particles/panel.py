@@ -34,7 +34,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     scrolled,
     set_next,
 )
-from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent
+from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent, short_names
 from napari_tomodrgn.session import Session
 
 _HINT = (
@@ -211,8 +211,9 @@ class ParticlesPanel(QWidget):
     def _list_recent(self) -> None:
         menu: Any = self._recent
         menu.clear()
-        for path in recent():
-            entry = menu.addAction(f"{path.parent.name}/{path.name}")
+        before = recent()
+        for path, name in zip(before, short_names(before), strict=True):
+            entry = menu.addAction(name)
             entry.setToolTip(str(path))
             entry.triggered.connect(lambda _checked=False, one=path: self._open(one))
         if menu.isEmpty():

@@ -47,6 +47,10 @@ class ExportPage(QWidget):
         self._session = session
         self.canvas_px, self.words = canvas_of_a_page, make_label()
         self.whole, self.place = make_label(_WHOLE), make_label(_PLACE)
+        for hint in (self.whole, self.place):
+            policy = hint.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)  # no button moves as a hint comes or goes
+            hint.setSizePolicy(policy)
         self.map = make_button(
             "Map on show (MRC) …",
             "Filtered as it is shown, with its voxel size; of two groups that are compared a "
@@ -84,8 +88,8 @@ class ExportPage(QWidget):
         )
         self.plot = make_button(
             "Latent space (SVG, PNG) …",
-            "The scatter as it is under Explore, with what it shows as a table beside it; the "
-            "right button on any plot does the same",
+            "The scatter as under Explore, on white and with the key of its colours, and what "
+            "it shows as a table beside it; the right button on any plot does the same",
             self.plot_requested.emit,
         )
 

@@ -27,6 +27,19 @@ def add_recent(path: Path) -> None:
     save_setting("recent", None, json.dumps([str(one) for one in paths[:_MOST_RECENT]]))
 
 
+def short_names(paths: list[Path]) -> list[str]:
+    """Call each by its last two parts, or by as many more as tell it from the others."""
+    names = []
+    for path in paths:
+        parts = 2
+        while parts < len(path.parts) and any(
+            one.parts[-parts:] == path.parts[-parts:] for one in paths if one != path
+        ):
+            parts += 1
+        names.append(str(Path(*path.parts[-parts:])))
+    return names
+
+
 def last_folder() -> Path:
     """Return where dialogs begin: beside what was opened last, else the working directory."""
     before = recent()

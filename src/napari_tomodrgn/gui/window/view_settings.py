@@ -43,6 +43,8 @@ class ViewSettings(Service):
             if color:
                 session.color = color
             self._shown = run.path
+            if run.path != session.source:  # trained here: nothing was opened
+                add_recent(run.path)
         if session.latents is not None and session.training.phase != "idle":
             self._hold_axes()
 
