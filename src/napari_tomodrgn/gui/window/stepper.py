@@ -78,7 +78,9 @@ class Stepper(QWidget):
             " border-bottom: 3px solid transparent; }"
             f"QToolButton:checked {{ background: {theme.highlight}; }}"
             f"QToolButton[state='done'] {{ border-bottom: 3px solid {_DONE}; }}"
-            f"QToolButton[state='next'] {{ border: 1px solid {theme.text}; }}"
+            # Of another colour than the frame of the keyboard's focus, which comes and goes.
+            f"QToolButton[state='next'] {{ border: 1px solid {theme.highlight};"
+            f" border-bottom: 3px solid {theme.highlight}; }}"
             f"QToolButton:focus {{ border: 1px solid {theme.text}; }}"
         )
 
