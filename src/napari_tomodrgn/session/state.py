@@ -271,7 +271,7 @@ class Session:
         made = self.clusters_epoch
         if made in (None, self.epoch) or self.color != CLUSTER:
             return ""
-        return f"of {epoch_name(made)}"
+        return f"of {epoch_name(made, None if self.run is None else self.run.config)}"
 
     @property
     def next_selection_name(self) -> str:
@@ -342,7 +342,8 @@ class Session:
     @property
     def epoch_words(self) -> str:
         """Which epoch is on show, in words; the first look, what training starts from, is 0."""
-        return "no epoch yet" if self.latents is None else epoch_name(self.epoch)
+        config = None if self.run is None else self.run.config
+        return "no points yet" if self.latents is None else epoch_name(self.epoch, config)
 
     def add_columns(self, table: pd.DataFrame, epoch: int | None = None) -> None:
         """Add columns by identity (index ``particle_id``); those of the same names are replaced.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.charts.colormaps import MISSING
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
-from napari_tomodrgn.session import LatentPoint
+from napari_tomodrgn.session import LatentPoint, Session
 
 LONG = 120_000
 LEFT = Qt.MouseButton.LeftButton
@@ -132,3 +135,43 @@ def test_a_coarse_map_comes_while_images_are_added_up(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert _from_images(clustered) and clustered.decoded.particle_id == clustered.focused
     assert not clustered.image_map_status.busy
+
+
+@pytest.mark.parametrize("held", ["with_sums", "kernel_map"])
+def test_the_next_epoch_of_a_training_does_not_forget_that_a_map_is_wanted(
+    widget: Any, clustered: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """While images are read, and while the map is made of them: nobody has to ask again."""
+    from napari_tomodrgn.analysis.evidence import kernel_map, session
+
+    where = session if held == "with_sums" else kernel_map
+    begun, seen, slow = threading.Event(), threading.Event(), getattr(where, held)
+
+    def held_up(*given: Any) -> Any:
+        begun.set()
+        while not seen.wait(0.02):
+            yield WorkProgress(1, 4, "Adding up images")
+        return (yield from slow(*given))
+
+    monkeypatch.setattr(where, held, held_up)
+    QTest.mouseClick(widget.latent.volumes.images, LEFT)
+    qtbot.waitUntil(begun.is_set, timeout=LONG)
+    run = Run.open(clustered.run.path)
+    clustered.show_latents(run, clustered.latents.copy(), clustered.epoch, run.metrics())
+    seen.set()
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert _from_images(clustered) and clustered.decoded.complete
+    assert clustered.map_source == "images" and not clustered.image_map_status.busy
+
+
+def test_what_fails_of_another_run_leaves_those_who_wait_for_this_one(qtbot: Any) -> None:
+    first, second = (SimpleNamespace(path=n, info=SimpleNamespace(created="now")) for n in "ab")
+    shown: Any = Session(run=first)
+    service = EvidenceService(shown)
+    service._reading, service._waiting = first, {"map"}
+    shown.run = second
+    assert not service._waiting, "what was asked of the run before is given up"
+    service._waiting.add("map")
+    service.on_failed(OSError("of the first"))
+    assert service._waiting == {"map"} and shown.message is None
+    service.close()

@@ -10,14 +10,15 @@ from typing import Any, get_args
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.particles.check_labels import _NAMES, name_of, number_of, tally
 from napari_tomodrgn.gui.particles.check_list import CheckList
+from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.work_status import WorkStatus
+from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 LONG = 60_000
 
@@ -254,3 +255,20 @@ def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     box = 48 * session.particles.optics.pixel_size_angstrom
     assert 0.2 * box < (extent[1] - extent[0]).max() <= box
     assert session.validation.volume.voxel_size_angstrom == pytest.approx(box / 48)
+
+
+def test_nobody_chooses_a_file_in_vain_while_a_training_runs(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(training=TrainingStatus("training", 1, 9))
+    panel = ParticlesPanel(session)
+    qtbot.addWidget(panel)
+    for asking in ("getOpenFileName", "getExistingDirectory"):
+        monkeypatch.setattr(QFileDialog, asking, lambda *_: pytest.fail("a file is asked for"))
+    for opener in panel._openers:
+        session.message = None
+        opener.click()
+        assert session.message.text == "Stop the training before you open something else."
+    panel._list_recent()
+    (only,) = panel._recent.actions()
+    assert only.text() == "Stop the training first" and not only.isEnabled()

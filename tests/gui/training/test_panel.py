@@ -449,6 +449,12 @@ def test_the_end_of_a_training_has_a_reason(reason: str, epoch: int, words: str)
     assert finished_words(Finished(reason, epoch), 6).startswith(words)
 
 
+def test_the_linear_method_ends_for_another_reason_than_held_out_losses() -> None:
+    words = finished_words(Finished("completed", 4), 10, "iteration")
+    assert words.startswith("Done after iteration 4 of at most 10: finer detail hardly helps")
+    assert "held-out" not in words
+
+
 @pytest.mark.parametrize("name", list(PRESET_TIPS))
 def test_a_run_shows_the_preset_it_was_trained_with(qtbot: Any, name: str) -> None:
     session = Session()

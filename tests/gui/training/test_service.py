@@ -118,6 +118,40 @@ def test_a_new_training_forgets_the_run_that_was_open(
     training.close()
 
 
+def test_the_run_on_show_stays_until_another_has_its_first_points(
+    told: list[Any], tiny_run: Path, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where these come after the training has begun, as those of the linear method do."""
+    shown = Run.open(tiny_run)
+    session = Session(particles=read_particles(shown.info.source))
+    session.update(run=shown, latents=shown.latents(3), epoch=3, pinned=("1/2",))
+    session.quality = {"told_apart_standard_errors": 5.0}
+    training, header = TrainingService(session), Header(session)
+    qtbot.addWidget(header)
+    monkeypatch.setattr(training.job, "start", lambda work: None)
+    training.start(RunConfig(method="linear"), tmp_path / "second")
+    training._on_event(Started(tmp_path / "second", 24, 120, 1, 10, "cpu"))
+    training._on_event(MetricsRead(None, tmp_path / "second"))
+    training._on_event(QualityRead({}, tmp_path / "second"))
+    assert session.run is shown and session.pinned == ("1/2",)
+    assert session.metrics is None and session.quality
+    assert header.title.text() == "second  ·  still on show: run  ·  epoch 3"
+    training._on_event(Finished("stopped", 0))
+    assert session.message.text.endswith("iteration was complete. Still on show: run.")
+    training._on_event(next(event for event in told if isinstance(event, LatentsRead)))
+    assert session.run is not shown and session.pinned == () and not session.quality
+    training.close()
+
+
+def test_why_another_epoch_than_the_last_is_on_show_is_said(tiny_run: Path) -> None:
+    run = Run.open(tiny_run)
+    run = replace(run, info=run.info.model_copy(update={"chosen_epoch": 2}))
+    assert service.why_on_show(Finished("completed", 2), run) == ""
+    assert service.why_on_show(Finished("stopped", 5), run) == ""
+    words = service.why_on_show(Finished("completed", 5), run)
+    assert words == " On show is epoch 2: of all epochs it explains held-out images best."
+
+
 def test_a_followed_run_is_read_anew_at_each_finer_radius(told: list[Any], out: Path) -> None:
     """Its epoch stays 0 meanwhile; what it is of stands in ``run.json``."""
     run = Run.open(out)

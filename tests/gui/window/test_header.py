@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.window.header import Header
@@ -20,7 +22,7 @@ from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 LEFT = Qt.MouseButton.LeftButton
-RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"))
+RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"), config=RunConfig())
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
 MISSING = Check("unreadable-stack", "info", "The images are not there.")
 CLUSTERS = pd.DataFrame({"cluster": list("112")}, index=LATENTS.index)
@@ -85,6 +87,21 @@ def test_a_second_training_is_not_called_by_the_run_before(qtbot: Any) -> None:
     assert header.chip.text() == "✓ set: 32.8 σ"
     session.training = TrainingStatus("preparing", run_name="run_7")  # it goes on
     assert header.chip.text() == "✓ set: 32.8 σ"
+
+
+def test_the_run_that_trains_is_named_from_its_start(qtbot: Any) -> None:
+    session = Session(source=Path("particles.star"))
+    header = Header(session)
+    qtbot.addWidget(header)
+    session.training = TrainingStatus("preparing", run_name="particles_run01")
+    assert header.title.text() == "particles_run01  ·  no points yet"
+    name = SimpleNamespace(name="particles_run01")
+    linear: Any = SimpleNamespace(path=name, config=RunConfig(method="linear"))
+    session.update(run=linear, latents=LATENTS, epoch=2)
+    assert header.title.text() == "particles_run01  ·  iteration 2"
+    # What tells the names apart, not what both begin with, which would be all there is room for.
+    session.training = TrainingStatus("preparing", run_name="particles_run02")
+    assert header.title.text() == "run02  ·  still on show: run01  ·  iteration 2"
 
 
 def test_messages_and_states_move_nothing(qtbot: Any) -> None:

@@ -384,6 +384,18 @@ def test_stops_when_asked(two_states: Path, tmp_path: Path) -> None:
     assert events[-1] == Finished("stopped", 0)
 
 
+def test_what_was_complete_when_it_is_stopped_is_said(two_states: Path, tmp_path: Path) -> None:
+    particles = read_particles(two_states / "warptools" / "particles_optimisation_set.star")
+    config = RunConfig.model_validate({"method": "linear", "train": {"device": "cpu"}})
+    done: list[int] = []
+    seen = []
+    for event in train(particles, config, tmp_path / "run", stop=lambda: bool(done)):
+        seen.append(event)
+        if isinstance(event, EpochDone):
+            done.append(event.epoch)
+    assert done == [1] and seen[-1] == Finished("stopped", 2), "in the second, the first is whole"
+
+
 def test_another_file_is_no_basis(tmp_path: Path) -> None:
     file = tmp_path / "epoch-0001.safetensors"
     file.write_bytes(b"nothing of use")

@@ -15,7 +15,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
-from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
 from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup, offered_groups, rest_of
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import ComparedGroups, Session
@@ -110,7 +110,7 @@ class ComparisonService(Service):
 
     def _on_evidence(self, evidence: Evidence) -> None:
         asked = self._asked
-        if asked is None or asked.run is not self.session.run:
+        if asked is None or not same_run(asked.run, self.session.run):
             return
         if self.job.is_busy:  # the one before is still giving up
             self._next = (asked, evidence)
@@ -148,9 +148,10 @@ class ComparisonService(Service):
         status = WorkStatus(True, known.fraction, event.what, known.seconds_left)
         self.session.comparison_status = status
 
-    def _on_run(self, *_: Any) -> None:
+    def _on_run(self, run: Run | None, old: Run | None = None) -> None:
         self._made, self._told_damage = [], ""
-        if self._asked is not None:
+        # At another epoch of a run that trains, groups that are compared are still its particles.
+        if self._asked is not None and not same_run(run, old):
             self.stop()
 
     def recall(self, a: ChosenGroup, b: ChosenGroup, matched: bool = False) -> None:
@@ -172,7 +173,7 @@ class ComparisonService(Service):
             if str(item) != self._told_damage:  # once, not at each choice of groups
                 self._told_damage = str(item)
                 self.session.show_message(error_message(item, "reading a comparison"))
-        elif item.asked.run is self.session.run and self._asked is None:
+        elif same_run(item.asked.run, self.session.run) and self._asked is None:
             self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
             self.session.comparison = item.compared
             self._answer_verdict(item.compared)

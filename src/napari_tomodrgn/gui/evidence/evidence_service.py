@@ -52,6 +52,7 @@ class EvidenceService(Service):
         self._gathered: _Gathered | None = None
         self._waiting: set[str] = set()
         self._reading: Run | None = None
+        self._images: str | None = None  # where those of the run on show were looked for
         self.listen(self._on_run, "run")
 
     def request(self, who: str) -> None:
@@ -78,7 +79,7 @@ class EvidenceService(Service):
 
     def _start(self) -> None:
         run, images = self.session.run, self.session.import_options.images
-        self._reading = run
+        self._reading, self._images = run, images
         if run is not None:
             known = self._gathered.halves if self._gathered is not None else None
             self.job.start(lambda stop: _steps(run, images, known, stop))
@@ -86,7 +87,7 @@ class EvidenceService(Service):
     def _on_event(self, item: Any) -> None:
         if isinstance(item, WorkProgress):
             self.progress.emit(item)
-        elif item.run is self.session.run:  # else another was opened meanwhile
+        elif self._is_on_show(item.run):  # else another was opened meanwhile
             self._gathered = item
             if item.evidence is None:
                 self.halves_ready.emit(item.halves)
@@ -99,18 +100,33 @@ class EvidenceService(Service):
         if self._waiting and self.session.run is not None:
             self._start()
 
-    def _on_run(self, run: Any, _old: Any = None) -> None:
-        if self._gathered is not None and self._gathered.run is not run:
-            self._gathered = None
+    def _is_on_show(self, run: Run | None) -> bool:
+        """Whether this run, with its images where they were looked for, is still on show."""
+        there = self._images == self.session.import_options.images
+        return there and same_run(run, self.session.run)
+
+    def _on_run(self, *_: Any) -> None:
+        # While it trains a run is read anew at each epoch: its images stay what they are, and who
+        # has asked for them still waits.
+        if self._is_on_show(self._reading):
+            return
+        self._gathered = None
         self._waiting.clear()
         self.job.stop()
 
     def on_failed(self, error: Exception) -> None:
-        """Tell why, to the user and to those who wait."""
-        self._waiting.clear()
-        if self._reading is self.session.run:
+        """Tell why, to the user and to those who wait; not those who asked of another run since."""
+        if self._is_on_show(self._reading):
+            self._waiting.clear()
             super().on_failed(error)
             self.refused.emit()
+
+
+def same_run(one: Run | None, other: Run | None) -> bool:
+    """Whether both are one run, be it as it stood at two epochs of its training."""
+    if one is None or other is None:
+        return one is other
+    return (one.path, one.info.created) == (other.path, other.info.created)
 
 
 def _steps(

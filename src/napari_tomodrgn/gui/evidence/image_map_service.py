@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle, dressed
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.particle_columns import latent_matrix
@@ -102,7 +102,9 @@ class ImageMapService(Service):
 
     def _on_evidence(self, evidence: Evidence) -> None:
         place = self._place_in(evidence)
-        if place is not None:
+        if place is None:  # nothing is chosen any more, or what the run does not know
+            self.session.image_map_status = WorkStatus()
+        else:
             known, look = self._finished.get(place.key), VolumeStyle.of(self.session)
             self.queue.request(lambda: _steps(place, evidence, known, look))
 
@@ -126,7 +128,7 @@ class ImageMapService(Service):
         session = self.session
         if isinstance(item, WorkProgress):
             self._show(item)
-        elif item is not None and item.place.run is session.run and session.map_source == "images":
+        elif same_run(item.place.run, session.run) and session.map_source == "images":
             if item.made.complete:
                 self._finished[item.place.key] = item.made
             while len(self._finished) > _MOST_KEPT:
@@ -141,7 +143,9 @@ class ImageMapService(Service):
         if self.session.map_source == "images":
             self.session.map_source = "decoded"
 
-    def _on_run(self, *_: Any) -> None:
+    def _on_run(self, run: Run | None, old: Run | None = None) -> None:
+        if same_run(run, old):
+            return  # at another epoch: the map of its images is still wanted, and still the same
         self.queue.cancel()
         self._finished.clear()
         self.session.image_map_status = WorkStatus()

@@ -17,6 +17,16 @@ from napari_tomodrgn.session import LoadedData, Session
 from napari_tomodrgn.session.verdict import Verdict
 
 
+def may_open(session: Session) -> bool:
+    """Whether something else can be opened; says why, where it cannot.
+
+    Also for who is about to ask the user for a file, which would be chosen in vain.
+    """
+    if session.training.busy:
+        session.show_message("Stop the training before you open something else.", "warning")
+    return not session.training.busy
+
+
 class OpenService(Service):
     """Opens what is asked for last; ``session.asked`` is the path that could not be opened."""
 
@@ -53,10 +63,7 @@ class OpenService(Service):
     def _request(
         self, prepare: Callable[[], Path], options: ReadingConfig, path: Path | None
     ) -> None:
-        if self.session.training.busy:
-            self.session.show_message(
-                "Stop the training before you open something else.", "warning"
-            )
+        if not may_open(self.session):
             return
         self.session.message = None
         self._note = ""

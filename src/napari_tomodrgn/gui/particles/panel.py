@@ -21,6 +21,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.extraction.panel import TITLE, ExtractionPanel
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.import_form import ImportForm
+from napari_tomodrgn.gui.particles.open_service import may_open
 from napari_tomodrgn.gui.particles.overview_view import OverviewView
 from napari_tomodrgn.gui.particles.summary_table import summary_rows, table_of
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
@@ -193,6 +194,8 @@ class ParticlesPanel(QWidget):
         return f"Particles of {source.name}" if source else ""
 
     def _choose_star(self) -> None:
+        if not may_open(self._session):
+            return
         name, _ = QFileDialog.getOpenFileName(
             self, "Open particles", self._folder(), "Star files (*.star);;All files (*)"
         )
@@ -200,6 +203,8 @@ class ParticlesPanel(QWidget):
             self.open_requested.emit(name)
 
     def _choose_run(self) -> None:
+        if not may_open(self._session):
+            return
         name = QFileDialog.getExistingDirectory(self, "Open the folder of a run", self._folder())
         if name:
             self.open_requested.emit(name)
@@ -211,6 +216,9 @@ class ParticlesPanel(QWidget):
     def _list_recent(self) -> None:
         menu: Any = self._recent
         menu.clear()
+        if not may_open(self._session):
+            menu.addAction("Stop the training first").setEnabled(False)
+            return
         before = recent()
         for path, name in zip(before, short_names(before), strict=True):
             entry = menu.addAction(name)

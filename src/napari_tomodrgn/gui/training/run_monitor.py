@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
+from napari_tomodrgn.learn.run.epoch_files import epoch_unit
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.verdict import Verdict
@@ -187,7 +188,7 @@ def status_of(seen: RunSnapshot) -> TrainingStatus:
         seconds_left=pace * left if wanted else None,
         at_most=bool(wanted) and seen.run.config.train.patience > 0 and done < wanted,
         what=seen.run.path.name,
-        unit="iteration" if seen.run.config.method == "linear" else "epoch",
+        unit=epoch_unit(seen.run.config),
     )
 
 

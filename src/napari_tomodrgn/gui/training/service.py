@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
-from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_unit
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Finished,
@@ -40,6 +40,10 @@ Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
+# What ends the linear method: not the held-out losses, which fall on as more detail is counted.
+_FINE_ENOUGH = (
+    "finer detail hardly helps any more to tell apart particles that were left out of the fit"
+)
 # What is left to do is counted down also where a part of the work says nothing for long.
 _MILLISECONDS_BETWEEN_COUNTS = 1000
 
@@ -59,6 +63,7 @@ class MetricsRead:
     """The losses so far, after an epoch that left no latents."""
 
     table: pd.DataFrame | None
+    folder: Path  # of the run
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,7 @@ class QualityRead:
     """What was measured when the training ended."""
 
     quality: dict[str, Any]
+    folder: Path  # of the run
 
 
 class TrainingService(Service):
@@ -86,6 +92,7 @@ class TrainingService(Service):
         self._progress: WholeProgress | None = None
         self._started_with = RunConfig(), 0, False  # on how many particles, whether to go on
         self.timer = self.repeat(_MILLISECONDS_BETWEEN_COUNTS, self._count_down)
+        self._trained: Path | None = None  # into which folder
         self._asked: Action | None = None  # what was asked for, until it is recorded
         self._final_notice = ""  # what is to be read when the training is over
 
@@ -105,13 +112,13 @@ class TrainingService(Service):
         if self.running:
             return
         self.session.message = None
-        unit: Unit = "iteration" if config.method == "linear" else "epoch"
+        unit = epoch_unit(config)
         folder = Path(out).expanduser()
         self.session.training = TrainingStatus(
             "preparing", epochs=config.train.epochs, unit=unit, run_name=folder.name
         )
         self._held.clear()
-        run, self._final_notice = self.session.run, ""
+        run, self._final_notice, self._trained = self.session.run, "", folder
         # A run that was stopped in its first look begins with it again.
         goes_on = resume and run is not None and run.resume_file.exists()
         self._progress, self._started_with = None, (config, len(particles), goes_on)
@@ -169,18 +176,16 @@ class TrainingService(Service):
         if isinstance(event, LatentsRead):
             self._leave_other_run(event.run.path)
             session.show_latents(event.run, event.table, event.epoch, event.metrics)
-        elif isinstance(event, MetricsRead):
-            session.metrics = event.table
-        elif isinstance(event, QualityRead):
-            session.quality = event.quality
+        elif isinstance(event, MetricsRead | QualityRead):
+            if not self._another_is_on_show(event.folder):
+                if isinstance(event, MetricsRead):
+                    session.metrics = event.table
+                else:
+                    session.quality = event.quality
         elif isinstance(event, Started):
             self._start_over(event)
         elif isinstance(event, Finished):
-            words = finished_words(event, session.training.epochs, session.training.unit)
-            where = "" if session.run is None else f" Saved in {session.run.path.name}."
-            if session.run is not None and session.run.info.chosen_epoch == FIRST_LOOK:
-                where += " The first look stays: it explains held-out images better."
-            session.show_message(f"{words}{where} {self._final_notice}".rstrip())
+            self._tell_end(event)
         elif isinstance(event, Notice):
             self._final_notice = event.text if event.lasting else self._final_notice
             session.show_message(event.text)
@@ -188,6 +193,19 @@ class TrainingService(Service):
             outlook = self._follow(event)
             if session.training.phase not in ("stopping", "paused"):
                 session.training = advanced(session.training, outlook, event)
+
+    def _tell_end(self, event: Finished) -> None:
+        status, run = self.session.training, self.session.run
+        words = finished_words(event, status.epochs, status.unit)
+        if (
+            run is not None
+            and self._trained is not None
+            and self._another_is_on_show(self._trained)
+        ):
+            words += f" Still on show: {run.path.name}."
+        elif run is not None:
+            words += f" Saved in {run.path.name}.{why_on_show(event, run)}"
+        self.session.show_message(f"{words} {self._final_notice}".rstrip())
 
     def _start_over(self, event: Started) -> None:
         session = self.session
@@ -202,8 +220,16 @@ class TrainingService(Service):
             run_name=before.run_name,
         )
         status = advanced(status, self._follow(event))
-        self._leave_other_run(event.run)
+        # Another run stays on show until there is something of this one to be seen in its place.
+        if not self._another_is_on_show(event.run):
+            self._leave_other_run(event.run)
         session.training = status
+
+    def _another_is_on_show(self, trained: Path) -> bool:
+        session = self.session
+        if session.run is None or session.latents is None:
+            return False
+        return session.run.path.resolve() != trained.resolve()
 
     def _leave_other_run(self, trained: Path) -> None:
         """Record what was asked for, and forget the run that was open, if it is another one."""
@@ -211,7 +237,7 @@ class TrainingService(Service):
         self._asked = None
         if asked is not None:
             session.record(asked)
-        if session.run is None or session.run.path != trained:
+        if session.run is None or session.run.path.resolve() != trained.resolve():
             session.start_run(session.training)
 
     def _on_ended(self) -> None:
@@ -236,9 +262,21 @@ def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
             return f"Training stopped before its first {unit} was complete."
         before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
         return f"Training stopped in {unit} {done}.{before}"
+    if 0 < done < wanted and unit == "iteration":
+        return f"Done after iteration {done} of at most {wanted}: {_FINE_ENOUGH}."
     if 0 < done < wanted:
         return f"Done after {unit} {done} of {wanted}: held-out images gain no more."
     return f"Training finished after {unit} {done}."
+
+
+def why_on_show(event: Finished, run: Run) -> str:
+    """Why a run that is over shows another epoch than its last; empty where it shows that."""
+    chosen = run.info.chosen_epoch
+    if event.reason == "stopped" or chosen is None or chosen == event.epoch:
+        return ""
+    if chosen == FIRST_LOOK:
+        return " The first look stays: it explains held-out images better."
+    return f" On show is epoch {chosen}: of all epochs it explains held-out images best."
 
 
 def advanced(status: TrainingStatus, outlook: Outlook, event: Any = None) -> TrainingStatus:
@@ -316,7 +354,7 @@ class LatestRead:
         if epoch is None:
             return
         if epoch == self._epoch and not anew:
-            yield MetricsRead(metrics_of(run))
+            yield MetricsRead(metrics_of(run), run.path)
             return
         self._epoch = epoch
         table = run.latents(epoch)
@@ -327,10 +365,11 @@ class LatestRead:
 def _metrics_of(out: Path) -> MetricsRead:
     from napari_tomodrgn.learn.run.directory import Run
 
-    return MetricsRead(metrics_of(Run.open(out)))
+    run = Run.open(out)
+    return MetricsRead(metrics_of(run), run.path)
 
 
 def _quality_of(out: Path) -> QualityRead:
     from napari_tomodrgn.learn.run.directory import Run
 
-    return QualityRead(quality_of(Run.open(out)) if run_folder(out) else {})
+    return QualityRead(quality_of(Run.open(out)) if run_folder(out) else {}, out.resolve())

@@ -27,7 +27,7 @@ _FONT_PX, _SMALLEST_PX = 9, 5.0
 _BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
 _LINE_PX, _CORNER_PX = 23.0, 10.0  # of a line in the corner, and above the first
-_EPOCHS, _FILTERS = ("epoch", epoch_name(FIRST_LOOK)), ("shell filter", "low-pass")
+_EPOCHS, _FILTERS = ("epoch", "iteration", epoch_name(FIRST_LOOK)), ("shell filter", "low-pass")
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 

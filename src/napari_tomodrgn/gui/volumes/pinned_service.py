@@ -124,8 +124,9 @@ class PinnedVolumes(Service):
             self._show(key[2], decoded)
 
     def _show(self, identity: str, decoded: Decoded) -> None:
-        mesh, box = decoded.mesh, box_angstrom(decoded.volume)
-        words, color = label_of(caption(decoded, identity)), self._color_of(identity)
+        mesh, box, run = decoded.mesh, box_angstrom(decoded.volume), self.session.run
+        words = label_of(caption(decoded, identity, None if run is None else run.config))
+        color = self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 
     def _paint(self, *_: object) -> None:

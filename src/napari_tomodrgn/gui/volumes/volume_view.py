@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
@@ -14,6 +15,9 @@ from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import row_of
 from napari_tomodrgn.session import Decoded, Session, Validation
+
+if TYPE_CHECKING:
+    from napari_tomodrgn.config import RunConfig
 
 RECONSTRUCTION = "reconstruction"
 # As `analysis.evidence.kernel_map` asks, which brings torch with it.
@@ -122,8 +126,10 @@ class VolumeView(Service):
 
     def _caption(self, decoded: Decoded) -> str:
         waiting = self.session.map_source == "images" and decoded.effective_particles is None
-        who = who_is(decoded, self.session.class_map)
-        return caption(decoded, who) + ("  ·  decoded; from images follows …" if waiting else "")
+        session = self.session
+        who, run = who_is(decoded, session.class_map), session.run
+        words = caption(decoded, who, None if run is None else run.config)
+        return words + ("  ·  decoded; from images follows …" if waiting else "")
 
     def remove_reconstructions(self) -> None:
         """Remove the reconstructions that stand beside the decoded volume."""
@@ -177,14 +183,14 @@ def who_is(decoded: Decoded, class_map: tuple[str, str] | None) -> str:
     return decoded.particle_id or "latent point"
 
 
-def caption(decoded: Decoded, who: str) -> str:
+def caption(decoded: Decoded, who: str, config: RunConfig | None = None) -> str:
     """Say what is on show: whose map, epoch, contour, filter."""
     if decoded.effective_particles is not None:
         parts = [who, *_from_images(decoded, decoded.effective_particles)]
     else:
         if decoded.point is not None:
             who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
-        parts = [who, epoch_name(decoded.epoch)]
+        parts = [who, epoch_name(decoded.epoch, config)]
         if decoded.shell_filtered:
             parts.append("shell filter")
     if decoded.lowpass:

@@ -5,6 +5,8 @@ No message or state changes its height, so that nothing below it moves under the
 
 from __future__ import annotations
 
+import re
+
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -113,8 +115,25 @@ def title_of(session: Session) -> str:
     if run is not None:
         on_show = f"{run.path.name}  ·  {session.epoch_words}"
         awaited = awaited_run(session)
-        return f"{awaited}  ·  still on show: {on_show}" if awaited else on_show
+        if not awaited:
+            return on_show
+        new, old = _told_apart(awaited, run.path.name)
+        return f"{new}  ·  still on show: {old}  ·  {session.epoch_words}"
+    if session.training.run_name:  # the first of these particles, from its start
+        return f"{session.training.run_name}  ·  {session.epoch_words}"
     return source.name if source is not None else "No data open"
+
+
+def _told_apart(one: str, other: str) -> tuple[str, str]:
+    """Two names without the words that both begin with.
+
+    Else a line with both has no room for what tells them apart.
+    """
+    ends = (found.end() for found in re.finditer("[_. -]", one))
+    alike = (n for n in ends if one[:n] == other[:n])
+    cuts = [n for n in alike if one[n : n + 1].isalpha() and other[n : n + 1].isalpha()]
+    cut = cuts[-1] if cuts else 0
+    return one[cut:], other[cut:]
 
 
 def state_of(session: Session) -> str:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
+from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
 
 # What an autoencoder starts from, the fit of the linear engine, as an epoch of its run.
 FIRST_LOOK = 0
 
 
-def epoch_name(epoch: int) -> str:
-    """What an epoch is called on screen."""
-    return "first look" if epoch == FIRST_LOOK else f"epoch {epoch}"
+def epoch_unit(config: RunConfig | None) -> Literal["epoch", "iteration"]:
+    """What an epoch of such a run is called on screen: those of the linear method are iterations.
+
+    None where nothing is known of the run.
+    """
+    return "iteration" if config is not None and config.method == "linear" else "epoch"
+
+
+def epoch_name(epoch: int, config: RunConfig | None = None) -> str:
+    """What one of the epochs is called on screen."""
+    return "first look" if epoch == FIRST_LOOK else f"{epoch_unit(config)} {epoch}"
 
 
 def file_stem(epoch: int) -> str:

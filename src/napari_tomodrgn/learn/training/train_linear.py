@@ -71,11 +71,10 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
         yield Started(
             run.path, data.particle_count, data.image_count, 1, len(radii), run.info.device
         )
-        last = yield from _fit_radii(run, engine)
     except Cancelled:
         yield Finished("stopped", 0)
         return
-    yield Finished("completed", last)
+    yield (yield from _fit_radii(run, engine))
 
 
 def find_support(
@@ -91,22 +90,25 @@ def find_support(
     return decoder, (yield from engine.context.run_steps(steps, total, what))
 
 
-def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, int]:
-    """Fit radius by radius until one brings nothing; return the last epoch."""
+def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, Finished]:
+    """Fit radius by radius until one brings nothing, or until it is stopped; how it ended."""
     epoch, started, support = 0, time.perf_counter(), None
     total = FIT_STEPS * len(engine.radii())
-    for found in engine.fits_and_steps():
-        if isinstance(found, int):
-            yield WorkProgress(found, total, "Finding components")
-            continue
-        epoch += 1
-        support = yield from _save_epoch(run, engine, found, epoch, started)
+    try:
+        for found in engine.fits_and_steps():
+            if isinstance(found, int):
+                yield WorkProgress(found, total, "Finding components")
+                continue
+            support = yield from _save_epoch(run, engine, found, epoch + 1, started)
+            epoch += 1
+    except Cancelled:  # what is complete stays, and can be looked at
+        return Finished("stopped", epoch + 1 if epoch else 0)
     if support is not None:
         run.save_quality({"epoch": epoch, "latents": "linear", **support.to_dict()})
         ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter}
         replace(run, info=run.info.model_copy(update=ended)).save_info()
         yield Notice(support.verdict, lasting=True)
-    return epoch
+    return Finished("completed", epoch)
 
 
 def _save_epoch(
