@@ -125,7 +125,9 @@ class PinnedVolumes(Service):
 
     def _show(self, identity: str, decoded: Decoded) -> None:
         mesh, box = decoded.mesh, box_angstrom(decoded.volume)
-        words, color = label_of(caption(decoded, identity)), self._color_of(identity)
+        # The one on show is drawn as well, and may be the same: its pin says that it is one.
+        words = label_of(caption(decoded, f"{identity} (pinned)"))
+        color = self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 
     def _paint(self, *_: object) -> None:
