@@ -50,7 +50,7 @@ def aim_at_one(viewer: Any, box_angstrom: float, top_px: float) -> None:
 
 
 @dataclass(frozen=True)
-class Grid:
+class MapGrid:
     """Places of so many maps in reading order, in a grid that is about as wide as it is high."""
 
     count: int

@@ -20,7 +20,7 @@ import numpy as np
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.arrangement import (
     RECONSTRUCTION,
-    Grid,
+    MapGrid,
     aim_at_one,
     keep_in_angstrom,
 )
@@ -311,7 +311,7 @@ class VolumeLayers:
         apart = [layer for name, layer in self._companions.items() if name not in pile]
         # A reconstruction may be there before any decoded map.
         taken = int(self.layer is not None or bool(pile))
-        grid = Grid(max(1, taken + len(apart)))
+        grid = MapGrid(max(1, taken + len(apart)))
         for layer in pile.values():
             layer.translate = (0.0, 0.0, 0.0)
         for number, layer in enumerate(apart, start=taken):
