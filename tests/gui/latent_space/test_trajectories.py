@@ -127,6 +127,7 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     assert len(set(places)) == 3
     session.lowpass = 60.0
     _idle(widget, qtbot)
+    viewer.scene.camera.zoom *= 10  # room for all words
     labels = viewer.layers["map labels"].features["words"]
     made = {label.splitlines()[1] for label in labels}
     assert len(labels) == 4 and len(made) == 1, "they are filtered alike, and say so"

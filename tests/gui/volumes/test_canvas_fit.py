@@ -11,7 +11,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit, unfitted
+from napari_tomodrgn.gui.volumes.arrangement import unfitted
+from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers

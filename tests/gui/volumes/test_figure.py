@@ -76,9 +76,9 @@ def test_a_map_begins_below_its_caption(viewer: Any) -> None:
     axes_and_bar = overlays.axes, overlays.scale_bar
     for one in axes_and_bar:
         one.visible = False
-    viewer.layers[0].visible = False
+    viewer.layers[0].opacity = 0  # words of a hidden map are hidden as well
     words = _ink(viewer.screenshot(canvas_only=True, flash=False))
-    viewer.layers[0].visible, overlays[CAPTION_NAME].visible = True, False
+    viewer.layers[0].opacity, overlays[CAPTION_NAME].visible = 1, False
     drawn = _ink(viewer.screenshot(canvas_only=True, flash=False))
     height = viewer.canvas.size[0]
     assert words[0] + words[2] <= bottom
@@ -113,7 +113,7 @@ def test_axes_lie_on_no_label(viewer: Any) -> None:
     layers.show_companion("pinned", mesh, 320.0, None, words)
     overlays.scale_bar.visible = overlays[CAPTION_NAME].visible = False
     for layer in layers.layers:
-        layer.visible = layer is layers.labels.layer
+        layer.opacity = float(layer is layers.labels.layer)
 
     def ink() -> NDArray[np.bool_]:
         return viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1) > 60

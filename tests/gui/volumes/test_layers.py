@@ -239,6 +239,7 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     label = reconstruction_label(found)
     assert label == "60S: 71 particles\nfrom images, 43.7 Å, 3 σ"
     layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)
+    viewer.scene.camera.zoom = 3.0  # room for all words
     words = list(layers.labels.layer.features["words"])
     assert words == ["decoded", label]
     one = layers.labels.layer
@@ -253,8 +254,6 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     assert list(one.text.values) == words, "what is drawn"
     places = layers.labels.layer.data
     assert places[1, 2] - places[0, 2] == pytest.approx(0.8 * 320)
-    layers.set_layout("overlay")
-    assert len({tuple(place) for place in layers.labels.layer.data}) == 2, "not over each other"
     layers.remove_companions("reconstruction 60S")
     assert layers.labels.layer is None
 
@@ -274,6 +273,62 @@ def test_a_picture_is_the_screen_enlarged(viewer: Any) -> None:
     lit = screen.max(axis=-1) > 15
     assert abs((small.max(axis=-1) > 15).mean() - lit.mean()) < 0.05 * lit.mean()
     assert np.abs(small - screen)[lit].mean() < 12
+
+
+def _words_drawn(layers: VolumeLayers) -> list[str]:
+    """Without the breaks that a small canvas asks for."""
+    return [" ".join(word.split()) for word in layers.labels.layer.features["words"] if word]
+
+
+def _caption(viewer: Any) -> list[str]:
+    overlay = viewer.canvas.overlays.tomodrgn_caption
+    return list(overlay.text.splitlines()) if overlay.visible else []
+
+
+def test_what_is_hidden_by_its_eye_is_not_named(viewer: Any) -> None:
+    layers, mesh = VolumeLayers(viewer), make_isosurface(_balls((0, 0, 0), radius=8))
+    decoded = _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3")
+    quick = layers.show_companion("reconstruction quick", mesh, 320.0, None, "quick: 240")
+    layers.show_companion("pinned TS_01/4", mesh, 320.0, None, "TS_01/4 (pinned)")
+    words = layers.labels.layer
+    quick.visible = False
+    assert _words_drawn(layers) == ["TS_01/3", "TS_01/4 (pinned)"]
+    assert _caption(viewer) == ["TS_01/3"]
+    decoded.visible = False
+    assert _words_drawn(layers) == ["TS_01/4 (pinned)"] and _caption(viewer) == []
+    layers.set_caption("TS_01/5")
+    assert _caption(viewer) == [], "of a map that is still hidden"
+    layers.suspend()
+    layers.restore()
+    assert _words_drawn(layers) == ["TS_01/4 (pinned)"] and _caption(viewer) == []
+    decoded.visible = quick.visible = True
+    assert len(_words_drawn(layers)) == 3 and _caption(viewer) == ["TS_01/5"]
+    layers.show_projection(_balls((0, 0, 0), radius=8))
+    assert _caption(viewer) == ["TS_01/5"], "the projection stands for the surface"
+    assert layers.labels.layer is words, "the layer of words stays"
+
+
+def test_maps_over_each_other_have_a_legend_and_reconstructions_stand_aside(viewer: Any) -> None:
+    layers, mesh = VolumeLayers(viewer), make_isosurface(_balls((0, 0, 0), radius=8))
+    _show(layers, _balls((0, 0, 0), radius=8), "TS_01/3  ·  epoch 8  ·  contour 3 σ")
+    quick = layers.show_companion("reconstruction quick", mesh, 320.0, None, "quick: 240")
+    pins = [
+        layers.show_companion(f"pinned {name}", mesh, 320.0, color, f"{name} (pinned)\ndecoded")
+        for name, color in (("TS_01/4", "#e69f00"), ("TS_01/5", "#00a878"))
+    ]
+    layers.set_layout("overlay")
+    assert {tuple(one.translate) for one in pins} == {(0.0, 0.0, 0.0)}
+    assert tuple(quick.translate) != (0.0, 0.0, 0.0), "nobody pinned it"
+    assert _words_drawn(layers) == ["quick: 240"]
+    assert _caption(viewer)[-3:] == [
+        "pale blue: TS_01/3 (in focus)",
+        "orange: TS_01/4 (pinned)",
+        "green: TS_01/5 (pinned)",
+    ]
+    pins[0].visible = False
+    assert not any("TS_01/4" in line for line in _caption(viewer))
+    layers.remove_companions("pinned TS_01/4", "pinned TS_01/5")
+    assert "pale blue" not in " ".join(_caption(viewer)) and len(_words_drawn(layers)) == 2
 
 
 @pytest.mark.parametrize("visible", [True, False])
@@ -301,6 +356,23 @@ def test_words_of_neighbours_do_not_run_into_each_other(viewer: Any) -> None:
     assert 5 <= labels.layer.text.size < 9
     viewer.scene.camera.zoom = 2.0
     assert labels.layer.text.size == 9
+
+
+def test_words_are_broken_to_the_width_of_their_cell(viewer: Any) -> None:
+    """Where even the smallest letters are too wide; a picture has the lines of the screen."""
+    labels = MapLabels(viewer)
+    words = ["TS_01/3 (pinned)\ndecoded, epoch 8, shell filter, contour 3 σ", "quick: 240"]
+    labels.show(words, np.array([[0.0, 0, 0], [0, 0, 400]]))
+    viewer.scene.camera.zoom = 0.3  # 120 pixels
+    written = list(labels.layer.features["words"])
+    letter_px = 9.5 * labels.layer.text.size / 9
+    assert max(map(len, written[0].splitlines())) * letter_px < 120
+    assert "…" in written[0] and written[1] == "quick: 240"
+    with enlarged(viewer, 3.0):
+        assert list(labels.layer.features["words"]) == written
+    assert list(labels.layer.features["words"]) == written
+    viewer.scene.camera.zoom = 2.0
+    assert list(labels.layer.features["words"]) == words
 
 
 def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:

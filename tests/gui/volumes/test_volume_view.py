@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +106,26 @@ def test_the_difference_of_two_particles_is_to_the_one_that_is_pinned(
     session.pinned = ()
     _idle(widget, qtbot)
     assert session.decoded.difference is None and MORE_NAME not in viewer.layers
+
+
+def test_the_map_on_show_is_pinned_from_the_menu(qtbot: Any) -> None:
+    session = Session()
+    bar = VolumeBar(session)
+    qtbot.addWidget(bar)
+    action, asked = bar.look.menu().actions()[0], []
+    bar.pin_requested.connect(asked.append)
+    assert action.text() == "Pin this volume" and not action.isEnabled()
+    assert "click a point" in action.toolTip()
+    volume = Volume(np.zeros((8, 8, 8), np.float32), 10.0)
+    seen = Decoded(volume, "TS_01/3", 1, complete=True, mesh=make_isosurface(volume))
+    session.decoded = seen
+    assert action.isEnabled() and "Shift-click" in action.toolTip()
+    bar.choose("pin")
+    assert asked == ["TS_01/3"]
+    session.pinned = ("TS_01/3",)
+    assert action.text() == "Unpin this volume" and action.isEnabled()
+    session.decoded = replace(seen, particle_id=None)
+    assert not action.isEnabled(), "a place between particles is none"
 
 
 @pytest.mark.slow

@@ -175,7 +175,16 @@ class StageLayers:
                 if layer is not None and layer in self._viewer.layers:
                     layer.translate = tuple(place)
         below = [place - _BELOW * self._box * up for place in places]
-        self.labels.show(self._words, np.array(below).reshape(-1, 3))
+        # No words beneath a cell that is hidden by the eyes of its layers.
+        words = [
+            said if any(self._layers[one].visible for one in names if one in self._layers) else ""
+            for said, names in zip(self._words, self._cells, strict=True)
+        ]
+        self.labels.show(words, np.array(below).reshape(-1, 3))
+
+    def _on_seen(self, _event: Any = None) -> None:
+        if len(self._words) == len(self._cells):
+            self.arrange()
 
     def _grid(self) -> tuple[int, int]:
         """Columns and rows: a row where the canvas is wide, a column where it is high."""
@@ -209,6 +218,7 @@ class StageLayers:
                 scale=SCALE,
                 units=("angstrom",) * 3,
             )
+            self._layers[name].events.visible.connect(self._on_seen)
             self._viewer.layers.selection = chosen
         elif self._drawn.get(name) is not mesh:
             layer.data = drawable(mesh, self._box)

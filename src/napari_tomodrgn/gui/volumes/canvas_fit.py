@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.volumes.arrangement import is_held
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner
 from napari_tomodrgn.session import Session
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _LEAST_PX = 60.0
-_held: list[object] = []  # by those who resize a canvas for a picture of it
-
-
-@contextmanager
-def unfitted() -> Iterator[None]:
-    """Let canvases be resized without anything following: for a picture, which sees to that."""
-    holder = object()
-    _held.append(holder)
-    try:
-        yield
-    finally:
-        _held.remove(holder)
 
 
 class CanvasFit(Service):
@@ -67,11 +55,11 @@ class CanvasFit(Service):
         return max(_LEAST_PX, height), max(_LEAST_PX, width)
 
     def _on_zoom(self, _event: object = None) -> None:
-        if not self._fitting and not _held:
+        if not self._fitting and not is_held():
             self._note()
 
     def _on_size(self, _event: object = None) -> None:
-        if _held:
+        if is_held():
             return
         session, viewer = self.session, self._viewer
         ours = session.decoded is not None or session.canvas_mode != "particle"

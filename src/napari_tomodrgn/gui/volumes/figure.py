@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.gui.volumes.canvas_fit import unfitted
+from napari_tomodrgn.gui.volumes.arrangement import unfitted
 from napari_tomodrgn.gui.volumes.map_labels import IS_LABELS
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
 

@@ -18,6 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.volumes.arrangement import (
+    RECONSTRUCTION,
+    MapGrid,
+    aim_at_one,
+    keep_in_angstrom,
+)
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
     bottom_of_corner,
@@ -25,12 +31,12 @@ from napari_tomodrgn.gui.volumes.map_labels import (
     places_below,
     write_in_corner,
 )
-from napari_tomodrgn.gui.volumes.scale_bar import keep_in_angstrom
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
     SCALE,
     SurfaceData,
     drawable,
+    legend,
     nudge,
     paint,
     surface_colors,
@@ -49,26 +55,16 @@ LAYER_NAME = "decoded"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
-_RAISED = 0.06  # in boxes
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 _DIFFERENCES = {MORE_NAME: MORE_IN_A, LESS_NAME: MORE_IN_B}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
-_AXES_PX, _BESIDE_AXES_PX = 70, 150  # as napari is told, and what labels leave them in the corner
-
-# Distance of neighbours in boxes: particles rarely fill theirs.
-_PITCH = 0.8
+_AXES_PX = 70  # as napari is told
 
 
 class VolumeLayers:
-    """The decoded volume in a viewer.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer, or its public proxy.
-    """
+    """The decoded volume in a viewer, which is napari's or its public proxy."""
 
     def __init__(self, viewer: Viewer) -> None:
         patch_vispy()
@@ -118,15 +114,21 @@ class VolumeLayers:
 
     def restore(self) -> None:
         """Show the volumes again; the camera is the caller's, unless it was never set."""
-        hidden, self._hidden = self._hidden or [], None
         for layer in self.layers:
-            if layer not in hidden:  # one that the user has shown meanwhile stays as well
+            if layer not in (self._hidden or []):  # one that the user has shown meanwhile stays
                 layer.visible = True
         if self._projection in self.layers and self.layer is not None:
             self.layer.visible = False
-        self.set_caption(self._words)
+        self._hidden = None  # only now: words follow all layers at once
+        self._on_seen()
         if self._needs_view:
             self._set_up_view(self._box, alone=True)
+
+    def _on_seen(self, _event: object = None) -> None:
+        """Words follow what is seen: a map that is hidden by its eye is not named any more."""
+        if self._hidden is None:
+            self._label_all()
+            self.write_caption()
 
     def _stay_hidden(self) -> None:
         if self._hidden is not None:
@@ -136,18 +138,10 @@ class VolumeLayers:
     def show_mesh(
         self, mesh: Isosurface, box_angstrom: float, caption: str = "", color: str | None = None
     ) -> None:
-        """Show a contoured map in Å, its box centred on the origin.
+        """Show a contoured map in Å, its box centred on the origin, and words in the corner.
 
-        Parameters
-        ----------
-        mesh
-            Replaces the data of the layer, never the layer: the user's settings and camera stay.
-        box_angstrom
-            Edge of the map's box, which sets the zoom when the layer is made.
-        caption
-            Words in the corner of the canvas.
-        color
-            Of the surface, as ``#rrggbb``.
+        The mesh replaces the data of the layer, never the layer: the user's settings and camera
+        stay. The edge of the box sets the zoom when the layer is made. ``color``: ``#rrggbb``.
         """
         self._box = box_angstrom
         made = self.layer is None
@@ -168,6 +162,7 @@ class VolumeLayers:
         """The map on show in its colour; in none of a group's behind a difference, which is two."""
         if self.layer is not None:
             paint(self.layer, _BEHIND if self._against else self._color)
+            self.write_caption()
 
     def show_projection(self, volume: Volume) -> None:
         """Show the map itself, as its maximum intensity along the line of sight."""
@@ -184,6 +179,7 @@ class VolumeLayers:
                 contrast_limits=limits,
                 units=("angstrom",) * 3,
             )
+            layer.events.visible.connect(self._on_seen)
         else:
             layer.data = volume.data
             layer.contrast_limits_range = layer.contrast_limits = limits
@@ -230,8 +226,7 @@ class VolumeLayers:
         layer, layers = self.layer, self.viewer.layers
         if layer is None:
             return
-        covers = bool(self._companions) and self._layout == "overlay"
-        opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if covers else 1.0
+        opacity = _OVER_DIFFERENCE if self._against else _OVER_PINS if self._pile else 1.0
         if layer.opacity == self._opacity:  # else it is the user's
             layer.opacity = self._opacity = opacity
         if opacity < 1:
@@ -273,9 +268,8 @@ class VolumeLayers:
 
         ``label`` says beneath it whose map it is.
         """
-        self._prune()
         self._box = self._box or box_angstrom
-        made = name not in self._companions
+        made = name not in self.companions
         alone = not any(layer.visible for layer in self.viewer.layers)
         layer = self._companions[name] = self._put(name, self._companions.get(name), mesh)
         if made and self.layer is None:
@@ -290,61 +284,54 @@ class VolumeLayers:
 
     def remove_companions(self, *names: str) -> None:
         """Take maps away that stand beside the decoded one."""
-        if not names:
-            return
-        self._prune()
-        remove_layers(self.viewer, [self._companions.pop(name, None) for name in names])
-        for name in names:
-            self._drawn.pop(name, None)
-            self._words_of.pop(name, None)
-        self._arrange()
-        self._see_through()
+        remove_layers(self.viewer, [self.companions.get(name) for name in names])
+        for known in (self._companions, self._drawn, self._words_of):
+            for name in names:
+                known.pop(name, None)
+        if names:
+            self._arrange()
+            self._see_through()
 
     @property
     def companions(self) -> dict[str, Surface]:
         """Layers beside the decoded one, by name, without those that the user removed."""
-        self._prune()
+        there, found = self.viewer.layers, self._companions
+        self._companions = {name: layer for name, layer in found.items() if layer in there}
         return dict(self._companions)
 
-    def _prune(self) -> None:
-        there = self.viewer.layers
-        self._companions = {
-            name: layer for name, layer in self._companions.items() if layer in there
-        }
+    @property
+    def _pile(self) -> dict[str, Surface]:
+        """Pinned maps in the place of the one on show; what nobody pinned stands beside it."""
+        beside = self._companions.items() if self._layout == "overlay" else ()
+        return {name: one for name, one in beside if not name.startswith(RECONSTRUCTION)}
 
     def _arrange(self) -> None:
         """Lay all maps out in a grid in reading order, the decoded one first, or in one place."""
-        layers = list(self._companions.values())
-        taken = int(self.layer is not None)  # a reconstruction may be there before any decoded map
-        count = 1 if self._layout == "overlay" else max(1, len(layers) + taken)
-        columns = int(np.ceil(np.sqrt(count)))
-        rows = -(-count // columns)
-        step = _PITCH * self._box
-        for place, layer in enumerate(layers, start=taken):
-            row, col = divmod(place, columns) if count > 1 else (0, 0)
-            layer.translate = (0.0, -row * step, col * step)
-        self._label_all()
-        if (count, self._layout) == self._arranged or self._hidden is not None:
+        pile = self._pile
+        apart = [layer for name, layer in self._companions.items() if name not in pile]
+        # A reconstruction may be there before any decoded map.
+        taken = int(self.layer is not None or bool(pile))
+        grid = MapGrid(max(1, taken + len(apart)))
+        for layer in pile.values():
+            layer.translate = (0.0, 0.0, 0.0)
+        for number, layer in enumerate(apart, start=taken):
+            layer.translate = grid.place(number, self._box)
+        self._on_seen()
+        if (grid.count, self._layout) == self._arranged or self._hidden is not None:
             return  # the camera is the user's
-        self._arranged = (count, self._layout)
-        camera, (height, width) = self.viewer.scene.camera, self.viewer.canvas.size
-        # A row of maps stands higher and to the right: its labels are off scale bar and axes.
-        in_row = rows == 1 and count > 1
-        raised, beside = (_RAISED * self._box, _BESIDE_AXES_PX) if in_row else (0.0, 0)
-        across, down = (1 + _PITCH * (number - 1) for number in (columns, rows))
-        margin = 1.2 if count == 1 else 0.85 if in_row else 0.98
-        camera.zoom = margin * min((width - beside) / across, height / down) / max(self._box, 1.0)
-        middle = (columns - 1) / 2 * step - beside / 2 / camera.zoom
-        camera.center = (0.0, -(rows - 1) / 2 * step - raised, middle)
+        self._arranged = (grid.count, self._layout)
+        grid.aim(self.viewer, self._box)
 
     def _label_all(self) -> None:
         """Say beneath each map whose it is, as soon as there are several."""
-        named = {LAYER_NAME: self.layer} if self.layer is not None and self._companions else {}
-        named |= self._companions
-        middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
         self._words_of[LAYER_NAME] = label_of(self._words) or LAYER_NAME
-        places = places_below(middles, self._box, stacked=self._layout == "overlay")
-        self.labels.show([self._words_of.get(name, name) for name in named], places)
+        pile = self._pile  # which has a legend instead
+        named = {LAYER_NAME: self.layer} if self.layer and self._companions and not pile else {}
+        named |= {name: one for name, one in self._companions.items() if name not in pile}
+        middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
+        # No words beneath what is hidden; the layer of words stays, to go and come takes 0.3 s.
+        words = [self._words_of.get(name, name) if self._seen(name) else "" for name in named]
+        self.labels.show(words, places_below(middles, self._box))
 
     def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""
@@ -356,7 +343,7 @@ class VolumeLayers:
         return layer
 
     def _add_surface(self, data: SurfaceData, name: str) -> Surface:
-        return self.viewer.add_surface(
+        layer = self.viewer.add_surface(
             data,
             name=name,
             colormap=surface_colors(COLOR),
@@ -365,6 +352,8 @@ class VolumeLayers:
             scale=SCALE,
             units=("angstrom",) * 3,
         )
+        layer.events.visible.connect(self._on_seen)
+        return layer
 
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
         """Three dimensions, the right hand, a scale bar; the zoom if nothing else is on show."""
@@ -372,19 +361,13 @@ class VolumeLayers:
         if self._needs_view:
             return
         viewer.dims.ndisplay = 3
-        camera, overlays = viewer.scene.camera, viewer.canvas.overlays
-        camera.orientation = ORIENTATION
-        overlays.scale_bar.visible = True
+        viewer.scene.camera.orientation = ORIENTATION
+        viewer.canvas.overlays.scale_bar.visible = True
         viewer.dims.axis_labels = ("z", "y", "x")
         self.show_axes(True)
         if alone:
-            # The particle's centre, and a zoom that stays right for other particles, however they
-            # are turned: as much is left below as the caption takes above.
-            camera.center = (0.0, 0.0, 0.0)
-            height, width = viewer.canvas.size
-            room = height - 2 * bottom_of_corner(viewer, CAPTION_NAME)
-            camera.zoom = 1.2 * max(60.0, min(room, width)) / box_angstrom
-        nudge(camera)
+            aim_at_one(viewer, box_angstrom, bottom_of_corner(viewer, CAPTION_NAME))
+        nudge(viewer.scene.camera)
 
     def set_caption(self, words: str) -> None:
         """Replace the words in the corner, and what they say of the map among others."""
@@ -396,4 +379,22 @@ class VolumeLayers:
     def write_caption(self) -> None:
         """Write the caption, in lines that the canvas has room for by now."""
         if self._hidden is None:
-            write_in_corner(self.viewer, CAPTION_NAME, self._words)
+            unseen = self.layer is not None and not self._seen(LAYER_NAME)
+            lines = ["" if unseen else self._words, *self._legend()]
+            write_in_corner(self.viewer, CAPTION_NAME, "\n".join(one for one in lines if one))
+
+    def _seen(self, name: str) -> bool:
+        """Whether a map is seen, or would be if maps had the canvas."""
+        ours = [self._layer, self._projection, *self._against.values()]
+        layers = ours if name == LAYER_NAME else [self._companions[name]]
+        there, hidden = [one for one in layers if one in self.viewer.layers], self._hidden
+        return any(
+            one.visible or (hidden is not None and one not in hidden) for one in there if one
+        )
+
+    def _legend(self) -> list[str]:
+        """Say in which colour each of several maps in one place is drawn."""
+        pile = {LAYER_NAME: self.layer, **self._pile} if self._pile else {}
+        seen = {name: one for name, one in pile.items() if one is not None and self._seen(name)}
+        focus = (label_of(self._words) or LAYER_NAME).splitlines()[0]
+        return legend(seen, {**self._words_of, LAYER_NAME: f"{focus} (in focus)"})

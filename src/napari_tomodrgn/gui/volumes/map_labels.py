@@ -10,6 +10,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from napari.utils.theme import get_theme
 
+from napari_tomodrgn.gui.volumes.arrangement import is_held
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_name
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 LABELS_NAME = "map labels"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
-_FONT_PX, _SMALLEST_PX = 9, 5.0
+_FONT_PX, _SMALLEST_PX = 9, 6.0
+_LINES, _FEWEST_LETTERS = 2, 8  # that a line of a label becomes at most, and letters in one
 # How far below the middle of its map a label is, in boxes.
 _BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
@@ -39,8 +41,9 @@ class MapLabels:
         self._layer: Points | None = None
         self._words: tuple[str, ...] = ()
         self._places: tuple[float, ...] = ()
-        viewer.scene.camera.events.zoom.connect(self._fit)
-        viewer.scene.camera.events.angles.connect(self._fit)
+        self._written: list[str] = []  # as they are broken now
+        viewer.scene.camera.events.zoom.connect(self._on_camera)
+        viewer.scene.camera.events.angles.connect(self._on_camera)
 
     @property
     def layer(self) -> Points | None:
@@ -61,15 +64,17 @@ class MapLabels:
             remove_layers(self._viewer, [layer])
             self._layer = None
         elif layer is None:
-            self._layer = self._added(words, places_zyx)
+            self._written = self._fitted()[1]
+            self._layer = self._added(self._written, places_zyx)
+            self._fit()
         else:
             # A layer that is not on show goes on looking for as many words as it had.
             missing = max(0, len(layer.data) - len(words))
-            # Each of the two lays all words out anew: at a click they only change.
+            # Places and words each lay all words out anew: at a click only words change.
             if moved:
                 layer.data = np.pad(places_zyx, ((0, missing), (0, 0)), "edge")
-            layer.features = {"words": words + [""] * missing}
-        self._fit()
+                self._written = []
+            self._fit()
 
     def _added(self, words: list[str], places_zyx: NDArray[np.float64]) -> Points:
         chosen = set(self._viewer.layers.selection)
@@ -92,16 +97,30 @@ class MapLabels:
         self._viewer.layers.selection = chosen
         return layer
 
-    def _fit(self, _event: object = None) -> None:
-        """Smaller letters where the words of one map would run into those of its neighbour."""
+    def _on_camera(self, _event: object = None) -> None:
+        if not is_held():  # else a picture has its words in other lines than the screen
+            self._fit()
+
+    def _fit(self) -> None:
+        """Write the words as large, and in such lines, as their neighbours leave room for."""
         if (layer := self.layer) is None:
             return
-        letters = max(len(line) for words in self._words for line in words.splitlines())
-        room = self._room_px()
-        size = min(_FONT_PX, max(_SMALLEST_PX, _FONT_PX * room / (_LETTER_PX * (letters + 2))))
-        size = round(2 * size) / 2
+        size, words = self._fitted()
+        if words != self._written:
+            self._written = words
+            layer.features = {"words": words + [""] * (len(layer.data) - len(words))}
         if layer.text.size != size:
             layer.text.size = size
+
+    def _fitted(self) -> tuple[float, list[str]]:
+        """Smaller letters where words would run into those of a neighbour; then more lines."""
+        lines = [line for words in self._words for line in words.splitlines()]
+        letters = max((len(line) for line in lines), default=0)
+        per_letter = self._room_px() / _LETTER_PX * _FONT_PX  # of one point
+        size = min(_FONT_PX, max(_SMALLEST_PX, per_letter / (letters + 2)))
+        size = int(2 * size) / 2
+        room = max(_FEWEST_LETTERS, int(min(per_letter / size, 1e6)) - 2)
+        return size, [in_cell(words, room) for words in self._words]
 
     def _room_px(self) -> float:
         """Pixels between the middles of words that are beside each other, as they are looked at."""
@@ -166,22 +185,26 @@ def label_of(caption: str) -> str:
     return "\n".join([name, ", ".join([*made[:1], *look, *made[1:][-1:]])])
 
 
-def places_below(
-    middles_zyx: NDArray[np.float64], box_angstrom: float, *, stacked: bool
-) -> NDArray[np.float64]:
-    """Where labels stand, ``(map, zyx)`` in Å: below maps, stacked if these are in one place."""
+def places_below(middles_zyx: NDArray[np.float64], box_angstrom: float) -> NDArray[np.float64]:
+    """Where labels stand, ``(map, zyx)`` in Å: below their maps."""
     # In several rows there is less room below: the next map follows.
     in_row = len(middles_zyx) > 1 and len(set(middles_zyx[:, 1])) == 1
-    down = np.full(len(middles_zyx), _BELOW if in_row else _BELOW_IN_ROWS)
-    if stacked:
-        down = _BELOW_IN_ROWS + 0.07 * np.arange(len(middles_zyx))
-    moved = middles_zyx - box_angstrom * down[:, None] * np.array([0.0, 1.0, 0.0])
-    return np.asarray(moved * np.array([0.0, 1.0, 1.0]))
+    down = box_angstrom * (_BELOW if in_row else _BELOW_IN_ROWS)
+    return np.asarray((middles_zyx - [0.0, down, 0.0]) * np.array([0.0, 1.0, 1.0]))
 
 
 def unbroken(words: str) -> str:
     """Words whose numbers keep their units, and whose coordinates stay together, in any line."""
     return re.sub(r"(?<=\d,) (?=-?\d)| (?=[Åσ])", "\u00a0", words)
+
+
+def in_cell(words: str, letters: int) -> str:
+    """Break the lines of a label that are longer than its cell is wide, into a few each."""
+    lines = [
+        fill(unbroken(line), letters, max_lines=_LINES, placeholder="…")
+        for line in words.splitlines()
+    ]
+    return "\n".join(lines).replace("\u00a0", " ")
 
 
 def in_lines(words: str, room_px: float) -> str:

@@ -125,7 +125,9 @@ class PinnedVolumes(Service):
 
     def _show(self, identity: str, decoded: Decoded) -> None:
         mesh, box, run = decoded.mesh, box_angstrom(decoded.volume), self.session.run
-        words = label_of(caption(decoded, identity, None if run is None else run.config))
+        # The one on show is drawn as well, and may be the same: its pin says that it is one.
+        who = f"{identity} (pinned)"
+        words = label_of(caption(decoded, who, None if run is None else run.config))
         color = self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
 

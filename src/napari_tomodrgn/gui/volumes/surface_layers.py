@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 SurfaceData = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 COLOR = "#9fc3e6"
+_COLOR_WORDS = {
+    **{"orange": "#e69f00", "sky blue": "#56b4e9", "green": "#00a878", "yellow": "#f0e442"},
+    **{"blue": "#3d8bfd", "red": "#d55e00", "pink": "#cc79a7", "grey": "#a0a7b4"},
+    **{"light green": "#8dd35f", "purple": "#b07aff", "pale blue": COLOR, "white": "#ffffff"},
+    **{"dark purple": "#440154", "dark blue": "#2a3a8c", "black": "#000000"},
+}
 # y is stored negated and drawn with this scale, so that napari's lamp shines from in front.
 SCALE = (1.0, -1.0, 1.0)
 # A surface without a face cannot be drawn: this one has no area.
@@ -43,6 +49,18 @@ def paint(layer: Surface, color: str) -> None:
     """Give a layer one colour, if it has another."""
     if layer.colormap.name != color:
         layer.colormap = surface_colors(color)
+
+
+def color_word(layer: Surface) -> str:
+    """What one would call the colour of a layer, in a legend: the nearest that has a name here."""
+    color = 255 * np.asarray(layer.colormap.colors, float)[-1, :3]  # the user may have chosen it
+    near = {word: np.square(rgb(one) - color).sum() for word, one in _COLOR_WORDS.items()}
+    return min(near, key=lambda word: float(near[word]))
+
+
+def legend(layers: dict[str, Surface], words: dict[str, str]) -> list[str]:
+    """Say in which colour each of several maps in one place is drawn, a line each."""
+    return [f"{color_word(one)}: {words[name].splitlines()[0]}" for name, one in layers.items()]
 
 
 def surface_colors(color: str) -> Colormap:

@@ -58,6 +58,9 @@ _STYLES = {
         "pinned first (Shift-click one in the scatter)",
     ),
 }
+_PIN = "Keeps it beside the maps that you look at next; as Shift-click on a point does"
+_UNPIN = "It is pinned: takes it away again, as Shift-click on its point does"
+_NO_PIN = "Only the map of a particle can be pinned: click a point, or Shift-click one"
 _LAYOUTS = {
     "grid": ("Pinned volumes side by side", ""),
     "overlay": ("Pinned volumes over each other", "All at the same place, translucent"),
@@ -94,6 +97,7 @@ class VolumeBar(QWidget):
     picture_requested = Signal(str, object)  # file, FigureOptions
     axes_toggled = Signal(bool)
     release_requested = Signal()
+    pin_requested = Signal(str)  # identity: pin it, or let it go
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -114,7 +118,7 @@ class VolumeBar(QWidget):
         self.images = _switch("From images", _FROM_IMAGES)
         self.images.toggled.connect(self._on_images)
         self.actions_by_name: dict[str, Any] = {}
-        self.look = self._menu_button("Surface, projection or difference; colour; layout of pins")
+        self.look = self._menu_button("Pin this volume; surface, projection or difference; colour")
         self.save = self._menu_button("Save the map, or the picture")
         self._fill_look()
         self._fill_save()
@@ -167,6 +171,7 @@ class VolumeBar(QWidget):
         for name in (session.style, session.layout):
             self.actions_by_name[name].setChecked(True)
         self._show_switches()
+        self._show_pin()
         beside = bool(session.pinned) or session.validation is not None
         self.actions_by_name["from pinned"].setEnabled(bool(session.pinned))
         self.actions_by_name["release"].setEnabled(beside)
@@ -204,8 +209,26 @@ class VolumeBar(QWidget):
         button.setMenu(menu)
         return button
 
+    def _show_pin(self) -> None:
+        """Offer to pin the map on show, or to let it go."""
+        name, action = self._on_show(), self.actions_by_name["pin"]
+        pinned = name in self._session.pinned
+        action.setText("Unpin this volume" if pinned else "Pin this volume")
+        action.setToolTip(_UNPIN if pinned else _PIN if name else _NO_PIN)
+        action.setEnabled(bool(name))
+
+    def _ask_for_pin(self) -> None:
+        if name := self._on_show():
+            self.pin_requested.emit(name)
+
+    def _on_show(self) -> str:
+        shown = self._session.decoded
+        return (shown.particle_id or "") if shown is not None else ""
+
     def _fill_look(self) -> None:
         menu: Any = self.look.menu()
+        self._entry(menu, "pin", "Pin this volume", _PIN, self._ask_for_pin)
+        menu.addSeparator()
         gui: Any = QtGui  # qtpy's stubs leave QActionGroup out
         for choices, field in ((_STYLES, "style"), (_LAYOUTS, "layout")):
             group = gui.QActionGroup(self)

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
+from napari_tomodrgn.gui.volumes.arrangement import RECONSTRUCTION
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
@@ -19,7 +20,6 @@ from napari_tomodrgn.session import Decoded, Session, Validation
 if TYPE_CHECKING:
     from napari_tomodrgn.config import RunConfig
 
-RECONSTRUCTION = "reconstruction"
 # As `analysis.evidence.kernel_map` asks, which brings torch with it.
 MIN_EFFECTIVE = 20
 # Words on a wait that is shorter would be two more pictures to draw, and flicker.

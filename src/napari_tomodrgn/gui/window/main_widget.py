@@ -266,7 +266,8 @@ class MainWidget(QWidget):
         exploring, latent = self.controller.trajectories, self.latent
         self.controller.preview.card_changed.connect(latent.card.set_card)
         latent.view.file_dropped.connect(self.controller.column_store.add)
-        latent.pin_requested.connect(self.controller.pinned.toggle)
+        for asking in (latent, latent.volumes):
+            asking.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
         latent.legend.map_chosen.connect(exploring.show_class)
         latent.line_drawn.connect(exploring.along_line)
