@@ -255,6 +255,15 @@ def test_a_quick_reconstruction_is_a_volume_beside_its_fsc(
     box = 48 * session.particles.optics.pixel_size_angstrom
     assert 0.2 * box < (extent[1] - extent[0]).max() <= box
     assert session.validation.volume.voxel_size_angstrom == pytest.approx(box / 48)
+    bar, before = widget.latent.volumes, session.validation
+    assert bar.isEnabled() and bar.sigma.isEnabled() and not bar.lowpass.isEnabled()
+    bar.sigma.setValue(bar.sigma.value() + 5)
+    qtbot.waitUntil(lambda: session.validation is not before, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert session.validation.mesh.sigma == session.sigma > before.mesh.sigma
+    assert session.validation.volume is before.volume
+    shown = viewer.layers[f"{RECONSTRUCTION} quick reconstruction"]
+    assert len(shown.data[1]) == len(session.validation.mesh.faces) < len(before.mesh.faces)
 
 
 def test_nobody_chooses_a_file_in_vain_while_a_training_runs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,9 @@ class ReconstructionService(Service):
         self.job = self.long_task("tomoDRGN reconstruction", self._on_event)
         self.job.ended.connect(self._on_ended)
         self._done: tuple[list[str], Action] = ([], Action(""))
+        self.contouring = self.latest_task(self._on_contoured, computes=True)
         self.listen(self._on_particles, "particles")
+        self.listen(self._contour, "sigma", "canvas_mode")
 
     def start(self) -> None:
         """Reconstruct the selection."""
@@ -92,6 +94,18 @@ class ReconstructionService(Service):
         elif isinstance(item, WorkProgress):
             self.session.reconstruction_status = WorkStatus(True, item.done / max(1, item.total))
 
+    def _contour(self, *_: object) -> None:
+        """Contour the map on show anew, where it is in sight."""
+        found, sigma = self.session.validation, self.session.sigma
+        if found is None or self.session.canvas_mode != "particle" or found.mesh.sigma == sigma:
+            return
+        self.contouring.request(lambda: _contoured(found, sigma))
+
+    def _on_contoured(self, item: tuple[Validation, Validation]) -> None:
+        before, now = item
+        if self.session.validation is before:  # else another was made meanwhile
+            self.session.validation = now
+
     def _record(self) -> None:
         """Note it once it is done: one that was given up has left nothing."""
         ids, how = self._done
@@ -105,6 +119,10 @@ class ReconstructionService(Service):
     def _on_particles(self, *_: object) -> None:
         self.job.stop()
         self.session.validation = None
+
+
+def _contoured(found: Validation, sigma: float) -> Iterator[tuple[Validation, Validation]]:
+    yield found, replace(found, mesh=make_isosurface(found.volume, sigma))
 
 
 def name_of_selection(session: Session) -> str:

@@ -160,7 +160,11 @@ class VolumeBar(QWidget):
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""
         session = self._session
-        self.setEnabled(session.decoded is not None or shows_comparison(session))
+        maps = session.decoded is not None or shows_comparison(session)
+        # Of a reconstruction alone the contour can be moved: it is filtered as its halves agree.
+        self.setEnabled(maps or session.validation is not None)
+        self.lowpass.setEnabled(maps)
+        self.actions_by_name["map"].setEnabled(maps)
         self.actions_by_name["map"].setText(f"{words_for_maps(session)} (MRC)…")
         if not self._settled.isActive():
             with QSignalBlocker(self.sigma), QSignalBlocker(self.lowpass):
