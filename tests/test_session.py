@@ -248,7 +248,8 @@ def test_what_was_worked_out_of_latents_goes_with_them(latents: pd.DataFrame) ->
 
 
 def test_clusters_of_an_earlier_epoch_are_told_as_such(latents: pd.DataFrame) -> None:
-    session, run = Session(latents=latents, epoch=20, color="cluster"), object()
+    session = Session(latents=latents, epoch=20, color="cluster")
+    run = SimpleNamespace(config=None)
     clusters = pd.DataFrame({"cluster": "1"}, index=latents.index)
     session.add_columns(clusters)
     assert session.outdated == ""
