@@ -31,8 +31,8 @@ MIN_EFFECTIVE = 20
 # Particles that bandwidths are judged by: an eighth of the set, so that they are near.
 _MIN_JUDGES, _MAX_JUDGES = 5, 40
 _RIDGE = 1e-3
-# What a map is made of that is there within two seconds (`benchmarks/kernel_map.py`).
-_COARSE_PARTICLES = 150
+# What a map is made of that is there in about two seconds (`benchmarks/kernel_map.py`).
+_COARSE_PARTICLES = 100
 _COARSE_RADIUS_PX = 8
 
 
