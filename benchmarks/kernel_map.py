@@ -1,8 +1,8 @@
 """How long a map from images takes: ``python benchmarks/kernel_map.py [PARTICLES] [BOX]``.
 
 1,000 particles of 41 tilts and box 64, 500 neighbours, if nothing else is said. Asked are the first
-map of a run (images read and transformed, tilt halves fitted, images added up), the first one when
-the images are in memory, and every further one.
+map of a run (images read and transformed, tilt halves fitted, images added up), the coarse one that
+comes before they are added up, the first one when they are in memory, and every further one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
             maps.append(found.volume.data)
         assert np.isfinite(found.volume.data).all()
         alike = np.corrcoef(coarse.volume.data.ravel(), maps[0].ravel())[0, 1]
-        print(f"coarse map, correlation with the map of all: {alike:.3f}")
+        print(f"coarse map, correlation with map 1: {alike:.3f}")
         print(f"effective particles {found.effective_particles:.0f}")
 
 

@@ -129,3 +129,14 @@ def test_many_points_are_one_sharp_picture(qtbot: Any, tmp_path: Path) -> None:
     scatter.set_points(rng.normal(size=(20_000, 2)), np.full((20_000, 3), 90, np.uint8))
     picture, _ = save_figure(scatter, tmp_path / "many.svg", pd.DataFrame())
     assert "<image" in picture.read_text() and picture.stat().st_size < 1_000_000
+
+
+def test_a_key_counts_what_it_has_no_room_for(qtbot: Any, tmp_path: Path) -> None:
+    scatter = ScatterPlot()
+    qtbot.addWidget(scatter)
+    scatter.resize(300, 200)
+    scatter.set_points(np.zeros((1, 2)), np.zeros((1, 3), np.uint8))
+    scatter.set_key(ColorKey("tomogram", tuple((f"TS_{n}", "#56b4e9") for n in range(40))))
+    words = save_figure(scatter, tmp_path / "many.svg", pd.DataFrame())[0].read_text()
+    shown = sum(f">TS_{n}<" in words for n in range(40))
+    assert 2 < shown < 12 and f"and {40 - shown} more" in words

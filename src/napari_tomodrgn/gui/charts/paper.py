@@ -40,7 +40,7 @@ class ColorKey:
     entries
         Name and colour of each category.
     bar
-        ``(step, 3)`` colours along a number, from the upper end to the lower; empty for categories.
+        ``(step, 3)`` colours along a number, from the upper end to the lower; None for categories.
     ends
         The numbers at the upper end and at the lower.
     """
@@ -57,11 +57,13 @@ class ColorKey:
         return wide + _DOT_PX + 3 * _GAP_PX
 
     def paint(self, painter: QPainter, rect: QRect) -> None:
-        """Paint it into a rectangle, from above."""
+        """Paint it into a rectangle, from above; categories without room there are counted."""
         line = painter.fontMetrics().height() + 3
         painter.setPen(QColor(PAPER.text))
         painter.drawText(QPointF(rect.left(), rect.top() + line - 4), self.title)
-        for row, (name, color) in enumerate(self.entries, start=1):
+        rows = max(1, rect.height() // line - 1)
+        shown = self.entries if len(self.entries) <= rows else self.entries[: rows - 1]
+        for row, (name, color) in enumerate(shown, start=1):
             middle = rect.top() + row * line + line / 2
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(color))
@@ -71,6 +73,9 @@ class ColorKey:
             painter.setPen(QColor(PAPER.text))
             left = rect.left() + _DOT_PX + _GAP_PX
             painter.drawText(QPointF(left, middle + line / 2 - 5), name)
+        if hidden := len(self.entries) - len(shown):
+            below = rect.top() + (len(shown) + 2) * line - 5
+            painter.drawText(QPointF(rect.left(), below), f"and {hidden} more")
         if self.bar is not None:
             self._paint_bar(
                 painter, QRectF(rect.left(), rect.top() + 1.5 * line, _BAR_PX, 5 * line)

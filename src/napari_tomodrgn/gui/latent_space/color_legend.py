@@ -51,21 +51,27 @@ class LegendData:
         return cls(counts, _opaque(colors_along(column)))
 
 
-def color_key(column: Column | None, explained: LegendData | None) -> ColorKey | None:
-    """The legend of a saved figure; None where nothing colours."""
+def color_key(
+    column: Column | None, explained: LegendData | None, note: str = ""
+) -> ColorKey | None:
+    """The legend of a saved figure; None where nothing colours. ``note`` follows the name."""
     if column is None or explained is None:
         return None
-    title = column_label(column.name)
+    title = f"{column_label(column.name)} {note}".rstrip()
     if not column.categorical:
         low, high = column.limits
         return ColorKey(title, (), colors_along(column)[::-1], (f"{high:.4g}", f"{low:.4g}"))
     colors = [*colors_of_categories(column), MISSING]
     names = zip(column.categories, explained.counts, strict=False)
     entries = (
-        (f"{name or '(none)'}  {count:,}", colors[min(row, len(colors) - 1)])
+        (_counted(name, count), colors[min(row, len(colors) - 1)])
         for row, (name, count) in enumerate(names)
     )
     return ColorKey(title, tuple(entries))
+
+
+def _counted(category: str, count: int) -> str:
+    return f"{category or '(none)'}  {count:,}"
 
 
 class Legend(QWidget):
@@ -270,7 +276,7 @@ class _Key(QWidget):
             painter.setBrush(QColor(color))
             painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
             painter.setPen(QColor(self._theme.text))
-            self._write(painter, row, f"{name or '(none)'}  {count:,}")
+            self._write(painter, row, _counted(name, count))
             if self._with_maps:
                 self._paint_button(painter, self._button(row))
         hidden = len(column.categories) - len(shown)

@@ -173,7 +173,7 @@ class LatentPanel(QWidget):
         maps = session.run is not None and color != "tomogram"  # which is no class
         told = picture.shade, picture.explained
         self.legend.set_column(*told, note=session.outdated, with_maps=maps)
-        self.view.set_key(color_key(*told))
+        self.view.set_key(color_key(*told, session.outdated))
         self.pairs.set_contents(picture)
         self._mark()
 
