@@ -54,6 +54,15 @@ def test_a_log_file_says_every_ten_seconds_how_far_all_of_it_is(
     )
 
 
+def test_the_linear_method_goes_through_iterations(capsys: pytest.CaptureFixture[str]) -> None:
+    recorded = read(*RECORDED)
+    events = (event for _, event in recorded.events)
+    terminal.tell(events, WholeProgress(recorded.config, recorded.particles), "iteration")
+    lines = capsys.readouterr().err.splitlines()
+    assert "iterations 1 to 10 on" in lines[0]
+    assert len([line for line in lines if line.startswith("iteration ")]) == 10
+
+
 def test_a_terminal_has_one_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,8 +166,11 @@ class TrainingBar:
             self._bar = None
 
 
-def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
-    """Show the events of a run and how far it is; the last one is returned."""
+def tell(events: Iterator[Event], progress: WholeProgress, unit: str = "epoch") -> Finished | None:
+    """Show the events of a run and how far it is; the last one is returned.
+
+    ``unit`` is what an epoch of this run is called (`epoch_unit`).
+    """
     bar = TrainingBar(progress)
     finished, epochs = None, 0
     try:
@@ -176,10 +179,10 @@ def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
                 epochs = event.epochs
                 say(
                     f"{event.particles} particles, {event.images} images, "
-                    f"epochs {event.first_epoch} to {event.epochs} on {event.device} → {event.run}"
+                    f"{unit}s {event.first_epoch} to {event.epochs} on {event.device} → {event.run}"
                 )
             elif isinstance(event, EpochDone):
-                say(_epoch_line(event, epochs))
+                say(_epoch_line(event, epochs, unit))
             elif isinstance(event, Notice):
                 say(event.text)
             elif isinstance(event, Finished):
@@ -198,10 +201,10 @@ def _bar_of(event: WorkProgress, bar: Bar) -> Bar:
     return Bar(event.what, "")
 
 
-def _epoch_line(event: EpochDone, epochs: int) -> str:
+def _epoch_line(event: EpochDone, epochs: int, unit: str) -> str:
     losses = event.losses
     held_out = "" if losses.held_out != losses.held_out else f"  held out {losses.held_out:.4f}"
     return (
-        f"epoch {event.epoch}/{epochs}  {event.seconds:.1f} s  "
+        f"{unit} {event.epoch}/{epochs}  {event.seconds:.1f} s  "
         f"reconstruction {losses.reconstruction:.4f}{held_out}  KL {losses.kl:.2f}"
     )

@@ -502,6 +502,31 @@ def test_the_next_training_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     assert names == ["run", "run_02", "set_run02", "set_run03"]
 
 
+def test_save_in_names_a_folder_that_is_free(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path, qtbot: Any
+) -> None:
+    """Also after a training that was stopped before it had anything to show; where it trains."""
+    session, panel = opened(tiny_run), widget.training
+    first = tiny_run.with_name("run_02")
+    qtbot.waitUntil(lambda: panel.folder.folder == str(first))
+    first.mkdir()
+    panel.refresh()
+    assert panel.folder.folder == str(first), "an empty folder is none that was trained in"
+    (first / "run.json").write_text("{}")
+    panel.refresh()
+    assert panel.folder.folder == str(tiny_run.with_name("run_03"))
+    panel.resume_run_requested.disconnect()
+    panel._resume()
+    assert panel.folder.folder == str(tiny_run)
+    session.training = TrainingStatus("training", run_name="run")
+    assert panel.folder.folder == str(tiny_run)
+    session.training = TrainingStatus()
+    assert panel.folder.folder == str(tiny_run.with_name("run_03"))
+    panel.folder.set_folder(str(first))
+    panel.refresh()
+    assert panel.folder.folder == str(first), "what was typed is refused when it is pressed"
+
+
 def test_without_images_there_is_nothing_to_train_on(qtbot: Any) -> None:
     class Set(SimpleNamespace):
         def __len__(self) -> int:

@@ -146,9 +146,8 @@ def test_the_run_on_show_stays_until_another_has_its_first_points(
 def test_why_another_epoch_than_the_last_is_on_show_is_said(tiny_run: Path) -> None:
     run = Run.open(tiny_run)
     run = replace(run, info=run.info.model_copy(update={"chosen_epoch": 2}))
-    assert service.why_on_show(Finished("completed", 2), run) == ""
-    assert service.why_on_show(Finished("stopped", 5), run) == ""
-    words = service.why_on_show(Finished("completed", 5), run)
+    assert service.why_on_show(run, 2) == ""
+    words = service.why_on_show(run, 5)
     assert words == " On show is epoch 2: of all epochs it explains held-out images best."
 
 

@@ -325,6 +325,9 @@ def test_maps_over_each_other_have_a_legend_and_reconstructions_stand_aside(view
         "orange: TS_01/4 (pinned)",
         "green: TS_01/5 (pinned)",
     ]
+    pins[1].colormap = pins[0].colormap  # as where a number colours maps, and both are high
+    layers.write_caption()
+    assert "orange: TS_01/4 (pinned), TS_01/5 (pinned)" in " ".join(_caption(viewer))
     pins[0].visible = False
     assert not any("TS_01/4" in line for line in _caption(viewer))
     layers.remove_companions("pinned TS_01/4", "pinned TS_01/5")

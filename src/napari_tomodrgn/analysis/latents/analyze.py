@@ -285,7 +285,9 @@ def _draw(
             figures.Label(str(number), *map(float, xy[row]))
             for number, row in enumerate(found.centers, start=1)
         ]
-        title = f"{len(xy):,} particles, {epoch_name(state.info.epoch)}, by cluster"
+        title = (
+            f"{len(xy):,} particles, {epoch_name(state.info.epoch, state.run.config)}, by cluster"
+        )
         write_text(files.figure(name), figures.scatter(xy, colors, (title, *axes), labels))
     names = [f"PC {k + 1}" for k in range(len(explained))]
     notes = [f"{share:.1%}" for share in explained]

@@ -35,7 +35,7 @@ def run_analyze(options: Namespace) -> int:
         mixture=options.mixture,
     )
     with all_or_none(overwrite=True):
-        print_analysis(watch(steps))
+        print_analysis(watch(steps), run)
     if options.class_images:
         with all_or_none(overwrite=True):
             for _step in class_image_steps(run, options.epoch, options.images):
@@ -70,10 +70,10 @@ def analysed(
         return watch(analyze_steps(run, epoch, clusters, seed, overwrite=overwrite))
 
 
-def print_analysis(found: Analysis) -> None:
-    """What was found, in a few lines on stdout."""
+def print_analysis(found: Analysis, run: Run) -> None:
+    """What was found of a run, in a few lines on stdout."""
     info = found.info
-    print(f"{info.particles} particles, {epoch_name(info.epoch)}")
+    print(f"{info.particles} particles, {epoch_name(info.epoch, run.config)}")
     shares = ", ".join(f"{share:.0%}" for share in found.explained[:5])
     print(f"variance of the first principal components: {shares}")
     sizes = ", ".join(f"{number}: {size}" for number, size in enumerate(found.clusters.sizes, 1))

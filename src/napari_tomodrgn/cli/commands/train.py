@@ -17,6 +17,7 @@ from napari_tomodrgn.cli.slurm import write_script
 from napari_tomodrgn.cli.terminal import last_of, say, stop_on_interrupt, tell
 from napari_tomodrgn.config import RunConfig, read_config, resumed, validated
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import epoch_unit
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.distributed import launch
 from napari_tomodrgn.learn.runtime.events import Event, Finished
@@ -51,7 +52,7 @@ def run_train(options: Namespace) -> int:
         options.slurm.chmod(0o755)
         say(f"Submit with: sbatch {options.slurm}")
         return 0
-    speaks = launch().rank == 0
+    speaks, unit = launch().rank == 0, epoch_unit(config)
     with stop_on_interrupt(aloud=speaks) as asked:
         events = train_events(
             particles, config, options.out, resume=options.resume, stop=asked.is_set
@@ -60,25 +61,25 @@ def run_train(options: Namespace) -> int:
             # A run that was stopped in its first look begins with it again.
             goes_on = options.resume and Run.open(options.out).resume_file.exists()
             progress = WholeProgress(config, len(particles), resume=goes_on)
-            finished: Event | None = tell(events, progress)
+            finished: Event | None = tell(events, progress, unit)
         else:
             finished = last_of(events)
     if speaks and older is not None and (options.out / "run.json").exists():
         say(take_over(older, Run.open(options.out)))
     if isinstance(finished, Finished) and finished.reason == "stopped":
         if speaks:
-            say(_where_stopped(finished, options.out))
+            say(_where_stopped(finished, options.out, unit))
         return 130
     if speaks:
         say(f"Run: {options.out}")
     return 0
 
 
-def _where_stopped(finished: Finished, out: Path) -> str:
+def _where_stopped(finished: Finished, out: Path, unit: str) -> str:
     if (out / "run.json").exists():
-        where = f"in epoch {finished.epoch}" if finished.epoch else "before the first epoch"
+        where = f"in {unit} {finished.epoch}" if finished.epoch else f"before the first {unit}"
         return f"Stopped {where}; go on with --resume."
-    return "Stopped before the first epoch; start it again as before."
+    return f"Stopped before the first {unit}; start it again as before."
 
 
 def _config_of(options: Namespace) -> RunConfig:

@@ -50,7 +50,7 @@ def run_demo(options: Namespace) -> int:
     say("4. Analysing: do the latents separate the compositions?")
     run = Run.open(run_path)
     found = analysed(run, None, DEMO.states)
-    print_analysis(found)
+    print_analysis(found, run)
     truth = pd.read_csv(options.out / "simulated" / "truth.csv")
     states = truth.set_index("particle_id").loc[run.latents().index, "state"].to_numpy()
     ari = agreement(found.clusters.labels, states)

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.work_status import duration
 
 if TYPE_CHECKING:
     from napari_tomodrgn.config import RunConfig
@@ -75,3 +76,24 @@ def _in_all(known: dict[str, float], epochs: int) -> dict[str, Any]:
         return known
     around = known["first_look_seconds"] + known["refining_seconds"]
     return known | {"seconds": around + epochs * known["seconds_per_epoch"]}
+
+
+def forecast_words(found: dict[str, Any]) -> str:
+    """What a training will take, for a person."""
+    if "problem" in found:
+        return str(found["problem"])
+    if not found:
+        return ""
+    words = [f"{found['ram_gb']:.1f} GB of memory"]
+    if found.get("gpu_gb"):
+        words.append(f"{found['gpu_gb']:.1f} GB on the graphics card")
+    where = f", on {found['device']}" if "device" in found else ""
+    takes = f"Takes {', '.join(words)}{where}"
+    if "seconds" not in found:
+        return f"{takes}. Time: being measured …"
+    whole = duration(found["seconds"])
+    if not found["seconds_per_epoch"]:
+        return f"{takes}. About {whole} once the images are read."
+    # With the first look; where a training has none, with the first epoch.
+    first = duration(found["first_look_seconds"] + found["seconds_per_epoch"])
+    return f"{takes}. First points within {first}, about {whole} in all."

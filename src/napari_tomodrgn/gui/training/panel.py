@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 from napari_tomodrgn.config import DataConfig, RunConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.training.forecast_service import forecast_words
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, name_of_preset, preset
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
@@ -28,7 +29,6 @@ from napari_tomodrgn.gui.widgets.qt import (
 )
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.work_status import duration
 
 _FORECAST_LINES = 4
 _BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
@@ -75,6 +75,7 @@ class TrainingPanel(QWidget):
         self._session = session
         before, self._of_run = _preset_before(), False
         self._source: Path | None = None  # whose particles the form chooses from
+        self._proposed = ""  # as the folder, by this form
         self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
@@ -195,12 +196,22 @@ class TrainingPanel(QWidget):
         self._refresh_resume()
 
     def _propose_folder(self) -> None:
-        """Once there is a run in its folder, the next training gets one of its own."""
-        session, run = self._session, self._session.run
-        if run is None or session.training.busy or not session.has_images:
+        """Once there is a run in its folder, the next training gets one of its own.
+
+        Also where it was stopped before there was anything to show; what was typed is left alone.
+        """
+        session, run, named = self._session, self._session.run, self.folder.folder
+        if session.training.busy or not session.has_images:
             return
-        if not self.folder.folder or Path(self.folder.folder).expanduser() == run.path:
-            self.folder.set_folder(str(next_folder(run.path)))
+        here = Path(named).expanduser() if named else None
+        if run is not None and here in (None, run.path):
+            self._propose(next_folder(run.path))
+        elif here is not None and named == self._proposed and (here / "run.json").is_file():
+            self._propose(next_folder(here))
+
+    def _propose(self, folder: Path) -> None:
+        self._proposed = str(folder)
+        self.folder.set_folder(self._proposed)
 
     def _refresh_resume(self) -> None:
         """A run that is open can go on: to its end, or beyond it where the form says so."""
@@ -226,7 +237,7 @@ class TrainingPanel(QWidget):
     def _on_particles(self, *_: object) -> None:
         source = self._session.source
         if source is not None and self._session.run is None and source.suffix == ".star":
-            self.folder.set_folder(str(free_folder(source)))
+            self._propose(free_folder(source))
             if source != self._source:
                 self._forget(source)
         self._asked.start()
@@ -310,6 +321,8 @@ class TrainingPanel(QWidget):
         self.forecast.setText(forecast_words(self._session.forecast))
 
     def _resume(self) -> None:
+        if (run := self._session.run) is not None:
+            self._propose(run.path)  # for as long as it trains it says where
         self._emit(self.resume_run_requested.emit)
 
     def _press(self) -> None:
@@ -351,27 +364,6 @@ def _preset_box(shown: str) -> QComboBox:
     box.setCurrentText(shown)
     box.setToolTip("Settings to begin with; what you change below is kept")
     return box
-
-
-def forecast_words(found: dict[str, Any]) -> str:
-    """What a training will take, for a person."""
-    if "problem" in found:
-        return str(found["problem"])
-    if not found:
-        return ""
-    words = [f"{found['ram_gb']:.1f} GB of memory"]
-    if found.get("gpu_gb"):
-        words.append(f"{found['gpu_gb']:.1f} GB on the graphics card")
-    where = f", on {found['device']}" if "device" in found else ""
-    takes = f"Takes {', '.join(words)}{where}"
-    if "seconds" not in found:
-        return f"{takes}. Time: being measured …"
-    whole = duration(found["seconds"])
-    if not found["seconds_per_epoch"]:
-        return f"{takes}. About {whole} once the images are read."
-    # With the first look; where a training has none, with the first epoch.
-    first = duration(found["first_look_seconds"] + found["seconds_per_epoch"])
-    return f"{takes}. First points within {first}, about {whole} in all."
 
 
 def free_folder(source: Path) -> Path:

@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
+from napari_tomodrgn.gui.training.service import why_on_show
 from napari_tomodrgn.learn.run.epoch_files import epoch_unit
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
@@ -116,6 +117,7 @@ class RunMonitor(Service):
             self.stop()
             if was:
                 words = f"Training of {run.path.name} is complete, {session.epoch_words}."
+                words += why_on_show(seen.run, session.last_epoch_trained)
                 session.show_message(f"{words} {Verdict.of(seen.quality).sentence}")
         else:
             self._set_status(seen)

@@ -204,7 +204,8 @@ class TrainingService(Service):
         ):
             words += f" Still on show: {run.path.name}."
         elif run is not None:
-            words += f" Saved in {run.path.name}.{why_on_show(event, run)}"
+            words += f" Saved in {run.path.name}."
+            words += why_on_show(run, event.epoch) if event.reason != "stopped" else ""
         self.session.show_message(f"{words} {self._final_notice}".rstrip())
 
     def _start_over(self, event: Started) -> None:
@@ -269,10 +270,10 @@ def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
     return f"Training finished after {unit} {done}."
 
 
-def why_on_show(event: Finished, run: Run) -> str:
+def why_on_show(run: Run, last: int) -> str:
     """Why a run that is over shows another epoch than its last; empty where it shows that."""
     chosen = run.info.chosen_epoch
-    if event.reason == "stopped" or chosen is None or chosen == event.epoch:
+    if chosen is None or chosen == last:
         return ""
     if chosen == FIRST_LOOK:
         return " The first look stays: it explains held-out images better."

@@ -59,8 +59,11 @@ def color_word(layer: Surface) -> str:
 
 
 def legend(layers: dict[str, Surface], words: dict[str, str]) -> list[str]:
-    """Say in which colour each of several maps in one place is drawn, a line each."""
-    return [f"{color_word(one)}: {words[name].splitlines()[0]}" for name, one in layers.items()]
+    """Say in which colour each of several maps in one place is drawn, a line for each colour."""
+    lines: dict[str, list[str]] = {}
+    for name, layer in layers.items():
+        lines.setdefault(color_word(layer), []).append(words[name].splitlines()[0])
+    return [f"{word}: {', '.join(of_color)}" for word, of_color in lines.items()]
 
 
 def surface_colors(color: str) -> Colormap:
