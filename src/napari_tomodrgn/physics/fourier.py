@@ -166,6 +166,19 @@ def transform_table(volumes: Tensor, oversampling: int) -> Tensor:
     return torch.view_as_real(torch.stack(wide, dim=-1)).flatten(0, 2).flatten(1)
 
 
+def voxel_table(volumes: Tensor) -> Tensor:
+    """What `read_corners` reads at voxels: transforms of ``(transform, n, n, n)`` maps as they are.
+
+    At the voxels of a `transform_table` maps are too strong by what they were corrected for, which
+    interpolation takes back only on average: a twentieth halfway to the edge of the box.
+    """
+    return (
+        torch.view_as_real(torch.stack([*map(transform_volume, volumes)], -1))
+        .flatten(0, 2)
+        .flatten(1)
+    )
+
+
 def sample_transforms(table: Tensor, box: int, frequencies: Tensor) -> Tensor:
     """Values of several transforms at the same frequencies, by trilinear interpolation.
 

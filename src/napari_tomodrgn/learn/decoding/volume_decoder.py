@@ -49,6 +49,15 @@ class PreparedModel(Protocol):
         ...
 
 
+@runtime_checkable
+class VoxelModel(PreparedModel, Protocol):
+    """A `PreparedModel` with maps in it, which are read at voxels otherwise than between them."""
+
+    def prepare_voxels(self, frequencies: Tensor) -> Any:
+        """What to keep of ``(point, 3)`` frequencies that are voxels of the box's transform."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class _Grid:
     """Frequencies of a box, their places in its flat transform, and what is kept of each part.
@@ -201,7 +210,12 @@ class VolumeDecoder:
             return self._model(frequencies, latent, particle_index)
         prepared = grid.prepared.get(start)
         if prepared is None:
-            prepared = self._model.prepare(frequencies)
+            model: PreparedModel = self._model
+            prepared = (
+                model.prepare_voxels(frequencies)
+                if isinstance(model, VoxelModel)
+                else model.prepare(frequencies)
+            )
             if self._kept_bytes() < _KEPT_BYTES:
                 grid.prepared[start] = prepared
         return self._model.evaluate(prepared, latent, particle_index)

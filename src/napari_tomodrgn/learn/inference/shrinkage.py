@@ -324,7 +324,11 @@ def _sums_of_points(
 
 
 def shrinkage_steps(
-    decoder: FourierModel, latents: Tensor, data: TiltData, config: RunConfig
+    decoder: FourierModel,
+    latents: Tensor,
+    data: TiltData,
+    config: RunConfig,
+    tested: FourierModel | None = None,
 ) -> Generator[int, None, ShrinkageResult]:
     """Find how far maps may differ in each shell, and whether particles differ at all.
 
@@ -336,13 +340,16 @@ def shrinkage_steps(
         ``(particle, latent)`` from the images that are not held out; NaN: not compared.
     data, config
         Images and settings.
+    tested
+        Whose maps are asked whether particles differ at all; those of ``decoder`` if None.
 
     Yields
     ------
     Particles done, of `COMPARISONS` times those of the set.
     """
     compared, drawn = yield from sum_steps(decoder, latents, data, config)
-    scaling = scaled_mean_steps(decoder, latents, data, config)
+    tested = decoder if tested is None else tested
+    scaling = scaled_mean_steps(tested, latents, data, config)
     scaled = yield from offset_steps(scaling, _DRAWS * data.particle_count)
     # Mirrored: the slope between both sides of the middle, free of curvature.
     sides = []

@@ -22,6 +22,7 @@ from napari_tomodrgn.physics.fourier import (
     transform_table,
     transform_volume,
     volume_from_transform,
+    voxel_table,
 )
 from napari_tomodrgn.physics.lattice import conjugate_where, into_half_space
 
@@ -46,6 +47,7 @@ class LinearDecoder(nn.Module):
     maps: Tensor
     limits: Tensor
     table: Tensor
+    voxels: Tensor | None
 
     def __init__(self, maps: Tensor, radius_px: float, box_size_px: int) -> None:
         super().__init__()
@@ -54,6 +56,7 @@ class LinearDecoder(nn.Module):
         self.register_buffer("limits", torch.tensor([radius_px, box_size_px], device=maps.device))
         table = transform_table(maps, OVERSAMPLING)
         self.register_buffer("table", table, persistent=False)
+        self.register_buffer("voxels", None, persistent=False)  # made when it is first asked for
 
     @classmethod
     def from_model(cls, model: LinearModel, box_size_px: int) -> LinearDecoder:
@@ -123,9 +126,28 @@ class LinearDecoder(nn.Module):
         ``corners`` are those of a grid of `OVERSAMPLING` times the training box.
         """
         found = read_corners(self.table, OVERSAMPLING * self.maps.shape[-1], corners)
-        left = (self._radius_px + 1 - frequencies.norm(dim=-1) * self._box_size_px).clamp(0, 1)
-        values: Tensor = found * left[:, None]
-        return values
+        return found * self._edge(frequencies)
+
+    def prepare_voxels(self, frequencies: Tensor) -> Tensor:
+        """`prepare` at ``(point, 3)`` frequencies that are voxels of the training box's transform.
+
+        Read there as the maps are, without what corrects for reading between voxels.
+        """
+        inside, mirrored = into_half_space(frequencies)
+        return conjugate_where(self.at_voxels(inside), mirrored[:, None])
+
+    def at_voxels(self, frequencies: Tensor) -> Tensor:
+        """The same in the half-space, ``(point, 3)`` with kx ≥ 0."""
+        if self.voxels is None:
+            self.voxels = voxel_table(self.maps)
+        corners = grid_corners(frequencies * self._box_size_px)
+        return read_corners(self.voxels, self.maps.shape[-1], corners) * self._edge(frequencies)
+
+    def _edge(self, frequencies: Tensor) -> Tensor:
+        """``(point, 1)`` soft edge of what the maps hold."""
+        radius_px = frequencies.norm(dim=-1, keepdim=True) * self._box_size_px
+        edge: Tensor = (self._radius_px + 1 - radius_px).clamp(0, 1)
+        return edge
 
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Evaluate complex ``(point,)`` amplitudes for latents ``(particle, latent)``."""
@@ -169,6 +191,8 @@ def save_linear_model(path: Path, model: LinearModel, decoder: LinearDecoder) ->
         **decoder.state_dict(),
         "basis": model.basis,
         "noise": model.noise,
+        # The decoder's maps may go further than what latents are inferred from.
+        "radius": torch.tensor([model.ball.radius_px]),
         "share": torch.tensor([model.share], dtype=torch.float64),
     }
     if model.focus is not None:
@@ -188,7 +212,7 @@ def read_linear_model(path: Path, device: torch.device | str = "cpu") -> LinearM
     """
     try:
         tensors, _ = load_tensors(path)
-        radius = int(tensors["limits"][0])
+        radius = int(tensors["radius" if "radius" in tensors else "limits"][0])
         basis, noise = tensors["basis"].to(device), tensors["noise"].to(device)
         share = float(tensors["share"])
         focus = int(tensors["focus"]) if "focus" in tensors else None

@@ -5,7 +5,8 @@ is spread over the whole particle. Once latents are known, mean and components t
 radius are a least-squares fit, and what is real in them shows in both halves of the set at the
 same place: local agreement c of half maps gives the weight 2c / (1 + c), as the Fourier shell
 correlation does for shells (Rosenthal & Henderson, J. Mol. Biol. 333 (2003) 721), but in real
-space, as states differ in places.
+space, as states differ in places. The mean of a decoder so finished goes on where the solved one
+is damped, as back-projection has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     LinearModel,
@@ -30,8 +32,10 @@ from napari_tomodrgn.learn.linear.initial_model import mean_model, with_componen
 from napari_tomodrgn.learn.linear.principal_axes import (
     like_signs,
     rotate_to_principal_axes,
+    with_raw_latents,
     with_signs,
 )
+from napari_tomodrgn.learn.reconstruction.mean_map import with_solved_shells
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
 _REACH = 1.5
@@ -51,11 +55,14 @@ class FullResolutionFit:
         Basis, noise and prior.
     mu, covariance
         Posteriors of all particles from the images that are not held out.
+    along
+        The same maps along the latents of the fit that they were made from, which stay as they are.
     """
 
     model: LinearModel
     mu: Tensor
     covariance: Tensor
+    along: LinearModel
 
 
 def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
@@ -74,15 +81,35 @@ def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
     ]
     one, two = (_maps(ball, basis[..., 1:]) for basis in halves)
     weights = np.stack([local_weights(a, b) for a, b in zip(one, two, strict=True)])
-    model = _weight_components(whole, weights)
+    weighted = _weight_components(whole, weights)
     blocks = engine.blocks(ball, training_rows)
-    model, _, _ = rotate_to_principal_axes(model, e_step(model, blocks, shells))
+    model, _, _ = rotate_to_principal_axes(weighted, e_step(weighted, blocks, shells))
     everything = torch.arange(engine.data.particle_count)
     stream = engine.stream(model, everything, engine.data.training)
     mu, covariance, _ = posteriors(model, stream, shells)
     signs = like_signs(mu, fit.training_mu)
     covariance = covariance * signs[:, None] * signs
-    return FullResolutionFit(with_signs(model, signs), mu * signs, covariance)
+    along = with_raw_latents(weighted, *_middle_and_spread(fit.training_mu[training_rows]))
+    return FullResolutionFit(with_signs(model, signs), mu * signs, covariance, along)
+
+
+def decoder_at_full_resolution(
+    model: LinearModel, back_projected: Tensor, box_size_px: int
+) -> LinearDecoder:
+    """A decoder whose mean goes on to Nyquist, where the fitted one is damped.
+
+    Parameters
+    ----------
+    model
+        Mean and components.
+    back_projected
+        ``(box, box, box)`` mean map of the same images (`mean_map`).
+    box_size_px
+        Of the training images.
+    """
+    maps = LinearDecoder.from_model(model, box_size_px).basis_volumes(box_size_px)
+    maps[0] = with_solved_shells(back_projected.to(maps), maps[0])
+    return LinearDecoder(maps, box_size_px // 2, box_size_px)
 
 
 def _fit_rows(
@@ -92,10 +119,14 @@ def _fit_rows(
     blocks = engine.blocks(ball, rows)
     shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
     mean = mean_model(ball, blocks, shells, engine.samples.independent_share)
-    known = latents[rows]
-    spread = known.std(0, correction=0).clamp(min=1e-9)
-    model = with_components(mean, blocks, shells, (known - known.mean(0)) / spread)
+    middle, spread = _middle_and_spread(latents[rows])
+    model = with_components(mean, blocks, shells, (latents[rows] - middle) / spread)
     return m_step(model, blocks, shells, e_step(model, blocks, shells))
+
+
+def _middle_and_spread(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``(J,)`` of latents ``(particle, J)``."""
+    return latents.mean(0), latents.std(0, correction=0).clamp(min=1e-9)
 
 
 def _maps(ball: FourierBall, columns: Tensor) -> NDArray[np.float32]:

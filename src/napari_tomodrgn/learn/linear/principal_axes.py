@@ -47,6 +47,14 @@ def with_signs(model: LinearModel, signs: Tensor) -> LinearModel:
     return _turned(model, turn)
 
 
+def with_raw_latents(model: LinearModel, middle: Tensor, spread: Tensor) -> LinearModel:
+    """The model of ``(z − middle) / spread``, both ``(J,)``, as one of the latents z themselves."""
+    turn = torch.eye(model.components + 1, dtype=torch.float64, device=middle.device)
+    turn[1:, 1:] /= spread.double()
+    turn[1:, 0] = -middle.double() / spread.double()
+    return _turned(model, turn)
+
+
 def like_signs(latents: Tensor, others: Tensor) -> Tensor:
     """Signs ``(J,)`` with which axes of latents ``(particle, J)`` point as those of others do.
 

@@ -225,15 +225,27 @@ class Decoder(nn.Module):
         inside, mirrored = into_half_space(frequencies)
         # Mean and components lie on grids of the same spacing.
         corners, known = grid_corners(inside * (OVERSAMPLING * self.box_size_px)), self.components
+        mean = None if self.mean is None else self.mean(corners)
+        components = None if known is None else known.in_half_space(inside, corners)
+        return PreparedPoints(self._first(inside), mirrored, mean, components)
+
+    def prepare_voxels(self, frequencies: Tensor) -> PreparedPoints:
+        """`prepare` at frequencies that are voxels of the box's transform: maps read as they are.
+
+        What the network adds is a function of any point; what is fixed are maps.
+        """
+        inside, mirrored = into_half_space(frequencies)
+        known = self.components
+        mean = None if self.mean is None else self.mean.at_voxels(inside)
+        components = None if known is None else known.at_voxels(inside)
+        return PreparedPoints(self._first(inside), mirrored, mean, components)
+
+    def _first(self, inside: Tensor) -> Tensor:
+        """Output of the first layer at ``(point, 3)`` frequencies with kx ≥ 0, no latent in it."""
         added = self.network.padding_of(len(inside), inside.device)
         padded = functional.pad(inside, (0, 0, 0, added)) if added else inside
         features = self.network.as_pixels(self._encoded(padded))
-        return PreparedPoints(
-            first=dense(features, self.network.first.weight, self.network.first.bias),
-            mirrored=mirrored,
-            mean=None if self.mean is None else self.mean(corners),
-            components=None if known is None else known.in_half_space(inside, corners),
-        )
+        return dense(features, self.network.first.weight, self.network.first.bias)
 
     def evaluate(self, prepared: PreparedPoints, z: Tensor, particle_index: Tensor) -> Tensor:
         """Evaluate amplitudes, complex ``(point,)``, at the points of `prepare`.

@@ -18,10 +18,12 @@ from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, ba
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
     GridCorners,
+    grid_corners,
     read_corners,
     transform_table,
     transform_volume,
     volume_from_transform,
+    voxel_table,
 )
 from napari_tomodrgn.physics.shells import figure_of_merit, shell_correlation, shell_indices
 
@@ -44,17 +46,25 @@ class MeanMap(nn.Module):
         super().__init__()
         self.register_buffer("map", torch.zeros((box_size_px,) * 3))
         self._table: Tensor | None = None
+        self._voxels: Tensor | None = None
 
     def fill(self, volume: Tensor) -> None:
         """Take a map, ``(box, box, box)`` zyx in scaled units."""
         self.map.copy_(volume)
-        self._table = None
+        self._table = self._voxels = None
 
     def forward(self, corners: GridCorners) -> Tensor:
         """Complex ``(point,)`` amplitudes at points of a grid of `OVERSAMPLING` times the box."""
         if self._table is None or self._table.device != corners.weights.device:
             self._table = transform_table(self.map[None], OVERSAMPLING)
         return read_corners(self._table, OVERSAMPLING * len(self.map), corners)[:, 0]
+
+    def at_voxels(self, frequencies: Tensor) -> Tensor:
+        """The same at ``(point, 3)`` frequencies with kx ≥ 0 that are voxels of its transform."""
+        if self._voxels is None or self._voxels.device != frequencies.device:
+            self._voxels = voxel_table(self.map[None])
+        box = len(self.map)
+        return read_corners(self._voxels, box, grid_corners(frequencies * box))[:, 0]
 
 
 def mean_map(

@@ -48,7 +48,7 @@ class RunInfo(BaseModel):
     command: list[str]
     created: str
     chosen_epoch: int | None = None  # the one that the run ended with; None while it trains
-    first_look_radius_px: int | None = None  # Fourier pixels that its latest fit went to
+    first_look_radius_px: int | None = None  # Fourier pixels that maps of its linear engine reach
     # Of the chosen epoch, by Fourier shell: what differences of its maps from that of latent 0 are
     # multiplied with (`learn.inference.shrinkage`).
     shell_filter: list[float] | None = None

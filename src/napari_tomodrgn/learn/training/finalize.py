@@ -115,10 +115,14 @@ class _FinalPass:
         return worse > _MAX_SHARE_LOST * max(gain, 0.0)
 
     def shrink(
-        self, estimate: LatentEstimate, part: str
+        self, estimate: LatentEstimate, part: str, tested: FourierModel | None = None
     ) -> Generator[Event, None, tuple[LatentEstimate, ShrinkageResult]]:
-        """Find how far maps may differ, shell by shell, and compare those that differ so."""
-        steps = shrinkage_steps(estimate.decoder, estimate.latents, self.data, self.run.config)
+        """Find how far maps may differ, shell by shell, and compare those that differ so.
+
+        ``tested`` as of `shrinkage_steps`.
+        """
+        decoder, latents = estimate.decoder, estimate.latents
+        steps = shrinkage_steps(decoder, latents, self.data, self.run.config, tested)
         total = COMPARISONS * self.data.particle_count
         found = yield from self.context.run_steps(steps, total, _COMPARING, part)
         return replace(estimate, held_out=found.held_out, support=found), found
@@ -209,7 +213,9 @@ def _evaluate_linear(
     decoder = LinearDecoder.read(final.run.weights_file(FIRST_LOOK)).to(device)
     inference = LinearInference(model, final.data, final.run.config)
     estimate = yield from final.evaluate(inference, decoder, LINEAR)
-    return (yield from final.shrink(estimate, "linear filter"))
+    # As of a run by that method alone: `find_support`.
+    tested = LinearDecoder.from_model(model, final.data.lattice.box_size_px)
+    return (yield from final.shrink(estimate, "linear filter", tested))
 
 
 def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, None]:

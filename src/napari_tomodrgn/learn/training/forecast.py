@@ -48,8 +48,8 @@ def forecast(particles: ParticleSet, config: RunConfig) -> dict[str, float]:
     -------
     dict
         ``ram_gb``, ``gpu_gb``; ``first_look_seconds`` before the first epoch, without reading the
-        images; ``seconds_per_epoch``, its end included; ``refining_seconds`` after the last. By the
-        linear method all is in the first look.
+        images; ``seconds_per_epoch``, its end included; ``refining_seconds`` after the last. Of the
+        linear method all radii are in the first look.
     """
     *_, found = (known for known in forecast_steps(particles, config) if known)
     return found
@@ -94,7 +94,7 @@ def _engine_gb(particles: ParticleSet, config: RunConfig) -> float:
         return 0.0
     box = particles.optics.box_size_px
     finest = box // 2
-    if config.method == "linear":
+    if config.linear.focus_mask is not None:  # its components stay as coarse as they were found
         finest = min(finest, FIRST_RADIUS + RADIUS_STEP * (USUAL_RADII - 1))
     samples = len(half_plane(box)) * (finest / (box / 2)) ** 2
     samples *= len(particles.images) / len(particles) * min(len(particles), TRAINING_PARTICLES)
@@ -110,7 +110,7 @@ def _points_per_particle(particles: ParticleSet, config: RunConfig, width: int) 
 def _seconds_around(stages: StageCosts, config: RunConfig) -> tuple[float, float]:
     """Seconds before the first epoch and after the last."""
     if config.method == "linear":
-        return stages.linear_method(), 0.0
+        return stages.linear_method(), stages.finishing_maps()
     before = 0.0
     if config.model.mean_map:
         before = stages.first_look(linear_start=config.model.linear_start)

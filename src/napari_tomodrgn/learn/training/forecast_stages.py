@@ -171,10 +171,15 @@ class LinearCosts:
         return fits + self._support() + self._full_resolution() + taught
 
     def whole_method(self) -> float:
-        """Seconds of a training by the linear engine alone."""
+        """Seconds of all radii of a training by the linear engine alone."""
         errors = 2 * self.costs["linear errors"].of(compared(self.particles))
         radii = self.engine.radii()[:USUAL_RADII]
-        return sum(self._fit(radius) + self._support() + errors for radius in radii)
+        return sum(self._fit(radius) + errors for radius in radii)
+
+    def finishing_maps(self) -> float:
+        """Seconds of bringing its maps to full resolution, images averaged already."""
+        focused = self.engine.config.linear.focus_mask is not None
+        return self._support() + (0.0 if focused else self._full_resolution())
 
     def judging(self) -> float:
         """Seconds of what an autoencoder is compared with at its end."""
@@ -252,8 +257,13 @@ class StageCosts:
         return seconds + (self.linear.first_look() if linear_start and self.linear else 0.0)
 
     def linear_method(self) -> float:
-        """Seconds of a training by the linear engine alone."""
+        """Seconds of a training by the linear engine alone, but for what comes after the radii."""
         return self.linear.whole_method() if self.linear else 0.0
+
+    def finishing_maps(self) -> float:
+        """Seconds after the last radius of such a training."""
+        seconds = self.costs["averaging"].of(self.particles)
+        return seconds + (self.linear.finishing_maps() if self.linear else 0.0)
 
     def refining(self) -> float:
         """Seconds after the last epoch."""

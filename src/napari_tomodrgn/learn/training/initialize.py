@@ -17,11 +17,15 @@ import torch
 from torch import Tensor
 
 from napari_tomodrgn.data.tilt_data import TiltData
-from napari_tomodrgn.learn.inference.held_out import EarlyStopping
+from napari_tomodrgn.learn.inference.held_out import EarlyStopping, error_steps
 from napari_tomodrgn.learn.inference.methods import encode
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
 from napari_tomodrgn.learn.linear.engine import FIT_STEPS, MIN_PARTICLES, Fit, LinearEngine
-from napari_tomodrgn.learn.linear.full_resolution import FullResolutionFit, fit_full_resolution
+from napari_tomodrgn.learn.linear.full_resolution import (
+    FullResolutionFit,
+    decoder_at_full_resolution,
+    fit_full_resolution,
+)
 from napari_tomodrgn.learn.network.model import Encoder, Vae
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map, with_solved_shells
@@ -30,7 +34,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
-from napari_tomodrgn.learn.training.train_linear import find_support
+from napari_tomodrgn.learn.training.train_linear import compared_latents, find_support
 
 # The encoder sees each particle of a large set so often before the first epoch, and is taught in
 # no fewer steps than these. With 6,000 particles of five compositions, of which 5S RNP or not is
@@ -62,7 +66,7 @@ def initialize(
     kept_latents = run.resumable("components")
     _, latents = kept_latents.load()
     if not latents:
-        finished = yield from _linear_engine(run, data, context)
+        finished = yield from _linear_engine(run, data, mean, context)
         latents = {"mu": finished.mu, "covariance": finished.covariance}
         if kept_latents.due():
             kept_latents.save(count, latents)
@@ -79,9 +83,12 @@ def initialize(
 
 
 def _linear_engine(
-    run: Run, data: TiltData, context: RunContext
+    run: Run, data: TiltData, mean: Tensor, context: RunContext
 ) -> Generator[Event, None, FullResolutionFit]:
-    """Fit the linear engine, save it in the run, bring its components to full resolution."""
+    """Fit the linear engine, save it in the run, bring its components to full resolution.
+
+    ``mean`` is the mean map ``(box, box, box)``.
+    """
     engine = LinearEngine.of(data, run.config, context)
     radii = [radius for radius in engine.radii() if engine.work(radius) <= MAX_SAMPLES_PER_PASS]
     radii, fit = radii or engine.radii()[:1], None
@@ -90,11 +97,12 @@ def _linear_engine(
             yield WorkProgress(found, FIT_STEPS * len(radii), "Finding components")
         else:
             fit = found
-            yield _save_first_look(run, data, fit)
+            decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
+            run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
+            yield _save_first_look(run, fit, decoder, int(fit.model.ball.radius_px))
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
     _, support = yield from find_support(engine, fit)
-    EarlyStopping(first_look=support.unfiltered).save(run.early_stopping_file)
     run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
     yield Notice(f"First look: {support.verdict}")
     yield LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))  # with their verdict by now
@@ -102,18 +110,25 @@ def _linear_engine(
     finished = fit_full_resolution(engine, fit)
     components = LinearDecoder.from_model(finished.model, data.lattice.box_size_px)
     save_weights(run.components_file, components)
-    yield WorkProgress(1, 1, "Refining components")
+    box = data.lattice.box_size_px
+    decoder = decoder_at_full_resolution(finished.along, mean, box)
+    errors = error_steps(decoder, compared_latents(fit), data, run.config)
+    what = "Refining components"
+    first_look = yield from context.run_steps(errors, data.particle_count, what)
+    EarlyStopping(first_look=first_look).save(run.early_stopping_file)
+    yield _save_first_look(run, fit, decoder, box // 2)
     return finished
 
 
-def _save_first_look(run: Run, data: TiltData, fit: Fit) -> LatentsReady:
-    """Let what was found so far be seen: the first radius comes long before the last."""
-    decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
+def _save_first_look(run: Run, fit: Fit, decoder: LinearDecoder, radius_px: int) -> LatentsReady:
+    """Let what was found so far be seen: the first radius comes long before the last.
+
+    ``radius_px`` is that to which maps are known by now.
+    """
     save_linear_model(run.weights_file(FIRST_LOOK), fit.model, decoder)
-    table = run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
-    radius = int(fit.model.ball.radius_px)
-    replace(run, info=run.info.model_copy(update={"first_look_radius_px": radius})).save_info()
-    return LatentsReady(FIRST_LOOK, table)
+    radius = {"first_look_radius_px": radius_px}
+    replace(run, info=run.info.model_copy(update=radius)).save_info()
+    return LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))
 
 
 def encoder_steps(particles: int) -> int:

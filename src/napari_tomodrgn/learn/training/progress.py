@@ -84,6 +84,10 @@ def _is_vae(config: RunConfig, particles: int) -> bool:
     return config.method != "linear"
 
 
+def _is_linear(config: RunConfig, particles: int) -> bool:
+    return config.method == "linear"
+
+
 def _has_mean(config: RunConfig, particles: int) -> bool:
     return config.method != "linear" and config.model.mean_map
 
@@ -129,6 +133,9 @@ _PARTS = (
     _UsualPart("linear errors", "finishing", 0, 0.025, compared, _has_components),
     _UsualPart("linear halves", "finishing", 0, 0.05, embedded_twice, _has_components),
     _UsualPart("linear filter", "finishing", 0, 0.15, compared, _has_components),
+    _UsualPart("Averaging particles", "finishing", 0, 0.35, needs=_is_linear),
+    _UsualPart("Refining components", "finishing", 60, 1.55, needs=_is_linear),
+    _UsualPart("Comparing held-out images", "finishing", 0, 0.12, compared, _is_linear),
 )
 
 
@@ -361,13 +368,11 @@ def expected_parts(
 def finishing_in_epochs(config: RunConfig, particles: int) -> float:
     """How many epochs' time is usually taken after the last one, by a set of so many particles."""
     parts, _ = expected_parts(config, particles, {})
-    of_stage = {"epochs": 0.0, "finishing": 0.0}
-    for part in parts:
-        if part.stage in of_stage:
-            of_stage[part.stage] += part.expected
-    if not of_stage["epochs"]:
-        return 0.0
-    return config.train.epochs * of_stage["finishing"] / of_stage["epochs"]
+    epochs, after = (
+        sum(part.expected for part in parts if part.stage == stage)
+        for stage in ("epochs", "finishing")
+    )
+    return config.train.epochs * after / epochs if epochs else 0.0
 
 
 def _factors(
