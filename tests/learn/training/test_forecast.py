@@ -35,8 +35,8 @@ def test_what_is_not_done_takes_no_time(simulated: Path) -> None:
         return [known for known in forecast_steps(particles, config) if known][-1]
 
     linear = found(method="linear")
-    assert linear["seconds_per_epoch"] == linear["refining_seconds"] == 0
-    assert linear["first_look_seconds"] > 0
+    assert linear["seconds_per_epoch"] == 0
+    assert linear["first_look_seconds"] > linear["refining_seconds"] > 0, "maps are finished"
     plain = found(model={"mean_map": False, "linear_start": False}, train={"refine": False})
     assert plain["first_look_seconds"] == plain["refining_seconds"] == 0
     assert plain["seconds_per_epoch"] > 0
