@@ -90,11 +90,8 @@ class TrainingPanel(QWidget):
             "Which of the particles and tilt images to train on, and how fine; empty: all, as "
             "they are",
         )
-        self.folder = FolderEdit(
-            "Everything of the run is written into this folder",
-            "a new folder",
-            "Folder for the run",
-        )
+        tip = "Everything of the run is written into this folder"
+        self.folder = FolderEdit(tip, "a new folder", "Folder for the run")
         self.button = make_button("Train", "", self._press)
         self.button.setMinimumWidth(80)
         self.stop = make_button("Stop", _STOP, self.stop_requested.emit)

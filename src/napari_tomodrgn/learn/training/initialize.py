@@ -106,14 +106,21 @@ def _linear_engine(
     run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
     yield Notice(f"First look: {support.verdict}")
     yield LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))  # with their verdict by now
-    yield WorkProgress(0, 1, "Refining components")
+    return (yield from _to_full_resolution(run, engine, fit, mean))
+
+
+def _to_full_resolution(
+    run: Run, engine: LinearEngine, fit: Fit, mean: Tensor
+) -> Generator[Event, None, FullResolutionFit]:
+    """Bring a fit to full resolution, for the decoder to begin with, and as the first look."""
+    what, data, context = "Refining components", engine.data, engine.context
+    yield WorkProgress(0, 1, what)
     finished = fit_full_resolution(engine, fit)
     components = LinearDecoder.from_model(finished.model, data.lattice.box_size_px)
     save_weights(run.components_file, components)
     box = data.lattice.box_size_px
     decoder = decoder_at_full_resolution(finished.along, mean, box)
     errors = error_steps(decoder, compared_latents(fit), data, run.config)
-    what = "Refining components"
     first_look = yield from context.run_steps(errors, data.particle_count, what)
     EarlyStopping(first_look=first_look).save(run.early_stopping_file)
     yield _save_first_look(run, fit, decoder, box // 2)
