@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kept_between_windows import keep_between_windows
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
@@ -48,6 +49,18 @@ def _modules_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_text_is_parsed_once() -> Iterator[None]:
+    """Keep for the next window what napari and vispy work out of the same text or letter.
+
+    Each viewer begins anew: with the manifests of all plugins, the distances around each letter,
+    the variables of each shader. That is a fifth of what a window on a run takes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        keep_between_windows(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
