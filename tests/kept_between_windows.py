@@ -1,8 +1,8 @@
-"""What napari and vispy work out of text and letters, kept from one viewer to the next."""
+"""What is worked out for one window of the tests, kept for the next: of napari's and of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from functools import lru_cache
 from importlib import import_module
@@ -22,6 +22,32 @@ _OF_TEXT = {
         "parse_function_signature",
     ],
 }
+
+_computed: dict[tuple[str, object], tuple[list[Any], Any]] = {}  # events and result, by what of
+
+
+def computed_once_for(
+    steps: Callable[..., Generator[Any, None, Any]], what: Callable[..., object]
+) -> Callable[..., Generator[Any, None, Any]]:
+    """The same steps; asked about the same again, they yield and find what they did before."""
+
+    def computed(*given: Any, **options: Any) -> Generator[Any, None, Any]:
+        name = steps.__name__, what(*given)
+        if name in _computed:
+            events, result = _computed[name]
+            yield from events
+            return result
+        events, running = [], steps(*given, **options)
+        while True:
+            try:
+                event = next(running)
+            except StopIteration as finished:
+                _computed[name] = events, finished.value
+                return finished.value
+            events.append(event)
+            yield event
+
+    return computed
 
 
 def keep_between_windows(patch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from evidence_case import SMALL
+from kept_between_windows import computed_once_for
 
 
 @pytest.fixture(scope="session")
@@ -43,33 +44,6 @@ def run(linear_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(linear_run, tmp_path / "run"))
 
 
-_computed: dict[tuple[str, object], tuple[list[Any], Any]] = {}  # events and result, by what of
-
-
-def _computed_once(
-    steps: Callable[..., Generator[Any, None, Any]], what: Callable[..., object]
-) -> Callable[..., Generator[Any, None, Any]]:
-    """The same steps; asked about the same again, they yield and find what they did before."""
-
-    def computed(*given: Any, **options: Any) -> Generator[Any, None, Any]:
-        name = steps.__name__, what(*given)
-        if name in _computed:
-            events, result = _computed[name]
-            yield from events
-            return result
-        events, running = [], steps(*given, **options)
-        while True:
-            try:
-                event = next(running)
-            except StopIteration as finished:
-                _computed[name] = events, finished.value
-                return finished.value
-            events.append(event)
-            yield event
-
-    return computed
-
-
 @pytest.fixture
 def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The images of the run are added up, and the same groups of it compared, for one test.
@@ -78,8 +52,8 @@ def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from napari_tomodrgn.analysis.evidence import comparison, session
 
-    added_up = _computed_once(session.with_sums, lambda halves: tuple(halves.ids))
-    compared = _computed_once(
+    added_up = computed_once_for(session.with_sums, lambda halves: tuple(halves.ids))
+    compared = computed_once_for(
         comparison.compare_groups, lambda evidence, drawn: (tuple(evidence.ids), drawn.tobytes())
     )
     monkeypatch.setattr(session, "with_sums", added_up)

@@ -35,6 +35,7 @@ from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
 LONG = 60_000
+pytestmark = pytest.mark.usefixtures("checked_once")
 
 
 @pytest.fixture
