@@ -17,6 +17,8 @@ from filelock import FileLock
 
 # Nothing of a test stays in the user's own cache.
 os.environ["NAPARI_TOMODRGN_CACHE"] = tempfile.mkdtemp(prefix="napari-tomodrgn-tests-")
+# UMAP is compiled anew in each child: not optimised, in half the time, and to the same places.
+os.environ["NUMBA_OPT"] = "0"
 _ROOT = Path(__file__).resolve().parents[1]
 # Files that take so long that the quick run leaves them out; `tools/slow_files.py` writes the list.
 _SLOW_FILES = set((_ROOT / "tests" / "slow_files.txt").read_text(encoding="utf-8").split())

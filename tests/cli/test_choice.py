@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from terminal import done, refused
 
 from napari_tomodrgn.cli import main
+from napari_tomodrgn.cli.commands import sets
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
@@ -85,7 +87,10 @@ def test_a_condition_that_none_satisfies_is_one_sentence(
 def test_a_map_for_all_by_the_decoder_alone_has_half_maps_and_fsc(
     star: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(homogeneous, "_MIN_STEPS", 120)  # of 600: a fifth is enough for a box of 24
+    # Of 600 steps and 1024 samples: a fifth and a quarter are enough for a box of 24.
+    monkeypatch.setattr(homogeneous, "_MIN_STEPS", 120)
+    small = partial(homogeneous.HomogeneousConfig, points_per_particle=256)
+    monkeypatch.setattr(sets, "HomogeneousConfig", small)
     out = tmp_path / "one-map"
     done("train", star, "--method", "homogeneous", "--epochs", 1, "--seed", 1, "--out", out)
     curve = pd.read_csv(out / "fsc.csv")["fsc"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kept_between_windows import computed_once_for, keep_between_windows
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
@@ -48,6 +49,18 @@ def _modules_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_text_is_parsed_once() -> Iterator[None]:
+    """Keep for the next window what napari and vispy work out of the same text or letter.
+
+    Each viewer begins anew: with the manifests of all plugins, the distances around each letter,
+    the variables of each shader. That is a fifth of what a window on a run takes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        keep_between_windows(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -208,6 +221,20 @@ def widget(viewer: Any, qtbot: Any) -> Iterator[Any]:
     yield widget
     widget.controller.close()  # the rest goes with the viewer, which its fixture closes
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=60_000)
+
+
+@pytest.fixture
+def checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The physics of a set that nobody writes into are asked by one test; others are told again.
+
+    For tests that open a star file and look at something else.
+    """
+    from napari_tomodrgn.analysis import preflight
+
+    def what(particles: Any, data: Any) -> object:
+        return str(particles.source.path), tuple(particles.ids), data.model_dump_json()
+
+    monkeypatch.setattr(preflight, "preflight", computed_once_for(preflight.preflight, what))
 
 
 @pytest.fixture

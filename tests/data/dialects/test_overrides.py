@@ -16,7 +16,11 @@ from napari_tomodrgn.data.dialects import read_particles, write_subset
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 
-SMALL = "[model]\nlatent_dim = 2\ndecoder_dim = 16\nimage_encoder_dim = 16\n"
+# Without what comes before and after the epochs: nothing here looks at latents.
+SMALL = (
+    "[model]\nlatent_dim = 2\ndecoder_dim = 16\nimage_encoder_dim = 16\nlinear_start = false\n"
+    "[train]\npoints_per_particle = 128\nrefine = false\n"
+)
 
 
 @pytest.mark.parametrize("name", ["warptools", "relion5", "nextpyp", "cistem"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from evidence_case import SMALL
+from kept_between_windows import computed_once_for
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,22 @@ def linear_run(made_once: Callable[..., Path]) -> Path:
 def run(linear_run: Path, tmp_path: Path) -> Path:
     """A copy that a test may write into."""
     return Path(shutil.copytree(linear_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images of the run are added up, and the same groups of it compared, for one test.
+
+    For the others what came of it arrives the same way, is kept in the run and is shown.
+    """
+    from napari_tomodrgn.analysis.evidence import comparison, session
+
+    added_up = computed_once_for(session.with_sums, lambda halves: tuple(halves.ids))
+    compared = computed_once_for(
+        comparison.compare_groups, lambda evidence, drawn: (tuple(evidence.ids), drawn.tobytes())
+    )
+    monkeypatch.setattr(session, "with_sums", added_up)
+    monkeypatch.setattr(comparison, "compare_groups", compared)
 
 
 @pytest.fixture

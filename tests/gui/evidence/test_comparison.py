@@ -26,7 +26,7 @@ CELLS = ["A: cluster 1", "B: cluster 2", "A − B, more in A", "A − B, more in
 
 
 @pytest.fixture
-def compared(widget: Any, clustered: Any, qtbot: Any) -> Any:
+def compared(widget: Any, clustered: Any, computed_once: None, qtbot: Any) -> Any:
     """The session after *Compare* was pressed for the two clusters, and the cells are there."""
     widget.tabs.setCurrentIndex(3)
     shown: list[float] = []
@@ -115,6 +115,7 @@ def test_no_cell_is_below_caption_axes_or_scale_bar(
     assert {tuple(one.node.size) for one in axes} == {(72, 72)}, "as small as there is room for"
 
 
+@pytest.mark.usefixtures("computed_once")
 def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbot: Any) -> None:
     camera, overlays = viewer.scene.camera, viewer.canvas.overlays
     mine = viewer.add_points(np.zeros((1, 3)), name="mine", size=5)
@@ -144,6 +145,7 @@ def test_the_canvas_is_given_back(viewer: Any, widget: Any, clustered: Any, qtbo
     assert clustered.canvas_mode == "particle" and mine.visible and not hidden.visible
 
 
+@pytest.mark.usefixtures("computed_once")
 def test_a_tomogram_and_back_to_the_comparison(
     viewer: Any, widget: Any, clustered: Any, qtbot: Any
 ) -> None:

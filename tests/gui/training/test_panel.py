@@ -35,12 +35,20 @@ from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
 LONG = 60_000
+pytestmark = pytest.mark.usefixtures("checked_once")
 
 
 @pytest.fixture
 def endless(tiny_config: Any) -> Any:
     """The quick configuration, with more epochs than anyone waits for."""
     train = tiny_config.train.model_copy(update={"epochs": 5000})
+    return tiny_config.model_copy(update={"train": train})
+
+
+@pytest.fixture
+def unrefined(tiny_config: Any) -> Any:
+    """The quick configuration, where what comes after the epochs is not looked at."""
+    train = tiny_config.train.model_copy(update={"refine": False})
     return tiny_config.model_copy(update={"train": train})
 
 
@@ -128,12 +136,12 @@ def test_a_finished_run_is_extended(
     qtbot: Any,
     opened: Callable[[Path], Any],
     tiny_star: Path,
-    tiny_config: Any,
+    unrefined: Any,
     tmp_path: Path,
 ) -> None:
     session, panel = opened(tiny_star), widget.training
     with qtbot.waitSignal(widget.controller.training.ended, timeout=LONG):
-        widget.controller.training.start(tiny_config, tmp_path / "run")
+        widget.controller.training.start(unrefined, tmp_path / "run")
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert (panel.resume.text(), panel.resume.isEnabled()) == ("Extend", False)
     panel.form.set_value("train.epochs", 5)
@@ -269,11 +277,11 @@ def test_a_small_learning_rate_survives_form_run_and_form(
     opened: Callable[[Path], Any],
     tiny_star: Path,
     tmp_path: Path,
-    tiny_config: Any,
+    unrefined: Any,
 ) -> None:
     opened(tiny_star)
     panel = widget.training
-    panel._show(tiny_config)
+    panel._show(unrefined)
     panel.form.set_value("train.epochs", 1)
     panel.more.set_value("train.learning_rate", "1e-4")
     panel.folder.set_folder(str(tmp_path / "run"))

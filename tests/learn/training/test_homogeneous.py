@@ -19,7 +19,7 @@ from napari_tomodrgn.learn.training.homogeneous import HomogeneousConfig
 @pytest.mark.slow
 def test_the_network_agrees_with_back_projection(simulated: Path) -> None:
     particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
-    config = HomogeneousConfig(points_per_particle=512, width=64)
+    config = HomogeneousConfig(points_per_particle=128, width=64)
     ours, average = run_to_end(network_steps(particles, config=config)), reconstruct(particles)
     inside = fsc_sphere(24)
     found = correlation(ours.map, average.filtered, inside)
