@@ -157,11 +157,12 @@ class LinearDecoder(nn.Module):
             weighted = (prepared[:, 1:] * z[particle_index]).sum(-1)
         return prepared[:, 0] + weighted
 
-    def basis_volumes(self, box_size_px: int) -> Tensor:
+    def basis_volumes(self, box_size_px: int, *, with_level: bool = False) -> Tensor:
         """``(1 + component, box, box, box)`` maps: any particle's map is their weighted sum.
 
         Density per voxel of the training box, whatever ``box_size_px``, as
-        `learn.decoding.volume_decoder.VolumeDecoder` gives it for a scale of 1.
+        `learn.decoding.volume_decoder.VolumeDecoder` gives it for a scale of 1: without their mean
+        values, unless ``with_level``. Transforms of maps without are wrong between the voxels.
         """
         radius, box = self.limits.tolist()
         size = self.maps.shape[-1]
@@ -170,7 +171,8 @@ class LinearDecoder(nn.Module):
         half = torch.arange(size // 2 + 1, device=axis.device)
         distance = torch.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + half**2)
         # What `learn.decoding.volume_decoder.VolumeDecoder` asks for, and nothing beyond.
-        seen = (distance > 0) & (distance < min(box_size_px, box) / 2)
+        seen = distance < min(box_size_px, box) / 2
+        seen[0, 0, 0] = with_level
         factor = (radius + 1 - distance).clamp(0, 1) * seen
         middle = wide // 2 - box_size_px // 2
         keep = slice(middle, middle + box_size_px)

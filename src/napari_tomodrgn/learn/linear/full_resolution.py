@@ -107,7 +107,8 @@ def decoder_at_full_resolution(
     box_size_px
         Of the training images.
     """
-    maps = LinearDecoder.from_model(model, box_size_px).basis_volumes(box_size_px)
+    fitted = LinearDecoder.from_model(model, box_size_px)
+    maps = fitted.basis_volumes(box_size_px, with_level=True)
     maps[0] = with_solved_shells(back_projected.to(maps), maps[0])
     return LinearDecoder(maps, box_size_px // 2, box_size_px)
 
@@ -120,8 +121,10 @@ def _fit_rows(
     shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
     mean = mean_model(ball, blocks, shells, engine.samples.independent_share)
     middle, spread = _middle_and_spread(latents[rows])
-    model = with_components(mean, blocks, shells, (latents[rows] - middle) / spread)
-    return m_step(model, blocks, shells, e_step(model, blocks, shells))
+    known = (latents[rows] - middle) / spread
+    model = with_components(mean, blocks, shells, known)
+    # For certain still: posteriors of the finer model would be along other axes, wider or narrower.
+    return m_step(model, blocks, shells, e_step(model, blocks, shells, given=known))
 
 
 def _middle_and_spread(latents: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.reconstruction.backprojection import OVERSAMPLING, back_project
+from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.learn.runtime.resumable import ResumableWork
 from napari_tomodrgn.physics.fourier import (
     GridCorners,
@@ -25,7 +26,7 @@ from napari_tomodrgn.physics.fourier import (
     volume_from_transform,
     voxel_table,
 )
-from napari_tomodrgn.physics.shells import figure_of_merit, shell_correlation, shell_indices
+from napari_tomodrgn.physics.shells import shell_correlation, shell_indices, signal_share
 
 # Amplitudes of a shell of less than this share of those of back-projection are damped.
 _MIN_AMPLITUDE_RATIO = 0.8
@@ -72,6 +73,9 @@ def mean_map(
 ) -> Generator[int, None, Tensor]:
     """Back-projection of all training images, each shell weighted by what half maps agree on.
 
+    With 2 C / (1 + C) of their agreement C, what explains other images best. Its solvent is at 0:
+    reading between voxels of its transform would go wrong else.
+
     Yields how many particles are done, of ``data.particle_count``; returns ``(box, box, box)``.
     The halves of the set are gone on from where they were kept.
     """
@@ -81,22 +85,22 @@ def mean_map(
     half = yield from back_project(data, one, device, training_only=True, resumable=resumable[0])
     other = yield from back_project(data, two, device, training_only=True, resumable=resumable[1])
     agreement = shell_correlation(half.volume(), other.volume())
-    # The mean of fluctuating shells is taken until they say nothing at all: the network removes
-    # what is too much, but would have to find what is missing.
-    factors = figure_of_merit(agreement, threshold=0.0)
+    # The mean of fluctuating shells is taken until they say nothing at all.
+    factors = signal_share(agreement, threshold=0.0)
     factors[0] = 0.0
     volume = (half + other).volume()
     shells = shell_indices(volume.shape[0], device)
     beyond = torch.zeros(int(shells.max()) + 1, device=device)
     beyond[: len(factors)] = factors
-    return volume_from_transform(transform_volume(volume) * beyond[shells])
+    weighted = volume_from_transform(transform_volume(volume) * beyond[shells])
+    return torch.from_numpy(solvent_at_zero(weighted.cpu().numpy())).to(weighted)
 
 
 def with_solved_shells(back_projected: Tensor, solved: Tensor) -> Tensor:
     """A back-projected mean whose coarse shells are those of a solved one, ``(box, box, box)``.
 
     A solved mean is drawn to 0 where images say little, which back-projection is not: its shells
-    are taken up to the first whose amplitudes are damped.
+    are taken up to the first whose amplitudes are damped, its mean value with them.
     """
     fine, coarse = transform_volume(back_projected), transform_volume(solved)
     shells = shell_indices(len(back_projected), fine.device)

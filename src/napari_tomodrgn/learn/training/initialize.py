@@ -74,7 +74,7 @@ def initialize(
     mu, covariance = latents["mu"].cpu(), latents["covariance"].cpu()
     posterior = Posterior.of(mu[:, :known], covariance[:, :known, :known])
     whole = LinearDecoder.read(run.components_file).to(mean.device)
-    solved = whole.basis_volumes(data.lattice.box_size_px)[0]
+    solved = whole.basis_volumes(data.lattice.box_size_px, with_level=True)[0]
     model.decoder.mean.fill(with_solved_shells(mean, solved))
     # Read back, as a resumed run will: the same numbers to the bit.
     model.decoder.start_from(run.linear_components(data.lattice.frequencies.device))
