@@ -11,8 +11,7 @@ computed again, and a training that was stopped goes on (data and runs are kept 
 varies, area under the curve to Nyquist, less that of one map of all images, over the same of its
 truth with the noise that a map of all images has; the mean of the state's particles. 0: no better
 than one map for all; 1: what as many images of that state alone would show. ``inner gain`` is the
-same up to two thirds of Nyquist: maps of the linear engine end at the radius that latents need,
-beyond which one map of all images still has something. ``precision`` and
+same up to two thirds of Nyquist. ``precision`` and
 ``recall``: of the cluster that holds the state best, k-means at the number that the run proposes;
 found: both 0.8 or more. ``at 16`` is the same at the true number. ``oracle``: how well the
 log-likelihood of the true maps at the true poses tells the state from the one before it (AUC).
