@@ -70,7 +70,7 @@ def main() -> None:
             maps.append(found.volume.data)
         assert np.isfinite(found.volume.data).all()
         alike = np.corrcoef(coarse.volume.data.ravel(), maps[0].ravel())[0, 1]
-        print(f"coarse map, correlation with map 1: {alike:.3f}")
+        print(f"coarse map, correlation with map 1 of {NEIGHBORS} neighbours: {alike:.3f}")
         print(f"effective particles {found.effective_particles:.0f}")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
+from napari_tomodrgn.learn.run.epoch_files import epoch_unit
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
@@ -166,12 +167,9 @@ class TrainingBar:
             self._bar = None
 
 
-def tell(events: Iterator[Event], progress: WholeProgress, unit: str = "epoch") -> Finished | None:
-    """Show the events of a run and how far it is; the last one is returned.
-
-    ``unit`` is what an epoch of this run is called (`epoch_unit`).
-    """
-    bar = TrainingBar(progress)
+def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
+    """Show the events of a run and how far it is; the last one is returned."""
+    bar, unit = TrainingBar(progress), epoch_unit(progress.config)
     finished, epochs = None, 0
     try:
         for event in events:

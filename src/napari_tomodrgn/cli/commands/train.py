@@ -52,7 +52,7 @@ def run_train(options: Namespace) -> int:
         options.slurm.chmod(0o755)
         say(f"Submit with: sbatch {options.slurm}")
         return 0
-    speaks, unit = launch().rank == 0, epoch_unit(config)
+    speaks = launch().rank == 0
     with stop_on_interrupt(aloud=speaks) as asked:
         events = train_events(
             particles, config, options.out, resume=options.resume, stop=asked.is_set
@@ -61,14 +61,14 @@ def run_train(options: Namespace) -> int:
             # A run that was stopped in its first look begins with it again.
             goes_on = options.resume and Run.open(options.out).resume_file.exists()
             progress = WholeProgress(config, len(particles), resume=goes_on)
-            finished: Event | None = tell(events, progress, unit)
+            finished: Event | None = tell(events, progress)
         else:
             finished = last_of(events)
     if speaks and older is not None and (options.out / "run.json").exists():
         say(take_over(older, Run.open(options.out)))
     if isinstance(finished, Finished) and finished.reason == "stopped":
         if speaks:
-            say(_where_stopped(finished, options.out, unit))
+            say(_where_stopped(finished, options.out, epoch_unit(config)))
         return 130
     if speaks:
         say(f"Run: {options.out}")

@@ -40,21 +40,15 @@ class FourierModel(Protocol):
 class PreparedModel(Protocol):
     """A `FourierModel` in two steps, the first of which depends on no latent."""
 
-    def prepare(self, frequencies: Tensor) -> Any:
-        """What to keep of ``(point, 3)`` frequencies."""
+    def prepare_voxels(self, frequencies: Tensor) -> Any:
+        """What to keep of ``(point, 3)`` frequencies that are voxels of the box's transform.
+
+        Maps that a model adds to are read there otherwise than between voxels.
+        """
         ...
 
     def evaluate(self, prepared: Any, z: Tensor, particle_index: Tensor) -> Tensor:
         """Complex ``(point,)`` amplitudes there."""
-        ...
-
-
-@runtime_checkable
-class VoxelModel(PreparedModel, Protocol):
-    """A `PreparedModel` with maps in it, which are read at voxels otherwise than between them."""
-
-    def prepare_voxels(self, frequencies: Tensor) -> Any:
-        """What to keep of ``(point, 3)`` frequencies that are voxels of the box's transform."""
         ...
 
 
@@ -210,12 +204,7 @@ class VolumeDecoder:
             return self._model(frequencies, latent, particle_index)
         prepared = grid.prepared.get(start)
         if prepared is None:
-            model: PreparedModel = self._model
-            prepared = (
-                model.prepare_voxels(frequencies)
-                if isinstance(model, VoxelModel)
-                else model.prepare(frequencies)
-            )
+            prepared = self._model.prepare_voxels(frequencies)
             if self._kept_bytes() < _KEPT_BYTES:
                 grid.prepared[start] = prepared
         return self._model.evaluate(prepared, latent, particle_index)

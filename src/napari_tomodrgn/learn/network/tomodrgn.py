@@ -86,6 +86,8 @@ class HartleyDecoder(nn.Module):
         rows = self.network.as_pixels(functional.pad(features, (0, 0, 0, added)))
         return dense(rows, self.network.first.weight, self.network.first.bias)
 
+    prepare_voxels = prepare  # no maps in it: a voxel is a point like any other
+
     def evaluate(self, prepared: Tensor, z: Tensor, particle_index: Tensor) -> Tensor:
         """Evaluate amplitudes, complex ``(point,)``, at the points of `prepare`.
 

@@ -182,7 +182,7 @@ class WholeProgress:
         *,
         resume: bool = False,
     ) -> None:
-        self._config = config
+        self.config = config
         self._parts, self._is_forecast = expected_parts(
             config, particles, forecast or {}, resume=resume
         )
@@ -251,8 +251,8 @@ class WholeProgress:
     def _on_start(self, event: Started, seconds: float) -> None:
         self._first, self._last = event.first_epoch, event.epochs
         number = next(n for n, part in enumerate(self._parts) if part.key == _EPOCHS)
-        if self._config.method != "linear":
-            share = max(event.epochs - event.first_epoch + 1, 0) / self._config.train.epochs
+        if self.config.method != "linear":
+            share = max(event.epochs - event.first_epoch + 1, 0) / self.config.train.epochs
             epochs = replace(self._parts[number], expected=share * self._parts[number].expected)
             self._parts = (*self._parts[:number], epochs, *self._parts[number + 1 :])
         self._move_to(number, 0.0, seconds)
@@ -260,7 +260,7 @@ class WholeProgress:
 
     def _on_epochs(self, epoch: int, of_epoch: float, seconds: float) -> None:
         done = epoch - self._first + of_epoch
-        if self._config.method == "linear":
+        if self.config.method == "linear":
             share = share_of_radii(int(done), self._last)
         else:
             share = done / max(self._last - self._first + 1, 1)
@@ -320,11 +320,11 @@ class WholeProgress:
 
     def _may_stop_early(self) -> bool:
         ahead = {part.key for part in self._parts[self._number :]}
-        train = self._config.train
-        return self._config.method != "linear" and train.patience > 0 and _EPOCHS in ahead
+        train = self.config.train
+        return self.config.method != "linear" and train.patience > 0 and _EPOCHS in ahead
 
     def _say_epoch(self, epoch: int) -> None:
-        linear = self._config.method == "linear"
+        linear = self.config.method == "linear"
         what = f"Iteration {epoch} of at most" if linear else f"Epoch {epoch} of"
         self._outlook = replace(self._outlook, what=f"{what} {self._last}")
 
