@@ -24,7 +24,6 @@ from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_linear_mode
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
-    LinearModel,
     e_step,
     estimate_noise,
     m_step,
@@ -38,6 +37,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.linear.principal_axes import (
     like_signs,
     rotate_to_principal_axes,
@@ -184,7 +184,9 @@ def test_noise_is_that_of_the_simulation(two_states: Path) -> None:
         shells = samples.shells(RADIUS)
         model = mean_model(ball, lambda kept=kept: kept, shells, samples.independent_share)
         found = e_step(model, lambda kept=kept: kept, shells)
-        noise = estimate_noise(found, shells, len(model.prior)) * samples.data.images.scale**2
+        noise = (
+            estimate_noise(found.errors, shells, len(model.prior)) * samples.data.images.scale**2
+        )
         box = samples.data.lattice.box_size_px
         # White noise of variance 1 in each pixel, as far as the window leaves it.
         expected = box**2 * samples.independent_share

@@ -138,7 +138,7 @@ def coarse_map(
     nearest = np.sort(distances.sum(axis=0).argsort(kind="stable")[:_COARSE_PARTICLES])
     yield WorkProgress(0, 1, "Adding up images around")
     steps = sum_particles(halves.data, halves.config, halves.halves, _COARSE_RADIUS_PX, nearest)
-    sums = yield from with_progress(steps, 2 * len(nearest), "Adding up images around")
+    sums = yield from with_progress(steps, len(nearest), "Adding up images around")
     scale = halves.data.images.scale
     return (yield from _map_at(sums, distances[:, nearest], scale, None, seed))
 

@@ -23,10 +23,10 @@ from torch import Tensor
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
-from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 from napari_tomodrgn.learn.linear.initial_model import mean_model
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.runtime.context import RunContext
 
 ComplexArray = NDArray[np.complex64]
@@ -114,7 +114,7 @@ def sum_particles(
     radius_px: int | None = None,
     rows: NDArray[np.int64] | None = None,
 ) -> Generator[int, None, ParticleSums]:
-    """Sums of the particles of a set; yields how many of twice the particles are done.
+    """Sums of the particles of a set; yields how many particles are done.
 
     Parameters
     ----------
@@ -137,17 +137,19 @@ def sum_particles(
     learning = engine.training_rows(radius) if rows is None else chosen
     learners = engine.blocks(ball, learning)
     model = mean_model(ball, learners, shells, engine.samples.independent_share)
-    del learners
+    used, images = halves[0] | halves[1], data.images_of(chosen)
+    if not (torch.equal(learning, chosen) and torch.equal(used[images], data.training[images])):
+        learners = engine.stream(model, chosen, used)  # the other particles, and other images
     shape = (2, len(chosen), len(ball))
     residual, curvature = np.empty(shape, np.complex64), np.empty(shape, np.float32)
-    precision = model.precision(shells)
-    for half, images in enumerate(halves):
-        done = 0
-        for block in engine.samples.blocks(ball, chosen, images):
-            here = slice(done, done + len(block.particles))
-            residual[half, here], curvature[half, here] = _block_sums(model, block, precision)
-            done = here.stop
-            yield half * len(chosen) + done
+    precision, second = model.precision(shells), halves[1][images[used[images]]].to(shells.device)
+    particle = image = 0
+    for block in learners():
+        here = slice(particle, particle + len(block.particles))
+        half = second[image : image + len(block.particle_index)]
+        residual[:, here], curvature[:, here] = _block_sums(model, block, half, precision)
+        particle, image = here.stop, image + len(half)
+        yield particle
     return ParticleSums(
         ball,
         torch.view_as_complex(model.basis[..., 0].contiguous()).cpu().numpy(),
@@ -162,21 +164,25 @@ def sum_particles(
 
 
 def _block_sums(
-    model: LinearModel, block: SampleBlock, precision: Tensor
+    model: LinearModel, block: SampleBlock, second: Tensor, precision: Tensor
 ) -> tuple[ComplexArray, RealArray]:
-    """N and D of the particles of a block, both places of the plane kx = 0 added up."""
+    """N and D ``(2, particle, voxel)`` of a block, both places of the plane kx = 0 added up.
+
+    ``second`` ``(image,)`` says which images are of the second tilt half.
+    """
     points, ball = len(precision), model.ball
     mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
     strength = block.strength * precision
     pulled = precision[:, None] * block.matched - strength[..., None] * mean
     columns, weights = block.forward.col_indices(), block.forward.values()
     count, voxels = len(block.particles), len(ball)
-    place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
+    row = block.particle_index + count * second
+    place = row.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
     samples = torch.cat([pulled.reshape(-1, 2), strength.reshape(-1, 1)], dim=1)
     spread = (samples[:, None, :] * weights.reshape(-1, 8, 1)).reshape(-1, 3)
-    total = spread.new_zeros((count * voxels, 3)).index_add_(0, place, spread)
-    total = total.reshape(count, voxels, 3)
-    mirrored = total[:, ball.mirror] * total.new_tensor([1.0, -1.0, 1.0])
+    total = spread.new_zeros((2 * count * voxels, 3)).index_add_(0, place, spread)
+    total = total.reshape(2, count, voxels, 3)
+    mirrored = total[..., ball.mirror, :] * total.new_tensor([1.0, -1.0, 1.0])
     total = torch.where(ball.on_plane[:, None], total + mirrored, total)
     residual = torch.view_as_complex(total[..., :2].contiguous()).cpu().numpy()
     return residual, total[..., 2].cpu().numpy()

@@ -149,7 +149,7 @@ def with_sums(found: TiltHalves) -> Generator[WorkProgress, None, Evidence]:
 def add_up(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, ParticleSums]:
     """What the images of each particle say beyond the mean map, by tilt half."""
     steps = sum_particles(data, config, tilt_half_masks(data))
-    return (yield from with_progress(steps, 2 * data.particle_count, "Adding up images"))
+    return (yield from with_progress(steps, data.particle_count, "Adding up images"))
 
 
 def with_progress(

@@ -19,12 +19,9 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.refinement import Refinement, maximize_posterior
-from napari_tomodrgn.learn.linear.expectation_maximization import (
-    LinearModel,
-    posteriors,
-    sufficient_statistics,
-)
+from napari_tomodrgn.learn.linear.expectation_maximization import posteriors, sufficient_statistics
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.network.model import Encoder
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.memory import particles_per_block

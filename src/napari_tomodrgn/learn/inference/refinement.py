@@ -28,13 +28,10 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
-from napari_tomodrgn.learn.linear.expectation_maximization import (
-    LinearModel,
-    e_step,
-    estimate_noise,
-)
+from napari_tomodrgn.learn.linear.expectation_maximization import e_step, estimate_noise
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.physics.fourier import volume_from_transform
@@ -306,7 +303,7 @@ def _noise(
         shells,
         given=known,
     )
-    return estimate_noise(found, shells, len(refinement.noise))
+    return estimate_noise(found.errors, shells, len(refinement.noise))
 
 
 def maximize_posterior(

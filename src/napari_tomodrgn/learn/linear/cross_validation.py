@@ -13,11 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear.expectation_maximization import (
-    Blocks,
-    LinearModel,
-    sufficient_statistics,
-)
+from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, sufficient_statistics
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
 # An axis counts that brings this many nats on unseen particles, and this share of all axes', or so
 # many that the share does not matter: what a half's noise leaves of a real axis in the next ones is

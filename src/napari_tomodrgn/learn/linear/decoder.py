@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.linear.expectation_maximization import LinearModel
 from napari_tomodrgn.learn.linear.fourier_ball import make_ball, sphere
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.runtime.tensors import load_tensors
 from napari_tomodrgn.physics.fourier import (
     GridCorners,

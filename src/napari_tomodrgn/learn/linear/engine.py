@@ -23,7 +23,6 @@ from napari_tomodrgn.learn.linear.cross_validation import count_components, cros
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
-    LinearModel,
     e_step,
     estimate_noise,
     m_step,
@@ -37,6 +36,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.linear.principal_axes import (
     like_signs,
     rotate_to_principal_axes,
@@ -336,7 +336,7 @@ class LinearEngine:
         for done in range(iterations):
             yield done
             found = e_step(model, blocks, shells)
-            noise = estimate_noise(found, shells, len(model.prior))
+            noise = estimate_noise(found.errors, shells, len(model.prior))
             model = replace(m_step(model, blocks, shells, found), noise=noise)
             model, _, _ = rotate_to_principal_axes(model, found)
         return model

@@ -17,13 +17,14 @@ Liu, Rubin & Wu, Biometrika 85 (1998) 755.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
 # Steps of conjugate gradients in one M-step.
 _GRADIENT_STEPS = 2
@@ -32,78 +33,39 @@ Blocks = Callable[[], Iterable[SampleBlock]]
 
 
 @dataclass(frozen=True, eq=False)
-class LinearModel:
-    """Basis, noise and prior.
+class Slope:
+    """Where the likelihood rises, and how soon it bends.
 
     Attributes
     ----------
-    ball
-        The voxels.
-    free
-        ``(voxel, 2, 1 + component)`` u, real and imaginary part, of the mean and the components.
-    basis
-        The same of B = S u.
-    noise
-        ``(shell,)`` σ².
-    prior
-        ``(shell, 1 + component)`` inverse of the expected |u|².
-    share
-        τ, the share of the samples that is independent.
-    factors
-        ``(1 + component, n, n, n)`` support of each column of u, where they differ.
-    focus
-        How many components, the first ones, are of interest; the others are nuisance that is
-        marginalised over. None: all are of interest.
+    gradient
+        ``(voxel, 2, 1 + component)`` of the log-likelihood, halved.
+    curvature
+        ``(voxel,)`` Σ π a of the samples around each voxel.
     """
 
-    ball: FourierBall
-    free: Tensor
-    basis: Tensor
-    noise: Tensor
-    prior: Tensor
-    share: float
-    factors: Tensor | None = None
-    focus: int | None = None
+    gradient: Tensor
+    curvature: Tensor
 
-    @property
-    def groups(self) -> tuple[slice, ...]:
-        """Components that may be mixed with each other: those of interest, then any others."""
-        if self.focus is None:
-            return (slice(0, self.components),)
-        return slice(0, self.focus), slice(self.focus, self.components)
 
-    def apply_support(self, free: Tensor) -> Tensor:
-        """B = S u of ``(voxel, 2, 1 + component)`` unknowns."""
-        return self.ball.apply_support(free, self.factors)
+@dataclass(frozen=True, eq=False)
+class SquaredErrors:
+    """What a model leaves unexplained: ``(point,)`` sums of squared errors, number of terms."""
 
-    def marginal(self, mu: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-        """Posteriors ``(particle, J)``, ``(particle, J, J)`` of the components of interest."""
-        kept = self.groups[0]
-        return mu[:, kept], covariance[:, kept, kept]
+    total: Tensor
+    counts: Tensor
 
-    @property
-    def components(self) -> int:
-        """Number of components besides the mean."""
-        return int(self.basis.shape[2]) - 1
+    @classmethod
+    def none_of(cls, shells: Tensor) -> SquaredErrors:
+        """Nothing yet, of images with samples in these shells ``(point,)``."""
+        zeros = torch.zeros(len(shells), dtype=torch.float64, device=shells.device)
+        return cls(zeros, zeros.clone())
 
-    def precision(self, shells: Tensor) -> Tensor:
-        """Compute τ/σ² at samples of these shells, ``(point,)`` both."""
-        return self.share / self.noise[shells]
-
-    def first(self, components: int) -> LinearModel:
-        """The model with its first components only."""
-        return replace(
-            self,
-            free=self.free[..., : 1 + components].contiguous(),
-            basis=self.basis[..., : 1 + components].contiguous(),
-            prior=self.prior[:, : 1 + components].contiguous(),
-            factors=None if self.factors is None else self.factors[: 1 + components],
-            focus=None if self.focus is None else min(self.focus, components),
-        )
-
-    def with_free(self, free: Tensor) -> LinearModel:
-        """Replace the unknowns u by others, ``(voxel, 2, 1 + component)``."""
-        return replace(self, free=free, basis=self.apply_support(free))
+    def add(self, block: SampleBlock, beyond: Tensor | None) -> None:
+        """Add those of a block; ``beyond`` ``(image, point)`` is a |F|² − 2 Re F* b of a map F."""
+        energy = block.energy if beyond is None else block.energy + beyond
+        self.total.add_((block.counted * energy).double().sum(0))
+        self.counts.add_(block.counted.double().sum(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,22 +80,18 @@ class Expectation:
         ``(particle, component)``, ``(particle, component, component)``.
     gain
         ``(particle,)`` log-likelihood of the particle's samples beyond that of pure noise.
-    gradient
-        ``(voxel, 2, 1 + component)`` of the expected log-likelihood, halved.
-    curvature
-        ``(voxel,)`` Σ π a of the samples around each voxel.
-    errors, counts
-        ``(point,)`` sums of the expected squared error e − 2 Re … and number of terms.
+    slope
+        Of the expected log-likelihood.
+    errors
+        Expected ones, e − 2 Re …
     """
 
     particles: Tensor
     mu: Tensor
     covariance: Tensor
     gain: Tensor
-    gradient: Tensor
-    curvature: Tensor
-    errors: Tensor
-    counts: Tensor
+    slope: Slope
+    errors: SquaredErrors
 
     def moments(self) -> Tensor:
         """E[ẑẑᵀ] of each particle, ``(particle, 1 + component, 1 + component)``."""
@@ -243,10 +201,8 @@ def e_step(
         of their posteriors.
     """
     precision = model.precision(shells)
-    gradient = torch.zeros_like(model.basis)
+    gradient, errors = torch.zeros_like(model.basis), SquaredErrors.none_of(shells)
     curvature = model.basis.new_zeros(len(model.ball))
-    errors = precision.new_zeros(len(shells), dtype=torch.float64)
-    counts = torch.zeros_like(errors)
     found, done = [], 0
     for block in blocks():
         normal, matched = _project(block, model.basis, precision), _matched(block, precision)
@@ -257,23 +213,15 @@ def e_step(
         done += len(mu)
         found.append((block.particles, mu, covariance, gain))
         moments = second_moments(mu, covariance)
-        residual, error = _residual(block, normal, matched, moments, precision)
+        residual, beyond = _residual(block, normal, matched, moments, precision)
         columns = torch.cat([residual, (block.strength * precision).reshape(-1, 1)], dim=1)
         sums = block.backward @ columns
         gradient += sums[:, :-1].reshape(gradient.shape)
         curvature += sums[:, -1]
-        errors += error.sum(0)
-        counts += block.counted.double().sum(0)
+        errors.add(block, beyond)
     particles, mu, covariance, gain = (torch.cat(column) for column in zip(*found, strict=True))
-    return Expectation(
-        particles,
-        mu,
-        covariance,
-        gain,
-        *_fold_plane(model.ball, gradient, curvature),
-        errors,
-        counts,
-    )
+    slope = Slope(*fold_plane(model.ball, gradient, curvature))
+    return Expectation(particles, mu, covariance, gain, slope, errors)
 
 
 def _residual(
@@ -283,7 +231,7 @@ def _residual(
     moments: Tensor,
     precision: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """π (E[ẑ] b − a E[ẑẑᵀ] B) at each sample, and the expected squared error there."""
+    """π (E[ẑ] b − a E[ẑẑᵀ] B) at each sample, and the expected squared error there less e."""
     images, points = block.strength.shape
     of_image = moments.to(normal.values.dtype)[block.particle_index]
     pulled = _times(normal.weighted, of_image)
@@ -292,11 +240,10 @@ def _residual(
     square = (pulled * normal.values).sum(-1)
     cross = matched * (normal.values @ mean[..., None])[..., 0]
     term = (square - 2 * cross).reshape(images, points, 2).sum(-1) / precision
-    error = block.counted * (block.energy + term)
-    return residual.reshape(images * points, -1), error.double()
+    return residual.reshape(images * points, -1), term
 
 
-def _fold_plane(ball: FourierBall, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
+def fold_plane(ball: FourierBall, gradient: Tensor, curvature: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of the two places at which a voxel with kx = 0 stands."""
     plane = ball.on_plane
     mirrored = gradient[ball.mirror]
@@ -320,7 +267,7 @@ def _curvature_product(
             product.shape
         )
         done += count
-    return _fold_plane(model.ball, product, torch.zeros_like(product[:, 0, 0]))[0]
+    return fold_plane(model.ball, product, torch.zeros_like(product[:, 0, 0]))[0]
 
 
 def m_step(
@@ -330,28 +277,56 @@ def m_step(
     expectation: Expectation,
     steps: int = _GRADIENT_STEPS,
 ) -> LinearModel:
-    """Improve the basis by steps of preconditioned conjugate gradients on the normal equations.
+    """Improve the basis by steps of conjugate gradients on the normal equations (`climb`).
 
     ``shells`` is ``(point,)``; ``expectation`` what `e_step` found for the same blocks.
     """
-    ball, moments = model.ball, expectation.moments()
+    moments = expectation.moments()
+    mean_square = torch.diagonal(moments, dim1=1, dim2=2).mean(0)
+
+    def product(direction: Tensor) -> Tensor:
+        return _curvature_product(model, blocks, shells, moments, direction)
+
+    return climb(model, expectation.slope, mean_square, product, steps)
+
+
+def climb(
+    model: LinearModel,
+    slope: Slope,
+    mean_square: Tensor,
+    product: Callable[[Tensor], Tensor],
+    steps: int,
+) -> LinearModel:
+    """Steps of preconditioned conjugate gradients from where a model stands.
+
+    Parameters
+    ----------
+    model, slope
+        The model, and the slope of the likelihood there.
+    mean_square
+        ``(1 + component,)`` mean of ẑ² over the particles.
+    product
+        Multiplies ``(voxel, 2, 1 + component)`` with the matrix of the normal equations, the
+        prior's part of it left out.
+    steps
+        How many.
+    """
+    ball = model.ball
     prior = model.prior[ball.shells][:, None, :]
-    mean_square = torch.diagonal(moments, dim1=1, dim2=2).mean(0).to(prior.dtype)
-    scale = expectation.curvature[:, None, None] * mean_square + prior
+    scale = slope.curvature[:, None, None] * mean_square.to(prior.dtype) + prior
     # Voxels on the plane kx = 0 stand there twice.
     half = torch.where(ball.on_plane, 0.5, 1.0).to(prior.dtype)[:, None, None]
     free = model.free
-    residual = model.apply_support(expectation.gradient) - prior * free
+    residual = model.apply_support(slope.gradient) - prior * free
     direction = residual / scale
     rise = (residual * direction * half).sum()
     for step in range(steps):
-        mapped = model.apply_support(direction)
-        product = _curvature_product(model, blocks, shells, moments, mapped)
-        product = model.apply_support(product) + prior * direction
-        length = rise / (direction * product * half).sum().clamp(min=1e-30)
+        mapped = product(model.apply_support(direction))
+        mapped = model.apply_support(mapped) + prior * direction
+        length = rise / (direction * mapped * half).sum().clamp(min=1e-30)
         free = free + length * direction
         if step + 1 < steps:
-            residual = residual - length * product
+            residual = residual - length * mapped
             preconditioned = residual / scale
             following = (residual * preconditioned * half).sum()
             direction = preconditioned + following / rise.clamp(min=1e-30) * direction
@@ -359,11 +334,11 @@ def m_step(
     return model.with_free(free)
 
 
-def estimate_noise(expectation: Expectation, shells: Tensor, count: int) -> Tensor:
-    """Estimate σ² ``(shell,)`` from expected squared errors; empty shells as the nearest."""
+def estimate_noise(errors: SquaredErrors, shells: Tensor, count: int) -> Tensor:
+    """Estimate σ² ``(shell,)`` from squared errors; empty shells as the nearest."""
     total = torch.zeros(count, dtype=torch.float64, device=shells.device)
     number = torch.zeros_like(total)
-    for source, target in ((expectation.errors, total), (expectation.counts, number)):
+    for source, target in ((errors.total, total), (errors.counts, number)):
         target += torch.bincount(shells, weights=source, minlength=count)[:count]
     known = number > 0
     noise = total / number.clamp(min=1)

@@ -25,7 +25,7 @@ from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume_mask import read_mask
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.linear.engine import LinearEngine
-from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, LinearModel, posteriors
+from napari_tomodrgn.learn.linear.expectation_maximization import Blocks, posteriors
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, resample_support, sphere
 from napari_tomodrgn.learn.linear.initial_model import (
     leading_latents,
@@ -33,6 +33,7 @@ from napari_tomodrgn.learn.linear.initial_model import (
     residual_maps,
     with_components,
 )
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.runtime.context import RunContext
 
 # Iterations for the outside alone, before the inside is looked at.

@@ -21,14 +21,10 @@ from torch import Tensor
 
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
-from napari_tomodrgn.learn.linear.expectation_maximization import (
-    LinearModel,
-    e_step,
-    m_step,
-    posteriors,
-)
+from napari_tomodrgn.learn.linear.expectation_maximization import e_step, m_step, posteriors
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.linear.principal_axes import (
     like_signs,
     rotate_to_principal_axes,

@@ -10,19 +10,24 @@ found from the particles' Gram matrix of r_p, weighed by the expected signal pow
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
-    LinearModel,
+    Slope,
+    SquaredErrors,
+    climb,
     e_step,
     estimate_noise,
+    fold_plane,
     m_step,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
 _MEAN_STEPS = 6
 # Particles whose residuals are compared: a matrix of this many squared.
@@ -41,18 +46,58 @@ def mean_model(ball: FourierBall, blocks: Blocks, shells: Tensor, share: float) 
         torch.full((count, 1), 1e-6, device=device),
         share,
     )
-    for _ in range(2):
-        found = e_step(model, blocks, shells)
-        if not model.basis.any():
-            model = replace(model, noise=estimate_noise(found, shells, count))
-            found = e_step(model, blocks, shells)
-            mean = found.curvature.mean()
-            model = replace(model, prior=torch.full_like(model.prior, float(mean) * 1e-2))
-        model = m_step(model, blocks, shells, found, _MEAN_STEPS)
-        found = e_step(model, blocks, shells)
-        model = replace(model, noise=estimate_noise(found, shells, count))
-        model = replace(model, prior=signal_prior(model, found.curvature))
+    noise = estimate_noise(_mean_errors(model, blocks, shells), shells, count)
+    model = replace(model, noise=noise)
+    for step in range(2):
+        slope = _mean_slope(model, blocks, shells)
+        if step == 0:
+            flat = torch.full_like(model.prior, float(slope.curvature.mean()) * 1e-2)
+            model = replace(model, prior=flat)
+        product = partial(_mean_product, model, blocks, model.precision(shells))
+        model = climb(model, slope, torch.ones(1, device=device), product, _MEAN_STEPS)
+        noise = estimate_noise(_mean_errors(model, blocks, shells), shells, count)
+        model = replace(model, noise=noise, prior=signal_prior(model, slope.curvature))
     return model
+
+
+def _read(block: SampleBlock, basis: Tensor) -> Tensor:
+    """``(image, point, 2)`` a map ``(voxel, 2, 1)`` at the samples of a block."""
+    return (block.forward @ basis[..., 0]).view(block.matched.shape)
+
+
+def _mean_slope(model: LinearModel, blocks: Blocks, shells: Tensor) -> Slope:
+    """Slope of the likelihood of a model without components."""
+    precision = model.precision(shells)
+    total = precision.new_zeros((len(model.ball), 3))
+    for block in blocks():
+        strength, pulled = block.strength * precision, block.matched * precision[:, None]
+        if model.basis.any():
+            pulled -= _read(block, model.basis) * strength[..., None]
+        total += block.backward @ torch.cat([pulled, strength[..., None]], dim=2).view(-1, 3)
+    return Slope(*fold_plane(model.ball, total[:, :2, None], total[:, 2]))
+
+
+def _mean_product(
+    model: LinearModel, blocks: Blocks, precision: Tensor, direction: Tensor
+) -> Tensor:
+    """The matrix of the mean's normal equations, without the prior, times a direction."""
+    total = torch.zeros_like(direction[..., 0])
+    for block in blocks():
+        pulled = _read(block, direction) * (block.strength * precision)[..., None]
+        total += block.backward @ pulled.view(-1, 2)
+    return fold_plane(model.ball, total[..., None], torch.zeros_like(total[:, 0]))[0]
+
+
+def _mean_errors(model: LinearModel, blocks: Blocks, shells: Tensor) -> SquaredErrors:
+    errors, empty = SquaredErrors.none_of(shells), not model.basis.any()
+    for block in blocks():
+        if empty:
+            errors.add(block, None)
+            continue
+        mean = _read(block, model.basis)
+        square = block.strength[..., None] * mean - 2 * block.matched
+        errors.add(block, (square * mean).sum(-1))
+    return errors
 
 
 def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:

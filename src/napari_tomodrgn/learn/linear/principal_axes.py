@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear.expectation_maximization import Expectation, LinearModel
+from napari_tomodrgn.learn.linear.expectation_maximization import Expectation
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
 
 def rotate_to_principal_axes(
@@ -25,7 +26,7 @@ def rotate_to_principal_axes(
     spread = (mu - centre).T @ (mu - centre) / len(mu) + covariance.mean(0)
     if not rescale:
         spread = torch.eye(len(spread), dtype=spread.dtype, device=spread.device)
-    weight = expectation.curvature.double().repeat_interleave(2)[:, None]
+    weight = expectation.slope.curvature.double().repeat_interleave(2)[:, None]
     width = model.components
     turn = torch.zeros((width + 1, width + 1), dtype=spread.dtype, device=spread.device)
     turn[0, 0], turn[1:, 0] = 1, centre
