@@ -6,8 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.background.work import Work
@@ -45,5 +46,37 @@ def test_the_corner_asks_once_and_only_while_something_runs(
     assert window.isVisible() is not answer
     assert not guard.eventFilter(window, QCloseEvent())  # closed by code: nobody is asked
     assert len(asked) == 1
+    over.set()
+    qtbot.waitUntil(lambda: not task.is_busy)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_the_cross_of_the_dock_asks_too(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    """Without work the click is napari's; with work it goes on once the question is answered."""
+    window, dock, work = QWidget(), QWidget(), Work()
+    cross, clicked, over, asked = QPushButton(dock), [], threading.Event(), []
+    cross.setObjectName("QTitleBarCloseButton")
+    cross.clicked.connect(lambda: clicked.append(True))
+    for widget in (window, dock):
+        qtbot.addWidget(widget)
+        widget.show()
+    guard = CloseGuard(window, work)
+    guard.watch_dock(dock)
+    monkeypatch.setattr(guard, "ask", lambda names, what: asked.append((names, what)) or answer)
+    qtbot.mouseClick(cross, Qt.MouseButton.LeftButton)
+    assert len(clicked) == 1 and not asked
+    task = LongTask("tomoDRGN training", work)
+
+    def steps(stop: Any) -> Any:
+        while not over.wait(0.01):
+            yield None
+
+    task.start(steps)
+    qtbot.mouseClick(cross, Qt.MouseButton.LeftButton)
+    qtbot.wait(50)
+    assert asked == [(["tomoDRGN training"], "panel")]
+    assert len(clicked) == 1 + answer
     over.set()
     qtbot.waitUntil(lambda: not task.is_busy)

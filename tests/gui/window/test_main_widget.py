@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel
@@ -194,12 +195,24 @@ def test_the_canvas_keeps_most_of_a_laptops_screen(viewer: Any, widget: Any, qtb
 def test_closing_the_dock_takes_everything_away(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], qtbot: Any, tiny_run: Path
 ) -> None:
-    opened(tiny_run)
+    """A map that stayed would lie among those of the next window, under their names."""
+    session = opened(tiny_run)
     assert controller_of(viewer) is widget.controller
+    session.focused = str(session.latents.index[0])
+    qtbot.waitUntil(lambda: session.decoded is not None, timeout=LONG)
+    session.update(tomogram=str(session.latents["tomogram"].iloc[0]), canvas_mode="tomogram")
+    qtbot.waitUntil(lambda: widget.controller.idle and len(viewer.layers) > 1, timeout=LONG)
+    own = viewer.add_points(np.zeros((1, 3)), name="the user's own")
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: not viewer.window.dock_widgets)
     assert controller_of(viewer) is None
     QApplication.processEvents()
+    assert list(viewer.layers) == [own]
+    assert not any(
+        one.visible and one.text
+        for one in viewer.canvas.overlays.values()
+        if isinstance(one, TextOverlay)
+    )
 
 
 def test_a_closed_latent_space_can_be_shown_again(viewer: Any, widget: Any, qtbot: Any) -> None:
@@ -236,8 +249,10 @@ def test_a_window_is_no_larger_than_its_screen(qtbot: Any) -> None:
     assert window.frameGeometry().height() <= room.height()
     assert window.frameGeometry().width() <= room.width()
     window.resize(400, 300)
+    window.move(room.right() - 200, room.bottom() - 100)
     keep_on_screen(window)
     assert (window.width(), window.height()) == (400, 300)
+    qtbot.waitUntil(lambda: room.contains(window.frameGeometry()))
 
 
 def test_each_step_marks_what_to_press_next(

@@ -38,9 +38,13 @@ class Controller(ServiceRegistry):
         return not self.is_busy
 
     def leave(self) -> None:
-        """Give a viewer that stays its canvas back, then close."""
+        """Take what was drawn out of a viewer that stays, then close.
+
+        Another window of ours would not know it, and draw its own among it.
+        """
         if self.session.canvas_mode == "comparison":
             self.session.canvas_mode = "particle"
+        self.session.reset()
         self.close()
 
     def close(self) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
+from napari_tomodrgn.gui.widgets.qt import soon
+
+# px with text of the height that napari comes with; on fewer than the least its pages are cut off.
+_RIGHT_WIDTH, _LEAST_WIDTH = 330, 310
+_TEXT_HEIGHT = 15
 _LARGEST_SHARE = 0.36  # of the window
 _TALLEST_SHARE = 0.45
 _BOTTOM_HEIGHT = 330
@@ -70,7 +77,10 @@ def _bottom_height(window: QMainWindow, enlarged: float) -> int:
 
 
 def keep_on_screen(window: QMainWindow) -> None:
-    """Make a window no larger than its screen: docks that are added let it grow."""
+    """Make a window no larger than its screen, and let none of it be outside.
+
+    Docks that are added let it grow, to the right and downwards.
+    """
     screen: Any = window.screen()
     if screen is None or window.isMaximized() or window.isFullScreen():
         return
@@ -79,6 +89,78 @@ def keep_on_screen(window: QMainWindow) -> None:
     if max(over) > 0:
         height, width = window.height() - max(over[0], 0), window.width() - max(over[1], 0)
         window.resize(width, height)
+    left = min(frame.x(), room.right() + 1 - min(frame.width(), room.width()))
+    top = min(frame.y(), room.bottom() + 1 - min(frame.height(), room.height()))
+    if (left, top) != (frame.x(), frame.y()):
+        window.move(max(left, room.x()), max(top, room.y()))
+
+
+class DockLayout(QObject):
+    """Gives the docks place and size: when they appear, when letters or the window become larger.
+
+    Parameters
+    ----------
+    panel, latent
+        What the dock of the steps and that of the latent space hold.
+    letters
+        A widget with text of the size that napari is set to.
+    """
+
+    def __init__(self, panel: QWidget, latent: QWidget, letters: QWidget) -> None:
+        super().__init__(panel)
+        self._panel, self._latent, self._letters = panel, latent, letters
+        self._window: Callable[[], Any] = lambda: None
+
+    def start(self, window: QMainWindow) -> None:
+        """Lay the docks out in napari's window, and from now on when it becomes wider."""
+        self._window = weakref.ref(window)
+        window.installEventFilter(self)
+        self.lay_out()
+
+    def stop(self) -> None:
+        """Touch the window no more."""
+        if (window := self._window()) is not None:
+            window.removeEventFilter(self)
+        self._window = lambda: None
+
+    def eventFilter(self, _watched: Any, event: Any) -> bool:
+        """Look whether the window has become wider, as when it is maximised."""
+        if event.type() == QEvent.Type.Resize and event.size().width() > event.oldSize().width():
+            self.make_room()
+        return False
+
+    @property
+    def enlarged(self) -> float:
+        """How much larger than it comes with napari's text is set."""
+        return max(1.0, self._letters.fontMetrics().height() / _TEXT_HEIGHT)
+
+    @property
+    def width(self) -> int:
+        """Wider where napari's text is set larger, so that nothing is cut off."""
+        return round(_RIGHT_WIDTH * self.enlarged)
+
+    def lay_out(self) -> None:
+        """Give both docks their place and size, once Qt has placed them."""
+        soon(self, lambda: self._fit(lay_out))
+
+    def make_room(self) -> None:
+        """Widen what has become too small, likewise."""
+        soon(self, lambda: self._fit(make_room))
+
+    def _fit(self, fit: Callable[..., None]) -> None:
+        window = self._window()
+        if not isinstance(window, QMainWindow):
+            return
+        self._panel.setMinimumWidth(min(round(_LEAST_WIDTH * self.enlarged), _RIGHT_WIDTH))
+        docks = self._panel.parentWidget(), self._latent.parentWidget()
+        if None not in docks:
+            fit(window, *docks, (self.width, self.enlarged))
+            soon(self, lambda: self._keep_on_screen())  # once the docks have their sizes
+
+    def _keep_on_screen(self) -> None:
+        window = self._window()
+        if isinstance(window, QMainWindow):
+            keep_on_screen(window)
 
 
 def is_wide(window: QMainWindow) -> bool:

@@ -33,21 +33,13 @@ from napari_tomodrgn.gui.widgets.qt import make_button, scrolled, soon
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
-from napari_tomodrgn.gui.window.layout import (
-    hide_welcome,
-    keep_on_screen,
-    lay_out,
-    make_room,
-    show_layer_controls,
-)
+from napari_tomodrgn.gui.window.layout import DockLayout, hide_welcome, show_layer_controls
 from napari_tomodrgn.gui.window.stepper import Stepper
 from napari_tomodrgn.gui.window.triton_library import load_triton_apart
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-_RIGHT_WIDTH = 330  # px with text of the height that napari comes with
-_TEXT_HEIGHT = 15
 _LATENT_NAME = "Latent space"
 # Who works with the keyboard sees where it goes. The border is there without the focus as well, so
 # that nothing moves.
@@ -89,6 +81,7 @@ class MainWidget(QWidget):
         self.comparison = ComparisonPanel(self.session)
         self.export = ExportPage(self.session)
         self.tabs = self._make_steps()
+        self._docks = DockLayout(self, self.latent, self.banner.label)
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
         )
@@ -100,7 +93,6 @@ class MainWidget(QWidget):
         layout.addWidget(self.tabs, 1)
         # Anything but this would let a long path or a wide form squeeze the canvas.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setMinimumWidth(260)
         self._connect()
         shortcuts.install(self)
         self._dock_latent_space()
@@ -125,15 +117,7 @@ class MainWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Narrow enough to leave most of a laptop's screen to the canvas."""
-        return QSize(self._wanted_width(), 600)
-
-    def _wanted_width(self) -> int:
-        """Wider where napari's text is set larger, so that nothing is cut off."""
-        return round(_RIGHT_WIDTH * self._enlarged())
-
-    def _enlarged(self) -> float:
-        """How much larger than it comes with napari's text is set."""
-        return max(1.0, self.banner.label.fontMetrics().height() / _TEXT_HEIGHT)
+        return QSize(self._docks.width, 600)
 
     def open(self, path: Any) -> None:
         """Open a star file or a run directory; of a list without images, ask for tilt series."""
@@ -153,8 +137,9 @@ class MainWidget(QWidget):
             window: Any = self.window()
             self._napari_window = weakref.ref(window)
             self._guard = CloseGuard(window, self.controller)
+            self._guard.watch_dock(self.parentWidget())
             show_layer_controls(window, False)
-            soon(self, self._lay_out)
+            self._docks.start(window)
 
     def event(self, event: Any) -> bool:
         """Let go of everything when napari takes the widget out of its dock."""
@@ -175,6 +160,7 @@ class MainWidget(QWidget):
         window = self._napari_window()
         if window is not None:
             self._guard.release()
+            self._docks.stop()
             show_layer_controls(window, True)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).disconnect(self._on_layers_changed)
@@ -260,7 +246,12 @@ class MainWidget(QWidget):
 
     def _on_comparison(self, *_: Any) -> None:
         """Bring the result into sight, once it has its place."""
-        soon(self, lambda: self._judging.ensureWidgetVisible(self.comparison, 0, 0))
+        soon(self, self._show_comparison)
+
+    def _show_comparison(self) -> None:
+        bar: Any = self._judging.horizontalScrollBar()
+        self._judging.ensureWidgetVisible(self.comparison, 0, 0)
+        bar.setValue(0)  # of a page that only goes up and down
 
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
@@ -333,8 +324,7 @@ class MainWidget(QWidget):
     def _dock_latent_space(self) -> None:
         self._viewer.window.add_dock_widget(self.latent, name=_LATENT_NAME, area="bottom")
         self.reopen.hide()
-        if self._laid_out:
-            soon(self, self._lay_out)
+        self._docks.lay_out()
 
     def _on_data(self, *_: object) -> None:
         """No welcome of napari's while something is open; it comes back with the last layer."""
@@ -348,25 +338,10 @@ class MainWidget(QWidget):
         if not self._closed:
             self.reopen.show()
 
-    def _lay_out(self, fit: Callable[..., None] = lay_out) -> None:
-        """Give both docks their place and size."""
-        window: Any = self.window()
-        if self._closed or not isinstance(window, QMainWindow):
-            return
-        docks = self.parentWidget(), self.latent.parentWidget()
-        fit(window, *docks, (self._wanted_width(), self._enlarged()))
-        soon(self, self._keep_on_screen)  # once the docks have their sizes
-
-    def _keep_on_screen(self) -> None:
-        window: Any = self.window()
-        if not self._closed and isinstance(window, QMainWindow):
-            keep_on_screen(window)
-
     def _on_letters(self) -> None:
         """Larger letters everywhere, and docks that have room for them."""
         self._on_theme()
-        if self._laid_out:
-            soon(self, lambda: self._lay_out(make_room))
+        self._docks.make_room()
 
     def _on_theme(self, _event: object = None) -> None:
         theme = get_theme(self._viewer.theme)
