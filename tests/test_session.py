@@ -102,6 +102,7 @@ def test_a_component_that_its_axis_calls_nothing_is_none(second: float, flat: bo
     points = (points - points.mean(axis=0)) * np.sqrt([1 - second, second])
     table = pd.DataFrame(points, columns=["mu_0", "mu_1"])
     label = module.axis_label(table, "PC 2")
+    assert module.axis_label(table, "strip") == "", "its height measures nothing"
     assert ("strip" in ParticleTable(table).axis_names) == flat == (label == "PC 2 (0%)")
 
 

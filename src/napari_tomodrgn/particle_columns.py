@@ -257,7 +257,12 @@ def column_label(name: str) -> str:
 
 
 def axis_label(latents: pd.DataFrame, name: str) -> str:
-    """The name as it stands on the axis, with the explained variance for components."""
+    """The name as it stands on the axis, with the explained variance for components.
+
+    None for a strip, whose height only spreads the points apart.
+    """
+    if name == STRIP:
+        return ""
     if not name.startswith("PC "):
         return column_label(name)
     return f"{name} ({axes_of(latents).share[int(name[3:]) - 1]:.0%})"

@@ -37,7 +37,7 @@ class Verdict:
         if quality.get("epoch") == FIRST_LOOK:  # so far, or what the run ended with
             label, first = f"first look: {words}", "First look: "
         else:
-            label, first = f"set: {words}", ""
+            label, first = f"variation: {words}", ""
         if sigma > THRESHOLD_SIGMA:
             sentence = (
                 f"{first}Heterogeneity is supported: {words} on held-out images (threshold "

@@ -73,8 +73,8 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     fringe = Blob((40.0, 0.0, 0.0), size, -0.6 * z)  # of the other sign, beside a surer one
     for blobs, words in (
         ([one, fringe, speck], "(xyz); poses"),
-        ([one, away, speck], "(xyz), and 1 more; poses"),
-        ([one, away, replace(fringe, center_xyz_angstrom=(0.0, 90.0, 0.0))], ", and 2 more; poses"),
+        ([one, away, speck], "(xyz), and in 1 more place; poses"),
+        ([one, away, replace(fringe, center_xyz_angstrom=(0.0, 90.0, 0.0))], ", and in 2 more places; poses"),
     ):
         assert words in replace(found, blobs=blobs).sentence()
     agree = (drawn == np.where(states == 0, 1, -1)).mean()
@@ -101,7 +101,7 @@ def test_each_number_is_told_with_its_question(two_states: Case) -> None:
         record = describe_comparison(evidence.ids, ("A", "B"), replace(found, causes=causes))
         return record["sentence"], molecule_words(record)
 
-    start = "In the molecule, without poses, contrast and defocus: "
+    start = "With poses, contrast and defocus taken out, the molecule differs by "
     sure = f"{tests[MOLECULE].z:.1f} σ, p ≤ 0.0005 (none of 1,999 random splits differs as much)"
     assert told(MOLECULE)[1] == f"{start}{sure}."
     turned, left = PermutationTest(8.0, 17.94, 1 / 2000), PermutationTest(0.2, 1.36, 0.0934)

@@ -59,7 +59,7 @@ def test_what_was_saved_is_said(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(figure_export, "ask_for_file", lambda *_: str(tmp_path / "fsc.svg"))
-    monkeypatch.setattr(figure_export, "show_info", said.append)
+    plot.findChild(figure_export.FigureSaver).saved.connect(said.append)
     plot.customContextMenuRequested.emit(plot.rect().center())
     plot.findChild(QMenu).actions()[0].trigger()
     assert said == [f"fsc.svg and fsc.csv written to {tmp_path}."]
@@ -112,6 +112,11 @@ def test_a_scatter_is_saved_for_paper_with_the_key_of_its_colours(
     words = picture.read_text()
     assert "cluster" in words and "PC 1 (60%)" in words
     assert "<image" not in words and words.count("#e69f00") >= 2, "a point and its key"
+    assert ">1.0<" in words or ">1<" in words, "numbers on both axes"
+    scatter.set_labels("z 0", "")
+    strip = save_figure(scatter, tmp_path / "strip.svg", pd.DataFrame())[0].read_text()
+    assert strip.count("<text") < words.count("<text") - 1, "a strip's height measures nothing"
+    scatter.set_labels("PC 1 (60%)", "PC 2 (40%)")
     written, _ = save_figure(scatter, tmp_path / "clusters.png", pd.DataFrame())
     image = QImage(str(written))
     assert image.pixelColor(2, 2).name() == "#ffffff"

@@ -66,7 +66,8 @@ def test_two_clusters_stand_beside_their_difference(
     assert "differ" in said and record["sentence"] == said
     assert record["particles_a"] + record["particles_b"] == 40
     told = panel.numbers.text().replace("\u00a0", " ")
-    words = f"In the molecule, without poses, contrast and defocus: {record['z']:.1f} σ, p ≤ 0.0002"
+    words = "With poses, contrast and defocus taken out, the molecule differs by "
+    words += f"{record['z']:.1f} σ, p ≤ 0.0002"
     assert told.startswith(f"{words} (none of 4,999 random splits differs as much). A 20, B 20")
     assert compared.comparison.folder.parent.name == "comparisons"
     assert [curve.name for curve in panel.plot.curves] == ["A", "B", "A − B"]
@@ -221,7 +222,7 @@ def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
     verdict = Verdict.of(compared.quality)
     assert verdict.kind == "supported" and compared.message.text != verdict.sentence
     assert compared.message.text == verdict.after(again.record).sentence
-    assert compared.canvas_mode == "particle" and "Saved as" in panel.numbers.text()
+    assert compared.canvas_mode == "particle" and "Kept in the run as" in panel.numbers.text()
     assert not panel.status.text() and panel.report.property("next")
     QTest.mouseClick(panel.stage, LEFT)
     qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)

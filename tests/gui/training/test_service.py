@@ -71,7 +71,7 @@ def test_the_first_look_comes_before_the_first_epoch(told: list[Any], qtbot: Any
         training._on_event(event)
     run = Run.open(session.run.path)
     assert session.epoch == run.info.chosen_epoch == 2
-    assert header.title.text() == "run  ·  epoch 2" and "set: " in header.chip.text()
+    assert header.title.text() == "run  ·  epoch 2" and "variation: " in header.chip.text()
     training.close()
 
 

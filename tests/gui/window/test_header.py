@@ -58,12 +58,12 @@ def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: 
     session = Session(run=RUN, quality={"told_apart_standard_errors": 32.8})
     header = Header(session)
     qtbot.addWidget(header)
-    assert header.chip.text() == "✓ set: 32.8 σ"
+    assert header.chip.text() == "✓ variation: 32.8 σ"
     for cause, words in (
-        ("alignment", "! set: 32.8 σ, alignment"),
-        ("contrast or empty box", "! set: 32.8 σ, contrast"),
-        ("molecule", "✓ set: 32.8 σ"),
-        ("", "✓ set: 32.8 σ"),  # of these two groups; others may differ
+        ("alignment", "! variation: 32.8 σ, alignment"),
+        ("contrast or empty box", "! variation: 32.8 σ, contrast"),
+        ("molecule", "✓ variation: 32.8 σ"),
+        ("", "✓ variation: 32.8 σ"),  # of these two groups; others may differ
     ):
         sentence = f"1 and 2 differ, but not in the molecule: the cause is {cause}."
         session.comparison = SimpleNamespace(record={"cause": cause, "sentence": sentence})
@@ -71,7 +71,7 @@ def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: 
         assert header.chip.toolTip().endswith(sentence) == bool(cause)
         assert ("Compare says" in header.chip.toolTip()) == (not cause)
     session.comparison = None
-    assert header.chip.text() == "✓ set: 32.8 σ"
+    assert header.chip.text() == "✓ variation: 32.8 σ"
 
 
 def test_a_second_training_is_not_called_by_the_run_before(qtbot: Any) -> None:
@@ -84,9 +84,9 @@ def test_a_second_training_is_not_called_by_the_run_before(qtbot: Any) -> None:
     assert header.chip.text() == "? pending" and "untested" in header.chip.toolTip()
     session.training = TrainingStatus()  # it was refused, or stopped before there was anything
     assert header.title.text() == "run_7  ·  epoch 3"
-    assert header.chip.text() == "✓ set: 32.8 σ"
+    assert header.chip.text() == "✓ variation: 32.8 σ"
     session.training = TrainingStatus("preparing", run_name="run_7")  # it goes on
-    assert header.chip.text() == "✓ set: 32.8 σ"
+    assert header.chip.text() == "✓ variation: 32.8 σ"
 
 
 def test_the_run_that_trains_is_named_from_its_start(qtbot: Any) -> None:
@@ -260,7 +260,7 @@ def test_a_run_in_training_is_tested_at_its_end(qtbot: Any) -> None:
     session.training = TrainingStatus("following", epoch=2, epochs=9)  # so is one elsewhere
     assert header.chip.text() == "? pending"
     session.quality = {"told_apart_standard_errors": 8.4}
-    assert header.chip.text() == "✓ set: 8.4 σ"
+    assert header.chip.text() == "✓ variation: 8.4 σ"
 
 
 def test_one_next_step_is_marked_and_what_is_done_stays_marked(qtbot: Any) -> None:

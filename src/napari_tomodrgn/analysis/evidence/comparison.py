@@ -112,7 +112,7 @@ class Comparison:
         test = self.causes.tests[MOLECULE]
         words = [f"{a} and {b} differ: {test.z:.1f} σ"]
         if np.isfinite(self.resolution_angstrom):
-            words.append(f"to {self.resolution_angstrom:.0f} Å")
+            words.append(f"seen to {self.resolution_angstrom:.0f} Å")
         if self.blobs:
             blob = self.blobs[0]
             place = ", ".join(f"{value:.0f}" for value in blob.center_xyz_angstrom)
@@ -123,7 +123,7 @@ class Comparison:
             resolution = self.resolution_angstrom
             finest = resolution if np.isfinite(resolution) else 0.0
             others = len(places_of(self.blobs, finest)) - 1
-            words += [f"and {others} more"] if others else []
+            words += [f"and in {others} more place{'s' * (others > 1)}"] if others else []
         return ", ".join(words) + "; poses, contrast and defocus do not explain it."
 
 

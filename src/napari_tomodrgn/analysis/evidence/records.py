@@ -152,7 +152,8 @@ def molecule_words(record: dict[str, Any]) -> str:
     words[1] += "" if "=" in words[1] else f" (none of {count:,} random splits differs as much)"
     if adjusted != p:
         words.append(f"{adjusted:.2g} adjusted for the comparisons of this run")
-    said = f"In the molecule, without poses, contrast and defocus: {', '.join(words)}"
+    taken_out = "With poses, contrast and defocus taken out, the molecule differs by"
+    said = f"{taken_out} {', '.join(words)}"
     if record["differ"] or p >= DIFFER:
         return f"{said}."
     if record["cause"] == JUNK:

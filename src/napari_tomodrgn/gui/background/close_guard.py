@@ -17,7 +17,6 @@ from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LongTask
 from napari_tomodrgn.gui.widgets.qt import soon
 
-
 _CROSS = "QTitleBarCloseButton"  # of napari, in the title bar of a plugin's dock
 
 

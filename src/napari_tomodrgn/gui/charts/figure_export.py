@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
-from qtpy.QtCore import QPoint, QRect, Qt
+from qtpy.QtCore import QObject, QPoint, QRect, Qt
 from qtpy.QtGui import QPixmap
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QMenu, QMessageBox, QWidget
@@ -15,7 +14,7 @@ from qtpy.QtWidgets import QMenu, QMessageBox, QWidget
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, written_atomically
 from napari_tomodrgn.gui.charts.paper import PaintsFigure
-from napari_tomodrgn.gui.widgets.qt import painter_on
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
 
 if TYPE_CHECKING:
@@ -77,33 +76,46 @@ def _write_picture(widget: QWidget, file: Path, ending: str) -> None:
         raise BadInputError(f"{file.parent}: the picture cannot be written.")
 
 
-def offer_saving(
-    widget: QWidget, name: str, data: Callable[[], pd.DataFrame]
-) -> Callable[[], None]:
-    """Give a plot a menu on the right button that saves it; what that entry does is returned."""
+class FigureSaver(QObject):
+    """Gives a plot a menu on the right button that saves it.
 
-    def ask() -> None:
-        start = str(Path.home() / f"{name}.svg")
-        path = ask_for_file(widget, "Save plot and data", start, _KINDS)
+    Parameters
+    ----------
+    widget
+        The plot.
+    name
+        Of the file that is proposed.
+    data
+        What is plotted.
+    """
+
+    saved = Signal(str)  # a sentence that names the files
+
+    def __init__(self, widget: QWidget, name: str, data: Callable[[], pd.DataFrame]) -> None:
+        super().__init__(widget)
+        self._widget, self._name, self._data = widget, name, data
+        widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        widget.customContextMenuRequested.connect(self._show_menu)
+
+    def ask(self) -> None:
+        """Ask for a file and write the plot into it."""
+        start = str(Path.home() / f"{self._name}.svg")
+        path = ask_for_file(self._widget, "Save plot and data", start, _KINDS)
         if not path:
             return
         try:
-            written = save_figure(widget, Path(path), data())
+            written = save_figure(self._widget, Path(path), self._data())
         except BadInputError as error:
-            QMessageBox.warning(widget, "Not saved", str(error))
+            QMessageBox.warning(self._widget, "Not saved", str(error))
             return
         names = " and ".join(file.name for file in written)
-        show_info(f"{names} written to {written[0].parent}.")
+        self.saved.emit(f"{names} written to {written[0].parent}.")
 
-    def show_menu(at: Any) -> None:
-        menu = QMenu(widget)
+    def _show_menu(self, at: Any) -> None:
+        menu = QMenu(self._widget)
         entry: Any = menu.addAction("Save plot and data…")
-        entry.triggered.connect(lambda _checked=False: ask())
-        menu.popup(widget.mapToGlobal(at))
-
-    widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-    widget.customContextMenuRequested.connect(show_menu)
-    return ask
+        entry.triggered.connect(lambda _checked=False: self.ask())
+        menu.popup(self._widget.mapToGlobal(at))
 
 
 def _paint(widget: QWidget, paper: Any, scale: int) -> None:

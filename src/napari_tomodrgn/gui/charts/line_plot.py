@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tomodrgn.gui.charts import painting
-from napari_tomodrgn.gui.charts.figure_export import offer_saving
+from napari_tomodrgn.gui.charts.figure_export import FigureSaver
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.paper import PAPER
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray, View
@@ -60,7 +60,7 @@ class LinePlot(QWidget):
         paints_letters(self, lines=_LINES)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setAccessibleName(f"{y_name} against {x_name}")
-        offer_saving(self, y_name.split(",")[0].lower(), self.data)
+        FigureSaver(self, y_name.split(",")[0].lower(), self.data)
 
     def sizeHint(self) -> QSize:
         """Wide and low."""

@@ -76,11 +76,14 @@ def paint_axes(
     colors: ChartColors,
     x_texts: Callable[[list[float]], list[str]] = tick_texts,
 ) -> None:
-    """Paint frame, grid lines, ticks with numbers, names of the axes."""
+    """Paint frame, grid lines, ticks with numbers, names of the axes.
+
+    A height without a name measures nothing: it has neither lines nor numbers.
+    """
     metrics = painter.fontMetrics()
     wide, high = 2.3 * metrics.horizontalAdvance("-00.00"), 3.3 * metrics.height()
     x_ticks = ticks(view.x_min, view.x_max, max(2, int(rect.width() / wide)))
-    y_ticks = ticks(view.y_min, view.y_max, max(2, int(rect.height() / high)))
+    y_ticks = ticks(view.y_min, view.y_max, max(2, int(rect.height() / high))) if labels[1] else []
     grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
     for value, name in zip(x_ticks, x_texts(x_ticks), strict=True):
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()

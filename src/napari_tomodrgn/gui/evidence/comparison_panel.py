@@ -193,7 +193,7 @@ class ComparisonPanel(QWidget):
         record = compared.record
         self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
-        kept = f" Saved as {compared.folder.name}." if compared.folder is not None else ""
+        kept = f" Kept in the run as {compared.folder.name}." if compared.folder is not None else ""
         self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))
         self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []

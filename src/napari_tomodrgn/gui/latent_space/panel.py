@@ -11,7 +11,7 @@ from qtpy.QtGui import QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.drawn_shape import MOVE, PATH, mode_for_keys
-from napari_tomodrgn.gui.charts.figure_export import offer_saving
+from napari_tomodrgn.gui.charts.figure_export import FigureSaver
 from napari_tomodrgn.gui.charts.interactive_scatter import Click, InteractiveScatter, LassoSelection
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import FloatArray
@@ -91,7 +91,7 @@ class LatentPanel(QWidget):
         self.drawing.enclosed.connect(self._on_enclosed)
         self.drawing.busy.connect(self.view.set_busy)
         self._connect()
-        self.save_plot = offer_saving(self.view, "latent_space", self._plotted)
+        self.save_plot = FigureSaver(self.view, "latent_space", self._plotted).ask
         self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:

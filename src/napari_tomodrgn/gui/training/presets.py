@@ -5,8 +5,8 @@ from __future__ import annotations
 from napari_tomodrgn.config import RunConfig
 
 PRESET_TIPS = {
-    "First look": "Fast linear model (PCA-like). Says whether there is variation at all",
-    "Standard": "The autoencoder with the settings that suit most sets",
+    "First look": "Fast linear model (PCA-like): points, maps, and whether particles differ",
+    "Standard": "The autoencoder, which goes on from the first look; suits most sets",
     "Thorough": "Twice the epochs and a wider decoder, for a set that is worth the wait",
 }
 

@@ -194,8 +194,8 @@ def places_below(middles_zyx: NDArray[np.float64], box_angstrom: float) -> NDArr
 
 
 def unbroken(words: str) -> str:
-    """Words whose numbers keep their units, and whose coordinates stay together, in any line."""
-    return re.sub(r"(?<=\d,) (?=-?\d)| (?=[Åσ])", "\u00a0", words)
+    """Words whose numbers keep what they count, and whose coordinates stay together."""
+    return re.sub(r"(?<=\d,) (?=-?\d)| (?=[Åσ])|(?<=\d) (?=particles)", "\u00a0", words)
 
 
 def in_cell(words: str, letters: int) -> str:

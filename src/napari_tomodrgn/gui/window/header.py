@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
@@ -38,6 +38,7 @@ class Header(QWidget):
         self.title.setStyleSheet("font-weight: bold;")
         self.chip = QLabel()
         self.state = ElidedLabel("What is under way")
+        self.state.setElideMode(Qt.TextElideMode.ElideRight)  # its middle is a number
         self.banner = Banner(session)
         line = QHBoxLayout()
         line.addWidget(self.chip)

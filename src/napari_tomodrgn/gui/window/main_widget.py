@@ -16,6 +16,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QMainWindow, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.background.close_guard import CloseGuard
+from napari_tomodrgn.gui.charts.figure_export import FigureSaver
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
@@ -189,6 +190,9 @@ class MainWidget(QWidget):
         for name in ("latents", "particles"):
             self.session.events[name].connect(self._on_data)
         self.latent.removed.connect(self._on_latent_removed)
+        for page in (self, self.latent):
+            for saver in page.findChildren(FigureSaver):
+                saver.saved.connect(self.session.show_message)
         # The viewer's window may be deleted without a word to its docks.
         self.destroyed.connect(self.controller.close)
 
