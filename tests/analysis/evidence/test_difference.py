@@ -74,7 +74,10 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     for blobs, words in (
         ([one, fringe, speck], "(xyz); poses"),
         ([one, away, speck], "(xyz), and in 1 more place; poses"),
-        ([one, away, replace(fringe, center_xyz_angstrom=(0.0, 90.0, 0.0))], ", and in 2 more places; poses"),
+        (
+            [one, away, replace(fringe, center_xyz_angstrom=(0.0, 90.0, 0.0))],
+            ", and in 2 more places; poses",
+        ),
     ):
         assert words in replace(found, blobs=blobs).sentence()
     agree = (drawn == np.where(states == 0, 1, -1)).mean()

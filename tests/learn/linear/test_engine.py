@@ -93,7 +93,7 @@ def fitted(two_states: Path) -> tuple[LinearModel, Blocks, torch.Tensor]:
 
     shells = samples.shells(RADIUS)
     model = mean_model(ball, blocks, shells, samples.independent_share)
-    maps = residual_maps(model, blocks, shells)
+    maps = torch.cat(list(residual_maps(model, blocks, shells)))
     latents = leading_latents(maps, (1 / model.prior[:, 0])[ball.shells], 2)
     return with_components(model, blocks, shells, latents), blocks, shells
 

@@ -188,7 +188,11 @@ class LinearEngine:
         Fewer if memory holds fewer. They are drawn with the seed. Latents are found for all
         particles, in a stream.
         """
-        return self._order()[: self.most_training_rows(radius_px)].sort().values
+        return self.random_rows(self.most_training_rows(radius_px))
+
+    def random_rows(self, count: int) -> Tensor:
+        """Draw so many particles ``(row,)`` with the seed, or all; fewer are a part of more."""
+        return self._order()[:count].sort().values
 
     def most_training_rows(self, radius_px: int) -> int:
         """How many particles like these are learnt from: `TRAINING_PARTICLES`, or what fits."""
@@ -263,7 +267,7 @@ class LinearEngine:
         sides = [self.blocks(ball, rows) for rows in halves]
         models = [self._fit_components(ball, blocks, shells, width) for blocks in sides]
         for side, blocks in enumerate(sides):
-            steps = self._em_steps(models[side], blocks, shells, _HALF_ITERATIONS)
+            steps = self.em_steps(models[side], blocks, shells, _HALF_ITERATIONS)
             models[side] = yield from offset_steps(steps, side * _HALF_ITERATIONS)
         judged = [
             cross_validate(models[0], sides[1], shells),
@@ -276,14 +280,14 @@ class LinearEngine:
         accepted = judged[better].apply(models[better], count)
         steps = self._all_steps(accepted, training_rows, shells)
         model = yield from offset_steps(steps, 2 * _HALF_ITERATIONS)
-        return self._embed(model, shells, gains[:count])
+        return self.embed(model, shells, gains[:count])
 
     def _fit_components(
         self, ball: FourierBall, blocks: Blocks, shells: Tensor, width: int
     ) -> LinearModel:
         """Mean and leading components of some particles."""
         model = mean_model(ball, blocks, shells, self.samples.independent_share)
-        maps = residual_maps(model, blocks, shells)
+        maps = torch.cat(list(residual_maps(model, blocks, shells)))
         power = (1 / model.prior[:, 0])[ball.shells]
         return with_components(model, blocks, shells, leading_latents(maps, power, width))
 
@@ -298,9 +302,9 @@ class LinearEngine:
         spread = latents.std(0, correction=0).clamp(min=1e-9)
         latents = (latents - latents.mean(0)) / spread
         model = with_components(mean, blocks, shells, latents, accepted.factors, accepted.focus)
-        return (yield from self._em_steps(model, blocks, shells, _FULL_ITERATIONS))
+        return (yield from self.em_steps(model, blocks, shells, _FULL_ITERATIONS))
 
-    def _embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
+    def embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
         """Posteriors of all particles, in a stream."""
         everything = torch.arange(self.data.particle_count)
         training, every = self.data.training, torch.ones_like(self.data.training)
@@ -327,12 +331,12 @@ class LinearEngine:
     def _run_em(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
     ) -> LinearModel:
-        return run_to_end(self._em_steps(model, blocks, shells, iterations))
+        return run_to_end(self.em_steps(model, blocks, shells, iterations))
 
-    def _em_steps(
+    def em_steps(
         self, model: LinearModel, blocks: Blocks, shells: Tensor, iterations: int
     ) -> Generator[int, None, LinearModel]:
-        """Yield how many iterations are done."""
+        """Iterate expectation maximisation; yield how many iterations are done."""
         for done in range(iterations):
             yield done
             found = e_step(model, blocks, shells)

@@ -285,6 +285,7 @@ def m_step(
     mean_square = torch.diagonal(moments, dim1=1, dim2=2).mean(0)
 
     def product(direction: Tensor) -> Tensor:
+        """Of ``(voxel, 2, 1 + component)``."""
         return _curvature_product(model, blocks, shells, moments, direction)
 
     return climb(model, expectation.slope, mean_square, product, steps)

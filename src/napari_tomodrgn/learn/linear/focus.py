@@ -133,7 +133,7 @@ class FocusEngine(LinearEngine):
     ) -> LinearModel:
         """Mean, leading components outside, then those inside that they do not explain."""
         mean = mean_model(ball, blocks, shells, self.samples.independent_share)
-        maps = residual_maps(mean, blocks, shells)
+        maps = torch.cat(list(residual_maps(mean, blocks, shells)))
         power = (1 / mean.prior[:, 0])[ball.shells]
         count = min(self.config.linear.outside_components, len(maps) - 1 - width)
         factors = self.factors(ball, width, max(count, 1))

@@ -9,6 +9,7 @@ found from the particles' Gram matrix of r_p, weighed by the expected signal pow
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -66,7 +67,7 @@ def _read(block: SampleBlock, basis: Tensor) -> Tensor:
 
 
 def _mean_slope(model: LinearModel, blocks: Blocks, shells: Tensor) -> Slope:
-    """Slope of the likelihood of a model without components."""
+    """Slope of the likelihood of a model without components; ``shells`` is ``(point,)``."""
     precision = model.precision(shells)
     total = precision.new_zeros((len(model.ball), 3))
     for block in blocks():
@@ -80,7 +81,7 @@ def _mean_slope(model: LinearModel, blocks: Blocks, shells: Tensor) -> Slope:
 def _mean_product(
     model: LinearModel, blocks: Blocks, precision: Tensor, direction: Tensor
 ) -> Tensor:
-    """The matrix of the mean's normal equations, without the prior, times a direction."""
+    """The matrix of the mean's normal equations, without the prior, times ``(voxel, 2, 1)``."""
     total = torch.zeros_like(direction[..., 0])
     for block in blocks():
         pulled = _read(block, direction) * (block.strength * precision)[..., None]
@@ -89,6 +90,7 @@ def _mean_product(
 
 
 def _mean_errors(model: LinearModel, blocks: Blocks, shells: Tensor) -> SquaredErrors:
+    """What a model without components leaves; ``shells`` is ``(point,)``."""
     errors, empty = SquaredErrors.none_of(shells), not model.basis.any()
     for block in blocks():
         if empty:
@@ -113,17 +115,36 @@ def signal_prior(model: LinearModel, curvature: Tensor) -> Tensor:
     return 1 / power.clamp(min=1e-20)
 
 
-def residual_maps(model: LinearModel, blocks: Blocks, shells: Tensor) -> Tensor:
-    """``(particle, voxel, 2)`` back-projected residual of each particle against the mean."""
-    precision = model.precision(shells)
-    found = [_residual_maps_of_block(model, block, precision) for block in blocks()]
-    return torch.cat(found)
+def residual_maps(
+    model: LinearModel, blocks: Blocks, shells: Tensor, latents: Tensor | None = None
+) -> Iterator[Tensor]:
+    """Back-project what a model leaves of each particle, ``(particle, voxel, 2)`` a block.
+
+    ``latents`` ``(particle, component)`` in the order of the blocks; of the mean alone if None.
+    """
+    precision, done = model.precision(shells), 0
+    for block in blocks():
+        z = None if latents is None else latents[done : done + len(block.particles)]
+        yield _residual_maps_of_block(model, block, precision, z)
+        done += len(block.particles)
 
 
-def _residual_maps_of_block(model: LinearModel, block: SampleBlock, precision: Tensor) -> Tensor:
+def _predicted(model: LinearModel, block: SampleBlock, latents: Tensor | None) -> Tensor:
+    """``(image, point, 2)`` what a model says of the samples of a block."""
+    if latents is None:
+        return _read(block, model.basis)
+    values = (block.forward @ model.basis.flatten(1)).reshape(*block.matched.shape, -1)
+    extended = torch.cat([latents.new_ones((len(latents), 1)), latents], dim=1).to(values.dtype)
+    return (values * extended[block.particle_index][:, None, None, :]).sum(-1)
+
+
+def _residual_maps_of_block(
+    model: LinearModel, block: SampleBlock, precision: Tensor, latents: Tensor | None
+) -> Tensor:
+    """``(particle, voxel, 2)`` residuals of a block, both places of the plane kx = 0 added up."""
     points = len(precision)
-    mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
-    pulled = precision[:, None] * (block.matched - block.strength[..., None] * mean)
+    found = _predicted(model, block, latents)
+    pulled = precision[:, None] * (block.matched - block.strength[..., None] * found)
     columns, weights = block.forward.col_indices(), block.forward.values()
     count, voxels = len(block.particles), len(model.ball)
     place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +78,17 @@ class LinearModel:
             prior=self.prior[:, : 1 + components].contiguous(),
             factors=None if self.factors is None else self.factors[: 1 + components],
             focus=None if self.focus is None else min(self.focus, components),
+        )
+
+    def only(self, components: Tensor) -> LinearModel:
+        """The model with some of its components ``(J,)``, by number; all are of interest."""
+        kept = torch.cat([components.new_zeros(1), components + 1])
+        return replace(
+            self,
+            free=self.free[..., kept].contiguous(),
+            basis=self.basis[..., kept].contiguous(),
+            prior=self.prior[:, kept].contiguous(),
+            factors=None if self.factors is None else self.factors[kept],
         )
 
     def with_free(self, free: Tensor) -> LinearModel:

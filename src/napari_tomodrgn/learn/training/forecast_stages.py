@@ -32,6 +32,7 @@ from napari_tomodrgn.learn.linear.engine import (
     half_size,
 )
 from napari_tomodrgn.learn.linear.full_resolution import fit_full_resolution
+from napari_tomodrgn.learn.linear.second_look import looks_twice
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.reconstruction.backprojection import back_project
@@ -49,6 +50,8 @@ from napari_tomodrgn.learn.training.train_linear import find_support
 USUAL_RADII = 3
 # Of the passes at the finest radius, those over what is learnt from; the last is over all.
 _SHARE_OF_LEARNERS = 0.85
+# What a second look takes, over the fit at the radius before.
+_SECOND_LOOK = 3.0
 T = TypeVar("T")
 
 
@@ -168,13 +171,20 @@ class LinearCosts:
         # A step is of as many particles as were timed, or nearly.
         step = self.costs["encoder"].of(2 * MIN_PARTICLES)
         taught = encoder_steps(self.particles) * step
+        fits += self.second_look(radii or self.engine.radii())
         return fits + self._support() + self._full_resolution() + taught
+
+    def second_look(self, radii: list[int]) -> float:
+        """Seconds of looking for smaller differences after the last of these radii."""
+        radius = radii[:USUAL_RADII][-1]
+        return _SECOND_LOOK * self._fit(radius) if looks_twice(self.particles) else 0.0
 
     def whole_method(self) -> float:
         """Seconds of all radii of a training by the linear engine alone."""
         errors = 2 * self.costs["linear errors"].of(compared(self.particles))
         radii = self.engine.radii()[:USUAL_RADII]
-        return sum(self._fit(radius) + errors for radius in radii)
+        fits = sum(self._fit(radius) + errors for radius in radii)
+        return fits + self.second_look(radii)
 
     def finishing_maps(self) -> float:
         """Seconds of bringing its maps to full resolution, images averaged already."""

@@ -34,7 +34,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import Event, LatentsReady, Notice, WorkProgress
-from napari_tomodrgn.learn.training.train_linear import compared_latents, find_support
+from napari_tomodrgn.learn.training.train_linear import compared_latents, find_support, look_again
 
 # The encoder sees each particle of a large set so often before the first epoch, and is taught in
 # no fewer steps than these. With 6,000 particles of five compositions, of which 5S RNP or not is
@@ -97,16 +97,25 @@ def _linear_engine(
             yield WorkProgress(found, FIT_STEPS * len(radii), "Finding components")
         else:
             fit = found
-            decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
-            run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
-            yield _save_first_look(run, fit, decoder, int(fit.model.ball.radius_px))
+            yield _show_fit(run, data, fit)
     if fit is None:
         raise RuntimeError("the linear engine gave no fit")
+    deeper = yield from look_again(engine, fit)
+    if deeper is not None:
+        fit = deeper
+        yield _show_fit(run, data, fit)
     _, support = yield from find_support(engine, fit)
     run.save_quality({"epoch": FIRST_LOOK, "latents": "linear", **support.to_dict()})
     yield Notice(f"First look: {support.verdict}")
     yield LatentsReady(FIRST_LOOK, run.latents_file(FIRST_LOOK))  # with their verdict by now
     return (yield from _to_full_resolution(run, engine, fit, mean))
+
+
+def _show_fit(run: Run, data: TiltData, fit: Fit) -> LatentsReady:
+    """Let latents and coarse maps be seen: the first radius comes long before the last."""
+    decoder = LinearDecoder.from_model(fit.model, data.lattice.box_size_px)
+    run.save_latents(FIRST_LOOK, data.particles, fit.posterior)
+    return _save_first_look(run, fit, decoder, int(fit.model.ball.radius_px))
 
 
 def _to_full_resolution(
@@ -128,7 +137,7 @@ def _to_full_resolution(
 
 
 def _save_first_look(run: Run, fit: Fit, decoder: LinearDecoder, radius_px: int) -> LatentsReady:
-    """Let what was found so far be seen: the first radius comes long before the last.
+    """Save decoder and latents' model of what was found so far, as the first look.
 
     ``radius_px`` is that to which maps are known by now.
     """

@@ -13,12 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.learn.linear.engine import (
-    FIRST_RADIUS,
-    FIT_STEPS,
-    MIN_PARTICLES,
-    RADIUS_STEP,
-)
+from napari_tomodrgn.learn.linear.engine import FIRST_RADIUS, FIT_STEPS, MIN_PARTICLES, RADIUS_STEP
+from napari_tomodrgn.learn.linear.second_look import looks_twice
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Event,
@@ -32,7 +28,7 @@ from napari_tomodrgn.learn.training.initialize import encoder_steps
 
 Stage = Literal["reading", "first look", "epochs", "finishing"]
 _PREFIX = {"first look": "First look: ", "finishing": "Finishing: "}
-_EPOCHS, _COMPONENTS = "epochs", "Finding components"
+_EPOCHS, _COMPONENTS, _SECOND = "epochs", "Finding components", "Looking for smaller differences"
 # Radii that are fitted, one that brings nothing among them: as many as on the sets below. The time
 # of a radius grows with it, to the power of 0.9 with 120 particles, 1.6 with 200.
 _RADII, _GROWTH = 4, 1.5
@@ -97,19 +93,23 @@ def _has_components(config: RunConfig, particles: int) -> bool:
     return starts and particles >= MIN_PARTICLES
 
 
+def _if_large(needs: Callable[[RunConfig, int], bool]) -> Callable[[RunConfig, int], bool]:
+    return lambda config, particles: needs(config, particles) and looks_twice(particles)
+
+
 def _refines(config: RunConfig, particles: int) -> bool:
     return config.method != "linear" and config.train.refine and particles > 1
 
 
-# Measured with 120, 200 and 600 particles of 21 tilts, box 32, on two cores beside other work. By
-# them the first look of 1,000 takes 6.7 epochs, and what comes after the last 5.5, or 4.2 where
-# nothing is judged twice: alone on two cores it was 6.8 and 3.4 (`docs/benchmarks.md`).
+# Measured with 120, 200 and 600 particles of 21 tilts, box 32, on two cores beside other work; a
+# second look with 6,000 of 41 tilts, box 48 (`docs/benchmarks.md`).
 _PARTS = (
     _UsualPart("Checking image files", "reading", 1, 0),
     _UsualPart("Determining contrast", "reading", 35, 0),
     _UsualPart("Reading images", "reading", 0, 0.5),
     _UsualPart("Averaging particles", "first look", 0, 0.35, needs=_has_mean),
     _UsualPart(_COMPONENTS, "first look", 400, 4, needs=_has_components),
+    _UsualPart(_SECOND, "first look", 0, 6, needs=_if_large(_has_components)),
     _UsualPart("Comparing held-out images", "first look", 0, 0.12, compared, _has_components),
     _UsualPart("Refining components", "first look", 60, 1.55, needs=_has_components),
     _UsualPart("Initialising the encoder", "first look", 0, 0.94, encoder_steps, _has_components),
@@ -133,6 +133,7 @@ _PARTS = (
     _UsualPart("linear errors", "finishing", 0, 0.025, compared, _has_components),
     _UsualPart("linear halves", "finishing", 0, 0.05, embedded_twice, _has_components),
     _UsualPart("linear filter", "finishing", 0, 0.15, compared, _has_components),
+    _UsualPart(_SECOND, "finishing", 0, 6, needs=_if_large(_is_linear)),
     _UsualPart("Averaging particles", "finishing", 0, 0.35, needs=_is_linear),
     _UsualPart("Refining components", "finishing", 60, 1.55, needs=_is_linear),
     _UsualPart("Comparing held-out images", "finishing", 0, 0.12, compared, _is_linear),

@@ -25,6 +25,7 @@ from napari_tomodrgn.learn.linear.full_resolution import (
     decoder_at_full_resolution,
     fit_full_resolution,
 )
+from napari_tomodrgn.learn.linear.second_look import SECOND_LOOK_STEPS, looks_twice, second_look
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -82,6 +83,14 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
     yield (yield from _fit_radii(run, engine))
 
 
+def look_again(engine: LinearEngine, fit: Fit) -> Generator[Event, None, Fit | None]:
+    """Look for smaller differences in all particles, where the set is large (`second_look`)."""
+    if not looks_twice(engine.data.particle_count):
+        return None
+    steps, what = second_look(engine, fit), "Looking for smaller differences"
+    return (yield from engine.context.run_steps(steps, SECOND_LOOK_STEPS, what))
+
+
 def find_support(
     engine: LinearEngine, fit: Fit, finished: LinearDecoder | None = None
 ) -> Generator[Event, None, tuple[LinearDecoder, ShrinkageResult]]:
@@ -133,6 +142,10 @@ def _fit_radii(run: Run, engine: LinearEngine) -> Generator[Event, None, Finishe
                 yield WorkProgress(found, total, "Finding components")
                 continue
             fit = found
+            yield from _save_epoch(run, engine, fit, epoch + 1, started)
+            epoch += 1
+        if fit is not None and (deeper := (yield from look_again(engine, fit))) is not None:
+            fit = deeper
             yield from _save_epoch(run, engine, fit, epoch + 1, started)
             epoch += 1
         if fit is not None:

@@ -1,0 +1,170 @@
+"""A second look, for differences that are smaller than those that halves of a sample confirm.
+
+Halves of a random sample that judge each other's components (`cross_validation`) lose an axis that
+one half alone is too few for: of 6,000 ribosomes those with and without Lso2, a protein of 10 kDa,
+which all of them together tell apart. So components are fitted once more, to as many particles as
+can be kept, in what the known ones leave unexplained; and they are judged by the images that none
+of them saw: with z inferred from a particle's other images, its held-out ones must be likelier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+from napari_tomodrgn.learn.linear.engine import BYTES_PER_SAMPLE, Fit, LinearEngine, half_size
+from napari_tomodrgn.learn.linear.expectation_maximization import (
+    Blocks,
+    posteriors,
+    sufficient_statistics,
+)
+from napari_tomodrgn.learn.linear.initial_model import mean_model, residual_maps, with_components
+from napari_tomodrgn.learn.linear.linear_model import LinearModel
+from napari_tomodrgn.learn.runtime.steps import offset_steps
+
+# Directions that are tried beside those known.
+_MORE_COMPONENTS = 4
+# Before them the known ones settle on all particles, else what these leave is of their errors.
+_KNOWN_ITERATIONS, _ITERATIONS = 4, 10
+SECOND_LOOK_STEPS = _KNOWN_ITERATIONS + _ITERATIONS + 2
+# Standard errors by which held-out images must be likelier for an axis. Whether particles differ at
+# all is asked of the same images: an axis of noise must not come through by chance.
+_LEAST_SIGMA = 5.0
+# Samples in a pass: minutes on two cores. The finest radius that leaves all particles in them.
+_MOST_SAMPLES = 4e7
+_COARSEST_RADIUS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Particles that a second look learns from, in memory.
+
+    ``rows`` ``(row,)`` are of the set; ``blocks`` hold their images that are not held out.
+    """
+
+    rows: Tensor
+    blocks: Blocks
+    shells: Tensor
+
+
+def looks_twice(particles: int) -> bool:
+    """Whether a set of so many is larger than the halves that its components were confirmed by."""
+    return particles > 2 * half_size(particles)
+
+
+def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | None]:
+    """Look for components beyond those of a fit.
+
+    Yields how much is done, of `SECOND_LOOK_STEPS`.
+
+    Returns
+    -------
+    A fit with more components than the given one; None where held-out images support no more,
+    where there are none, where the set is no larger than the halves were, or with a focus.
+    """
+    data = engine.data
+    nothing_new = not looks_twice(data.particle_count) or fit.model.focus is not None
+    if nothing_new or bool(data.training.all()):
+        return None
+    radius, rows = _what_is_held(engine, int(fit.model.ball.radius_px))
+    ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
+    held = _Held(rows, engine.blocks(ball, rows), shells)
+    mean = mean_model(ball, held.blocks, shells, engine.samples.independent_share)
+    known = fit.training_mu[rows]
+    known = (known - known.mean(0)) / known.std(0, correction=0).clamp(min=1e-9)
+    model = with_components(mean, held.blocks, shells, known)
+    model = yield from engine.em_steps(model, held.blocks, shells, _KNOWN_ITERATIONS)
+    yield _KNOWN_ITERATIONS + 1
+    model = _with_more(model, mean, held)
+    steps = engine.em_steps(model, held.blocks, shells, _ITERATIONS)
+    model = yield from offset_steps(steps, _KNOWN_ITERATIONS + 1)
+    nats, sigma = _judge(engine, model, held)
+    kept = torch.nonzero(sigma >= _LEAST_SIGMA)[:, 0]
+    if len(kept) <= fit.model.components:
+        return None
+    return engine.embed(model.only(kept), shells, nats[kept]).pointing_as(fit)
+
+
+def _what_is_held(engine: LinearEngine, finest_px: int) -> tuple[int, Tensor]:
+    """The radius, and the particles ``(row,)`` that are learnt from."""
+    data = engine.data
+    most = min(_MOST_SAMPLES, engine.config.data.memory_gb * 1e9 / BYTES_PER_SAMPLE)
+    images = data.image_count / data.particle_count
+
+    def fitting(radius: int) -> int:
+        """How many particles."""
+        return int(most / (images * len(engine.samples.points(radius))))
+
+    radius = finest_px
+    while radius > _COARSEST_RADIUS and fitting(radius) < data.particle_count:
+        radius -= 1
+    return radius, engine.random_rows(max(fitting(radius), len(engine.training_rows(radius))))
+
+
+def _with_more(model: LinearModel, mean: LinearModel, held: _Held) -> LinearModel:
+    """The model and, beside its components, those along which its residuals vary most."""
+    latents, _, _ = posteriors(model, held.blocks, held.shells)
+    new = _leading_residuals(model, held, latents)
+    more = with_components(mean, held.blocks, held.shells, new)
+    return replace(
+        model,
+        free=torch.cat([model.free, more.free[..., 1:]], dim=2),
+        basis=torch.cat([model.basis, more.basis[..., 1:]], dim=2),
+        prior=torch.cat([model.prior, more.prior[:, 1:]], dim=1),
+    )
+
+
+def _leading_residuals(model: LinearModel, held: _Held, latents: Tensor) -> Tensor:
+    """Latents ``(particle, J)`` of unit variance along the leading directions of the residuals.
+
+    As `leading_latents`, of what a model leaves, confined to its support, and across ``latents``;
+    the Gram matrix of many particles is never written out.
+    """
+    ball = model.ball
+    half = torch.where(ball.on_plane, 0.5, 1.0)
+    weight = (half / model.prior[:, 0][ball.shells]).sqrt()[:, None, None]
+    parts = [
+        (ball.apply_support(maps.movedim(0, -1)) * weight).movedim(-1, 0).flatten(1)
+        for maps in residual_maps(model, held.blocks, held.shells, latents)
+    ]
+    rows = torch.cat(parts)
+    rows /= rows.square().mean().sqrt()
+    alone = rows.square().sum(1)
+    across, _ = torch.linalg.qr((latents - latents.mean(0)).to(rows.dtype))
+
+    def times(vector: np.ndarray) -> np.ndarray:
+        """The Gram matrix times ``(particle,)``."""
+        v = torch.from_numpy(vector.reshape(-1)).to(rows)
+        v = v - across @ (across.T @ v)
+        product = rows @ (rows.T @ v) - alone * v
+        product = product - across @ (across.T @ product)
+        return np.asarray(product.double().cpu().numpy())
+
+    count = len(rows)
+    gram = LinearOperator((count, count), matvec=times, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(count)
+    values, vectors = eigsh(gram, k=_MORE_COMPONENTS, which="LA", v0=start, tol=1e-3)
+    leading = torch.from_numpy(vectors[:, np.argsort(-values)].copy())
+    leading = leading - leading.mean(0)
+    scaled: Tensor = (leading / leading.square().mean(0).sqrt()).to(latents)
+    return scaled
+
+
+def _judge(engine: LinearEngine, model: LinearModel, held: _Held) -> tuple[Tensor, Tensor]:
+    """How many nats likelier held-out images are for each axis ``(J,)``, and standard errors."""
+    mu, _, _ = posteriors(model, held.blocks, held.shells)
+    stream = engine.stream(model, held.rows, ~engine.data.training)
+    quadratic, linear = sufficient_statistics(model, stream, held.shells)
+    extended = torch.cat([mu.new_ones((len(mu), 1)), mu], dim=1)
+    # 2 zᵀ l − zᵀ Q z, less the same without an axis.
+    pulled = linear - torch.einsum("pij,pj->pi", quadratic, extended)
+    own = torch.diagonal(quadratic, dim1=1, dim2=2)
+    gain = (2 * extended * pulled + extended.square() * own)[:, 1:]
+    error = gain.std(0) * len(gain) ** 0.5
+    total = gain.sum(0)
+    return total, total / error.clamp(min=1e-9)
