@@ -2,7 +2,8 @@
 
 1,000 particles of 41 tilts and box 64, 500 neighbours, if nothing else is said. Asked are the first
 map of a run (images read and transformed, tilt halves fitted, images added up), the coarse one that
-comes before they are added up, the first one when they are in memory, and every further one.
+comes before they are added up and that of 500 particles around, the first one when they are in
+memory, and every further one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from evidence import read_simulated
 
-from napari_tomodrgn.analysis.evidence.kernel_map import coarse_map, kernel_map
+from napari_tomodrgn.analysis.evidence.kernel_map import coarse_map, kernel_map, neighborhood_map
 from napari_tomodrgn.analysis.evidence.membership import choosing_latents, tilt_half_masks
 from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves, add_up
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
@@ -56,6 +57,10 @@ def main() -> None:
         known = TiltHalves(data, run, halves, latents)
         point = (latents[0][0], latents[1][0])
         coarse = timed("first map, coarse", lambda: run_to_end(coarse_map(known, point)))
+        around = timed(
+            "first map of a large set, in full",
+            lambda: run_to_end(neighborhood_map(known, point)),
+        )
         sums = timed(
             "add up images (once a run that is open)", lambda: run_to_end(add_up(data, run))
         )
@@ -71,6 +76,8 @@ def main() -> None:
         assert np.isfinite(found.volume.data).all()
         alike = np.corrcoef(coarse.volume.data.ravel(), maps[0].ravel())[0, 1]
         print(f"coarse map, correlation with map 1 of {NEIGHBORS} neighbours: {alike:.3f}")
+        alike = np.corrcoef(around.volume.data.ravel(), maps[0].ravel())[0, 1]
+        print(f"that of the particles around, with map 1: {alike:.3f}")
         print(f"effective particles {found.effective_particles:.0f}")
 
 

@@ -175,3 +175,40 @@ def test_what_fails_of_another_run_leaves_those_who_wait_for_this_one(qtbot: Any
     service.on_failed(OSError("of the first"))
     assert service._waiting == {"map"} and shown.message is None
     service.close()
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_map_of_a_large_set_is_made_of_the_particles_around_first(
+    widget: Any, clustered: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, fine: bool
+) -> None:
+    """Images of all are added up afterwards, for the next places; never if that were coarser."""
+    from napari_tomodrgn.analysis.evidence import kernel_map, session
+
+    monkeypatch.setattr(kernel_map, "_NEIGHBORHOOD", 20)
+    monkeypatch.setattr(kernel_map, "are_sums_fine", lambda _: fine)
+    added, slow = threading.Event(), session.with_sums
+    shown: list[tuple[bool, bool]] = []
+
+    def noted(halves: Any) -> Any:
+        added.set()
+        return (yield from slow(halves))
+
+    def note(decoded: Any) -> None:
+        if decoded is not None and _from_images(clustered):
+            shown.append((decoded.complete, added.is_set()))
+
+    monkeypatch.setattr(session, "with_sums", noted)
+    clustered.events.decoded.connect(note)
+    QTest.mouseClick(widget.latent.volumes.images, LEFT)
+    qtbot.waitUntil(lambda: (True, False) in shown, timeout=LONG)
+    assert shown[:2] == [(False, False), (True, False)], "coarse, then in full, alone"
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert added.is_set() == fine
+    assert clustered.decoded.complete and not clustered.image_map_status.busy
+    first = clustered.decoded.volume.data
+    clustered.focused = str(clustered.latents.index[30])
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    seen = clustered.decoded
+    assert _from_images(clustered) and seen.particle_id == clustered.focused and seen.complete
+    assert seen.volume.data.shape == first.shape and not np.array_equal(seen.volume.data, first)
+    assert added.is_set() == fine

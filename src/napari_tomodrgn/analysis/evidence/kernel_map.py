@@ -15,7 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.evidence.maps import box_maps, particle_halves
-from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums, sum_particles
+from napari_tomodrgn.analysis.evidence.particle_sums import (
+    ParticleSums,
+    radius_within,
+    sum_particles,
+)
 from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves, with_progress
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.volume import Volume
@@ -34,6 +38,9 @@ _RIDGE = 1e-3
 # What a map is made of that is there in about two seconds (`benchmarks/kernel_map.py`).
 _COARSE_PARTICLES = 100
 _COARSE_RADIUS_PX = 8
+# A map at full detail is made of so many particles where the images of all would take much longer,
+# or would have to be added up to coarser detail only.
+_NEIGHBORHOOD = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +130,51 @@ def coarse_map(
 ) -> Generator[WorkProgress, None, KernelMap]:
     """The map at a point before the images of all particles are added up: coarse, of those around.
 
-    The nearest `_COARSE_PARTICLES` are taken for the whole set, up to shell `_COARSE_RADIUS_PX`.
+    The nearest `_COARSE_PARTICLES` are taken for the whole set, up to shell `_COARSE_RADIUS_PX`;
+    parameters are those of `neighborhood_map`.
+    """
+    return (yield from _map_of_nearest(halves, points, seed, _COARSE_PARTICLES, _COARSE_RADIUS_PX))
+
+
+def has_neighborhood(particles: int) -> bool:
+    """Whether maps of a set of so many are made of the particles around a point first."""
+    return particles > _NEIGHBORHOOD
+
+
+def are_sums_fine(halves: TiltHalves) -> bool:
+    """Whether the images of all particles can be added up to the finest detail in memory."""
+    box, particles = halves.data.lattice.box_size_px, halves.data.particle_count
+    return radius_within(particles, box) >= radius_within(1, box)
+
+
+def neighborhood_map(
+    halves: TiltHalves, points: tuple[FloatArray, FloatArray], seed: int = 0
+) -> Generator[WorkProgress, None, KernelMap]:
+    """The map at a point of a large set at full detail, the particles around taken for the set.
 
     Parameters
     ----------
     halves
         Of the run.
     points
-        The point in the latents of each tilt half.
+        The point ``(latent,)`` in the latents of each tilt half.
     seed
         Of the halves of the particles.
     """
+    return (yield from _map_of_nearest(halves, points, seed, _NEIGHBORHOOD, None))
+
+
+def _map_of_nearest(
+    halves: TiltHalves,
+    points: tuple[FloatArray, FloatArray],
+    seed: int,
+    particles: int,
+    radius_px: int | None,
+) -> Generator[WorkProgress, None, KernelMap]:
     distances = _distances(halves.latents, points)
-    nearest = np.sort(distances.sum(axis=0).argsort(kind="stable")[:_COARSE_PARTICLES])
+    nearest = np.sort(distances.sum(axis=0).argsort(kind="stable")[:particles])
     yield WorkProgress(0, 1, "Adding up images around")
-    steps = sum_particles(halves.data, halves.config, halves.halves, _COARSE_RADIUS_PX, nearest)
+    steps = sum_particles(halves.data, halves.config, halves.halves, radius_px, nearest)
     sums = yield from with_progress(steps, len(nearest), "Adding up images around")
     scale = halves.data.images.scale
     return (yield from _map_at(sums, distances[:, nearest], scale, None, seed))

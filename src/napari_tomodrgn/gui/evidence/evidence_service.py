@@ -7,7 +7,8 @@ that asks for another map does not begin anew.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 T = TypeVar("T")
+_FOR_HOLDERS = 0.1  # seconds, in which the window's thread hears of the tilt halves
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class EvidenceService(Service):
         self.job.ended.connect(self._on_ended)
         self._gathered: _Gathered | None = None
         self._waiting: set[str] = set()
+        self._holding: set[str] = set()  # of them, those who compute something else first
         self._reading: Run | None = None
         self._images: str | None = None  # where those of the run on show were looked for
         self.listen(self._on_run, "run")
@@ -71,20 +74,34 @@ class EvidenceService(Service):
         """Whether somebody waits for `ready`."""
         return who in self._waiting
 
+    def hold(self, who: str) -> None:
+        """Add up no images before `go_on`, unless somebody else waits: both take all cores."""
+        self._holding.add(who)
+
+    def go_on(self, who: str) -> None:
+        """Go on where `hold` was called."""
+        self._holding.discard(who)
+
+    def _is_held(self) -> bool:
+        return bool(self._holding) and self._waiting <= self._holding
+
     def release(self, who: str) -> None:
         """Wait no more; nobody else waiting, the work is given up."""
         self._waiting.discard(who)
         if not self._waiting:
-            self.job.stop()
+            self.job.stop()  # before what it waits for is let go
+        self._holding.discard(who)
 
     def _start(self) -> None:
         run, images = self.session.run, self.session.import_options.images
         self._reading, self._images = run, images
         if run is not None:
             known = self._gathered.halves if self._gathered is not None else None
-            self.job.start(lambda stop: _steps(run, images, known, stop))
+            self.job.start(lambda stop: _steps(run, images, known, (stop, self._is_held)))
 
     def _on_event(self, item: Any) -> None:
+        if item is None:  # it waits
+            return
         if isinstance(item, WorkProgress):
             self.progress.emit(item)
         elif self._is_on_show(item.run):  # else another was opened meanwhile
@@ -130,8 +147,13 @@ def same_run(one: Run | None, other: Run | None) -> bool:
 
 
 def _steps(
-    run: Run, images: str | None, halves: TiltHalves | None, stop: Stop
-) -> Iterator[WorkProgress | _Gathered]:
+    run: Run,
+    images: str | None,
+    halves: TiltHalves | None,
+    asked: tuple[Stop, Callable[[], bool]],
+) -> Iterator[WorkProgress | _Gathered | None]:
+    """``asked``: whether to stop, and whether to wait before images are added up."""
+    stop, held = asked
     from napari_tomodrgn.analysis.evidence.session import gather_tilt_halves, with_sums
 
     if halves is None:
@@ -139,6 +161,12 @@ def _steps(
         if halves is None:
             return
     yield _Gathered(run, halves)
+    time.sleep(_FOR_HOLDERS)
+    while held() and not stop():
+        time.sleep(_FOR_HOLDERS)
+        yield None
+    if stop():
+        return
     evidence = yield from _until(stop, with_sums(halves))
     if evidence is not None:
         yield _Gathered(run, halves, evidence)

@@ -67,6 +67,7 @@ class ImageMapService(Service):
         self.queue = self.latest_task(self._on_item, computes=True)
         self.queue.busy.connect(self._on_busy)
         self._finished: OrderedDict[tuple[Any, ...], DecodedMap] = OrderedDict()
+        self._around_alone = False  # the set is too large for sums of all in full detail
         evidence.halves_ready.connect(self._on_halves)
         evidence.ready.connect(self._on_evidence)
         evidence.progress.connect(self._on_reading)
@@ -95,10 +96,19 @@ class ImageMapService(Service):
         return _Place(session.run, session.epoch, identity, session.free_point, session.latents)
 
     def _on_halves(self, halves: TiltHalves) -> None:
+        from napari_tomodrgn.analysis.evidence.kernel_map import are_sums_fine
+
         place = self._place_in(halves)
-        if place is not None and place.key not in self._finished:
-            look = VolumeStyle.of(self.session)
-            self.queue.request(lambda: _coarse_steps(place, halves, look))
+        if place is None:
+            return
+        self._around_alone = not are_sums_fine(halves)
+        known, look = self._finished.get(place.key), VolumeStyle.of(self.session)
+        if known is None:
+            # Alone, it is there in half the time.
+            self._evidence.hold(_NAME)
+            self.queue.request(lambda: _steps_around(place, halves, look))
+        elif not look.difference:
+            self.queue.request(lambda: iter([_Made(place, known, dressed(known, look))]))
 
     def _on_evidence(self, evidence: Evidence) -> None:
         place = self._place_in(evidence)
@@ -136,8 +146,17 @@ class ImageMapService(Service):
             session.decoded = item.drawn
 
     def _on_busy(self, busy: bool) -> None:
+        if not busy:
+            self._on_idle()
         if not busy and not self._evidence.is_awaited(_NAME):
             self.session.image_map_status = WorkStatus()
+
+    def _on_idle(self) -> None:
+        """Let images of all be added up, for the next places, where that gives as fine maps."""
+        if self._around_alone and not VolumeStyle.of(self.session).difference:
+            self._evidence.release(_NAME)
+        else:
+            self._evidence.go_on(_NAME)
 
     def _on_refused(self) -> None:
         if self.session.map_source == "images":
@@ -161,27 +180,37 @@ class _Made:
 def _steps(
     place: _Place, evidence: Evidence, known: DecodedMap | None, look: VolumeStyle
 ) -> Iterator[Any]:
-    from napari_tomodrgn.analysis.evidence.kernel_map import kernel_map
+    from napari_tomodrgn.analysis.evidence.kernel_map import (
+        are_sums_fine,
+        kernel_map,
+        neighborhood_map,
+    )
 
     if known is None:
-        known = _found_at(place, (yield from kernel_map(evidence, _points(place, evidence))))
+        fine = are_sums_fine(evidence) or look.difference
+        make = kernel_map if fine else neighborhood_map
+        known = _found_at(place, (yield from make(evidence, _points(place, evidence))))
     other = (yield from _other(evidence, look.against)) if look.difference else None
     yield _Made(place, known, dressed(known, look, other))
 
 
-def _coarse_steps(place: _Place, halves: TiltHalves, look: VolumeStyle) -> Iterator[Any]:
-    """The map of the nearest particles; how far it is, is not told: the images' sums tell."""
-    from napari_tomodrgn.analysis.evidence.kernel_map import coarse_map
+def _steps_around(place: _Place, halves: TiltHalves, look: VolumeStyle) -> Iterator[Any]:
+    """Coarse of the nearest particles, then of more at full detail where the set is large."""
+    from napari_tomodrgn.analysis.evidence.kernel_map import (
+        are_sums_fine,
+        coarse_map,
+        has_neighborhood,
+        neighborhood_map,
+    )
 
-    steps = coarse_map(halves, _points(place, halves))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            made = _found_at(place, finished.value, complete=False)
-            yield _Made(place, made, dressed(made, look))
-            return
-        yield None
+    points = _points(place, halves)
+    coarse = _found_at(place, (yield from coarse_map(halves, points)), complete=False)
+    yield _Made(place, coarse, dressed(coarse, look))
+    # A difference is to the map of all particles, or to another place: that takes all images.
+    large = has_neighborhood(len(halves.ids)) or not are_sums_fine(halves)
+    if large and not look.difference:
+        fine = _found_at(place, (yield from neighborhood_map(halves, points)))
+        yield _Made(place, fine, dressed(fine, look))
 
 
 def _found_at(place: _Place, found: KernelMap, complete: bool = True) -> DecodedMap:
