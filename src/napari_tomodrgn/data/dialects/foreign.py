@@ -56,7 +56,14 @@ _TEXTS: tuple[tuple[Callable[[Path, str], bool], _Kind], ...] = (
     ),
     (lambda path, text: path.suffix == ".csv" and "," in text, _Kind("a CSV table")),
     (lambda path, _: path.suffix == ".xml", _Kind("an XML file")),
-    (lambda path, _: path.suffix == ".json", _Kind("a JSON file")),
+    (
+        lambda path, _: path.suffix == ".json",
+        _Kind(
+            "a JSON file",
+            "it is no list of particles that is known",
+            "Name the star file that lists them, or the folder of a run.",
+        ),
+    ),
 )
 
 
