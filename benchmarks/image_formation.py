@@ -64,7 +64,7 @@ MODELS: dict[str, tuple[Change, str]] = {
 @contextmanager
 def modelled(change: Change, weight: str) -> Iterator[None]:
     """TiltData with another forward model and other weights."""
-    formation, weights = tilt_data.TiltData.formation, tilt_data.TiltData._weights
+    formation, weights = tilt_data.TiltData.formation, tilt_data.TiltData.weights
 
     def changed(data: tilt_data.TiltData, rows: torch.Tensor, *more: object, **named: object):
         return change(formation(data, rows, *more, **named))
@@ -77,11 +77,11 @@ def modelled(change: Change, weight: str) -> Iterator[None]:
             found = found * tilt_weights(data.parameters.stage_tilt_deg[rows])[:, None]
         return found
 
-    tilt_data.TiltData.formation, tilt_data.TiltData._weights = changed, weighted
+    tilt_data.TiltData.formation, tilt_data.TiltData.weights = changed, weighted
     try:
         yield
     finally:
-        tilt_data.TiltData.formation, tilt_data.TiltData._weights = formation, weights
+        tilt_data.TiltData.formation, tilt_data.TiltData.weights = formation, weights
 
 
 def noise_of_tilts(data: tilt_data.TiltData) -> torch.Tensor:

@@ -154,7 +154,7 @@ def _formations(
     particles: ParticleSet, few: FourierImages, device: torch.device
 ) -> Callable[[Tensor], Any]:
     lattice = half_plane(particles.optics.box_size_px).to(device)
-    with patch.object(TiltData, "_transfer", lambda *_: (None, None, torch.ones(()))):
+    with patch.object(TiltData, "transfer", lambda *_: (None, None, torch.ones(()))):
         data = TiltData(particles, few, lattice, WeightConfig())
     return lambda rows: data.formation(rows, device=device)
 

@@ -125,10 +125,10 @@ class TiltData:
         spread = np.linspace(0, self.image_count - 1, min(self.image_count, _MEAN_IMAGES))
         rows = torch.from_numpy(spread.astype(np.int64))
         self.mean_weight = 1.0
-        # `_weights` and `_transfer` divide by these means, which are 1 until they are known.
-        self.mean_weight = float(self._weights(rows).mean())
+        # `weights` and `transfer` divide by these means, which are 1 until they are known.
+        self.mean_weight = float(self.weights(rows).mean())
         self.mean_power = 1.0
-        _, _, precision = self._transfer(rows)
+        _, _, precision = self.transfer(rows)
         self.mean_power = float((precision * images.take(rows).abs().square()).mean())
 
     @property
@@ -188,7 +188,7 @@ class TiltData:
         rows = self.images_of(particles)
         counts = self._first[particles + 1] - self._first[particles]
         particle_index = torch.arange(len(particles)).repeat_interleave(counts)
-        transfer, phase, precision = self._transfer(rows, device)
+        transfer, phase, precision = self.transfer(rows, device)
         return TiltBatch(
             particles=particles.to(device),
             particle_index=particle_index.to(device),
@@ -196,7 +196,7 @@ class TiltData:
             samples=self.images.take(rows).to(device),
             transfer=transfer,
             phase=phase,
-            weights=self._weights(rows, device),
+            weights=self.weights(rows, device),
             precision=precision,
             rotations=self._rotations[rows].to(device),
             training=self.training[rows].to(device),
@@ -249,13 +249,14 @@ class TiltData:
             weights = weights * tilt_weights(parameters.stage_tilt_deg)[:, None]
         return weights
 
-    def _transfer(self, rows: Tensor, device: Device = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-        """Transfer, phase and precision of some images."""
+    def transfer(self, rows: Tensor, device: Device = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        """Transfer, phase and precision ``(image, point)`` of images ``(row,)``."""
         model = self.formation(rows, device=device)
         precision = model.precision(NOISE_FLOOR).expand_as(model.contrast) / self.mean_power
         return model.transfer, model.phase, precision
 
-    def _weights(self, rows: Tensor, device: Device = "cpu") -> Tensor:
+    def weights(self, rows: Tensor, device: Device = "cpu") -> Tensor:
+        """Weights ``(image, point)`` of images ``(row,)``, of mean 1 over the set."""
         return self.weights_at(rows, device=device) / self.mean_weight
 
 

@@ -64,8 +64,8 @@ def _noise_left(data: TiltData, found: Agreement) -> tuple[FloatArray, FloatArra
     shells = torch.nn.functional.one_hot(data.lattice.shells).float()
     power, d2, count = [], [], []
     for rows in torch.arange(data.image_count).split(512):
-        _, _, precision = data._transfer(rows)
-        weights = data._weights(rows)
+        _, _, precision = data.transfer(rows)
+        weights = data.weights(rows)
         samples = data.images.take(rows).abs().square()
         left = exposure_left(data.lattice.frequencies, data.parameters.take(rows)).square()
         power.append((weights * precision * samples) @ shells)
