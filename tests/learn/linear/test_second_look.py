@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.linear import second_look as module
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
 from napari_tomodrgn.learn.linear.second_look import SECOND_LOOK_STEPS, looks_twice, second_look
+from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
+from napari_tomodrgn.learn.runtime.events import Notice, WorkProgress
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.progress import expected_parts
+from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
@@ -105,3 +110,31 @@ def test_small_sets_are_not_looked_at_twice() -> None:
         *(False, False, False),
         *(True, True, True),
     ]
+
+
+@pytest.mark.parametrize("method", ["linear", "vae"])
+def test_a_run_on_a_large_set_looks_twice_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What it finds has its epoch, or is the first look; progress knows of it."""
+    engine, truth = engine_of(tmp_path, ("80S", "60S", "60S_without_5S_RNP"))
+    particles = engine.data.particles
+    monkeypatch.setattr(module, "half_size", lambda _: 10)
+    monkeypatch.setattr(LinearEngine, "fits_and_steps", one_component)
+    small = {"latent_dim": 2, "decoder_dim": 32, "image_encoder_dim": 32}
+    train_config = {"epochs": 1, "points_per_particle": 256, "device": "cpu", "refine": False}
+    config = RunConfig.model_validate({"method": method, "model": small, "train": train_config})
+    parts = {part.key for part in expected_parts(config, len(particles), {})[0]}
+    events = list(train(particles, config, tmp_path / "run"))
+    words = [one.what for one in events if isinstance(one, WorkProgress)]
+    assert words.count("Looking for smaller differences") > 10
+    assert "Looking for smaller differences" in parts
+    said = [one.text for one in events if isinstance(one, Notice)]
+    assert "A second look at the particles found 1 smaller difference." in said
+    run = Run.open(tmp_path / "run")
+    latents = run.latents(2 if method == "linear" else 0)[["mu_0", "mu_1"]].to_numpy()
+    assert agreement(k_means(latents, 3), truth) > 0.99
+
+
+def one_component(engine: LinearEngine, radii: object = None) -> Iterator[Fit]:
+    yield first_only(engine.fit(8))

@@ -57,6 +57,12 @@ def looks_twice(particles: int) -> bool:
     return particles > 2 * half_size(particles)
 
 
+def may_look_again(engine: LinearEngine, fit: Fit) -> bool:
+    """Whether a fit's set is large enough, has held-out images, and no focus."""
+    large = looks_twice(engine.data.particle_count)
+    return large and fit.model.focus is None and not bool(engine.data.training.all())
+
+
 def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | None]:
     """Look for components beyond those of a fit.
 
@@ -64,12 +70,10 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
 
     Returns
     -------
-    A fit with more components than the given one; None where held-out images support no more,
-    where there are none, where the set is no larger than the halves were, or with a focus.
+    A fit with more components than the given one; None where held-out images support no more, or
+    where it `may_look_again` not.
     """
-    data = engine.data
-    nothing_new = not looks_twice(data.particle_count) or fit.model.focus is not None
-    if nothing_new or bool(data.training.all()):
+    if not may_look_again(engine, fit):
         return None
     radius, rows = _what_is_held(engine, int(fit.model.ball.radius_px))
     ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)

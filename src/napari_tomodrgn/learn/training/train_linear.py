@@ -25,7 +25,7 @@ from napari_tomodrgn.learn.linear.full_resolution import (
     decoder_at_full_resolution,
     fit_full_resolution,
 )
-from napari_tomodrgn.learn.linear.second_look import SECOND_LOOK_STEPS, looks_twice, second_look
+from napari_tomodrgn.learn.linear.second_look import SECOND_LOOK_STEPS, may_look_again, second_look
 from napari_tomodrgn.learn.reconstruction.mean_map import mean_map
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -85,10 +85,17 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
 
 def look_again(engine: LinearEngine, fit: Fit) -> Generator[Event, None, Fit | None]:
     """Look for smaller differences in all particles, where the set is large (`second_look`)."""
-    if not looks_twice(engine.data.particle_count):
+    if not may_look_again(engine, fit):
         return None
     steps, what = second_look(engine, fit), "Looking for smaller differences"
-    return (yield from engine.context.run_steps(steps, SECOND_LOOK_STEPS, what))
+    found = yield from engine.context.run_steps(steps, SECOND_LOOK_STEPS, what)
+    more = 0 if found is None else found.model.components - fit.model.components
+    yield Notice(
+        f"A second look at the particles found {more} smaller difference{'s' * (more > 1)}."
+        if more
+        else "A second look at the particles found no smaller difference."
+    )
+    return found
 
 
 def find_support(
