@@ -127,7 +127,7 @@ def test_a_run_on_a_large_set_looks_twice_and_says_so(
     parts = {part.key for part in expected_parts(config, len(particles), {})[0]}
     events = list(train(particles, config, tmp_path / "run"))
     words = [one.what for one in events if isinstance(one, WorkProgress)]
-    assert words.count("Looking for smaller differences") > 10
+    assert words.count("Looking for smaller differences") > 8
     assert "Looking for smaller differences" in parts
     said = [one.text for one in events if isinstance(one, Notice)]
     assert "A second look at the particles found 1 smaller difference." in said

@@ -66,9 +66,9 @@ MIN_FOR_FINER_RADIUS = 1000
 MIN_PARTICLES = 8
 # However little memory is allowed, so many are learnt from.
 _MIN_TRAINING_ROWS = 32
-# Mean, components and noise are learnt from a random sample of so many particles, whatever the size
-# of the set: a few numbers per voxel, which more particles would not change by what can be seen.
-# Latents are found for all.
+# Mean, components and noise are first learnt from a random sample of so many particles, whatever
+# the size of the set: enough for all but the smallest differences, which `second_look` looks for in
+# more of them. Latents are found for all.
 TRAINING_PARTICLES = 2000
 # Of those, particles in each half that judge the other's components: an eighth of the set, so that
 # a rare state is in both halves of a large one, and at least and at most so many.

@@ -2,9 +2,9 @@
 
 Halves of a random sample that judge each other's components (`cross_validation`) lose an axis that
 one half alone is too few for: of 6,000 ribosomes those with and without Lso2, a protein of 10 kDa,
-which all of them together tell apart. So components are fitted once more, to as many particles as
-can be kept, in what the known ones leave unexplained; and they are judged by the images that none
-of them saw: with z inferred from a particle's other images, its held-out ones must be likelier.
+which more of them together tell apart. So components are fitted once more, to more particles, in
+what the known ones leave unexplained; and they are judged by the images that none of them saw: with
+z inferred from a particle's other images, its held-out ones must be likelier.
 """
 
 from __future__ import annotations
@@ -23,28 +23,26 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     posteriors,
     sufficient_statistics,
 )
-from napari_tomodrgn.learn.linear.initial_model import mean_model, residual_maps, with_components
+from napari_tomodrgn.learn.linear.initial_model import residual_maps, with_components
 from napari_tomodrgn.learn.linear.linear_model import LinearModel
 from napari_tomodrgn.learn.runtime.steps import offset_steps
 
 # Directions that are tried beside those known.
 _MORE_COMPONENTS = 4
-# Before them the known ones settle on all particles, else what these leave is of their errors.
-_KNOWN_ITERATIONS, _ITERATIONS = 4, 10
-SECOND_LOOK_STEPS = _KNOWN_ITERATIONS + _ITERATIONS + 2
+_ITERATIONS = 8
+SECOND_LOOK_STEPS = _ITERATIONS + 2
 # Standard errors by which held-out images must be likelier for an axis. Whether particles differ at
 # all is asked of the same images: an axis of noise must not come through by chance.
 _LEAST_SIGMA = 5.0
-# Samples in a pass: minutes on two cores. The finest radius that leaves all particles in them.
+# Samples in a pass, which with those iterations takes minutes on two cores.
 _MOST_SAMPLES = 4e7
-_COARSEST_RADIUS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """Particles that a second look learns from, in memory.
+    """Particles that a second look learns from.
 
-    ``rows`` ``(row,)`` are of the set; ``blocks`` hold their images that are not held out.
+    ``rows`` ``(row,)`` are of the set; ``blocks`` are of their images that are not held out.
     """
 
     rows: Tensor
@@ -75,46 +73,32 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
     """
     if not may_look_again(engine, fit):
         return None
-    radius, rows = _what_is_held(engine, int(fit.model.ball.radius_px))
-    ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
-    held = _Held(rows, engine.blocks(ball, rows), shells)
-    mean = mean_model(ball, held.blocks, shells, engine.samples.independent_share)
-    known = fit.training_mu[rows]
-    known = (known - known.mean(0)) / known.std(0, correction=0).clamp(min=1e-9)
-    model = with_components(mean, held.blocks, shells, known)
-    model = yield from engine.em_steps(model, held.blocks, shells, _KNOWN_ITERATIONS)
-    yield _KNOWN_ITERATIONS + 1
-    model = _with_more(model, mean, held)
-    steps = engine.em_steps(model, held.blocks, shells, _ITERATIONS)
-    model = yield from offset_steps(steps, _KNOWN_ITERATIONS + 1)
+    held = _hold(engine, fit.model)
+    model = _with_more(fit.model, held, fit.training_mu[held.rows])
+    steps = engine.em_steps(model, held.blocks, held.shells, _ITERATIONS)
+    model = yield from offset_steps(steps, 1)
     nats, sigma = _judge(engine, model, held)
     kept = torch.nonzero(sigma >= _LEAST_SIGMA)[:, 0]
     if len(kept) <= fit.model.components:
         return None
-    return engine.embed(model.only(kept), shells, nats[kept]).pointing_as(fit)
+    return engine.embed(model.only(kept), held.shells, nats[kept]).pointing_as(fit)
 
 
-def _what_is_held(engine: LinearEngine, finest_px: int) -> tuple[int, Tensor]:
-    """The radius, and the particles ``(row,)`` that are learnt from."""
-    data = engine.data
-    most = min(_MOST_SAMPLES, engine.config.data.memory_gb * 1e9 / BYTES_PER_SAMPLE)
-    images = data.image_count / data.particle_count
-
-    def fitting(radius: int) -> int:
-        """How many particles."""
-        return int(most / (images * len(engine.samples.points(radius))))
-
-    radius = finest_px
-    while radius > _COARSEST_RADIUS and fitting(radius) < data.particle_count:
-        radius -= 1
-    return radius, engine.random_rows(max(fitting(radius), len(engine.training_rows(radius))))
+def _hold(engine: LinearEngine, model: LinearModel) -> _Held:
+    """More particles than a model was fitted to, in memory where they fit."""
+    radius, data = int(model.ball.radius_px), engine.data
+    each = data.image_count / data.particle_count * len(engine.samples.points(radius))
+    rows = engine.random_rows(max(int(_MOST_SAMPLES / each), len(engine.training_rows(radius))))
+    shells = engine.samples.shells(radius).to(engine.samples.device)
+    if len(rows) * each * BYTES_PER_SAMPLE <= engine.config.data.memory_gb * 1e9:
+        return _Held(rows, engine.blocks(model.ball, rows), shells)
+    return _Held(rows, engine.stream(model, rows, data.training), shells)
 
 
-def _with_more(model: LinearModel, mean: LinearModel, held: _Held) -> LinearModel:
+def _with_more(model: LinearModel, held: _Held, latents: Tensor) -> LinearModel:
     """The model and, beside its components, those along which its residuals vary most."""
-    latents, _, _ = posteriors(model, held.blocks, held.shells)
     new = _leading_residuals(model, held, latents)
-    more = with_components(mean, held.blocks, held.shells, new)
+    more = with_components(model.first(0), held.blocks, held.shells, new)
     return replace(
         model,
         free=torch.cat([model.free, more.free[..., 1:]], dim=2),
