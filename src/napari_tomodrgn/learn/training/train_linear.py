@@ -84,18 +84,26 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
 
 
 def look_again(engine: LinearEngine, fit: Fit) -> Generator[Event, None, Fit | None]:
-    """Look for smaller differences in all particles, where the set is large (`second_look`)."""
+    """Look for smaller differences in more particles, where the set is large (`second_look`).
+
+    Where it finds several at once there may be more.
+    """
     if not may_look_again(engine, fit):
         return None
-    steps, what = second_look(engine, fit), "Looking for smaller differences"
-    found = yield from engine.context.run_steps(steps, SECOND_LOOK_STEPS, what)
-    more = 0 if found is None else found.model.components - fit.model.components
-    yield Notice(
-        f"A second look at the particles found {more} smaller difference{'s' * (more > 1)}."
-        if more
-        else "A second look at the particles found no smaller difference."
-    )
-    return found
+    last, what = fit, "Looking for smaller differences"
+    while True:
+        steps = second_look(engine, last)
+        found = yield from engine.context.run_steps(steps, SECOND_LOOK_STEPS, what)
+        if found is None:
+            break
+        several = found.model.components > last.model.components + 1
+        last = found
+        if not several:
+            break
+    more = last.model.components - fit.model.components
+    words = f"{more or 'no'} smaller difference{'s' * (more > 1)}"
+    yield Notice(f"A second look at the particles found {words}.")
+    return last if more else None
 
 
 def find_support(
