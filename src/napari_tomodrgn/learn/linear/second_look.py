@@ -86,13 +86,22 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
 
 def _hold(engine: LinearEngine, model: LinearModel) -> _Held:
     """More particles than a model was fitted to, in memory where they fit."""
-    radius, data = int(model.ball.radius_px), engine.data
-    each = data.image_count / data.particle_count * len(engine.samples.points(radius))
-    rows = engine.random_rows(max(int(_MOST_SAMPLES / each), len(engine.training_rows(radius))))
+    radius = int(model.ball.radius_px)
+    count, in_memory = what_is_held(engine, radius, engine.data.particle_count)
+    rows = engine.random_rows(count)
     shells = engine.samples.shells(radius).to(engine.samples.device)
-    if len(rows) * each * BYTES_PER_SAMPLE <= engine.config.data.memory_gb * 1e9:
+    if in_memory:
         return _Held(rows, engine.blocks(model.ball, rows), shells)
-    return _Held(rows, engine.stream(model, rows, data.training), shells)
+    return _Held(rows, engine.stream(model, rows, engine.data.training), shells)
+
+
+def what_is_held(engine: LinearEngine, radius_px: int, particles: int) -> tuple[int, bool]:
+    """Of so many particles, how many a second look learns from, and whether memory holds them."""
+    data = engine.data
+    each = data.image_count / data.particle_count * len(engine.samples.points(radius_px))
+    count = min(max(int(_MOST_SAMPLES / each), engine.most_training_rows(radius_px)), particles)
+    in_memory = count * each * BYTES_PER_SAMPLE <= engine.config.data.memory_gb * 1e9
+    return count, in_memory
 
 
 def _with_more(model: LinearModel, held: _Held, latents: Tensor) -> LinearModel:
