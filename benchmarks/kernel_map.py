@@ -74,10 +74,10 @@ def main() -> None:
             )
             maps.append(found.volume.data)
         assert np.isfinite(found.volume.data).all()
-        alike = np.corrcoef(coarse.volume.data.ravel(), maps[0].ravel())[0, 1]
-        print(f"coarse map, correlation with map 1 of {NEIGHBORS} neighbours: {alike:.3f}")
-        alike = np.corrcoef(around.volume.data.ravel(), maps[0].ravel())[0, 1]
-        print(f"that of the particles around, with map 1: {alike:.3f}")
+        print(f"correlation with map 1 of {NEIGHBORS} neighbours:")
+        for name, one in (("coarse", coarse), ("of the particles around", around)):
+            alike = np.corrcoef(one.volume.data.ravel(), maps[0].ravel())[0, 1]
+            print(f"  {name}: {alike:.3f}")
         print(f"effective particles {found.effective_particles:.0f}")
 
 

@@ -125,11 +125,12 @@ def _leading_residuals(model: LinearModel, held: _Held, latents: Tensor) -> Tens
     ball = model.ball
     half = torch.where(ball.on_plane, 0.5, 1.0)
     weight = (half / model.prior[:, 0][ball.shells]).sqrt()[:, None, None]
-    parts = [
-        (ball.apply_support(maps.movedim(0, -1)) * weight).movedim(-1, 0).flatten(1)
-        for maps in residual_maps(model, held.blocks, held.shells, latents)
-    ]
-    rows = torch.cat(parts)
+    rows = torch.cat(  # at once: a list that stayed would take as much memory again
+        [
+            (ball.apply_support(maps.movedim(0, -1)) * weight).movedim(-1, 0).flatten(1)
+            for maps in residual_maps(model, held.blocks, held.shells, latents)
+        ]
+    )
     rows /= rows.square().mean().sqrt()
     alone = rows.square().sum(1)
     across, _ = torch.linalg.qr((latents - latents.mean(0)).to(rows.dtype))
