@@ -15,6 +15,7 @@ import numpy as np
 from napari_tomodrgn.config import ReadingConfig, validated
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.particle_columns import (
+    Clip,
     ParticleTable,
     cluster_column,
     latent_of,
@@ -305,6 +306,20 @@ class Exploration:
             raise BadInputError(f"{folder}: no path was made to be written.", code="no-path")
         with self._exporting():
             write_frames(self.decoder, self.path, Path(folder), lowpass)
+
+    def save_class_maps(self, folder: str | Path, column: str, lowpass: float = 0.0) -> None:
+        """Write the map of each class of a column, and a table of the classes."""
+        from napari_tomodrgn.analysis.selections import load_selection, selection_names
+        from napari_tomodrgn.session.class_maps import classes_of, write_class_maps
+
+        run = self._needed_run().path
+        selections = tuple(load_selection(run, name) for name in selection_names(run))
+        shade = self.table.color_column(column, Clip(), selections)
+        if shade is None or not shade.categorical:
+            raise BadInputError(f"{run}: has no classes called {column!r}.", code="no-classes")
+        with self._exporting():
+            classes = classes_of(self.latents, shade)
+            write_class_maps(self.decoder, classes, Path(folder), lowpass)
 
     def export_particles(self, path: str | Path) -> None:
         """Write the selected particles, or all if none is, with the columns that were added."""

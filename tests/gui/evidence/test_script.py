@@ -108,6 +108,7 @@ def _looks_and_selects(widget: Any, qtbot: Any, out: Path) -> dict[str, Any]:
     controller.trajectories.along(1)
     settled()
     controller.volume_export.save_frames(out / "frames")
+    controller.volume_export.save_class_maps(out / "classes")
     settled()
     controller.trajectories.forget_path()
     settled()
@@ -136,8 +137,9 @@ def test_looking_and_selecting_are_repeated_without_images(
     assert kept.selection == done["lassoed"]
     for before in done["maps"]:
         assert any(np.array_equal(before, after) for after in again.maps)
-    names = ["map.mrc", *(f"frames/{path.name}" for path in (out / "frames").glob("*.mrc"))]
-    assert len(names) == 22
+    folders = [path for name in ("frames", "classes") for path in (out / name).glob("*.mrc")]
+    names = ["map.mrc", *(f"{path.parent.name}/{path.name}" for path in folders)]
+    assert len(names) == 24
     for name in names:
         first, second = (read_volume(folder / name) for folder in (out, tmp_path / "again"))
         assert np.array_equal(first.data, second.data), name

@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latents.clusters import nearest_to_middle
 from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.analysis.latents.paths import along_neighbours, evenly
-from napari_tomodrgn.particle_columns import (
-    SELECTIONS,
-    Column,
-    axes_of,
-    column_label,
-    latent_matrix,
-    row_of,
-)
+from napari_tomodrgn.particle_columns import axes_of, latent_matrix, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint
 
 if TYPE_CHECKING:
@@ -60,17 +52,6 @@ def clicked_point(
     points = latent_matrix(table)
     z = _latents_at(table, axes, xy, np.array([at]))[0]
     return _supported(points, z, reach_of(points))
-
-
-def middle_of(table: pd.DataFrame, members: NDArray[np.bool_]) -> str:
-    """Identity of the particle that stands for a class; ``(particle,)`` true for its members."""
-    return str(table.index[nearest_to_middle(latent_matrix(table), members)])
-
-
-def class_name(column: Column, code: int) -> str:
-    """What a category is called away from its legend: ``cluster 2``, or a selection's own name."""
-    name = column.categories[code] or "(none)"
-    return name if column.name == SELECTIONS else f"{column_label(column.name)} {name}"
 
 
 def drawn(

@@ -12,14 +12,13 @@ from napari_tomodrgn.gui.charts.point_cloud import FloatArray
 from napari_tomodrgn.gui.latent_space.trajectories import (
     along_component,
     between,
-    class_name,
     clicked_point,
     drawn,
-    middle_of,
     through,
 )
 from napari_tomodrgn.particle_columns import resolve_axes, row_of
 from napari_tomodrgn.session import LatentPath, LatentPoint, Session
+from napari_tomodrgn.session.class_maps import class_name, middle_of
 
 # A place, a path, or the particle that stands for a class with the name of that.
 _Found = LatentPoint | LatentPath | tuple[str, str] | None

@@ -14,10 +14,12 @@ from napari_tomodrgn.gui.widgets.saving import (
     ask_for_comparison,
     ask_for_file,
     ask_for_new_folder,
+    name_of_classes,
     name_of_map,
     name_of_particles,
     name_of_picture,
     shows_comparison,
+    words_for_classes,
     words_for_maps,
 )
 from napari_tomodrgn.session import Session
@@ -25,6 +27,7 @@ from napari_tomodrgn.session import Session
 _MESHES = "Meshes (*.ply *.stl *.glb)"
 _MOVIES = "Movies (*.gif *.mp4)"
 _STAR = "Star file …"
+_CLASSES = "Map of each class (MRC) …"
 _WHOLE = "To write one class alone, select it first: a click on its name in the legend, or a lasso."
 _PLACE = "Click a tomogram under Explore: what is drawn can then be written."
 
@@ -34,6 +37,7 @@ class ExportPage(QWidget):
 
     chimerax_requested = Signal(str)
     map_requested = Signal(str)
+    class_maps_requested = Signal(str)  # folder
     comparison_requested = Signal(str)  # folder
     mesh_requested = Signal(str)
     star_requested = Signal(str)
@@ -57,6 +61,13 @@ class ExportPage(QWidget):
             "folder with both maps, their difference, half maps, curves and star files",
             self._ask_for_map,
         )
+        self.classes = make_button(
+            _CLASSES,
+            "A new folder with the map of each class that colours the latent space, decoded at the "
+            "particle nearest to its middle and cut as the map on show is, and a table of the "
+            "classes",
+            self._ask_for_classes,
+        )
         self.star = make_button(
             _STAR,
             "The selected particles, or all if none is, as the program that they came from reads "
@@ -71,6 +82,8 @@ class ExportPage(QWidget):
             "latents",
             "tomogram",
             "selection",
+            "color",
+            "added_columns",
             "run",
             "canvas_mode",
             "decoded",
@@ -116,8 +129,9 @@ class ExportPage(QWidget):
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(make_heading("Map"))
+        layout.addWidget(make_heading("Maps"))
         layout.addWidget(self.map)
+        layout.addWidget(self.classes)
         layout.addWidget(make_heading("Particles"))
         layout.addWidget(self.star)
         layout.addWidget(self.whole)
@@ -149,6 +163,9 @@ class ExportPage(QWidget):
         compared = shows_comparison(session)
         self.map.setText(f"{words_for_maps(session)} (MRC) …")
         self.map.setEnabled(compared or session.decoded is not None)
+        kind = words_for_classes(session)
+        self.classes.setText(f"Map of each {kind} (MRC) …" if kind else _CLASSES)
+        self.classes.setEnabled(bool(kind) and session.run_of_maps is not None)
         self.star.setEnabled(session.particles is not None)
         shown = bool(session.tomogram) and session.canvas_mode == "tomogram"
         for button in (self.chimerax, self.mesh):
@@ -170,6 +187,11 @@ class ExportPage(QWidget):
             return
         name = f"{name_of_map(self._session)}.mrc"
         self._ask("Save the map", name, "Maps (*.mrc)", self.map_requested)
+
+    def _ask_for_classes(self) -> None:
+        name = name_of_classes(self._session)
+        if folder := ask_for_new_folder(self, f"Folder {name}", self._base(), name):
+            self.class_maps_requested.emit(folder)
 
     def _ask_for_star(self) -> None:
         name = f"{name_of_particles(self._session)}.star"

@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action, file_name
+from napari_tomodrgn.session.class_maps import classes_of, write_class_maps
 from napari_tomodrgn.session.shown_maps import write_frames
 
 if TYPE_CHECKING:
@@ -53,6 +54,26 @@ class VolumeExporter(Service):
 
         if decoded.effective_particles is None:  # else it is of images, see `Recorder`
             self.session.record(Action.of("save_map", file_name(path), lowpass=lowpass))
+        self.files.add(work)
+
+    def save_class_maps(self, folder: str | Path) -> None:
+        """Write a map of each class that colours the latent space, and a table of the classes."""
+        session = self.session
+        run, table, column = session.run_of_maps, session.latents, session.color_column
+        if run is None or table is None or column is None or not column.categorical:
+            session.show_message("Colour the latent space by classes first.", "warning")
+            return
+        epoch, lowpass = session.epoch, session.lowpass
+        session.show_message(f"Writing the maps of the classes to {folder} …")
+        writing = self.exporting(overwrite=False)
+
+        def work() -> str:
+            with writing:
+                classes = classes_of(table, column)
+                return write_class_maps(self._decoders.of(run, epoch), classes, Path(folder), lowpass)
+
+        name = file_name(folder)
+        session.record(Action.of("save_class_maps", name, column.name, lowpass=lowpass))
         self.files.add(work)
 
     def save_picture(self, path: str | Path, options: FigureOptions | None = None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
+from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import Session
 
 # Where the user saved last, since the program was started: the next file mostly goes there, too.
@@ -100,6 +101,19 @@ def words_for_maps(session: Session) -> str:
     if shows_comparison(session):
         return "Maps of A, B and A − B"
     return "Map on show" if session.canvas_mode == "particle" else "Map of the particle in focus"
+
+
+def words_for_classes(session: Session) -> str:
+    """Say what one class of the colours is called; empty where nothing is classes."""
+    column = session.color_column
+    if column is None or not column.categorical or session.latents is None:
+        return ""
+    return "named selection" if column.name == SELECTIONS else column_label(column.name)
+
+
+def name_of_classes(session: Session) -> str:
+    """Name the folder for the maps of all classes."""
+    return _as_file(f"maps of {words_for_classes(session)}")
 
 
 def name_of_map(session: Session) -> str:

@@ -296,6 +296,7 @@ class MainWidget(QWidget):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         export.star_requested.connect(self.controller.selections.export)
         export.plot_requested.connect(self.latent.save_plot)
+        export.class_maps_requested.connect(self.controller.volume_export.save_class_maps)
         export.script_requested.connect(self.controller.scripts.copy)
         for page in (export, self.latent.volumes):
             page.map_requested.connect(self.controller.volume_export.save_map)
