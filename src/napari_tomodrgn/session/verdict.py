@@ -12,6 +12,7 @@ from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 # Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
 THRESHOLD_SIGMA = 3.0
 _ASK = " Whether it is the molecule or its poses, Compare says (Validate)."
+_OF_GROUPS = " That σ is of all particles. Compare, of two groups and by another test:"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Verdict:
         cause = "" if comparison is None else str(comparison["cause"])
         if self.kind != "supported" or comparison is None or not cause:
             return self
-        sentence = f"{self.sentence.removesuffix(_ASK)} Compare: {comparison['sentence']}"
+        sentence = f"{self.sentence.removesuffix(_ASK)}{_OF_GROUPS} {comparison['sentence']}"
         if cause == MOLECULE:
             return replace(self, sentence=sentence)
         words = f"{self.words}, {cause.split(' or ')[0]}"

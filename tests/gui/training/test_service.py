@@ -195,6 +195,9 @@ def test_why_the_first_look_stays_is_said(told: list[Any], out: Path, qtbot: Any
     session.update(run=run, latents=run.latents(FIRST_LOOK), epoch=FIRST_LOOK)
     assert progress.shown.text() == "", "no epoch is trained yet"
     session.metrics = metrics
+    said = "On show: the first look. Epoch 2, the last one, explains held-out images worse (3.7 σ)."
+    assert progress.shown.text() == said, "nothing trains any more"
+    session.training = TrainingStatus("training", 2, 30)
     said = "On show: the first look. Epoch 2 still explains held-out images worse (3.7 σ)."
     assert progress.shown.text() == said
     session.show_latents(run, run.latents(2), 2, metrics)

@@ -165,3 +165,11 @@ def test_a_gradient_that_is_no_number_does_not_touch_the_weights(
 
 def assert_finite(file: Path) -> None:
     assert all(bool(value.isfinite().all()) for value in load_file(file).values())
+
+
+def test_a_batch_larger_than_the_set_is_said(particles: ParticleSet, tmp_path: Path) -> None:
+    count = len(particles)
+    for size, told in ((count, False), (count + 1, True)):
+        events = train(particles, config(batch_size=size, epochs=1), tmp_path / str(size))
+        words = [event.text for event in events if isinstance(event, Notice)]
+        assert any(text.startswith(f"A batch of {size} is more than") for text in words) == told

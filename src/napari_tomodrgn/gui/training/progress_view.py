@@ -128,10 +128,9 @@ def why_first_look(session: Session) -> str:
 
     epoch = int(metrics["epoch"].iloc[-1])
     behind = -gain_over_first_look(metrics, epoch)
-    return (
-        f"On show: the first look. Epoch {epoch} still explains held-out images worse "
-        f"({behind:.1f} σ)."
-    )
+    over = session.training.phase == "idle"
+    which = f"Epoch {epoch}, the last one, explains" if over else f"Epoch {epoch} still explains"
+    return f"On show: the first look. {which} held-out images worse ({behind:.1f} σ)."
 
 
 def loss_words(status: TrainingStatus) -> str:

@@ -18,7 +18,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.lock import training_lock
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.distributed import ProcessGroup, launch
-from napari_tomodrgn.learn.runtime.events import Event, Finished, Started
+from napari_tomodrgn.learn.runtime.events import Event, Finished, Notice, Started
 from napari_tomodrgn.learn.runtime.memory import translate_memory_errors
 from napari_tomodrgn.learn.runtime.steps import Cancelled, Stop, never, run_to_end
 from napari_tomodrgn.learn.training.epochs import EpochLoop
@@ -113,6 +113,12 @@ def _train_vae(request: RunRequest, context: RunContext) -> Iterator[Event]:
         device=run.info.device,
         earlier=_earlier_rows(run, position.epoch),
     )
+    particles, batch_size = trainer.data.particle_count, run.config.train.batch_size
+    if batch_size > particles:
+        yield Notice(
+            f"A batch of {batch_size:,} is more than the {particles:,} particles that there are: "
+            "each epoch is one step."
+        )
     loop = EpochLoop(run, trainer, _early_stopping(run, position, context), position)
     try:
         while not loop.is_over:
