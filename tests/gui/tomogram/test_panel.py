@@ -110,6 +110,21 @@ def test_one_canvas_shows_one_or_the_other(
     assert not viewer.canvas.overlays.tomodrgn_caption.visible and title.visible
 
 
+def test_words_beside_the_tomogram_are_of_what_is_on_show(widget: Any, shown: Any) -> None:
+    """And what is below them stays where it is."""
+    words, room = widget.tomogram.status, widget.tomogram.status.minimumHeight()
+    assert room >= 3 * words.fontMetrics().lineSpacing()
+    shown.canvas_mode = "tomogram"
+    assert "12 particles" in words.text()
+    one = str(shown.latents.index[2])
+    shown.focused = one
+    assert words.text().endswith(f"{one}: its map is under Particle.")
+    shown.canvas_mode = "particle"
+    assert words.text() == f"On show: the map of {one}."
+    shown.canvas_mode = "tomogram"
+    assert "12 particles" in words.text()
+
+
 def test_a_click_focuses_what_is_under_it(viewer: Any, widget: Any, qtbot: Any, shown: Any) -> None:
     cell = widget.controller.tomogram_scene
     for row in (2, 9):

@@ -47,6 +47,7 @@ _MODES = {
     "comparison": "The groups compared last, beside their difference",
 }
 _ROWS = 6  # of the list that are seen at once
+_STATUS_LINES = 3  # that have room from the start
 _FOUND, _MISSING = "found", "not found"
 
 
@@ -63,6 +64,8 @@ class TomogramPanel(QWidget):
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
+        self._drawn = ""  # what the scene says of the tomogram
+        LetterSize(self.status, self._keep_room)  # what is below stays as its words come
         self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
@@ -80,8 +83,27 @@ class TomogramPanel(QWidget):
         self.refresh()
 
     def set_status(self, words: str) -> None:
-        """One line on what is drawn."""
-        self.status.setText(words or self._advice())
+        """One line on what is drawn in the tomogram."""
+        self._drawn = words
+        self.status.setText(self._words())
+
+    def _words(self) -> str:
+        """What is on show, and how the other is seen."""
+        session = self._session
+        if not session.tomogram:
+            return self._advice()
+        focus = session.focused
+        match session.canvas_mode:
+            case "particle":
+                return f"On show: the map of {focus}." if focus else self._advice()
+            case "comparison":
+                return "On show: the groups that were compared."
+            case _:
+                words = self._drawn or self._advice()
+                return f"{words} {focus}: its map is under Particle." if focus else words
+
+    def _keep_room(self) -> None:
+        self.status.setMinimumHeight(_STATUS_LINES * self.status.fontMetrics().lineSpacing())
 
     def _stage_row(self) -> QHBoxLayout:
         """What the canvas shows; each of the others is a click away."""
@@ -132,6 +154,7 @@ class TomogramPanel(QWidget):
         shown = ("particles", "latents", "tomogram_files", "tomogram", "comparison", "canvas_mode")
         for name in shown:
             getattr(events, name).connect(self.refresh)
+        events.focused.connect(lambda *_: self.status.setText(self._words()))
         for name in ("particles", "run"):
             getattr(events, name).connect(self._recall)
         self._recall()
@@ -149,8 +172,7 @@ class TomogramPanel(QWidget):
         self.tomogram.setEnabled(bool(session.tomogram))
         self.comparison.setEnabled(session.comparison is not None)
         self.pages.setEnabled(session.particles is not None)
-        if not session.tomogram:
-            self.status.setText(self._advice())
+        self.status.setText(self._words())
 
     def _advice(self) -> str:
         if self._session.particles is None:
