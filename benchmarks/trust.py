@@ -78,7 +78,9 @@ def ask_trust(seed: int) -> dict[str, object]:
         data, tilts = fewer_tilts(whole, seed)
         one, two = tilt_half_masks(data)
         used = data.training
-        sums = run_to_end(sum_particles(data, run, (one & used, two & used)))
+        sums = run_to_end(
+            sum_particles(LinearEngine.of(data, run, RunContext()), (one & used, two & used))
+        )
         truth = pd.read_csv(folder / "truth.csv").set_index("particle_id")
         truth = truth.loc[data.particles.ids]
     amplitude = trust_particles(sums).amplitude

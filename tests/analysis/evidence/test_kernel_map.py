@@ -11,6 +11,7 @@ from napari_tomodrgn.analysis.evidence.kernel_map import (
     coarse_map,
     kernel_map,
     kernel_weights,
+    neighborhood_map,
 )
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.runtime.steps import run_to_end
@@ -69,3 +70,23 @@ def test_weights_fall_to_exp_minus_half_at_the_neighbor_asked_for() -> None:
     weights = kernel_weights(distances, 3)
     assert np.allclose(weights[:, 2], np.exp(-0.5))
     assert np.allclose(weights[:, 0], 1)
+
+
+def test_the_map_of_the_particles_around_is_like_the_map_of_all(
+    two_states: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their images are back-projected together: no sum of each particle is made."""
+    monkeypatch.setattr("napari_tomodrgn.analysis.evidence.kernel_map._NEIGHBORHOOD", 30)
+    evidence, states = two_states.evidence, two_states.truth["state"].to_numpy()
+    around, whole = [], []
+    for state in (0, 1):
+        point = two_states.latents[states == state].mean(axis=0)
+        points = carry_point(two_states.latents, evidence.latents, point)
+        around.append(run_to_end(neighborhood_map(evidence, points)))
+        whole.append(run_to_end(kernel_map(evidence, points)).volume.data)
+        assert 5 < around[-1].effective_particles <= 30
+        found = around[-1].volume.data
+        assert np.corrcoef(found.ravel(), whole[-1].ravel())[0, 1] > 0.9
+        assert 0.9 < found.std() / whole[-1].std() < 1.2, "in the same units"
+    apart = around[0].volume.data - around[1].volume.data
+    assert np.corrcoef(apart.ravel(), (whole[0] - whole[1]).ravel())[0, 1] > 0.6

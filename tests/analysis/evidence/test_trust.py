@@ -16,7 +16,9 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.fourier_images import ImageReader, prepare
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.reconstruction.contrast import run_to_end
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.physics.lattice import half_plane
 from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
@@ -36,7 +38,8 @@ def test_false_picks_and_poses_that_are_off_are_trusted_least(tmp_path: Path) ->
         pass
     particles = read_particles(tmp_path / "warptools" / "particles_optimisation_set.star")
     data = in_memory(particles)
-    sums = run_to_end(sum_particles(data, RunConfig(method="linear"), tilt_half_masks(data)))
+    engine = LinearEngine.of(data, RunConfig(method="linear"), RunContext())
+    sums = run_to_end(sum_particles(engine, tilt_half_masks(data)))
     found = trust_particles(sums)
     truth = pd.read_csv(tmp_path / "truth.csv").set_index("particle_id").loc[particles.ids]
     false = truth["false_pick"].to_numpy() == 1

@@ -184,7 +184,7 @@ def test_a_map_of_a_large_set_is_made_of_the_particles_around_first(
     """Images of all are added up afterwards, for the next places; never if that were coarser."""
     from napari_tomodrgn.analysis.evidence import kernel_map, session
 
-    monkeypatch.setattr(kernel_map, "_NEIGHBORHOOD", 20)
+    monkeypatch.setattr(kernel_map, "_COARSE_PARTICLES", 20)
     monkeypatch.setattr(kernel_map, "are_sums_fine", lambda _: fine)
     added, slow = threading.Event(), session.with_sums
     shown: list[tuple[bool, bool]] = []

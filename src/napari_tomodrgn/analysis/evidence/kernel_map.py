@@ -14,7 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.evidence.maps import box_maps, particle_halves
+from napari_tomodrgn.analysis.evidence.maps import (
+    box_maps,
+    cross_fitted_map,
+    particle_halves,
+)
 from napari_tomodrgn.analysis.evidence.particle_sums import (
     ParticleSums,
     radius_within,
@@ -38,8 +42,9 @@ _RIDGE = 1e-3
 # What a map is made of that is there in about two seconds (`benchmarks/kernel_map.py`).
 _COARSE_PARTICLES = 100
 _COARSE_RADIUS_PX = 8
-# A map at full detail is made of so many particles where the images of all would take much longer,
-# or would have to be added up to coarser detail only.
+_AROUND = "Adding up images around"
+# A map at full detail is made of so many particles before the images of all are added up particle
+# by particle: it takes a tenth of the time a particle.
 _NEIGHBORHOOD = 500
 
 
@@ -133,12 +138,15 @@ def coarse_map(
     The nearest `_COARSE_PARTICLES` are taken for the whole set, up to shell `_COARSE_RADIUS_PX`;
     parameters are those of `neighborhood_map`.
     """
-    return (yield from _map_of_nearest(halves, points, seed, _COARSE_PARTICLES, _COARSE_RADIUS_PX))
+    distances = _distances(halves.latents, points)
+    sums, nearest = yield from _coarse_sums(halves, distances, _COARSE_PARTICLES)
+    scale = halves.data.images.scale
+    return (yield from _map_at(sums, distances[:, nearest], scale, None, seed))
 
 
 def has_neighborhood(particles: int) -> bool:
     """Whether maps of a set of so many are made of the particles around a point first."""
-    return particles > _NEIGHBORHOOD
+    return particles > _COARSE_PARTICLES
 
 
 def are_sums_fine(halves: TiltHalves) -> bool:
@@ -150,7 +158,11 @@ def are_sums_fine(halves: TiltHalves) -> bool:
 def neighborhood_map(
     halves: TiltHalves, points: tuple[FloatArray, FloatArray], seed: int = 0
 ) -> Generator[WorkProgress, None, KernelMap]:
-    """The map at a point of a large set at full detail, the particles around taken for the set.
+    """The map at a point at full detail, of the particles around it alone.
+
+    How far it reaches is found by coarse sums, as by `kernel_map`; then all their images are
+    back-projected together, each counting as its particle does where the other half of the tilts
+    puts that.
 
     Parameters
     ----------
@@ -161,23 +173,28 @@ def neighborhood_map(
     seed
         Of the halves of the particles.
     """
-    return (yield from _map_of_nearest(halves, points, seed, _NEIGHBORHOOD, None))
-
-
-def _map_of_nearest(
-    halves: TiltHalves,
-    points: tuple[FloatArray, FloatArray],
-    seed: int,
-    particles: int,
-    radius_px: int | None,
-) -> Generator[WorkProgress, None, KernelMap]:
     distances = _distances(halves.latents, points)
+    sums, nearest = yield from _coarse_sums(halves, distances, _NEIGHBORHOOD)
+    first = particle_halves(sums.originals, seed)
+    neighbors = yield from choose_neighbors(sums, distances[:, nearest], first)
+    shares = np.zeros_like(distances)
+    shares[:, nearest] = kernel_weights(distances[:, nearest], neighbors)
+    steps = cross_fitted_map(halves.data, shares, halves.halves, seed)
+    found = yield from with_progress(steps, len(nearest), _AROUND)
+    return KernelMap(
+        found.filtered, found.half1, found.half2, found.fsc, _effective(shares), neighbors
+    )
+
+
+def _coarse_sums(
+    halves: TiltHalves, distances: FloatArray, particles: int
+) -> Generator[WorkProgress, None, tuple[ParticleSums, NDArray[np.int64]]]:
+    """Sums of the nearest particles, and which they are."""
     nearest = np.sort(distances.sum(axis=0).argsort(kind="stable")[:particles])
-    yield WorkProgress(0, 1, "Adding up images around")
-    steps = sum_particles(halves.data, halves.config, halves.halves, radius_px, nearest)
-    sums = yield from with_progress(steps, len(nearest), "Adding up images around")
-    scale = halves.data.images.scale
-    return (yield from _map_at(sums, distances[:, nearest], scale, None, seed))
+    yield WorkProgress(0, 1, _AROUND)
+    steps = sum_particles(halves.engine, halves.halves, _COARSE_RADIUS_PX, nearest)
+    sums = yield from with_progress(steps, len(nearest), _AROUND)
+    return sums, nearest
 
 
 def _map_at(
@@ -192,15 +209,20 @@ def _map_at(
     # The mean map is that of all particles: halves of it would agree whatever the point.
     own = box_maps(np.stack([_own_map(sums, weights * mask) for mask in (first, ~first)]), sums)
     one, two = (Volume(half * unit, sums.pixel_size_angstrom) for half in own)
-    total = weights.mean(axis=0)
     return KernelMap(
         Volume(whole, sums.pixel_size_angstrom),
         one,
         two,
         fsc(one, two, fsc_sphere(sums.box_size_px)),
-        float(total.sum() ** 2 / max(np.square(total).sum(), 1e-30)),
+        _effective(weights),
         neighbors,
     )
+
+
+def _effective(weights: FloatArray) -> float:
+    """(Σ w)² / Σ w² of the particles, ``weights`` ``(2, particle)``."""
+    total = weights.mean(axis=0)
+    return float(total.sum() ** 2 / max(np.square(total).sum(), 1e-30))
 
 
 def mean_volume(evidence: Evidence) -> Volume:

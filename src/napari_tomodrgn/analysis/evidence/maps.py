@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor
 
-from napari_tomodrgn.analysis.evidence.images import with_images
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 from napari_tomodrgn.analysis.fsc import FscCurve, fsc, fsc_sphere
 from napari_tomodrgn.data.halves import random_half
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.learn.reconstruction.backprojection import BackProjection, back_project
+from napari_tomodrgn.learn.runtime.steps import offset_steps
 from napari_tomodrgn.physics.fourier import gridding
 
 FloatArray = NDArray[np.float64]
@@ -111,7 +111,7 @@ def particle_halves(originals: NDArray[np.int64], seed: int) -> NDArray[np.bool_
 
 def cross_fitted_map(
     data: TiltData,
-    members: NDArray[np.bool_],
+    members: NDArray[np.bool_] | FloatArray,
     halves: tuple[Tensor, Tensor],
     seed: int = 0,
 ) -> Generator[int, None, GroupMap]:
@@ -122,7 +122,8 @@ def cross_fitted_map(
     data
         Images.
     members
-        ``(2, particle)`` who belongs to the group where each tilt half judges.
+        ``(2, particle)`` who belongs to the group where each tilt half judges; or how much of it
+        each is, 0 to 1.
     halves
         Masks ``(image,)`` of the tilt halves.
     seed
@@ -130,40 +131,19 @@ def cross_fitted_map(
     """
     first = particle_halves(data.originals, seed)
     device = data.lattice.frequencies.device
+    whose, of_group = data.particles.arrays().particle, members.any(axis=0)
+    shares = sum(
+        torch.from_numpy(here.astype(np.float32)[whose]) * images.cpu()
+        for here, images in zip(members, halves, strict=True)
+    )
+    assert isinstance(shares, Tensor)
     done, sums = 0, []
     for of_half in (first, ~first):
-        parts = []
-        for here, images in zip(members, halves, strict=True):
-            rows = torch.from_numpy(np.flatnonzero(here & of_half))
-            if not len(rows):
-                continue
-            steps = back_project(with_images(data, images), rows, device, training_only=True)
-            parts.append((yield from _counted(steps, done)))
-            done += len(rows)
-        sums.append(_added(parts, data))
+        rows = torch.from_numpy(np.flatnonzero(of_group & of_half))
+        steps = back_project(data, rows, device, shares=shares)
+        sums.append((yield from offset_steps(steps, done)))
+        done += len(rows)
     return _group_map(sums[0], sums[1], data)
-
-
-def _counted(
-    steps: Generator[int, None, BackProjection], before: int
-) -> Generator[int, None, BackProjection]:
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as finished:
-            value: BackProjection = finished.value
-            return value
-        yield before + done
-
-
-def _added(parts: list[BackProjection], data: TiltData) -> BackProjection:
-    if not parts:
-        empty = torch.zeros((2 * data.lattice.box_size_px,) * 2 + (data.lattice.box_size_px + 1,))
-        return BackProjection(empty.to(torch.complex64), empty, data.lattice.box_size_px)
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 def _group_map(one: BackProjection, two: BackProjection, data: TiltData) -> GroupMap:

@@ -20,14 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_tomodrgn.config import RunConfig
-from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 from napari_tomodrgn.learn.linear.initial_model import mean_model
 from napari_tomodrgn.learn.linear.linear_model import LinearModel
-from napari_tomodrgn.learn.runtime.context import RunContext
 
 ComplexArray = NDArray[np.complex64]
 RealArray = NDArray[np.float32]
@@ -108,8 +105,7 @@ def radius_within(particles: int, box_size_px: int, most_bytes: int = MOST_BYTES
 
 
 def sum_particles(
-    data: TiltData,
-    config: RunConfig,
+    engine: LinearEngine,
     halves: tuple[Tensor, Tensor],
     radius_px: int | None = None,
     rows: NDArray[np.int64] | None = None,
@@ -118,8 +114,8 @@ def sum_particles(
 
     Parameters
     ----------
-    data, config
-        Images and the settings that they were trained with.
+    engine
+        Of the images, with the settings that they were trained with.
     halves
         Masks ``(image,)`` of the tilt halves.
     radius_px
@@ -128,7 +124,7 @@ def sum_particles(
         ``(particle,)`` ascending, of those that are summed and whose mean is taken off; all if
         None.
     """
-    engine = LinearEngine.of(data, config, RunContext())
+    data = engine.data
     chosen = torch.arange(data.particle_count) if rows is None else torch.from_numpy(rows)
     finest = radius_within(len(chosen), data.lattice.box_size_px)
     radius = min(radius_px or finest, finest, engine.samples.radius_px)

@@ -26,8 +26,9 @@ from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
-from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES
+from napari_tomodrgn.learn.linear.engine import MIN_PARTICLES, LinearEngine
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class TiltHalves:
     config: RunConfig
     halves: tuple[Tensor, Tensor]
     latents: tuple[FloatArray, FloatArray]
+
+    @cached_property
+    def engine(self) -> LinearEngine:
+        """Of all images: it knows where the particle is, for which it looked at them once."""
+        return LinearEngine.of(self.data, self.config, RunContext())
 
     @property
     def ids(self) -> list[str]:
@@ -142,14 +148,18 @@ def fit_tilt_halves(
 
 def with_sums(found: TiltHalves) -> Generator[WorkProgress, None, Evidence]:
     """Add up what the images of each particle say."""
-    sums = yield from add_up(found.data, found.config)
+    sums = yield from _add_up(found.engine)
     return Evidence(found.data, found.config, found.halves, found.latents, sums)
 
 
 def add_up(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, ParticleSums]:
     """What the images of each particle say beyond the mean map, by tilt half."""
-    steps = sum_particles(data, config, tilt_half_masks(data))
-    return (yield from with_progress(steps, data.particle_count, "Adding up images"))
+    return (yield from _add_up(LinearEngine.of(data, config, RunContext())))
+
+
+def _add_up(engine: LinearEngine) -> Generator[WorkProgress, None, ParticleSums]:
+    steps = sum_particles(engine, tilt_half_masks(engine.data))
+    return (yield from with_progress(steps, engine.data.particle_count, "Adding up images"))
 
 
 def with_progress(

@@ -70,7 +70,9 @@ class VolumeExporter(Service):
         def work() -> str:
             with writing:
                 classes = classes_of(table, column)
-                return write_class_maps(self._decoders.of(run, epoch), classes, Path(folder), lowpass)
+                return write_class_maps(
+                    self._decoders.of(run, epoch), classes, Path(folder), lowpass
+                )
 
         name = file_name(folder)
         session.record(Action.of("save_class_maps", name, column.name, lowpass=lowpass))

@@ -102,13 +102,13 @@ def back_project(
     particles: Tensor,
     device: torch.device | str = "cpu",
     *,
-    training_only: bool = False,
+    shares: Tensor | None = None,
     resumable: ResumableWork | None = None,
 ) -> Generator[int, None, BackProjection]:
     """Back-project particles ``(row,)`` of a set, yielding how many are done.
 
-    ``training_only`` leaves out images that are held out. Sums saved in ``resumable`` are gone on
-    from.
+    ``shares`` ``(image,)`` of the set is how much each image counts, such as 0 where it is held
+    out; 1 if None. Sums saved in ``resumable`` are gone on from.
     """
     box = data.lattice.box_size_px
     accumulator = FourierAccumulator(box * OVERSAMPLING, device)
@@ -125,8 +125,9 @@ def back_project(
         batch = data.batch(particles[start : start + size], device)
         frequencies = slice_frequencies(lattice.frequencies, batch.rotations)
         factor = batch.weights * batch.precision * batch.transfer
-        if training_only:
-            factor = factor * batch.training[:, None]
+        if shares is not None:
+            of_image = shares[data.images_of(particles[start : start + size])].to(factor)
+            factor = factor * of_image[:, None]
         accumulator.add(frequencies, batch.samples * factor, batch.transfer * factor)
         done = min(start + size, len(particles))
         if resumable and resumable.due(last=done == len(particles)):

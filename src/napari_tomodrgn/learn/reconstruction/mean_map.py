@@ -82,8 +82,8 @@ def mean_map(
     device = data.lattice.frequencies.device
     rows = torch.arange(data.particle_count)
     one, two = rows[0::2], rows[1::2]
-    half = yield from back_project(data, one, device, training_only=True, resumable=resumable[0])
-    other = yield from back_project(data, two, device, training_only=True, resumable=resumable[1])
+    half = yield from back_project(data, one, device, shares=data.training, resumable=resumable[0])
+    other = yield from back_project(data, two, device, shares=data.training, resumable=resumable[1])
     agreement = shell_correlation(half.volume(), other.volume())
     # The mean of fluctuating shells is taken until they say nothing at all.
     factors = signal_share(agreement, threshold=0.0)

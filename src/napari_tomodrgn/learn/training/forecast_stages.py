@@ -123,7 +123,7 @@ class StageTimes:
     def _run_network_stages(self) -> Iterator[None]:
         data, config, decoder = self._data, self._config, self._model.decoder
         device = data.lattice.frequencies.device
-        averaging = back_project(data, self._rows, device, training_only=True)
+        averaging = back_project(data, self._rows, device, shares=data.training)
         self._timed("averaging", lambda: run_to_end(averaging).volume())
         yield
         guess = EncoderInference(self._model.encoder, data)
