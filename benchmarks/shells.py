@@ -56,6 +56,7 @@ from napari_tomodrgn.learn.inference.shrinkage import ShellSums, choose_filter, 
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_linear_model
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.read_images import decide_sign_of_images, read_images
@@ -129,7 +130,7 @@ def images_of(run: Run) -> TiltData:
 
 def model_of(run: Run, data: TiltData) -> tuple[FourierModel, Inference]:
     """What decodes, and what latents are from, as the run ended."""
-    if run.config.method == "linear":
+    if run.config.method == "linear" or run.last_epoch() == FIRST_LOOK:
         file = run.weights_file(run.last_epoch())
         return LinearDecoder.read(file), LinearInference(read_linear_model(file), data, run.config)
     model, refinement = run.model(), run.refinement()
