@@ -78,6 +78,10 @@ def test_a_smaller_difference_is_found_beside_a_known_one(
     assert abs(np.corrcoef(found.mu[:, 0], fit.mu[:, 0])[0, 1]) > 0.9
     again = run_to_end(second_look(engine, fit))
     assert torch.equal(again.mu, found.mu), "the same each time"
+    for kept in (0, 40):  # of 90 in memory, the others read anew
+        monkeypatch.setattr(module, "what_is_held", lambda *_, kept=kept: (90, kept))
+        streamed = run_to_end(second_look(engine, fit))
+        assert float((streamed.mu - found.mu).abs().max()) < 1e-3
     engine.data.training[:] = True
     assert run_to_end(second_look(engine, fit)) is None, "no image is left to judge by"
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -85,23 +86,23 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
 
 
 def _hold(engine: LinearEngine, model: LinearModel) -> _Held:
-    """More particles than a model was fitted to, in memory where they fit."""
+    """More particles than a model was fitted to, as many in memory as fit, the others anew."""
     radius = int(model.ball.radius_px)
-    count, in_memory = what_is_held(engine, radius, engine.data.particle_count)
+    count, kept = what_is_held(engine, radius, engine.data.particle_count)
     rows = engine.random_rows(count)
     shells = engine.samples.shells(radius).to(engine.samples.device)
-    if in_memory:
-        return _Held(rows, engine.blocks(model.ball, rows), shells)
-    return _Held(rows, engine.stream(model, rows, engine.data.training), shells)
+    in_memory = engine.blocks(model.ball, rows[:kept])
+    anew = engine.stream(model, rows[kept:], engine.data.training)
+    return _Held(rows, lambda: chain(in_memory(), anew()), shells)
 
 
-def what_is_held(engine: LinearEngine, radius_px: int, particles: int) -> tuple[int, bool]:
-    """Of so many particles, how many a second look learns from, and whether memory holds them."""
+def what_is_held(engine: LinearEngine, radius_px: int, particles: int) -> tuple[int, int]:
+    """Of so many particles, how many a second look learns from, and how many memory holds."""
     data = engine.data
     each = data.image_count / data.particle_count * len(engine.samples.points(radius_px))
     count = min(max(int(_MOST_SAMPLES / each), engine.most_training_rows(radius_px)), particles)
-    in_memory = count * each * BYTES_PER_SAMPLE <= engine.config.data.memory_gb * 1e9
-    return count, in_memory
+    kept = int(engine.config.data.memory_gb * 1e9 / (each * BYTES_PER_SAMPLE))
+    return count, min(kept, count)
 
 
 def _with_more(model: LinearModel, held: _Held, latents: Tensor) -> LinearModel:

@@ -51,7 +51,7 @@ USUAL_RADII = 3
 # Of the passes at the finest radius, those over what is learnt from; the last is over all.
 _SHARE_OF_LEARNERS = 0.85
 # What a second look takes, over the fit at the radius before: with particles in memory (800 of 21
-# tilts, box 32), and where they are read anew in each pass (4,434 of 41, box 48).
+# tilts, box 32), and where all are read anew in each pass (4,434 of 41, box 48).
 _SECOND_LOOK, _SECOND_LOOK_STREAMED = 1.2, 4.5
 T = TypeVar("T")
 
@@ -180,8 +180,10 @@ class LinearCosts:
         if not looks_twice(self.particles):
             return 0.0
         radius = radii[:USUAL_RADII][-1]
-        _, in_memory = what_is_held(self.engine, radius, self.particles)
-        return (_SECOND_LOOK if in_memory else _SECOND_LOOK_STREAMED) * self._fit(radius)
+        count, kept = what_is_held(self.engine, radius, self.particles)
+        anew = 1 - kept / count
+        factor = _SECOND_LOOK + anew * (_SECOND_LOOK_STREAMED - _SECOND_LOOK)
+        return factor * self._fit(radius)
 
     def whole_method(self) -> float:
         """Seconds of all radii of a training by the linear engine alone."""
