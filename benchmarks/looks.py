@@ -17,7 +17,8 @@ from hands import made_smaller, settle, until
 from napari_tomodrgn.gui.plugin.sample_data import copied_run
 from napari_tomodrgn.gui.window.launch import WINDOW_SIZE, some_display
 
-PAGES = ("view", "context", "export")
+STEPS = ("particles", "training", "explore", "validate", "export")
+PAGES = ("view", "context")
 
 
 def take(viewer: Any, path: Path) -> None:
@@ -39,12 +40,9 @@ def explore(viewer: Any, widget: Any, out: Path) -> None:
     until(
         lambda: controller.preview.card is not None and controller.preview.card.volume is not None
     )
-    for tab in ("particles", "training", "tomogram"):
-        widget.tabs.setCurrentWidget(getattr(widget, tab))
-        take(viewer, out / f"{tab}.png")
-    session.color = "PC 1"
-    widget.tabs.setCurrentIndex(widget.tabs.count() - 1)
-    take(viewer, out / "selections.png")
+    for number, step in enumerate(STEPS):
+        widget.tabs.setCurrentIndex(number)
+        take(viewer, out / f"{step}.png")
     session.hovered = None
     session.pinned = tuple(names[:2])
     until(lambda: controller.idle)
