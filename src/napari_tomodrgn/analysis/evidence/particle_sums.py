@@ -23,7 +23,7 @@ from torch import Tensor
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
-from napari_tomodrgn.learn.linear.initial_model import mean_model
+from napari_tomodrgn.learn.linear.initial_model import mean_model, spread_to_voxels
 from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
 ComplexArray = NDArray[np.complex64]
@@ -170,16 +170,11 @@ def _block_sums(
     mean = (block.forward @ model.basis[..., 0]).reshape(-1, points, 2)
     strength = block.strength * precision
     pulled = precision[:, None] * block.matched - strength[..., None] * mean
-    columns, weights = block.forward.col_indices(), block.forward.values()
     count, voxels = len(block.particles), len(ball)
-    row = block.particle_index + count * second
-    place = row.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
-    samples = torch.cat([pulled.reshape(-1, 2), strength.reshape(-1, 1)], dim=1)
-    spread = (samples[:, None, :] * weights.reshape(-1, 8, 1)).reshape(-1, 3)
-    total = spread.new_zeros((2 * count * voxels, 3)).index_add_(0, place, spread)
+    samples = torch.cat([pulled, strength[..., None]], dim=2)
+    rows = block.particle_index + count * second
+    total = spread_to_voxels(block, ball, samples, rows, 2 * count)
     total = total.reshape(2, count, voxels, 3)
-    mirrored = total[..., ball.mirror, :] * total.new_tensor([1.0, -1.0, 1.0])
-    total = torch.where(ball.on_plane[:, None], total + mirrored, total)
     residual = torch.view_as_complex(total[..., :2].contiguous()).cpu().numpy()
     return residual, total[..., 2].cpu().numpy()
 

@@ -142,18 +142,42 @@ def _residual_maps_of_block(
     model: LinearModel, block: SampleBlock, precision: Tensor, latents: Tensor | None
 ) -> Tensor:
     """``(particle, voxel, 2)`` residuals of a block, both places of the plane kx = 0 added up."""
-    points = len(precision)
     found = _predicted(model, block, latents)
     pulled = precision[:, None] * (block.matched - block.strength[..., None] * found)
-    columns, weights = block.forward.col_indices(), block.forward.values()
-    count, voxels = len(block.particles), len(model.ball)
-    place = block.particle_index.repeat_interleave(8 * points) * voxels + columns.to(torch.int64)
-    spread = pulled.reshape(-1, 1, 2) * weights.reshape(-1, 8, 1)
-    total = pulled.new_zeros((count * voxels, 2))
-    total.index_add_(0, place, spread.reshape(-1, 2))
-    total = total.reshape(count, voxels, 2)
-    mirrored = total[:, model.ball.mirror] * total.new_tensor([1.0, -1.0])
-    return torch.where(model.ball.on_plane[:, None], total + mirrored, total)
+    return spread_to_voxels(block, model.ball, pulled, block.particle_index, len(block.particles))
+
+
+def spread_to_voxels(
+    block: SampleBlock, ball: FourierBall, samples: Tensor, rows: Tensor, count: int
+) -> Tensor:
+    """Sum samples over the voxels around them, both places of the plane kx = 0 added up.
+
+    Parameters
+    ----------
+    block, ball
+        Where the samples lie, and the voxels.
+    samples
+        ``(image, point, column)``: real part, imaginary part, and what else is real.
+    rows
+        ``(image,)`` which of ``count`` sums each image adds to.
+    count
+        How many sums there are.
+
+    Returns
+    -------
+    ``(count, voxel, column)``.
+    """
+    points, columns = samples.shape[1:]
+    voxels, weights = len(ball), block.forward.values()
+    corners = block.forward.col_indices().to(torch.int64)
+    place = rows.repeat_interleave(8 * points) * voxels + corners
+    spread = samples.reshape(-1, 1, columns) * weights.reshape(-1, 8, 1)
+    total = samples.new_zeros((count * voxels, columns))
+    total.index_add_(0, place, spread.reshape(-1, columns))
+    total = total.reshape(count, voxels, columns)
+    signs = total.new_ones(columns)
+    signs[1] = -1.0  # a mirrored place has the complex conjugate
+    return torch.where(ball.on_plane[:, None], total + total[:, ball.mirror] * signs, total)
 
 
 def leading_latents(
