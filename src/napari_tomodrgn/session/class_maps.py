@@ -56,7 +56,7 @@ def middle_of(table: pd.DataFrame, members: NDArray[np.bool_]) -> str:
     return str(table.index[nearest_to_middle(latent_matrix(table), members)])
 
 
-def classes_of(table: pd.DataFrame, column: Column) -> list[ParticleClass]:
+def particle_classes(table: pd.DataFrame, column: Column) -> list[ParticleClass]:
     """The categories of a column that have particles among those of a table of latents."""
     points = latent_matrix(table)
     found = []

@@ -310,7 +310,7 @@ class Exploration:
     def save_class_maps(self, folder: str | Path, column: str, lowpass: float = 0.0) -> None:
         """Write the map of each class of a column, and a table of the classes."""
         from napari_tomodrgn.analysis.selections import load_selection, selection_names
-        from napari_tomodrgn.session.class_maps import classes_of, write_class_maps
+        from napari_tomodrgn.session.class_maps import particle_classes, write_class_maps
 
         run = self._needed_run().path
         selections = tuple(load_selection(run, name) for name in selection_names(run))
@@ -318,7 +318,7 @@ class Exploration:
         if shade is None or not shade.categorical:
             raise BadInputError(f"{run}: has no classes called {column!r}.", code="no-classes")
         with self._exporting():
-            classes = classes_of(self.latents, shade)
+            classes = particle_classes(self.latents, shade)
             write_class_maps(self.decoder, classes, Path(folder), lowpass)
 
     def export_particles(self, path: str | Path) -> None:

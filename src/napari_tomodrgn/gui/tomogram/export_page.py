@@ -55,6 +55,27 @@ class ExportPage(QWidget):
             policy = hint.sizePolicy()
             policy.setRetainSizeWhenHidden(True)  # no button moves as a hint comes or goes
             hint.setSizePolicy(policy)
+        self._make_maps_and_particles()
+        self._make_pictures()
+        self._make_scene_buttons()
+        self._lay_out()
+        for name in (
+            "particles",
+            "latents",
+            "tomogram",
+            "selection",
+            "color",
+            "added_columns",
+            "run",
+            "canvas_mode",
+            "decoded",
+            "comparison",
+        ):
+            getattr(session.events, name).connect(self.refresh)
+        self.refresh()
+
+    def _make_maps_and_particles(self) -> None:
+        """Buttons for maps and star files."""
         self.map = make_button(
             "Map on show (MRC) …",
             "Filtered as it is shown, with its voxel size; of two groups that are compared a "
@@ -74,23 +95,6 @@ class ExportPage(QWidget):
             "them, with the columns that were added",
             self._ask_for_star,
         )
-        self._make_pictures()
-        self._make_scene_buttons()
-        self._lay_out()
-        for name in (
-            "particles",
-            "latents",
-            "tomogram",
-            "selection",
-            "color",
-            "added_columns",
-            "run",
-            "canvas_mode",
-            "decoded",
-            "comparison",
-        ):
-            getattr(session.events, name).connect(self.refresh)
-        self.refresh()
 
     def _make_pictures(self) -> None:
         """Buttons for what is on the screen."""

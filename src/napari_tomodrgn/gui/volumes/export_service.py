@@ -13,7 +13,7 @@ from napari_tomodrgn.gui.volumes.decoding_service import DecoderCache
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action, file_name
-from napari_tomodrgn.session.class_maps import classes_of, write_class_maps
+from napari_tomodrgn.session.class_maps import particle_classes, write_class_maps
 from napari_tomodrgn.session.shown_maps import write_frames
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class VolumeExporter(Service):
 
         def work() -> str:
             with writing:
-                classes = classes_of(table, column)
+                classes = particle_classes(table, column)
                 return write_class_maps(
                     self._decoders.of(run, epoch), classes, Path(folder), lowpass
                 )
