@@ -31,6 +31,7 @@ from napari_tomodrgn.learn.run.epoch_files import (
     file_stem,
     finished_epochs,
     no_such_epoch,
+    reject_taken,
 )
 from napari_tomodrgn.learn.run.run_info import FORMAT, RunInfo
 
@@ -105,14 +106,9 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, info: RunInfo, particles: ParticleSet) -> Run:
-        """Make a run directory; refuses a folder that holds another run."""
+        """Make a run directory; refuses a folder that holds another run (`reject_taken`)."""
         run = cls(Path(path).resolve(), info)
-        if (run.path / "run.json").exists():
-            raise BadInputError(
-                f"{path}: holds a run already.",
-                remedy="Choose another folder, or continue it with --resume.",
-                code="run-exists",
-            )
+        reject_taken(run.path)
         with all_or_none():
             for folder in ("checkpoints", "latents", "analysis"):
                 make_folder(run.path / folder)
@@ -258,9 +254,7 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """One row an epoch: losses, seconds, beta, learning rate."""
         file = self.path / "metrics.csv"
-        if not file.exists():
-            return pd.DataFrame(columns=tables.METRICS)
-        return pd.read_csv(file)
+        return tables.read_metrics(file)
 
     def particles(
         self, images: str | Path | None = None, *, images_needed: bool = True

@@ -8,6 +8,7 @@ from typing import Literal
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none
 
 # What an autoencoder starts from, the fit of the linear engine, as an epoch of its run.
 FIRST_LOOK = 0
@@ -40,6 +41,33 @@ def finished_epochs(folder: Path, *, with_weights: bool) -> list[int]:
         if match and (weights.exists() or not with_weights):
             found.append(int(match[1]))
     return sorted(found)
+
+
+def reject_taken(folder: Path) -> None:
+    """Raise where a new run in a folder would mix with what is there.
+
+    Raises
+    ------
+    BadInputError
+        If there is a run, epochs that one has left, or a table of losses that may not be replaced.
+    """
+    if (folder / "run.json").exists():
+        raise BadInputError(
+            f"{folder}: holds a run already.",
+            remedy="Choose another folder, or continue it with --resume.",
+            code="run-exists",
+        )
+    left = [*(folder / "latents").glob("*.parquet"), *(folder / "checkpoints").glob("*.safe*")]
+    if left:
+        raise BadInputError(
+            f"{folder}: has epochs of a run without its run.json, such as {left[0].name}.",
+            remedy="Choose another folder, or move latents and checkpoints away.",
+            code="run-exists",
+        )
+    losses = folder / "metrics.csv"
+    if losses.exists():
+        with all_or_none() as outputs:
+            outputs.check(losses)
 
 
 def no_such_epoch(folder: Path, epochs: list[int], wanted: int | None) -> BadInputError:

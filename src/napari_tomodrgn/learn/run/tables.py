@@ -49,12 +49,45 @@ def read_latents(file: Path) -> pd.DataFrame:
     Raises
     ------
     BadInputError
-        If the file is damaged.
+        If the file is damaged, or has latents that are no numbers.
     """
     try:
-        return pd.read_parquet(file).set_index("particle_id")
+        table = pd.read_parquet(file).set_index("particle_id")
     except (OSError, ValueError, KeyError) as error:
         raise BadInputError(f"{file}: damaged ({error}).", code="bad-latents") from error
+    for name in table.columns[table.columns.str.startswith("mu_")]:
+        bad = ~np.isfinite(table[name].to_numpy(np.float64))
+        if bad.any():
+            raise BadInputError(
+                f"{file}: {name} of particle {table.index[int(bad.argmax())]} is no number "
+                f"({int(bad.sum())} such).",
+                remedy="Copy the run again, or take another epoch.",
+                code="bad-latents",
+            )
+    return table
+
+
+def read_metrics(file: Path) -> pd.DataFrame:
+    """A table of losses, one row an epoch; without rows where there is none yet.
+
+    Raises
+    ------
+    BadInputError
+        If the file is damaged.
+    """
+    if not file.exists():
+        return pd.DataFrame(columns=METRICS)
+    try:
+        table = pd.read_csv(file)
+        table = table.astype({name: np.float64 for name in table.columns}).astype({"epoch": int})
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(
+            f"{file}: no table of losses ({reason}).",
+            remedy="Restore it from a copy; deleted, the losses of earlier epochs are lost, no more.",
+            code="bad-metrics",
+        ) from error
+    return table
 
 
 def write_latents(file: Path, particles: ParticleSet, posterior: Posterior) -> None:

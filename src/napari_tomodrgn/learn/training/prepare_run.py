@@ -15,6 +15,7 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.epoch_files import reject_taken
 from napari_tomodrgn.learn.run.leftovers import clear_leftovers
 from napari_tomodrgn.learn.run.run_info import describe
 from napari_tomodrgn.learn.runtime.context import RunContext
@@ -59,6 +60,8 @@ def prepare_run(
     """
     run = Run.open(request.out) if request.resume else None
     if run is None:
+        if context.is_first:
+            reject_taken(request.out)
         config, listed = request.config, choose_particles(request.particles, request.config.data)
     else:
         run = _with_settings_of_resume(run, request.config)
