@@ -90,6 +90,15 @@ def cut_off(sets: Sets) -> ParticleSet:
     return small
 
 
+def of_bytes(sets: Sets) -> ParticleSet:
+    """A stack whose header says that its numbers are bytes."""
+    small, stack = sets.small, sets.warptools.stacks[0]
+    content = bytearray(stack.read_bytes())
+    content[12] = 0
+    stack.write_bytes(bytes(content))
+    return small
+
+
 def no_stack(sets: Sets) -> ParticleSet:
     small = sets.small
     sets.warptools.stacks[0].unlink()
@@ -166,6 +175,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "not-applied": (
         "info",
         of_small(lambda folder: small.relion5(folder, groups=small.optics(rlnBeamTiltX=0.2))),
+    ),
+    "said-twice": (
+        "warning",
+        of_small(lambda folder: small.relion5(folder, groups=small.optics(rlnPixelSize=9.0))),
     ),
     "angles-beyond-a-turn": (
         "warning",
@@ -365,6 +378,7 @@ REFUSALS: dict[str, Callable[[Sets], object]] = {
     "small-box": lambda sets: check_stacks(sets.small.with_optics(box_size_px=4)),
     "unreadable-": lambda sets: check_stacks(no_stack(sets)),
     "truncated-": lambda sets: check_stacks(cut_off(sets)),
+    "longer-": lambda sets: check_stacks(of_bytes(sets)),
     "unreadable-map": a_stack_as_map,
     "not-finite": not_a_number,
 }

@@ -75,6 +75,9 @@ def _broken(mrc: Callable[..., bytes]) -> dict[str, tuple[bytes, str]]:
     whole = mrc(_images("float32"))
     complex_mode = bytearray(whole)
     complex_mode[12] = 4
+    of_bytes, fewer = bytearray(whole), bytearray(whole)
+    of_bytes[12] = 0
+    fewer[8] -= 1
     oblong = mrc(np.zeros((2, 4, 6), np.float32))
     return {
         "cut off": (whole[:-1], "truncated-stack"),
@@ -84,13 +87,18 @@ def _broken(mrc: Callable[..., bytes]) -> dict[str, tuple[bytes, str]]:
         "text": (b"data_\n" * 400, "unreadable-stack"),
         "zeros": (bytes(4096), "unreadable-stack"),
         "complex": (bytes(complex_mode), "unreadable-stack"),
+        "bytes, it says": (bytes(of_bytes), "longer-stack"),
+        "fewer, it says": (bytes(fewer), "longer-stack"),
         "oblong": (oblong, "wrong-box"),
     }
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["cut off", "header only", "half a header", "empty", "text", "zeros", "complex", "oblong"],
+    [
+        *("cut off", "header only", "half a header", "empty", "text", "zeros", "complex"),
+        *("bytes, it says", "fewer, it says", "oblong"),
+    ],
 )
 def test_bad_files(tmp_path: Path, mrc: Callable[..., bytes], kind: str) -> None:
     content, code = _broken(mrc)[kind]

@@ -78,7 +78,21 @@ def read_mrc_header(path: str | Path, kind: str = "a map") -> MrcHeader:
             remedy="Copy or extract it again.",
             code=f"truncated-{code}",
         )
+    _reject_hidden_sections(found, size, int(header["mode"]), code)
     return found
+
+
+def _reject_hidden_sections(found: MrcHeader, size: int, mode: int, code: str) -> None:
+    """Raise where a file holds more than its header says: by a wrong mode all would be noise."""
+    section = int(np.prod(found.shape_zyx[1:])) * found.dtype.itemsize
+    said = found.offset_bytes + found.shape_zyx[0] * section
+    if size - said >= max(section, 1):
+        raise BadInputError(
+            f"{found.path}: {found.shape_zyx[0]} sections of mode {mode} are {said} bytes, but the "
+            f"file has {size}: the mode or the number of sections in its header is wrong.",
+            remedy="Write it again with the program that made it.",
+            code=f"longer-{code}",
+        )
 
 
 def mapped(header: MrcHeader) -> NDArray[np.generic]:

@@ -109,7 +109,7 @@ class Remark:
     """
 
     code: str
-    severity: Literal["warning", "info"]
+    severity: Literal["error", "warning", "info"]
     message: str
     remedy: str = ""
     number: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +116,24 @@ class StarTable:
             else:
                 found[name] = np.full(len(self), quantity.default)
         return found
+
+    def require_where(
+        self,
+        columns: Iterable[str],
+        holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+        words: str,
+    ) -> None:
+        """Raise `BadInputError` at the first row of these columns, if there, that is not so.
+
+        ``holds`` is asked of the numbers ``(row,)``; ``words`` say what they must be.
+        """
+        for column in columns:
+            if column in self:
+                values = self.numbers(column)
+                wrong = np.flatnonzero(~holds(values))
+                if wrong.size:
+                    row = int(wrong[0])
+                    raise self.problem(column, row, f"is {values[row]:g}, but must be {words}")
 
     def vectors(self, columns: Iterable[str], default: float | None = None) -> NDArray[np.float64]:
         """Some columns side by side, float64 ``(row, column)``."""

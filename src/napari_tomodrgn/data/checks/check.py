@@ -86,7 +86,7 @@ class CheckSpec:
     code
         Of the check if all is well.
     passed
-        What is then said.
+        What is then said, of any set or of this one.
     figure
         The number that is then shown.
     why
@@ -95,7 +95,7 @@ class CheckSpec:
 
     ask: Callable[[ParticleSet], Iterator[CheckResult]]
     code: str
-    passed: str
+    passed: str | Callable[[ParticleSet], str]
     figure: Callable[[ParticleSet], float]
     why: str
 
@@ -106,7 +106,8 @@ class CheckSpec:
             all_well = False
             yield Check(each.code, each.severity, each.message, each.number, self.why, each.remedy)
         if all_well:
-            yield Check(self.code, "ok", self.passed, self.figure(particles), self.why)
+            words = self.passed if isinstance(self.passed, str) else self.passed(particles)
+            yield Check(self.code, "ok", words, self.figure(particles), self.why)
 
 
 def problems_of(checks: Iterable[Check]) -> list[Problem]:

@@ -106,8 +106,12 @@ PLACE_QUESTIONS = (
     CheckSpec(
         _positions,
         "positions",
-        "Positions lie inside their tomograms and are different ones.",
-        lambda particles: float(len(particles)),
+        lambda particles: (
+            "Positions lie inside their tomograms and are different ones."
+            if particles.has_positions
+            else "There are no positions: nothing says where particles are, or that two are one."
+        ),
+        lambda particles: float(len(particles)) if particles.has_positions else 0.0,
         "Duplicates are taken for independent particles; a wrong unit for another defocus.",
     ),
     CheckSpec(

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.checks.check import CheckResult, CheckSpec
+from napari_tomodrgn.data.dialects.common import MICROMETRES, defocus_in_micrometres
 from napari_tomodrgn.data.dialects.tilts import hidden_rows
 from napari_tomodrgn.data.optics import OpticsGroup
 from napari_tomodrgn.data.particles import ParticleSet
@@ -18,8 +19,6 @@ from napari_tomodrgn.errors import BadInputError
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.
 _DEFOCUS_ANGSTROM = (0.0, 100_000.0)
-# No fit comes that near to focus, but a defocus of 0.5 to 10 µm written in µm does.
-_MICROMETRES = 50.0
 _IN_FOCUS_ANGSTROM = 1000.0
 _VOLTAGE_KV = (60.0, 1300.0)
 _DOSE_E_PER_ANGSTROM2 = (0.0, 400.0)
@@ -107,10 +106,9 @@ def _defocus(particles: ParticleSet) -> Iterator[CheckResult]:
         message = "The defocus is 0 for all images."
         yield CheckResult("error", "no-defocus", message, "Estimate the CTF before exporting.", 0.0)
         return
-    if most < _MICROMETRES:
-        message = f"All defoci are within {most:.3g} Å of focus: they seem to be in µm, not in Å."
-        remedy = "Multiply rlnDefocusU and rlnDefocusV by 10,000: star files give them in Å."
-        yield CheckResult("error", "defocus-in-micrometres", message, remedy, most)
+    if most < MICROMETRES:
+        said = defocus_in_micrometres(most)
+        yield CheckResult(said.severity, said.code, said.message, said.remedy, most)
         return
     if most < _IN_FOCUS_ANGSTROM:
         message = f"All defoci are within {most:.0f} Å of focus."

@@ -41,6 +41,7 @@ from napari_tomodrgn.data.dialects.relion import (
     read_relion5,
 )
 from napari_tomodrgn.data.dialects.subset_writer import write_subset
+from napari_tomodrgn.data.dialects.twice_said import twice_said
 from napari_tomodrgn.data.dialects.warptools import (
     PARTICLE_COLUMNS,
     is_warptools,
@@ -139,7 +140,8 @@ def read_particles(
     particles = DIALECTS[dialect or _recognised(listing)].read(listing)
     _refuse_unused_columns(listing)
     _refuse_one_image_each(particles)
-    remarks = (*listing.remarks, *formation_remarks(listing.tables))
+    said = (*formation_remarks(listing.tables), *twice_said(listing.tables))
+    remarks = (*listing.remarks, *said)
     return replace(particles, source=replace(particles.source, remarks=remarks))
 
 

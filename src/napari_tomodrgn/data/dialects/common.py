@@ -31,6 +31,10 @@ from napari_tomodrgn.errors import BadInputError
 _TURN_DEG = 360.001
 
 
+# No fit comes that near to focus (Å), but a defocus of 0.5 to 10 µm written in µm does.
+MICROMETRES = 50.0
+
+
 @dataclass(frozen=True, eq=False)
 class StarInput:
     """A star file as read, and where its images may be.
@@ -232,6 +236,17 @@ def _is_number_list(text: str) -> bool:
         return bool(np.isfinite(np.array(text.split(","), dtype=np.float64)).all())
     except ValueError:
         return False
+
+
+def defocus_in_micrometres(most_angstrom: float) -> Remark:
+    """What is said of defoci that are all so near to focus, read as Å."""
+    return Remark(
+        "defocus-in-micrometres",
+        "error",
+        f"All defoci are within {most_angstrom:.3g} Å of focus: they seem to be in µm, not in Å.",
+        "Multiply rlnDefocusU and rlnDefocusV by 10,000: star files give them in Å.",
+        most_angstrom,
+    )
 
 
 def angle_remarks(angles_deg: NDArray[np.float64]) -> list[Remark]:

@@ -13,7 +13,7 @@ from napari_tomodrgn.data.optics import Optics, OpticsGroup, Sampling
 from napari_tomodrgn.data.star_table import StarTable
 
 # Star files round: numbers that are off their middle by a smaller share of it are the same.
-_SAME = 1e-3
+SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class OpticsTable:
         different = np.unique(values)
         agreed, first = np.empty_like(values), 0
         while first < len(different):
-            last = int(np.searchsorted(different, different[first] * (1 + 2 * _SAME), "right")) - 1
+            last = int(np.searchsorted(different, different[first] * (1 + 2 * SAME), "right")) - 1
             alike = (values >= different[first]) & (values <= different[last])
             agreed[alike] = np.median(values[alike])
             first = last + 1

@@ -112,6 +112,7 @@ def _read(source: StarInput, columns: tuple[str, ...], group: str, dialect: str)
     files, stack, stack_index = _image_files(source, table)
     tomograms, names = image_identity(table, group, files, stack, stack_index)
     optics, optics_group, pixels = _optics(source, table, (files, stack), dialect)
+    _reject_scales(table)
     values = _with_stage_tilt(table.read(_quantities(pixels.used, dialect)))
     image = [stack, stack_index]
     copies = tell_copies(source, table, tomograms, names, image, _angles(source, values))
@@ -172,11 +173,13 @@ def _quantities(pixel_size: NDArray[np.float64], dialect: str) -> Mapping[str, Q
     }
 
 
-def _with_stage_tilt(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """The values, with the stage tilt from its cosine, or the cosine from it, where one is absent.
+def _reject_scales(table: StarTable) -> None:
+    """Raise where a scale factor is the cosine of no tilt: it may exceed 1 by rounding."""
+    table.require_where(("rlnCtfScalefactor",), lambda v: (v >= -0.01) & (v <= 1.01), "0 to 1")
 
-    The scale factor may exceed 1 by rounding.
-    """
+
+def _with_stage_tilt(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """The values, with stage tilt from its cosine, or the cosine from it, where one is absent."""
     tilt, scale = values.get("stage_tilt_deg"), values["ctf_scale"]
     if tilt is None:
         # A cosine has lost the sign of its tilt: all of these are positive.

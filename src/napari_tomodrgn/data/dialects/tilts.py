@@ -10,7 +10,7 @@ work, and are not used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from napari_tomodrgn.data.dialects.common import StarInput, number_lists
+from napari_tomodrgn.data.dialects.common import (
+    MICROMETRES,
+    StarInput,
+    defocus_in_micrometres,
+    number_lists,
+)
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.locate import locate_star
 from napari_tomodrgn.data.particles import Remark, TomogramGeometry
@@ -108,7 +113,11 @@ def read_tomograms(
     rows = [known[name] for name in names]
     values = table.read(_TOMOGRAM)
     pixel = values["pixel"]
-    size = table.vectors(f"rlnTomoSize{axis}" for axis in "XYZ") * pixel[:, None]
+    sizes = [f"rlnTomoSize{axis}" for axis in "XYZ"]
+    used = replace(table, frame=table.frame.iloc[rows])
+    used.require_where(("rlnTomoTiltSeriesPixelSize", *sizes), lambda v: v > 0, "above 0")
+    used.require_where(("rlnTomoHand",), lambda v: np.abs(v) == 1, "1 or −1")
+    size = table.vectors(sizes) * pixel[:, None]
     _remark_on_hand(source, table)
     series = [
         _own_file(source, table, row) if own_files else _own_block(source, path, blocks, name)
@@ -126,7 +135,16 @@ def read_tomograms(
         for name, row, tilts in zip(names, rows, series, strict=True)
     ]
     per_tilt = source.overrides.dose_per_tilt_e_per_angstrom2
-    return _concatenated([_tilts(tilts, per_tilt) for tilts in series]), geometry, pixel[rows]
+    found = _concatenated([_tilts(tilts, per_tilt) for tilts in series])
+    _remark_on_unit(source, found)
+    return found, geometry, pixel[rows]
+
+
+def _remark_on_unit(source: StarInput, tilts: Tilts) -> None:
+    """Say that defoci are in µm: once the heights of particles are added it is not seen."""
+    most = float(np.abs([tilts.defocus_u_angstrom, tilts.defocus_v_angstrom]).max(initial=0))
+    if 0 < most < MICROMETRES:
+        source.remarks.append(defocus_in_micrometres(most))
 
 
 def _remark_on_hand(source: StarInput, table: StarTable) -> None:

@@ -79,12 +79,12 @@ def read_metrics(file: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=METRICS)
     try:
         table = pd.read_csv(file)
-        table = table.astype({name: np.float64 for name in table.columns}).astype({"epoch": int})
+        table = table.astype(dict.fromkeys(table.columns, np.float64)).astype({"epoch": int})
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise BadInputError(
             f"{file}: no table of losses ({reason}).",
-            remedy="Restore it from a copy; deleted, the losses of earlier epochs are lost, no more.",
+            remedy="Restore it from a copy, or delete it: only these losses are lost.",
             code="bad-metrics",
         ) from error
     return table
