@@ -8,7 +8,7 @@ Error (2010), section 2.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +35,17 @@ class ClassShares:
     ----------
     table
         ``condition, class, tomograms, particles, share, corrected, low, high``: the interval (95 %)
-        is of the corrected share.
+        is of the corrected share, and NaN of a single tomogram.
     p_values
         By class: chance of so different shares if conditions of tomograms were exchanged; NaN with
         fewer than two tomograms a condition.
+    unused
+        Tomograms that have a condition and no particle.
     """
 
     table: pd.DataFrame
     p_values: dict[int, float]
+    unused: list[str] = field(default_factory=list)
 
 
 def confusion_of_halves(one: IntArray, two: IntArray, classes: IntArray) -> FloatArray:
@@ -95,9 +98,32 @@ def read_class_shares(run: Run, conditions: Path, seed: int = 0) -> ClassShares:
             f"{conditions}: not a table with the columns tomogram and condition ({error}).",
             code="bad-conditions",
         ) from error
+    _reject_doubtful(table, conditions)
     clusters = read_clusters(run.path)["cluster"]
     tomograms = run.latents()["tomogram"].astype(str).reindex(clusters.index)
-    return class_shares(clusters.to_numpy(np.int64), tomograms.to_numpy(np.str_), known, seed=seed)
+    names = tomograms.to_numpy(np.str_)
+    found = class_shares(clusters.to_numpy(np.int64), names, known, seed=seed)
+    return replace(found, unused=sorted(set(known) - set(names.tolist())))
+
+
+def _reject_doubtful(table: pd.DataFrame, path: Path) -> None:
+    """Raise where a tomogram has no condition in its row, or two."""
+    empty = table["condition"].isna() | table["tomogram"].isna()
+    if empty.any():
+        row = int(empty.to_numpy().argmax())
+        raise BadInputError(
+            f"{path}: row {row + 1} lacks its tomogram or its condition.", code="bad-conditions"
+        )
+    each = table.drop_duplicates(["tomogram", "condition"])
+    twice = each["tomogram"].duplicated()
+    if twice.any():
+        name = each.loc[twice, "tomogram"].iloc[0]
+        said = each.loc[each["tomogram"] == name, "condition"].tolist()
+        raise BadInputError(
+            f"{path}: tomogram {name} has two conditions, {said[0]} and {said[1]}.",
+            remedy="Leave one of these rows.",
+            code="bad-conditions",
+        )
 
 
 def class_shares(
@@ -143,6 +169,8 @@ def class_shares(
         drawn = own[rng.integers(len(own), size=(_BOOTSTRAPS, len(own)))].sum(axis=1)
         spread = correct_shares(_normalized(drawn), matrix)
         low, high = np.percentile(spread, _INTERVAL, axis=0)
+        if len(own) < 2:  # one tomogram drawn again and again says nothing of others
+            low, high = np.full((2, len(kinds)), np.nan)
         plain = _normalized(own.sum(axis=0))
         corrected = correct_shares(plain, matrix)
         for number, kind in enumerate(kinds):

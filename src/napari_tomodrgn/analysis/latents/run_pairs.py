@@ -74,13 +74,20 @@ def compare_latents(
     Raises
     ------
     BadInputError
-        If fewer than eight particles are in both.
+        If fewer than eight particles are in both, or there are not 2 classes, or fewer than two
+        particles for each.
     """
     shared = first.index.intersection(second.index, sort=False)
     if len(shared) < 8:
         raise BadInputError(
             f"The runs share {len(shared)} particles; comparing them needs at least 8.",
             code="few-particles",
+        )
+    if not 2 <= clusters <= len(shared) // 2:
+        raise BadInputError(
+            f"{clusters} classes of {len(shared)} particles say nothing of whether runs agree.",
+            remedy=f"Ask for 2 to {len(shared) // 2}.",
+            code="bad-clusters",
         )
     one, two = (latent_matrix(table.loc[shared]) for table in (first, second))
     one, two = one - one.mean(axis=0), two - two.mean(axis=0)
@@ -89,7 +96,7 @@ def compare_latents(
     wide = np.pad(one, ((0, 0), (0, width - one.shape[1])))
     apart = np.linalg.norm(wide - laid, axis=1)
     total = np.square(wide).sum()
-    labels = [k_means(points, min(clusters, len(shared)), seed) for points in (one, two)]
+    labels = [k_means(points, clusters, seed) for points in (one, two)]
     found = agreement(*labels)
     rng = np.random.default_rng([seed, 0xAB])
     random = [agreement(labels[0], rng.permutation(labels[1])) for _ in range(_PERMUTATIONS)]

@@ -138,12 +138,19 @@ def run_shares(options: Namespace) -> int:
         with written_atomically(options.out) as temporary:
             found.table.to_csv(temporary, index=False)
     for row in found.table.to_dict("records"):
+        alone = row["tomograms"] == 1
+        known = "no interval of one" if alone else f"{row['low']:.1%} to {row['high']:.1%}"
         print(
             f"{row['condition']!s:>20}  class {row['class']}: {row['corrected']:.1%} "
-            f"({row['low']:.1%} to {row['high']:.1%}), {row['tomograms']} tomograms"
+            f"({known}), {row['tomograms']} {'tomogram' if alone else 'tomograms'}"
         )
     for kind, p in found.p_values.items():
-        print(f"class {kind}: p {p:.2g} that conditions share it alike")
+        if p == p:
+            print(f"class {kind}: p {p:.2g} that conditions share it alike")
+    if any(p != p for p in found.p_values.values()):
+        print("Whether conditions differ is not tested: one of them has a single tomogram.")
+    if found.unused:
+        say(f"{len(found.unused)} tomograms of the table are not of the run: {found.unused[0]} …")
     say(f"→ {options.out}")
     return 0
 
