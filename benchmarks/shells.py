@@ -52,7 +52,8 @@ from napari_tomodrgn.learn.inference.methods import (
     RefinedInference,
     infer_in_chunks,
 )
-from napari_tomodrgn.learn.inference.shrinkage import ShellSums, choose_filter, falling, sum_steps
+from napari_tomodrgn.learn.inference.shell_sums import ShellSums, choose_filter, falling
+from napari_tomodrgn.learn.inference.shrinkage import sum_steps
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, read_linear_model
 from napari_tomodrgn.learn.linear.engine import LinearEngine
 from napari_tomodrgn.learn.run.directory import Run

@@ -13,10 +13,8 @@ from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.held_out import errors_of, mean_difference
 from napari_tomodrgn.learn.inference.methods import ShrunkInference
+from napari_tomodrgn.learn.inference.shell_sums import LEAST, ShellSums, choose_filter
 from napari_tomodrgn.learn.inference.shrinkage import (
-    LEAST,
-    ShellSums,
-    choose_filter,
     scaled_mean_steps,
     shrinkage_steps,
     standard_errors_of,

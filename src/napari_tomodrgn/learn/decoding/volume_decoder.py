@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.learn.decoding.class_filter import ClassFilter, factors_at
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.physics.fourier import volume_from_transform
@@ -56,12 +57,12 @@ class PreparedModel(Protocol):
 class _Grid:
     """Frequencies of a box, their places in its flat transform, and what is kept of each part.
 
-    ``middle`` are amplitudes of latent 0, ``factors`` ``(point,)`` those of the shell filter.
+    ``middle`` are amplitudes of latent 0, ``shell`` ``(point,)`` Fourier pixels from the origin.
     """
 
     frequencies: Tensor
     places: Tensor
-    factors: Tensor | None
+    shell: Tensor
     prepared: dict[int, Any]
     middle: dict[int, Tensor]
 
@@ -101,22 +102,26 @@ class VolumeDecoder:
         self._scale = scale
         self._device = torch.device(device)
         self._shell_filter: Sequence[float] | None = None
+        self._class_filters: Sequence[ClassFilter] = ()
         self._grids: OrderedDict[int, _Grid] = OrderedDict()
 
-    def with_shell_filter(self, factors: Sequence[float]) -> VolumeDecoder:
+    def with_shell_filter(
+        self, factors: Sequence[float], classes: Sequence[ClassFilter] = ()
+    ) -> VolumeDecoder:
         """The same decoder, of maps that differ less from that of latent 0.
 
         ``factors`` ``(shell,)``, by Fourier pixels of the training box from 0 on, are what their
-        difference is multiplied with.
+        difference is multiplied with; where there are ``classes``, those of the class at a latent.
         """
         other = copy(self)
         other._shell_filter, other._grids = tuple(factors), OrderedDict()
+        other._class_filters = tuple(classes)
         return other
 
     @property
     def is_affine(self) -> bool:
         """Whether a map is a mean plus a weighted sum, with z as the weights."""
-        return isinstance(self._model, LinearDecoder)
+        return isinstance(self._model, LinearDecoder) and not self._class_filters
 
     def decode(
         self,
@@ -153,9 +158,12 @@ class VolumeDecoder:
         grid = self._grid(box)
         amplitudes = torch.empty(len(grid.places), dtype=torch.complex64, device=self._device)
         size = _POINTS_AT_A_TIME[self._device.type]
+        factors = self._factors(grid, latent[0])
         for start in range(0, len(amplitudes), size):
             with torch.inference_mode():
-                amplitudes[start : start + size] = self._filtered(grid, start, size, latent)
+                amplitudes[start : start + size] = self._filtered(
+                    grid, start, size, latent, factors
+                )
             yield None
         if lowpass_angstrom is not None:
             amplitudes *= self._lowpass(grid.frequencies, lowpass_angstrom)
@@ -185,16 +193,18 @@ class VolumeDecoder:
             raise ValueError(f"a latent has {self.latent_dim} numbers, got {tuple(latent.shape)}")
         return latent[None]
 
-    def _filtered(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
+    def _filtered(
+        self, grid: _Grid, start: int, size: int, latent: Tensor, factors: Tensor | None
+    ) -> Tensor:
         """Amplitudes at a part of a grid, as far from those of latent 0 as the filter lets them."""
         found = self._evaluate(grid, start, size, latent)
-        if grid.factors is None:
+        if factors is None:
             return found
         middle = grid.middle.get(start)
         if middle is None:  # once: it depends on no latent
             middle = self._evaluate(grid, start, size, latent * 0)
             grid.middle[start] = middle
-        return middle + grid.factors[start : start + size] * (found - middle)
+        return middle + factors[start : start + size] * (found - middle)
 
     def _evaluate(self, grid: _Grid, start: int, size: int, latent: Tensor) -> Tensor:
         """Amplitudes at a part of a grid."""
@@ -224,17 +234,21 @@ class VolumeDecoder:
         limit = min(box, self.box_size_px) / 2
         z, y, x = torch.nonzero((radius2 < limit**2) & (radius2 > 0), as_tuple=True)
         frequencies = torch.stack([half[x], axis[y], axis[z]], dim=-1) / self.box_size_px
-        factors = self._factors(frequencies) if self._shell_filter is not None else None
-        grid = _Grid(frequencies, (z * box + y) * len(half) + x, factors, {}, {})
+        shell = frequencies.norm(dim=-1) * self.box_size_px
+        grid = _Grid(frequencies, (z * box + y) * len(half) + x, shell, {}, {})
         self._grids[box] = grid
         if len(self._grids) > _KEPT_BOXES:
             self._grids.popitem(last=False)
         return grid
 
-    def _factors(self, frequencies: Tensor) -> Tensor:
-        """The shell filter at frequencies, between shells in a straight line: ``(point,)``."""
+    def _factors(self, grid: _Grid, z: Tensor) -> Tensor | None:
+        """The shell filter at a latent, between shells in a straight line: ``(point,)``."""
+        if self._shell_filter is None:
+            return None
         table = torch.tensor(self._shell_filter, dtype=torch.float32, device=self._device)
-        radius = (frequencies.norm(dim=-1) * self.box_size_px).clamp(max=len(table) - 1)
+        if self._class_filters:
+            table = factors_at(self._class_filters, z)
+        radius = grid.shell.clamp(max=len(table) - 1)
         inner = radius.floor().long()
         outer = (inner + 1).clamp(max=len(table) - 1)
         return torch.lerp(table[inner], table[outer], radius - inner)

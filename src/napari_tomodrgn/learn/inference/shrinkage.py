@@ -21,12 +21,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltBatch, TiltData
+from napari_tomodrgn.learn.decoding.class_filter import ClassFilter
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
+from napari_tomodrgn.learn.inference.class_filters import choose_class_filters
 from napari_tomodrgn.learn.inference.held_out import (
     error_steps,
     held_out_points,
@@ -35,18 +36,17 @@ from napari_tomodrgn.learn.inference.held_out import (
     particles_per_chunk,
     per_sample,
 )
+from napari_tomodrgn.learn.inference.shell_sums import ShellSums, choose_filter
 from napari_tomodrgn.learn.network.loss import Points, point_frequencies
 from napari_tomodrgn.learn.runtime.steps import offset_steps
 from napari_tomodrgn.physics.lattice import HalfPlane
 
+# What ``run.json`` has of filters before a run ends.
+NO_FILTERS: dict[str, object] = {"shell_filter": None, "class_filters": []}
 # Times that the samples of a particle's held-out images are drawn anew.
 _DRAWS = 4
 # The slope where all are alike is asked for between latents so many times as long, both ways.
 _LITTLE = 0.1
-# Of a set that supports no difference so much is left, so that maps keep their order.
-LEAST = 0.1
-# Of slopes, that are taken off where particles do not surely differ.
-_STANDARD_ERRORS = [0.1 * step for step in range(41)]
 # Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
 _MIN_STANDARD_ERRORS = 3.0
 # How many times the set is compared.
@@ -67,6 +67,8 @@ class ShrinkageResult:
         learnt, and with the map of latent 0 for all; NaN where they were not compared.
     slope
         ``(particle,)`` gain as latents leave the prior's mean, in any unit.
+    classes
+        Filters of classes of their own, where one for all is surely worse.
     """
 
     factors: Tensor
@@ -74,6 +76,7 @@ class ShrinkageResult:
     unfiltered: Tensor
     alike: Tensor
     slope: Tensor
+    classes: list[ClassFilter]
 
     @property
     def gain(self) -> tuple[float, float]:
@@ -96,10 +99,16 @@ class ShrinkageResult:
         """`factors` as ``run.json`` has them."""
         return [round(factor, 4) for factor in self.factors.tolist()]
 
+    @property
+    def filters(self) -> dict[str, object]:
+        """What ``run.json`` has of them."""
+        return {"shell_filter": self.shell_filter, "class_filters": self.classes}
+
     def to_dict(self) -> dict[str, object]:
         """All of it in plain numbers, and the verdict."""
         return {
             "shell_filter": self.shell_filter,
+            "class_filters": [one.model_dump() for one in self.classes],
             "better_than_one_map": dict(zip(("mean", "standard_error"), self.gain, strict=True)),
             "told_apart_standard_errors": self.standard_errors,
             "verdict": self.verdict,
@@ -124,81 +133,6 @@ def standard_errors_of(values: Tensor) -> float:
     """The mean of ``(particle,)`` values over its standard error; NaN where there is none."""
     mean, error = mean_difference(values, torch.zeros_like(values))
     return mean / error if error else float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class ShellSums:
-    """What held-out images have in common with each particle's difference from the mean map.
-
-    Means over the samples drawn, weighted by the noise as training weighs them; NaN where a
-    particle was not compared.
-
-    Attributes
-    ----------
-    alike
-        ``(particle,)`` squared error with the map of latent 0 for all.
-    common, power
-        ``(particle, shell)`` shares a and b of that error; shells count Fourier pixels of the box.
-    """
-
-    alike: Tensor
-    common: Tensor
-    power: Tensor
-
-    def errors(self, factors: Tensor) -> Tensor:
-        """Squared errors ``(particle,)``, differences multiplied by ``factors`` ``(shell,)``."""
-        return self.alike + self.changes(factors)
-
-    def changes(self, factors: Tensor) -> Tensor:
-        """`errors` less `alike`, ``(particle,)``."""
-        return (factors.square() * self.power - 2 * factors * self.common).sum(1)
-
-    def slopes(self) -> tuple[Tensor, Tensor]:
-        """a / b of all particles and its standard error, ``(shell,)``; 0 and 0 without b."""
-        known = torch.isfinite(self.alike)
-        common, power = self.common[known], self.power[known]
-        total = power.sum(0).clamp(min=1e-300)
-        slopes = common.sum(0) / total
-        return slopes, (common - slopes * power).square().sum(0).sqrt() / total
-
-
-def choose_filter(sums: ShellSums, *, sure: bool = True) -> Tensor:
-    """Choose the factors ``(shell,)`` of differences: 0 to 1, falling.
-
-    ``sure`` says whether particles surely differ. All 1 where fewer than two particles have
-    held-out images; `LEAST` throughout where no shell supports more.
-    """
-    shells = torch.arange(sums.power.shape[1])
-    known = torch.isfinite(sums.alike)
-    if int(known.sum()) < 2:
-        return torch.ones(len(shells), dtype=torch.float64)
-    weights = sums.power[known].mean(0)
-    slopes, errors = sums.slopes()
-    chosen = best = falling(slopes, weights)
-    fewer = [torch.where(shells < last, best, 0.0) for last in reversed(range(len(shells)))]
-    if not sure:
-        fewer = [falling(slopes - times * errors, weights) for times in _STANDARD_ERRORS]
-    for factors in fewer:
-        worse, error = mean_difference(sums.changes(factors), sums.changes(best))
-        if worse > error:
-            break
-        chosen = factors
-    return chosen if float(chosen.max()) >= LEAST else torch.full_like(chosen, LEAST)
-
-
-def falling(slopes: Tensor, weights: Tensor) -> Tensor:
-    """Find the falling factors ``(shell,)`` within 0 … 1 nearest to slopes, weighted squares.
-
-    A shell without weight takes the factor of the one before, those before the first that of it.
-    """
-    there = weights > 0
-    if not bool(there.any()):
-        return torch.ones_like(weights)
-    fitted = isotonic_regression(
-        slopes[there].numpy(), weights=weights[there].numpy(), increasing=False
-    ).x
-    place = (there.cumsum(0) - 1).clamp(min=0)
-    return torch.from_numpy(fitted.copy()).clamp(0, 1)[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,5 +294,6 @@ def shrinkage_steps(
     slope = sides[1] - sides[0]
     sure = standard_errors_of(slope) > _MIN_STANDARD_ERRORS
     factors = choose_filter(drawn, sure=sure)
-    filtered, unfiltered = compared.errors(factors), compared.errors(torch.ones_like(factors))
-    return ShrinkageResult(factors, filtered, unfiltered, compared.alike, slope)
+    classes, of_particle = choose_class_filters(drawn, latents) if sure else ([], factors)
+    filtered, unfiltered = compared.errors(of_particle), compared.errors(torch.ones_like(factors))
+    return ShrinkageResult(factors, filtered, unfiltered, compared.alike, slope, classes)

@@ -26,7 +26,7 @@ def read_volume_decoder(
 
     ``autoencoder`` reads them where they are those of one, None: they are of the linear engine.
     ``shell_filter`` has the factors ``(shell,)`` of `VolumeDecoder.with_shell_filter`, None: maps
-    as they were learnt.
+    as they were learnt. Those of classes are in ``info``.
 
     Raises
     ------
@@ -50,4 +50,6 @@ def read_volume_decoder(
         scale=info.scale,
         device=device,
     )
-    return made if shell_filter is None else made.with_shell_filter(shell_filter)
+    if shell_filter is None:
+        return made
+    return made.with_shell_filter(shell_filter, info.class_filters)

@@ -338,7 +338,8 @@ class Run:
     @property
     def maps_key(self) -> str:
         """Tells whose maps are meant: where the run is, and how it makes them by now."""
-        shown = (self.filters_shells and self.info.shell_filter) or "unfiltered"
+        known = (self.info.shell_filter, self.info.class_filters)
+        shown = known if self.filters_shells and self.info.shell_filter else "unfiltered"
         return f"{self.path} {shown} {self.info.first_look_radius_px}"
 
     def linear_components(self, device: torch.device | str) -> LinearDecoder | None:

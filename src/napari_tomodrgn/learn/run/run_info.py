@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from napari_tomodrgn.config import Overrides, RunConfig
 from napari_tomodrgn.data.optics import Optics, OpticsGroup
 from napari_tomodrgn.data.particles import ParticleSet
+from napari_tomodrgn.learn.decoding.class_filter import ClassFilter
 from napari_tomodrgn.learn.network.tomodrgn_settings import TomodrgnNetwork
 from napari_tomodrgn.version import installed_version
 
@@ -52,6 +53,7 @@ class RunInfo(BaseModel):
     # Of the chosen epoch, by Fourier shell: what differences of its maps from that of latent 0 are
     # multiplied with (`learn.inference.shrinkage`).
     shell_filter: list[float] | None = None
+    class_filters: list[ClassFilter] = []  # the same for classes, where one for all is worse
     shrinkage: float = 1.0  # of runs before there was such a filter: factor of latents
     # Shape class → product or convolution, so that a resumed run computes to the same bits.
     products: dict[str, str] = {}

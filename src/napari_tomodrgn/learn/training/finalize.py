@@ -166,7 +166,7 @@ def finalize(
     run.save_quality(to_dict(stopping, estimates, epoch))
     run.clear_resumable()
     # Last: a run with a chosen epoch is over, and resuming it means to go on.
-    ended = {"chosen_epoch": epoch, "shell_filter": support.shell_filter, "shrinkage": 1.0}
+    ended = {"chosen_epoch": epoch, "shrinkage": 1.0, **support.filters}
     replace(run, info=run.info.model_copy(update=ended)).save_info()
     yield from (Notice(text) for text in report_sentences(estimates, stopping.chosen))
     yield Notice(support.verdict, lasting=True)

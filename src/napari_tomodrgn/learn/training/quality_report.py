@@ -99,6 +99,9 @@ def report_sentences(estimates: dict[str, LatentEstimate], epoch: int) -> list[s
     support = estimates[best].support
     if support is not None and min(support.shell_filter) < 1:
         lines.append(f"Maps are shell-filtered: {filter_in_words(support.shell_filter)}.")
+    if support is not None and support.classes:
+        count = len(support.classes)
+        lines.append(f"Held-out images ask for a shell filter of their own in {count} classes.")
     if LINEAR in estimates:
         gain, error = _gain_over_linear(estimates)
         compared = (network_method(estimates), LINEAR)

@@ -11,6 +11,7 @@ from napari_tomodrgn.config import RunConfig, resumed
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping
+from napari_tomodrgn.learn.inference.shrinkage import NO_FILTERS
 from napari_tomodrgn.learn.network.fast_linear import ProductTable
 from napari_tomodrgn.learn.network.model import Vae
 from napari_tomodrgn.learn.run.checkpoint import Position, load_state, save_state
@@ -151,7 +152,7 @@ def _early_stopping(run: Run, position: Position, context: RunContext) -> EarlyS
     if run.info.chosen_epoch is None or position.epoch > run.config.train.epochs:
         return stopping
     if context.is_first:
-        reopened = {"chosen_epoch": None, "shrinkage": 1.0, "shell_filter": None}
+        reopened = {"chosen_epoch": None, "shrinkage": 1.0, **NO_FILTERS}
         Run(run.path, run.info.model_copy(update=reopened)).save_info()
     return stopping.with_patience_reset()
 

@@ -11,7 +11,12 @@ import torch
 from napari_tomodrgn.data.volume import read_volume, write_volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.inference.held_out import comparison_rows, errors_of
-from napari_tomodrgn.learn.inference.shrinkage import COMPARISONS, ShrinkageResult, shrinkage_steps
+from napari_tomodrgn.learn.inference.shrinkage import (
+    COMPARISONS,
+    NO_FILTERS,
+    ShrinkageResult,
+    shrinkage_steps,
+)
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder, save_linear_model
 from napari_tomodrgn.learn.linear.engine import (
     FIT_STEPS,
@@ -67,7 +72,7 @@ def train_linear(request: RunRequest, context: RunContext) -> Iterator[Event]:
         read_focus_mask(mask, particles.optics)
     try:
         run, data = yield from prepare_run(request, context)
-        begun = {"chosen_epoch": None, "shell_filter": None, "first_look_radius_px": None}
+        begun = {"chosen_epoch": None, "first_look_radius_px": None, **NO_FILTERS}
         run = replace(run, info=run.info.model_copy(update=begun))
         run.save_info()
         engine = make_engine(data, run.config, context)
@@ -177,7 +182,7 @@ def _conclude(run: Run, engine: LinearEngine, fit: Fit, epoch: int) -> Generator
     run.save_quality({"epoch": epoch, "latents": "linear", **support.to_dict()})
     ended = {
         "chosen_epoch": epoch,
-        "shell_filter": support.shell_filter,
+        **support.filters,
         "first_look_radius_px": engine.data.lattice.box_size_px // 2,
     }
     replace(run, info=run.info.model_copy(update=ended)).save_info()
