@@ -137,8 +137,6 @@ def chosen_of_run(
         ids &= set(ids_of_index(options.index, particles))
     if given.get("where") is not None:
         ids &= set(ids_where(run, particles, options))
-    elif given.get("table") is not None:
-        raise BadInputError("--table has columns for --where, which is not given.")
     if invert:
         ids = set(particles.ids) - ids
     if not ids:
@@ -191,8 +189,6 @@ def read_for_training(options: Namespace) -> ParticleSet:
         left &= set(ids_of_index(options.index, particles))
     if options.where is not None:
         left &= set(ids_where(None, particles, options))
-    elif options.table is not None:
-        raise BadInputError("--table has columns for --where, which is not given.")
     return particles.select(left) if len(left) < len(particles) else particles
 
 

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from napari_tomodrgn.cli.arguments import COMMANDS
+from napari_tomodrgn.cli.ignored import given_names, refuse_ignored
 from napari_tomodrgn.errors import BadInputError
 
 # Modules of `cli.commands` with the functions of several commands; others have one of their own.
@@ -36,7 +37,9 @@ _STOPPED = "napari-tomodrgn: stopped."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is returned."""
     with _interrupts() as started:
-        options = make_parser().parse_args(arguments)
+        parser = make_parser()
+        words = sys.argv[1:] if arguments is None else arguments
+        options = parser.parse_args(words)
         # Late, so that --help does not wait for torch.
         module_name = _MODULES.get(options.command, options.command)
         module = import_module(f"napari_tomodrgn.cli.commands.{module_name}")
@@ -45,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         try:
             started()
+            refuse_ignored(options, given_names(parser.commands[options.command], words))
             return command(options)
         except BadInputError as error:
             return _refuse(str(error))
@@ -140,7 +144,7 @@ def _which_process() -> str:
     return "" if here.size == 1 else f" (process {here.rank + 1} of {here.size})"
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> _Parser:
     from napari_tomodrgn import __version__
 
     parser = _Parser(

@@ -151,6 +151,14 @@ def add_volume_analysis(parser: argparse.ArgumentParser) -> None:
     add("--no-umap", action="store_true", help="leave UMAP out, which takes ten seconds and more")
 
 
+def _limit(text: str) -> float:
+    """Read a percentile to begin at; at 50 begin and end are one, and beyond they are swapped."""
+    value = number(text)
+    if not 0 < value < 50:
+        raise argparse.ArgumentTypeError(f"must be above 0 and below 50, got {text}")
+    return value
+
+
 def add_traverse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -169,9 +177,9 @@ def add_traverse_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--limits",
         metavar="P",
-        type=positive_float,
+        type=_limit,
         default=5.0,
-        help="percentile at which a component begins, and from the end (5)",
+        help="percentile at which a component begins, and from the end, below 50 (5)",
     )
     add("--on-data", action="store_true", help="the particles nearest to the component's axis")
     add(

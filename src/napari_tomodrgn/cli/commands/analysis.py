@@ -11,7 +11,6 @@ from napari_tomodrgn.analysis.latents.class_images import class_image_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
 from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
 from napari_tomodrgn.cli.terminal import say, watch
-from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
@@ -23,9 +22,6 @@ def run_analyze(options: Namespace) -> int:
     if options.volumes:
         print_volumes(run, options)
         return 0
-    for name in ("sample", "box", "no_umap"):
-        if getattr(options, name) not in (None, False):
-            raise BadInputError(f"--{name.replace('_', '-')} is of --volumes, which is not given.")
     steps = analyze_steps(
         run,
         options.epoch,
@@ -40,8 +36,6 @@ def run_analyze(options: Namespace) -> int:
         with all_or_none(overwrite=True):
             for _step in class_image_steps(run, options.epoch, options.images):
                 pass
-    elif options.images is not None:
-        raise BadInputError("--images is of --class-images, which is not given.")
     if options.tsne:
         add_tsne(run, options.epoch, options.seed)
     say(f"→ {run.analysis.folder}")

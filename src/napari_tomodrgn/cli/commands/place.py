@@ -41,6 +41,8 @@ NamedMaps = Iterator[tuple[str, Volume]]
 def run_place(options: Namespace) -> int:
     """Write a tomogram's particles at their poses: decoded maps, given maps, or spheres."""
     run = run_at(options.source)
+    if options.epoch is not None:
+        required_run(run, "--epoch")
     particles = _particles(run, options)
     placed = placements(
         particles, tomogram=options.tomogram, orientations_needed=not options.markers
@@ -125,9 +127,6 @@ def _maps(
 
 def _given_maps(table: pd.DataFrame, options: Namespace) -> NamedMaps:
     """One map for all, or one for each value of a column."""
-    for name in ("by_cluster", "consensus", "box", "lowpass", "no_shell_filter"):
-        if getattr(options, name):
-            raise BadInputError(f"--{name.replace('_', '-')} is of decoded maps; --map gives them.")
     if len(options.map) == 1 and "=" not in options.map[0]:
         volume, name = read_volume(options.map[0]), Path(options.map[0]).stem
         return ((name, volume) for _ in range(len(table)))

@@ -75,13 +75,9 @@ def _reconstruction_steps(
     particles: ParticleSet, data: DataConfig, options: Namespace
 ) -> Generator[WorkProgress, None, Reconstruction]:
     if options.method == "network":
-        if options.symmetry != "C1":
-            raise BadInputError("--symmetry is of --method average.")
         epochs = options.epochs or HomogeneousConfig.epochs
         config = HomogeneousConfig(epochs=epochs, seed=vars(options).get("seed") or 0)
         return network_steps(particles, data=data, config=config)
-    if options.epochs is not None:
-        raise BadInputError("--epochs is of --method network.")
     return reconstruct_steps(particles, data=data, symmetry=options.symmetry)
 
 
