@@ -107,6 +107,15 @@ def test_mixture_and_tsne_from_the_terminal(run: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(Run.open(run).extras()[["t-SNE 1", "t-SNE 2"]], places)
 
 
+def test_analyze_refuses_before_it_replaces_anything(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for more in (["--images", "nope"], ["--images", "nope", "--class-images"]):
+        refused(capsys, "analyze", run, "--clusters", "3", *more)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 def test_traversals_of_a_component(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

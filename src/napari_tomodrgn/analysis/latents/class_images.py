@@ -10,6 +10,7 @@ from napari_tomodrgn.analysis.latents.components import latent_matrix
 from napari_tomodrgn.analysis.overview import montage
 from napari_tomodrgn.analysis.pictures import as_png, sheet_picture
 from napari_tomodrgn.analysis.selections import read_clusters
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
@@ -21,12 +22,13 @@ _FINEST_PX = 4.0
 
 
 def class_image_steps(
-    run: Run, epoch: int | None = None, images: str | None = None
+    run: Run, epoch: int | None = None, particles: ParticleSet | None = None
 ) -> Iterator[WorkProgress]:
     """Write ``figures/cluster-01-images.png`` … and which particles are in which row.
 
     The particles are those nearest to the mean latent of their cluster, each at tilts spread over
-    its series from the lowest to the highest; images are cut at four pixels.
+    its series from the lowest to the highest; images are cut at four pixels. ``particles`` are those
+    of the run, where they are read already.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def class_image_steps(
     """
     import pandas as pd
 
-    particles, table = run.particles(images), run.latents(epoch)
+    particles = particles or run.particles()
+    table = run.latents(epoch)
     clusters = read_clusters(run.path)["cluster"].reindex(table.index)
     points = latent_matrix(table)
     numbers = sorted(int(one) for one in clusters.dropna().unique())

@@ -9,7 +9,7 @@ import numpy as np
 from napari_tomodrgn.analysis.latents.analyze import Analysis, analyze_steps
 from napari_tomodrgn.analysis.latents.class_images import class_image_steps
 from napari_tomodrgn.analysis.tomodrgn_result import import_result as import_folder
-from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes
+from napari_tomodrgn.cli.commands.exploring import add_tsne, print_volumes, reject_few_for_tsne
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
@@ -22,6 +22,9 @@ def run_analyze(options: Namespace) -> int:
     if options.volumes:
         print_volumes(run, options)
         return 0
+    images = run.particles(options.images) if options.class_images else None
+    if options.tsne:
+        reject_few_for_tsne(run, options.epoch)
     steps = analyze_steps(
         run,
         options.epoch,
@@ -32,9 +35,9 @@ def run_analyze(options: Namespace) -> int:
     )
     with all_or_none(overwrite=True):
         print_analysis(watch(steps), run)
-    if options.class_images:
+    if images is not None:
         with all_or_none(overwrite=True):
-            for _step in class_image_steps(run, options.epoch, options.images):
+            for _step in class_image_steps(run, options.epoch, images):
                 pass
     if options.tsne:
         add_tsne(run, options.epoch, options.seed)

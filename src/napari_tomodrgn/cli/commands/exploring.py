@@ -133,14 +133,19 @@ def print_volumes(run: Run, options: Namespace) -> None:
     say(f"→ {run.analysis.volume_map('mean').parent}")
 
 
+def reject_few_for_tsne(run: Run, epoch: int | None) -> None:
+    """Raise if t-SNE cannot be had of so few particles."""
+    count = len(run.latents(epoch))
+    if count < 4:
+        raise BadInputError(f"{run.path}: {count} particles are too few for t-SNE.")
+
+
 def add_tsne(run: Run, epoch: int | None, seed: int) -> None:
     """Add t-SNE of the latents as columns ``t-SNE 1`` and ``t-SNE 2``."""
     from sklearn.manifold import TSNE
 
     table = run.latents(epoch)
     points = latent_matrix(table)
-    if len(points) < 4:
-        raise BadInputError(f"{run.path}: {len(points)} particles are too few for t-SNE.")
     # The default of 30 neighbours has to be fewer than there are particles.
     model = TSNE(perplexity=min(30.0, (len(points) - 1) / 3), random_state=seed)
     places = model.fit_transform(points)
