@@ -77,6 +77,7 @@ class OutputFiles:
         self._reject = reject
         self._staged: dict[Path, Path] = {}
         self._folders: list[Path] = []
+        self._outdated: list[Path] = []
 
     def check(self, *paths: str | Path) -> None:
         """Raise before long work what would be raised when the files are written.
@@ -112,6 +113,10 @@ class OutputFiles:
             self._staged[target].unlink(missing_ok=True)
         self._staged[target] = temporary
 
+    def outdate(self, path: Path) -> None:
+        """Remove a file once all others are in place."""
+        self._outdated.append(path)
+
     def commit(self) -> list[Path]:
         """Move all files into place, in the order in which they were written; which they are."""
         for target in self._staged:
@@ -122,6 +127,8 @@ class OutputFiles:
                 os.replace(temporary, target)
         written = list(self._staged)
         self._staged.clear()
+        for path in self._outdated:
+            path.unlink(missing_ok=True)
         return written
 
     def discard(self) -> None:
@@ -216,6 +223,15 @@ def _through_temporary(path: Path, outputs: OutputFiles) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def remove_outdated(path: Path) -> None:
+    """Remove a file of ours; within `all_or_none` at the end of that block."""
+    outputs = _EXPORT.get()
+    if outputs is None:
+        path.unlink(missing_ok=True)
+    else:
+        outputs.outdate(path)
 
 
 def _reject_long_name(path: Path) -> None:

@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.selections import ids_of_clusters
 from napari_tomodrgn.cli import main
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import all_or_none
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
@@ -34,6 +35,20 @@ def _analysed(run: Run, **options: int) -> tuple[Analysis, list[WorkProgress]]:
             events.append(next(steps))
         except StopIteration as end:
             return end.value, events
+
+
+def test_what_an_earlier_analysis_had_beyond_its_clusters_goes(run: Run) -> None:
+    files = run.analysis
+    _analysed(run, clusters=3)
+    mine = files.cluster_map(9)  # no analysis had so many
+    for path in (mine, files.class_images(2), files.class_images(3)):
+        path.touch()
+    with all_or_none(overwrite=True):
+        _analysed(run, clusters=2)
+        assert files.cluster_map(3).exists(), "nothing is lost before all is there"
+    left = {path.name for path in mine.parent.iterdir()}
+    assert left == {"cluster-01.mrc", "cluster-02.mrc", mine.name}
+    assert files.class_images(2).exists() and not files.class_images(3).exists()
 
 
 def test_all_of_it_is_written(run: Run) -> None:

@@ -26,7 +26,7 @@ from napari_tomodrgn.analysis.latents.umap_child import is_worth_it, umap_steps
 from napari_tomodrgn.analysis.tomogram.chimerax_scene import hex_colors
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import write_text, written_atomically
+from napari_tomodrgn.files import remove_outdated, write_text, written_atomically
 from napari_tomodrgn.learn.run.analysis_files import AnalysisInfo
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
@@ -100,7 +100,8 @@ def analyze_steps(
         another program would be replaced and ``overwrite`` is false.
     """
     epoch = run.last_epoch(epoch)
-    _reject_imported(run, overwrite=overwrite)
+    earlier = run.analysis.info()
+    _reject_imported(run, earlier, overwrite=overwrite)
     table = run.latents(epoch)
     points = latent_matrix(table)
     if len(points) < 3:
@@ -122,11 +123,11 @@ def analyze_steps(
     yield from _maps(state, found)
     audited = _audit(state)
     _draw(state, found, scores, explained, places, audited)
+    _remove_beyond(len(found.centers), earlier, run)
     return Analysis(info, explained, found, audited, tuple(state.notes))
 
 
-def _reject_imported(run: Run, *, overwrite: bool) -> None:
-    earlier = run.analysis.info()
+def _reject_imported(run: Run, earlier: AnalysisInfo | None, *, overwrite: bool) -> None:
     if earlier is not None and earlier.program and not overwrite:
         raise BadInputError(
             f"{run.path}: clusters and UMAP are those of {earlier.program}.",
@@ -246,6 +247,15 @@ def _maps(state: _State, found: Clusters) -> Generator[WorkProgress, None, None]
     for done, (path, latent) in enumerate(wanted, start=1):
         write_volume(path, decoder.decode(latent))
         yield WorkProgress(done, len(wanted), "Decoding maps")
+
+
+def _remove_beyond(clusters: int, earlier: AnalysisInfo | None, run: Run) -> None:
+    """Remove maps and images of clusters that an earlier analysis had and this one has not."""
+    if earlier is None or earlier.program:
+        return
+    for number in range(clusters + 1, earlier.clusters + 1):
+        remove_outdated(run.analysis.cluster_map(number))
+        remove_outdated(run.analysis.class_images(number))
 
 
 def _audit(state: _State) -> pd.DataFrame:
