@@ -59,6 +59,14 @@ def test_particles_with_too_few_tilts_go(particles: ParticleSet) -> None:
         choose_images(particles, DataConfig(exclude_tilts=tuple(range(11))))
 
 
+def test_a_tilt_that_no_series_has_is_told(particles: ParticleSet) -> None:
+    keep = (particles.images["tilt_index"] != 4).to_numpy()
+    seen = particles.filter_images(keep)
+    assert choose_particles(seen, DataConfig(exclude_tilts=(4, 10))).ids == particles.ids
+    with pytest.raises(BadInputError, match=r"no tilt series has a tilt 11 to exclude.*0 to 10"):
+        choose_particles(seen, DataConfig(exclude_tilts=(10, 11, 50)))
+
+
 def test_without_doses_the_first_cannot_be_told(particles: ParticleSet) -> None:
     blank = replace(particles, images=particles.images.assign(dose_e_per_angstrom2=0.0))
     with pytest.raises(BadInputError, match="--dose-per-tilt"):

@@ -21,8 +21,10 @@ def choose_particles(particles: ParticleSet, data: DataConfig) -> ParticleSet:
     Raises
     ------
     BadInputError
-        If a tomogram or particle is not in the set, or none is left.
+        If a tomogram or particle is not in the set, no series has a tilt to exclude, or none is
+        left.
     """
+    _reject_unknown_tilts(particles, data.exclude_tilts)
     chosen = particles
     if data.tomograms:
         chosen = chosen.take(_in_tomograms(chosen, data.tomograms))
@@ -40,6 +42,20 @@ def choose_particles(particles: ParticleSet, data: DataConfig) -> ParticleSet:
             code="no-particles",
         )
     return chosen
+
+
+def _reject_unknown_tilts(particles: ParticleSet, excluded: tuple[int, ...]) -> None:
+    """Raise if a series would have to be longer; tilts that are in none may have been left out."""
+    if not excluded:
+        return
+    last = int(particles.images["tilt_index"].max())
+    beyond = [number for number in excluded if number > last]
+    if beyond:
+        raise BadInputError(
+            f"{particles.source.path}: no tilt series has a tilt {beyond[0]} to exclude; they are "
+            f"numbered from 0 to {last}.",
+            code="no-tilt",
+        )
 
 
 def choose_images(particles: ParticleSet, data: DataConfig) -> ParticleSet:
