@@ -50,7 +50,7 @@ def read_particles_from_args(options: Namespace) -> ParticleSet:
         pixel_size_angstrom=options.pixel_size,
         hand=options.hand,
         dose_per_tilt_e_per_angstrom2=options.dose_per_tilt,
-        columns=dict(options.column or ()),
+        columns=_columns_by_meaning(options.column or ()),
     )
     dialect = options.dialect
     if getattr(options, "resume", False):
@@ -60,6 +60,19 @@ def read_particles_from_args(options: Namespace) -> ParticleSet:
     return read_particles(
         options.source, images=options.images, dialect=dialect, overrides=overrides
     )
+
+
+def _columns_by_meaning(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What ``--column`` says, which may say one thing of a name only."""
+    found: dict[str, str] = {}
+    for name, column in ((name.lstrip("_"), column) for name, column in given):
+        if found.setdefault(name, column) != column:
+            raise BadInputError(
+                f"--column says {name}={found[name]} and {name}={column}.",
+                remedy="Leave one of them out.",
+                code="two-meanings",
+            )
+    return found
 
 
 def _resumed_overrides(run: Run, given: Overrides) -> Overrides:

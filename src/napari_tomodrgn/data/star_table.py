@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +41,21 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class StarTable:
-    """A loop with the names needed to say where something is wrong with it."""
+    """A loop with the names needed to say where something is wrong with it.
+
+    ``asked`` are the columns that were looked for, here or in other tables of the set.
+    """
 
     path: Path
     block: str
     frame: pd.DataFrame
+    asked: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def __contains__(self, column: str) -> bool:
+        self.asked.add(column)
         return column in self.frame.columns
 
     def require(self, columns: Iterable[str]) -> None:

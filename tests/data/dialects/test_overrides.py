@@ -148,6 +148,29 @@ def test_a_column_that_is_nowhere(exported) -> None:
     assert caught.value.code == "unused-override"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "name"),
+    [("warp", "nope"), ("relion5", "rlnDefocusW"), ("relion5", "cisTEMDefocus1"),
+     ("cistem", "rlnDefocusU"), ("warptools", "rlnNrOfSignificantSamples")],
+)  # fmt: skip
+def test_a_meaning_that_nothing_has(exported, dialect: str, name: str) -> None:
+    exporting = exported(dialect).star
+    first = read_particles(exporting).source.blocks
+    column = next(str(one) for block in first.values() if len(block) > 2 for one in block)
+    with pytest.raises(BadInputError, match=f"as {name}, but no column of that name") as caught:
+        read_particles(exporting, overrides=Overrides(columns={name: column}))
+    assert caught.value.code == "unused-override"
+    if name == "rlnDefocusW":
+        assert "rlnDefocusU" in caught.value.remedy
+
+
+def test_a_name_has_one_meaning(exported, capsys: pytest.CaptureFixture[str]) -> None:
+    star = str(exported("warp").star)
+    said = ["--column", "rlnDefocusU=rlnDefocusV", "--column", "_rlnDefocusU=rlnVoltage"]
+    assert main(["inspect", star, "--quick", *said]) == 2
+    assert "rlnDefocusU=rlnDefocusV and rlnDefocusU=rlnVoltage" in capsys.readouterr().err
+
+
 def test_what_was_done_to_images_is_said_to_every_command(
     exported, capsys: pytest.CaptureFixture[str]
 ) -> None:

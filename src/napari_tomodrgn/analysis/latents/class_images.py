@@ -27,8 +27,8 @@ def class_image_steps(
     """Write ``figures/cluster-01-images.png`` … and which particles are in which row.
 
     The particles are those nearest to the mean latent of their cluster, each at tilts spread over
-    its series from the lowest to the highest; images are cut at four pixels. ``particles`` are those
-    of the run, where they are read already.
+    its series from the lowest to the highest; images are cut at four pixels. ``particles`` are
+    those of the run, where they are read already.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from napari_tomodrgn.data.dialects.foreign import (
     refuse_other_files,
     volumes_error,
 )
-from napari_tomodrgn.data.dialects.formation_columns import formation_remarks
+from napari_tomodrgn.data.dialects.formation_columns import FORMATION_COLUMNS, formation_remarks
 from napari_tomodrgn.data.dialects.optimisation_set import resolve_optimisation_set
 from napari_tomodrgn.data.dialects.per_image_rows import (
     CRYOSRPNT_COLUMNS,
@@ -137,8 +138,9 @@ def read_particles(
         box_size_px=box_size_px,
     )
     listing = resolve_optimisation_set(named)
-    particles = DIALECTS[dialect or _recognised(listing)].read(listing)
-    _refuse_unused_columns(listing)
+    known = DIALECTS[dialect or _recognised(listing)]
+    particles = known.read(listing)
+    _refuse_unused_columns(listing, known)
     _refuse_one_image_each(particles)
     said = (*formation_remarks(listing.tables), *twice_said(listing.tables))
     remarks = (*listing.remarks, *said)
@@ -159,13 +161,26 @@ def _refuse_one_image_each(particles: ParticleSet) -> None:
     )
 
 
-def _refuse_unused_columns(source: StarInput) -> None:
-    """Raise `BadInputError` if a column that the user gave a meaning is in none of the tables."""
+def _refuse_unused_columns(source: StarInput, dialect: Dialect) -> None:
+    """Raise `BadInputError` if a column that the user gave a meaning is in none of the tables.
+
+    Likewise if nothing was looked for that has the meaning.
+    """
+    told = {name for name, one in FORMATION_COLUMNS.items() if one.action == "told"}
+    meanings = source.asked | told | set(dialect.columns)
     for name, column in source.overrides.columns.items():
         if column not in source.used:
             raise BadInputError(
                 f"{source.path}: no table has a column {column}, to be read as {name}.",
                 remedy="Leave it out, or look for its name in the star file.",
+                code="unused-override",
+            )
+        if name not in meanings:
+            nearest = get_close_matches(name, sorted(meanings), 3, 0.0)
+            raise BadInputError(
+                f"{source.path}: {column} is to be read as {name}, but no column of that name is "
+                "read from such a file.",
+                remedy=f"The nearest of those that are: {', '.join(nearest)}.",
                 code="unused-override",
             )
 
@@ -191,7 +206,7 @@ def _recognised(source: StarInput) -> str:
         raise error
     table = source.particle_loop()
     missing = {
-        name: [column for column in dialect.columns if column not in table]
+        name: [column for column in dialect.columns if column not in table.frame]
         for name, dialect in DIALECTS.items()
     }
     for name, lacking in missing.items():

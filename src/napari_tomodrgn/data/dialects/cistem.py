@@ -126,7 +126,7 @@ def _active_rows(source: StarInput, table: StarTable) -> tuple[StarTable, NDArra
         remedy = "Nothing to do if this is meant (occupancy 0, or activity below 0)."
         source.remarks.append(Remark("inactive-images", "info", message, remedy, off))
     rows = np.flatnonzero(on)
-    return StarTable(table.path, table.block, table.frame.iloc[rows]), rows
+    return StarTable(table.path, table.block, table.frame.iloc[rows], table.asked), rows
 
 
 def _refuse_single_images(table: StarTable) -> None:

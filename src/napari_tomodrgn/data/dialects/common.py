@@ -53,6 +53,8 @@ class StarInput:
         Whether a stack that is not found is an error.
     used
         Columns that the user gave a meaning and that some table had.
+    asked
+        Columns that were looked for in any table, by what they mean.
     box_size_px
         Box of the images, or of those of each pixel size in Å, for star files that do not say it
         where the stacks are not there.
@@ -70,6 +72,7 @@ class StarInput:
     overrides: Overrides = field(default_factory=Overrides)
     images_needed: bool = True
     used: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     box_size_px: int | Mapping[float, int] | None = None
     tables: list[StarTable] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
@@ -78,7 +81,7 @@ class StarInput:
         """A loop of any of the set's files, its columns meaning what the user says."""
         columns = self.overrides.columns
         self.used.update(column for column in columns.values() if column in frame)
-        table = StarTable(path, block, meant(frame, columns))
+        table = StarTable(path, block, meant(frame, columns), self.asked)
         self.tables.append(table)
         return table
 
@@ -178,7 +181,7 @@ class StarInput:
             found = f"is {used[row].as_py()!r}, a group that block data_optics does not have"
             raise rows.problem("rlnOpticsGroup", row, found)
         kept, group = np.unique(place.astype(np.int64), return_inverse=True)
-        table = StarTable(self.path, "optics", optics.frame.iloc[kept])
+        table = StarTable(self.path, "optics", optics.frame.iloc[kept], self.asked)
         return OpticsTable(table, rows, group)
 
 
