@@ -82,11 +82,11 @@ def sphere_mask(like: Volume, centre_xyz_angstrom: tuple[float, ...], radius: fl
     return _soft(np.sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) - radius, like)
 
 
-def box_mask(like: Volume, low_xyz: tuple[float, ...], high_xyz: tuple[float, ...]) -> FloatArray:
+def box_mask(like: Volume, one_xyz: tuple[float, ...], other_xyz: tuple[float, ...]) -> FloatArray:
     """A cuboid with a soft edge between two corners, in Å as `sphere_mask` has them."""
     beyond = [
-        np.maximum(low - axis, axis - high)
-        for low, high, axis in zip(low_xyz, high_xyz, _axes(like)[::-1], strict=True)
+        np.maximum(min(one, other) - axis, axis - max(one, other))
+        for one, other, axis in zip(one_xyz, other_xyz, _axes(like)[::-1], strict=True)
     ]
     return _soft(np.maximum(np.maximum(beyond[0], beyond[1]), beyond[2]), like)
 

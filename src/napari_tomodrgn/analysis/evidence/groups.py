@@ -16,6 +16,7 @@ from napari_tomodrgn.analysis.selections import (
     load_selection,
     selection_names,
 )
+from napari_tomodrgn.config import unrolled
 from napari_tomodrgn.data.choice import read_ids
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.errors import BadInputError
@@ -71,11 +72,12 @@ def read_group(run: Run, text: str, expressions: ExpressionReader | None = None)
 
 
 def _numbers(text: str) -> list[int]:
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.extend(range(int(first), int(last or first) + 1))
-    return found
+    try:
+        return [int(one) for part in text.split(",") for one in unrolled(part)]
+    except ValueError:
+        raise BadInputError(
+            f"{text} is no list of clusters such as 1,4 or 1-3.", code="no-group"
+        ) from None
 
 
 def _known(run: Run, text: str, ids: Iterable[str]) -> frozenset[str]:
