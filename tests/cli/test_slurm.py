@@ -80,6 +80,19 @@ def test_the_script_starts_the_same_training_then_goes_on(
     assert failed.returncode == 2
 
 
+@pytest.mark.parametrize("limit", ["2 hours", "1:2:3:4", "2h", "1-", "-5", "1-2-3", ""])
+def test_a_time_that_slurm_does_not_take(
+    star: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: str
+) -> None:
+    command = ["train", str(star), "--out", str(tmp_path / "run"), "--slurm", str(tmp_path / "s")]
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, f"--time={limit}"])
+    assert stopped.value.code == 2
+    assert "--time: must be minutes, MM:SS, HH:MM:SS, D-HH" in capsys.readouterr().err
+    for good in ("90", "90:00", "2:00:00", "1-12", "1-12:30", "1-12:30:00"):
+        assert make_parser().parse_args([*command, "--time", good]).time == good
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

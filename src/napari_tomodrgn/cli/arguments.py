@@ -22,6 +22,7 @@ from napari_tomodrgn.cli.options import (
     natural_int,
     positive_float,
     positive_int,
+    slurm_time,
     whole_number,
 )
 from napari_tomodrgn.cli.result_arguments import (
@@ -77,7 +78,11 @@ def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
     slurm("--nodes", metavar="N", type=positive_int, default=1, help="nodes to ask for (1)")
     slurm("--gpus", metavar="N", type=natural_int, default=1, help="GPUs of each node (1; 0: CPUs)")
     slurm(
-        "--time", metavar="T", default="24:00:00", help="time limit, as SLURM takes it (24:00:00)"
+        "--time",
+        metavar="T",
+        type=slurm_time,
+        default="24:00:00",
+        help="time limit, as SLURM takes it: minutes, HH:MM:SS, D-HH … (24:00:00)",
     )
 
 
@@ -163,8 +168,8 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         "--latents",
         metavar="FILE",
         type=Path,
-        help="latents instead, one a row: .npy, .csv with or without column names mu_0 …, or .txt "
-        "and .pkl of tomoDRGN",
+        help="latents instead, one a row: .npy, .csv with or without column names mu_0 … or z_0 …, in "
+        "any order, or .txt and .pkl of tomoDRGN",
     )
     add_overwrite(parser)
     add = parser.add_argument

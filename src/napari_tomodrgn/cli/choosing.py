@@ -244,6 +244,16 @@ def require_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
         )
 
 
+def reject_beyond_nyquist(lowpass: float | None, finest: float) -> None:
+    """Raise if maps that end at a resolution in Å are to be cut at a finer one."""
+    if lowpass is not None and lowpass < finest * (1 - 1e-6):
+        raise BadInputError(
+            f"--lowpass {lowpass:g} Å lies beyond Nyquist: maps of this box end at {finest:.4g} Å.",
+            remedy="Give a larger number, or leave it out.",
+            code="beyond-nyquist",
+        )
+
+
 def given_files(options: Namespace) -> list[Path]:
     """All files that a command line names to be read: none of them is written over."""
     values = (value for name, value in vars(options).items() if name not in ("out", "slurm"))

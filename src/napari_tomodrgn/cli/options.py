@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +227,15 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be larger than 0, got {text}")
     return value
+
+
+def slurm_time(text: str) -> str:
+    """A time limit in a form that SLURM takes; others are refused by sbatch, long afterwards."""
+    if not re.fullmatch(r"\d+(:\d+){0,2}|\d+-\d+(:\d+){0,2}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"must be minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS, got {text}"
+        )
+    return text
 
 
 def numbers(text: str) -> list[int]:

@@ -17,6 +17,7 @@ from napari_tomodrgn.cli.choosing import (
     distinct_file_names,
     given_files,
     read_chosen,
+    reject_beyond_nyquist,
     require_suffix,
     says_which,
 )
@@ -29,6 +30,9 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import embed_set
+
+# What the columns of a table of latents are called.
+_AXIS = re.compile(r"(mu|z)_(0|[1-9]\d{0,3})")
 
 
 def run_embed(options: Namespace) -> int:
@@ -99,18 +103,13 @@ def run_decode(options: Namespace) -> int:
 
 def reject_box_and_lowpass(run: Run, options: Namespace) -> None:
     """Raise if maps cannot have the box, or nothing of the resolution that is asked for."""
-    box, lowpass = options.box, options.lowpass
+    box = options.box
     if box is not None and (box % 2 or box < 4):
         raise BadInputError(f"--box must be even and at least 4, got {box}.")
     optics = run.info.to_optics()
     edge = optics.box_size_px * optics.pixel_size_angstrom
     finest = 2 * edge / min(box or optics.box_size_px, optics.box_size_px)
-    if lowpass is not None and lowpass < finest * (1 - 1e-6):
-        raise BadInputError(
-            f"--lowpass {lowpass:g} Å lies beyond Nyquist: maps of this box end at {finest:.4g} Å.",
-            remedy="Give a larger number, or leave it out.",
-            code="beyond-nyquist",
-        )
+    reject_beyond_nyquist(options.lowpass, finest)
 
 
 def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
@@ -149,7 +148,17 @@ def _ids_to_decode(run: Run, table: pd.DataFrame, options: Namespace) -> list[st
     if not says_which(listed):
         return one_by_one
     chosen = chosen_of_run(run, _without_images(run), listed).ids
-    return [name for name in chosen if name in one_by_one] if one_by_one else chosen
+    if not one_by_one:
+        return chosen
+    both = [name for name in chosen if name in one_by_one]
+    if not both:
+        raise BadInputError(
+            f"{run.path}: none of the {len(one_by_one)} particles of --particle is among the "
+            f"{len(chosen)} that are asked for besides.",
+            remedy="Leave one of the choices out.",
+            code="no-particles",
+        )
+    return both
 
 
 def _read_latents(path: Path) -> np.ndarray:
@@ -159,15 +168,42 @@ def _read_latents(path: Path) -> np.ndarray:
         elif path.suffix == ".txt":
             latents = np.loadtxt(path)  # as tomoDRGN writes them
         else:
-            table = pd.read_csv(path, encoding="utf-8-sig")
-            axes = [name for name in table.columns if str(name).startswith("mu_")]
-            latents = (table[axes] if axes else pd.read_csv(path, header=None)).to_numpy(float)
+            latents = _read_latents_csv(path)
         latents = np.atleast_2d(np.asarray(latents, dtype=np.float32))
+    except BadInputError:
+        raise
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path}: cannot be read as a table of latents ({error}).") from error
     if latents.ndim != 2 or not np.isfinite(latents).all():
         raise BadInputError(f"{path}: expected a table of finite numbers, one latent a row.")
     return latents
+
+
+def _read_latents_csv(path: Path) -> np.ndarray:
+    """Latents by the names of their columns, in whatever order; without names as they stand."""
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
+    axes = _axes_by_name(path, [str(name).strip() for name in first.iloc[0]])
+    table = pd.read_csv(path, header=0 if axes else None, encoding="utf-8-sig")
+    return (table.iloc[:, axes] if axes else table).to_numpy(float)
+
+
+def _axes_by_name(path: Path, names: list[str]) -> list[int]:
+    """Which columns are ``mu_0``, ``mu_1`` … or ``z_0``, ``z_1`` …; none without such names."""
+    found = [(match[1], int(match[2])) for name in names if (match := _AXIS.fullmatch(name))]
+    if not found:
+        return []
+    letter = "mu" if any(kind == "mu" for kind, _ in found) else "z"
+    numbers = [number for kind, number in found if kind == letter]
+    for number in range(max(numbers) + 1):
+        if (count := numbers.count(number)) != 1:
+            found_of_it = f"{count} columns" if count else "no column"
+            raise BadInputError(
+                f"{path}: has {found_of_it} {letter}_{number}, of {letter}_0 to "
+                f"{letter}_{max(numbers)}.",
+                remedy="Each has to be there once.",
+                code="bad-latents",
+            )
+    return [names.index(f"{letter}_{number}") for number in range(len(numbers))]
 
 
 def safe_name(particle_id: str) -> str:

@@ -14,7 +14,13 @@ from napari_tomodrgn.analysis.reconstruct import (
     network_steps,
     reconstruct_steps,
 )
-from napari_tomodrgn.cli.choosing import changed_volume, data_config, given_files, read_chosen
+from napari_tomodrgn.cli.choosing import (
+    changed_volume,
+    data_config,
+    given_files,
+    read_chosen,
+    reject_beyond_nyquist,
+)
 from napari_tomodrgn.cli.evidence_arguments import nuisance_settings
 from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.config import DataConfig, validated
@@ -48,6 +54,7 @@ def run_reconstruct(options: Namespace) -> int:
     """Write half maps, map, filtered map and FSC of particles."""
     data = data_config(options)
     particles = read_chosen(options, data)
+    reject_beyond_nyquist(options.lowpass, 2 * particles.optics.pixel_size_angstrom)
     with export_files(
         overwrite=options.overwrite, files=given_files(options), particles=particles
     ) as outputs:
