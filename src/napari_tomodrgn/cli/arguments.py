@@ -168,8 +168,8 @@ def _decode(parser: argparse.ArgumentParser) -> None:
         "--latents",
         metavar="FILE",
         type=Path,
-        help="latents instead, one a row: .npy, .csv with or without column names mu_0 … or z_0 …, in "
-        "any order, or .txt and .pkl of tomoDRGN",
+        help="latents instead, one a row: .npy, .csv with or without column names mu_0 … or z_0 …, "
+        "in any order, or .txt and .pkl of tomoDRGN",
     )
     add_overwrite(parser)
     add = parser.add_argument
