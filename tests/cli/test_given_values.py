@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from terminal import done, refused
 
+from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
 
@@ -98,3 +99,11 @@ def test_a_range_that_no_clusters_have_is_refused_at_once(
     command = ("compare", tiny_run, "--a", clusters, "--complement", "--out", tmp_path / "c")
     assert f"{clusters} is no list of clusters" in refused(capsys, *command)
     assert time.monotonic() - began < 10
+
+
+def test_rows_of_another_star_have_the_tilts_that_were_asked_for(
+    star: Path, tmp_path: Path
+) -> None:
+    done("select", star, "--max-tilts", 4, "--star", star, "--out", tmp_path / "few.star")
+    found = read_particles(tmp_path / "few_optimisation_set.star")
+    assert set(found.particles["tilts"]) == {4}

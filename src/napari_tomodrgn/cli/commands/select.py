@@ -15,12 +15,14 @@ from napari_tomodrgn.analysis.index_files import SUFFIXES, particle_numbers, wri
 from napari_tomodrgn.analysis.star_rows import StarRows
 from napari_tomodrgn.cli.choosing import (
     chosen_of_run,
+    data_config,
     given_files,
     require_suffix,
     run_at,
     says_which,
 )
 from napari_tomodrgn.cli.terminal import say
+from napari_tomodrgn.data.choice import choose_images
 from napari_tomodrgn.data.dialects import read_particles, recognise, write_subset
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star
@@ -181,7 +183,7 @@ def _same_of_other_star(chosen: ParticleSet, options: Namespace) -> ParticleSet:
         )
     if len(there) < len(chosen):
         say(f"{len(chosen) - len(there):,} of {len(chosen):,} are not in {options.star}.")
-    return other.select(there)
+    return choose_images(other.select(there), data_config(options))
 
 
 def _of_tomogram(out: Path, name: str) -> Path:
