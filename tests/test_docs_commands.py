@@ -15,6 +15,7 @@ from evidence_case import make_case
 from napari_tomodrgn.analysis.index_files import write_array
 from napari_tomodrgn.analysis.latents import analyze
 from napari_tomodrgn.analysis.selections import Selection, save_selection
+from napari_tomodrgn.cli.ignored import given_names, refuse_ignored
 from napari_tomodrgn.cli.parser import main, make_parser
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.learn.run.directory import Run
@@ -62,8 +63,10 @@ def commands_of(page: Path) -> list[list[str]]:
 def test_every_command_of_a_page_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parser = make_parser()
     for arguments in commands_of(page):
+        words = [_STANDS_FOR.get(word, word) for word in arguments]
         try:
-            parser.parse_args([_STANDS_FOR.get(word, word) for word in arguments])
+            options = parser.parse_args(words)
+            refuse_ignored(options, given_names(parser.commands[options.command], words))
         except SystemExit as leaving:
             said = capsys.readouterr().err
             assert not leaving.code, f"{page.name}: {' '.join(arguments)}: {said}"

@@ -39,6 +39,9 @@ def test_volumes_are_analysed_under_a_mask(
     assert shares.is_monotonic_decreasing
     assert shares.sum() <= 1 + 1e-6
     assert not (run / "analysis" / "clusters.csv").exists(), "latents are another matter"
+    done("analyze", run, "--volumes", "--no-umap", "--clusters", "2", "--box", "16")
+    assert not (folder / "cluster-03.mrc").exists(), "there is no such cluster any more"
+    assert (folder / "cluster-02.mrc").exists()
 
 
 def test_scores_are_projections_of_the_masked_maps(run: Path) -> None:

@@ -21,7 +21,7 @@ from napari_tomodrgn.analysis.latents.umap_child import is_worth_it, umap_steps
 from napari_tomodrgn.analysis.volume_masks import make_mask
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import written_atomically
+from napari_tomodrgn.files import remove_outdated, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
@@ -175,6 +175,15 @@ def _umap(
             yield WorkProgress(0, 1, "UMAP (ten seconds and more)")
 
 
+def _clusters_before(run: Run) -> int:
+    """How many clusters an earlier analysis of volumes found, as its column says."""
+    extras = run.extras()
+    if extras is None or "v-cluster" not in extras:
+        return 0
+    found = pd.to_numeric(extras["v-cluster"], errors="coerce").max()
+    return 0 if pd.isna(found) else int(found)
+
+
 def _write_maps(
     run: Run,
     found: tuple[NDArray[np.float32], NDArray[np.float32], Clusters],
@@ -195,6 +204,8 @@ def _write_maps(
         write(f"component-{number:02d}", axis)
     for number in range(1, len(clusters.centers) + 1):
         write(f"cluster-{number:02d}", voxels[clusters.labels == number].mean(axis=0))
+    for number in range(len(clusters.centers) + 1, _clusters_before(run) + 1):
+        remove_outdated(files.volume_map(f"cluster-{number:02d}"))
     names = [f"v-PC {number}" for number in range(1, len(explained) + 1)]
     table = pd.DataFrame({"component": names, "explained_variance": explained})
     with written_atomically(files.volume_components) as temporary:

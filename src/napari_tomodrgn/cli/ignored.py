@@ -77,6 +77,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         _of("class_images", "images"),
     ),
     "columns": (_of("out", "column"),),
+    "demo": (_without("no_view", "screenshot"),),
     "embed": (
         _Rule(
             _READING,
@@ -116,6 +117,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             "Write a star file, or leave it out.",
         ),
     ),
+    "simulate": (_without("continuous", "states"), _without("assembly", "states")),
     "train": (_of("slurm", "nodes", "gpus", "time"),),
     "traverse": (
         _of("component", "frames", "limits", "on_data"),
