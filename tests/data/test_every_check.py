@@ -405,7 +405,7 @@ def test_no_code_is_without_a_set() -> None:
     elsewhere = {"bad-pickle", "unreadable-pickle", "bad-pattern", "not-a-tomogram"}
     elsewhere |= {"bad-cache", "bad-launch", "disk-full"}
     # So have the choice of particles and tilts, binning, and masks.
-    elsewhere |= {"no-tomogram", "no-images", "no-dose", "bad-binning", "bad-mask"}
+    elsewhere |= {"no-tomogram", "no-tilt", "no-images", "no-dose", "bad-binning", "bad-mask"}
     elsewhere |= {"other-particles"}
     assert codes_refused("data") - elsewhere == REFUSALS.keys()
 
