@@ -167,10 +167,7 @@ def class_shares(
     for condition in np.unique(of_tomogram):
         own = counts[of_tomogram == condition].astype(np.float64)
         drawn = own[rng.integers(len(own), size=(_BOOTSTRAPS, len(own)))].sum(axis=1)
-        spread = correct_shares(_normalized(drawn), matrix)
-        low, high = np.percentile(spread, _INTERVAL, axis=0)
-        if len(own) < 2:  # one tomogram drawn again and again says nothing of others
-            low, high = np.full((2, len(kinds)), np.nan)
+        low, high = _interval(correct_shares(_normalized(drawn), matrix), len(own))
         plain = _normalized(own.sum(axis=0))
         corrected = correct_shares(plain, matrix)
         for number, kind in enumerate(kinds):
@@ -187,6 +184,12 @@ def class_shares(
                 }
             )
     return ClassShares(pd.DataFrame(rows), _tests(counts, of_tomogram, kinds, rng))
+
+
+def _interval(drawn: FloatArray, tomograms: int) -> FloatArray:
+    """Limits ``(2, class)`` of shares ``(draw, class)``; one tomogram says nothing of others."""
+    limits = np.percentile(drawn, _INTERVAL, axis=0)
+    return limits if tomograms > 1 else np.full_like(limits, np.nan)
 
 
 def _normalized(counts: FloatArray) -> FloatArray:

@@ -20,7 +20,11 @@ from napari_tomodrgn.data.dialects.foreign import (
     refuse_other_files,
     volumes_error,
 )
-from napari_tomodrgn.data.dialects.formation_columns import FORMATION_COLUMNS, formation_remarks
+from napari_tomodrgn.data.dialects.formation_columns import (
+    FORMATION_COLUMNS,
+    formation_remarks,
+    twice_said,
+)
 from napari_tomodrgn.data.dialects.optimisation_set import resolve_optimisation_set
 from napari_tomodrgn.data.dialects.per_image_rows import (
     CRYOSRPNT_COLUMNS,
@@ -42,7 +46,6 @@ from napari_tomodrgn.data.dialects.relion import (
     read_relion5,
 )
 from napari_tomodrgn.data.dialects.subset_writer import write_subset
-from napari_tomodrgn.data.dialects.twice_said import twice_said
 from napari_tomodrgn.data.dialects.warptools import (
     PARTICLE_COLUMNS,
     is_warptools,

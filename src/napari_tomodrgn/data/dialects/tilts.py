@@ -35,6 +35,7 @@ from napari_tomodrgn.errors import BadInputError
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 _ORDER_COLUMN = "rlnTomoTiltMovieIndex"  # RELION's chronological index of a tilt's movie
 _PROJECTION_ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
+_SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 _ANGLES = ("rlnTomoXTilt", "rlnTomoYTilt", "rlnTomoZRot")
 _B_FACTOR = "rlnCtfBfactorPerElectronDose"
 _TOMOGRAM = {
@@ -113,11 +114,8 @@ def read_tomograms(
     rows = [known[name] for name in names]
     values = table.read(_TOMOGRAM)
     pixel = values["pixel"]
-    sizes = [f"rlnTomoSize{axis}" for axis in "XYZ"]
-    used = replace(table, frame=table.frame.iloc[rows])
-    used.require_where(("rlnTomoTiltSeriesPixelSize", *sizes), lambda v: v > 0, "above 0")
-    used.require_where(("rlnTomoHand",), lambda v: np.abs(v) == 1, "1 or −1")
-    size = table.vectors(sizes) * pixel[:, None]
+    _reject_what_cannot_be(replace(table, frame=table.frame.iloc[rows]))
+    size = table.vectors(_SIZES) * pixel[:, None]
     _remark_on_hand(source, table)
     series = [
         _own_file(source, table, row) if own_files else _own_block(source, path, blocks, name)
@@ -138,6 +136,12 @@ def read_tomograms(
     found = _concatenated([_tilts(tilts, per_tilt) for tilts in series])
     _remark_on_unit(source, found)
     return found, geometry, pixel[rows]
+
+
+def _reject_what_cannot_be(used: StarTable) -> None:
+    """Raise where a tomogram has no size, no pixel, or a hand that is none."""
+    used.require_where(("rlnTomoTiltSeriesPixelSize", *_SIZES), lambda v: v > 0, "above 0")
+    used.require_where(("rlnTomoHand",), lambda v: np.abs(v) == 1, "1 or −1")
 
 
 def _remark_on_unit(source: StarInput, tilts: Tilts) -> None:
