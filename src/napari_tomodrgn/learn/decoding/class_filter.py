@@ -23,7 +23,7 @@ class ClassFilter(BaseModel):
     particles
         How many of it were compared.
     factors
-        ``(shell,)``, 0 to 1 and falling; those of the set where there were too few.
+        ``(shell,)``, 0 to 1 and falling.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -9,6 +9,8 @@ better than the set's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,10 +21,11 @@ from napari_tomodrgn.learn.decoding.class_filter import ClassFilter
 from napari_tomodrgn.learn.inference.held_out import mean_difference
 from napari_tomodrgn.learn.inference.shell_sums import ShellSums, choose_filter
 
-# Particles that a filter of their own is chosen by.
-LEAST_IN_CLASS = 100
+# Compared particles that a filter of their own is chosen by; of a set of more than is compared at
+# the end of a training there are as many more.
+LEAST_IN_CLASS = 50
 # Numbers of classes that are tried, and standard errors by which one of them must be better.
-_COUNTS = (2, 3, 4, 6, 8)
+_COUNTS = (2, 3, 4, 5, 6)
 _LEAST_SIGMA = 3.0
 
 
@@ -42,52 +45,65 @@ def choose_class_filters(sums: ShellSums, latents: Tensor) -> tuple[list[ClassFi
     particle.
     """
     whole = choose_filter(sums)
-    best, labels = _LEAST_SIGMA, None
-    known = torch.isfinite(sums.alike) & torch.isfinite(latents).all(1)
-    points = latents[known].double().cpu().numpy()
-    for count in _COUNTS:
-        if len(points) < 2 * LEAST_IN_CLASS:
-            break
-        found = torch.full((len(latents),), -1)
-        found[known] = torch.from_numpy(_k_means(points, count)).to(found)
-        sigma = _gain(sums, found)
-        if sigma > best:
-            best, labels = sigma, found
-    if labels is None:
+    tried = []
+    for labels in _classifications(sums, latents):
+        own, for_all = _changes(sums, labels)
+        gain, error = mean_difference(for_all, own)
+        if gain > _LEAST_SIGMA * error:
+            tried.append((gain, own, labels))
+    if not tried:
         return [], whole.expand(len(latents), -1)
+    best = max(tried, key=lambda one: one[0])
+    # From few classes to many.
+    labels = next(labels for _, own, labels in tried if not _is_worse(own, best[1]))
     return _filters(sums, latents, labels), class_factors(sums, labels, labels)
 
 
-def class_factors(
-    sums: ShellSums, learnt: Tensor, labels: Tensor, least: int = LEAST_IN_CLASS
-) -> Tensor:
+def _classifications(sums: ShellSums, latents: Tensor) -> Iterator[Tensor]:
+    """Classes ``(particle,)`` of compared particles that are all large enough, -1 for others."""
+    known = torch.isfinite(sums.alike) & torch.isfinite(latents).all(1)
+    points = latents[known].double().cpu().numpy()
+    for count in _COUNTS:
+        if len(points) < count * LEAST_IN_CLASS:
+            return
+        found = torch.full((len(latents),), -1)
+        found[known] = torch.from_numpy(_k_means(points, count)).to(found)
+        if int(torch.bincount(found[known], minlength=count).min()) >= LEAST_IN_CLASS:
+            yield found
+
+
+def class_factors(sums: ShellSums, learnt: Tensor, labels: Tensor) -> Tensor:
     """Factors ``(particle, shell)`` of classes ``labels`` ``(particle,)``.
 
     They are chosen by the particles whose class in ``learnt`` ``(particle,)`` is theirs; -1: of
-    none. Classes of fewer than ``least`` take the factors of all that are learnt from.
+    none, whose factors are those of all that are learnt from.
     """
     table = choose_filter(sums.of(learnt >= 0)).expand(len(labels), -1).clone()
     for label in labels.unique().tolist():
         own = learnt == label
-        if label >= 0 and int(own.sum()) >= least:
+        if label >= 0 and bool(own.any()):
             table[labels == label] = choose_filter(sums.of(own))
     return table
 
 
-def _gain(sums: ShellSums, labels: Tensor) -> float:
-    """Standard errors by which filters of classes are better on particles that did not choose."""
+def _changes(sums: ShellSums, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Errors ``(particle,)`` with filters of classes, and with one for all, of other particles."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     first = torch.zeros(len(labels), dtype=torch.bool)
     first[order[::2]] = True
     own, whole = torch.zeros_like(sums.alike), torch.zeros_like(sums.alike)
     for half in (first, ~first):
         learnt = torch.where(half, labels, -1)
-        factors = class_factors(sums, learnt, labels, LEAST_IN_CLASS // 2)
         for_all = choose_filter(sums.of(learnt >= 0)).expand(len(labels), -1)
-        own[~half] = sums.changes(factors)[~half]
+        own[~half] = sums.changes(class_factors(sums, learnt, labels))[~half]
         whole[~half] = sums.changes(for_all)[~half]
-    gain, error = mean_difference(whole, own)
-    return gain / error if error > 0 else 0.0
+    return own, whole
+
+
+def _is_worse(own: Tensor, best: Tensor) -> bool:
+    """Whether errors ``(particle,)`` are larger by more than one standard error."""
+    worse, error = mean_difference(own, best)
+    return worse > error
 
 
 def _k_means(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
