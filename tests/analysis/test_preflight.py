@@ -43,7 +43,7 @@ from napari_tomodrgn.synthetic import SimulationConfig, simulate
 
 # Codes of errors that `data.checks` passes on from reading a stack.
 FILE_ERRORS = {"unreadable-stack", "truncated-stack", "short-stack", "wrong-box", "odd-box"}
-FILE_ERRORS |= {"small-box", "mixed-optics"}
+FILE_ERRORS |= {"small-box", "mixed-optics", "longer-stack"}
 
 
 @pytest.fixture(scope="module", autouse=True)
