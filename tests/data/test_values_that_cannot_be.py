@@ -53,7 +53,8 @@ def test_defoci_in_micrometres_are_seen_beneath_the_heights(warptools_set) -> No
 
 def test_shifts_said_twice(image_series) -> None:
     pixels = np.linspace(-2.0, 3.0, 8).round(3)
-    for angstrom, told in ((10.0 * pixels, False), (10.0 * pixels + 5.0, True)):
+    other = ((10.0 * pixels, False), (10.0 * pixels + 5.0, True), (-10.0 * pixels, True))
+    for angstrom, told in other:
         shifts = {"rlnOriginX": pixels, "rlnOriginXAngst": angstrom.round(3)}
         rewritten(image_series.star, "", **shifts)
         codes = [check.code for check in file_checks(read_particles(image_series.star))]
@@ -67,6 +68,13 @@ def test_pixel_sizes_and_voltages_said_twice(warptools_set) -> None:
     said = [check for check in file_checks(particles) if check.code == "said-twice"]
     assert len(said) == 2 and particles.optics.voltage_kv == 300.0
     assert any("rlnVoltage of block data_optics (300)" in one.message for one in said)
+
+
+def test_a_pixel_size_that_cannot_be_read_beside_one_that_is(warptools_set) -> None:
+    rewritten(warptools_set.particles, "optics", rlnPixelSize="N/A")
+    said = file_checks(read_particles(warptools_set.star))
+    told = [one.message for one in said if one.code == "said-twice"]
+    assert len(told) == 1 and "rlnPixelSize (no numbers)" in told[0]
 
 
 def test_no_positions_are_not_called_good(image_series) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latents.clusters import nearest_to_middle
+from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.particle_columns import SELECTIONS, Column, column_label, latent_matrix
 from napari_tomodrgn.session.shown_maps import lowpassed
@@ -82,9 +82,8 @@ def write_class_maps(
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["class", "particles", "map", "decoded_at"])
     for number, one in enumerate(classes, start=1):
-        words = re.sub(r"[^\w.+-]+", "_", one.name).strip("_")
         # Two names may be one as a file.
-        name = f"{number:02d}_{words}.mrc"
+        name = f"{number:02d}_{as_file_name(one.name).strip('_')}.mrc"
         volume = decoder.decode(np.array(one.z, np.float32))
         write_volume(folder / name, lowpassed(volume, lowpass))
         rows.writerow([one.name, one.particles, name, one.middle])

@@ -29,6 +29,7 @@ from napari_tomodrgn.analysis.tomogram.placement import Placement, box_centre_in
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import Volume, write_volume
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.geometry import FloatArray
 from napari_tomodrgn.palette import CATEGORIES
@@ -129,7 +130,7 @@ def scene_steps(
     models, meshes = [], []
     for (name, volume), placement, color in zip(maps, placed, colors, strict=True):
         if name not in files:
-            files[name] = f"maps/{len(files) + 1:04d}_{_file_name(name)}.mrc"
+            files[name] = f"maps/{len(files) + 1:04d}_{as_file_name(name)}.mrc"
             write_volume(out / files[name], volume)
             step = step_within_budget(volume.box_size_px, len(placed))
             shapes[name] = contour(volume, sigma, step)
@@ -269,10 +270,6 @@ def _natural(name: object) -> tuple[int, float, str]:
 
 def _rgb(color: str) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(color.removeprefix("#")), dtype=np.uint8)
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.+-]+", "_", name)
 
 
 def _script(models: Sequence[_Model]) -> str:

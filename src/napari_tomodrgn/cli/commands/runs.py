@@ -25,6 +25,7 @@ from napari_tomodrgn.cli.terminal import Bar, say, watch
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.volume import write_volume
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
@@ -129,7 +130,7 @@ def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
     table = run.latents(options.epoch)
     ids = _ids_to_decode(run, table, options)
     axes = [name for name in table.columns if name.startswith("mu_")]
-    names = distinct_file_names([safe_name(name) for name in ids])
+    names = distinct_file_names([as_file_name(name) for name in ids])
     return names, table.loc[ids, axes].to_numpy(np.float32)
 
 
@@ -204,8 +205,3 @@ def _axes_by_name(path: Path, names: list[str]) -> list[int]:
                 code="bad-latents",
             )
     return [names.index(f"{letter}_{number}") for number in range(len(numbers))]
-
-
-def safe_name(particle_id: str) -> str:
-    """A particle's identity as a file name."""
-    return re.sub(r"[^\w.+-]+", "_", particle_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import read_star
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.way_back import write_list_back
+from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
 
@@ -187,5 +187,4 @@ def _same_of_other_star(chosen: ParticleSet, options: Namespace) -> ParticleSet:
 
 
 def _of_tomogram(out: Path, name: str) -> Path:
-    safe = re.sub(r"[^\w.+-]+", "_", name)
-    return out.with_name(f"{out.stem}_{safe}.star")
+    return out.with_name(f"{out.stem}_{as_file_name(name)}.star")

@@ -29,8 +29,6 @@ from napari_tomodrgn.errors import BadInputError
 
 # Programs write angles from -180 to 180, or from 0 to 360.
 _TURN_DEG = 360.001
-
-
 # No fit comes that near to focus (Å), but a defocus of 0.5 to 10 µm written in µm does.
 MICROMETRES = 50.0
 

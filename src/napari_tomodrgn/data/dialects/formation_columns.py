@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.dialects.optics_table import SAME
+from napari_tomodrgn.data.dialects.optics_table import BEAM_COLUMNS, PIXEL_COLUMNS, SAME
 from napari_tomodrgn.data.particles import Remark
 from napari_tomodrgn.data.star_table import StarTable, arrow_strings
 from napari_tomodrgn.errors import BadInputError
@@ -187,12 +187,10 @@ OTHER_COLUMNS = frozenset(
 )
 
 
-# Columns for the same number, best first: the first that there is is read.
-_PIXEL = ("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize")
-# The same for shifts, in Å and in pixels of a size that need not be known: in proportion.
+# Columns for the same shift, in Å and in pixels of a size that need not be known: in proportion.
 _SHIFTS = [(f"rlnOrigin{axis}Angst", f"rlnOrigin{axis}") for axis in "XYZ"]
 # What an optics block and the rows that name its groups may both say; the block is read.
-_OPTICS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", *_PIXEL)
+_OPTICS = (*BEAM_COLUMNS, *PIXEL_COLUMNS)
 
 
 def formation_remarks(tables: Iterable[StarTable]) -> Iterator[Remark]:
@@ -234,7 +232,7 @@ def twice_said(tables: Iterable[StarTable]) -> Iterator[Remark]:
     """What the tables of a set say twice and not alike, and which of both is taken."""
     known = list({(table.path, table.block): table for table in tables}.values())
     for table in known:
-        for taken, other in (*combinations(_PIXEL, 2), *_SHIFTS):
+        for taken, other in (*combinations(PIXEL_COLUMNS, 2), *_SHIFTS):
             if taken in table and other in table and not _alike(table, taken, other):
                 yield _remark(table, other, table, taken)
     for block, rows in _blocks_and_rows(known):
@@ -256,13 +254,15 @@ def _blocks_and_rows(tables: list[StarTable]) -> Iterator[tuple[StarTable, StarT
 def _alike(table: StarTable, taken: str, other: str) -> bool:
     """Whether two columns say the same: pixel sizes exactly, shifts up to a factor."""
     one, two = _numbers(table, taken), _numbers(table, other)
-    if taken in _PIXEL:
+    if len(one) != len(two):  # what cannot be read says nothing alike
+        return False
+    if taken in PIXEL_COLUMNS:
         # In RELION 3.0 the detector's pixel is in micrometres, before magnification.
         return "rlnMagnification" in table or np.allclose(one, two, rtol=SAME)
     if not two.any() or not one.any():
         return not one.any() and not two.any()
     factor = float(one @ two / (two @ two))
-    return bool(np.abs(one - factor * two).max() <= 1e-2 * max(np.abs(one).max(), 1e-9))
+    return factor > 0 and bool(np.abs(one - factor * two).max() <= 1e-2 * np.abs(one).max())
 
 
 def _numbers(table: StarTable, column: str) -> NDArray[np.float64]:

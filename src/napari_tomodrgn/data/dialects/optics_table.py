@@ -14,6 +14,9 @@ from napari_tomodrgn.data.star_table import StarTable
 
 # Star files round: numbers that are off their middle by a smaller share of it are the same.
 SAME = 1e-3
+BEAM_COLUMNS = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+# Of a pixel size, best first: the first that there is is read.
+PIXEL_COLUMNS = ("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize")
 
 
 @dataclass(frozen=True, eq=False)

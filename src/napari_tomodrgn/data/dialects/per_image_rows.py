@@ -30,7 +30,7 @@ from napari_tomodrgn.data.dialects.common import (
 from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.exposure import accumulated_dose
 from napari_tomodrgn.data.dialects.image_identity import image_identity
-from napari_tomodrgn.data.dialects.optics_table import OpticsTable
+from napari_tomodrgn.data.dialects.optics_table import BEAM_COLUMNS, PIXEL_COLUMNS, OpticsTable
 from napari_tomodrgn.data.optics import Optics
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star_table import Quantity, StarTable
@@ -55,8 +55,6 @@ NEXTPYP_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupNumber", *_DOSE_AND_TILT, "rlnMicro
 TOMODRGN_COLUMNS = (*_IMAGE_COLUMNS, *_TOMODRGN)
 FLATTENED_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupName", *_FLATTENED)
 
-_BEAM = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
-_PIXEL_COLUMNS = ("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize")
 _DOSE_PER_B_FACTOR = -0.25
 
 _STATED_DOSE = {
@@ -274,7 +272,7 @@ def _optics(
     boxes = source.boxes(optics, *stacks, pixel)
     multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
     b_factor = optics.numbers("rlnCtfBfactorPerElectronDose", 0.0)
-    beams = optics.split(_BEAM, pixel, boxes, b_factor)
+    beams = optics.split(BEAM_COLUMNS, pixel, boxes, b_factor)
     found = beams.optics(
         ctf_premultiplied=multiplied,
         # RELION multiplies by the CTF and weights by the dose in one go.
@@ -288,7 +286,7 @@ def _optics(
 def _pixel_size(optics: OpticsTable) -> NDArray[np.float64]:
     """Pixel size in Å of each image ``(row,)``, as the file states it."""
     both = (optics.groups, optics.rows)
-    column = next((c for c in _PIXEL_COLUMNS if any(c in t for t in both)), _PIXEL_COLUMNS[-1])
+    column = next((c for c in PIXEL_COLUMNS if any(c in t for t in both)), PIXEL_COLUMNS[-1])
     pixel = optics.agreed(column)
     if column == "rlnDetectorPixelSize" and "rlnMagnification" in optics.table_of(column):
         # In RELION 3.0 the detector's pixel is in micrometres, before magnification.

@@ -37,7 +37,7 @@ from napari_tomodrgn.data.dialects.common import (
 )
 from napari_tomodrgn.data.dialects.copies import tell_copies
 from napari_tomodrgn.data.dialects.foreign import volumes_error
-from napari_tomodrgn.data.dialects.optics_table import OpticsTable
+from napari_tomodrgn.data.dialects.optics_table import BEAM_COLUMNS, OpticsTable
 from napari_tomodrgn.data.dialects.optimisation_set import tomograms_star
 from napari_tomodrgn.data.dialects.tilts import Tilts, read_tomograms, visible_frames
 from napari_tomodrgn.data.optics import Optics
@@ -347,16 +347,13 @@ def _particle_names(table: StarTable) -> pa.Array:
     return table.texts("rlnTomoParticleId")
 
 
-_BEAM = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
-
-
 def _optics(
     expansion: Expansion, pixel: FloatArray, boxes: NDArray[np.int64]
 ) -> tuple[Optics, NDArray[np.int64]]:
     """The optics, and the group of each particle; pixel size and box of each are given."""
     optics = expansion.optics
     b_factor = np.array([known.b_factor_per_dose_angstrom2 for known in expansion.geometry])
-    beams = optics.split(_BEAM, pixel, boxes, b_factor[expansion.tomogram])
+    beams = optics.split(BEAM_COLUMNS, pixel, boxes, b_factor[expansion.tomogram])
     multiplied = optics.flag("rlnCtfDataAreCtfPremultiplied")
     found = beams.optics(
         ctf_premultiplied=multiplied,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import Session
@@ -142,4 +143,4 @@ def name_of_particles(session: Session) -> str:
 
 def _as_file(name: str) -> str:
     """Return the name with underscores for what file systems and star files do not like."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("_") or "unnamed"
+    return as_file_name(name).strip("_") or "unnamed"
