@@ -107,3 +107,19 @@ def test_rows_of_another_star_have_the_tilts_that_were_asked_for(
     done("select", star, "--max-tilts", 4, "--star", star, "--out", tmp_path / "few.star")
     found = read_particles(tmp_path / "few_optimisation_set.star")
     assert set(found.particles["tilts"]) == {4}
+
+
+@pytest.mark.parametrize(("value", "code"), [("1e30", 2), ("-400", 2), ("4.5", 0)])
+def test_latents_that_lie_where_no_particle_of_the_run_does(
+    value: str, code: int, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten times too far is of another run; a little farther than the particles is said."""
+    file, out = tmp_path / "z.csv", tmp_path / "maps"
+    file.write_text(f"mu_0,mu_1\n0,0\n0,{value}\n")
+    command = ("decode", tiny_run, "--latents", file, "--box", "12", "--out", out)
+    if code:
+        assert f"row 2 has {float(value):g}; no latent of" in refused(capsys, *command)
+        assert not out.exists()
+    else:
+        done(*command)
+        assert "1 of 2 latents lie farther out than any particle" in capsys.readouterr().err

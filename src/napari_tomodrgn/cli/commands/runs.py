@@ -32,6 +32,9 @@ from napari_tomodrgn.learn.run.exports import export_files
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.training.embed import embed_set
 
+# Beyond so many times the widest latent of a run there is nothing of which the decoder ever learnt;
+# numbers of another run, or another column, lie there, and in the end maps that are no numbers.
+_FARTHEST_LATENT = 10.0
 # What the columns of a table of latents are called.
 _AXIS = re.compile(r"(mu|z)_(0|[1-9]\d{0,3})")
 
@@ -119,6 +122,7 @@ def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
         if says_which(options):
             raise BadInputError("--latents goes without a choice of particles.", code="bad-choice")
         latents = _read_latents(options.latents)
+        _reject_far_latents(latents, run, options)
         return [f"latent_{row:05d}" for row in range(len(latents))], latents
     if not says_which(options):
         raise BadInputError(
@@ -132,6 +136,25 @@ def _latents_of(run: Run, options: Namespace) -> tuple[list[str], np.ndarray]:
     axes = [name for name in table.columns if name.startswith("mu_")]
     names = distinct_file_names([as_file_name(name) for name in ids])
     return names, table.loc[ids, axes].to_numpy(np.float32)
+
+
+def _reject_far_latents(latents: np.ndarray, run: Run, options: Namespace) -> None:
+    """Raise for latents ``(row, axis)`` where no particle of the run is near; say what is past."""
+    own = run.latents(options.epoch).filter(regex=r"^mu_").to_numpy()
+    if own.shape[1] != latents.shape[1]:
+        return  # told apart by the decoder
+    widest, asked = float(np.abs(own).max()), np.abs(latents).max(1)
+    row = int(asked.argmax())
+    if asked[row] > _FARTHEST_LATENT * max(widest, 1.0):
+        raise BadInputError(
+            f"{options.latents}: row {row + 1} has {latents[row][np.abs(latents[row]).argmax()]:g};"
+            f" no latent of {run.path} is farther from 0 than {widest:.3g}.",
+            remedy="Give latents of this run, as embed writes them.",
+            code="bad-latents",
+        )
+    past = int((asked > widest).sum())
+    if past:
+        say(f"{past:,} of {len(latents):,} latents lie farther out than any particle of the run.")
 
 
 def _ids_to_decode(run: Run, table: pd.DataFrame, options: Namespace) -> list[str]:
