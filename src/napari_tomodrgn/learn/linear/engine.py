@@ -27,6 +27,8 @@ from napari_tomodrgn.learn.linear.expectation_maximization import (
     estimate_noise,
     m_step,
     posteriors,
+    posteriors_from,
+    sufficient_statistics,
 )
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall, around_density, make_ball, sphere
 from napari_tomodrgn.learn.linear.image_samples import LinearSamples, SampleBlock
@@ -54,7 +56,10 @@ FIRST_RADIUS = 6
 RADIUS_STEP = 2
 _HALF_ITERATIONS = 8
 _FULL_ITERATIONS = 8
-FIT_STEPS = 2 * _HALF_ITERATIONS + _FULL_ITERATIONS
+# Parts in which all particles are embedded, each of which is told: in a large set a pass over the
+# images of all takes as long as several iterations.
+EMBED_STEPS = 8
+FIT_STEPS = 2 * _HALF_ITERATIONS + _FULL_ITERATIONS + EMBED_STEPS
 # A larger radius is kept that does not lower the gain on unseen particles by more than chance
 # does, and a still larger one is tried where it has raised it by so much.
 _MIN_GAIN_RATIO, WORTHWHILE_GAIN_RATIO = 0.95, 1.15
@@ -264,11 +269,12 @@ class LinearEngine:
         halves = self.halves(training_rows)
         # As many components as the smaller half has particles less its mean.
         width = min(max(width, self.config.linear.components or 0), min(map(len, halves)) - 1)
-        sides = [self.blocks(ball, rows) for rows in halves]
-        models = [self._fit_components(ball, blocks, shells, width) for blocks in sides]
-        for side, blocks in enumerate(sides):
-            steps = self.em_steps(models[side], blocks, shells, _HALF_ITERATIONS)
-            models[side] = yield from offset_steps(steps, side * _HALF_ITERATIONS)
+        sides, models = [], []
+        for side, rows in enumerate(halves):
+            sides.append(self.blocks(ball, rows))
+            model = self._fit_components(ball, sides[side], shells, width)
+            steps = self.em_steps(model, sides[side], shells, _HALF_ITERATIONS)
+            models.append((yield from offset_steps(steps, side * _HALF_ITERATIONS)))
         judged = [
             cross_validate(models[0], sides[1], shells),
             cross_validate(models[1], sides[0], shells),
@@ -280,7 +286,8 @@ class LinearEngine:
         accepted = judged[better].apply(models[better], count)
         steps = self._all_steps(accepted, training_rows, shells)
         model = yield from offset_steps(steps, 2 * _HALF_ITERATIONS)
-        return self.embed(model, shells, gains[:count])
+        embedding = self.embed_steps(model, shells, gains[:count])
+        return (yield from offset_steps(embedding, FIT_STEPS - EMBED_STEPS))
 
     def _fit_components(
         self, ball: FourierBall, blocks: Blocks, shells: Tensor, width: int
@@ -304,19 +311,34 @@ class LinearEngine:
         model = with_components(mean, blocks, shells, latents, accepted.factors, accepted.focus)
         return (yield from self.em_steps(model, blocks, shells, _FULL_ITERATIONS))
 
-    def embed(self, model: LinearModel, shells: Tensor, gains: Tensor) -> Fit:
-        """Posteriors of all particles, in a stream."""
-        everything = torch.arange(self.data.particle_count)
-        training, every = self.data.training, torch.ones_like(self.data.training)
-        training_mu, covariance, _ = posteriors(
-            model, self.stream(model, everything, training), shells
-        )
-        mu = training_mu
-        if not bool(training.all()):
-            mu, covariance, _ = posteriors(model, self.stream(model, everything, every), shells)
+    def embed_steps(
+        self, model: LinearModel, shells: Tensor, gains: Tensor
+    ) -> Generator[int, None, Fit]:
+        """Infer posteriors of all particles, in a stream; yield how much is done of `EMBED_STEPS`.
+
+        One pass: what images say of a particle adds up, of those that are held out and the others.
+        """
+        parts = []
+        for done, rows in enumerate(torch.arange(self.data.particle_count).chunk(EMBED_STEPS)):
+            yield done
+            parts.append(self._posteriors_twice(model, rows, shells))
+        training_mu, mu, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
         training_mu, _ = model.marginal(training_mu, covariance)
         mu, covariance = model.marginal(mu, covariance)
         return Fit(model, mu, covariance, training_mu, gains)
+
+    def _posteriors_twice(
+        self, model: LinearModel, rows: Tensor, shells: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Means from the images that are not held out; means and covariances from all."""
+        training = self.data.training
+        known = sufficient_statistics(model, self.stream(model, rows, training), shells)
+        mu, covariance, _ = posteriors_from(*known)
+        if bool(training[self.data.images_of(rows)].all()):
+            return mu, mu, covariance
+        others = sufficient_statistics(model, self.stream(model, rows, ~training), shells)
+        both = (one + other for one, other in zip(known, others, strict=True))
+        return mu, *posteriors_from(*both)[:2]
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
         """Make blocks of particles ``(row,)`` anew at each pass, of images ``(image,)``."""

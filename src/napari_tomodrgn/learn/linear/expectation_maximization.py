@@ -162,7 +162,14 @@ def _posterior(
     block: SampleBlock, normal: _Projection, matched: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """μ, Λ⁻¹ and log-likelihood beyond noise of each particle of a block."""
-    quadratic, linear = _particle_sums(block, normal, matched)
+    return posteriors_from(*_particle_sums(block, normal, matched))
+
+
+def posteriors_from(quadratic: Tensor, linear: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Infer μ ``(particle, J)``, Λ⁻¹ ``(particle, J, J)`` and gain ``(particle,)`` in nats.
+
+    From `sufficient_statistics`, which add up over the images of a particle.
+    """
     eye = torch.eye(linear.shape[1] - 1, dtype=linear.dtype, device=linear.device)
     precision = eye + 2 * quadratic[:, 1:, 1:]
     right = 2 * (linear[:, 1:] - quadratic[:, 1:, 0])

@@ -18,7 +18,13 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from napari_tomodrgn.learn.linear.engine import BYTES_PER_SAMPLE, Fit, LinearEngine, half_size
+from napari_tomodrgn.learn.linear.engine import (
+    BYTES_PER_SAMPLE,
+    EMBED_STEPS,
+    Fit,
+    LinearEngine,
+    half_size,
+)
 from napari_tomodrgn.learn.linear.expectation_maximization import (
     Blocks,
     posteriors,
@@ -31,7 +37,8 @@ from napari_tomodrgn.learn.runtime.steps import offset_steps
 # Directions that are tried beside those known.
 _MORE_COMPONENTS = 4
 _ITERATIONS = 8
-SECOND_LOOK_STEPS = _ITERATIONS + 2
+# Images are read, directions sought, fitted, judged; then all particles are embedded.
+SECOND_LOOK_STEPS = 2 + _ITERATIONS + 1 + EMBED_STEPS
 # Standard errors by which held-out images must be likelier for an axis. Whether particles differ at
 # all is asked of the same images: an axis of noise must not come through by chance.
 _LEAST_SIGMA = 5.0
@@ -75,14 +82,18 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
     if not may_look_again(engine, fit):
         return None
     held = _hold(engine, fit.model)
+    yield 1
     model = _with_more(fit.model, held, fit.training_mu[held.rows])
     steps = engine.em_steps(model, held.blocks, held.shells, _ITERATIONS)
-    model = yield from offset_steps(steps, 1)
+    model = yield from offset_steps(steps, 2)
+    yield 2 + _ITERATIONS
     nats, sigma = _judge(engine, model, held)
     kept = torch.nonzero(sigma >= _LEAST_SIGMA)[:, 0]
     if len(kept) <= fit.model.components:
         return None
-    return engine.embed(model.only(kept), held.shells, nats[kept]).pointing_as(fit)
+    steps = engine.embed_steps(model.only(kept), held.shells, nats[kept])
+    found = yield from offset_steps(steps, SECOND_LOOK_STEPS - EMBED_STEPS)
+    return found.pointing_as(fit)
 
 
 def _hold(engine: LinearEngine, model: LinearModel) -> _Held:

@@ -208,7 +208,8 @@ class LinearCosts:
 
     def _fit(self, radius_px: int) -> float:
         """Seconds at a radius: halves, all learners, all latents."""
-        embedding, cost = 2 * self.costs["linear"].each, self.costs["engine"]
+        learnt = float(self.engine.data.training.float().mean())  # the others are read besides
+        embedding, cost = self.costs["linear"].each / learnt, self.costs["engine"]
         rows = self._rows(radius_px)
         learners = (rows + min(rows, 2 * half_size(self.particles))) / 2
         growing = max(cost.each - embedding, 0.0) * learners + embedding * self.particles
