@@ -29,6 +29,14 @@ class Posterior:
         """Make a posterior from means ``(particle, latent)`` and full covariances."""
         return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
 
+    def beginning_with(self, first: Posterior) -> Posterior:
+        """The same with the first latents of another; covariances are left out."""
+        known = first.mu.shape[1]
+        return Posterior(
+            torch.cat([first.mu.to(self.mu), self.mu[:, known:]], 1),
+            torch.cat([first.logvar.to(self.logvar), self.logvar[:, known:]], 1),
+        )
+
     def kl(self) -> Tensor:
         """Divergence from the unit Gaussian in nats, ``(particle,)``."""
         terms = 1 + self.logvar - self.mu.square() - self.logvar.exp()

@@ -141,8 +141,8 @@ def test_axes_point_as_they_did_at_the_radius_before(fitted: tuple) -> None:
     assert torch.allclose(torch.diagonal(wide, dim1=1, dim2=2), covariance.diagonal(dim1=1, dim2=2))
     before, after = (e_step(one, blocks, shells).gain for one in (model, turned))
     assert torch.allclose(before, after, rtol=1e-5)
-    one = Fit(model, mu, covariance, mu, torch.ones(mu.shape[1]))
-    other = Fit(turned, found, wide, found, one.gains)
+    one = Fit(model, mu, covariance, mu, covariance, torch.ones(mu.shape[1]))
+    other = Fit(turned, found, wide, found, wide, one.gains)
     again = other.pointing_as(one)
     assert torch.allclose(again.mu, mu, atol=1e-5) and torch.equal(again.model.basis, model.basis)
 

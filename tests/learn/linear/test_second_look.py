@@ -52,6 +52,7 @@ def first_only(fit: Fit) -> Fit:
         mu=fit.mu[:, :1],
         covariance=fit.covariance[:, :1, :1],
         training_mu=fit.training_mu[:, :1],
+        training_covariance=fit.training_covariance[:, :1, :1],
         gains=fit.gains[:1],
     )
 

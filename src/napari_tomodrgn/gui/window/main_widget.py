@@ -31,6 +31,7 @@ from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, letters_style, set_style
 from napari_tomodrgn.gui.widgets.qt import make_button, scrolled, soon
+from napari_tomodrgn.gui.widgets.wheel_guard import WheelGuard
 from napari_tomodrgn.gui.window import shortcuts
 from napari_tomodrgn.gui.window.controller import Controller, register
 from napari_tomodrgn.gui.window.header import Header
@@ -98,6 +99,8 @@ class MainWidget(QWidget):
         shortcuts.install(self)
         self._dock_latent_space()
         LetterSize(self.banner.label, self._on_letters)
+        for root in (self, self.latent):
+            WheelGuard(root)
 
     def _make_steps(self) -> QTabWidget:
         """Put the panels on pages, of which the stepper shows one."""

@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Folds of particles: an axis is predicted for those that the prediction was not fitted on.
 _FOLDS = 5
+# Means of an axis that images hardly tell of vary less than this; those of the prior vary by 1.
+_LEAST_VARIANCE = 0.5
 # Added to squares of features of unit variance, as a share of the particles.
 _RIDGE = 1e-3
 
@@ -37,6 +39,14 @@ def kept_shares(axes: Tensor, latents: Tensor) -> Tensor:
     return (1 - unexplained).clamp(min=0.0)
 
 
+def known_well(axes: Tensor) -> Tensor:
+    """Whether images tell most of where particles are along each axis ``(axis,)``.
+
+    ``axes`` ``(particle, axis)`` are posterior means under a unit prior, NaN where unknown.
+    """
+    return axes[torch.isfinite(axes).all(1)].var(0) > _LEAST_VARIANCE
+
+
 def _features(latents: Tensor) -> Tensor:
     """One, the latents in units of their widths, and their products in pairs."""
     scaled = (latents - latents.mean(0)) / latents.std(0).clamp(min=1e-12)
@@ -48,4 +58,5 @@ def _features(latents: Tensor) -> Tensor:
 def _predict(known: Tensor, wanted: Tensor, asked: Tensor) -> Tensor:
     squares = known.T @ known
     ridge = _RIDGE * len(known) * torch.eye(len(squares), dtype=squares.dtype)
-    return asked @ torch.linalg.solve(squares + ridge, known.T @ wanted)
+    predicted: Tensor = asked @ torch.linalg.solve(squares + ridge, known.T @ wanted)
+    return predicted

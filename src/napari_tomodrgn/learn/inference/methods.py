@@ -54,10 +54,11 @@ def encode(encoder: Encoder, batch: TiltBatch, *, training_only: bool = False) -
 
 @dataclass(frozen=True, eq=False)
 class EncoderInference:
-    """The encoder of an autoencoder."""
+    """The encoder of an autoencoder; the first latents as they are ``known`` without it."""
 
     encoder: Encoder
     data: TiltData
+    known: Inference | None = None
 
     @torch.no_grad()
     def __call__(self, rows: Tensor, images: Tensor) -> Posterior:
@@ -73,7 +74,8 @@ class EncoderInference:
             found = encode(self.encoder, replace(batch, training=used), training_only=True)
             mu.append(found.mu.cpu())
             logvar.append(found.logvar.cpu())
-        return Posterior(torch.cat(mu), torch.cat(logvar))
+        guess = Posterior(torch.cat(mu), torch.cat(logvar))
+        return guess if self.known is None else guess.beginning_with(self.known(rows, images))
 
 
 @dataclass(frozen=True, eq=False)

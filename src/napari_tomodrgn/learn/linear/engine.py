@@ -90,8 +90,8 @@ class Fit:
         Basis, noise and prior.
     mu, covariance
         Posteriors of all particles from all their images, in the order of the set.
-    training_mu
-        Means from the images that were not held out.
+    training_mu, training_covariance
+        The same from the images that were not held out.
     gains
         Nats per component on unseen particles.
     """
@@ -100,12 +100,18 @@ class Fit:
     mu: Tensor
     covariance: Tensor
     training_mu: Tensor
+    training_covariance: Tensor
     gains: Tensor
 
     @property
     def posterior(self) -> Posterior:
         """Of all particles from all their images."""
         return Posterior.of(self.mu, self.covariance)
+
+    @property
+    def training_posterior(self) -> Posterior:
+        """Of all particles from the images that were not held out."""
+        return Posterior.of(self.training_mu, self.training_covariance)
 
     def pointing_as(self, other: Fit) -> Fit:
         """The same fit, whose axes point as those of another do: no point changes sides."""
@@ -118,6 +124,7 @@ class Fit:
             mu=self.mu * signs,
             covariance=self.covariance * signs[:, None] * signs,
             training_mu=self.training_mu * signs,
+            training_covariance=self.training_covariance * signs[:, None] * signs,
         )
 
 
@@ -321,24 +328,26 @@ class LinearEngine:
         parts = []
         for done, rows in enumerate(torch.arange(self.data.particle_count).chunk(EMBED_STEPS)):
             yield done
-            parts.append(self._posteriors_twice(model, rows, shells))
-        training_mu, mu, covariance = (torch.cat(column) for column in zip(*parts, strict=True))
-        training_mu, _ = model.marginal(training_mu, covariance)
-        mu, covariance = model.marginal(mu, covariance)
-        return Fit(model, mu, covariance, training_mu, gains)
+            parts.append(self.posteriors_twice(model, rows, shells))
+        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+        known, every = model.marginal(*columns[:2]), model.marginal(*columns[2:])
+        return Fit(model, *every, *known, gains)
 
-    def _posteriors_twice(
+    def posteriors_twice(
         self, model: LinearModel, rows: Tensor, shells: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Means from the images that are not held out; means and covariances from all."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Infer means ``(row, J)`` and covariances ``(row, J, J)``, twice, of some particles.
+
+        From the images that are not held out, and from all.
+        """
         training = self.data.training
         known = sufficient_statistics(model, self.stream(model, rows, training), shells)
         mu, covariance, _ = posteriors_from(*known)
         if bool(training[self.data.images_of(rows)].all()):
-            return mu, mu, covariance
+            return mu, covariance, mu, covariance
         others = sufficient_statistics(model, self.stream(model, rows, ~training), shells)
         both = (one + other for one, other in zip(known, others, strict=True))
-        return mu, *posteriors_from(*both)[:2]
+        return mu, covariance, *posteriors_from(*both)[:2]
 
     def stream(self, model: LinearModel, particles: Tensor, images: Tensor) -> Blocks:
         """Make blocks of particles ``(row,)`` anew at each pass, of images ``(image,)``."""

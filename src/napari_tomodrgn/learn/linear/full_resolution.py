@@ -11,6 +11,7 @@ is damped, as back-projection has it.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,16 +22,11 @@ from torch import Tensor
 
 from napari_tomodrgn.learn.linear.decoder import LinearDecoder
 from napari_tomodrgn.learn.linear.engine import Fit, LinearEngine
-from napari_tomodrgn.learn.linear.expectation_maximization import e_step, m_step, posteriors
+from napari_tomodrgn.learn.linear.expectation_maximization import e_step, m_step
 from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.initial_model import mean_model, with_components
 from napari_tomodrgn.learn.linear.linear_model import LinearModel
-from napari_tomodrgn.learn.linear.principal_axes import (
-    like_signs,
-    rotate_to_principal_axes,
-    with_raw_latents,
-    with_signs,
-)
+from napari_tomodrgn.learn.linear.principal_axes import rotate_to_principal_axes, with_raw_latents
 from napari_tomodrgn.learn.reconstruction.mean_map import with_solved_shells
 
 # Reach of local averages, in voxels of a grid of two voxels a finest wavelength.
@@ -43,31 +39,37 @@ _MAX_NOISE = 0.3
 
 @dataclass(frozen=True, eq=False)
 class FullResolutionFit:
-    """Mean and components to the finest radius, and latents along them.
+    """Mean and components to the finest radius.
 
     Attributes
     ----------
-    model
-        Basis, noise and prior.
-    mu, covariance
-        Posteriors of all particles from the images that are not held out.
+    weighted
+        Basis, noise and prior, for latents of unit variance.
     along
         The same maps along the latents of the fit that they were made from, which stay as they are.
     """
 
-    model: LinearModel
-    mu: Tensor
-    covariance: Tensor
+    weighted: LinearModel
     along: LinearModel
+
+    def embed_steps(self, engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit]:
+        """Turn to principal axes and embed all particles; yields how much of `EMBED_STEPS`.
+
+        Axes point as those of ``fit`` do, so that no point changes sides.
+        """
+        ball = self.weighted.ball
+        shells = engine.samples.shells(ball.radius_px).to(engine.samples.device)
+        blocks = engine.blocks(ball, engine.training_rows(ball.radius_px))
+        found = e_step(self.weighted, blocks, shells)
+        model, _, _ = rotate_to_principal_axes(self.weighted, found)
+        del blocks
+        return (yield from engine.embed_steps(model, shells, fit.gains)).pointing_as(fit)
 
 
 def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
-    """Mean and components of a fit to the finest radius that memory allows, weighed by place.
-
-    Axes point as those of the fit do, so that no point changes sides.
-    """
+    """Mean and components of a fit to the finest radius that memory allows, weighed by place."""
     radius = max(engine.largest_affordable_radius(), fit.model.ball.radius_px)
-    ball, shells = engine.ball(radius), engine.samples.shells(radius).to(engine.samples.device)
+    ball = engine.ball(radius)
     training_rows = engine.training_rows(radius)
     whole = _fit_rows(engine, ball, training_rows, fit.training_mu)
     order = torch.randperm(len(training_rows), generator=torch.Generator().manual_seed(0))
@@ -78,15 +80,8 @@ def fit_full_resolution(engine: LinearEngine, fit: Fit) -> FullResolutionFit:
     one, two = (_maps(ball, basis[..., 1:]) for basis in halves)
     weights = np.stack([local_weights(a, b) for a, b in zip(one, two, strict=True)])
     weighted = _weight_components(whole, weights)
-    blocks = engine.blocks(ball, training_rows)
-    model, _, _ = rotate_to_principal_axes(weighted, e_step(weighted, blocks, shells))
-    everything = torch.arange(engine.data.particle_count)
-    stream = engine.stream(model, everything, engine.data.training)
-    mu, covariance, _ = posteriors(model, stream, shells)
-    signs = like_signs(mu, fit.training_mu)
-    covariance = covariance * signs[:, None] * signs
     along = with_raw_latents(weighted, *_middle_and_spread(fit.training_mu[training_rows]))
-    return FullResolutionFit(with_signs(model, signs), mu * signs, covariance, along)
+    return FullResolutionFit(weighted, along)
 
 
 def decoder_at_full_resolution(

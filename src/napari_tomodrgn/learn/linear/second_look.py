@@ -91,8 +91,8 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
     kept = torch.nonzero(sigma >= _LEAST_SIGMA)[:, 0]
     if len(kept) <= fit.model.components:
         return None
-    steps = engine.embed_steps(model.only(kept), held.shells, nats[kept])
-    found = yield from offset_steps(steps, SECOND_LOOK_STEPS - EMBED_STEPS)
+    embedding = engine.embed_steps(model.only(kept), held.shells, nats[kept])
+    found = yield from offset_steps(embedding, SECOND_LOOK_STEPS - EMBED_STEPS)
     return found.pointing_as(fit)
 
 

@@ -25,7 +25,7 @@ SUFFIX = ".tomodrgn"
 _MARK = "shared-from.json"
 _KINDS = (".json", ".star", ".csv", ".parquet", ".safetensors", ".mrc", ".svg", ".png", ".html")
 # Of the weights of training, only what decodes and embeds goes along.
-_CHECKPOINTS = ("components", "linear", "refinement")
+_CHECKPOINTS = ("components", "known", "linear", "refinement")
 # An archive that unpacks to more than this many times its own size holds no run.
 _MAX_RATIO = 200
 _CHUNK = 1 << 20

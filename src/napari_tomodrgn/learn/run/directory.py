@@ -137,6 +137,11 @@ class Run:
         return self.path / "checkpoints" / "components.safetensors"
 
     @property
+    def known_latents_file(self) -> Path:
+        """The latents along these components, of the particles trained on."""
+        return self.path / "checkpoints" / "known.safetensors"
+
+    @property
     def refinement_file(self) -> Path:
         """What latents are refined with after the encoder's guess."""
         return self.path / "checkpoints" / "refinement.safetensors"

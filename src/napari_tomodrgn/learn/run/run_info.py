@@ -55,6 +55,8 @@ class RunInfo(BaseModel):
     shell_filter: list[float] | None = None
     class_filters: list[ClassFilter] = []  # the same for classes, where one for all is worse
     shrinkage: float = 1.0  # of runs before there was such a filter: factor of latents
+    # So many first latents are those of the linear engine (`learn.inference.known_latents`).
+    known_latents: int = 0
     # Shape class → product or convolution, so that a resumed run computes to the same bits.
     products: dict[str, str] = {}
     imported_from: str = ""  # folder of another program's result

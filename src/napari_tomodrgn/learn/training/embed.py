@@ -16,6 +16,7 @@ from napari_tomodrgn.data.optics import Optics, Sampling
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.tilt_data import TiltData
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.learn.inference.known_latents import KnownInference, KnownLatents
 from napari_tomodrgn.learn.inference.methods import (
     EncoderInference,
     Inference,
@@ -63,6 +64,23 @@ def embed(
         logvar.append(posterior.logvar.cpu())
         yield stop
     return Posterior(torch.cat(mu), torch.cat(logvar))
+
+
+def known_latents(run: Run, device: torch.device | str) -> KnownLatents | None:
+    """First latents of the particles that a run was trained on; None where all are guessed."""
+    return KnownLatents.read(run.known_latents_file, device) if run.info.known_latents else None
+
+
+def guess_latents(
+    run: Run, encoder: Encoder, data: TiltData, tables: KnownLatents | None = None
+) -> EncoderInference:
+    """The encoder of a run for a set: ``tables`` hold what is known of it, if it is the run's."""
+    if not run.info.known_latents:
+        return EncoderInference(encoder, data)
+    model = read_linear_model(run.components_file, data.lattice.frequencies.device)
+    closed_form = LinearInference(model, data, run.config)
+    known = KnownInference(data, closed_form, run.info.known_latents, tables)
+    return EncoderInference(encoder, data, known)
 
 
 def particles_together(data: TiltData) -> int:
@@ -155,7 +173,7 @@ def _make_inference(run: Run, epoch: int | None) -> Callable[[TiltData], Inferen
     factor = run.info.shrinkage if wanted == run.info.chosen_epoch else 1.0
 
     def inference(data: TiltData) -> Inference:
-        found: Inference = (guess := EncoderInference(model.encoder, data))
+        found: Inference = (guess := guess_latents(run, model.encoder, data))
         if refinement is not None:
             found = RefinedInference(guess, model.decoder, refinement, run.config)
         return ShrunkInference(found, factor) if factor < 1 else found

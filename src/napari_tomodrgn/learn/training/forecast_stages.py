@@ -40,16 +40,12 @@ from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 from napari_tomodrgn.learn.training.initialize import (
     MAX_SAMPLES_PER_PASS,
-    encoder_steps,
-    fit_encoder,
 )
 from napari_tomodrgn.learn.training.train_linear import find_support
 
 # Radii that the linear engine fits before a larger one brings nothing: one to four where it was
 # looked at, four with 6,000 particles of five compositions.
 USUAL_RADII = 3
-# Of the passes at the finest radius, those over what is learnt from; the last is over all.
-_SHARE_OF_LEARNERS = 0.85
 # What a second look takes, over the fit at the radius before: with particles in memory (800 of 21
 # tilts, box 32), and where all are read anew in each pass (4,434 of 41, box 48).
 _SECOND_LOOK, _SECOND_LOOK_STREAMED = 1.2, 4.5
@@ -110,13 +106,12 @@ class StageTimes:
         latents = fit.training_mu.float().cpu()
         self._timed("linear errors", lambda: errors_of(decoder, latents, data, config))
         yield
-        self._timed("full resolution", lambda: fit_full_resolution(engine, fit))
+        full = self._timed("full resolution", lambda: fit_full_resolution(engine, fit))
+        yield
+        self._timed("full embedding", lambda: run_to_end(full.embed_steps(engine, fit)))
         yield
         linear = LinearInference(fit.model, data, config)
         self._timed("linear", lambda: linear(self._rows, data.training))
-        yield
-        teaching = fit_encoder(model.encoder, data, fit.posterior, config.seed)
-        self._timed("encoder", lambda: next(teaching))
         yield
         model.decoder.start_from(decoder.without_mean(config.model.latent_dim))
 
@@ -162,18 +157,15 @@ class LinearCosts:
     engine: LinearEngine
 
     def first_look(self) -> float:
-        """Seconds of finding what an autoencoder starts from, and of teaching its encoder."""
+        """Seconds of finding what an autoencoder starts from."""
         radii = [
             radius
             for radius in self.engine.radii()
             if self._rows(radius) * self._samples_a_particle(radius) <= MAX_SAMPLES_PER_PASS
         ]
         fits = sum(self._fit(radius) for radius in (radii or self.engine.radii())[:USUAL_RADII])
-        # A step is of as many particles as were timed, or nearly.
-        step = self.costs["encoder"].of(2 * MIN_PARTICLES)
-        taught = encoder_steps(self.particles) * step
         fits += self.second_look(radii or self.engine.radii())
-        return fits + self._support() + self._full_resolution() + taught
+        return fits + self._support() + self._full_resolution(embeds=True)
 
     def second_look(self, radii: list[int]) -> float:
         """Seconds of looking for smaller differences after the last of these radii."""
@@ -195,7 +187,7 @@ class LinearCosts:
     def finishing_maps(self) -> float:
         """Seconds of bringing its maps to full resolution, images averaged already."""
         focused = self.engine.config.linear.focus_mask is not None
-        return self._support() + (0.0 if focused else self._full_resolution())
+        return self._support() + (0.0 if focused else self._full_resolution(embeds=False))
 
     def judging(self) -> float:
         """Seconds of what an autoencoder is compared with at its end."""
@@ -216,13 +208,17 @@ class LinearCosts:
         voxels = (radius_px / self.engine.radii()[0]) ** 3
         return voxels * cost.fixed + self._widening(radius_px) * growing
 
-    def _full_resolution(self) -> float:
-        radii, cost = self.engine.radii(), self.costs["full resolution"]
+    def _full_resolution(self, *, embeds: bool) -> float:
+        """Seconds of maps at full resolution, and of all latents where it ``embeds``."""
+        radii = self.engine.radii()
         least = min(self._rows(radii[0]), MIN_FOR_FINER_RADIUS)
         radius = [r for r in radii if self._rows(r) >= least][-1]
-        rows = _SHARE_OF_LEARNERS * self._rows(radius) + (1 - _SHARE_OF_LEARNERS) * self.particles
         share = self._widening(radius) / self._widening(radii[-1])
-        return (radius / radii[-1]) ** 3 * cost.fixed + share * cost.each * rows
+        parts = [(self.costs["full resolution"], self._rows(radius))]
+        if embeds:
+            parts.append((self.costs["full embedding"], self.particles))
+        voxels = (radius / radii[-1]) ** 3
+        return sum(voxels * cost.fixed + share * cost.each * rows for cost, rows in parts)
 
     def _rows(self, radius_px: int) -> int:
         return min(self.engine.most_training_rows(radius_px), self.particles)

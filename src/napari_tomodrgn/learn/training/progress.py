@@ -24,7 +24,6 @@ from napari_tomodrgn.learn.runtime.events import (
     WorkProgress,
 )
 from napari_tomodrgn.learn.training.forecast_stages import compared, embedded_twice
-from napari_tomodrgn.learn.training.initialize import encoder_steps
 
 Stage = Literal["reading", "first look", "epochs", "finishing"]
 _PREFIX = {"first look": "First look: ", "finishing": "Finishing: "}
@@ -112,7 +111,6 @@ _PARTS = (
     _UsualPart(_SECOND, "first look", 0, 6, needs=_if_large(_has_components)),
     _UsualPart("Comparing held-out images", "first look", 0, 0.12, compared, _has_components),
     _UsualPart("Refining components", "first look", 60, 1.55, needs=_has_components),
-    _UsualPart("Initialising the encoder", "first look", 0, 0.94, encoder_steps, _has_components),
     _UsualPart(_EPOCHS, "epochs", 0, 1),
     _UsualPart("encoder latents", "finishing", 0, 0.04, compared, _is_vae),
     _UsualPart("encoder errors", "finishing", 0, 0.16, compared, _is_vae),

@@ -22,6 +22,7 @@ from napari_tomodrgn.learn.runtime.distributed import ProcessGroup, launch
 from napari_tomodrgn.learn.runtime.events import Event, Finished, Notice, Started
 from napari_tomodrgn.learn.runtime.memory import translate_memory_errors
 from napari_tomodrgn.learn.runtime.steps import Cancelled, Stop, never, run_to_end
+from napari_tomodrgn.learn.training.embed import known_latents
 from napari_tomodrgn.learn.training.epochs import EpochLoop
 from napari_tomodrgn.learn.training.finalize import finalize
 from napari_tomodrgn.learn.training.initialize import initialize
@@ -213,11 +214,12 @@ def _build_trainer(
     trainer = Trainer(config, data, model, optimiser, device, context)
     if request.resume and (run.resume_file.exists() or not context.is_first):
         model.decoder.start_from(run.linear_components(device))
-        return run, trainer, load_state(run.resume_file, model, optimiser)
+        position = load_state(run.resume_file, model, optimiser)
+        return run, replace(trainer, known=known_latents(run, device)), position
     yield from initialize(run, data, model, context)
     position = Position(epoch=1, step=0)
     if context.is_first:
         save_state(run.resume_file, model, optimiser, position)
     run.clear_resumable()
-    # Read anew: it knows of the first look by now.
-    return Run.open(run.path), trainer, position
+    run = Run.open(run.path)  # it knows of the first look by now, and was read by others
+    return run, replace(trainer, known=known_latents(run, device)), position

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.tilt_data import TiltData
+from napari_tomodrgn.learn.inference.known_latents import KnownLatents
 from napari_tomodrgn.learn.network.loss import (
     DrawnPoints,
     beta_at,
@@ -58,6 +59,7 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     device: torch.device
     context: RunContext = field(default_factory=RunContext)
+    known: KnownLatents | None = None  # on the device, of the set's particles
     fixed_shapes: bool | None = None  # None: not on a CPU, where what is padded costs time
     records_steps: bool = True  # where that can be (`recorded_step`)
 
@@ -239,6 +241,8 @@ class Trainer:
         samples = inputs.samples * factor.view(inputs.samples.shape)
         with autocast(self.config.train.precision, self.device):
             posterior = self.model.encoder.from_padded(samples, inputs.present, inputs.tilt_index)
+        if self.known is not None:
+            posterior = self.known.fill(posterior, inputs.rows, training_only=True)
         return posterior, transfer, factor
 
     def _accumulate_gradients(self, work: Step, inputs: StepInputs) -> Tensor:

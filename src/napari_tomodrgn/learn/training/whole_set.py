@@ -64,7 +64,8 @@ def _own_blocks(trainer: Trainer, size: int) -> Iterator[int]:
 
 
 def _embed_rows(trainer: Trainer, rows: slice) -> Posterior:
-    return run_to_end(embed(trainer.model.encoder, trainer.data, trainer.device, rows))
+    guess = run_to_end(embed(trainer.model.encoder, trainer.data, trainer.device, rows))
+    return trainer.known.fill(guess, rows, training_only=False) if trainer.known else guess
 
 
 def _errors_of_rows(trainer: Trainer, first: int, last: int) -> Tensor:
@@ -72,7 +73,10 @@ def _errors_of_rows(trainer: Trainer, first: int, last: int) -> Tensor:
     points = held_out_points(batch, trainer.config.seed, first)
     total = torch.zeros(batch.size, dtype=torch.float64, device=trainer.device)
     with torch.no_grad(), autocast(trainer.config.train.precision, trainer.device):
-        latent = encode(trainer.model.encoder, batch, training_only=True).mu
+        guess = encode(trainer.model.encoder, batch, training_only=True)
+        if trainer.known is not None:
+            guess = trainer.known.fill(guess, slice(first, last), training_only=True)
+        latent = guess.mu
         for part in points.chunks(trainer.chunk_sizes.points):
             trainer.check_stop()
             errors = _errors(trainer, batch, part, latent)

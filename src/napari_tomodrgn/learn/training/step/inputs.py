@@ -144,6 +144,8 @@ class StepInputs:
         ``(particle · drawn,)`` whose they are.
     real
         ``(particle,)`` 1, or 0 for a particle that only fills a batch.
+    rows
+        ``(particle,)`` of the set; the row after the last one fills a batch.
     """
 
     images: Tensor
@@ -156,6 +158,7 @@ class StepInputs:
     at: Tensor
     particle_index: Tensor
     real: Tensor
+    rows: Tensor
 
     def chunks(self, size: int) -> list[slice]:
         """Slices of the drawn samples, of at most ``size``."""
@@ -253,6 +256,7 @@ class TrainingRows:
             draw.noise,
             *self._points(images, self._device_counts[draw.rows], draw.uniform),
             real.float(),
+            draw.rows,
         )
         if self.device.type in ("cpu", "cuda"):
             return found

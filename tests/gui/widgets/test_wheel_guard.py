@@ -1,0 +1,72 @@
+"""The wheel over a box scrolls the page and changes no choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QSpinBox, QVBoxLayout, QWidget
+
+from napari_tomodrgn.gui.widgets.qt import scrolled
+from napari_tomodrgn.gui.widgets.wheel_guard import WheelGuard
+
+
+def turn(widget: QWidget) -> None:
+    """Turn the wheel a notch down over a widget, as Qt does it."""
+    middle = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        middle,
+        QPointF(widget.mapToGlobal(widget.rect().center())),
+        QPoint(0, 0),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+
+
+@pytest.fixture
+def page(qtbot: Any) -> Any:
+    """A page longer than its window, with both kinds of box at its top."""
+    inner = QWidget()
+    layout = QVBoxLayout(inner)
+    combo, spin, rest = QComboBox(), QSpinBox(), QLabel()
+    combo.addItems(["cluster 1", "cluster 2", "cluster 3"])
+    rest.setFixedHeight(2000)
+    for widget in (combo, spin, rest):
+        layout.addWidget(widget)
+    area = scrolled(inner)
+    qtbot.addWidget(area)
+    area.resize(300, 200)
+    area.show()
+    qtbot.waitExposed(area)
+    return area, combo, spin
+
+
+def test_it_scrolls_and_changes_nothing(page: Any) -> None:
+    area, combo, spin = page
+    spin.setValue(50)
+    turn(combo)
+    assert combo.currentIndex() == 1, "what Qt does by itself"
+    WheelGuard(area)
+    bar = area.verticalScrollBar()
+    for box in (combo, spin):
+        before = bar.value()
+        turn(box)
+        assert bar.value() > before
+    assert (combo.currentIndex(), spin.value()) == (1, 50)
+
+
+def test_a_number_that_is_being_typed_can_be_turned(page: Any, qtbot: Any) -> None:
+    area, _, spin = page
+    WheelGuard(area)
+    area.activateWindow()
+    spin.setFocus()
+    qtbot.waitUntil(spin.hasFocus)
+    spin.setValue(50)
+    turn(spin)
+    assert spin.value() == 49
