@@ -1,7 +1,8 @@
 """Trainings as they were: their events with the seconds since the start, and what is said of them.
 
 120 and 200 particles of 21 tilts, box 32, default settings but 10 and 6 epochs, on two cores beside
-other work.
+other work. Then an encoder was taught before the first epoch: those events, and what they took, are
+left out; and that all particles are embedded was not counted: steps are numbered as they are now.
 """
 
 from __future__ import annotations

@@ -68,5 +68,7 @@ def test_a_run_resumes_with_what_it_was_trained_with(
     # Another machine, left to itself, takes the other product and comes to the same but rounding.
     other = trained(particles, tmp_path / "other")
     assert set(other.info.products.values()) == {PRODUCT}
-    losses = ["reconstruction", "kl", "held_out"]
+    losses = ["reconstruction", "held_out"]
     np.testing.assert_allclose(other.metrics()[losses], whole.metrics()[losses], rtol=1e-3)
+    # In nats, of all latents; the encoder's own begin anywhere, and rounding grows in them.
+    np.testing.assert_allclose(other.metrics()["kl"], whole.metrics()["kl"], atol=2e-3)

@@ -110,7 +110,7 @@ _PARTS = (
     _UsualPart(_COMPONENTS, "first look", 400, 4, needs=_has_components),
     _UsualPart(_SECOND, "first look", 0, 6, needs=_if_large(_has_components)),
     _UsualPart("Comparing held-out images", "first look", 0, 0.12, compared, _has_components),
-    _UsualPart("Refining components", "first look", 60, 1.55, needs=_has_components),
+    _UsualPart("Refining components", "first look", 40, 1.2, needs=_has_components),
     _UsualPart(_EPOCHS, "epochs", 0, 1),
     _UsualPart("encoder latents", "finishing", 0, 0.04, compared, _is_vae),
     _UsualPart("encoder errors", "finishing", 0, 0.16, compared, _is_vae),
