@@ -362,7 +362,7 @@ def test_a_selection_is_compared_with_the_rest_and_with_a_random_group(
     QTest.mouseClick(panel.compare, LEFT)
     qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
     assert clustered.comparison.record["particles_b"] == 10
-    assert "matched at random" in panel.sentence.text()
+    assert "others at random" in panel.sentence.text()
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     first = clustered.comparison
     panel.b.setCurrentIndex(panel.b.findData("rest"))

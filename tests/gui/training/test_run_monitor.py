@@ -14,6 +14,7 @@ import pytest
 
 from napari_tomodrgn.gui.training.run_monitor import patience_s
 from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.learn.run.lock import LOCK_NAME
 from napari_tomodrgn.learn.training.progress import finishing_in_epochs
 from napari_tomodrgn.learn.training.train import train
 
@@ -31,6 +32,11 @@ class Elsewhere:
             for file in self._files(epoch):
                 file.unlink()
         self._metrics(0)
+        (folder / LOCK_NAME).write_text("{}")
+
+    def stop(self) -> None:
+        """It lets go of the run."""
+        (self.run / LOCK_NAME).unlink()
 
     def _files(self, epoch: int) -> list[Path]:
         run = Run(self.run, self.finished.info)
@@ -206,3 +212,18 @@ def test_patience_grows_with_the_epochs() -> None:
 
     assert (after(1.0), after(60.0), after(7200.0)) == (30.0, 180.0, 300.0)
     assert patience_s(None) == 300.0
+
+
+def test_a_run_that_was_stopped_a_moment_ago_is_followed_by_nobody(
+    widget: Any, qtbot: Any, opened: Any, elsewhere: Elsewhere
+) -> None:
+    """Its folder was written to just now, and still nothing trains."""
+    elsewhere.write(1)
+    elsewhere.stop()
+    session = opened(elsewhere.run)
+    widget.controller.run_monitor.timer.setInterval(100)
+    phases: list[str] = []
+    session.events.training.connect(lambda status: phases.append(status.phase))
+    qtbot.wait(1500)
+    assert session.training.phase == "idle" and "following" not in phases
+    assert not widget.training.progress.status.text().startswith("Following")

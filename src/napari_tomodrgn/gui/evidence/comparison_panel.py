@@ -161,7 +161,7 @@ class ComparisonPanel(QWidget):
         fill_box(self.a, names, str(a))
         others = {key: name for key, name in names.items() if key != a}
         if groups:
-            others |= {REST: "all others", MATCHED: "as many at random, alike"}
+            others |= {REST: "all others", MATCHED: "others at random, as many and alike"}
         fill_box(self.b, others, str(b) if b in others else next(iter(others), ""))
         for box in (self.a, self.b):
             box.setEnabled(bool(groups))
@@ -173,7 +173,7 @@ class ComparisonPanel(QWidget):
         if a is not None:
             b = self._groups.get(other) or rest_of(self._session, a)
             if other == MATCHED:
-                b = ChosenGroup("matched at random", b.color, b.ids)
+                b = ChosenGroup("others at random", b.color, b.ids)
             chosen = (a, b, other == MATCHED)
         changed, self._chosen = chosen != self._chosen, chosen
         if changed and chosen is not None:
@@ -191,7 +191,9 @@ class ComparisonPanel(QWidget):
         from napari_tomodrgn.analysis.evidence.records import molecule_words
 
         record = compared.record
-        self.sentence.setText(unbroken(compared.sentence))
+        # Under other names in the boxes, or while these are compared, it says whose it is.
+        whose = "" if self._is_of_chosen(compared) else "{}, {}: ".format(*compared.names)
+        self.sentence.setText(unbroken(f"{whose}{compared.sentence}"))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         kept = f" Kept in the run as {compared.folder.name}." if compared.folder is not None else ""
         self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))

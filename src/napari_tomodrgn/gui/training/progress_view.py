@@ -68,7 +68,7 @@ class TrainingProgress(QWidget):
         self.bar.setVisible(status.phase != "idle")
         self.bar.setValue(round(1000 * status.fraction))
         for label, words in (
-            (self.status, status_words(status, ready=ready)),
+            (self.status, status_words(status, ready=ready) or why_ended(self._session)),
             (self.losses, loss_words(status)),
             (self.shown, why_first_look(self._session)),
         ):
@@ -105,10 +105,9 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
     if status.is_at_work:
         return status.words
     if status.phase == "paused":
-        return (
-            f"Paused at {status.unit} {status.epoch} of {status.epochs}; images stay in memory. "
-            "Stop saves a checkpoint and frees the memory."
-        )
+        at = f"at {status.unit} {status.epoch} of {status.epochs}" if status.epoch else "before any"
+        at = at if status.epoch else f"{at} {status.unit}"
+        return f"Paused {at}; images stay in memory. Stop saves a checkpoint and frees the memory."
     if status.phase == "stopping":
         return "Stopping: a checkpoint is being saved …"
     if status.phase == "idle":
@@ -116,6 +115,20 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
     left = left_words(status.seconds_left, at_most=status.at_most)
     total = f" of {status.epochs}" if status.epochs else ""
     return f"Following {status.what}, trained elsewhere: {status.unit} {status.epoch}{total}{left}"
+
+
+def why_ended(session: Session) -> str:
+    """Why a training ended before the epochs that it was asked for; empty where it did not."""
+    run = session.run
+    if run is None or run.info.chosen_epoch is None or run.config.method == "linear":
+        return ""
+    done, train = session.last_epoch_trained, run.config.train
+    if not 0 < done < train.epochs:
+        return ""
+    return (
+        f"Ended after epoch {done} of {train.epochs}: for {train.patience} epochs held-out images "
+        "were explained no better."
+    )
 
 
 def why_first_look(session: Session) -> str:

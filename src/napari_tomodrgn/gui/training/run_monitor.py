@@ -1,7 +1,8 @@
 """A run that another process trains, seen through its folder: looked at every two seconds.
 
-Nothing tells that a training was killed. A run counts as being trained while its folder was
-written to of late: by the clock of the disk, or, where that goes wrong, because a change was seen.
+Nothing tells that a training was killed. A run counts as being trained while its lock is there and
+its folder was written to of late, by the clock of the disk; or, where that goes wrong, because a
+change was seen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
 from napari_tomodrgn.gui.training.service import why_on_show
 from napari_tomodrgn.learn.run.epoch_files import epoch_unit
+from napari_tomodrgn.learn.run.lock import LOCK_NAME
 from napari_tomodrgn.learn.runtime.events import Losses
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.verdict import Verdict
@@ -48,6 +50,7 @@ class RunSnapshot:
     quality: dict[str, Any]
     written: float  # seconds since 1970, of the last write
     finishing_epochs: float = 0.0  # how many epochs' time is taken after the last one
+    locked: bool = True  # whether a process says that it trains into the folder
 
 
 class RunMonitor(Service):
@@ -124,7 +127,9 @@ class RunMonitor(Service):
 
     def _set_status(self, seen: RunSnapshot) -> None:
         """Say that it is being trained, or, after too long a silence, that it is not."""
-        silence = min(time.time() - seen.written, time.monotonic() - self._changed)
+        silence = time.monotonic() - self._changed
+        if seen.locked:  # a training that was stopped has let go of it
+            silence = min(silence, time.time() - seen.written)
         alive = silence < patience_s(seen.metrics)
         status = status_of(seen) if alive else TrainingStatus()
         if status != self.session.training:
@@ -150,7 +155,8 @@ def _read_snapshot(
     if latents is not None:
         make_ready(latents)
     state = (latents, metrics_of(run), quality_of(run), _written(run))
-    yield RunSnapshot(run, epoch or 0, *state, finishing_in_epochs(run.config, particles))
+    after, locked = finishing_in_epochs(run.config, particles), (folder / LOCK_NAME).exists()
+    yield RunSnapshot(run, epoch or 0, *state, after, locked)
 
 
 def _written(run: Run) -> float:
