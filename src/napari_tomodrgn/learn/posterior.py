@@ -30,12 +30,15 @@ class Posterior:
         return cls(mu, torch.diagonal(covariance, dim1=1, dim2=2).log(), covariance)
 
     def beginning_with(self, first: Posterior) -> Posterior:
-        """The same with the first latents of another; covariances are left out."""
+        """The same with the first latents of another, and with their covariance if it is known."""
         known = first.mu.shape[1]
-        return Posterior(
-            torch.cat([first.mu.to(self.mu), self.mu[:, known:]], 1),
-            torch.cat([first.logvar.to(self.logvar), self.logvar[:, known:]], 1),
-        )
+        mu = torch.cat([first.mu.to(self.mu), self.mu[:, known:]], 1)
+        logvar = torch.cat([first.logvar.to(self.logvar), self.logvar[:, known:]], 1)
+        if first.covariance is None:
+            return Posterior(mu, logvar)
+        covariance = torch.diag_embed(logvar.exp())
+        covariance[:, :known, :known] = first.covariance
+        return Posterior(mu, logvar, covariance)
 
     def kl(self) -> Tensor:
         """Divergence from the unit Gaussian in nats, ``(particle,)``."""

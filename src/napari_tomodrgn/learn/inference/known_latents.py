@@ -24,14 +24,14 @@ from napari_tomodrgn.learn.inference.methods import Inference
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
-_NAMES = ("training.mu", "training.logvar", "all.mu", "all.logvar")
+_NAMES = ("mu", "logvar", "covariance")
 
 
 @dataclass(frozen=True, eq=False)
 class KnownLatents:
     """Posteriors of the first latents of all particles of a set.
 
-    After the last particle stands a row of zeros, for a particle that only fills a batch.
+    After the last particle stands the prior, for a particle that only fills a batch.
 
     Attributes
     ----------
@@ -51,15 +51,13 @@ class KnownLatents:
 
     def save(self, path: Path) -> None:
         """Write both, float32."""
-        values = (
-            self.training.mu,
-            self.training.logvar,
-            self.everything.mu,
-            self.everything.logvar,
-        )
-        tensors = [value.detach().float().cpu().contiguous() for value in values]
+        tensors = {
+            f"{which}.{name}": getattr(found, name).detach().float().cpu().contiguous()
+            for which, found in (("training", self.training), ("all", self.everything))
+            for name in _NAMES
+        }
         with written_atomically(path) as temporary:
-            save_file(dict(zip(_NAMES, tensors, strict=True)), temporary)
+            save_file(tensors, temporary)
 
     @classmethod
     def read(cls, path: Path, device: torch.device | str = "cpu") -> KnownLatents:
@@ -72,14 +70,17 @@ class KnownLatents:
         """
         try:
             tensors, _ = read_tensors(path)
-            mu, logvar, mu_all, logvar_all = (tensors[name].to(device) for name in _NAMES)
+            training, everything = (
+                Posterior(*(tensors[f"{which}.{name}"].to(device) for name in _NAMES))
+                for which in ("training", "all")
+            )
         except KeyError as error:
             raise BadInputError(
                 f"{path}: lacks {error}, of the latents that the network was trained with.",
                 remedy="Copy the run again.",
                 code="bad-checkpoint",
             ) from error
-        return cls(Posterior(mu, logvar), Posterior(mu_all, logvar_all))
+        return cls(training, everything)
 
     @classmethod
     def of(cls, training: Posterior, everything: Posterior, count: int) -> KnownLatents:
@@ -88,8 +89,10 @@ class KnownLatents:
 
         def first(found: Posterior) -> Posterior:
             """With a row more."""
-            columns = (found.mu[:, :count].float(), found.logvar[:, :count].float())
-            return Posterior(*(pad(column, (0, 0, 0, 1)) for column in columns))
+            mu = pad(found.mu[:, :count].float(), (0, 0, 0, 1))
+            assert found.covariance is not None  # as of whatever is known in closed form
+            known = found.covariance[:, :count, :count].float()
+            return Posterior.of(mu, torch.cat([known, torch.eye(count).to(known)[None]]))
 
         return cls(first(training), first(everything))
 
@@ -122,8 +125,10 @@ class KnownInference:
                 return self._at(self.tables.training, rows)
             if bool(images.all()):
                 return self._at(self.tables.everything, rows)
-        found = self.closed_form(rows, images)
-        return Posterior(found.mu[:, : self.count].float(), found.logvar[:, : self.count].float())
+        found, first = self.closed_form(rows, images), slice(self.count)
+        assert found.covariance is not None
+        return Posterior.of(found.mu[:, first].float(), found.covariance[:, first, first].float())
 
     def _at(self, table: Posterior, rows: Tensor) -> Posterior:
-        return Posterior(table.mu[rows].cpu(), table.logvar[rows].cpu())
+        assert table.covariance is not None
+        return Posterior.of(table.mu[rows].cpu(), table.covariance[rows].cpu())

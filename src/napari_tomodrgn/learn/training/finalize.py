@@ -154,7 +154,8 @@ def finalize(
             estimates[REFINED] = estimate
     network = network_method(estimates)
     estimates[network], support = yield from final.shrink(estimates[network], "filter")
-    if refinement is not None or run.info.shrinkage < 1:  # of an earlier version, drawn in
+    # What the epoch left has no covariances; or, of an earlier version, was drawn in.
+    if refinement is not None or run.info.known_latents or run.info.shrinkage < 1:
         resumable = run.resumable("latents", f"{epoch}")
         inference = estimates[network].inference
         everything = yield from final.posterior(inference, resumable, "all latents")
