@@ -24,7 +24,6 @@ from made_sets import MadeSet, in_place_of_files, make_set, quality
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.learn.inference.held_out import comparison_rows, errors_of, mean_difference
 from napari_tomodrgn.learn.inference.methods import (
-    EncoderInference,
     Inference,
     RefinedInference,
     infer_in_chunks,
@@ -35,6 +34,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.device import pick_device
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.embed import guess_latents
 from napari_tomodrgn.learn.training.train import train
 from napari_tomodrgn.synthetic import SimulationConfig
 
@@ -66,7 +66,7 @@ def measured(made: MadeSet, out: Path, device: torch.device) -> dict[str, Any]:
     found: dict[str, Any] = {"seconds": round(time.perf_counter() - started, 1)}
     epoch, data = run.info.chosen_epoch or run.epochs()[-1], made.data(config)
     model = run.model(epoch, device)
-    guess, decoder = EncoderInference(model.encoder, data), model.decoder
+    guess, decoder = guess_latents(run, model.encoder, data), model.decoder
     every, rows = torch.arange(data.particle_count), comparison_rows(data.particle_count)
 
     def inferred(inference: Inference, rows: torch.Tensor, images: torch.Tensor) -> Posterior:

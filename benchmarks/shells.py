@@ -46,7 +46,6 @@ from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel, VolumeDecoder
 from napari_tomodrgn.learn.inference.held_out import mean_difference
 from napari_tomodrgn.learn.inference.methods import (
-    EncoderInference,
     Inference,
     LinearInference,
     RefinedInference,
@@ -60,6 +59,7 @@ from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.learn.training.embed import guess_latents
 from napari_tomodrgn.learn.training.read_images import decide_sign_of_images, read_images
 from napari_tomodrgn.physics.shells import shell_correlation, shell_indices
 
@@ -135,7 +135,7 @@ def model_of(run: Run, data: TiltData) -> tuple[FourierModel, Inference]:
         file = run.weights_file(run.last_epoch())
         return LinearDecoder.read(file), LinearInference(read_linear_model(file), data, run.config)
     model, refinement = run.model(), run.refinement()
-    guess = EncoderInference(model.encoder, data)
+    guess = guess_latents(run, model.encoder, data)
     if refinement is None:
         return model.decoder, guess
     return model.decoder, RefinedInference(guess, model.decoder, refinement, run.config)
