@@ -38,7 +38,8 @@ class Calibration:
     particles
         Number of particles.
     ratio
-        Of all dimensions together: mean square difference over that expected; 1 is right.
+        Of all dimensions together, or of the first ones if only these were asked for: mean square
+        difference over that expected; 1 is right.
     standard_error
         Of ``ratio``.
     ratio_by_dimension
@@ -84,30 +85,36 @@ def calibration_particles(data: TiltData) -> Tensor:
     return able[chosen] if len(able) else able
 
 
-def calibrate(inference: Inference, data: TiltData) -> Generator[int, None, Calibration | None]:
+def calibrate(
+    inference: Inference, data: TiltData, first: int | None = None
+) -> Generator[int, None, Calibration | None]:
     """Embed particles twice, from halves of their tilts, and compare; None if too few have two.
 
-    Yields how many are done, of twice `calibration_particles`.
+    ``first``: as of `compare_halves`. Yields how many are done, of twice `calibration_particles`.
     """
     rows = calibration_particles(data)
     if len(rows) < 2:
         return None
     one, two = image_halves(data)
-    first = yield from infer_in_chunks(inference, rows, one)
-    second = yield from offset_steps(infer_in_chunks(inference, rows, two), len(rows))
-    return compare_halves(first, second)
+    half = yield from infer_in_chunks(inference, rows, one)
+    other = yield from offset_steps(infer_in_chunks(inference, rows, two), len(rows))
+    return compare_halves(half, other, first)
 
 
-def compare_halves(one: Posterior, two: Posterior) -> Calibration:
-    """Compare posteriors ``(particle, latent)`` of the same particles from disjoint images."""
-    first, second = _covariance(one), _covariance(two)
-    shared = first @ second
-    expected = torch.diagonal(first + second - shared - shared.mT, dim1=1, dim2=2).mean(0)
+def compare_halves(one: Posterior, two: Posterior, first: int | None = None) -> Calibration:
+    """Compare posteriors ``(particle, latent)`` of the same particles from disjoint images.
+
+    ``first``: how many of the first latents ``ratio`` is of; None: all.
+    """
+    covariances = _covariance(one), _covariance(two)
+    both, shared = covariances[0] + covariances[1], covariances[0] @ covariances[1]
+    expected = torch.diagonal(both - shared - shared.mT, dim1=1, dim2=2).mean(0)
     expected = expected.clamp(min=1e-12)
     found = (one.mu - two.mu).double().square().mean(0)
-    ratio = float(found.sum() / expected.sum())
-    count = len(one.mu) * float(expected.sum() ** 2 / expected.square().sum())
-    variance = torch.diagonal(first + second, dim1=1, dim2=2).mean(0) / 2
+    asked = expected[:first]
+    ratio = float(found[:first].sum() / asked.sum())
+    count = len(one.mu) * float(asked.sum() ** 2 / asked.square().sum())
+    variance = torch.diagonal(both, dim1=1, dim2=2).mean(0) / 2
     return Calibration(
         len(one.mu),
         ratio,

@@ -97,7 +97,9 @@ class _FinalPass:
         latents[rows] = known.mu.float()
         steps = error_steps(decoder, latents, self.data, self.run.config)
         errors = yield from run_steps(steps, count, _COMPARING, f"{whose} errors")
-        twice, halves = calibrate(inference, self.data), "Comparing halves of the tilts"
+        # The encoder's own may be narrower than the prior and the same for all particles: unused.
+        first = self.run.info.known_latents or None if whose == ENCODER else None
+        twice, halves = calibrate(inference, self.data, first), "Comparing halves of the tilts"
         total = 2 * len(calibration_particles(self.data))
         found = yield from run_steps(twice, total, halves, f"{whose} halves")
         return LatentEstimate(inference, decoder, found, latents, errors)

@@ -9,7 +9,7 @@ from napari_tomodrgn.learn.decoding.volume_decoder import FourierModel
 from napari_tomodrgn.learn.inference.calibration import Calibration
 from napari_tomodrgn.learn.inference.held_out import EarlyStopping, mean_difference
 from napari_tomodrgn.learn.inference.kept_axes import kept_shares, known_well
-from napari_tomodrgn.learn.inference.methods import Inference
+from napari_tomodrgn.learn.inference.methods import EncoderInference, Inference
 from napari_tomodrgn.learn.inference.shrinkage import ShrinkageResult
 
 if TYPE_CHECKING:
@@ -149,8 +149,11 @@ def report_sentences(estimates: dict[str, LatentEstimate], epoch: int) -> list[s
         lines.append(lost)
     calibration = estimates[best].calibration
     if calibration is not None:
+        inference = estimates[best].inference
+        known = isinstance(inference, EncoderInference) and inference.known is not None
+        which = "Latents that are known" if known else "Latents"
         lines.append(
-            f"Latents from halves of the tilts differ by {calibration.ratio:.2f} "
+            f"{which} from halves of the tilts differ by {calibration.ratio:.2f} "
             f"± {calibration.standard_error:.2f} times what their widths say "
             "(mean square; 1 is right)."
         )
