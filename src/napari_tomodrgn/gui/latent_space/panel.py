@@ -31,7 +31,8 @@ from napari_tomodrgn.gui.latent_space.side_page import SidePage
 from napari_tomodrgn.gui.latent_space.trajectories import projected
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
-from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
 from napari_tomodrgn.session import Session, enclosing
@@ -61,7 +62,7 @@ class LatentPanel(QWidget):
         self.legend, self.card = Legend(), PreviewCard()
         self.axes = AxisBar()
         self.x_axis, self.y_axis, self.color = self.axes.x_box, self.axes.y_box, self.axes.color
-        self.status = make_label()
+        self.status = SteadyLabel()
         self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
         self.pairs = PairButton()
         self.tools = SelectionTools()
@@ -283,6 +284,7 @@ class LatentPanel(QWidget):
             self.status.setText("")
             return
         words = f"{len(table):,} particles\n{self._session.epoch_words}"
+        self.status.keep_room_for(f"{words}, {len(table):,} selected")
         self.status.setText(f"{words}, {selected:,} selected" if selected else words)
 
     # -- view to session ----------------------------------------------------------------------

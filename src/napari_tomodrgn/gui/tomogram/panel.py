@@ -26,7 +26,8 @@ from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
-from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.qt import Signal, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
 
@@ -35,6 +36,7 @@ _LATENT_SPACE = (
     "In the latent space, click a point for its map; Clusters makes classes, and Validate compares "
     "them."
 )
+_ALONE = "Click a tomogram. Without its file the particles are shown alone."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
 _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
@@ -47,7 +49,6 @@ _MODES = {
     "comparison": "The groups compared last, beside their difference",
 }
 _ROWS = 6  # of the list that are seen at once
-_STATUS_LINES = 3  # that have room from the start
 _FOUND, _MISSING = "found", "not found"
 
 
@@ -63,9 +64,9 @@ class TomogramPanel(QWidget):
         self.comparison = QRadioButton("A − B")
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
-        self.status = make_label(_EMPTY)
+        # What is below stays as its words come: the longest are the advice of a run.
+        self.status = SteadyLabel(f"{_LATENT_SPACE} {_ALONE}")
         self._drawn = ""  # what the scene says of the tomogram
-        LetterSize(self.status, self._keep_room)  # what is below stays as its words come
         self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
@@ -101,9 +102,6 @@ class TomogramPanel(QWidget):
             case _:
                 words = self._drawn or self._advice()
                 return f"{words} {focus}: its map is under Particle." if focus else words
-
-    def _keep_room(self) -> None:
-        self.status.setMinimumHeight(_STATUS_LINES * self.status.fontMetrics().lineSpacing())
 
     def _stage_row(self) -> QHBoxLayout:
         """What the canvas shows; each of the others is a click away."""
@@ -179,8 +177,7 @@ class TomogramPanel(QWidget):
             return _EMPTY
         if not self._session.particles.has_positions:
             return NO_POSITIONS
-        alone = "Click a tomogram. Without its file the particles are shown alone."
-        return f"{_LATENT_SPACE} {alone}" if self._session.latents is not None else alone
+        return f"{_LATENT_SPACE} {_ALONE}" if self._session.latents is not None else _ALONE
 
     def _fill_list(self) -> None:
         session = self._session
