@@ -24,6 +24,7 @@ from napari_tomodrgn.session.values import (
     CanvasMode,
     ComparedGroups,
     Decoded,
+    Done,
     LatentPath,
     LatentPoint,
     LoadedData,
@@ -377,9 +378,9 @@ class Session:
             actions = actions if next(told, None) == shown else (shown, *actions)
         self.actions = (*self.actions, *actions)
 
-    def show_message(self, text: str, severity: Severity = "info") -> None:
-        """Show one sentence to the user."""
-        self.message = Message(text, severity)
+    def show_message(self, text: str, severity: Severity = "info", done: Done = None) -> None:
+        """Show one sentence to the user; one that asks for something goes once it is `done`."""
+        self.message = Message(text, severity, done)
 
     def disconnect_all(self) -> None:
         """Disconnect all listeners: the window is going, but work may still be ending."""

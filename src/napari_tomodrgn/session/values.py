@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 Severity = Literal["error", "warning", "info"]
+Done = Callable[[], bool] | None  # whether what was asked for has been done
 CanvasMode = Literal["particle", "tomogram", "comparison"]
 # What the map on show is made of: the network's latents, or the images of particles around.
 MapSource = Literal["decoded", "images"]
@@ -207,10 +209,15 @@ class TomogramDisplay:
 
 @dataclass(frozen=True)
 class Message:
-    """One sentence for the banner; ``severity`` is ``error``, ``warning`` or ``info``."""
+    """One sentence for the banner; ``severity`` is ``error``, ``warning`` or ``info``.
+
+    ``done`` tells of a sentence that asks the user for something whether that was done: the
+    sentence then goes by itself.
+    """
 
     text: str
     severity: Severity = "info"
+    done: Done = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

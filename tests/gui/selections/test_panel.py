@@ -222,3 +222,32 @@ def test_a_lasso_replaces_adds_or_subtracts() -> None:
     assert combine_selections(now, more, "replace") == more
     assert combine_selections(now, more, "add") == frozenset("abc")
     assert combine_selections(now, more, "subtract") == frozenset("a")
+
+
+def test_a_selection_moves_nothing_under_the_mouse(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    """From the buttons of selections down to Compare, and in the latent space."""
+    session = opened(run)
+    widget.tabs.setCurrentWidget(widget._judging)
+    page, latent = widget._judging.widget(), widget.latent
+    still = (
+        *(widget.selections.name, widget.selections.export, widget.validation.button),
+        *(widget.comparison.a, widget.comparison.compare),
+    )
+
+    def places() -> list[int]:
+        beside = [one.mapTo(latent, one.rect().topLeft()).y() for one in (latent.card, latent.view)]
+        return [one.mapTo(page, one.rect().topLeft()).y() for one in still] + beside
+
+    qtbot.waitUntil(lambda: places()[:5] == sorted(places()[:5]))
+    qtbot.wait(400)  # until the page has settled
+    before = places()
+    assert "Nothing is selected" in widget.selections.count.text()
+    _lasso(widget, [1, 2, 3])
+    assert widget.selections.count.text().startswith("3 of ")
+    qtbot.wait(400)
+    assert places() == before
+    session.select(frozenset())
+    qtbot.wait(400)
+    assert places() == before

@@ -18,11 +18,13 @@ from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.tomogram import export_service
+from napari_tomodrgn.gui.tomogram import panel as tomogram_panel
 from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk, TomogramLayers
+from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.tomogram.particle_surfaces import MapCache
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION
-from napari_tomodrgn.session import TomogramDisplay
+from napari_tomodrgn.session import Session, TomogramDisplay
 
 LONG = 60_000
 
@@ -473,3 +475,48 @@ def test_kept_maps_stay_within_their_bytes() -> None:
     assert len(decoded) == 40, "a kept map is contoured anew, not decoded"
     store.mesh(("run", 1, "0"), (3.0, 1), decode)
     assert len(decoded) == 41, "what was dropped is decoded again"
+
+
+def test_a_file_that_was_not_found_is_a_link_and_looks_like_one(
+    qtbot: Any, tiny_star: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, asked = Session(), []
+    panel = TomogramPanel(session)
+    qtbot.addWidget(panel)
+    panel.resize(340, 700)
+    panel.show()
+    session.particles = read_particles(tiny_star)
+    first, second = (panel.list.topLevelItem(row) for row in range(2))
+    session.tomogram_files = {second.text(0): tmp_path / "second.mrc"}
+    first, second = (panel.list.topLevelItem(row) for row in range(2))
+    assert [row.text(2) for row in (first, second)] == ["not found", "found"]
+    assert [row.font(2).underline() for row in (first, second)] == [True, False]
+    assert first.toolTip(2).endswith("Click to choose the file …")
+    assert "second.mrc. Double-click" in second.toolTip(2)
+    viewport, chosen = panel.list.viewport(), tmp_path / "first.mrc"
+    hand, arrow = Qt.CursorShape.PointingHandCursor, Qt.CursorShape.ArrowCursor
+
+    def cell(row: Any, column: int) -> QPoint:
+        box = panel.list.visualItemRect(row)
+        left = panel.list.columnViewportPosition(column) + panel.list.columnWidth(column) // 2
+        return QPoint(left, box.center().y())
+
+    for row, column, shape in ((first, 2, hand), (first, 0, arrow), (first, 2, hand)):
+        QTest.mouseMove(viewport, cell(row, column))
+        qtbot.waitUntil(lambda shape=shape: viewport.cursor().shape() == shape)
+    QTest.mouseMove(viewport, cell(second, 2))
+    qtbot.waitUntil(lambda: viewport.cursor().shape() == arrow)
+
+    def answer(_parent: Any, words: str, *_: Any) -> tuple[str, str]:
+        asked.append(words)
+        return str(chosen), ""
+
+    monkeypatch.setattr(tomogram_panel.QFileDialog, "getOpenFileName", answer)
+    name = first.text(0)
+    QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=cell(first, 2))
+    assert asked == [f"Tomogram {name}"] and session.tomogram_files[name] == chosen
+    assert session.tomogram == ""  # the click asked for a file, not for the tomogram
+    first = panel.list.topLevelItem(0)
+    assert first.text(2) == "found" and not first.font(2).underline()
+    QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=cell(first, 2))
+    assert len(asked) == 1 and session.tomogram == name

@@ -11,11 +11,13 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME
 from napari_tomodrgn.gui.volumes.arrangement import unfitted
 from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
-from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import write_in_corner
 from napari_tomodrgn.session import Decoded, Session
 
 
@@ -73,3 +75,43 @@ def test_a_picture_of_the_window_is_the_screen_enlarged(
     assert picture.shape == tuple(2 * side for side in screen.shape)
     assert picture.mean() == pytest.approx(screen.mean(), rel=0.1)
     assert viewer.scene.camera.zoom == zoom
+
+
+def test_axes_make_way_for_the_words_of_a_low_canvas() -> None:
+    """In a window of 600 pixels they ran through the title, and y was cut off."""
+    viewer: Any = ViewerModel()  # whose canvas nobody else resizes
+    layers, canvas = VolumeLayers(viewer), viewer.canvas
+    fit, axes = CanvasFit(Session(), viewer, (layers.write_caption,)), canvas.overlays.axes
+    viewer.add_image(np.zeros((8, 8, 8), np.float32))
+    viewer.dims.ndisplay = 3
+    canvas.size = (500, 700)
+    layers.show_axes(True)
+    write_in_corner(viewer, CAPTION_NAME, "TS_001  ·  120 particles")
+
+    def seen(*heights: int) -> list[bool]:
+        found = []
+        for height in heights:
+            canvas.size = (height, 700)
+            found.append(axes.visible)
+        return found
+
+    assert seen(130, 190, 230, 130, 500) == [False, False, True, False, True]
+    assert seen(130) == [False]
+    layers.show_axes(True)  # as for each map that is the first
+    assert not axes.visible
+    assert seen(500) == [True]
+    assert seen(130) == [False]
+    layers.show_axes(False)  # the user wants none
+    fit.want_axes(False)
+    assert seen(500) == [False]
+    layers.show_axes(True)
+    write_in_corner(viewer, CAPTION_NAME, "")
+    assert seen(130) == [True], "there are no words to lie on"
+    write_in_corner(viewer, TITLE_NAME, "TS_001")
+    assert seen(131) == [False]
+    viewer.dims.ndisplay = 2
+    assert seen(500) == [False], "not on a page that has none"
+    viewer.dims.ndisplay = 3
+    assert seen(501, 130) == [True, False]
+    fit.close()
+    assert axes.visible and seen(130) == [True]

@@ -85,7 +85,10 @@ class ComparisonService(Service):
         """Compare these groups instead of what was asked before."""
         run = self.session.run
         if run is None:
-            self.session.show_message("Open a run first: groups of its particles are compared.")
+            self.session.show_message(
+                "Open a run first: groups of its particles are compared.",
+                done=lambda: self.session.run is not None,
+            )
             return
         try:
             if not matched:

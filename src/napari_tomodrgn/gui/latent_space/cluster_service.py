@@ -51,7 +51,10 @@ class ClusterService(Service):
         """Find so many clusters (or `AS_LATENTS_ASK`) and colour the particles by them."""
         latents = self.session.latents
         if latents is None:
-            self.session.show_message("Open a run first: clusters are found in its latents.")
+            self.session.show_message(
+                "Open a run first: clusters are found in its latents.",
+                done=lambda: self.session.latents is not None,
+            )
             return
         if count == AS_LATENTS_ASK:
             self.session.show_message(f"{_ASKING} …")

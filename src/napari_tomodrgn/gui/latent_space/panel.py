@@ -27,10 +27,12 @@ from napari_tomodrgn.gui.latent_space.scatter_contents import (
     ScatterRequest,
 )
 from napari_tomodrgn.gui.latent_space.selection_toolbar import SelectionTools, add_shortcut
+from napari_tomodrgn.gui.latent_space.side_page import SidePage
 from napari_tomodrgn.gui.latent_space.trajectories import projected
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
-from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.gui.widgets.wrapping_row import WrappingRow
 from napari_tomodrgn.particle_columns import Clip, row_of, selected_mask
 from napari_tomodrgn.session import Session, enclosing
@@ -41,9 +43,6 @@ if TYPE_CHECKING:
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
 _WAITING = "The first points appear with the first look."
-# Of legend and card, beside or below the scatter.
-_SIDE_PX, _LARGEST_SIDE_PX, _SIDE_SHARE = 200, 420, 0.3
-_UNLIMITED = 16_777_215  # px: what Qt takes for no limit
 _STEP = 0.025  # share of the view that Alt and an arrow key go
 
 
@@ -63,7 +62,8 @@ class LatentPanel(QWidget):
         self.legend, self.card = Legend(), PreviewCard()
         self.axes = AxisBar()
         self.x_axis, self.y_axis, self.color = self.axes.x_box, self.axes.y_box, self.axes.color
-        self.status = make_label()
+        self.status = SteadyLabel()
+        self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
         self.pairs = PairButton()
         self.tools = SelectionTools()
         self.volumes = VolumeBar(session)
@@ -74,7 +74,8 @@ class LatentPanel(QWidget):
         layout.addWidget(WrappingRow(self.axes, self.tools))
         self._middle = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._middle.addWidget(self.view, 1)
-        self._middle.addWidget(self._side())
+        self._side = SidePage(self.legend, self.card, labelled(self.pairs, self.status))
+        self._middle.addWidget(self._side)
         layout.addLayout(self._middle, 1)
         layout.addWidget(WrappingRow(self.path, self.volumes))
         self.drawing = ScatterLoader(session, self)
@@ -181,25 +182,8 @@ class LatentPanel(QWidget):
         """Put legend and card beside the scatter, or below it in a high panel: it stays square."""
         super().resizeEvent(event)
         beside, below = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
-        high = self.height() > self.width()
-        length = self.height() if high else self.width()
-        room = min(max(_SIDE_PX, round(_SIDE_SHARE * length)), _LARGEST_SIDE_PX)
+        high = self._side.fit(self.width(), self.height())
         self._middle.setDirection(below if high else beside)
-        self._side_layout.setDirection(beside if high else below)
-        self._side_layout.setStretch(2, int(high))  # else the counts would be cut off
-        self._side_page.setMinimumSize(0 if high else room, room if high else 0)
-        self._side_page.setMaximumSize(_UNLIMITED if high else room, room if high else _UNLIMITED)
-
-    def _side(self) -> QWidget:
-        self._side_page = QWidget()
-        self._side_page.setFixedWidth(_SIDE_PX)
-        self._side_layout = layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self._side_page)
-        layout.setContentsMargins(4, 0, 0, 0)
-        layout.addWidget(self.legend, 1)
-        layout.addWidget(self.card, 2)  # its pictures before more room below the legend
-        layout.addLayout(labelled(self.pairs, self.status))
-        self.status.setAlignment(Qt.AlignmentFlag.AlignBottom)
-        return self._side_page
 
     def _connect(self) -> None:
         self.view.clicked.connect(self._on_click)
@@ -300,6 +284,7 @@ class LatentPanel(QWidget):
             self.status.setText("")
             return
         words = f"{len(table):,} particles\n{self._session.epoch_words}"
+        self.status.keep_room_for(f"{words}, {len(table):,} selected")
         self.status.setText(f"{words}, {selected:,} selected" if selected else words)
 
     # -- view to session ----------------------------------------------------------------------

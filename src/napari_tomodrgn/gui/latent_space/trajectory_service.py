@@ -80,15 +80,20 @@ class TrajectoryService(Service):
 
     def _anchors(self) -> list[str]:
         """The pinned particles, the one on show last; says what to do where they are too few."""
+        known = self._known_anchors()
+        if len(known) < 2:
+            self.session.show_message(
+                "Shift-click two particles or more first: the path goes through them.",
+                done=lambda: len(self._known_anchors()) > 1,
+            )
+            return []
+        return known
+
+    def _known_anchors(self) -> list[str]:
         session, table = self.session, self.session.latents
         known = [name for name in session.pinned if table is not None and row_of(table, name) >= 0]
         if len(known) == 1 and session.focused not in (None, *known):
             known.append(str(session.focused))
-        if len(known) < 2:
-            session.show_message(
-                "Shift-click two particles or more first: the path goes through them."
-            )
-            return []
         return known
 
     def forget_path(self) -> None:

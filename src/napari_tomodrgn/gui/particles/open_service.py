@@ -23,7 +23,11 @@ def may_open(session: Session) -> bool:
     Also for who is about to ask the user for a file, which would be chosen in vain.
     """
     if session.training.busy:
-        session.show_message("Stop the training before you open something else.", "warning")
+        session.show_message(
+            "Stop the training before you open something else.",
+            "warning",
+            lambda: not session.training.busy,
+        )
     return not session.training.busy
 
 

@@ -51,7 +51,9 @@ class ReconstructionService(Service):
             return
         if len(session.selection) < 2:
             session.show_message(
-                "Select at least two particles: the halves need one each.", "warning"
+                "Select at least two particles: the halves need one each.",
+                "warning",
+                lambda: len(session.selection) >= 2,
             )
             return
         name = name_of_selection(session)

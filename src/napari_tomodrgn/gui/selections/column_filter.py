@@ -97,14 +97,26 @@ class ColumnFilter(QWidget):
         try:
             rule = self._rule(found)
         except ValueError:
-            session.show_message("A limit of the filter is no number.", "warning")
+            session.show_message("A limit of the filter is no number.", "warning", self._has_limits)
             return
         mode = _HOW[self.mode.currentText()]
         mask = RULES[rule.verb](table, *rule.arguments)
         self.chosen.emit(names_where(table.rows, mask), mode, as_done(table, mask, rule, mode))
 
+    def _limits(self) -> list[float | None]:
+        """What was typed; raises `ValueError` where it is no number."""
+        return [float(one.text()) if one.text() else None for one in (self.low, self.high)]
+
+    def _has_limits(self) -> bool:
+        """Whether both limits are numbers, or empty."""
+        try:
+            self._limits()
+        except ValueError:
+            return False
+        return True
+
     def _rule(self, found: Column) -> Action:
         if found.categorical:
             return Action.of("category", found.name, self.category.currentText())
-        low, high = (float(edit.text()) if edit.text() else None for edit in (self.low, self.high))
+        low, high = self._limits()
         return Action.of("in_range", found.name, low, high)

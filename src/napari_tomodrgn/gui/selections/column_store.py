@@ -36,7 +36,11 @@ class ColumnStore(Service):
         """Add the columns of a file, matched by particle, and colour by the first."""
         particles = self.session.particles
         if particles is None:
-            self.session.show_message("Open particles first: columns are of theirs.", "warning")
+            self.session.show_message(
+                "Open particles first: columns are of theirs.",
+                "warning",
+                lambda: self.session.particles is not None,
+            )
             return
 
         def work() -> tuple[Path, UserTable]:

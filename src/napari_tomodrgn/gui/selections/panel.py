@@ -14,9 +14,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_particles
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
@@ -40,7 +41,7 @@ class SelectionsPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.count = make_label()
+        self.count = SteadyLabel(_HINT)  # a lasso moves nothing under the mouse
         self.name = QLineEdit()
         self.name.setToolTip(
             "Name of the selection, such as 60S only: letters, digits, spaces and _ . + -"

@@ -112,7 +112,9 @@ class SelectionService(Service):
         run = session.run
         if run is None or not session.selection or not name:
             session.show_message(
-                "Open a run, select some particles and give them a name.", "warning"
+                "Open a run, select some particles and give them a name.",
+                "warning",
+                lambda: session.run is not None and bool(session.selection),
             )
             return
         writing = session.selections_in_writing
@@ -159,7 +161,9 @@ class SelectionService(Service):
         session = self.session
         particles, chosen, added = session.particles, session.selection, session.added_columns
         if particles is None:
-            session.show_message("Open a star file first.", "warning")
+            session.show_message(
+                "Open a star file first.", "warning", lambda: session.particles is not None
+            )
             return
         writing = self.exporting(overwrite=True)
 

@@ -71,7 +71,9 @@ class TomogramExport(Service):
         )
         if poses is None or run is None or table is None or not len(rows):
             session.show_message(
-                "There are no surfaces to write: show the tomogram of a run.", "warning"
+                "There are no surfaces to write: show the tomogram of a run.",
+                "warning",
+                lambda: session.run_of_maps is not None and len(self._surfaced()) > 0,
             )
             return
         known = [row for row in rows.tolist() if poses.ids[row] in table.index]
@@ -134,7 +136,9 @@ class TomogramExport(Service):
 
     def _start(self, make: Callable[[Stop], Iterator[object]], *, overwrite: bool = True) -> None:
         if self.job.is_busy:
-            self._session.show_message("Something is being written: wait for it.", "warning")
+            self._session.show_message(
+                "Something is being written: wait for it.", "warning", lambda: not self.job.is_busy
+            )
             return
         writing = self.exporting(overwrite=overwrite)
 

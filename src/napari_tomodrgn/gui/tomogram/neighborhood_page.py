@@ -195,7 +195,9 @@ class NeighborhoodPage(QWidget):
 
     def _test(self) -> None:
         if not self._state():
-            self._session.show_message("Choose the state that is to be tested.", "warning")
+            self._session.show_message(
+                "Choose the state that is to be tested.", "warning", lambda: bool(self._state())
+            )
             return
         self.test_requested.emit(self._state(), self.permutations.value())
 

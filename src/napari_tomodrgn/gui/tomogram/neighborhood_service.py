@@ -55,7 +55,9 @@ class NeighborhoodService(Service):
         """Columns of neighbours, place, defocus; and of a labels or surface layer, if any."""
         particles = self.session.particles
         if particles is None:
-            self.session.show_message("Open a star file first.", "warning")
+            self.session.show_message(
+                "Open a star file first.", "warning", lambda: self.session.particles is not None
+            )
             return
         labels = self._state(state)
         surface = None if layer is None else (self.session.tomogram, points_of(layer, particles))
@@ -63,22 +65,23 @@ class NeighborhoodService(Service):
 
     def test(self, state: str, permutations: int) -> None:
         """Whether a state goes with any of the columns, within tomograms."""
-        states, added_columns, table = (
-            self._state(state),
-            self.session.added_columns,
-            self.session.table,
-        )
-        known = [
-            name
-            for name in context_columns()
-            if added_columns is not None and name in added_columns
-        ]
+        states, known = self._state(state), self._known_columns()
+        added_columns, table = self.session.added_columns, self.session.table
         if states is None or added_columns is None or table is None or not known:
-            self.session.show_message("Compute the columns first, and choose a state.", "warning")
+            self.session.show_message(
+                "Compute the columns first, and choose a state.",
+                "warning",
+                lambda: bool(self._known_columns()) and self._state(state) is not None,
+            )
             return
         chosen = added_columns[[name for name in known if name != state]]
         tomograms = table.rows["tomogram"].astype(str)
         self.queue.request(lambda: _associations(state, (states, chosen, tomograms), permutations))
+
+    def _known_columns(self) -> list[str]:
+        """Columns of surroundings that there are."""
+        added = self.session.added_columns
+        return [name for name in context_columns() if added is not None and name in added]
 
     def _state(self, name: str) -> pd.Series | None:
         """A column as names of classes, or as numbers; None for none."""

@@ -26,7 +26,8 @@ from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
-from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.qt import Signal, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
 
@@ -35,8 +36,10 @@ _LATENT_SPACE = (
     "In the latent space, click a point for its map; Clusters makes classes, and Validate compares "
     "them."
 )
+_ALONE = "Click a tomogram. Without its file the particles are shown alone."
 _FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
-_FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
+_FILE_COLUMN = 2
+_ANOTHER, _CHOOSE = "Double-click to choose another file.", "Click to choose the file …"
 _FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
 _PATTERN_ROOM = "{name}*.mrc ___"
 _PLACEHOLDER = "folder of the tomograms"
@@ -47,8 +50,8 @@ _MODES = {
     "comparison": "The groups compared last, beside their difference",
 }
 _ROWS = 6  # of the list that are seen at once
-_STATUS_LINES = 3  # that have room from the start
 _FOUND, _MISSING = "found", "not found"
+_ARROW = Qt.CursorShape.ArrowCursor
 
 
 class TomogramPanel(QWidget):
@@ -63,9 +66,9 @@ class TomogramPanel(QWidget):
         self.comparison = QRadioButton("A − B")
         self.folder, self.pattern = QLineEdit(), QLineEdit()
         self.list = QTreeWidget()
-        self.status = make_label(_EMPTY)
+        # What is below stays as its words come: the longest are the advice of a run.
+        self.status = SteadyLabel(f"{_LATENT_SPACE} {_ALONE}")
         self._drawn = ""  # what the scene says of the tomogram
-        LetterSize(self.status, self._keep_room)  # what is below stays as its words come
         self.look, self.context = DisplayPage(session), NeighborhoodPage(session)
         self.pages = QTabWidget()
         self.pages.addTab(self.look, "View")
@@ -101,9 +104,6 @@ class TomogramPanel(QWidget):
             case _:
                 words = self._drawn or self._advice()
                 return f"{words} {focus}: its map is under Particle." if focus else words
-
-    def _keep_room(self) -> None:
-        self.status.setMinimumHeight(_STATUS_LINES * self.status.fontMetrics().lineSpacing())
 
     def _stage_row(self) -> QHBoxLayout:
         """What the canvas shows; each of the others is a click away."""
@@ -149,7 +149,11 @@ class TomogramPanel(QWidget):
         self.folder.editingFinished.connect(self._edited)
         self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
-        self.list.itemDoubleClicked.connect(self._choose_file)
+        self.list.itemDoubleClicked.connect(self._choose_another)
+        viewport: Any = self.list.viewport()
+        viewport.setMouseTracking(True)  # else nothing is heard of a pointer that passes
+        self.list.itemEntered.connect(self._show_link)
+        self.list.viewportEntered.connect(lambda: viewport.setCursor(_ARROW))
         events = self._session.events
         shown = ("particles", "latents", "tomogram_files", "tomogram", "comparison", "canvas_mode")
         for name in shown:
@@ -179,8 +183,7 @@ class TomogramPanel(QWidget):
             return _EMPTY
         if not self._session.particles.has_positions:
             return NO_POSITIONS
-        alone = "Click a tomogram. Without its file the particles are shown alone."
-        return f"{_LATENT_SPACE} {alone}" if self._session.latents is not None else alone
+        return f"{_LATENT_SPACE} {_ALONE}" if self._session.latents is not None else _ALONE
 
     def _fill_list(self) -> None:
         session = self._session
@@ -192,10 +195,10 @@ class TomogramPanel(QWidget):
         rows = []
         for name, count in counts.items():
             path = session.tomogram_files.get(name)
-            row = QTreeWidgetItem([name, f"{count:,}", _FOUND if path else _MISSING])
+            row = QTreeWidgetItem([name, f"{count:,}", ""])
             row.setData(0, Qt.ItemDataRole.UserRole, name)
             row.setToolTip(0, name)
-            row.setToolTip(2, f"{path or 'No such file in the folder above'}. {_CHOOSE}")
+            self._show_file(row, path)
             row.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
             rows.append(row)
         line = self.list.fontMetrics().height() + 4
@@ -207,19 +210,40 @@ class TomogramPanel(QWidget):
                 if row.data(0, Qt.ItemDataRole.UserRole) == session.tomogram:
                     self.list.setCurrentItem(row)
 
+    def _show_file(self, row: QTreeWidgetItem, path: Path | None) -> None:
+        """Whether there is one; where there is none the words are a link, and look like one."""
+        row.setText(_FILE_COLUMN, _FOUND if path else _MISSING)
+        font = row.font(_FILE_COLUMN)
+        font.setUnderline(path is None)
+        row.setFont(_FILE_COLUMN, font)
+        tip = f"{path}. {_ANOTHER}" if path else f"No such file in the folder above. {_CHOOSE}"
+        row.setToolTip(_FILE_COLUMN, tip)
+
+    def _show_link(self, row: QTreeWidgetItem, column: int) -> None:
+        """Show by the pointer what a click does."""
+        shape = Qt.CursorShape.PointingHandCursor if _is_link(row, column) else _ARROW
+        viewport: Any = self.list.viewport()
+        viewport.setCursor(shape)
+
     # -- panel to session ---------------------------------------------------------------------
 
-    def _open(self, row: QTreeWidgetItem) -> None:
+    def _open(self, row: QTreeWidgetItem, column: int) -> None:
+        """Show the tomogram; on a file that was not found, ask for it."""
+        if _is_link(row, column):
+            self._choose_file(row)
+            return
         name = str(row.data(0, Qt.ItemDataRole.UserRole))
         if name == self._session.tomogram:
             self._session.canvas_mode = "tomogram"
         else:
             self._session.tomogram = name
 
-    def _choose_file(self, row: QTreeWidgetItem, column: int) -> None:
+    def _choose_another(self, row: QTreeWidgetItem, column: int) -> None:
+        if column == _FILE_COLUMN and not _is_link(row, column):  # which has asked at the click
+            self._choose_file(row)
+
+    def _choose_file(self, row: QTreeWidgetItem) -> None:
         """The file of one tomogram, where its name follows no pattern."""
-        if column != _FILE_COLUMN:
-            return
         name = str(row.data(0, Qt.ItemDataRole.UserRole))
         words = f"Tomogram {name}"
         path, _ = QFileDialog.getOpenFileName(self, words, self.folder.text(), _FILES)
@@ -279,3 +303,8 @@ class TomogramPanel(QWidget):
         ):
             box.setText(load_setting(what, star) or (last(what, None) if last else "") or usual)
         self._find()
+
+
+def _is_link(row: QTreeWidgetItem, column: int) -> bool:
+    """Whether a click there asks for a file."""
+    return column == _FILE_COLUMN and row.text(column) == _MISSING

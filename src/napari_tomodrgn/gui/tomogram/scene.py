@@ -107,9 +107,12 @@ class TomogramScene(Service):
 
     def jump(self) -> None:
         """Go to the particle in focus."""
-        place = self._place_of(self.session.focused)
-        if place is None:
-            self.session.show_message("Choose a particle of this tomogram first.", "warning")
+        session = self.session
+        if (place := self._place_of(session.focused)) is None:
+            words = "Choose a particle of this tomogram first."
+            session.show_message(
+                words, "warning", lambda: self._place_of(session.focused) is not None
+            )
             return
         self.layers.look_at(place, self.radius)
 
@@ -117,15 +120,20 @@ class TomogramScene(Service):
         """Focus the next (or an earlier) one of the selection, or of all, and go to it."""
         if self.poses is None:
             return
-        chosen = self.session.selection
-        ids = [one for one in self.poses.ids if not chosen or one in chosen]
+        ids = self._chosen()
         if not ids:
-            self.session.show_message("No particle of this tomogram is selected.", "warning")
+            words = "No particle of this tomogram is selected."
+            self.session.show_message(words, "warning", lambda: bool(self._chosen()))
             return
         focused = self.session.focused
         at = ids.index(focused) + by if focused in ids else (0 if by > 0 else -1)
         self.session.focused = ids[at % len(ids)]
         self.jump()
+
+    def _chosen(self) -> list[str]:
+        """The selected particles of this tomogram, or all where none is selected anywhere."""
+        chosen, ids = self.session.selection, () if self.poses is None else self.poses.ids
+        return [one for one in ids if not chosen or one in chosen]
 
     def orbit(self, on: bool) -> None:
         """Turn around what is looked at."""

@@ -329,13 +329,16 @@ class TrainingPanel(QWidget):
             return
         folder = self.folder.folder
         if not folder:
-            self._session.show_message("Choose a folder for the run.", "warning")
+            self._session.show_message(
+                "Choose a folder for the run.", "warning", lambda: bool(self.folder.folder)
+            )
             return
         if (Path(folder).expanduser() / "run.json").is_file():
             self._session.show_message(
                 f"{folder} already holds a run: choose another folder, or open that run and press "
                 "Resume.",
                 "warning",
+                lambda: self.folder.folder != folder or self._session.training.busy,
             )
             return
         self._emit(lambda config: self.train_requested.emit(config, folder))

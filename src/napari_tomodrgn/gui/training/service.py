@@ -106,7 +106,9 @@ class TrainingService(Service):
         particles = self.session.particles
         if particles is None:
             self.session.show_message(
-                "Open a star file first: there is nothing to train on.", "warning"
+                "Open a star file first: there is nothing to train on.",
+                "warning",
+                lambda: self.session.particles is not None,
             )
             return
         if self.running:

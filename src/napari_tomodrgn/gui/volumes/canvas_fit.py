@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME
 from napari_tomodrgn.gui.volumes.arrangement import is_held
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _LEAST_PX = 60.0
+# Height of what napari draws x, y and z in, in three dimensions, whatever size it is told.
+_AXES_PX, _AXES_PLACE = 170.0, "bottom_left"
 
 
 class CanvasFit(Service):
@@ -34,8 +37,9 @@ class CanvasFit(Service):
     ) -> None:
         super().__init__(session, parent)
         self._viewer, self._arrange = viewer, arrange
-        self._fitting = False
+        self._fitting = self._axes_hidden = False
         self._note()
+        viewer.canvas.overlays.axes.events.visible.connect(self._make_way)
         viewer.scene.camera.events.zoom.connect(self._on_zoom)
         viewer.canvas.events.size.connect(self._on_size)
 
@@ -43,6 +47,8 @@ class CanvasFit(Service):
         """Follow no more."""
         self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
         self._viewer.canvas.events.size.disconnect(self._on_size)
+        self._viewer.canvas.overlays.axes.events.visible.disconnect(self._make_way)
+        self._bring_axes_back()
         super().close()
 
     def _note(self) -> None:
@@ -61,6 +67,7 @@ class CanvasFit(Service):
     def _on_size(self, _event: object = None) -> None:
         if is_held():
             return
+        self._make_way()
         session, viewer = self.session, self._viewer
         ours = session.decoded is not None or session.canvas_mode != "particle"
         if not ours or viewer.dims.ndisplay != 3:  # the user's own pictures stay napari's
@@ -75,3 +82,25 @@ class CanvasFit(Service):
             viewer.scene.camera.zoom = self._zoom * share
         finally:
             self._fitting = False
+
+    def want_axes(self, shown: bool) -> None:
+        """Hear whether the user wants axes: those that made way come back only if so."""
+        self._axes_hidden = self._axes_hidden and shown
+
+    def _make_way(self, _event: object = None) -> None:
+        """Hide the axes in a canvas so low that they would lie on the words in its corner."""
+        viewer, axes = self._viewer, self._viewer.canvas.overlays.axes
+        if is_held() or viewer.dims.ndisplay != 3 or axes.position != _AXES_PLACE:
+            return  # what hides or places them there knows why
+        words = max(bottom_of_corner(viewer, name) for name in (CAPTION_NAME, TITLE_NAME))
+        is_low = words > 0 and viewer.canvas.size[0] - words < _AXES_PX
+        if is_low and axes.visible:
+            axes.visible, self._axes_hidden = False, True
+        elif not is_low and self._axes_hidden:
+            self._bring_axes_back()
+
+    def _bring_axes_back(self) -> None:
+        if self._axes_hidden:
+            self._axes_hidden = False
+            # Of an empty canvas they were not only hidden here.
+            self._viewer.canvas.overlays.axes.visible = bool(self._viewer.layers)

@@ -38,7 +38,9 @@ class VolumeExporter(Service):
         decoded = self.session.decoded
         if decoded is None:
             self.session.show_message(
-                "There is no map on show yet: click a particle first.", "warning"
+                "There is no map on show yet: click a particle first.",
+                "warning",
+                lambda: self.session.decoded is not None,
             )
             return
         volume, lowpass = decoded.shown, decoded.lowpass
@@ -60,8 +62,12 @@ class VolumeExporter(Service):
         """Write a map of each class that colours the latent space, and a table of the classes."""
         session = self.session
         run, table, column = session.run_of_maps, session.latents, session.color_column
-        if run is None or table is None or column is None or not column.categorical:
-            session.show_message("Colour the latent space by classes first.", "warning")
+        if run is None or table is None or column is None or not shows_classes(session):
+            session.show_message(
+                "Colour the latent space by classes first.",
+                "warning",
+                lambda: session.run_of_maps is not None and shows_classes(session),
+            )
             return
         epoch, lowpass = session.epoch, session.lowpass
         session.show_message(f"Writing the maps of the classes to {folder} …")
@@ -100,7 +106,11 @@ class VolumeExporter(Service):
         session = self.session
         run, path = session.run_of_maps, session.trajectory
         if run is None or path is None:
-            session.show_message("Make a path first: its frames are what is saved.", "warning")
+            session.show_message(
+                "Make a path first: its frames are what is saved.",
+                "warning",
+                lambda: None not in (session.run_of_maps, session.trajectory),
+            )
             return
         epoch, lowpass = session.epoch, session.lowpass
         session.show_message(f"Writing {len(path.points)} maps to {folder} …")
@@ -112,3 +122,9 @@ class VolumeExporter(Service):
 
         session.record(Action.of("save_frames", file_name(folder), lowpass=lowpass))
         self.files.add(work)
+
+
+def shows_classes(session: Session) -> bool:
+    """Whether a column of classes colours the particles."""
+    column = session.color_column
+    return column is not None and column.categorical

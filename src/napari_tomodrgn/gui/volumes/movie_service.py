@@ -55,7 +55,11 @@ class MovieRecorder(Service):
         """Film the path to and fro, as GIF or MP4 by the name's ending."""
         session, path = self.session, self.session.trajectory
         if path is None:
-            session.show_message("Make a path first: a movie goes along it.", "warning")
+            session.show_message(
+                "Make a path first: a movie goes along it.",
+                "warning",
+                lambda: session.trajectory is not None,
+            )
         elif Path(target).suffix.lower() == ".mp4" and mp4_plugin() is None:
             session.show_message(
                 "MP4 needs an encoder that is not installed (pip install imageio-ffmpeg); "

@@ -64,7 +64,8 @@ class PinnedVolumes(Service):
             session.pinned = tuple(name for name in session.pinned if name != identity)
         elif len(session.pinned) >= MOST:
             session.show_message(
-                f"{MOST} volumes are pinned already: Shift-click one to let it go."
+                f"{MOST} volumes are pinned already: Shift-click one to let it go.",
+                done=lambda: len(session.pinned) < MOST,
             )
         else:
             session.pinned = (*session.pinned, identity)

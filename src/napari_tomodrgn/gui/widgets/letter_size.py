@@ -76,7 +76,12 @@ def keep_room(label: QLabel, widest: str) -> None:
     """Keep a label as wide as its widest words, so that nothing beside it moves."""
 
     def fit() -> None:
-        around = label.sizeHint().width() - label.fontMetrics().horizontalAdvance(label.text())
-        label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + max(4, around))
+        # Its own hint is never below its minimum: that of the letters before has to go first.
+        shown = label.text()
+        label.setMinimumWidth(0)
+        label.setText(widest)
+        room = label.sizeHint().width(), label.fontMetrics().horizontalAdvance(widest) + 4
+        label.setText(shown)
+        label.setMinimumWidth(max(room))
 
     LetterSize(label, fit)

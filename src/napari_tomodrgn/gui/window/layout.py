@@ -154,6 +154,8 @@ class DockLayout(QObject):
         self._panel.setMinimumWidth(min(round(_LEAST_WIDTH * self.enlarged), _RIGHT_WIDTH))
         docks = self._panel.parentWidget(), self._latent.parentWidget()
         if None not in docks:
+            for dock in docks:
+                let_go_of_least_size(dock)
             fit(window, *docks, (self.width, self.enlarged))
             soon(self, lambda: self._keep_on_screen())  # once the docks have their sizes
 
@@ -161,6 +163,16 @@ class DockLayout(QObject):
         window = self._window()
         if isinstance(window, QMainWindow):
             keep_on_screen(window)
+
+
+def let_go_of_least_size(dock: Any) -> None:
+    """Let a dock become smaller again when what is in it needs less.
+
+    napari gives its docks a least size of their own, of 50 pixels. Qt's layout of a dock writes
+    that of the contents over it, takes what it wrote for the user's wish, and so only ever raises
+    it. Without a size of its own the dock is at least as large as its contents, no more.
+    """
+    dock.setMinimumSize(0, 0)
 
 
 def is_wide(window: QMainWindow) -> bool:

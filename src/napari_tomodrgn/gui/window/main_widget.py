@@ -279,6 +279,7 @@ class MainWidget(QWidget):
         latent.path.movie_requested.connect(self.controller.movie.start)
         latent.path.maps_requested.connect(saving.save_frames)
         volumes.axes_toggled.connect(self.controller.volumes.show_axes)
+        volumes.axes_toggled.connect(self.controller.canvas_fit.want_axes)
         volumes.release_requested.connect(self.controller.pinned.unpin_all)
         volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_tomodrgn.gui.background.message_expiry import MessageExpiry
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.evidence.comparison_service import ComparisonService
 from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
@@ -65,6 +66,7 @@ class ServiceRegistry(Work):
         self.run_monitor = RunMonitor(session, self)
         self.forecast = ForecastService(session, self)
         self.progress_bars = ProgressBars(session, self)
+        self.message_expiry = MessageExpiry(session, self)
         self._connect()
 
     def _add_data_services(self, session: Session, viewer: Viewer) -> None:
