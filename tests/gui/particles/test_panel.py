@@ -202,6 +202,12 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     session.reset()
     opened(star)  # without a word about the images
     assert session.import_options.images == str(away)
+    for folder in stacks:
+        shutil.move(away / folder.name, folder)
+    away.rmdir()
+    session.reset()
+    opened(star)  # the folder that was named then is gone, and nobody misses it
+    assert session.import_options.images is None
 
 
 def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(

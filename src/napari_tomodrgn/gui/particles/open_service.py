@@ -43,7 +43,9 @@ class OpenService(Service):
     def request(self, path: Path, options: ReadingConfig | None = None) -> None:
         """Open a path; the images are looked for where they were found the last time."""
         if options is None:
-            options = ReadingConfig(images=load_setting("images", path) or None)
+            images = load_setting("images", path)
+            # A folder that is gone is no fault of what is opened: without it they may be found.
+            options = ReadingConfig(images=images if images and Path(images).exists() else None)
         self._request(lambda: path, options, path)
 
     def request_prepared(self, prepare: Callable[[], Path], note: str = "") -> None:

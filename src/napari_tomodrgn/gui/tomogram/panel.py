@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QRadioButton,
     QTabWidget,
     QTreeWidget,
@@ -23,11 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
+from napari_tomodrgn.gui.tomogram.files_row import FilesRow
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
-from napari_tomodrgn.gui.widgets.qt import Signal, make_label, make_tool_button, scrolled
-from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
+from napari_tomodrgn.gui.widgets.qt import make_label, scrolled
 from napari_tomodrgn.session import Session
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
@@ -35,12 +32,7 @@ _LATENT_SPACE = (
     "In the latent space, click a point for its map; Clusters makes classes, and Validate compares "
     "them."
 )
-_FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN, _CHOOSE = 2, "Double-click to choose another file."
-_FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
-_PATTERN_ROOM = "{name}*.mrc ___"
-_PLACEHOLDER = "folder of the tomograms"
-_FOLDER_TIP = "Folder with the reconstructed tomograms (MRC, OME-Zarr)"
 _MODES = {
     "particle": "The decoded volume of the particle in focus",
     "tomogram": "The tomogram with its particles in place",
@@ -54,14 +46,12 @@ _FOUND, _MISSING = "found", "not found"
 class TomogramPanel(QWidget):
     """List of tomograms, and three pages: how to look, surroundings, export."""
 
-    find_requested = Signal(object, str)  # folder or None, pattern
-
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
         self.comparison = QRadioButton("A − B")
-        self.folder, self.pattern = QLineEdit(), QLineEdit()
+        self.files = FilesRow(session)
         self.list = QTreeWidget()
         self.status = make_label(_EMPTY)
         self._drawn = ""  # what the scene says of the tomogram
@@ -74,7 +64,7 @@ class TomogramPanel(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(self._stage_row())
-        layout.addLayout(self._folder_row())
+        layout.addWidget(self.files)
         layout.addWidget(self.list)
         layout.addWidget(self.status)
         layout.addWidget(self.pages, 1)
@@ -117,23 +107,6 @@ class TomogramPanel(QWidget):
         row.addStretch(1)
         return row
 
-    def _folder_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        self.folder.setPlaceholderText(_PLACEHOLDER)
-        self.folder.setToolTip(_FOLDER_TIP)
-        self.pattern.setToolTip(
-            "File name of a tomogram: {name} stands for its name in the star file, * for anything"
-        )
-        letters = self.pattern.fontMetrics
-        LetterSize(
-            self.pattern,
-            lambda: self.pattern.setFixedWidth(letters().horizontalAdvance(_PATTERN_ROOM)),
-        )
-        row.addWidget(self.folder, 1)
-        row.addWidget(make_tool_button("…", "Choose the folder", self._choose_folder))
-        row.addWidget(self.pattern)
-        return row
-
     def _set_up_list(self) -> None:
         self.list.setHeaderLabels(["Tomogram", "Particles", "File"])
         self.list.setRootIsDecorated(False)
@@ -146,8 +119,6 @@ class TomogramPanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
 
     def _connect(self) -> None:
-        self.folder.editingFinished.connect(self._edited)
-        self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_file)
         events = self._session.events
@@ -155,9 +126,6 @@ class TomogramPanel(QWidget):
         for name in shown:
             getattr(events, name).connect(self.refresh)
         events.focused.connect(lambda *_: self.status.setText(self._words()))
-        for name in ("particles", "run"):
-            getattr(events, name).connect(self._recall)
-        self._recall()
 
     # -- session to panel ---------------------------------------------------------------------
 
@@ -220,62 +188,4 @@ class TomogramPanel(QWidget):
         """The file of one tomogram, where its name follows no pattern."""
         if column != _FILE_COLUMN:
             return
-        name = str(row.data(0, Qt.ItemDataRole.UserRole))
-        words = f"Tomogram {name}"
-        path, _ = QFileDialog.getOpenFileName(self, words, self.folder.text(), _FILES)
-        if path:
-            self._session.tomogram_files = {**self._session.tomogram_files, name: Path(path)}
-
-    def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(
-            self, "Folder of the tomograms", self.folder.text()
-        )
-        if chosen:
-            self.folder.setText(chosen)
-            self._edited()
-
-    def _edited(self) -> None:
-        for place in (None, self._star()):
-            save_setting(_FOLDER, place, self.folder.text().strip())
-            save_setting(_PATTERN, place, self.pattern.text().strip())
-        self._find()
-
-    def _find(self) -> None:
-        if self._session.particles is not None:
-            words, usual = self.folder.text().strip(), self._beside_the_star()
-            # Its end tells most, and is what would be cut off.
-            self.folder.setPlaceholderText(f"…/{usual.name}" if usual else _PLACEHOLDER)
-            self.folder.setToolTip(f"{_FOLDER_TIP}{f': {usual}' if usual else ''}")
-            folder = Path(words).expanduser() if words else usual
-            self.find_requested.emit(folder, self.pattern.text().strip())
-
-    def _star(self) -> Path | None:
-        particles = self._session.particles
-        return None if particles is None else particles.source.path
-
-    def _beside_the_star(self) -> Path | None:
-        """Where tomograms often are, before a folder was chosen."""
-        star, run = self._star(), self._session.run
-        # A run has a copy of the star file; the tomograms are beside the one it came from.
-        bases = [star.parent] if star is not None else []
-        bases += [Path(run.info.source).parent] if run is not None else []
-        for base in bases:
-            for folder in (base / "tomograms", base.parent / "tomograms"):
-                if folder.is_dir():
-                    return folder
-        return bases[0] if bases else None
-
-    def _recall(self, *_: object) -> None:
-        """What was chosen for this star file, else for the one before, else what is usual."""
-        from napari_tomodrgn.data.tomograms import DEFAULT_PATTERN
-
-        star = self._star()
-        near = self._beside_the_star()
-        # Tomograms beside the particles are theirs; a folder that was chosen for others is a guess.
-        last = None if near is not None and near.name == "tomograms" else load_setting
-        for box, what, usual in (
-            (self.folder, _FOLDER, ""),
-            (self.pattern, _PATTERN, DEFAULT_PATTERN),
-        ):
-            box.setText(load_setting(what, star) or (last(what, None) if last else "") or usual)
-        self._find()
+        self.files.choose_file(str(row.data(0, Qt.ItemDataRole.UserRole)))
