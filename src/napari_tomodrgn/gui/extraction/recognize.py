@@ -1,4 +1,4 @@
-"""Which files are lists of averaged particles, told by their endings and heads."""
+"""Which files list particles, with tilt images or without, told by their endings and heads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ _STAR_PLACES = (b"_rlnCoordinateZ", b"_rlnCenteredCoordinateZAngst")
 _STAR_IMAGES = (b"_rlnImageName", b"_rlnTomoVisibleFrames")
 _CSV_PLACES = (b"x", b"x_angstrom", b"x_centred_angstrom")
 _EMCLARITY_COLUMNS = 26
+# Words of the star files that list particles, one a line of loop header or key.
+_PARTICLE_WORDS = (
+    b"_rlnTomoParticlesFile",
+    b"_rlnTomoParticleName",
+    b"_rlnTomoVisibleFrames",
+    b"_rlnImageName",
+    b"_rlnGroupName",
+)
 
 
 def is_averaging_list(path: Path) -> bool:
@@ -38,6 +46,16 @@ def is_averaging_list(path: Path) -> bool:
     if suffix == ".star":
         return _is_star_list(head)
     return any(word in head for word in _LIST_WORDS[suffix])
+
+
+def lists_particles(path: Path) -> bool:
+    """Whether a file looks like a star file of particles."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_LOOK_AT_BYTES)
+    except OSError:
+        return False
+    return b"\0" not in head and any(word in head for word in _PARTICLE_WORDS)
 
 
 def _is_star_list(head: bytes) -> bool:

@@ -6,22 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
+from napari_tomodrgn.gui.extraction.recognize import is_averaging_list, lists_particles
 from napari_tomodrgn.learn.run.archive import is_archive
 
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
-_LOOK_AT_BYTES = 1 << 16
-# Words of the star files that list particles, one a line of loop header or key.
-_PARTICLE_WORDS = (
-    b"_rlnTomoParticlesFile",
-    b"_rlnTomoParticleName",
-    b"_rlnTomoVisibleFrames",
-    b"_rlnImageName",
-    b"_rlnGroupName",
-)
 
 
 def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerData]] | None:
@@ -42,16 +33,6 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
     if is_averaging_list(path):
         return open_in_window
     return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None
-
-
-def lists_particles(path: Path) -> bool:
-    """Whether a file looks like a star file of particles."""
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(_LOOK_AT_BYTES)
-    except OSError:
-        return False
-    return b"\0" not in head and any(word in head for word in _PARTICLE_WORDS)
 
 
 def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
