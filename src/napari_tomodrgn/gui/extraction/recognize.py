@@ -1,9 +1,10 @@
-"""Which files list particles, with tilt images or without, told by their endings and heads."""
+"""Which files list particles, with tilt images or without, or are maps: by endings and heads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+MAP_SUFFIXES = (".mrc", ".mrcs", ".map")
 _LOOK_AT_BYTES = 1 << 16
 # Lists of averaging packages, by their endings and by words in the head of files of many uses.
 _LIST_SUFFIXES = (".tbl", ".em", ".lst")

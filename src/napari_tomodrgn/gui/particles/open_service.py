@@ -105,11 +105,11 @@ class OpenService(Service):
         super().on_failed(error)
         if self._asked is not None and isinstance(error, BadInputError):
             path, options = self._asked
-            again = _can_be_corrected(path, error)
+            again = can_be_corrected(path, error)
             self.session.asked = NotOpened(path, options) if again else None
 
 
-def _can_be_corrected(path: Path, error: BadInputError) -> bool:
+def can_be_corrected(path: Path, error: BadInputError) -> bool:
     """Whether a file that was refused lists particles, which another way of reading may help."""
     if path.is_dir() or is_archive(path):
         return False  # a run says itself how it is read

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
+from napari_tomodrgn.gui.extraction.recognize import MAP_SUFFIXES, is_averaging_list
 from napari_tomodrgn.learn.run.archive import is_archive
 
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
-_MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
 # As the manifest has them.
 _LIST_SUFFIXES = (".star", ".tbl", ".em", ".lst", ".xml", ".csv", ".json")
 _ZARR_SUFFIXES, _ZARR_FILES = (".zarr", ".ngff"), (".zgroup", ".zattrs", ".zarray", "zarr.json")
@@ -34,7 +33,7 @@ def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerDat
         return None if _is_image_folder(path) else open_in_window
     if is_archive(path):
         return open_in_window
-    if path.suffix.lower() in _MRC_SUFFIXES:
+    if path.suffix.lower() in MAP_SUFFIXES:
         return read_maps
     return open_in_window if path.suffix.lower() in _LIST_SUFFIXES and path.exists() else None
 
