@@ -45,6 +45,22 @@ def test_files_are_found_by_name(tmp_path: Path) -> None:
         find_files(names, tmp_path, "*.mrc")
 
 
+@pytest.mark.parametrize("pattern", ["", "TS_1.mrc", "/data/{name}.mrc", "**{name}", "{name}\0"])
+def test_patterns_that_find_nothing_anywhere_are_one_sentence(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(BadInputError, match="The pattern") as error:
+        find_files(["TS_1"], tmp_path, pattern)
+    assert "{name}" in error.value.remedy
+
+
+def test_tomograms_may_be_in_a_folder_of_each_or_beside(tmp_path: Path) -> None:
+    for path in (tmp_path / "TS_1" / "rec.mrc", tmp_path / "all" / "TS_1.mrc"):
+        path.parent.mkdir()
+        path.touch()
+    for pattern in ("{name}/*.mrc", "**/{name}.mrc", "../all/{name}.mrc"):
+        folder = tmp_path / "TS_1" if pattern.startswith("..") else tmp_path
+        assert find_files(["TS_1"], folder, pattern), pattern
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.int16, np.int8])
 def test_small_tomograms_are_read_as_they_are(tmp_path: Path, kind: type) -> None:
     data = np.arange(4 * 5 * 6).reshape(4, 5, 6).astype(kind)

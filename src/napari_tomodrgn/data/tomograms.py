@@ -116,12 +116,7 @@ def find_files(
     found: dict[str, Path] = {}
     if folder is None or not folder.is_dir():
         return found
-    if "{name}" not in pattern:
-        raise BadInputError(
-            f"The pattern {pattern!r} names no tomogram.",
-            remedy="Write {name} where the name of the tomogram stands, as in {name}*.mrc.",
-            code="bad-pattern",
-        )
+    refuse_pattern(pattern)
     for tomogram in names:
         name = stem(tomogram)
         candidates = sorted(folder.glob(pattern.replace("{name}", glob.escape(name))))
@@ -130,6 +125,25 @@ def find_files(
         if ours:
             found[tomogram] = ours[0]
     return found
+
+
+def refuse_pattern(pattern: str) -> None:
+    """Raise `BadInputError` if no file can be looked for by a pattern, as `find_files` takes it."""
+    if "{name}" not in pattern:
+        raise BadInputError(
+            f"The pattern {pattern!r} names no tomogram.",
+            remedy="Write {name} for its name, as in {name}*.mrc.",
+            code="bad-pattern",
+        )
+    path = Path(pattern)
+    # What a glob takes for a mistake, and with it a name that no file can have.
+    stars = any("**" in part and part != "**" for part in path.parts)
+    if stars or path.is_absolute() or "\0" in pattern:
+        raise BadInputError(
+            f"The pattern {pattern!r} is no name of a file in the folder.",
+            remedy="Write one such as {name}*.mrc, or {name}/*.mrc for a folder of each.",
+            code="bad-pattern",
+        )
 
 
 def named_by_source(particles: ParticleSet) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from napari_tomodrgn.session.values import LatentPoint as LatentPoint
 from napari_tomodrgn.session.values import LoadedData as LoadedData
 from napari_tomodrgn.session.values import MapSource as MapSource
 from napari_tomodrgn.session.values import Message as Message
+from napari_tomodrgn.session.values import NotOpened as NotOpened
 from napari_tomodrgn.session.values import ParticleShape as ParticleShape
 from napari_tomodrgn.session.values import PinLayout as PinLayout
 from napari_tomodrgn.session.values import SelectionMode as SelectionMode

@@ -30,6 +30,7 @@ from napari_tomodrgn.session.values import (
     LoadedData,
     MapSource,
     Message,
+    NotOpened,
     PinLayout,
     Severity,
     TomogramDisplay,
@@ -86,7 +87,7 @@ class Session:
     import_options
         How they were read otherwise than their star file says.
     asked
-        Path that could not be opened, or None.
+        Particles that could not be opened beside what is open, or None.
     summary
         What was understood of them, as ``data.checks.summary`` gives it.
     run
@@ -186,7 +187,7 @@ class Session:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators=_COMPARISONS)
 
     source: Path | None = field(default=None, metadata=DATA)
-    asked: Path | None = field(default=None, metadata=DATA)
+    asked: NotOpened | None = field(default=None, metadata=DATA)
     import_options: ReadingConfig = field(default_factory=ReadingConfig, metadata=DATA)
     particles: ParticleSet | None = field(default=None, metadata=DATA)
     checks: tuple[Check, ...] = field(default=(), metadata=DATA)

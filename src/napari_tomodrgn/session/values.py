@@ -220,6 +220,14 @@ class Message:
     done: Done = field(default=None, compare=False)
 
 
+@dataclass(frozen=True)
+class NotOpened:
+    """A file of particles that could not be opened, and how it was read: it can be corrected."""
+
+    path: Path
+    options: ReadingConfig
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedData:
     """What was found at a path that was opened, or as far as it could be read.

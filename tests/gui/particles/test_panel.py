@@ -166,15 +166,78 @@ def test_reading_otherwise_reads_and_checks_again(
     assert "Pixel size" in widget.banner.text
 
 
+def _broken_star(folder: Path) -> Path:
+    """Particles, by their columns, that lack most of what particles need."""
+    star = folder / "broken.star"
+    star.write_text("data_particles\nloop_\n_rlnImageName #1\n_rlnGroupName #2\n1@a.mrcs 1\n")
+    return star
+
+
 def test_what_was_not_opened_can_be_corrected_while_a_run_is_open(
     widget: Any, qtbot: Any, tiny_run: Path, opened: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    session, form = opened(tiny_run), widget.particles.reading
+    session, panel, form = opened(tiny_run), widget.particles, widget.particles.reading
     assert not form.form.isEnabled(), "how a run was trained stays as it was"
-    (tmp_path / "words.star").write_text("no star file\n")
-    widget.open(tmp_path / "words.star")
+    rows, read = panel._table.count(), session.import_options
+    broken = _broken_star(tmp_path)
+    widget.open(broken)
     qtbot.waitUntil(lambda: session.asked is not None, timeout=LONG)
     assert session.run is not None and form.form.isEnabled()
+    assert panel.title.text() == "Not opened: broken.star" and panel.title.isVisibleTo(panel)
+    assert panel.section.is_open and form.whose.text() == "Of broken.star:"
+    assert session.message.severity == "error" and "broken.star" in session.message.text
+    # All else is of what is open.
+    assert panel.path.text() == str(tiny_run)
+    assert panel.summary_section.isVisibleTo(panel) and panel._table.count() == rows
+    assert panel.checks.isVisibleTo(panel)
+    form.form.set_value("data.contrast", "invert")
+    form.button.click()
+    qtbot.waitUntil(lambda: session.asked.options.data.contrast == "invert", timeout=LONG)
+    assert session.import_options == read, "nor is the run read otherwise"
+    panel.dismiss.click()
+    assert session.asked is None and not panel.title.isVisibleTo(panel)
+    assert not panel.section.is_open and not form.form.isEnabled()
+    assert form.config() == read.model_copy(update={"images": read.images or None})
+
+
+@pytest.mark.parametrize("kind", ["folder", "words", "positions", "empty", "run", "map", "absent"])
+@pytest.mark.parametrize("before", ["a run", "nothing"])
+def test_what_lists_no_particles_has_nothing_to_correct(
+    widget: Any,
+    qtbot: Any,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    tmp_path: Path,
+    kind: str,
+    before: str,
+) -> None:
+    session, panel = widget.session, widget.particles
+    if before == "a run":
+        opened(tiny_run)
+    broken = _broken_star(tmp_path)
+    widget.open(broken)
+    qtbot.waitUntil(lambda: session.asked is not None, timeout=LONG)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{")
+    texts = {
+        "words": "milk\neggs\n",
+        "positions": "data_\nloop_\n_rlnCoordinateX #1\n1.0\n",
+        "empty": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.star").write_text(text)
+    (tmp_path / "map.mrc").write_bytes(b"no map")
+    path = tmp_path / {"map": "map.mrc", "folder": "folder", "run": "run"}.get(kind, f"{kind}.star")
+    widget.controller.open(path)
+    qtbot.waitUntil(lambda: session.message is not None and str(path) in session.message.text)
+    assert session.message.severity == "error"
+    assert session.asked is None, "nor is the refusal of before still there"
+    assert not panel.title.isVisibleTo(panel) and not panel.section.is_open
+    assert panel.section.isVisibleTo(panel) is (before == "a run")
+    assert panel.summary_section.isVisibleTo(panel) is (before == "a run")
+    assert panel.path.text() == (str(tiny_run) if before == "a run" else "")
+    assert panel.hint.isVisibleTo(panel) is (before == "nothing")
 
 
 def test_missing_images_can_be_pointed_to_and_are_remembered(
@@ -202,6 +265,12 @@ def test_missing_images_can_be_pointed_to_and_are_remembered(
     session.reset()
     opened(star)  # without a word about the images
     assert session.import_options.images == str(away)
+    for folder in stacks:
+        shutil.move(away / folder.name, folder)
+    away.rmdir()
+    session.reset()
+    opened(star)  # the folder that was named then is gone, and nobody misses it
+    assert session.import_options.images is None
 
 
 def test_a_look_at_the_data_is_worked_out_when_it_is_unfolded(

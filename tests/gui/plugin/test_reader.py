@@ -25,22 +25,83 @@ def test_particle_stars_and_runs_are_claimed(tiny_star: Path, tiny_run: Path) ->
     assert get_reader([str(tiny_star)])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"data_\nloop_\n_rlnCoordinateX #1\n1.0\n", b"\x00\x01_rlnImageName", b"no star at all"],
-)
-def test_other_stars_are_left_alone(tmp_path: Path, content: bytes) -> None:
-    star = tmp_path / "other.star"
-    star.write_bytes(content)
-    assert get_reader(str(star)) is None
-
-
-def test_absent_files_folders_and_other_types_are_left_alone(tmp_path: Path) -> None:
+def test_what_is_absent_or_of_other_endings_is_left_alone(tmp_path: Path) -> None:
     assert get_reader(str(tmp_path / "absent.star")) is None
-    assert get_reader(str(tmp_path)) is None
     assert get_reader(str(tmp_path / "map.ccp4")) is None
     assert get_reader([str(tmp_path / "map.mrc"), str(tmp_path / "absent.star")]) is None
     assert get_reader([]) is None
+    (tmp_path / "image.zarr").mkdir()
+    (tmp_path / "image" / ".zgroup").mkdir(parents=True)
+    for name in ("image.zarr", "image"):
+        assert get_reader(str(tmp_path / name)) is None
+
+
+# What has one of our endings and is nothing of ours, and words of what is said of it.
+_FOREIGN = {
+    "empty.star": ("", "the file is empty"),
+    "shopping.star": ("milk\neggs\n", "not a STAR file"),
+    "binary.star": ("\0\1_rlnImageName", "a binary file"),
+    "job.star": ("data_job\n_rlnJobTypeLabel x\n", "no block data_particles"),
+    "settings.json": ("{}", "a JSON file"),
+    "page.xml": ("<a/>", "an XML file"),
+    "points.csv": ("index,axis-0\n0,1\n", "a CSV table"),
+    "cut.mrc": ("no map", "shorter than an MRC header"),
+    "cut.mrcs": ("no map", "shorter than an MRC header"),
+    "folder": (None, "no run.json"),
+    "shared.tomodrgn": ("no archive", "shared.tomodrgn"),
+}
+
+
+@pytest.mark.parametrize("name", _FOREIGN)
+@pytest.mark.parametrize("docked", [True, False])
+def test_what_has_our_ending_and_is_something_else_is_told_without_a_traceback(
+    make_napari_viewer: Any,
+    qtbot: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    docked: bool,
+) -> None:
+    from napari.utils.notifications import notification_manager
+
+    text, words = _FOREIGN[name]
+    path = tmp_path / name
+    path.mkdir() if text is None else path.write_text(text)
+    viewer = make_napari_viewer(show=True, strict_qt="raise")
+    if docked:
+        open_dock(viewer)
+    notification_manager.records.clear()
+    # As the menu and a drop do; the plugin is named where napari asks which one is meant.
+    chosen = PLUGIN if name in ("points.csv", "folder") else None
+    viewer.window._qt_viewer._qt_open([str(path)], stack=False, plugin=chosen)
+    if not docked and path.suffix in (".mrc", ".mrcs"):  # for which nobody needs our window
+        (told,) = (one.message for one in notification_manager.records)
+        assert not viewer.window.dock_widgets
+    else:
+        widget = open_dock(viewer)
+        qtbot.waitUntil(lambda: widget.banner.text != "")
+        told = widget.banner.text
+        widget.controller.close()
+        qtbot.waitUntil(lambda: widget.controller.idle)
+    assert words in told and name in told and "\n" not in told
+    assert not viewer.layers
+    assert "Traceback" not in caplog.text + "".join(capsys.readouterr())
+
+
+def test_a_tomogram_that_is_a_star_file_opens_no_window_from_its_thread(
+    make_napari_viewer: Any, tiny_star: Path
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from napari_tomodrgn.gui.tomogram.plugin_reader import read_by_plugin
+
+    viewer = make_napari_viewer()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(read_by_plugin, tiny_star)
+        with pytest.raises(BadInputError):
+            asked.result()
+    assert not viewer.window.dock_widgets
 
 
 def test_positions_without_a_window(tiny_star: Path) -> None:
@@ -179,8 +240,8 @@ def test_napari_opens_and_saves_maps_through_the_plugin(
     assert layer.save(str(tmp_path / "b.mrcs"), plugin=PLUGIN) == [str(tmp_path / "b.mrcs")]
     assert read_mrc_header(tmp_path / "b.mrcs").is_stack
     (tmp_path / "cut.mrc").write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(BadInputError, match="cut off"):
-        viewer.open(str(tmp_path / "cut.mrc"), plugin=PLUGIN)
+    assert viewer.open(str(tmp_path / "cut.mrc"), plugin=PLUGIN) == []  # said in the window
+    assert len(viewer.layers) == 1
 
 
 def test_the_menu_opens_one_window_and_turns_to_its_parts(

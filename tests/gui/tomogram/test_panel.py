@@ -37,8 +37,8 @@ def shown(
     session = opened(tiny_run)
     assert len(session.tomogram_files) == 2, "beside the star file that the run came from"
     for folder, count in ((tiny_run, 0), (tiny_star.parent.parent / "tomograms", 2)):
-        widget.tomogram.folder.setText(str(folder))
-        widget.tomogram.folder.editingFinished.emit()
+        widget.tomogram.files.folder.setText(str(folder))
+        widget.tomogram.files.folder.editingFinished.emit()
         qtbot.waitUntil(lambda n=count: len(session.tomogram_files) == n, timeout=LONG)
     session.tomogram_display = TomogramDisplay(shape="own")
     widget.tomogram.list.itemClicked.emit(widget.tomogram.list.topLevelItem(0), 0)

@@ -19,6 +19,7 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.cli import main
+from napari_tomodrgn.data.mrc import write_mrc
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.plugin import sample_data
 from napari_tomodrgn.gui.plugin.sample_data import packaged_run
@@ -104,6 +105,99 @@ def test_a_picture_is_never_written_over_what_is_there(
         assert code in capsys.readouterr().err
     assert (tmp_path / "map.mrc").read_bytes() == b"a year of work"
     assert picture.read_bytes() == b"another picture"
+
+
+_MAP = np.zeros((3, 4, 5), np.float32)
+_TEXTS = {
+    "notes.txt": "milk",
+    "no ending": "milk",
+    "settings.json": "{}",
+    "page.xml": "<a/>",
+    "words.csv": "milk,eggs\n",
+    "shopping.star": "milk",
+    "empty.star": "",
+    "job.star": "data_job\n_rlnJobTypeLabel x\n",
+    "cut.mrc": "no map",
+    "cut.mrcs": "no map",
+    "damaged/run.json": "{",
+    "shared.tomodrgn": "no archive",
+    "texts/notes.txt": "milk",
+}
+
+
+@pytest.fixture
+def no_loop(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Viewers that `view` opened, with its loop left out; they are closed afterwards."""
+    import napari
+
+    viewers: list[Any] = []
+    make = napari.Viewer
+
+    def made(**words: Any) -> Any:
+        viewers.append(make(**words))
+        return viewers[-1]
+
+    monkeypatch.setattr(napari, "Viewer", made)
+    monkeypatch.setattr(launch, "_run_loop", lambda: None)
+    return viewers
+
+
+@pytest.mark.parametrize("name", [*_TEXTS, "folder", "damaged", "maps", "folder.star", "absent"])
+def test_what_cannot_be_viewed_is_one_sentence(
+    gl_is_real: str,
+    no_loop: list[Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    for file, text in _TEXTS.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    for folder in ("folder", "maps", "folder.star"):
+        (tmp_path / folder).mkdir()
+    write_mrc(tmp_path / "maps" / "a.mrc", _MAP, (2.0,) * 3)
+    assert main(["view", str(tmp_path / name)]) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and str(tmp_path / name) in told[0], told
+    assert "Traceback" not in told[0] and "object has no" not in told[0]
+    assert not [one for one in QApplication.topLevelWidgets() if one.isVisible()]
+
+
+def test_two_data_sets_are_one_too_many(
+    tiny_star: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(tiny_run, tmp_path / "other"))
+    for two in ((tiny_run, other), (tiny_star, tiny_star.parent / "particles.star")):
+        assert main(["view", *map(str, two)]) == 2
+        told = capsys.readouterr().err
+        assert "one data set" in told and all(str(path) in told for path in two)
+    # A run after its particles is the run, whichever comes first.
+    for both in ((tiny_star, tiny_run), (tiny_run, tiny_star)):
+        assert launch._checked(both) == (tiny_run, [])
+
+
+def test_maps_stacks_and_what_napari_knows_are_viewed(
+    gl_is_real: str, no_loop: list[Any], tmp_path: Path, qtbot: Any
+) -> None:
+    from imageio.v3 import imwrite
+
+    write_mrc(tmp_path / "map.mrc", _MAP, (2.0,) * 3)
+    write_mrc(tmp_path / "stack.mrcs", _MAP, (2.0,) * 3, stack=True)
+    (tmp_path / "pictures").mkdir()
+    for number in range(2):
+        imwrite(tmp_path / "pictures" / f"{number}.tif", np.zeros((6, 7), np.uint8))
+    (tmp_path / "points.csv").write_text("index,axis-0,axis-1\n0,1.0,2.0\n")
+    names = ["map.mrc", "stack.mrcs", "pictures", "points.csv"]
+    launch.view([tmp_path / name for name in names])
+    (viewer,) = no_loop
+    try:
+        assert [layer.name for layer in viewer.layers] == ["map", "stack", "pictures", "points"]
+        np.testing.assert_allclose(viewer.layers["map"].scale, 2.0)
+    finally:
+        widget = open_dock(viewer)
+        widget.close_down()
+        qtbot.waitUntil(lambda: widget.controller.idle)
+        viewer.close()
 
 
 def test_without_a_virtual_display_either(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,17 +154,3 @@ def test_larger_text_makes_the_dock_wider(viewer: Any, qtbot: Any) -> None:
     assert wanted < 420 and widget.parentWidget().width() > drawn - 10  # Qt's own few pixels
     widget.controller.close()
     qtbot.waitUntil(lambda: widget.controller.idle)
-
-
-def test_tomograms_beside_the_particles_come_before_a_folder_of_others(
-    widget: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from napari_tomodrgn.gui.plugin import sample_data
-
-    save_setting("tomogram folder", None, "/of/others")
-    monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
-    widget.open(sample_data.copied_run(tmp_path / "sample-run"))
-    qtbot.waitUntil(lambda: widget.session.particles is not None, timeout=30_000)
-    qtbot.waitUntil(lambda: widget.controller.idle, timeout=30_000)
-    rows = [widget.tomogram.list.topLevelItem(row) for row in range(2)]
-    assert [row.text(2) for row in rows] == ["found", "found"]

@@ -1,9 +1,10 @@
-"""Which files are lists of averaged particles, told by their endings and heads."""
+"""Which files list particles, with tilt images or without, or are maps: by endings and heads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+MAP_SUFFIXES = (".mrc", ".mrcs", ".map")
 _LOOK_AT_BYTES = 1 << 16
 # Lists of averaging packages, by their endings and by words in the head of files of many uses.
 _LIST_SUFFIXES = (".tbl", ".em", ".lst")
@@ -16,6 +17,14 @@ _STAR_PLACES = (b"_rlnCoordinateZ", b"_rlnCenteredCoordinateZAngst")
 _STAR_IMAGES = (b"_rlnImageName", b"_rlnTomoVisibleFrames")
 _CSV_PLACES = (b"x", b"x_angstrom", b"x_centred_angstrom")
 _EMCLARITY_COLUMNS = 26
+# Words of the star files that list particles, one a line of loop header or key.
+_PARTICLE_WORDS = (
+    b"_rlnTomoParticlesFile",
+    b"_rlnTomoParticleName",
+    b"_rlnTomoVisibleFrames",
+    b"_rlnImageName",
+    b"_rlnGroupName",
+)
 
 
 def is_averaging_list(path: Path) -> bool:
@@ -38,6 +47,16 @@ def is_averaging_list(path: Path) -> bool:
     if suffix == ".star":
         return _is_star_list(head)
     return any(word in head for word in _LIST_WORDS[suffix])
+
+
+def lists_particles(path: Path) -> bool:
+    """Whether a file looks like a star file of particles."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_LOOK_AT_BYTES)
+    except OSError:
+        return False
+    return b"\0" not in head and any(word in head for word in _PARTICLE_WORDS)
 
 
 def _is_star_list(head: bytes) -> bool:

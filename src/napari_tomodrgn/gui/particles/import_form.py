@@ -8,7 +8,7 @@ from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
-from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button
+from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
 from napari_tomodrgn.session import Session
 
 _FIELDS = (
@@ -32,11 +32,14 @@ class ImportForm(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self.whose = make_label()  # of two files, where one is open and one was not opened
+        self.whose.hide()
         self.images = FolderEdit(_IMAGES.description or "", "automatic", "Folder of the images")
         self.form = ConfigForm(ReadingConfig(), _FIELDS)
         self.button = make_button("Read again", "Reads and checks with what stands here", self.read)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.whose)
         layout.addLayout(labelled(QLabel(_IMAGES.title or ""), self.images))
         layout.addWidget(self.form)
         layout.addWidget(self.button)
@@ -45,10 +48,13 @@ class ImportForm(QWidget):
 
     def refresh(self, *_: object) -> None:
         """Show how particles were read: not to be changed of a run, but of what was not opened."""
-        reading = self._session.import_options
+        asked = self._session.asked
+        self.whose.setVisible(asked is not None)
+        self.whose.setText(f"Of {asked.path.name}:" if asked is not None else "")
+        reading = self._session.import_options if asked is None else asked.options
         self.images.set_folder(reading.images or "")
         self.form.set_config(reading)
-        self.form.setEnabled(self._session.run is None or self._session.asked is not None)
+        self.form.setEnabled(self._session.run is None or asked is not None)
 
     def config(self) -> ReadingConfig:
         """What stands in the form.

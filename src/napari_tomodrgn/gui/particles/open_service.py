@@ -10,11 +10,19 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.extraction.recognize import lists_particles
 from napari_tomodrgn.gui.particles.load import open_path
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
-from napari_tomodrgn.session import LoadedData, Session
+from napari_tomodrgn.learn.run.archive import is_archive
+from napari_tomodrgn.session import LoadedData, NotOpened, Session
 from napari_tomodrgn.session.verdict import Verdict
+
+# Refusals of what is no star file at all, or lists no particles: no pixel size mends that.
+_NO_PARTICLES = (
+    *("no-file", "empty-file", "not-star", "bad-star", "duplicate-block", "missing-block"),
+    *("unsupported-file", "unsupported-dialect"),
+)
 
 
 def may_open(session: Session) -> bool:
@@ -32,7 +40,10 @@ def may_open(session: Session) -> bool:
 
 
 class OpenService(Service):
-    """Opens what is asked for last; ``session.asked`` is the path that could not be opened."""
+    """Opens what is asked for last; ``session.asked`` is what could not be, and can be corrected.
+
+    What is open stays as it is then, the way that it was read too.
+    """
 
     doing = "opening a file"
     loaded = Signal(object)  # LoadedData, before the session shows it
@@ -47,7 +58,9 @@ class OpenService(Service):
     def request(self, path: Path, options: ReadingConfig | None = None) -> None:
         """Open a path; the images are looked for where they were found the last time."""
         if options is None:
-            options = ReadingConfig(images=load_setting("images", path) or None)
+            images = load_setting("images", path)
+            # A folder that is gone is no fault of what is opened: without it they may be found.
+            options = ReadingConfig(images=images if images and Path(images).exists() else None)
         self._request(lambda: path, options, path)
 
     def request_prepared(self, prepare: Callable[[], Path], note: str = "") -> None:
@@ -60,7 +73,8 @@ class OpenService(Service):
 
     def request_again(self, options: ReadingConfig) -> None:
         """Read what is open, or could not be opened, with other options."""
-        path = self.session.asked or self.session.source
+        asked = self.session.asked
+        path = self.session.source if asked is None else asked.path
         if path is not None:
             self.request(path, options)
 
@@ -70,6 +84,8 @@ class OpenService(Service):
         if not may_open(self.session):
             return
         self.session.message = None
+        if self.session.asked is not None and self.session.asked.path != path:
+            self.session.asked = None
         self._note = ""
         self._asked = None if path is None else (path, options)
         self.queue.request(lambda: open_path(prepare(), options))
@@ -89,8 +105,16 @@ class OpenService(Service):
         self.opened.emit()
 
     def on_failed(self, error: Exception) -> None:
-        """Tell what went wrong; what was read wrongly can be read again otherwise."""
+        """Tell what went wrong; particles that were read wrongly can be read again otherwise."""
         super().on_failed(error)
         if self._asked is not None and isinstance(error, BadInputError):
             path, options = self._asked
-            self.session.update(asked=path, import_options=options)
+            again = can_be_corrected(path, error)
+            self.session.asked = NotOpened(path, options) if again else None
+
+
+def can_be_corrected(path: Path, error: BadInputError) -> bool:
+    """Whether a file that was refused lists particles, which another way of reading may help."""
+    if path.is_dir() or is_archive(path):
+        return False  # a run says itself how it is read
+    return lists_particles(path) or error.code not in _NO_PARTICLES

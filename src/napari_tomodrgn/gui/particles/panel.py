@@ -32,19 +32,18 @@ from napari_tomodrgn.gui.widgets.qt import (
     clear_layout,
     make_button,
     make_label,
+    make_tool_button,
     scrolled,
     set_next,
 )
 from napari_tomodrgn.gui.widgets.recent_paths import last_folder, recent, short_names
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import NotOpened, Session
 
 _HINT = (
     "Open the star file of your subtomogram-averaged particles (WarpTools, RELION, Warp/M, "
     "cryoSRPNT), or the folder of a finished training. Dropping it onto the window works, too."
 )
-_FAILED = (
-    "This could not be opened. If something was read wrongly, correct it below and read again."
-)
+_FAILED = f"If something was read wrongly, put it right under “{IMPORT_FORM}” and read again."
 
 
 class ParticlesPanel(QWidget):
@@ -57,8 +56,8 @@ class ParticlesPanel(QWidget):
         super().__init__(parent)
         self._session = session
         buttons = self._opening_row()
-        self.title, self.path = ElidedLabel(), ElidedLabel("File or folder that is open")
-        self.title.setStyleSheet("font-weight: bold;")
+        self.path = ElidedLabel("File or folder that is open")
+        self.refused = self._make_refused()
         self.hint = make_label(_HINT)
         self.example = make_button(
             "Open the example",
@@ -116,6 +115,25 @@ class ParticlesPanel(QWidget):
         buttons.addWidget(self.recent)
         return buttons
 
+    def _make_refused(self) -> QWidget:
+        """What could not be opened, until it is corrected or dismissed; what is open stays."""
+        refused = QWidget()
+        self.title = ElidedLabel("What was not opened")
+        self.title.setStyleSheet("font-weight: bold;")
+        self.dismiss = make_tool_button("✕", "Leave it", self._dismiss)
+        layout = QVBoxLayout(refused)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        line = QHBoxLayout()
+        line.addWidget(self.title, 1)
+        line.addWidget(self.dismiss)
+        layout.addLayout(line)
+        layout.addWidget(make_label(_FAILED))
+        return refused
+
+    def _dismiss(self) -> None:
+        self._session.asked = None
+
     def _lay_out(self, buttons: QHBoxLayout) -> None:
         page = QWidget()
         inner = QVBoxLayout(page)
@@ -129,8 +147,8 @@ class ParticlesPanel(QWidget):
         inner.addStretch(1)
         layout = QVBoxLayout(self)
         layout.addLayout(buttons)
-        layout.addWidget(self.title)
         layout.addWidget(self.path)
+        layout.addWidget(self.refused)
         self._area = scrolled(page)
         layout.addWidget(self._area, 1)
         self._reveal = QTimer(self)
@@ -161,37 +179,34 @@ class ParticlesPanel(QWidget):
         self.extraction.set_list(path)
 
     def refresh(self, *_: object) -> None:
-        """Show what the session holds."""
-        session = self._session
-        path = session.asked or session.source
+        """Show what the session holds: what is open, and beside it what could not be opened."""
+        session, asked = self._session, self._session.asked
+        path = session.source if asked is None or session.source is not None else asked.path
         for widget in (self.path, self.section):
             widget.setVisible(path is not None)
-        self.title.setVisible(session.asked is not None)  # else the header says what is open
-        self.title.setText(self._what())
         self.path.setText(str(path) if path else "")
         self.path.setToolTip(str(path) if path else "")
-        self.hint.setVisible(session.asked is not None or not session.summary)
+        self._show_refused(asked)
+        self.hint.setVisible(asked is None and not session.summary)
         self.example.setVisible(path is None)
         set_next(self._openers[0], path is None)
-        self.hint.setText(_HINT if session.asked is None else _FAILED)
-        if session.asked is not None:
-            self.section.set_open(True)
         clear_layout(self._table)
-        known = bool(session.summary) and session.asked is None
+        known = bool(session.summary)
         self.summary_section.setVisible(known)
         if known:
             self._table.addWidget(table_of(summary_rows(session.summary)))
-        self.checks.setVisible(session.asked is None and session.source is not None)
+        self.checks.setVisible(session.source is not None)
         self.quick.setVisible(known)
         self.overview_section.setVisible(known)
 
-    def _what(self) -> str:
-        source, run = self._session.source, self._session.run
-        if self._session.asked is not None:
-            return f"Not opened: {self._session.asked.name}"
-        if run is not None:
-            return f"Run {run.path.name}, {self._session.epoch_words}"
-        return f"Particles of {source.name}" if source else ""
+    def _show_refused(self, asked: NotOpened | None) -> None:
+        """The corrections are unfolded for it, and folded again with it, once for each."""
+        if asked is not None:
+            self.title.setText(f"Not opened: {asked.path.name}")
+            self.title.setToolTip(str(asked.path))
+        if (asked is not None) != self.refused.isVisibleTo(self):
+            self.section.set_open(asked is not None)
+        self.refused.setVisible(asked is not None)
 
     def _choose_star(self) -> None:
         if not may_open(self._session):

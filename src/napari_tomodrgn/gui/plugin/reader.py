@@ -2,56 +2,47 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.extraction.recognize import MAP_SUFFIXES, is_averaging_list
 from napari_tomodrgn.learn.run.archive import is_archive
 
 PathLike = str | Path
 LayerData = tuple[Any, ...]
 
-_MRC_SUFFIXES = (".mrc", ".mrcs", ".map")
-_LOOK_AT_BYTES = 1 << 16
-# Words of the star files that list particles, one a line of loop header or key.
-_PARTICLE_WORDS = (
-    b"_rlnTomoParticlesFile",
-    b"_rlnTomoParticleName",
-    b"_rlnTomoVisibleFrames",
-    b"_rlnImageName",
-    b"_rlnGroupName",
-)
+# As the manifest has them.
+_LIST_SUFFIXES = (".star", ".tbl", ".em", ".lst", ".xml", ".csv", ".json")
+_ZARR_SUFFIXES, _ZARR_FILES = (".zarr", ".ngff"), (".zgroup", ".zattrs", ".zarray", "zarr.json")
 
 
 def get_reader(path: PathLike | list[PathLike]) -> Callable[[Any], list[LayerData]] | None:
-    """The function that opens a path, or None where it is nothing of ours.
+    """The function that opens a path, or None where there is nothing, or nothing of our kinds.
 
-    Only the head of a star file is looked at: many other things are stored as star files.
+    What has the ending of one of our kinds and turns out to be something else is taken as well: the
+    window says what it is. napari knows no answer but "refused the file", with a traceback.
     """
     if isinstance(path, list):
         found = {get_reader(one) for one in path}
         return found.pop() if len(found) == 1 else None
     path = Path(path)
     if path.is_dir():
-        return open_in_window if (path / "run.json").is_file() else None
+        return None if _is_image_folder(path) else open_in_window
     if is_archive(path):
         return open_in_window
-    if path.suffix.lower() in _MRC_SUFFIXES:
+    if path.suffix.lower() in MAP_SUFFIXES:
         return read_maps
-    if is_averaging_list(path):
-        return open_in_window
-    return open_in_window if path.suffix.lower() == ".star" and lists_particles(path) else None
+    return open_in_window if path.suffix.lower() in _LIST_SUFFIXES and path.exists() else None
 
 
-def lists_particles(path: Path) -> bool:
-    """Whether a file looks like a star file of particles."""
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(_LOOK_AT_BYTES)
-    except OSError:
-        return False
-    return b"\0" not in head and any(word in head for word in _PARTICLE_WORDS)
+def _is_image_folder(path: Path) -> bool:
+    """Whether a folder is one image, which readers of Zarr open."""
+    return path.suffix.lower() in _ZARR_SUFFIXES or any(
+        (path / name).exists() for name in _ZARR_FILES
+    )
 
 
 def open_in_window(path: PathLike | list[PathLike]) -> list[LayerData]:
@@ -70,13 +61,35 @@ def read_maps(path: PathLike | list[PathLike]) -> list[LayerData]:
     """An image layer for each MRC file, memory-mapped, at its true size in Å.
 
     Stacks of images are a series of 2-D images: their first axis is the number of the image.
+    In a window that is open, what is no MRC file is told there, and the others are shown.
 
     Raises
     ------
     BadInputError
-        If a file is no MRC file, or cut off.
+        If a file is no MRC file, or cut off, and there is no window to say it in.
     """
-    return [image_layer(Path(one)) for one in (path if isinstance(path, list) else [path])]
+    layers: list[LayerData] = []
+    for one in path if isinstance(path, list) else [path]:
+        try:
+            layers.append(image_layer(Path(one)))
+        except BadInputError as error:
+            if current_viewer() is None:
+                raise
+            _tell(str(error))
+    return layers or [(None,)]
+
+
+def _tell(sentence: str) -> None:
+    """Say why something was not opened: in our window, or as napari's where ours is not open."""
+    from napari.utils.notifications import show_error
+
+    from napari_tomodrgn.gui.window.controller import controller_of
+
+    controller = controller_of(current_viewer())
+    if controller is None:
+        show_error(sentence)
+    else:
+        controller.session.show_message(sentence, "error")
 
 
 def image_layer(path: Path) -> LayerData:
@@ -124,7 +137,11 @@ def positions(path: PathLike) -> list[LayerData]:
 
 
 def current_viewer() -> Any:
-    """The viewer that napari is opening things into, or None."""
+    """The viewer that napari is opening things into, or None.
+
+    A thread has none: who asks there for data alone, as a tomogram is read, touches no window.
+    """
     import napari
 
-    return napari.current_viewer()
+    in_window = threading.current_thread() is threading.main_thread()
+    return napari.current_viewer() if in_window else None

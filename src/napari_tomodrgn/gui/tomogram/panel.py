@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QRadioButton,
     QTabWidget,
     QTreeWidget,
@@ -23,13 +20,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.tomogram.display_page import DisplayPage
+from napari_tomodrgn.gui.tomogram.files_row import FilesRow
 from napari_tomodrgn.gui.tomogram.neighborhood_page import NeighborhoodPage
 from napari_tomodrgn.gui.tomogram.scene import NO_POSITIONS
-from napari_tomodrgn.gui.widgets.letter_size import LetterSize
-from napari_tomodrgn.gui.widgets.qt import Signal, make_tool_button, scrolled
+from napari_tomodrgn.gui.widgets.qt import scrolled
 from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
-from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _LATENT_SPACE = (
@@ -37,13 +36,8 @@ _LATENT_SPACE = (
     "them."
 )
 _ALONE = "Click a tomogram. Without its file the particles are shown alone."
-_FOLDER, _PATTERN = "tomogram folder", "tomogram pattern"
 _FILE_COLUMN = 2
 _ANOTHER, _CHOOSE = "Double-click to choose another file.", "Click to choose the file …"
-_FILES = "Tomograms (*.mrc *.rec *.map);;All files (*)"
-_PATTERN_ROOM = "{name}*.mrc ___"
-_PLACEHOLDER = "folder of the tomograms"
-_FOLDER_TIP = "Folder with the reconstructed tomograms (MRC, OME-Zarr)"
 _MODES = {
     "particle": "The decoded volume of the particle in focus",
     "tomogram": "The tomogram with its particles in place",
@@ -57,14 +51,12 @@ _ARROW = Qt.CursorShape.ArrowCursor
 class TomogramPanel(QWidget):
     """List of tomograms, and three pages: how to look, surroundings, export."""
 
-    find_requested = Signal(object, str)  # folder or None, pattern
-
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
         self.comparison = QRadioButton("A − B")
-        self.folder, self.pattern = QLineEdit(), QLineEdit()
+        self.files = FilesRow(session)
         self.list = QTreeWidget()
         # What is below stays as its words come: the longest are the advice of a run.
         self.status = SteadyLabel(f"{_LATENT_SPACE} {_ALONE}")
@@ -77,7 +69,7 @@ class TomogramPanel(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(self._stage_row())
-        layout.addLayout(self._folder_row())
+        layout.addWidget(self.files)
         layout.addWidget(self.list)
         layout.addWidget(self.status)
         layout.addWidget(self.pages, 1)
@@ -117,23 +109,6 @@ class TomogramPanel(QWidget):
         row.addStretch(1)
         return row
 
-    def _folder_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        self.folder.setPlaceholderText(_PLACEHOLDER)
-        self.folder.setToolTip(_FOLDER_TIP)
-        self.pattern.setToolTip(
-            "File name of a tomogram: {name} stands for its name in the star file, * for anything"
-        )
-        letters = self.pattern.fontMetrics
-        LetterSize(
-            self.pattern,
-            lambda: self.pattern.setFixedWidth(letters().horizontalAdvance(_PATTERN_ROOM)),
-        )
-        row.addWidget(self.folder, 1)
-        row.addWidget(make_tool_button("…", "Choose the folder", self._choose_folder))
-        row.addWidget(self.pattern)
-        return row
-
     def _set_up_list(self) -> None:
         self.list.setHeaderLabels(["Tomogram", "Particles", "File"])
         self.list.setRootIsDecorated(False)
@@ -146,8 +121,6 @@ class TomogramPanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
 
     def _connect(self) -> None:
-        self.folder.editingFinished.connect(self._edited)
-        self.pattern.editingFinished.connect(self._edited)
         self.list.itemClicked.connect(self._open)
         self.list.itemDoubleClicked.connect(self._choose_another)
         viewport: Any = self.list.viewport()
@@ -159,9 +132,6 @@ class TomogramPanel(QWidget):
         for name in shown:
             getattr(events, name).connect(self.refresh)
         events.focused.connect(lambda *_: self.status.setText(self._words()))
-        for name in ("particles", "run"):
-            getattr(events, name).connect(self._recall)
-        self._recall()
 
     # -- session to panel ---------------------------------------------------------------------
 
@@ -244,65 +214,7 @@ class TomogramPanel(QWidget):
 
     def _choose_file(self, row: QTreeWidgetItem) -> None:
         """The file of one tomogram, where its name follows no pattern."""
-        name = str(row.data(0, Qt.ItemDataRole.UserRole))
-        words = f"Tomogram {name}"
-        path, _ = QFileDialog.getOpenFileName(self, words, self.folder.text(), _FILES)
-        if path:
-            self._session.tomogram_files = {**self._session.tomogram_files, name: Path(path)}
-
-    def _choose_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(
-            self, "Folder of the tomograms", self.folder.text()
-        )
-        if chosen:
-            self.folder.setText(chosen)
-            self._edited()
-
-    def _edited(self) -> None:
-        for place in (None, self._star()):
-            save_setting(_FOLDER, place, self.folder.text().strip())
-            save_setting(_PATTERN, place, self.pattern.text().strip())
-        self._find()
-
-    def _find(self) -> None:
-        if self._session.particles is not None:
-            words, usual = self.folder.text().strip(), self._beside_the_star()
-            # Its end tells most, and is what would be cut off.
-            self.folder.setPlaceholderText(f"…/{usual.name}" if usual else _PLACEHOLDER)
-            self.folder.setToolTip(f"{_FOLDER_TIP}{f': {usual}' if usual else ''}")
-            folder = Path(words).expanduser() if words else usual
-            self.find_requested.emit(folder, self.pattern.text().strip())
-
-    def _star(self) -> Path | None:
-        particles = self._session.particles
-        return None if particles is None else particles.source.path
-
-    def _beside_the_star(self) -> Path | None:
-        """Where tomograms often are, before a folder was chosen."""
-        star, run = self._star(), self._session.run
-        # A run has a copy of the star file; the tomograms are beside the one it came from.
-        bases = [star.parent] if star is not None else []
-        bases += [Path(run.info.source).parent] if run is not None else []
-        for base in bases:
-            for folder in (base / "tomograms", base.parent / "tomograms"):
-                if folder.is_dir():
-                    return folder
-        return bases[0] if bases else None
-
-    def _recall(self, *_: object) -> None:
-        """What was chosen for this star file, else for the one before, else what is usual."""
-        from napari_tomodrgn.data.tomograms import DEFAULT_PATTERN
-
-        star = self._star()
-        near = self._beside_the_star()
-        # Tomograms beside the particles are theirs; a folder that was chosen for others is a guess.
-        last = None if near is not None and near.name == "tomograms" else load_setting
-        for box, what, usual in (
-            (self.folder, _FOLDER, ""),
-            (self.pattern, _PATTERN, DEFAULT_PATTERN),
-        ):
-            box.setText(load_setting(what, star) or (last(what, None) if last else "") or usual)
-        self._find()
+        self.files.choose_file(str(row.data(0, Qt.ItemDataRole.UserRole)))
 
 
 def _is_link(row: QTreeWidgetItem, column: int) -> bool:

@@ -5,7 +5,6 @@ It knows the session, the workers and the tomogram's layers, as `controller` doe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +46,7 @@ class TomogramScene(Service):
     doing = "showing a tomogram"
 
     progress = Signal(str)  # one line on what is drawn
+    unreadable = Signal(str, object)  # a tomogram and its file
 
     def __init__(
         self,
@@ -65,8 +65,8 @@ class TomogramScene(Service):
         self._views: dict[str, dict[str, Any]] = {}
         self._asked: tuple[Any, ...] | None = None
         self._own = (0, 0)
-        self.files = self.latest_task(self._on_files)
         self.reading = self.latest_task(self._on_tomogram)
+        self._read_last: tuple[str, Path] | None = None
         self.shapes = SurfaceBuilder(self)
         self.linking = TomogramPointer(self, viewer, self)
         self._settled = self.delay(_SETTLED_MS, self._request_shapes)
@@ -86,24 +86,11 @@ class TomogramScene(Service):
         self.listen(self._schedule_surfaces, "latents", "sigma", "shell_filter", "color")
         self.shapes.queue.item.connect(self._on_surface)
         self.shapes.queue.failed.connect(self.on_failed)
+        self.reading.failed.connect(self._on_unreadable)
         self._viewer.scene.camera.events.connect(self._on_camera)
         self._viewer.events.theme.connect(self._repaint)
 
     # -- verbs --------------------------------------------------------------------------------
-
-    def find(self, folder: Path | None, pattern: str) -> None:
-        """Look for the files of the tomograms."""
-        from napari_tomodrgn.data.tomograms import find_files, named_by_source
-
-        particles = self.session.particles
-        if particles is None:
-            return
-        names = list(dict.fromkeys(particles.particles["tomogram"].astype(str)))
-
-        def work() -> Iterator[dict[str, Path]]:
-            yield named_by_source(particles) | find_files(names, folder, pattern)
-
-        self.files.request(work)
 
     def jump(self) -> None:
         """Go to the particle in focus."""
@@ -196,10 +183,8 @@ class TomogramScene(Service):
             return
         known = {one.name: one.extent_xyz_angstrom for one in particles.source.tomograms}
         self.progress.emit(f"Opening {path.name} …")
+        self._read_last = (name, path)
         self.reading.request(lambda: open_tomogram(path, known.get(name), read_by_plugin))
-
-    def _on_files(self, files: dict[str, Path]) -> None:
-        self.session.tomogram_files = files
 
     def _on_tomogram_files(self, files: dict[str, Path], before: dict[str, Path]) -> None:
         """The file of the tomogram on show was found, or chosen anew."""
@@ -215,6 +200,11 @@ class TomogramScene(Service):
             self._look_at_all()
         if tomogram.note:
             self.session.show_message(tomogram.note, "warning")
+        self._report()
+
+    def _on_unreadable(self, _error: Exception) -> None:
+        if self._read_last is not None:
+            self.unreadable.emit(*self._read_last)
         self._report()
 
     def _look_at_all(self) -> None:

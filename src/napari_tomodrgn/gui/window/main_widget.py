@@ -285,7 +285,10 @@ class MainWidget(QWidget):
 
     def _connect_tomogram(self) -> None:
         cell, panel = self.controller.tomogram_scene, self.tomogram
-        panel.find_requested.connect(cell.find)
+        finder, files = self.controller.tomogram_finder, panel.files
+        files.find_requested.connect(finder.find)
+        finder.told.connect(files.tell)
+        cell.unreadable.connect(files.forget_file)
         panel.look.step_requested.connect(cell.step)
         panel.look.jump_requested.connect(cell.jump)
         panel.look.orbit_toggled.connect(cell.orbit)

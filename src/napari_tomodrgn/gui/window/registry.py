@@ -26,6 +26,7 @@ from napari_tomodrgn.gui.selections.column_store import ColumnStore
 from napari_tomodrgn.gui.selections.script_store import ScriptStore
 from napari_tomodrgn.gui.selections.service import SelectionService
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
+from napari_tomodrgn.gui.tomogram.find_service import TomogramFinder
 from napari_tomodrgn.gui.tomogram.neighborhood_service import NeighborhoodService
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
 from napari_tomodrgn.gui.training.forecast_service import ForecastService
@@ -96,6 +97,7 @@ class ServiceRegistry(Work):
 
     def _add_tomogram_services(self, session: Session, viewer: Viewer) -> None:
         self.tomogram_scene = TomogramScene(session, viewer, self.volumes, self)
+        self.tomogram_finder = TomogramFinder(session, self)
         self.tomogram_export = TomogramExport(self.tomogram_scene, viewer, self)
         self.neighborhood = NeighborhoodService(session, self)
 
