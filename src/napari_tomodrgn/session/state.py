@@ -119,8 +119,7 @@ class Session:
     focused
         Identity of the particle that is shown as a volume.
     class_map
-        The particle that stands for a class, and the name of the class, where its map was asked
-        for: ``(identity, "cluster 2")``; else None.
+        Of a class whose map was asked for, ``(identity of who stands for it, "cluster 2")``.
     hovered
         Identity of the particle under the pointer.
     decoded

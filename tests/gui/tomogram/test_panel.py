@@ -114,15 +114,18 @@ def test_one_canvas_shows_one_or_the_other(
 
 def test_words_beside_the_tomogram_are_of_what_is_on_show(widget: Any, shown: Any) -> None:
     """And what is below them stays where it is."""
-    words, room = widget.tomogram.status, widget.tomogram.status.minimumHeight()
-    assert room >= 3 * words.fontMetrics().lineSpacing()
+    words = widget.tomogram.status
+    room = words.heightForWidth(300)
+    assert room >= 4 * words.fontMetrics().lineSpacing()
     shown.canvas_mode = "tomogram"
     assert "12 particles" in words.text()
     one = str(shown.latents.index[2])
     shown.focused = one
     assert words.text().endswith(f"{one}: its map is under Particle.")
+    assert words.heightForWidth(300) == room
     shown.canvas_mode = "particle"
     assert words.text() == f"On show: the map of {one}."
+    assert words.heightForWidth(300) == room
     shown.canvas_mode = "tomogram"
     assert "12 particles" in words.text()
 

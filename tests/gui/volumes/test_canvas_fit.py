@@ -11,13 +11,12 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME
 from napari_tomodrgn.gui.volumes.arrangement import unfitted
 from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import write_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, write_in_corner
 from napari_tomodrgn.session import Decoded, Session
 
 

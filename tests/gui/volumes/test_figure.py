@@ -10,11 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME, TomogramLayers
+from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, bottom_of_corner, write_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import (
+    TITLE_NAME,
+    MapLabels,
+    bottom_of_corner,
+    write_in_corner,
+)
 
 _SCALE = 2.5
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner, one_line_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner, one_line_in_corner
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import TomogramDisplay
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 ENTRIES = 1024
-TITLE_NAME = "tomodrgn_tomogram"  # of the words in the corner of the canvas
 _SCALE = (1.0, -1.0, 1.0)  # see `layers`
 _MARKS = ("#ffffff", "#ffe066")  # in focus, under the pointer
 # Diameters in radii of a particle: of points where there is no surface, and of the marks.

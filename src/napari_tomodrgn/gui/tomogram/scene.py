@@ -15,12 +15,12 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import colors_of, dimmed
-from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME, TomogramLayers
+from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import ViewFocus, fingerprint, surface_request_of
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
 from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import write_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, write_in_corner
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import rows_of
 from napari_tomodrgn.session import Session, TomogramDisplay

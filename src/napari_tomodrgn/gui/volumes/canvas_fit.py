@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.tomogram.layers import TITLE_NAME
 from napari_tomodrgn.gui.volumes.arrangement import is_held
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
-from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner
+from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:

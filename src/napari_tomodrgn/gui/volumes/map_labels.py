@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABELS_NAME = "map labels"
+# Of the words in the corner of the canvas, where a tomogram is on show.
+TITLE_NAME = "tomodrgn_tomogram"
 # In the metadata of a layer of labels.
 IS_LABELS = "napari-tomodrgn labels"
 _FONT_PX, _SMALLEST_PX = 9, 6.0
