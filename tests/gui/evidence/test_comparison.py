@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_a_tomogram_and_back_to_the_comparison(
     assert panel.comparison.isChecked()
     zoom, angles = 1.3 * camera.zoom, (50.0, 60.0, 70.0)
     camera.zoom, camera.angles = zoom, angles
-    panel._open(panel.list.topLevelItem(0))
+    panel._open(panel.list.topLevelItem(0), 0)
     qtbot.waitUntil(lambda: clustered.canvas_mode == "tomogram", timeout=LONG)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert not set(CELLS) & set(_shown(viewer)) and panel.tomogram.isChecked()
@@ -237,6 +238,18 @@ def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
         panel.a.activated.emit(row)
         qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert compared.message is None, "told once"
+
+
+def test_while_groups_are_compared_it_says_whose_result_is_below(
+    widget: Any, compared: Any
+) -> None:
+    panel = widget.comparison
+    panel.a.setCurrentIndex(1)
+    panel.refresh()
+    compared.comparison_status = replace(compared.comparison_status, busy=True, what="Comparing")
+    assert panel.status.text().endswith("\nWhat is below is of cluster 1 and cluster 2.")
+    compared.comparison_status = replace(compared.comparison_status, busy=False)
+    assert panel.status.text().startswith("Not compared yet; what is below is of cluster 1")
 
 
 def test_a_verdict_is_never_read_as_one_of_other_groups(

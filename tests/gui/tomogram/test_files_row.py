@@ -168,7 +168,7 @@ def test_a_file_that_was_chosen_is_remembered_until_it_cannot_be_read(
     chosen = Path(shutil.copy(sorted(tomograms.glob("*.mrc"))[0], tmp_path / "odd name.mrc"))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(chosen), ""))
     session, rows = opened(moved), widget.tomogram.list
-    rows.itemDoubleClicked.emit(rows.topLevelItem(0), 2)
+    rows.itemClicked.emit(rows.topLevelItem(0), 2)
     qtbot.waitUntil(lambda: _column(widget) == ["found", "not found"])
     typed(pattern="{name}_other*.mrc")
     assert _column(widget) == ["found", "not found"], "another pattern is for the others"

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_tomodrgn.analysis.tomogram.meshes import contour
 from napari_tomodrgn.analysis.tomogram.placement import placements
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.tomogram import export_service
-from napari_tomodrgn.gui.tomogram import panel as tomogram_panel
 from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk, TomogramLayers
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.tomogram.particle_surfaces import MapCache
@@ -514,7 +514,11 @@ def test_a_file_that_was_not_found_is_a_link_and_looks_like_one(
         asked.append(words)
         return str(chosen), ""
 
-    monkeypatch.setattr(tomogram_panel.QFileDialog, "getOpenFileName", answer)
+    def found(_folder: Path, _pattern: str, files: dict[str, Path]) -> None:
+        session.tomogram_files = {**session.tomogram_files, **files}
+
+    panel.files.find_requested.connect(found)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", answer)
     name = first.text(0)
     QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=cell(first, 2))
     assert asked == [f"Tomogram {name}"] and session.tomogram_files[name] == chosen

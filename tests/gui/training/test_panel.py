@@ -24,6 +24,7 @@ from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel, next_folder
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
+from napari_tomodrgn.gui.training.progress_view import status_words, why_ended
 from napari_tomodrgn.gui.training.service import TrainingService, advanced, finished_words
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.window.header import state_of
@@ -560,3 +561,27 @@ def test_a_forecast_goes_when_other_settings_are_asked_for(
     session.forecast = {"ram_gb": 1.0}
     widget.controller.forecast.request(tiny_config)
     assert session.forecast == {}
+
+
+def test_why_a_training_ended_before_its_epochs_is_said(tiny_run: Path) -> None:
+    """As long as the run is open; not of one that had all of them, or has not ended."""
+    session = Session()
+    run = Run.open(tiny_run)
+    train = run.config.train.model_copy(update={"epochs": 30, "patience": 4})
+    config = run.config.model_copy(update={"train": train})
+    session.metrics = run.metrics()
+    for chosen, asked, said in (
+        (3, config, "Ended after epoch 3 of 30: for 4 epochs held-out images were explained"),
+        (3, run.config, ""),
+        (None, config, ""),
+    ):
+        info = run.info.model_copy(update={"chosen_epoch": chosen, "config": asked})
+        session.run = replace(run, info=info)
+        assert why_ended(session).startswith(said) and bool(why_ended(session)) == bool(said)
+
+
+def test_a_pause_before_the_first_epoch_counts_none() -> None:
+    paused = TrainingStatus("paused", 0, 30)
+    assert status_words(paused, ready=True).startswith("Paused before any epoch; images stay")
+    later = TrainingStatus("paused", 7, 30)
+    assert status_words(later, ready=True).startswith("Paused at epoch 7 of 30; images stay")

@@ -139,17 +139,20 @@ class ComparisonPanel(QWidget):
             self._show(compared)
 
     def _advice(self) -> str:
-        session = self._session
+        session, compared = self._session, self._session.comparison
+        below = ""
+        if compared is not None and self._groups and not self._is_of_chosen(compared):
+            below = "what is below is of {} and {}.".format(*compared.names)
         if (status := session.comparison_status).busy:
             left = left_words(status.seconds_left)
-            return training_words(status.what, status.fraction, left, "the comparison")
+            words = training_words(status.what, status.fraction, left, "the comparison")
+            return f"{words}\n{below[:1].upper()}{below[1:]}" if below else words
         if session.latents is None:
             return "Open a run first: groups of its particles are compared."
         if not session.has_images:
             return "The tilt images are not on this computer: nothing can be compared."
-        compared = session.comparison
-        if compared is not None and self._groups and not self._is_of_chosen(compared):
-            return "Not compared yet; what is below is of {} and {}.".format(*compared.names)
+        if below:
+            return f"Not compared yet; {below}"
         return "" if self._groups else _NOTHING
 
     def _offer(self) -> None:
@@ -191,9 +194,7 @@ class ComparisonPanel(QWidget):
         from napari_tomodrgn.analysis.evidence.records import molecule_words
 
         record = compared.record
-        # Under other names in the boxes, or while these are compared, it says whose it is.
-        whose = "" if self._is_of_chosen(compared) else "{}, {}: ".format(*compared.names)
-        self.sentence.setText(unbroken(f"{whose}{compared.sentence}"))
+        self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         kept = f" Kept in the run as {compared.folder.name}." if compared.folder is not None else ""
         self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))
