@@ -165,7 +165,7 @@ def test_an_axis_that_is_promising_is_fitted_further(
             sigma[:2] = torch.tensor([50.0, abs(stands[len(asked)])])
             nats[:2] = torch.tensor([90.0, stands[len(asked)]])
             asked.append(stands[len(asked)])
-            return module._Judgement(nats, sigma)
+            return module._Judgement(sigma, nats, torch.ones_like(nats))
 
         monkeypatch.setattr(module, "_judge", judge)
         found = run_to_end(second_look(engine, fit))
