@@ -56,7 +56,7 @@ def test_maps_of_both_states_differ_and_say_what_stands_behind_them(
     maps = widget.controller.evidence._gathered.evidence
     assert apart.shape == (24, 24, 24) and maps.sums.particles == 40
     assert apart.std() > 0.2 * found[0].volume.data.std()
-    words = viewer.canvas.overlays[CAPTION_NAME].text
+    words = viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " ")
     assert f"from images, {found[1].effective_particles:.0f} particles in effect" in words
     few = found[1].effective_particles < 20
     assert ("too few to trust" in words) == few
