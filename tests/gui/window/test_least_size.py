@@ -58,10 +58,12 @@ def test_the_least_width_is_that_of_a_fresh_window_after_all_letters_and_sizes(
     ):
         get_settings().appearance.font_size = points
         window.resize(width, 720)
+        _settled(window, qtbot)
         # Under load letters come to the last of the labels late.
         qtbot.waitUntil(
             lambda points=points: window.minimumSizeHint().width() == least[points], timeout=LONG
         )
+    _settled(window, qtbot)
     window.resize(600, 720)
     assert _settled(window, qtbot) == least_small == window.width()
     widget.controller.close()
