@@ -173,5 +173,6 @@ def test_an_axis_that_is_promising_is_fitted_further(
 
     assert look(2.0) == (1, None), "chance"
     assert look(4.0, 6.0) == (2, 2)
-    assert look(3.5, -7.0, 4.0) == (3, None), "and no more; surely there, and known too badly"
+    assert look(3.5, 4.0, 4.5) == (3, None), "and no more"
+    assert look(-7.0) == (1, None), "surely something, and images are less likely for it"
     assert look(7.0) == (1, 2)

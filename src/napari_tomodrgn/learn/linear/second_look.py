@@ -182,7 +182,7 @@ class _Judgement:
 
     ``sigma``: by how many standard errors they lie where a particle's other images say, which an
     axis of noise does by chance alone. ``nats``: how much likelier they are for it, in all, and
-    ``nats_error``, which it lowers that an axis is known badly.
+    its standard error; an axis that is known badly has fewer of them.
     """
 
     sigma: Tensor
@@ -197,8 +197,8 @@ class _Judgement:
 
     def goes_on(self, known: int) -> bool:
         """Whether an axis beyond those known may be there, and none is found yet."""
-        beyond = int(self.found.sum()) > known
-        return not beyond and bool(((self.sigma >= _PROMISING_SIGMA) & ~self.found).any())
+        promising = (self.sigma >= _PROMISING_SIGMA) & (self.nats > -self.nats_error)
+        return int(self.found.sum()) <= known and bool((promising & ~self.found).any())
 
 
 def _judge(engine: LinearEngine, model: LinearModel, held: _Held) -> _Judgement:
