@@ -3,8 +3,8 @@
 Halves of a random sample that judge each other's components (`cross_validation`) lose an axis that
 one half alone is too few for: of 6,000 ribosomes those with and without Lso2, a protein of 10 kDa,
 which more of them together tell apart. So components are fitted once more, to more particles, in
-what the known ones leave unexplained; and they are judged by the images that none of them saw:
-these must lie where z from a particle's other images says, and be likelier for it.
+what the known ones leave unexplained; and they are judged by the images that none of them saw: with
+z inferred from a particle's other images, its held-out ones must be likelier.
 """
 
 from __future__ import annotations
@@ -37,18 +37,11 @@ from napari_tomodrgn.learn.runtime.steps import offset_steps
 # Directions that are tried beside those known.
 _MORE_COMPONENTS = 4
 _ITERATIONS = 8
-# A faint axis may need more of them: it is fitted further while it is this far from chance.
-_PROMISING_SIGMA = 3.0
-_ROUNDS = 3
 # Images are read, directions sought, fitted, judged; then all particles are embedded.
-SECOND_LOOK_STEPS = 2 + _ROUNDS * (_ITERATIONS + 1) + EMBED_STEPS
-# Standard errors by which held-out images must lie along an axis. Whether particles differ at all
-# is asked of the same images: an axis of noise must not come through by chance.
+SECOND_LOOK_STEPS = 2 + _ITERATIONS + 1 + EMBED_STEPS
+# Standard errors by which held-out images must be likelier for an axis. Whether particles differ at
+# all is asked of the same images: an axis of noise must not come through by chance.
 _LEAST_SIGMA = 5.0
-# And by which they must be likelier for it. What differs from particle to particle without being of
-# the molecule, such as what interpolation leaves in a view, images lie along as well: in 6,000
-# ribosomes three axes stood at 5 to 11 standard errors, with -2.1 to -6.5 of these.
-_LEAST_GAIN_SIGMA = 2.0
 # Samples in a pass, which with those iterations takes minutes on two cores.
 _MOST_SAMPLES = 4e7
 
@@ -91,18 +84,14 @@ def second_look(engine: LinearEngine, fit: Fit) -> Generator[int, None, Fit | No
     held = _hold(engine, fit.model)
     yield 1
     model = _with_more(fit.model, held, fit.training_mu[held.rows])
-    for rounds in range(_ROUNDS):
-        steps = engine.em_steps(model, held.blocks, held.shells, _ITERATIONS)
-        done = 2 + rounds * (_ITERATIONS + 1)
-        model = yield from offset_steps(steps, done)
-        yield done + _ITERATIONS
-        judged = _judge(engine, model, held)
-        if not judged.goes_on(fit.model.components):
-            break
-    kept = torch.nonzero(judged.found)[:, 0]
+    steps = engine.em_steps(model, held.blocks, held.shells, _ITERATIONS)
+    model = yield from offset_steps(steps, 2)
+    yield 2 + _ITERATIONS
+    nats, sigma = _judge(engine, model, held)
+    kept = torch.nonzero(sigma >= _LEAST_SIGMA)[:, 0]
     if len(kept) <= fit.model.components:
         return None
-    embedding = engine.embed_steps(model.only(kept), held.shells, judged.nats[kept])
+    embedding = engine.embed_steps(model.only(kept), held.shells, nats[kept])
     found = yield from offset_steps(embedding, SECOND_LOOK_STEPS - EMBED_STEPS)
     return found.pointing_as(fit)
 
@@ -176,41 +165,16 @@ def _leading_residuals(model: LinearModel, held: _Held, latents: Tensor) -> Tens
     return scaled
 
 
-@dataclass(frozen=True, eq=False)
-class _Judgement:
-    """What held-out images say of each axis, ``(J,)`` each.
-
-    ``sigma``: by how many standard errors they lie where a particle's other images say, which an
-    axis of noise does by chance alone. ``nats``: how much likelier they are for it, in all, and
-    its standard error; an axis that is known badly has fewer of them.
-    """
-
-    sigma: Tensor
-    nats: Tensor
-    nats_error: Tensor
-
-    @property
-    def found(self) -> Tensor:
-        """Axes that are there, and with which images are explained better."""
-        better = self.nats >= _LEAST_GAIN_SIGMA * self.nats_error
-        return (self.sigma >= _LEAST_SIGMA) & better
-
-    def goes_on(self, known: int) -> bool:
-        """Whether an axis beyond those known may be there, and none is found yet."""
-        promising = (self.sigma >= _PROMISING_SIGMA) & (self.nats > -self.nats_error)
-        return int(self.found.sum()) <= known and bool((promising & ~self.found).any())
-
-
-def _judge(engine: LinearEngine, model: LinearModel, held: _Held) -> _Judgement:
-    """Ask held-out images about each axis, at the latents from the other images."""
+def _judge(engine: LinearEngine, model: LinearModel, held: _Held) -> tuple[Tensor, Tensor]:
+    """How many nats likelier held-out images are for each axis ``(J,)``, and standard errors."""
     mu, _, _ = posteriors(model, held.blocks, held.shells)
     stream = engine.stream(model, held.rows, ~engine.data.training)
     quadratic, linear = sufficient_statistics(model, stream, held.shells)
     extended = torch.cat([mu.new_ones((len(mu), 1)), mu], dim=1)
-    own = torch.diagonal(quadratic, dim1=1, dim2=2) * extended
-    # Where their slope at z without an axis, zᵀ l − zᵀ Q z less its own part, points along z.
-    slope = (extended * (linear - torch.einsum("pij,pj->pi", quadratic, extended) + own))[:, 1:]
-    gain = 2 * slope - (extended * own)[:, 1:]
-    many = len(slope) ** 0.5
-    sigma = slope.sum(0) / (many * slope.std(0)).clamp(min=1e-9)
-    return _Judgement(sigma, gain.sum(0), many * gain.std(0))
+    # 2 zᵀ l − zᵀ Q z, less the same without an axis.
+    pulled = linear - torch.einsum("pij,pj->pi", quadratic, extended)
+    own = torch.diagonal(quadratic, dim1=1, dim2=2)
+    gain = (2 * extended * pulled + extended.square() * own)[:, 1:]
+    error = gain.std(0) * len(gain) ** 0.5
+    total = gain.sum(0)
+    return total, total / error.clamp(min=1e-9)
