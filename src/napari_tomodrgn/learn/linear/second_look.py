@@ -2,7 +2,8 @@
 
 Halves of a random sample that judge each other's components (`cross_validation`) lose an axis that
 one half alone is too few for: of 6,000 ribosomes those with and without Lso2, a protein of 10 kDa,
-which more of them together tell apart. So components are fitted once more, to more particles, in
+which more of them together tell apart (`docs/model.md`: where the noise is kinder than that of
+images, surely enough; else not). So components are fitted once more, to more particles, in
 what the known ones leave unexplained; and they are judged by the images that none of them saw: with
 z inferred from a particle's other images, its held-out ones must be likelier.
 """
