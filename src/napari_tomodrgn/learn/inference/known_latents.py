@@ -24,7 +24,7 @@ from napari_tomodrgn.learn.inference.methods import Inference
 from napari_tomodrgn.learn.posterior import Posterior
 from napari_tomodrgn.learn.runtime.tensors import read_tensors
 
-_NAMES = ("mu", "logvar", "covariance")
+_NAMES = ("mu", "covariance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class KnownLatents:
         try:
             tensors, _ = read_tensors(path)
             training, everything = (
-                Posterior(*(tensors[f"{which}.{name}"].to(device) for name in _NAMES))
+                Posterior.of(*(tensors[f"{which}.{name}"].to(device) for name in _NAMES))
                 for which in ("training", "all")
             )
         except KeyError as error:
