@@ -5,7 +5,8 @@
 star row → table    `read_particles` of a simulated optimisation set
 rows → loss         `train` of it, up to the first loss of an epoch
 click → layer       a click on a particle of the run, up to its whole volume in the canvas
-event → curve       an epoch's event in the thread of the window, up to the redrawn curve
+event → curve       an epoch's event in the thread of the window, up to the redrawn curve; of an
+                    epoch without a checkpoint, whose latents and maps would be another way
 
 A *stop* is a function of the package that is entered, counted once; a *room* is a module; a
 *return* is a step of the way, in the order of first entry, back into a module that it had left.
@@ -99,11 +100,12 @@ def simulated(folder: Path) -> Path:
     return folder / "warptools" / "particles_optimisation_set.star"
 
 
-def settings(epochs: int) -> nt.RunConfig:
+def settings(epochs: int, checkpoint_every: int = 1) -> nt.RunConfig:
     """Default ways of a small training: the linear start, held-out images, refinement."""
     model = {"latent_dim": 2, "decoder_dim": 32, "image_encoder_dim": 32}
     data = {"held_out_fraction": 0.2}
     train = {"epochs": epochs, "points_per_particle": 128, "device": "cpu"}
+    train["checkpoint_every"] = checkpoint_every
     return nt.RunConfig.model_validate({"data": data, "model": model, "train": train})
 
 
@@ -186,16 +188,23 @@ class Window:
         """An epoch is over in the training thread; the curve of the training dock is redrawn."""
         self.widget.open(star)
         self.wait(lambda: self.session.particles is not None and self.idle)
-        self.widget.controller.training.start(settings(2), out)
-        # What comes before, a first look among it, is another way.
-        self.wait(lambda: self.session.training.phase == "training")
-        way = Way()
+        self.widget.controller.training.start(settings(200, checkpoint_every=200), out)
+        # What comes before, a first look and its map among it, is another way.
+        self.wait(lambda: self._epochs > 0 and self.session.decoded is not None)
+        self.wait(lambda: self.session.decoded.complete)
+        before, way = self._epochs, Way()
         sys.setprofile(way)  # of this thread alone: the training's own way is another one
-        self.wait(lambda: self.session.metrics is not None and len(self.session.metrics) == 1)
+        self.wait(lambda: self._epochs > before)
         self.application.processEvents()
         sys.setprofile(None)
+        self.widget.controller.training.stop()
         self.wait(lambda: self.idle)
         return way
+
+    @property
+    def _epochs(self) -> int:
+        """Epochs on the curve."""
+        return 0 if self.session.metrics is None else len(self.session.metrics)
 
     def close(self) -> None:
         """Close plugin and viewer."""
