@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
+from napari_tomodrgn.learn.inference.told_apart import THRESHOLD_SIGMA, verdict_sentence
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 
-# Above so many standard errors held-out images tell particles apart; as `learn.inference` asks.
-THRESHOLD_SIGMA = 3.0
 _ASK = " Whether it is the molecule or its poses, Compare says (Validate)."
 _OF_GROUPS = " That σ is of all particles. Compare, of two groups and by another test:"
 
@@ -39,16 +38,9 @@ class Verdict:
             label, first = f"first look: {words}", "First look: "
         else:
             label, first = f"variation: {words}", ""
+        sentence = f"{first}{verdict_sentence(sigma)}"
         if sigma > THRESHOLD_SIGMA:
-            sentence = (
-                f"{first}Heterogeneity is supported: {words} on held-out images (threshold "
-                f"{THRESHOLD_SIGMA:g} σ).{_ASK}"
-            )
-            return cls("supported", label, sentence)
-        sentence = (
-            f"{first}No significant heterogeneity ({words}, threshold {THRESHOLD_SIGMA:g} σ). "
-            "Check any cluster by reconstructing it."
-        )
+            return cls("supported", label, sentence + _ASK)
         return cls("unsupported", label, sentence)
 
     def after(self, comparison: Mapping[str, object] | None) -> Verdict:

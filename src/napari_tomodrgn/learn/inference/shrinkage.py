@@ -37,6 +37,7 @@ from napari_tomodrgn.learn.inference.held_out import (
     per_sample,
 )
 from napari_tomodrgn.learn.inference.shell_sums import ShellSums, choose_filter
+from napari_tomodrgn.learn.inference.told_apart import THRESHOLD_SIGMA, verdict_sentence
 from napari_tomodrgn.learn.network.loss import Points, point_frequencies
 from napari_tomodrgn.learn.runtime.steps import offset_steps
 from napari_tomodrgn.physics.lattice import HalfPlane
@@ -47,8 +48,6 @@ NO_FILTERS: dict[str, object] = {"shell_filter": None, "class_filters": []}
 _DRAWS = 4
 # The slope where all are alike is asked for between latents so many times as long, both ways.
 _LITTLE = 0.1
-# Standard errors beyond which particles are said to differ: once in 700 sets where they do not.
-_MIN_STANDARD_ERRORS = 3.0
 # How many times the set is compared.
 COMPARISONS = _DRAWS + 3
 
@@ -117,16 +116,7 @@ class ShrinkageResult:
     @property
     def verdict(self) -> str:
         """Whether particles differ at all, as far as these images say."""
-        surely = self.standard_errors
-        threshold = f"threshold {_MIN_STANDARD_ERRORS:g} σ"
-        if surely > _MIN_STANDARD_ERRORS:
-            return f"Heterogeneity is supported: {surely:.1f} σ on held-out images ({threshold})."
-        if surely == surely:
-            return (
-                f"No significant heterogeneity ({surely:.1f} σ on held-out images, {threshold}). "
-                "Check any cluster by reconstructing it."
-            )
-        return "Heterogeneity is untested: no images were held out."
+        return verdict_sentence(self.standard_errors)
 
 
 def standard_errors_of(values: Tensor) -> float:
@@ -292,7 +282,7 @@ def shrinkage_steps(
         done = number * data.particle_count
         sides.append((yield from offset_steps(steps, done)))
     slope = sides[1] - sides[0]
-    sure = standard_errors_of(slope) > _MIN_STANDARD_ERRORS
+    sure = standard_errors_of(slope) > THRESHOLD_SIGMA
     factors = choose_filter(drawn, sure=sure)
     classes, of_particle = choose_class_filters(drawn, latents) if sure else ([], factors)
     filtered, unfiltered = compared.errors(of_particle), compared.errors(torch.ones_like(factors))
