@@ -26,8 +26,9 @@ picture is in [architecture](architecture.md), each limit and default that is no
 """
 _NUMBERS = """# Every number
 
-Limits, thresholds, sizes and times that are constants of a module, with what is said of them there,
-to be searched. What is an option, with a default, is in `config/` and in the command line's help.
+Limits, thresholds, sizes and times that are constants of a module or what a value begins with, with
+what is said of them there, to be searched. What is an option, with a default, is in `config/` and
+in the command line's help; ranges of single fields of the window are where these are made.
 Written by `python tools/files_page.py`; `make lint` says if it is not up to date.
 """
 
@@ -69,23 +70,35 @@ def is_number(node: ast.expr | None) -> bool:
 def comment_of(lines: list[str], node: ast.stmt) -> str:
     """What is said above a statement, or behind it."""
     first = node.lineno - 1
-    while first > 0 and lines[first - 1].startswith("#"):
+    while first > 0 and lines[first - 1].lstrip().startswith("#"):
         first -= 1
     above = [line.lstrip("# ") for line in lines[first : node.lineno - 1]]
     behind = re.search(r"  # (.*)$", lines[(node.end_lineno or node.lineno) - 1])
     return " ".join(above + ([behind[1]] if behind else [])).replace("|", "\\|")
 
 
+def shown(path: Path) -> str:
+    """A module as one would type it, below the package: lines are found one by one."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
 def numbers_of(path: Path) -> Iterator[str]:
     """A line for each constant of a module that is a number."""
     text = path.read_text(encoding="utf-8")
-    for node in ast.parse(text).body:
+    tree, lines = ast.parse(text), text.splitlines()
+    of_classes = [
+        (f"{owner.name}.", node)
+        for owner in tree.body
+        if isinstance(owner, ast.ClassDef) and "config" not in path.parts
+        for node in owner.body
+    ]
+    for owner, node in [("", node) for node in tree.body] + of_classes:
         value = getattr(node, "value", None)
-        names = [name for name in assigned(node) if name.isupper()]
+        names = [name for name in assigned(node) if name.isupper() or owner]
         if names and is_number(value):
-            said = comment_of(text.splitlines(), node)
-            stated = f"`{', '.join(names)} = {ast.unparse(value).strip('()')}`"
-            yield f"- `{path.name}` {stated}" + (f": {said}" if said else "")
+            said = comment_of(lines, node)
+            stated = f"`{owner}{', '.join(names)} = {ast.unparse(value).strip('()')}`"
+            yield f"- `{shown(path)}` {stated}" + (f": {said}" if said else "")
 
 
 def line_of(path: Path) -> Iterator[str]:
@@ -95,7 +108,7 @@ def line_of(path: Path) -> Iterator[str]:
     if words is not None:
         sentence = " ".join(words.split("\n\n")[0].split())
         names = ", ".join(f"`{name}`" for name in public_names(tree))
-        yield f"- `{path.name}`: {sentence}" + (f" *({names})*" if names else "")
+        yield f"- `{shown(path)}`: {sentence}" + (f" *({names})*" if names else "")
 
 
 def page(head: str, lines_of: Callable[[Path], Iterator[str]]) -> str:

@@ -115,6 +115,12 @@ class DataConfig(Settings):
         title="Window, outer radius",
         description="Fraction of half the box beyond which pixels are zero.",
     )
+    window_center: Literal["particle", "box"] = Field(
+        "particle",
+        title="Window about",
+        description="particle: the window is moved with the particle's shift, so that no side of "
+        "it is cut; box: the middle of the image, whatever the shift.",
+    )
     image_scale: float | None = Field(
         None,
         gt=0.0,

@@ -257,5 +257,6 @@ class RunConfig(Settings):
                 "model": self.model.model_copy(update=model),
                 "train": self.train.model_copy(update=train),
                 "weight": self.weight.model_copy(update={"in_model": False}),
+                "data": self.data.model_copy(update={"window_center": "box"}),
             }
         )

@@ -65,11 +65,16 @@ class RunInfo(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_it_was_trained(cls, values: object) -> object:
-        """Runs from before ``weight.in_model`` had dose and tilt in the weights."""
+        """Fill in what runs did from before there were settings for it.
+
+        Dose and tilt were in the weights (``weight.in_model``), and the window stood in the middle
+        of the box (``data.window_center``).
+        """
         if isinstance(values, dict) and isinstance(values.get("config"), dict):
             config = values["config"]
             weight = {"in_model": False, **config.get("weight", {})}
-            values = {**values, "config": {**config, "weight": weight}}
+            data = {"window_center": "box", **config.get("data", {})}
+            values = {**values, "config": {**config, "weight": weight, "data": data}}
         return values
 
     def to_optics(self) -> Optics:
