@@ -1,4 +1,4 @@
-"""What cells and microscopes do to images beyond noise; star files know nothing of it.
+"""Wrong poses, places, defoci, doses, neighbours, membranes: what star files know nothing of.
 
 Drawn after everything else, from a seed of its own: a set without nuisances is, to the byte, what
 it was before there were any, and particles stand and face the same way with and without them.
