@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 # Long enough for a list of a few hundred names, short enough to be read in no time.
 _MAX_LENGTH = 20_000
-_MAX_DEPTH = 40
+_MAX_DEPTH = 40  # of parentheses and "not", one within the other
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))

@@ -13,8 +13,8 @@ from napari_tomodrgn.data.stack import ImageStacks
 FloatArray = NDArray[np.float64]
 
 _VIEW_BINS = (24, 36)  # cos tilt, rot: equal areas of the sphere
-_DEFOCUS_BINS = 30
-_GAP_PX = 2
+_DEFOCUS_BINS = 30  # of the histogram
+_GAP_PX = 2  # between images of a montage
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ Grey = NDArray[np.uint8]
 
 # Towards the lamp, zyx: from in front, above and to the left of someone who looks along -z.
 _LAMP = np.array([0.75, 0.45, -0.5])
-_AMBIENT = 0.35
+_AMBIENT = 0.35  # brightness of what faces away from the lamp, of 1
 # Share of the box beyond each face that is left out: particles rarely come so near to it.
 MARGIN = 0.1
 # Tilt images are noise to the eye before this share of their box is smoothed away.

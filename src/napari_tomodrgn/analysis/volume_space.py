@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 # Voxels of a map that are compared; more take memory and tell no more.
 _MAX_BOX = 64
-_MIN_PARTICLES = 3
+_MIN_PARTICLES = 3  # fewer are not analysed
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
 
 Labels = NDArray[np.int8]
 
-_FAMILY_WISE = 0.05
-_MOST_PERMUTATIONS = 999
+_FAMILY_WISE = 0.05  # share of random splits that reach the height of a blob anywhere
+_MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
 # The mask's soft edge shows little of the particle, and what it shows is divided by next to no
 # spread.
 _IN_MASK = 0.3

@@ -52,6 +52,7 @@ _LEAST_SHARE = 0.4
 _NEARLY = 0.8
 # A group whose images hold less than this share of the mean map is no particle's.
 _HOLDS = 0.5
+# Halves of a particle's group have at least this share of the mean map's power in common.
 _POWER = 0.25
 
 

@@ -33,8 +33,8 @@ from napari_tomodrgn.learn.runtime.events import WorkProgress
 
 Labels = NDArray[np.int8]
 
-PERMUTATIONS = 4999
-FEWEST_MEMBERS = 4
+PERMUTATIONS = 4999  # random splits that errors and chances come from
+FEWEST_MEMBERS = 4  # particles of a group that is compared
 _UNTELLABLE = "cannot be told from differences between tomograms"
 
 

@@ -12,6 +12,7 @@ from napari_tomodrgn.data.volume import Volume
 # Standard errors at which a difference is drawn at first: chance reaches this in one voxel of
 # sixteen thousand.
 FIRST_ERRORS = 4.0
+# Pieces narrower than this are no structure, however fine the resolution.
 _LEAST_VOXELS = 3
 
 

@@ -38,7 +38,7 @@ _NEIGHBORS = (10, 20, 40, 80, 160, 320, 640, 1280)
 MIN_EFFECTIVE = 20
 # Particles that bandwidths are judged by: an eighth of the set, so that they are near.
 _MIN_JUDGES, _MAX_JUDGES = 5, 40
-_RIDGE = 1e-3
+_RIDGE = 1e-3  # of the regression in `carry_point`, as a share of the mean variance of an axis
 # What a map is made of that is there in about two seconds (`benchmarks/kernel_map.py`).
 _COARSE_PARTICLES = 100
 _COARSE_RADIUS_PX = 8

@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.training.progress import share_of_radii
 FloatArray = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
-FOLDS = 10
+FOLDS = 10  # of the particles; the classifier of a fold never saw its labels
 # Of `choosing_latents`, which tells how far it is.
 CHOOSING_STEPS = 1000
 # A member of a group for so many numbers of the classifier, below which squares are left out.

@@ -32,7 +32,7 @@ RealArray = NDArray[np.float32]
 # Sums of all particles take at most so much; beyond, coarser detail is compared.
 MOST_BYTES = 1_000_000_000
 _BYTES_PER_VOXEL = 12  # a complex residual and a real curvature
-_FEWEST_RADIUS = 6
+_FEWEST_RADIUS = 6  # in Fourier pixels; compared even where it takes more than `MOST_BYTES`
 
 
 @dataclass(frozen=True, eq=False)

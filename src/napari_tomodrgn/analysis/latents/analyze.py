@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 UMAP_COLUMNS = ("UMAP 1", "UMAP 2")
 CLUSTER_COLUMN = "cluster"
+# Maps along each component, components that are followed, clusters unless others are asked.
 FRAMES = 10
 COMPONENTS = 2
 DEFAULT_CLUSTERS = 8

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SOME, STRONG = 0.05, 0.25
 # Components with less of the variance are what the prior left of unused dimensions.
 _USED = 0.01
-_SURE = 0.01
-_TINY = 1e-9
+_SURE = 0.01  # q-value above which no effect is said
+_TINY = 1e-9  # relative spread below which numbers do not vary; no division by less
 
 
 @dataclass(frozen=True, eq=False)

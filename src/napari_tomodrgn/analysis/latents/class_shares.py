@@ -22,9 +22,9 @@ from napari_tomodrgn.learn.run.directory import Run
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_BOOTSTRAPS = 2000
-_PERMUTATIONS = 4999
-_INTERVAL = (2.5, 97.5)
+_BOOTSTRAPS = 2000  # draws of tomograms that intervals come from
+_PERMUTATIONS = 4999  # exchanges of conditions that chances come from
+_INTERVAL = (2.5, 97.5)  # percentiles of the draws: 95 %
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_MOST = 8
-_FOLDS = 5
+_MOST = 8  # classes that are tried
+_FOLDS = 5  # over particles, for their held-out likelihood
 # Classes are apart if so many of each are sure whose they are, and none varies by more than so
 # many times the variance of its particles' own posteriors; or if nearly all are sure. On two seeds
 # each of two and four states the widest class had 1.4 to 2.9 times that variance, of a motion 10 to
 # 14 in two classes, 5.4 and 5.6 in three (`benchmarks/cluster_count.py`).
 _APART, _FAR_APART = 0.8, 0.95
 _WIDEST = 4.0
-_PER_CLASS = 10
+_PER_CLASS = 10  # particles that there have to be for each class that is tried
 # Of more particles so many are asked, drawn at random; of fewer than twenty none.
 _FEWEST_ASKED, _MOST_ASKED = 20, 10_000
 # Of what the best number explains: what more classes add to it is the shape of the groups. Of three

@@ -14,6 +14,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+# Size of a figure and its margins, px.
 WIDTH, HEIGHT = 640, 480
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 55
 # More points than this make a file that editors choke on, and no other picture.

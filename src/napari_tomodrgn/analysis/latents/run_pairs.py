@@ -14,7 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 
 FloatArray = NDArray[np.float64]
 
-_PERMUTATIONS = 999
+_PERMUTATIONS = 999  # of classes between particles, for the chance of their agreement
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.errors import BadInputError
 
-_NEIGHBOURS = 15
+_NEIGHBOURS = 15  # of each particle, as UMAP takes them
 # With fewer latent dimensions the components show all there is; with fewer particles, nearly all
 # are neighbours of all.
 FEWEST_DIMENSIONS = 3
 FEWEST_PARTICLES = 2 * _NEIGHBOURS
-_WAIT_S = 0.1
+_WAIT_S = 0.1  # seconds between looks at whether the child has ended
 
 
 def is_worth_it(latents: NDArray[np.floating]) -> bool:

@@ -34,10 +34,10 @@ from napari_tomodrgn.physics.fourier import gridding, padded, sample_transform, 
 from napari_tomodrgn.physics.lattice import slice_frequencies
 
 FloatArray = NDArray[np.float64]
-_PARTICLES_AT_A_TIME = 16
+_PARTICLES_AT_A_TIME = 16  # whose images are compared with a map in one go
 # The window and the size of the box rule the shells below.
 _LOWEST_SHELL = 2
-_SPLIT = 0.05
+_SPLIT = 0.05  # least share of samples on whose sign two CTFs agree, and on which they differ
 
 
 @dataclass(frozen=True, eq=False)

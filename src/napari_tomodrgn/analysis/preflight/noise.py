@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float64]
 _DOSE_WHY = "Images weighted by dose and taken for unweighted, or the reverse, lose their detail."
 _SCALE_WHY = "With a wrong scale, tilted images count too much or too little."
 _GROUPS = 8  # of particles, whose figures give the error of their mean
-_LOWEST_SHELL = 3
+_LOWEST_SHELL = 3  # noise is compared from this shell on
 # The half maps are a little weaker than the particles: what regularises them takes a tenth.
 _FORESEEN = 1.1
 

@@ -28,13 +28,13 @@ from napari_tomodrgn.physics.ctf import ctf
 from napari_tomodrgn.physics.image_formation import exposure_left
 
 FloatArray = NDArray[np.float64]
-_IMAGES = 1500
+_IMAGES = 1500  # at most, spread evenly over the sample, that CTFs are fitted to
 # The particle and the window rule the shells below.
 _LOWEST_SHELL = 3
 # μ tried; above the last, the little that the window leaks into zeros of the CTF would rule.
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 _ROUNDS = 4  # of fitting a and g in turn
-_BANDS = 6
+_BANDS = 6  # of frequency, in which odd images are looked for
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_WIDTH, _HEIGHT = 460, 300
+_WIDTH, _HEIGHT = 460, 300  # of a chart, px
 # Left of the axis a number such as -0.000549 has its room, and the axis its name.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 34, 34, 46
-_MOST_POINTS = 5000
-_FRAMES = 12
+_MOST_POINTS = 5000  # in a scatter; of more a random sample is drawn
+_FRAMES = 12  # in one turn of a picture
 # A picture is small: larger boxes are made coarser before they are turned.
 _MOST_VOXELS = 96
 _MARGIN = 0.0  # the whole box: long particles come near its faces

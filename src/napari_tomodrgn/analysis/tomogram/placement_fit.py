@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.tomogram.placement import Placement, stamp
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.geometry import FloatArray
 
+# By so much, either way, maps are moved for their change along each direction.
 _SHIFT_STEP_VOXELS = 0.125
 _TURN_STEP_DEG = 2.0
 
