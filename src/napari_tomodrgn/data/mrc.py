@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 
-_HEADER_BYTES = 1024
+_HEADER_BYTES = 1024  # of any MRC file, before its extended header
 # mrcfile's own has the time of day: the same map would be another file a second later.
 _LABEL = b"written by napari-tomodrgn"
 _READABLE_MODES = (0, 1, 2, 6, 12)  # int8, int16, float32, uint16, float16

@@ -33,9 +33,9 @@ StarBlock = pd.DataFrame | dict[str, str]
 
 _TOKEN = re.compile(r"""(?:^|(?<=\s))(?:"([^"]*)"|'([^']*)')(?=\s|$)|(?:^|(?<=\s))(#.*)|(\S+)""")
 _NEEDS_QUOTES = r"""^$|\s|^["'#]"""
-_CHUNK_BYTES = 1 << 25
-_CHUNK_ROWS = 100_000
-_HEAD_BYTES = 4096
+_CHUNK_BYTES = 1 << 25  # of rows whose spaces are reduced to one at a time
+_CHUNK_ROWS = 100_000  # written at a time
+_HEAD_BYTES = 4096  # searched for what tells a binary file, before the rest is read
 
 
 class StarBlocks(dict[str, StarBlock]):

@@ -42,7 +42,7 @@ LARGEST_EDGE_PX = 512
 DEFAULT_PATTERN = "{name}*.mrc"
 # Sections that are averaged at a time: bounds the memory beside the result.
 _SLAB_VOXELS = 1 << 25
-_SAMPLED_VOXELS = 200_000
+_SAMPLED_VOXELS = 200_000  # about so many, evenly spaced, decide on the contrast
 # What the header and the star file may differ by before it is said.
 _TOLERANCE = 0.02
 

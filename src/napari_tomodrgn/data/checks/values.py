@@ -19,15 +19,15 @@ from napari_tomodrgn.errors import BadInputError
 
 # Beyond these, a value is more likely a wrong unit than an unusual microscope.
 _DEFOCUS_ANGSTROM = (0.0, 100_000.0)
-_IN_FOCUS_ANGSTROM = 1000.0
+_IN_FOCUS_ANGSTROM = 1000.0  # all defoci below it: in focus, or in another unit
 _VOLTAGE_KV = (60.0, 1300.0)
 _DOSE_E_PER_ANGSTROM2 = (0.0, 400.0)
 _STAGE_TILT_DEG = 80.0
-_FEW_TILTS = 5
+_FEW_TILTS = 5  # images of a particle; the order of doses is asked of series of twice as many
 # Tilts of a scheme are neighbours of those taken one before; two before, where the series goes to
 # either side in turn; or four or six, where it does so in groups of two or three.
 _LAGS = (1, 2, 4, 6)
-_STEPS_APART = 4.0
+_STEPS_APART = 4.0  # median distance of such neighbours, in tilt steps; beyond, there is no order
 _BACKWARDS = 0.9  # rank correlation of dose and steepness, of a series that is turned around
 
 

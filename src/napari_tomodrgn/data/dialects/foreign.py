@@ -14,7 +14,7 @@ from pathlib import Path
 from napari_tomodrgn.data.star import StarBlocks
 from napari_tomodrgn.errors import BadInputError
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 4096  # read to tell what kind of file it is
 _EXTRACT = (
     "Extract 2-D tilt images at these positions first: napari-tomodrgn extract, WarpTools "
     "ts_export_particles --2d, or RELION 5's Extract subtomos with 2-D stacks; then name the star "

@@ -10,8 +10,8 @@ from napari_tomodrgn.errors import BadInputError
 
 # RELION and Warp write paths from the project's folder, which is some levels above the star file.
 _LEVELS_UP = 6
-_LEVELS_DOWN = 6
-_MOST_ENTRIES = 500_000
+_LEVELS_DOWN = 6  # of folders that are searched
+_MOST_ENTRIES = 500_000  # files and folders that are seen before the search stops
 
 
 def locate_images(

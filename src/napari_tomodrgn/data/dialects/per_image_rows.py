@@ -55,7 +55,7 @@ NEXTPYP_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupNumber", *_DOSE_AND_TILT, "rlnMicro
 TOMODRGN_COLUMNS = (*_IMAGE_COLUMNS, *_TOMODRGN)
 FLATTENED_COLUMNS = (*_IMAGE_COLUMNS, "rlnGroupName", *_FLATTENED)
 
-_DOSE_PER_B_FACTOR = -0.25
+_DOSE_PER_B_FACTOR = -0.25  # rlnCtfBfactor is −4 times the dose in e/Å²
 
 _STATED_DOSE = {
     "tomodrgn": Quantity(tomodrgnTotalDose=1.0),
