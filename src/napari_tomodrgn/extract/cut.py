@@ -19,9 +19,9 @@ from torch import Tensor
 from napari_tomodrgn.errors import BadInputError
 
 FloatArray = NDArray[np.float64]
-_MARGIN_PX = 8
-_CHOICES = 16
-_GOOD_RATIO = 1e-4
+_MARGIN_PX = 8  # by which a box is wider before it is trimmed: what wraps around is in it
+_CHOICES = 16  # by how many pixels more it may be wider, if that meets the pixel size asked for
+_GOOD_RATIO = 1e-4  # relative error of the pixel size that is let pass
 # Boxes transformed at a time: few enough to stay in the processor's cache.
 _PIXELS_AT_A_TIME = 1 << 20
 

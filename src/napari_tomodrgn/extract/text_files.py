@@ -14,7 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 
 # No quantity in these files comes near, and products of such numbers overflow.
 _ABSURD = 1e12
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 30  # of a file that is read whole; larger ones are refused
 
 
 def read_lines(path: Path) -> list[str]:

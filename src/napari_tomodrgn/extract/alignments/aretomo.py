@@ -19,8 +19,8 @@ from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_size
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 from napari_tomodrgn.extract.text_files import content_lines, numbers_of, read_lines
 
-_MOST_LOCAL_PX = 1.0
-_COLUMNS = 10
+_MOST_LOCAL_PX = 1.0  # of movement of a patch; beyond, refused: local alignments are not applied
+_COLUMNS = 10  # of the row of a tilt
 
 
 @dataclass(frozen=True, eq=False)

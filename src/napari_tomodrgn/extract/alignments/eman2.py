@@ -16,6 +16,7 @@ from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_coun
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 from napari_tomodrgn.extract.text_files import decoded, read_bytes
 
+# At 2,000 px from the middle, 0.02° about x move a point by less than a pixel.
 _X_TILT_TOLERANCE_DEG = 0.02
 
 

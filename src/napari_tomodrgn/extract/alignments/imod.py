@@ -24,7 +24,7 @@ from napari_tomodrgn.extract.text_files import content_lines, number_rows, parse
 _ROTATION_TOLERANCE = 1e-3
 # At 2,000 px from the middle, 0.02° about x move a point by less than a pixel.
 _X_TILT_TOLERANCE_DEG = 0.02
-_SUBSET_TOLERANCE_PX = 1.0
+_SUBSET_TOLERANCE_PX = 1.0  # by which SUBSETSTART may move the middle of the volume
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_ro
 FloatArray = NDArray[np.float64]
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 _ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
-_ROTATION_TOLERANCE = 1e-3
+_ROTATION_TOLERANCE = 1e-3  # of the entries of R Rᵀ, from those of the identity
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ FloatArray = NDArray[np.float64]
 # Warps of the volume are not applied; they, and differences of angles in a tilt, may be so large.
 _SMALL_WARP_ANGSTROM = 1.0
 _SMALL_ANGLE_DEG = 0.05
-_MOST_NODES = 1 << 22
+_MOST_NODES = 1 << 22  # along a side of a grid; more is damage
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_tomodrgn.errors import BadInputError
 
 FloatArray = NDArray[np.float64]
-_MOST_DEFOCUS_ANGSTROM = 3e5
+_MOST_DEFOCUS_ANGSTROM = 3e5  # of either sign; a larger one is refused
 
 
 @dataclass(frozen=True, eq=False)

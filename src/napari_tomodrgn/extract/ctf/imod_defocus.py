@@ -16,7 +16,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.ctf.common import TiltContrast
 from napari_tomodrgn.extract.text_files import content_lines, numbers_of, read_lines
 
-_ASTIGMATISM, _RADIANS, _PHASE, _PHASE_RADIANS = 1, 2, 4, 8
+_ASTIGMATISM, _RADIANS, _PHASE, _PHASE_RADIANS = 1, 2, 4, 8  # bits of the first line
 _ANGSTROM_PER_NM = 10.0
 
 

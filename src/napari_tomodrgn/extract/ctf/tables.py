@@ -17,8 +17,8 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.ctf.common import TiltContrast, scattered, sections_of_rows
 from napari_tomodrgn.extract.text_files import number_rows, read_lines
 
-_FEWEST_COLUMNS = 7
-_HAND_COLUMN = 7
+_FEWEST_COLUMNS = 7  # all up to the resolution
+_HAND_COLUMN = 7  # counted from 0; only AreTomo has it
 _MARKS = {
     "voltage_kv": r"acceleration voltage:\s*([\d.]+)",
     "spherical_aberration_mm": r"spherical aberration:\s*([\d.]+)",

@@ -22,7 +22,7 @@ __all__ = ["doses_by_order", "find_dose", "read_doses"]
 
 FloatArray = NDArray[np.float64]
 _ENDS = (".mrc.mdoc", ".st.mdoc", ".mdoc", ".xml")
-_MOST_DOSE = 1e4
+_MOST_DOSE = 1e4  # e/Å²; a larger one is refused
 
 
 def find_dose(place: Path, names: list[str]) -> Path | None:

@@ -24,7 +24,7 @@ Unit = Literal["voxels", "series_px", "centred_angstrom", "corner_angstrom", "mi
 # Rows of a list → the bytes of a list of these rows alone, all else untouched.
 SubsetWriter = Callable[[NDArray[np.int64]], bytes]
 
-_MOST_COORDINATE = 1e7
+_MOST_COORDINATE = 1e7  # of either sign, in the unit of the list; a larger one is refused
 
 
 @dataclass(frozen=True, eq=False)

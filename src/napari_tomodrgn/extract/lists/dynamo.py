@@ -18,7 +18,7 @@ from napari_tomodrgn.extract.lists.common import (
 )
 from napari_tomodrgn.extract.text_files import content_lines, parse_number, read_lines
 
-_NEEDED = 26
+_NEEDED = 26  # columns, up to z of the place
 
 
 def read_dynamo(path: Path) -> ParticleList:

@@ -15,8 +15,8 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.lists.common import ParticleList, whole_names, zxz_rotations
 from napari_tomodrgn.extract.text_files import read_bytes
 
-_HEADER_BYTES = 512
-_VALUES = 20
+_HEADER_BYTES = 512  # of any EM file
+_VALUES = 20  # numbers a particle
 _TYPES: dict[int, np.dtype[np.floating]] = {5: np.dtype("f4"), 9: np.dtype("f8")}
 # The first byte is the machine that wrote the file: 0 OS-9, 3 SGI, 5 Mac (big-endian), 6 PC.
 _BIG_ENDIAN = (0, 3, 5)

@@ -30,8 +30,8 @@ _PLACES: dict[Unit, tuple[str, str, str]] = {
 }
 # Numbers and values of lines.
 Rows = list[tuple[int, list[str]]]
-_EMCLARITY_COLUMNS = 26
-_EMCLARITY_REMOVED = -9999.0
+_EMCLARITY_COLUMNS = 26  # by which its CSV, without a head, is told
+_EMCLARITY_REMOVED = -9999.0  # in the last column, of a particle that was removed
 
 
 def read_csv_list(path: Path) -> ParticleList:
