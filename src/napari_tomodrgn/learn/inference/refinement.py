@@ -46,7 +46,7 @@ _BEYOND = 0.01
 _MAX_RADIUS = 24
 # Frequencies for each map of the basis at which the decoder is asked for its coefficients.
 _SITES_PER_COMPONENT = 6
-_STEPS = 3
+_STEPS = 3  # of Gauss-Newton, from the encoder's mean
 # Step of the differences that give J, in units of the prior's width: wide enough to look across
 # the kinks of a network of ReLUs.
 _STEP = 0.05

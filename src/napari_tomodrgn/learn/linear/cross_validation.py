@@ -22,7 +22,7 @@ from napari_tomodrgn.learn.linear.linear_model import LinearModel
 _MIN_GAIN_NATS = 4.0
 _MIN_SHARE = 0.05
 _BEYOND_DOUBT_NATS = 50.0
-_EM_STEPS = 60
+_EM_STEPS = 60  # of expectation maximisation, for mean and covariance of z
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,13 +49,13 @@ from napari_tomodrgn.learn.reconstruction.solvent import solvent_at_zero
 from napari_tomodrgn.learn.runtime.context import RunContext
 from napari_tomodrgn.learn.runtime.steps import offset_steps, run_to_end
 
-_MAX_COMPONENTS = 6
+_MAX_COMPONENTS = 6  # that are tried at the first radius
 # At later radii so many more are tried than were confirmed before.
 _MORE_COMPONENTS = 1
-FIRST_RADIUS = 6
-RADIUS_STEP = 2
-_HALF_ITERATIONS = 8
-_FULL_ITERATIONS = 8
+FIRST_RADIUS = 6  # in Fourier pixels
+RADIUS_STEP = 2  # by which the next radius is larger
+_HALF_ITERATIONS = 8  # of expectation maximisation, on each half
+_FULL_ITERATIONS = 8  # the same, on all that are learnt from
 # Parts in which all particles are embedded, each of which is told: in a large set a pass over the
 # images of all takes as long as several iterations.
 EMBED_STEPS = 8

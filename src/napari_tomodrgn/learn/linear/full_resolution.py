@@ -34,7 +34,7 @@ _REACH = 1.5
 # Agreement of this share of the places is that of noise: latents are shared by both
 # halves, and with them a little of the noise.
 _NOISE_SHARE = 0.5
-_MAX_NOISE = 0.3
+_MAX_NOISE = 0.3  # agreement that is taken for that of noise, at most
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.linear.fourier_ball import FourierBall
 from napari_tomodrgn.learn.linear.image_samples import SampleBlock
 from napari_tomodrgn.learn.linear.linear_model import LinearModel
 
-_MEAN_STEPS = 6
+_MEAN_STEPS = 6  # of conjugate gradients, each of the two times that the mean is solved
 # Particles whose residuals are compared: a matrix of this many squared.
 _MAX_COMPARED = 2000
 

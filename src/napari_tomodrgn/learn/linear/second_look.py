@@ -37,7 +37,7 @@ from napari_tomodrgn.learn.runtime.steps import offset_steps
 
 # Directions that are tried beside those known.
 _MORE_COMPONENTS = 4
-_ITERATIONS = 8
+_ITERATIONS = 8  # of expectation maximisation, with these directions
 # Images are read, directions sought, fitted, judged; then all particles are embedded.
 SECOND_LOOK_STEPS = 2 + _ITERATIONS + 1 + EMBED_STEPS
 # Standard errors by which held-out images must be likelier for an axis. Whether particles differ at

@@ -39,7 +39,7 @@ _MIN_ROWS = 64
 _TIMED_ROWS = {_MIN_ROWS: 2048}
 # Forward alone it is as many as are decoded at a time.
 _TIMED_ROWS_FORWARD = 4096
-_REPEATS = 5
+_REPEATS = 5  # of each way, after one to warm up; the shortest counts
 
 # From rows, width, and whether gradients are asked for, to the seconds of (product, convolution).
 Timer = Callable[[int, int, bool], tuple[float, float]]

@@ -19,10 +19,10 @@ from napari_tomodrgn.physics.lattice import HalfPlane, half_plane
 
 # Enough for half maps of a ribosome, few enough for a minute on two cores.
 MAX_PARTICLES = 150
-MAX_IMAGES = 3500
+MAX_IMAGES = 3500  # about so many; of more than 23 tilts, fewer particles are taken
 # Images are cropped to this box in Fourier space: signs, poses and zeros of the CTF show there.
 MAX_BOX_PX = 48
-_CHUNK = 256
+_CHUNK = 256  # images read at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ _KINDS = (".json", ".star", ".csv", ".parquet", ".safetensors", ".mrc", ".svg", 
 _CHECKPOINTS = ("components", "known", "linear", "refinement")
 # An archive that unpacks to more than this many times its own size holds no run.
 _MAX_RATIO = 200
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes copied or hashed at a time; smaller archives count as so large
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import explained_write_errors, make_folder
 
 LOCK_NAME = "training.lock"
-_HEARTBEAT_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 15.0  # between renewals of the lock's date
 # Shared disks tell of a new date late, and a computer under load renews it late.
 STALE_AFTER_SECONDS = 300.0
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_tomodrgn.data.tilt_data import TiltData
 
-FORMAT = 1
+FORMAT = 1  # of `run.json`; a run of a later one is refused
 
 
 class RunInfo(BaseModel):

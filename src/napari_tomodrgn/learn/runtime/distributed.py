@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # How long a rank waits for the others: reading images may take that long between two signs of life.
 _TIMEOUT = timedelta(hours=1)
-_WORKING, _DONE, _FAILED = 0, 1, 2
+_WORKING, _DONE, _FAILED = 0, 1, 2  # what the first process tells those that wait for it
 T = TypeVar("T")
 
 

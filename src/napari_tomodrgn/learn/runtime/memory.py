@@ -14,12 +14,12 @@ from napari_tomodrgn.errors import BadInputError
 # Points decoded at a time: bounds memory, and how long a stop waits; on a CPU so few that what the
 # layers leave for the gradient stays in its cache.
 _POINTS = {"cpu": 1 << 12, "cuda": 1 << 20, "mps": 1 << 18}
-_MIN_POINTS = 1 << 11
+_MIN_POINTS = 1 << 11  # they are not halved below this
 # Image samples taken together. On a CPU: tensors beyond 32 MB go back to the system after each use,
 # and filling new pages took as long again as what was computed in them. On a GPU: so many that
 # launching what is done to them is not what takes the time, at some 60 bytes each.
 _SAMPLES_IN_BLOCK = {"cpu": 1 << 21, "cuda": 1 << 25, "mps": 1 << 23}
-_BYTES_OF_GPU_PER_SAMPLE = 256
+_BYTES_OF_GPU_PER_SAMPLE = 256  # of all its memory, for each sample that is taken together
 T = TypeVar("T")
 
 

@@ -27,7 +27,7 @@ from napari_tomodrgn.learn.run.tables import latent_table
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.physics.ctf import ctf
 
-_PARTICLES_AT_A_TIME = 16
+_PARTICLES_AT_A_TIME = 16  # in one pass through the encoder
 
 
 def embed_imported(

@@ -29,7 +29,7 @@ from napari_tomodrgn.learn.network.model import Decoder
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.physics.lattice import half_plane
 
-_PARTICLES_IN_STEP = 4
+_PARTICLES_IN_STEP = 4  # in one step of gradient descent
 # A network needs so many steps to hold a map at all, however few particles there are.
 _MIN_STEPS = 600
 
