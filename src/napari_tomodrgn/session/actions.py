@@ -14,7 +14,7 @@ from textwrap import indent
 
 import numpy as np
 
-WIDTH, INDENT = 96, 4
+WIDTH, INDENT = 96, 4  # letters of a line of the script, and of its indent
 # What later actions depend on, and that is told anew only where it has changed.
 SHOW_EPOCH = "show_epoch"
 
