@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NEIGHBOR_DISTANCE = (0.8, 1.4)
 # The middle of a membrane, likewise.
 _MEMBRANE_DISTANCE = (0.55, 0.75)
-MEMBRANE = -1
+MEMBRANE = -1  # kind of a membrane: the last of the structures of neighbours
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,17 +19,18 @@ from napari_tomodrgn.synthetic.settings import SimulationConfig
 
 FloatArray = NDArray[np.float64]
 
+# Optics of all simulated images.
 VOLTAGE_KV = 300.0
 SPHERICAL_ABERRATION_MM = 2.7
 AMPLITUDE_CONTRAST = 0.07
 # The tilt axis of real series lies near the camera's y axis or, as here, near its x axis.
 TILT_AXIS_DEG = 85.0
-TOMOGRAM_VOXEL_ANGSTROM = 24.0
-_THICKNESS_ANGSTROM = 1800.0
+TOMOGRAM_VOXEL_ANGSTROM = 24.0  # of painted tomograms, and of lists that count voxels
+_THICKNESS_ANGSTROM = 1800.0  # of a tomogram, along z
 # Share of the volume that particles fill: an eighth is the most that random placement surely finds.
 _PACKING = 0.08
-_DEFOCUS_JITTER_ANGSTROM = 150.0
-_ASTIGMATISM_ANGSTROM = (100.0, 600.0)
+_DEFOCUS_JITTER_ANGSTROM = 150.0  # standard deviation of the defocus from tilt to tilt
+_ASTIGMATISM_ANGSTROM = (100.0, 600.0)  # U − V of a series, drawn evenly between these
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from napari_tomodrgn.synthetic.threads import in_order, one_core_threads
 from napari_tomodrgn.synthetic.tilt_series.images import write_tilt_series
 from napari_tomodrgn.synthetic.tomogram import paint_tomogram
 
-_SECONDS_BETWEEN_EVENTS = 0.1
+_SECONDS_BETWEEN_EVENTS = 0.1  # at least, while images are written
 # Settings that came later are written only where they say something, so that the files of a
 # simulation stay those of earlier versions.
 _LATER = {"molecule": "ribosome", "shares": None, "assembly": None}

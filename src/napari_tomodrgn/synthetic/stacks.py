@@ -20,7 +20,7 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.files import explained_write_errors, make_folder
 
 _MODES = {"float32": 2, "float16": 12}
-_HEADER_BYTES = 1024
+_HEADER_BYTES = 1024  # of an MRC file
 _LABEL = b"simulated by napari-tomodrgn"
 
 

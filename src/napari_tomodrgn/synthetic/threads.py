@@ -19,7 +19,7 @@ import torch
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_MOST_THREADS = 8
+_MOST_THREADS = 8  # however many cores there are
 
 
 @contextmanager

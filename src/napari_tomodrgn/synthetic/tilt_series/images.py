@@ -30,8 +30,8 @@ from napari_tomodrgn.synthetic.tilt_series.truth import TrueSeries
 FloatArray = NDArray[np.float64]
 # How far images are shifted against each other, in pixels, as a stage drifts.
 _DRIFT_PX = 6.0
-_MARGIN_PX = 32
-_MEAN_COUNTS = 20.0
+_MARGIN_PX = 32  # by which images are wider than the longer side of the tomogram
+_MEAN_COUNTS = 20.0  # of a pixel; its noise has a standard deviation of 1
 # Lists count voxels of a tomogram of one program: IMOD's middle is half a voxel from the others'.
 FAMILIES: dict[str, CentreRule] = {"imod": "(n-1)/2", "aretomo": "n/2"}
 
