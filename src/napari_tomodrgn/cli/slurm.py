@@ -13,7 +13,7 @@ from napari_tomodrgn.files import write_text
 
 # About the script, not about the training; and what the script adds by itself.
 _NOT_PASSED_ON = {"command", "source", "resume", "slurm", "nodes", "gpus", "time", "overwrite"}
-_CPUS_PER_TASK = 8
+_CPUS_PER_TASK = 8  # cores of each process, and its OpenMP threads
 
 _SCRIPT = """\
 #!/bin/bash

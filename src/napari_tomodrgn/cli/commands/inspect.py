@@ -25,7 +25,7 @@ _UNITS = {
     "_px": "px",
     "_gb": "GB",
 }
-_WHOLE_FROM = 1000
+_WHOLE_FROM = 1000  # numbers from here on are shown without decimals
 
 
 def run_inspect(options: Namespace) -> int:
