@@ -42,7 +42,7 @@ class TrainingStatus:
     phase: TrainingPhase = "idle"
     epoch: int = 0
     epochs: int = 0
-    first_epoch: int = 1
+    first_epoch: int = 1  # above 1 where a run goes on
     fraction: float = 0.0  # of the time of the whole training, 0…1
     losses: Losses | None = None
     seconds_left: float | None = None  # until all is done

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
 
-_LONGEST_RANGE = 100_000
+_LONGEST_RANGE = 100_000  # from the first to the last number of a range such as 3-5
 # Fields of `DataConfig` that leave out particles or images.
 _CHOICES = (
     "tomograms",
