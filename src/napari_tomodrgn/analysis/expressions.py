@@ -211,7 +211,7 @@ class _Reader:
     def _deeper(self) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise self._wrong("parentheses are nested too deeply")
+            raise self._wrong("parentheses, or one not after another, are nested too deeply")
 
     def _chain(self, word: str, part: Callable[[], Node]) -> Node:
         parts = [part()]

@@ -168,10 +168,10 @@ class ImageReader:
     def _windows(self, shifts_px: Tensor) -> Tensor:
         """What images are multiplied by, ``(row, box, box)`` or alike for all.
 
-        A window in the middle of the box cuts one side of a particle that is shifted, the other not:
-        a difference between particles that is none of the molecule. Of one structure, 300 particles
-        at SNR 20, shifts of 1.5 px of 48, held-out images supported components that were the shift
-        as the particle sees it (R² 0.68, 3.7 σ); with the window about the particle none (−1.1 σ).
+        A window in the middle of the box cuts one side of a particle that is shifted, the other
+        not: a difference between particles that is none of the molecule. Of one structure, 300
+        particles at SNR 20, shifts of 1.5 px of 48, held-out images supported components that were
+        the shift as the particle sees it (R² 0.68, 3.7 σ); about the particle none (0.9 σ).
         """
         if not self._follows:
             return self._window

@@ -30,7 +30,7 @@ Labels = NDArray[np.int8]
 
 # Power of a difference that g is made for, as a share of the mean map's.
 EXPECTED_SHARE = 0.05
-# Share of one group times that of the other, for which g is made; half of even groups.
+# Share of one group times that of the other, for which g is made: of a fifth against the rest.
 _SPLIT = 0.16
 _PERMUTATIONS_AT_A_TIME = 500  # rows of weights in one matrix product
 

@@ -17,7 +17,7 @@ from napari_tomodrgn.data.star import as_loop
 from napari_tomodrgn.data.star_table import StarTable, meant
 from napari_tomodrgn.errors import BadInputError
 
-# Beyond these, a value is more likely a wrong unit than an unusual microscope.
+# Outside of these, or beyond, a value is more likely a wrong unit than an unusual microscope.
 _DEFOCUS_ANGSTROM = (0.0, 100_000.0)
 _IN_FOCUS_ANGSTROM = 1000.0  # all defoci below it: in focus, or in another unit
 _VOLTAGE_KV = (60.0, 1300.0)

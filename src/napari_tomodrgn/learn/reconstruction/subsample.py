@@ -27,7 +27,7 @@ _CHUNK = 256  # images read at a time
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Fourier samples of the images of some particles, cropped to a box of at most 48 px.
+    """Fourier samples of the images of some particles, cropped to a box that is asked for.
 
     Attributes
     ----------
