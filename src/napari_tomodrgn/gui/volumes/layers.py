@@ -27,8 +27,8 @@ from napari_tomodrgn.gui.volumes.arrangement import (
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
     bottom_of_corner,
+    how_far_below,
     label_of,
-    places_below,
     write_in_corner,
 )
 from napari_tomodrgn.gui.volumes.surface_layers import (
@@ -331,7 +331,7 @@ class VolumeLayers:
         middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
         # No words beneath what is hidden; the layer of words stays, to go and come takes 0.3 s.
         words = [self._words_of.get(name, name) if self._seen(name) else "" for name in named]
-        self.labels.show(words, places_below(middles, self._box))
+        self.labels.show(words, middles, how_far_below(middles, self._box))
 
     def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""
