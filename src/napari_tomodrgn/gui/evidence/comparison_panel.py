@@ -41,7 +41,7 @@ from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_file
 from napari_tomodrgn.palette import MORE_IN_A
 from napari_tomodrgn.session import ComparedGroups, Session
-from napari_tomodrgn.work_status import left_words, training_words
+from napari_tomodrgn.work_status import training_words
 
 _NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."
 _ERRORS = (2.0, 10.0)
@@ -144,8 +144,7 @@ class ComparisonPanel(QWidget):
         if compared is not None and self._groups and not self._is_of_chosen(compared):
             below = "what is below is of {} and {}.".format(*compared.names)
         if (status := session.comparison_status).busy:
-            left = left_words(status.seconds_left)
-            words = training_words(status.what, status.fraction, left, "the comparison")
+            words = training_words(status.what, status.fraction, status.left, "the comparison")
             return f"{words}\n{below[:1].upper()}{below[1:]}" if below else words
         if session.latents is None:
             return "Open a run first: groups of its particles are compared."
