@@ -43,7 +43,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
 )
 from napari_tomodrgn.gui.volumes.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
-from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
+from napari_tomodrgn.palette import LESS, MORE
 from napari_tomodrgn.session import Isosurface, PinLayout
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
-_DIFFERENCES = {MORE_NAME: MORE_IN_A, LESS_NAME: MORE_IN_B}
+_DIFFERENCES = {MORE_NAME: MORE, LESS_NAME: LESS}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70  # as napari is told
