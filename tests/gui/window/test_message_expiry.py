@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.gui.background.message_expiry import MessageExpiry
 from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    import pytest
 
 STAYS_MS = 700
 

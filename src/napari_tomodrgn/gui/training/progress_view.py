@@ -113,7 +113,8 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
     if status.phase == "idle":
         return "" if ready else "Open a star file first (step Particles)."
     total = f" of {status.epochs}" if status.epochs else ""
-    return f"Following {status.what}, trained elsewhere: {status.unit} {status.epoch}{total}{status.left}"
+    at = f"{status.unit} {status.epoch}{total}"
+    return f"Following {status.what}, trained elsewhere: {at}{status.left}"
 
 
 def why_ended(session: Session) -> str:
