@@ -110,7 +110,7 @@ class ExtractionPanel(QWidget):
         self.box.setToolTip("Edge of the images in pixels")
         self.pixel.setRange(0, 100)
         self.pixel.setDecimals(3)
-        self.pixel.setSpecialValueText("that of the tilt series")
+        self.pixel.setSpecialValueText("of the tilt series")
         self.pixel.setToolTip("Pixel size of the images in Å")
         for name, box in self.choices.items():
             box.addItems(_CHOICES[name])
