@@ -344,7 +344,7 @@ def test_both_groups_are_exported_and_never_over_something(
     assert compared.comparison.record["sentence"].split(",")[0] in text
     sizes = compared.added_columns["cluster"].value_counts()
     for name, color in zip("12", compared.comparison.colors, strict=True):  # as in the window
-        assert f'<span style="color:{color}">●</span> class {name}' in text
+        assert f'<span style="color:{color}">●</span> cluster {name}' in text
         assert f"{sizes[name]} particles (" in text
 
 

@@ -28,7 +28,7 @@ from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.palette import DIFFERENCE, difference_colors
 
-_EARLIER = "<p>These are clusters as they were then; the classes above were made anew.</p>"
+_EARLIER = "<p>These are clusters as they were then; those above were made anew.</p>"
 
 
 def comparison_section(run: Run, classes: Classes) -> str:
