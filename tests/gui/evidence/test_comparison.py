@@ -87,7 +87,7 @@ def test_two_clusters_stand_beside_their_difference(
         first = int(np.flatnonzero(np.asarray(column.values) == number)[0])
         assert color_at(column, first) == color
     words = viewer.layers[LABELS_NAME].features["words"].iloc[2]
-    assert "each in the colour of its group" in " ".join(words.split())
+    assert "more in A or B: in its colour" in " ".join(words.split())
     assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.03
 
 

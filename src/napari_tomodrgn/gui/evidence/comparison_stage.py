@@ -123,7 +123,7 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
     none = "" if len(more.faces) or len(less.faces) else ": nothing there"
     colors = difference_colors(compared.colors)
     own = colors == compared.colors
-    which = "each in the colour of its group" if own else "magenta: A, green: B"
+    which = "more in A or B: in its colour" if own else "magenta: A, green: B"
     label = f"A − B at {errors:g} standard errors{none}\n{which}"
     surfaces = {"A − B, more in A": (more, colors[0]), "A − B, more in B": (less, colors[1])}
     return [*cells, Cell(label, surfaces)]
