@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
+    QAbstractSpinBox,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -49,6 +50,8 @@ def _room(one: Any) -> tuple[str, int, int]:
         return one.currentText(), metrics.horizontalAdvance(one.currentText()), room.width()
     if isinstance(one, QAbstractButton) and one.text():
         return one.text(), one.sizeHint().width(), one.width()
+    if isinstance(one, QAbstractSpinBox):
+        return one.text(), metrics.horizontalAdvance(one.text()), one.lineEdit().width() - 4
     if isinstance(one, QLineEdit) and not one.text():
         words = one.placeholderText()
         return words, metrics.horizontalAdvance(words), one.width() - 4

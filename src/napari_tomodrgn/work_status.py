@@ -31,6 +31,11 @@ class WorkStatus:
     what: str = ""
     seconds_left: float | None = None  # None while it is not known
 
+    @property
+    def left(self) -> str:
+        """How long it still takes, the same wherever it is said; nothing while it is not known."""
+        return left_words(self.seconds_left)
+
 
 @dataclass(frozen=True)
 class TrainingStatus:
@@ -68,11 +73,15 @@ class TrainingStatus:
         return self.what or (begun if self.epoch else "Reading images")
 
     @property
+    def left(self) -> str:
+        """How long it still takes, the same wherever it is said; nothing while it is not known."""
+        return left_words(self.seconds_left, at_most=self.at_most)
+
+    @property
     def words(self) -> str:
         """What it is at, how far in all, and how long it still takes."""
-        left = left_words(self.seconds_left, at_most=self.at_most)
         whole = "the training" if self.first_epoch == 1 else "what is left"
-        return training_words(self.part, self.fraction, left, whole)
+        return training_words(self.part, self.fraction, self.left, whole)
 
     @property
     def short_words(self) -> str:

@@ -153,7 +153,7 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     page.feed(text)
     assert all(value.startswith("data:") for value in page.loaded)
     assert page.titles > 40  # the page's, and a name on each point
-    for word in ("Verdict", "Comparisons", "SHA-256", "class 1", "Nature Methods"):
+    for word in ("Verdict", "Comparisons", "SHA-256", "cluster 1", "Nature Methods"):
         assert word in text
     # Clusters of the window count before those of an earlier analysis, and each has its map.
     ids = case.evidence.ids
@@ -162,8 +162,8 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     assert run("report", case.run.path, "--out", out, "--overwrite") == 0
     text = out.read_text(encoding="utf-8")
     for number, (count, color) in enumerate(zip((10, 7, 23), CATEGORIES, strict=False), start=1):
-        assert f'{color}">●</span> class {number}</figcaption>{count} particles' in text
-        assert f'alt="class {number}"' in text
+        assert f'{color}">●</span> cluster {number}</figcaption>{count} particles' in text
+        assert f'alt="cluster {number}"' in text
     [compared] = read_comparisons(case.run)
     for name in (f"A: {compared['a']}", f"B: {compared['b']}", "A − B"):
         assert f'alt="{escape(name)}"' in text

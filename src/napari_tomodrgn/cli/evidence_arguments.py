@@ -53,7 +53,7 @@ def _compare_runs(parser: argparse.ArgumentParser) -> None:
     add("run", metavar="RUN", type=Path, help="run directory")
     add("other", metavar="RUN", type=Path, help="another run on the same particles")
     add("--out", metavar="DIR", type=Path, required=True, help="folder for the table")
-    add("--clusters", metavar="K", type=positive_int, default=4, help="classes to compare (4)")
+    add("--clusters", metavar="K", type=positive_int, default=4, help="clusters to compare (4)")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -139,7 +139,7 @@ def natural_float(text: str) -> float:
 EVIDENCE_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "compare": ("say whether two groups differ, by images that chose neither", _compare),
     "compare-runs": ("say where two runs put the same particles, and who moved", _compare_runs),
-    "shares": ("shares of classes by condition of the tomograms, with intervals", _shares),
+    "shares": ("shares of clusters by condition of the tomograms, with intervals", _shares),
     "trust": ("how much of the map of all particles the images of each hold", _trust),
     "report": ("write one self-contained page about a run", _report),
 }

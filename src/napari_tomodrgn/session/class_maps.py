@@ -88,4 +88,4 @@ def write_class_maps(
         write_volume(folder / name, lowpassed(volume, lowpass))
         rows.writerow([one.name, one.particles, name, one.middle])
     write_text(folder / "classes.csv", table.getvalue())
-    return f"Maps of {len(classes)} classes and classes.csv written to {folder}."
+    return f"{len(classes)} maps and classes.csv written to {folder}."

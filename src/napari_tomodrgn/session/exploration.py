@@ -316,7 +316,9 @@ class Exploration:
         selections = tuple(load_selection(run, name) for name in selection_names(run))
         shade = self.table.color_column(column, Clip(), selections)
         if shade is None or not shade.categorical:
-            raise BadInputError(f"{run}: has no classes called {column!r}.", code="no-classes")
+            raise BadInputError(
+                f"{run}: no column of names is called {column!r}.", code="no-classes"
+            )
         with self._exporting():
             classes = particle_classes(self.latents, shade)
             write_class_maps(self.decoder, classes, Path(folder), lowpass)

@@ -15,6 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_tomodrgn.analysis.evidence.records import read_comparisons
+from napari_tomodrgn.gui.charts.colormaps import color_at
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME as PARTICLE_CAPTION
@@ -75,9 +76,18 @@ def test_two_clusters_stand_beside_their_difference(
     assert _shown(viewer) == sorted([*CELLS, LABELS_NAME])
     assert compared.canvas_mode == "comparison" and panel.stage.isChecked()
     assert "differ" in viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " ")
-    # Colours are those of the clusters, and of no cluster where the maps differ.
-    colors = {layer.colormap.name for layer in viewer.layers if layer.name in CELLS}
-    assert len(colors) == 4 and set(compared.comparison.colors) < colors
+    # Each group has one colour: as a map, where there is more of it, in the scatter, as a curve.
+    colors = [viewer.layers[name].colormap.name for name in CELLS]
+    assert colors == 2 * list(compared.comparison.colors) and colors[0] != colors[1]
+    assert [curve.color for curve in panel.plot.curves[:2]] == colors[:2]
+    assert panel.plot.curves[2].color not in colors
+    table = compared.table
+    column = table.column("cluster")
+    for number, color in enumerate(colors[:2]):
+        first = int(np.flatnonzero(np.asarray(column.values) == number)[0])
+        assert color_at(column, first) == color
+    words = viewer.layers[LABELS_NAME].features["words"].iloc[2]
+    assert "more in A or B: in its colour" in " ".join(words.split())
     assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.03
 
 
@@ -334,7 +344,7 @@ def test_both_groups_are_exported_and_never_over_something(
     assert compared.comparison.record["sentence"].split(",")[0] in text
     sizes = compared.added_columns["cluster"].value_counts()
     for name, color in zip("12", compared.comparison.colors, strict=True):  # as in the window
-        assert f'<span style="color:{color}">●</span> class {name}' in text
+        assert f'<span style="color:{color}">●</span> cluster {name}' in text
         assert f"{sizes[name]} particles (" in text
 
 

@@ -103,6 +103,31 @@ def test_from_every_list_to_opened_images(
     qtbot.waitUntil(lambda: window.controller.idle)
 
 
+def test_what_the_form_asks_for_goes_once_it_was_chosen(
+    widget: Any, tilt_images: Path, fill: Callable[..., None], qtbot: Any
+) -> None:
+    panel, session = widget.particles.extraction, widget.session
+
+    def said() -> str:
+        return "" if session.message is None else session.message.text
+
+    panel.look.click()
+    assert said() == "Choose the list first."
+    qtbot.wait(700)
+    assert said() == "Choose the list first.", "as long as there is none"
+    panel.set_list(tilt_images / "tilt_series" / "lists" / "imod" / "dynamo.tbl")
+    qtbot.wait(700)
+    assert said(), "the tilt series are not chosen yet"
+    fill(panel, tilt_images)
+    qtbot.waitUntil(lambda: not said())
+    panel.out.set_folder("")
+    panel.start.setEnabled(True)
+    panel.start.click()
+    assert said() == "Choose the folder to write to."
+    panel.out.set_folder("somewhere")
+    qtbot.waitUntil(lambda: not said())
+
+
 def test_what_is_missing_is_said_and_nothing_can_be_cut(
     tilt_images: Path, fill: Callable[..., None], tmp_path: Path, qtbot: Any
 ) -> None:
@@ -112,7 +137,7 @@ def test_what_is_missing_is_said_and_nothing_can_be_cut(
     panel = ExtractionPanel()
     qtbot.addWidget(panel)
     refused: list[str] = []
-    panel.refused.connect(refused.append)
+    panel.refused.connect(lambda why, _mended: refused.append(why))
     panel.look.click()
     assert refused == ["Choose the list first."]
     panel.set_list(tilt_images / "tilt_series" / "lists" / "imod" / "dynamo.tbl")

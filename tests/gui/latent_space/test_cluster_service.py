@@ -42,7 +42,7 @@ def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: session.color == "cluster", timeout=30_000)
     assert "Asking how many clusters there are: 2 of 3 numbers tried …" in said
     assert session.added_columns["cluster"].nunique() == 3
-    assert "The latents ask for: 3 classes" in session.message.text
+    assert "The latents ask for: 3 clusters" in session.message.text
     assert [one.arguments for one in session.actions] == [(3,)], "a script makes the same"
     one_heap = _latents()
     one_heap["mu_0"] = np.random.default_rng(1).normal(size=30)
@@ -50,7 +50,7 @@ def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     service = ClusterService(other)
     service.find(AS_LATENTS_ASK)
     qtbot.waitUntil(lambda: "No clusters were made" in other.message.text, timeout=30_000)
-    assert "one class" in other.message.text and other.added_columns is None
+    assert "one cluster" in other.message.text and other.added_columns is None
 
 
 def test_clusters_of_the_run_before_do_not_arrive_in_the_next(qtbot: Any) -> None:

@@ -129,7 +129,7 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     _idle(widget, qtbot)
     viewer.scene.camera.zoom *= 10  # room for all words
     labels = viewer.layers["map labels"].features["words"]
-    made = {label.splitlines()[1] for label in labels}
+    made = {label.strip().splitlines()[1] for label in labels}
     assert len(labels) == 4 and len(made) == 1, "they are filtered alike, and say so"
     assert "low-pass 60 Å" in made.pop()
     session.lowpass = 0.0

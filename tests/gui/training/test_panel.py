@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.utils import progress
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -354,7 +355,7 @@ def test_bounds_stand_in_the_tooltips(qtbot: Any) -> None:
 
 
 def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
-    widget: Any, qtbot: Any
+    viewer: Any, widget: Any, qtbot: Any
 ) -> None:
     """Panel, header and napari's bar tell of one progress, that of the whole training."""
     session = widget.session
@@ -367,6 +368,13 @@ def test_one_sentence_says_part_progress_and_time_left_wherever_it_stands(
     assert widget.training.progress.bar.value() == 237
     bars = progress._all_instances
     qtbot.waitUntil(lambda: [bar.n for bar in bars] == [237], timeout=LONG)
+    # napari would write a time of its own beside the bar, reckoned from how fast this moves.
+    beside = [
+        bar.eta_label.text()
+        for bar in viewer.window._qt_window.findChildren(QtLabeledProgressBar)
+        if bar.description_label.text().startswith("tomoDRGN")
+    ]
+    assert beside == ["about 3 min left at most"]
     assert next(iter(bars)).desc.startswith("tomoDRGN: First look: comparing held-out images")
     nearly = advanced(session.training, Outlook(0.995, "Finishing: refining latents", 0.5))
     assert nearly.words == "Finishing: refining latents … 99% of the training, about 1 s left"

@@ -20,7 +20,7 @@ def test_a_map_of_each_class_is_written_where_classes_colour(
 ) -> None:
     session, page = opened(tiny_run), widget.export
     assert not page.classes.isEnabled()
-    assert page.classes.text() == "Map of each class (MRC) …"
+    assert page.classes.text() == "Map of each cluster (MRC) …"
     session.add_columns(cluster_column(session.latents, 2))
     session.color = CLUSTER
     assert page.classes.isEnabled()
@@ -38,4 +38,4 @@ def test_a_map_of_each_class_is_written_where_classes_colour(
     for name, row in zip(table["map"], rows, strict=True):
         z = latent_matrix(session.latents)[row].astype(np.float32)
         assert np.array_equal(read_volume(folder / name).data, decoder.decode(z).data)
-    assert "Maps of 2 classes" in widget.banner.text
+    assert "2 maps and classes.csv" in widget.banner.text

@@ -14,8 +14,8 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
-from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
-from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION, VolumeLayers
+from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_cell, in_lines, right_and_up
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
 from napari_tomodrgn.work_status import TrainingStatus
@@ -240,16 +240,16 @@ def test_each_map_says_whose_it_is(viewer: Any) -> None:
     assert label == "60S: 71 particles\nfrom images, 43.7 Å, 3 σ"
     layers.show_companion("reconstruction 60S", found.mesh, 320.0, None, label)
     viewer.scene.camera.zoom = 3.0  # room for all words
-    words = list(layers.labels.layer.features["words"])
+    words = [one.strip() for one in layers.labels.layer.features["words"]]
     assert words == ["decoded", label]
     one = layers.labels.layer
     layers.set_caption("TS/1  ·  from images, 22 particles in effect  ·  24 Å  ·  contour 3 σ")
     layers.set_caption("TS/1  ·  first look  ·  shell filter  ·  low-pass 20 Å  ·  contour 3 σ")
-    words = layers.labels.layer.features["words"].iloc[0]
-    assert words == "TS/1\ndecoded, first look, shell filter, low-pass 20 Å, contour 3 σ"
+    words = _words_drawn(layers)[0]
+    assert words == "TS/1 decoded, first look, shell filter, low-pass 20 Å, contour 3 σ"
     layers.set_caption("TS/1  ·  epoch 8  ·  contour 3 σ\nmagenta: more, green: less")
     words = list(layers.labels.layer.features["words"])
-    assert words == ["TS/1\ndecoded, epoch 8, contour 3 σ", label]
+    assert [said.strip() for said in words] == ["TS/1\ndecoded, epoch 8, contour 3 σ", label]
     assert layers.labels.layer is one, "where a layer goes napari collects garbage for 0.3 s"
     assert list(one.text.values) == words, "what is drawn"
     places = layers.labels.layer.data
@@ -344,9 +344,9 @@ def test_words_become_fewer_and_more(viewer: Any, visible: bool) -> None:
     for words in (["one alone"], ["three", "of", "them"], ["two", "again"], ["one alone"]):
         labels.show(words, places[: len(words)])
         assert labels.layer is layer
-        assert [word for word in layer.features["words"] if word] == words
+        assert [word.strip() for word in layer.features["words"] if word] == words
     layer.visible = True
-    assert [word for word in layer._view_text if word] == ["one alone"]
+    assert [word.strip() for word in layer._view_text if word] == ["one alone"]
 
 
 def test_words_of_neighbours_do_not_run_into_each_other(viewer: Any) -> None:
@@ -370,12 +370,54 @@ def test_words_are_broken_to_the_width_of_their_cell(viewer: Any) -> None:
     written = list(labels.layer.features["words"])
     letter_px = 9.5 * labels.layer.text.size / 9
     assert max(map(len, written[0].splitlines())) * letter_px < 120
-    assert "…" in written[0] and written[1] == "quick: 240"
+    assert [" ".join(one.split()) for one in written] == [" ".join(one.split()) for one in words]
     with enlarged(viewer, 3.0):
         assert list(labels.layer.features["words"]) == written
     assert list(labels.layer.features["words"]) == written
     viewer.scene.camera.zoom = 2.0
-    assert list(labels.layer.features["words"]) == words
+    assert [one.strip() for one in labels.layer.features["words"]] == words
+
+
+def _screen_places(viewer: Any, places_zyx: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far to the right and up places are on the canvas, in pixels from where the world is 0."""
+    return viewer.scene.camera.zoom * np.stack(
+        [places_zyx @ hand for hand in right_and_up(viewer.scene.camera)], axis=1
+    )
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (20, 50, 10), (0, 10, 80), (0, 89, 0)])
+def test_labels_stay_beneath_their_maps_and_off_each_other(viewer: Any, angles: Any) -> None:
+    """However maps are turned, one before the other too: every word is there to be read."""
+    labels, maps = MapLabels(viewer), np.array([[0.0, 0, 0], [0, 0, 300]])
+    words = ["A: cluster 1, 1,250 particles\nfrom images, 24.3 Å, 3 σ"] * 2
+    viewer.add_points(np.array([[-200.0] * 3, [200.0] * 3]), visible=False)  # napari fits to a box
+    viewer.dims.ndisplay = 3
+    viewer.scene.camera.orientation, viewer.scene.camera.zoom = ORIENTATION, 1.0
+    labels.show(words, maps, 150.0)
+    viewer.scene.camera.angles = angles
+    layer = labels.layer
+    below = _screen_places(viewer, maps) - _screen_places(viewer, np.asarray(layer.data))
+    np.testing.assert_allclose(below, [[0, 150]] * 2, atol=1e-3)
+    written, size = list(layer.features["words"]), layer.text.size
+    assert [" ".join(one.split()) for one in written] == [" ".join(one.split()) for one in words]
+    blocks = []
+    for (x, y), one in zip(_screen_places(viewer, np.asarray(layer.data)), written, strict=True):
+        lines = one.splitlines()
+        wide, high = 9.5 * size / 9 * max(map(len, lines)), 1.95 * size * len(lines)
+        top = y + high / 2 - 1.95 * size * (len(lines) - len(one.strip().splitlines()))
+        blocks.append((x - wide / 2, x + wide / 2, y - high / 2, top))
+        assert top <= y + 0.1, "nothing is written above, on the map"
+    (left, right, low, high), (left2, right2, low2, high2) = blocks
+    assert right <= left2 or right2 <= left or high <= low2 + 0.1 or high2 <= low + 0.1
+
+
+def test_labels_break_between_what_belongs_together() -> None:
+    words = "A: cluster 1, 1,250 particles, epoch 20 at 4 standard errors, 24.3 Å, 3 σ"
+    for letters in range(16, 40):
+        lines = in_cell(words, letters).splitlines()
+        assert " ".join(lines) == words
+        for kept in ("cluster 1,", "1,250 particles,", "epoch 20", "4 standard", "24.3 Å,", "3 σ"):
+            assert any(kept in line for line in lines), (letters, kept)
 
 
 def test_a_caption_stays_in_the_canvas_and_a_number_keeps_its_unit() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from napari.settings import get_settings
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractSpinBox, QDockWidget, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.latent_space.side_page import SidePage
+from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.window.dock import open_dock
 from napari_tomodrgn.gui.window.layout import let_go_of_least_size
 
@@ -36,6 +38,34 @@ def _fresh(make_napari_viewer: Callable[..., Any], points: int, qtbot: Any) -> t
     widget = open_dock(viewer)
     qtbot.waitUntil(lambda: widget.latent.isVisible())
     return viewer, widget, _settled(widget.window(), qtbot)
+
+
+def test_no_word_in_a_box_for_numbers_is_cut_where_the_dock_is_narrowest(
+    make_napari_viewer: Callable[..., Any], qtbot: Any, tiny_run: Path
+) -> None:
+    _viewer, widget, _ = _fresh(make_napari_viewer, SMALL, qtbot)
+    widget.open(tiny_run)
+    qtbot.waitUntil(lambda: widget.session.latents is not None)
+    qtbot.waitUntil(lambda: widget.controller.idle)
+    window, dock = widget.window(), widget
+    while not isinstance(dock, QDockWidget):
+        dock = dock.parentWidget()
+    said = []
+    for tab in range(widget.tabs.count()):
+        widget.tabs.setCurrentIndex(tab)
+        for section in widget.tabs.widget(tab).findChildren(CollapsibleSection):
+            section.set_open(True)
+        window.resizeDocks([dock], [200], Qt.Orientation.Horizontal)
+        _settled(window, qtbot)
+        assert dock.width() < 320
+        for spin in widget.tabs.widget(tab).findChildren(QAbstractSpinBox):
+            words = spin.specialValueText()
+            if words and spin.isVisible():
+                said.append(words)
+                needed = spin.fontMetrics().horizontalAdvance(words)
+                assert needed <= spin.lineEdit().width() - 4, words
+    assert {"of the tilt series", "off"} <= set(said)
+    widget.controller.close()
 
 
 def test_the_least_width_is_that_of_a_fresh_window_after_all_letters_and_sizes(

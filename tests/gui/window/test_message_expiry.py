@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_tomodrgn.gui.background.message_expiry import MessageExpiry
 from napari_tomodrgn.session import Session
+
+if TYPE_CHECKING:
+    import pytest
 
 STAYS_MS = 700
 
@@ -36,7 +39,11 @@ def test_a_request_goes_when_it_was_done_and_other_words_stay(qtbot: Any) -> Non
 
 
 def test_what_the_window_asks_for_goes_when_it_was_given(
-    widget: Any, qtbot: Any, tiny_run: Path, opened: Callable[[Path], Any]
+    widget: Any,
+    qtbot: Any,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     controller, session = widget.controller, widget.session
 
@@ -63,6 +70,10 @@ def test_what_the_window_asks_for_goes_when_it_was_given(
     session.select(frozenset(one for one in ids if one not in here))
     asked(lambda: scene.step(1), "No particle of this tomogram")
     session.select(frozenset(here[:1]))
+    qtbot.waitUntil(gone)
+    monkeypatch.setattr(type(scene.layers), "chunks", [])
+    asked(lambda: controller.tomogram_export.mesh("there.ply"), "There are no surfaces")
+    monkeypatch.setattr(type(scene.layers), "chunks", [object()])
     qtbot.waitUntil(gone)
     asked(controller.reconstruction.start, "Select at least two")
     session.select(frozenset(here[:2]))

@@ -76,10 +76,10 @@ class ClusterCount:
     def sentence(self) -> str:
         """The proposal in words."""
         if self.count == 0:
-            return "continuous, no k: classes overlap or go on within, however many are taken"
+            return "continuous, no k: clusters overlap or go on within, however many are taken"
         if self.count == 1:
-            return "one class: more explain particles that were left out no better"
-        return f"{self.count} classes, by the likelihood of particles that were left out"
+            return "one cluster: more explain particles that were left out no better"
+        return f"{self.count} clusters, by the likelihood of particles that were left out"
 
 
 def propose_clusters_of(latents: pd.DataFrame) -> ClusterCount | None:

@@ -58,7 +58,7 @@ class RunPair:
         return (
             f"{len(self.ids)} particles in both; the second run's latents explain "
             f"{self.explained:.0%} of the first's, first canonical correlation "
-            f"{self.canonical[0]:.2f}; classes agree {self.cluster_agreement:.2f} beyond chance "
+            f"{self.canonical[0]:.2f}; clusters agree {self.cluster_agreement:.2f} beyond chance "
             f"(p {self.cluster_p:.2g})."
         )
 
@@ -85,7 +85,7 @@ def compare_latents(
         )
     if not 2 <= clusters <= len(shared) // 2:
         raise BadInputError(
-            f"{clusters} classes of {len(shared)} particles say nothing of whether runs agree.",
+            f"{clusters} clusters of {len(shared)} particles say nothing of whether runs agree.",
             remedy=f"Ask for 2 to {len(shared) // 2}.",
             code="bad-clusters",
         )

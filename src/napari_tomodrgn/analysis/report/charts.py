@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from napari_tomodrgn.analysis.latents.components import STRIP
 from napari_tomodrgn.analysis.pictures import first_voxels, shaded_surface
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +114,12 @@ def turning_picture(volume: Volume, label: str, color: str = _GREY, size_px: int
 
 
 def turning_difference(
-    errors: Volume, count: float, behind: Volume, label: str, size_px: int = 150
+    errors: Volume,
+    count: float,
+    behind: Volume,
+    label: str,
+    colors: tuple[str, str],
+    size_px: int = 150,
 ) -> str:
     """Surfaces of a difference at ±``count`` standard errors that turn before a shadow, as a GIF.
 
@@ -127,6 +131,8 @@ def turning_difference(
         A map whose outline says where in the particle one looks.
     label, size_px
         What is said where no picture is shown, and how large it is.
+    colors
+        Where there is more in A, and more in B.
     """
     level = float(behind.data.mean() + 3 * behind.data.std())
 
@@ -137,8 +143,8 @@ def turning_difference(
         sides = [Volume(sign * turned.data, turned.voxel_size_angstrom) for sign in (1, -1)]
         more, less = (first_voxels(side, count, size_px, _MARGIN) for side in sides)
         for side, color, nearest in (
-            (sides[0], MORE_IN_A, (more < size_px) & (more <= less)),
-            (sides[1], MORE_IN_B, less < more),
+            (sides[0], colors[0], (more < size_px) & (more <= less)),
+            (sides[1], colors[1], less < more),
         ):
             light, _ = shaded_surface(side, count, size_px, _MARGIN)
             picture = _painted(picture, light, nearest, color)

@@ -93,16 +93,16 @@ def class_section(run: Run, latents: pd.DataFrame, classes: Classes) -> str:
     for code, name in enumerate(classes.names):
         mine = classes.codes == code
         color = color_of(code)
-        picture = turning_picture(maps[code], f"class {name}", color) if code in maps else ""
+        picture = turning_picture(maps[code], f"cluster {name}", color) if code in maps else ""
         figures.append(
-            f"<figure>{picture}<figcaption>{dot(color)} class {escape(name)}</figcaption>"
+            f"<figure>{picture}<figcaption>{dot(color)} cluster {escape(name)}</figcaption>"
             f"{mine.sum()} particles ({mine.mean():.0%}), "
             f"{len(np.unique(tomograms[mine]))} tomograms</figure>"
         )
     words = [classes.names[code] if code >= 0 else "none" for code in classes.codes]
-    shares = pd.crosstab(pd.Series(tomograms, name="tomogram"), pd.Series(words, name="class"))
-    shares.columns = [name if name == "none" else f"class {name}" for name in shares]
-    below = "<p>Maps are decoded at the middle of each class.</p>" if maps else ""
+    shares = pd.crosstab(pd.Series(tomograms, name="tomogram"), pd.Series(words, name="cluster"))
+    shares.columns = [name if name == "none" else f"cluster {name}" for name in shares]
+    below = "<p>Maps are decoded at the middle of each cluster.</p>" if maps else ""
     return (
         f'<div class="classes">{"".join(figures)}</div>{below}{columns_table(shares.reset_index())}'
     )

@@ -26,10 +26,9 @@ from napari_tomodrgn.analysis.report.charts import (
 from napari_tomodrgn.analysis.report.classes import Classes, dot, group_colors
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
+from napari_tomodrgn.palette import DIFFERENCE, difference_colors
 
-_DIFFERENCE = "#8a93a0"
-_EARLIER = "<p>These are clusters as they were then; the classes above were made anew.</p>"
+_EARLIER = "<p>These are clusters as they were then; those above were made anew.</p>"
 
 
 def comparison_section(run: Run, classes: Classes) -> str:
@@ -97,11 +96,11 @@ def _maps(one: dict[str, Any], colors: tuple[str, str]) -> str:
                 f"<figure>{picture}<figcaption>{dot(color)} {escape(name)}</figcaption></figure>"
             )
     if figures and (folder / "standard_error.mrc").exists():
-        figures.append(_difference(one, folder))
+        figures.append(_difference(one, folder, difference_colors(colors)))
     return f'<div class="classes">{"".join(figures)}</div>' if figures else ""
 
 
-def _difference(one: dict[str, Any], folder: Path) -> str:
+def _difference(one: dict[str, Any], folder: Path, colors: tuple[str, str]) -> str:
     difference = read_volume(folder / "difference.mrc")
     resolution = one.get("resolution_angstrom")
     finest = finest_piece(difference, math.nan if resolution is None else float(resolution))
@@ -109,9 +108,11 @@ def _difference(one: dict[str, Any], folder: Path) -> str:
         difference, read_volume(folder / "standard_error.mrc"), FIRST_ERRORS, finest
     )
     behind = read_volume(next(file for file in folder.glob("[ab].mrc")))
-    picture = turning_difference(errors, FIRST_ERRORS, behind, "A − B")
+    picture = turning_difference(errors, FIRST_ERRORS, behind, "A − B", colors)
     there = bool((np.abs(errors.data) > FIRST_ERRORS).any())
-    words = f"{dot(MORE_IN_A)} more in A, {dot(MORE_IN_B)} more in B" if there else "nothing there"
+    words = "nothing there"
+    if there:
+        words = f"{dot(colors[0])} more in A, {dot(colors[1])} more in B"
     return (
         f"<figure>{picture}<figcaption>A − B at {FIRST_ERRORS:g} standard errors</figcaption>"
         f"{words}</figure>"
@@ -120,7 +121,7 @@ def _difference(one: dict[str, Any], folder: Path) -> str:
 
 def _curves(folder: Path, colors: tuple[str, str]) -> str:
     curves, frequency = {}, None
-    looks = (("a", "A", colors[0]), ("b", "B", colors[1]), ("difference", "A − B", _DIFFERENCE))
+    looks = (("a", "A", colors[0]), ("b", "B", colors[1]), ("difference", "A − B", DIFFERENCE))
     for name, word, color in looks:
         file = folder / f"{name}_fsc.csv"
         if file.exists():

@@ -59,7 +59,7 @@ def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> No
     sections = [
         ("Verdict", _verdict(run)),
         ("Latent space", _latents(latents, classes)),
-        ("Classes", class_section(run, latents, classes)),
+        ("Clusters", class_section(run, latents, classes)),
         ("Comparisons", comparison_section(run, classes)),
         ("What the latents go with that is no structure", _audit(run)),
         ("Data", _data(run)),
@@ -137,7 +137,7 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
     made = f" {len(classes.names)} were made." if classes.names else ""
     return (
-        f"{chart}{below}<p>Number of classes that the latents ask for: {escape(words)}.{made}</p>"
+        f"{chart}{below}<p>Number of clusters that the latents ask for: {escape(words)}.{made}</p>"
     )
 
 

@@ -130,7 +130,7 @@ def run_report(options: Namespace) -> int:
 
 
 def run_shares(options: Namespace) -> int:
-    """Write the shares of a run's classes by condition of the tomograms."""
+    """Write the shares of a run's clusters by condition of the tomograms."""
     run = Run.open(options.run)
     with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
         outputs.check(options.out)
@@ -141,12 +141,12 @@ def run_shares(options: Namespace) -> int:
         alone = row["tomograms"] == 1
         known = "no interval of one" if alone else f"{row['low']:.1%} to {row['high']:.1%}"
         print(
-            f"{row['condition']!s:>20}  class {row['class']}: {row['corrected']:.1%} "
+            f"{row['condition']!s:>20}  cluster {row['class']}: {row['corrected']:.1%} "
             f"({known}), {row['tomograms']} {'tomogram' if alone else 'tomograms'}"
         )
     for kind, p in found.p_values.items():
         if p == p:
-            print(f"class {kind}: p {p:.2g} that conditions share it alike")
+            print(f"cluster {kind}: p {p:.2g} that conditions share it alike")
     if any(p != p for p in found.p_values.values()):
         print("Whether conditions differ is not tested: one of them has a single tomogram.")
     if found.unused:

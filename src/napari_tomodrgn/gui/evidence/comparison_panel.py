@@ -39,9 +39,9 @@ from napari_tomodrgn.gui.widgets.qt import (
 )
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_file
-from napari_tomodrgn.palette import MORE_IN_A
+from napari_tomodrgn.palette import DIFFERENCE
 from napari_tomodrgn.session import ComparedGroups, Session
-from napari_tomodrgn.work_status import left_words, training_words
+from napari_tomodrgn.work_status import training_words
 
 _NOTHING = "Select particles, name selections or find clusters: two groups can then be compared."
 _ERRORS = (2.0, 10.0)
@@ -144,8 +144,7 @@ class ComparisonPanel(QWidget):
         if compared is not None and self._groups and not self._is_of_chosen(compared):
             below = "what is below is of {} and {}.".format(*compared.names)
         if (status := session.comparison_status).busy:
-            left = left_words(status.seconds_left)
-            words = training_words(status.what, status.fraction, left, "the comparison")
+            words = training_words(status.what, status.fraction, status.left, "the comparison")
             return f"{words}\n{below[:1].upper()}{below[1:]}" if below else words
         if session.latents is None:
             return "Open a run first: groups of its particles are compared."
@@ -207,7 +206,7 @@ class ComparisonPanel(QWidget):
             curves.append(Curve(letter, np.asarray(x)[1:], np.asarray(y)[1:], color))
         apart = compared.found.difference.fsc
         x, y = np.asarray(apart.frequency_per_angstrom)[1:], np.asarray(apart.correlation)[1:]
-        curves.append(Curve("A − B", x, y, MORE_IN_A))
+        curves.append(Curve("A − B", x, y, DIFFERENCE))
         low = min([-0.05, *(float(np.nanmin(one.y)) for one in curves)])
         self.plot.set_curves(curves, limits=(low, 1.05), level=apart.threshold)
         self.errors_words.setText(f"{self.errors.value() / _STEPS_PER_ERROR:g} SE")

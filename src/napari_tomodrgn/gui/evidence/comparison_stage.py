@@ -14,7 +14,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
 from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
-from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
+from napari_tomodrgn.palette import difference_colors
 from napari_tomodrgn.session import ComparedGroups, Session
 
 if TYPE_CHECKING:
@@ -121,8 +121,11 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
         finest_piece(difference.difference, compared.found.resolution_angstrom),
     )
     none = "" if len(more.faces) or len(less.faces) else ": nothing there"
-    label = f"A − B at {errors:g} standard errors{none}\nmagenta: A, green: B"
-    surfaces = {"A − B, more in A": (more, MORE_IN_A), "A − B, more in B": (less, MORE_IN_B)}
+    colors = difference_colors(compared.colors)
+    own = colors == compared.colors
+    which = "more in A or B: in its colour" if own else "magenta: A, green: B"
+    label = f"A − B at {errors:g} standard errors{none}\n{which}"
+    surfaces = {"A − B, more in A": (more, colors[0]), "A − B, more in B": (less, colors[1])}
     return [*cells, Cell(label, surfaces)]
 
 

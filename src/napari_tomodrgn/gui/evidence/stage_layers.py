@@ -30,6 +30,7 @@ LABELS_NAME = "comparison labels"
 CAPTION_NAME = "tomodrgn_comparison"
 # Distance of neighbours, and of a label from the middle of its cell, in boxes.
 _PITCH, _BELOW = 0.95, 0.53
+_LABEL_BELOW = 0.46  # where the first of its lines begins
 # What a map takes above its middle, in boxes: nothing is in the corners.
 _ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
@@ -174,7 +175,7 @@ class StageLayers:
                 layer = self._layers.get(name)
                 if layer is not None and layer in self._viewer.layers:
                     layer.translate = tuple(place)
-        below = [place - _BELOW * self._box * up for place in places]
+        below = [place - _LABEL_BELOW * self._box * up for place in places]
         # No words beneath a cell that is hidden by the eyes of its layers.
         words = [
             said if any(self._layers[one].visible for one in names if one in self._layers) else ""

@@ -75,7 +75,7 @@ class ExtractionPanel(QWidget):
     predict_requested = Signal(object)
     extract_requested = Signal(object, str)
     stop_requested = Signal()
-    refused = Signal(str)  # why settings do not go together
+    refused = Signal(str, object)  # why settings do not go together, and whether they do by now
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,7 +110,7 @@ class ExtractionPanel(QWidget):
         self.box.setToolTip("Edge of the images in pixels")
         self.pixel.setRange(0, 100)
         self.pixel.setDecimals(3)
-        self.pixel.setSpecialValueText("that of the tilt series")
+        self.pixel.setSpecialValueText("of the tilt series")
         self.pixel.setToolTip("Pixel size of the images in Å")
         for name, box in self.choices.items():
             box.addItems(_CHOICES[name])
@@ -263,14 +263,21 @@ class ExtractionPanel(QWidget):
 
     def _extract(self) -> None:
         if not self.out.folder:
-            self.refused.emit("Choose the folder to write to.")
+            self.refused.emit("Choose the folder to write to.", lambda: bool(self.out.folder))
             return
         self._ask(self.extract_requested, self.out.folder)
+
+    def _can_ask(self) -> bool:
+        try:
+            self.config()
+        except BadInputError:
+            return False
+        return True
 
     def _ask(self, wish: Any, *more: Any) -> None:
         try:
             config = self.config()
         except BadInputError as error:
-            self.refused.emit(str(error))
+            self.refused.emit(str(error), self._can_ask)
             return
         wish.emit(config, *more)

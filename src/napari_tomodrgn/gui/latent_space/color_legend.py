@@ -23,7 +23,7 @@ _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
 _MAP = "map"
 _SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."
-_SHOWS = f"{_MAP}: shows the map of the class, decoded at the particle nearest to its middle."
+_SHOWS = f"{_MAP}: shows the map of these, decoded at the particle nearest to its middle."
 _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
 
 

@@ -34,7 +34,7 @@ class OverviewView(QWidget):
         self.lowpass.setRange(0.0, 500.0)
         self.lowpass.setSingleStep(10.0)
         self.lowpass.setDecimals(0)
-        self.lowpass.setSpecialValueText("as recorded")
+        self.lowpass.setSpecialValueText("off")
         self.lowpass.setSuffix(" Å")
         self.lowpass.setToolTip("Low-pass of the projections: finer detail is cut")
         self.tilts = PointPlot(

@@ -35,7 +35,10 @@ class ScriptStore(Service):
         """Put the script into the clipboard."""
         clipboard = QApplication.clipboard()
         if not self.session.actions or clipboard is None:
-            self.session.show_message("Nothing was done yet that a script could repeat.")
+            self.session.show_message(
+                "Nothing was done yet that a script could repeat.",
+                done=lambda: bool(self.session.actions),
+            )
             return
         clipboard.setText(script_of(self.session))
         count = len(self.session.actions)

@@ -27,8 +27,10 @@ from napari_tomodrgn.session import Session
 _MESHES = "Meshes (*.ply *.stl *.glb)"
 _MOVIES = "Movies (*.gif *.mp4)"
 _STAR = "Star file …"
-_CLASSES = "Map of each class (MRC) …"
-_WHOLE = "To write one class alone, select it first: a click on its name in the legend, or a lasso."
+_CLASSES = "Map of each cluster (MRC) …"
+_WHOLE = (
+    "To write one cluster alone, select it first: a click on its name in the legend, or a lasso."
+)
 _PLACE = "Click a tomogram under Explore: what is drawn can then be written."
 
 
@@ -84,9 +86,9 @@ class ExportPage(QWidget):
         )
         self.classes = make_button(
             _CLASSES,
-            "A new folder with the map of each class that colours the latent space, decoded at the "
-            "particle nearest to its middle and cut as the map on show is, and a table of the "
-            "classes",
+            "A new folder with the map of each cluster, or of what else colours the latent space "
+            "by names, decoded at the particle nearest to its middle and cut as the map on show "
+            "is, and a table of them",
             self._ask_for_classes,
         )
         self.star = make_button(

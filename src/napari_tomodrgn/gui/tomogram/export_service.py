@@ -92,7 +92,11 @@ class TomogramExport(Service):
         """All surfaces that are drawn, with their colours, as PLY, STL or glTF."""
         chunks = self._scene.layers.chunks
         if not chunks or self._scene.poses is None:
-            self._session.show_message("There are no surfaces to write.", "warning")
+            self._session.show_message(
+                "There are no surfaces to write.",
+                "warning",
+                lambda: bool(self._scene.layers.chunks) and self._scene.poses is not None,
+            )
             return
         colors = self._scene.colors()
         self._start(lambda _stop: _mesh_steps(Path(path), chunks, colors))

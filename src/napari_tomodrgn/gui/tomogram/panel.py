@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _EMPTY = "Open a star file or a run: its tomograms are listed here."
 _LATENT_SPACE = (
-    "In the latent space, click a point for its map; Clusters makes classes, and Validate compares "
-    "them."
+    "In the latent space, click a point for its map; Clusters finds clusters, and Validate "
+    "compares them."
 )
 _ALONE = "Click a tomogram. Without its file the particles are shown alone."
 _FILE_COLUMN = 2

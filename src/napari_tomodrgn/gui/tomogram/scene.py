@@ -160,7 +160,9 @@ class TomogramScene(Service):
             return
         self.poses = poses = poses_of(particles, name)
         if not len(poses) and name not in self.session.tomogram_files:
-            self.session.show_message(NO_POSITIONS, "warning")
+            self.session.show_message(
+                NO_POSITIONS, "warning", lambda: self.session.tomogram != name
+            )
             return
         self._rows = {identity: row for row, identity in enumerate(poses.ids)}
         box = particles.optics.box_size_px * particles.optics.pixel_size_angstrom

@@ -12,7 +12,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.work_status import TrainingStatus, left_words
+from napari_tomodrgn.work_status import TrainingStatus
 
 _TRAINED, _HELD_OUT, _KL = "#56b4e9", "#e69f00", "#2fb894"
 _KL_TIP = (
@@ -112,9 +112,9 @@ def status_words(status: TrainingStatus, *, ready: bool) -> str:
         return "Stopping: a checkpoint is being saved …"
     if status.phase == "idle":
         return "" if ready else "Open a star file first (step Particles)."
-    left = left_words(status.seconds_left, at_most=status.at_most)
     total = f" of {status.epochs}" if status.epochs else ""
-    return f"Following {status.what}, trained elsewhere: {status.unit} {status.epoch}{total}{left}"
+    at = f"{status.unit} {status.epoch}{total}"
+    return f"Following {status.what}, trained elsewhere: {at}{status.left}"
 
 
 def why_ended(session: Session) -> str:

@@ -59,18 +59,18 @@ class VolumeExporter(Service):
         self.files.add(work)
 
     def save_class_maps(self, folder: str | Path) -> None:
-        """Write a map of each class that colours the latent space, and a table of the classes."""
+        """Write a map of each cluster that colours the latent space, and a table of them."""
         session = self.session
         run, table, column = session.run_of_maps, session.latents, session.color_column
         if run is None or table is None or column is None or not shows_classes(session):
             session.show_message(
-                "Colour the latent space by classes first.",
+                "Colour the latent space by clusters first.",
                 "warning",
                 lambda: session.run_of_maps is not None and shows_classes(session),
             )
             return
         epoch, lowpass = session.epoch, session.lowpass
-        session.show_message(f"Writing the maps of the classes to {folder} …")
+        session.show_message(f"Writing the maps to {folder} …")
         writing = self.exporting(overwrite=False)
 
         def work() -> str:

@@ -27,8 +27,8 @@ from napari_tomodrgn.gui.volumes.arrangement import (
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
     bottom_of_corner,
+    how_far_below,
     label_of,
-    places_below,
     write_in_corner,
 )
 from napari_tomodrgn.gui.volumes.surface_layers import (
@@ -43,7 +43,7 @@ from napari_tomodrgn.gui.volumes.surface_layers import (
 )
 from napari_tomodrgn.gui.volumes.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
-from napari_tomodrgn.palette import MORE_IN_A, MORE_IN_B
+from napari_tomodrgn.palette import LESS, MORE
 from napari_tomodrgn.session import Isosurface, PinLayout
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ CAPTION_NAME = "tomodrgn_caption"
 PROJECTION_NAME = "decoded, projection"
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
-_DIFFERENCES = {MORE_NAME: MORE_IN_A, LESS_NAME: MORE_IN_B}
+_DIFFERENCES = {MORE_NAME: MORE, LESS_NAME: LESS}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
 _AXES_PX = 70  # as napari is told
@@ -331,7 +331,7 @@ class VolumeLayers:
         middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
         # No words beneath what is hidden; the layer of words stays, to go and come takes 0.3 s.
         words = [self._words_of.get(name, name) if self._seen(name) else "" for name in named]
-        self.labels.show(words, places_below(middles, self._box))
+        self.labels.show(words, middles, how_far_below(middles, self._box))
 
     def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""

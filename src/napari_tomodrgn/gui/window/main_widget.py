@@ -217,7 +217,7 @@ class MainWidget(QWidget):
         panel.predict_requested.connect(service.predict)
         panel.extract_requested.connect(service.start)
         panel.stop_requested.connect(service.stop)
-        panel.refused.connect(lambda why: self.session.show_message(why, "warning"))
+        panel.refused.connect(lambda why, mended: self.session.show_message(why, "warning", mended))
         service.surveyed.connect(panel.show_survey)
         service.progressed.connect(panel.set_progress)
         service.ended.connect(lambda: panel.set_running(False))

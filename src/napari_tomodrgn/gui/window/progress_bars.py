@@ -13,6 +13,9 @@ from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 _STEPS = 1000
 _MILLISECONDS = 1000
+# What napari writes beside a bar, behind the last stroke. By itself it would reckon a time of its
+# own from how fast the bar moves, which is not the one that header and panel tell.
+_BESIDE = "{{desc}}|{left}"
 # napari turns its wheel 33 times a second. Each turn puts the whole window together again, with
 # its canvases: where OpenGL is drawn by the processor 18 ms, more than half a core that trains.
 _WHEEL_SPEED_PERCENT = 12
@@ -29,7 +32,7 @@ class ProgressBars(Work):
         super().__init__(parent)
         self._bars: dict[str, Any] = {}
         self._closed = False
-        self._wanted: dict[str, tuple[str, float] | None] = {}
+        self._wanted: dict[str, tuple[str, float, str] | None] = {}
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_MILLISECONDS)
@@ -54,26 +57,27 @@ class ProgressBars(Work):
 
     def _on_training(self, status: TrainingStatus, _old: object = None) -> None:
         if status.is_at_work:
-            # napari writes how far it is beside it.
-            self._schedule("training", (status.part, status.fraction))
+            self._schedule("training", (status.part, status.fraction, status.left))
         elif status.phase == "idle":
             self._schedule("training", None)
         else:
             total = f" of {status.epochs}" if status.epochs else ""
             words = f"{status.phase}, {status.unit} {status.epoch}{total}"
-            self._schedule("training", (words, status.fraction))
+            self._schedule("training", (words, status.fraction, status.left))
 
     def _on_checking(self, status: WorkStatus, _old: object = None) -> None:
-        self._schedule("checks", ("checks", status.fraction) if status.busy else None)
+        self._schedule_work("checks", "checks", status)
 
     def _on_validating(self, status: WorkStatus, _old: object = None) -> None:
-        self._schedule("maps", ("reconstruction", status.fraction) if status.busy else None)
+        self._schedule_work("maps", "reconstruction", status)
 
     def _on_comparing(self, status: WorkStatus, _old: Any = None) -> None:
-        words = f"comparing: {status.what}"
-        self._schedule("comparison", (words, status.fraction) if status.busy else None)
+        self._schedule_work("comparison", f"comparing: {status.what}", status)
 
-    def _schedule(self, name: str, bar: tuple[str, float] | None) -> None:
+    def _schedule_work(self, name: str, words: str, status: WorkStatus) -> None:
+        self._schedule(name, (words, status.fraction, status.left) if status.busy else None)
+
+    def _schedule(self, name: str, bar: tuple[str, float, str] | None) -> None:
         self._wanted[name] = bar
         if not self._later.isActive():
             self._later.start()
@@ -86,17 +90,23 @@ class ProgressBars(Work):
             elif name in self._bars:
                 self._bars.pop(name).close()
 
-    def _show(self, name: str, words: str, fraction: float) -> None:
+    def _show(self, name: str, words: str, fraction: float, left: str) -> None:
         from napari.utils import progress
 
         words, done = f"tomoDRGN: {words}", round(_STEPS * fraction)
         bar = self._bars.get(name)
         if bar is None:
-            bar = self._bars[name] = progress(total=_STEPS, desc=words)
+            bar = self._bars[name] = progress(
+                total=_STEPS, desc=words, bar_format=_BESIDE.format(left="")
+            )
             _slow_the_wheel()
         if self._closed:  # by an event that the bar delivered
             self.close()
             return
+        beside = _BESIDE.format(left=left.removeprefix(", "))
+        if bar.bar_format != beside:
+            bar.bar_format = beside
+            bar.refresh()
         if bar.desc.removesuffix(": ") != words:
             bar.set_description(words)
         if done != bar.n:

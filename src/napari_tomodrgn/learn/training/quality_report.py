@@ -132,7 +132,7 @@ def report_sentences(estimates: dict[str, LatentEstimate], epoch: int) -> list[s
         lines.append(f"Maps are shell-filtered: {filter_in_words(support.shell_filter)}.")
     if support is not None and support.classes:
         count = len(support.classes)
-        lines.append(f"Held-out images ask for a shell filter of their own in {count} classes.")
+        lines.append(f"Held-out images ask for a shell filter of their own in {count} clusters.")
     if LINEAR in estimates:
         gain, error = _gain_over_linear(estimates)
         compared = (network_method(estimates), LINEAR)
