@@ -32,6 +32,7 @@ _BELOW, _BELOW_IN_ROWS = 0.43, 0.38
 _LINES_PX = 45.0  # words that are so much apart in height do not meet
 _LINE_PX, _CORNER_PX = 23.0, 10.0  # of a line in the corner, and above the first
 _EPOCHS, _FILTERS = ("epoch", "iteration", epoch_name(FIRST_LOOK)), ("shell filter", "low-pass")
+_SLICES = "slice of the map, whose surface is seen in 3-D"
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -185,6 +186,12 @@ def label_of(caption: str) -> str:
     made = [f"decoded, {one}" if one.startswith(_EPOCHS) else one for one in facts]
     look = [one for one in made[1:-1] if one.startswith(_FILTERS)]
     return "\n".join([name, ", ".join([*made[:1], *look, *made[1:][-1:]])])
+
+
+def of_slices(caption: str) -> str:
+    """A caption where the map itself is on show: nothing is contoured, no difference is drawn."""
+    parts = caption.partition("\n")[0].split(_BETWEEN)
+    return _BETWEEN.join([*(one for one in parts if not one.startswith("contour ")), _SLICES])
 
 
 def places_below(middles_zyx: NDArray[np.float64], box_angstrom: float) -> NDArray[np.float64]:

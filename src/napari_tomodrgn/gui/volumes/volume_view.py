@@ -48,8 +48,18 @@ class VolumeView(Service):
         self.listen(self._on_decoded, "class_map")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
+        self.stepping = self.delay(0, layers.image.step_by_voxel)
+        layers.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         self._training = False
         self.listen(self._on_training, "training")
+
+    def close(self) -> None:
+        """Follow the viewer no more."""
+        self.layers.viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        super().close()
+
+    def _on_ndisplay(self, _event: object = None) -> None:
+        self.stepping.start()
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -115,10 +125,8 @@ class VolumeView(Service):
             return
         color = self._color_of(decoded)
         layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), self._caption(decoded), color)
-        if self.session.style == "projection":
-            layers.show_projection(decoded.shown)
-        else:
-            layers.hide_projection()
+        layers.show_map(decoded.shown, projected=self.session.style == "projection")
+        layers.image.step_by_voxel()
         if decoded.difference is not None:
             layers.show_difference(*decoded.difference)
         elif not VolumeStyle.of(self.session).difference:  # else it is still to be computed
