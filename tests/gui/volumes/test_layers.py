@@ -14,7 +14,7 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
-from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, VolumeLayers
+from napari_tomodrgn.gui.volumes.layers import FROM_IMAGES, LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_lines
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
@@ -526,6 +526,9 @@ def test_in_two_dimensions_the_map_is_seen_in_slices(
     layers.show_map(other, projected=False)
     assert image in viewer.layers and viewer.dims.point[0] == 8 * voxel, "the slice stays"
     np.testing.assert_array_equal(np.asarray(image._slice.image.raw), other.data[half + 8])
+    coarse = Volume(other.data[::2, ::2, ::2].copy(), 20.0)  # as a preview comes first
+    layers.show_map(coarse, projected=False)
+    assert tuple(image.scale) == (20.0,) * 3 and tuple(image.translate) == (-160.0,) * 3
     viewer.dims.ndisplay = 3
     assert list(viewer.layers) == [surface] and surface.visible
     assert viewer.scene.camera.center[0] == 0.0, "it turns about its own middle"
@@ -568,3 +571,21 @@ def test_a_projection_is_seen_in_slices_and_comes_back(viewer: Any) -> None:
     layers.show_map(volume, projected=False)
     viewer.dims.ndisplay = 3
     assert list(viewer.layers) == [surface] and surface.visible
+
+
+def test_layers_are_named_after_what_the_map_is_made_of(viewer: Any) -> None:
+    layers, volume = VolumeLayers(viewer), _balls((0, 0, 0), radius=8)
+    mesh = make_isosurface(volume)
+    layers.show_mesh(mesh, 320.0, "TS_01/3", source=FROM_IMAGES)
+    layers.show_map(volume, projected=False)
+    assert layers.layer.name == "from images"
+    layers.layer.name = "mine"
+    layers.show_mesh(mesh, 320.0, "TS_01/4", source=FROM_IMAGES)
+    assert layers.layer.name == "mine", "the user's own name stays while it is true"
+    assert _flat_canvas(viewer) == ["from images, slice"]
+    layers.show_mesh(mesh, 320.0, "TS_01/4")
+    layers.show_map(volume, projected=False)
+    assert [layer.name for layer in viewer.layers] == ["decoded", "decoded, slice"]
+    layers.clear()
+    layers.show_mesh(mesh, 320.0, "TS_01/4", source=FROM_IMAGES)
+    assert [layer.name for layer in viewer.layers] == ["from images"]

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 ORIENTATION = ("towards", "up", "right")
-LAYER_NAME = "decoded"
+# Of the map on show, until it is told that it is of images.
+LAYER_NAME, FROM_IMAGES = "decoded", "from images"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
 _BEHIND = "#a7adb5"
@@ -76,8 +77,6 @@ class VolumeLayers:
         self.labels = MapLabels(viewer)
         self._drawn: dict[str, Isosurface] = {}  # what each of them shows
         self.image = MapImage(viewer, self._on_seen)
-        self._volume: Volume | None = None  # whose surface is on show
-        self._projected = False
         self._against: dict[str, Surface] = {}
         self._arranged: tuple[int, PinLayout] = (1, "grid")  # what the camera was last set for
         self._layout: PinLayout = "grid"
@@ -129,7 +128,7 @@ class VolumeLayers:
     def _on_seen(self, _event: object = None) -> None:
         """Words follow what is seen: a map that is hidden by its eye is not named any more."""
         if self._hidden is None:
-            self._choose_form()
+            self.image.stand_in_for(self.layer)
             self._label_all()
             self.write_caption()
 
@@ -139,17 +138,25 @@ class VolumeLayers:
                 layer.visible = False
 
     def show_mesh(
-        self, mesh: Isosurface, box_angstrom: float, caption: str = "", color: str | None = None
+        self,
+        mesh: Isosurface,
+        box_angstrom: float,
+        caption: str = "",
+        color: str | None = None,
+        source: str = LAYER_NAME,
     ) -> None:
         """Show a contoured map in Å, its box centred on the origin, and words in the corner.
 
         The mesh replaces the data of the layer, never the layer: the user's settings and camera
         stay. The edge of the box sets the zoom when the layer is made. ``color``: ``#rrggbb``.
+        ``source`` names the layer after what the map is made of.
         """
         self._box = box_angstrom
         made = self.layer is None
         alone = not any(layer.visible for layer in self.viewer.layers)
         self._layer = self._put(LAYER_NAME, self.layer, mesh)
+        if made or source != self.image.source:  # else its name may be the user's
+            self._layer.name = self.image.source = source
         self.set_caption(caption)  # which the view leaves room for
         if made:
             self._opacity = self._layer.opacity
@@ -169,35 +176,13 @@ class VolumeLayers:
 
     def show_map(self, volume: Volume, *, projected: bool) -> None:
         """Keep the map of the surface, which is shown in its place: ``projected``, or in 2-D."""
-        self._volume, self._projected = volume, projected
-        if self.image.layer is not None and not self._as_image and self._hidden is None:
-            self.image.layer.visible = True  # which brings the surface back
-        self._choose_form()
+        self.image.keep(volume, projected=projected)
+        if self._hidden is None:
+            self.image.stand_in_for(self.layer)
 
     @property
     def _flat(self) -> bool:
         return self.viewer.dims.ndisplay == 2
-
-    @property
-    def _as_image(self) -> bool:
-        return self._projected or self._flat
-
-    def _choose_form(self) -> None:
-        """Show the map as its surface or as an image, never both; what the user hid stays so."""
-        surface, image = self.layer, self.image.layer
-        if self._hidden is not None or self._volume is None:
-            return
-        if self._as_image:
-            if surface is not None and surface.visible:
-                self.image.show(self._volume, LAYER_NAME)
-                look_at_middle(self.viewer)
-                surface.visible = False
-            elif image is not None:
-                self.image.show(self._volume, LAYER_NAME)
-        elif image is not None and image.visible:
-            self.image.remove()
-            if surface is not None:
-                surface.visible = True
 
     def _on_ndisplay(self, _event: object = None) -> None:
         """Follow napari's button between two and three dimensions."""
@@ -253,8 +238,7 @@ class VolumeLayers:
 
     def clear(self) -> None:
         """Remove the decoded volume and all that belongs to it; companions stay."""
-        self.image.remove()
-        self._volume = None
+        self.image.clear()
         self.hide_difference()
         remove_layers(self.viewer, [self._layer])
         self._layer, self._needs_view, self._opacity = None, False, 1.0

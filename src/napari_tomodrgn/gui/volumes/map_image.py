@@ -12,7 +12,7 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Surface
     from napari.viewer import Viewer
 
 
@@ -23,6 +23,10 @@ class MapImage:
         self._viewer, self._on_seen = viewer, on_seen
         self._layer: Image | None = None
         self._drawn: tuple[Volume, bool] | None = None
+        self._named = ""
+        self._volume: Volume | None = None  # whose surface is on show
+        self._projected = False
+        self.source = "decoded"  # what the map is made of, for the name of the layer
 
     @property
     def layer(self) -> Image | None:
@@ -31,18 +35,47 @@ class MapImage:
             self._layer = None
         return self._layer
 
-    def show(self, volume: Volume, source: str) -> None:
-        """Show a map about the origin, as what the viewer has room for: a projection, or slices.
+    def keep(self, volume: Volume, *, projected: bool) -> None:
+        """Keep a map, to be shown in place of its surface: ``projected``, or in two dimensions."""
+        self._volume, self._projected = volume, projected
+        if self.layer is not None and not self._is_wanted:
+            self.layer.visible = True  # so that the surface is, which it stood in for
 
-        ``source`` says what the map is made of, for the name of the layer.
-        """
+    @property
+    def _is_wanted(self) -> bool:
+        return self._projected or self._viewer.dims.ndisplay == 2
+
+    def stand_in_for(self, surface: Surface | None) -> None:
+        """Show the map as its surface or as an image, never both; what the user hid stays so."""
+        if self._is_wanted and self._volume is not None:
+            swapped = surface is not None and surface.visible
+            if swapped or self.layer is not None:
+                self._show(self._volume)
+            if surface is not None and swapped:
+                look_at_middle(self._viewer)
+                surface.visible = False
+        elif self.layer is not None and self.layer.visible and not self._is_wanted:
+            self._remove()
+            if surface is not None:
+                surface.visible = True
+
+    def clear(self) -> None:
+        """Keep no map any more."""
+        self._remove()
+        self._volume = None
+
+    def _show(self, volume: Volume) -> None:
         flat = self._viewer.dims.ndisplay == 2
         layer = self.layer
         if layer is None:
-            layer = self._layer = self._added(volume)
+            layer, self._named = self._added(volume), ""
+            self._layer = layer
         elif self._drawn is None or self._drawn[0] is not volume:
             layer.data = volume.data
-        layer.name = f"{source}, {'slice' if flat else 'projection'}"
+            layer.scale, layer.translate = _place(volume)
+        name = f"{self.source}, {'slice' if flat else 'projection'}"
+        if name != self._named:  # else it may be the user's
+            layer.name = self._named = name
         if self._drawn != (volume, flat):  # else limits are the user's
             # A projection is of what stands out of solvent; a slice shows what is below it as well.
             lowest = float(volume.data.min()) if flat else 0.0
@@ -50,21 +83,19 @@ class MapImage:
             layer.contrast_limits_range = layer.contrast_limits = limits
         self._drawn = (volume, flat)
 
-    def remove(self) -> None:
-        """Take the image away."""
+    def _remove(self) -> None:
         remove_layers(self._viewer, [self.layer])
-        self._layer = self._drawn = None
+        self._layer, self._drawn, self._named = None, None, ""
 
     def _added(self, volume: Volume) -> Image:
-        voxel = volume.voxel_size_angstrom
-        half = -voxel * (volume.box_size_px // 2)
+        scale, translate = _place(volume)
         layer = self._viewer.add_image(
             volume.data,
             rendering="mip",
             colormap="gray",
             interpolation2d="linear",
-            scale=(voxel,) * 3,
-            translate=(half,) * 3,
+            scale=scale,
+            translate=translate,
             units=("angstrom",) * 3,
         )
         layer.events.visible.connect(self._on_seen)
@@ -84,6 +115,12 @@ class MapImage:
         if before != step:
             dims.set_range(axis, (start, stop, step))
             dims.set_point(axis, at)
+
+
+def _place(volume: Volume) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scale and place of a map about the origin: a preview has other voxels than what follows."""
+    voxel = volume.voxel_size_angstrom
+    return (voxel,) * 3, (-voxel * (volume.box_size_px // 2),) * 3
 
 
 def look_at_middle(viewer: Viewer) -> None:

@@ -11,7 +11,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.arrangement import RECONSTRUCTION
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
-from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.gui.volumes.layers import FROM_IMAGES, LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import row_of
@@ -123,8 +123,9 @@ class VolumeView(Service):
             layers.clear()
             layers.set_caption(self._awaited())
             return
-        color = self._color_of(decoded)
-        layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), self._caption(decoded), color)
+        color, box = self._color_of(decoded), box_angstrom(decoded.volume)
+        source = LAYER_NAME if decoded.effective_particles is None else FROM_IMAGES
+        layers.show_mesh(decoded.mesh, box, self._caption(decoded), color, source)
         layers.show_map(decoded.shown, projected=self.session.style == "projection")
         layers.image.step_by_voxel()
         if decoded.difference is not None:
