@@ -80,12 +80,12 @@ def write_class_maps(
 
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["class", "particles", "map", "decoded_at"])
+    rows.writerow(["class", "particles", "map", "map_source", "decoded_at"])
     for number, one in enumerate(classes, start=1):
         # Two names may be one as a file.
         name = f"{number:02d}_{as_file_name(one.name).strip('_')}.mrc"
         volume = decoder.decode(np.array(one.z, np.float32))
         write_volume(folder / name, lowpassed(volume, lowpass))
-        rows.writerow([one.name, one.particles, name, one.middle])
+        rows.writerow([one.name, one.particles, name, "decoded", one.middle])
     write_text(folder / "classes.csv", table.getvalue())
-    return f"{len(classes)} maps and classes.csv written to {folder}."
+    return f"{len(classes)} decoded maps and classes.csv written to {folder}."

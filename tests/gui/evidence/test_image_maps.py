@@ -16,6 +16,7 @@ from qtpy.QtTest import QTest
 from napari_tomodrgn.gui.charts.colormaps import MISSING
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
+from napari_tomodrgn.gui.widgets.saving import name_of_classes
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.session import LatentPoint, Session
@@ -58,9 +59,10 @@ def test_maps_of_both_states_differ_and_say_what_stands_behind_them(
     assert apart.std() > 0.2 * found[0].volume.data.std()
     words = viewer.canvas.overlays[CAPTION_NAME].text.replace("\n", " ")
     assert f"from images, {found[1].effective_particles:.0f} particles in effect" in words
+    assert "decoded" not in viewer.layers, "the layer is called after what it shows"
     few = found[1].effective_particles < 20
     assert ("too few to trust" in words) == few
-    assert (viewer.layers["decoded"].colormap.name == MISSING) == few
+    assert (viewer.layers["from images"].colormap.name == MISSING) == few
     assert imaged.image_map_status.busy is False
 
 
@@ -70,7 +72,7 @@ def test_too_few_particles_are_grey_and_the_switch_goes_back(
     from dataclasses import replace
 
     imaged.decoded = replace(imaged.decoded, effective_particles=12.0)
-    assert viewer.layers["decoded"].colormap.name == MISSING
+    assert viewer.layers["from images"].colormap.name == MISSING
     words = viewer.canvas.overlays[CAPTION_NAME].text.split()  # in lines that fit the canvas
     assert "too few to trust (below 20)" in " ".join(words)
     imaged.sigma = 5.0  # the image map is contoured anew, no decoded one takes its place
@@ -80,6 +82,26 @@ def test_too_few_particles_are_grey_and_the_switch_goes_back(
     qtbot.waitUntil(lambda: widget.controller.idle)
     assert not _from_images(imaged) and imaged.decoded.particle_id == imaged.focused
     assert "from images" not in viewer.canvas.overlays[CAPTION_NAME].text
+    assert "from images" not in viewer.layers and viewer.layers["decoded"].visible
+
+
+def test_what_is_written_meanwhile_says_what_it_is(
+    widget: Any, imaged: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    """Maps of classes are decoded whatever is on show."""
+    page = widget.export
+    imaged.color = "cluster"
+    assert page.map.text() == "Map on show, from images (MRC) …"
+    assert page.classes.text() == "Map of each cluster, decoded (MRC) …"
+    assert name_of_classes(imaged) == "decoded_maps_of_cluster"
+    page.class_maps_requested.emit(str(tmp_path / "maps"))
+    said = "Decoded maps of 2 classes"
+    qtbot.waitUntil(lambda: widget.banner.text.startswith(said), timeout=LONG)
+    page.map_requested.emit(str(tmp_path / "one.mrc"))
+    qtbot.waitUntil(lambda: "one.mrc" in widget.banner.text, timeout=LONG)
+    assert widget.banner.text.startswith("one.mrc written, from images: ")
+    imaged.map_source = "decoded"
+    assert page.classes.text() == "Map of each cluster (MRC) …"
 
 
 def test_a_free_point_has_one_and_the_next_click_gives_it_up(

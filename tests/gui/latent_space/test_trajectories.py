@@ -13,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.latent_space import trajectories
-from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, PROJECTION_NAME
+from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
 from napari_tomodrgn.particle_columns import latent_matrix, principal_components
 
 LONG = 60_000
@@ -105,13 +105,13 @@ def test_sliders_change_the_volume_on_show(
     assert session.decoded.shown.data.std() < whole.volume.data.std()
     assert "low-pass 60 Å" in viewer.canvas.overlays.tomodrgn_caption.text
     controls.choose("projection")
-    layer = viewer.layers[PROJECTION_NAME]
+    layer = viewer.layers["decoded, projection"]
     assert not viewer.layers[LAYER_NAME].visible
     voxel = whole.volume.voxel_size_angstrom
     assert tuple(layer.scale) == pytest.approx((voxel,) * 3)
     np.testing.assert_array_equal(layer.data, session.decoded.shown.data)
     controls.choose("surface")
-    assert PROJECTION_NAME not in viewer.layers
+    assert "decoded, projection" not in viewer.layers
     assert viewer.layers[LAYER_NAME].visible
 
 

@@ -32,10 +32,11 @@ def test_a_map_of_each_class_is_written_where_classes_colour(
     table = pd.read_csv(folder / "classes.csv")
     assert list(table["class"]) == ["cluster 1", "cluster 2"]
     assert table["particles"].sum() == len(session.latents)
+    assert list(table["map_source"]) == ["decoded", "decoded"]
     assert list(table["map"]) == ["01_cluster_1.mrc", "02_cluster_2.mrc"]
     decoder = session.run.decoder(session.epoch)
     rows = [session.latents.index.get_loc(one) for one in table["decoded_at"]]
     for name, row in zip(table["map"], rows, strict=True):
         z = latent_matrix(session.latents)[row].astype(np.float32)
         assert np.array_equal(read_volume(folder / name).data, decoder.decode(z).data)
-    assert "2 maps and classes.csv" in widget.banner.text
+    assert "2 decoded maps and classes.csv" in widget.banner.text

@@ -14,7 +14,12 @@ from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, bar_length, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
-from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION, VolumeLayers
+from napari_tomodrgn.gui.volumes.layers import (
+    FROM_IMAGES,
+    LAYER_NAME,
+    ORIENTATION,
+    VolumeLayers,
+)
 from napari_tomodrgn.gui.volumes.map_labels import MapLabels, in_cell, in_lines, right_and_up
 from napari_tomodrgn.gui.volumes.volume_view import reconstruction_label
 from napari_tomodrgn.session import Decoded, Session, Validation
@@ -303,7 +308,7 @@ def test_what_is_hidden_by_its_eye_is_not_named(viewer: Any) -> None:
     assert _words_drawn(layers) == ["TS_01/4 (pinned)"] and _caption(viewer) == []
     decoded.visible = quick.visible = True
     assert len(_words_drawn(layers)) == 3 and _caption(viewer) == ["TS_01/5"]
-    layers.show_projection(_balls((0, 0, 0), radius=8))
+    layers.show_map(_balls((0, 0, 0), radius=8), projected=True)
     assert _caption(viewer) == ["TS_01/5"], "the projection stands for the surface"
     assert layers.labels.layer is words, "the layer of words stays"
 
@@ -532,3 +537,102 @@ def test_colours_of_differences_and_focus_are_no_groups() -> None:
     groups = np.array([rgb(color) for color in CATEGORIES], float)
     for color in (*_DIFFERENCES.values(), ChartColors().accent):
         assert np.linalg.norm(groups - np.array(rgb(color)), axis=1).min() > 60, color
+
+
+def _flat_canvas(viewer: Any) -> list[str]:
+    """Names of what is seen after napari's button for two dimensions."""
+    viewer.dims.ndisplay = 2
+    return [layer.name for layer in viewer.layers if layer.visible]
+
+
+def test_in_two_dimensions_the_map_is_seen_in_slices(
+    viewer: Any, lit: Callable[..., float]
+) -> None:
+    """Of a closed surface napari draws nothing there: the canvas was dark without a word."""
+    layers, volume = VolumeLayers(viewer), _balls((0, 0, 0), (8, 0, 0), radius=4)
+    surface = _show(layers, volume, "TS_01/3  ·  epoch 8  ·  contour 3 σ")
+    layers.show_map(volume, projected=False)
+    viewer.scene.camera.center = (70.0, 0.0, 0.0)  # moved while it is looked at from the side
+    assert _flat_canvas(viewer) == ["decoded, slice"]
+    voxel = volume.voxel_size_angstrom
+    image = viewer.layers["decoded, slice"]
+    assert tuple(image.scale) == (voxel,) * 3
+    half = volume.box_size_px // 2
+    assert viewer.dims.point[0] == 0.0
+    np.testing.assert_array_equal(np.asarray(image._slice.image.raw), volume.data[half])
+    layers.image.step_by_voxel()  # as soon as napari has told of two dimensions
+    assert viewer.dims.range[0].step == voxel and viewer.dims.point[0] == 0.0, (
+        "the slider goes from slice to slice"
+    )
+    assert lit(viewer.screenshot(flash=False)) > 0.01
+    assert "contour" not in " ".join(_caption(viewer))
+    assert "slice of the map" in " ".join(_caption(viewer))
+    viewer.dims.set_point(0, 8 * voxel)
+    other = _balls((8, 8, 8), radius=3)
+    _show(layers, other, "TS_01/4  ·  epoch 8  ·  contour 3 σ")
+    layers.show_map(other, projected=False)
+    assert image in viewer.layers and viewer.dims.point[0] == 8 * voxel, "the slice stays"
+    np.testing.assert_array_equal(np.asarray(image._slice.image.raw), other.data[half + 8])
+    coarse = Volume(other.data[::2, ::2, ::2].copy(), 20.0)  # as a preview comes first
+    layers.show_map(coarse, projected=False)
+    assert tuple(image.scale) == (20.0,) * 3 and tuple(image.translate) == (-160.0,) * 3
+    viewer.dims.ndisplay = 3
+    assert list(viewer.layers) == [surface] and surface.visible
+    assert viewer.scene.camera.center[0] == 0.0, "it turns about its own middle"
+    assert "contour 3 σ" in " ".join(_caption(viewer))
+
+
+def test_what_is_hidden_stays_hidden_in_two_dimensions(viewer: Any) -> None:
+    layers, volume = VolumeLayers(viewer), _balls((0, 0, 0), radius=8)
+    surface = _show(layers, volume, "TS_01/3")
+    layers.show_map(volume, projected=False)
+    surface.visible = False
+    assert _flat_canvas(viewer) == []
+    surface.visible = True
+    assert _flat_canvas(viewer) == ["decoded, slice"], "one map, not two"
+    layers.suspend()
+    viewer.dims.ndisplay = 3
+    assert not any(layer.visible for layer in viewer.layers), "something else has the canvas"
+    layers.restore()
+    assert list(viewer.layers) == [surface] and surface.visible
+    layers.suspend()
+    assert _flat_canvas(viewer) == []
+    layers.restore()
+    assert _flat_canvas(viewer) == ["decoded, slice"]
+    layers.show_companion("pinned TS_01/4", make_isosurface(volume), 320.0, None, "TS_01/4")
+    assert "maps beside it are seen in 3-D" in " ".join(_caption(viewer))
+    assert _words_drawn(layers) == [], "nothing is there to be named"
+    layers.clear()
+    assert "decoded, slice" not in viewer.layers and "pinned TS_01/4" in viewer.layers
+
+
+def test_a_projection_is_seen_in_slices_and_comes_back(viewer: Any) -> None:
+    layers, volume = VolumeLayers(viewer), _balls((0, 0, 0), radius=8)
+    surface = _show(layers, volume, "TS_01/3")
+    layers.show_map(volume, projected=True)
+    assert viewer.layers[-1].name == "decoded, projection" and not surface.visible
+    assert _flat_canvas(viewer) == ["decoded, slice"]
+    viewer.dims.ndisplay = 3
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["decoded, projection"]
+    viewer.dims.ndisplay = 2
+    layers.show_map(volume, projected=False)
+    viewer.dims.ndisplay = 3
+    assert list(viewer.layers) == [surface] and surface.visible
+
+
+def test_layers_are_named_after_what_the_map_is_made_of(viewer: Any) -> None:
+    layers, volume = VolumeLayers(viewer), _balls((0, 0, 0), radius=8)
+    mesh = make_isosurface(volume)
+    layers.show_mesh(mesh, 320.0, "TS_01/3", source=FROM_IMAGES)
+    layers.show_map(volume, projected=False)
+    assert layers.layer.name == "from images"
+    layers.layer.name = "mine"
+    layers.show_mesh(mesh, 320.0, "TS_01/4", source=FROM_IMAGES)
+    assert layers.layer.name == "mine", "the user's own name stays while it is true"
+    assert _flat_canvas(viewer) == ["from images, slice"]
+    layers.show_mesh(mesh, 320.0, "TS_01/4")
+    layers.show_map(volume, projected=False)
+    assert [layer.name for layer in viewer.layers] == ["decoded", "decoded, slice"]
+    layers.clear()
+    layers.show_mesh(mesh, 320.0, "TS_01/4", source=FROM_IMAGES)
+    assert [layer.name for layer in viewer.layers] == ["from images"]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.data.volume import Volume
-from napari_tomodrgn.gui.volumes import decoding_service, vispy_patches
+from napari_tomodrgn.gui.charts import vispy_patches
+from napari_tomodrgn.gui.volumes import decoding_service
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 

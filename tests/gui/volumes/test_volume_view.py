@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import imageio.v3 as iio
 import mrcfile
@@ -290,7 +290,7 @@ def test_no_low_pass_finer_than_the_pixels_is_offered(qtbot: Any) -> None:
 
 def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
     said: list[str] = []
-    layers: Any = SimpleNamespace(set_caption=said.append)
+    layers: Any = MagicMock(set_caption=said.append)
     session = Session(focused="TS/1")
     view = VolumeView(session, layers)
     view.set_decoding(True)
@@ -348,3 +348,30 @@ def test_projections_give_way_to_the_first_map_of_a_training(
     assert viewer.dims.ndisplay == 3
     box = decoded.volume.box_size_px * decoded.volume.voxel_size_angstrom
     assert viewer.scene.camera.zoom * box > 0.6 * min(viewer.canvas.size), "it fills the canvas"
+
+
+def test_napari_s_button_shows_slices_of_whoever_is_in_focus(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, button = opened(tiny_run), viewer.window._qt_viewer.viewerButtons.ndisplayButton
+    seen = lambda: [layer.name for layer in viewer.layers if layer.visible]  # noqa: E731
+    button.click()
+    voxel = session.decoded.volume.voxel_size_angstrom
+    qtbot.waitUntil(lambda: viewer.dims.range[0].step == pytest.approx(voxel), timeout=LONG)
+    assert seen() == ["decoded, slice"] and viewer.dims.point[0] == 0.0
+    session.focused = str(session.latents.index[3])
+    qtbot.waitUntil(lambda: session.decoded.particle_id == session.focused, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    np.testing.assert_array_equal(viewer.layers[-1].data, session.decoded.shown.data)
+    assert viewer.dims.range[0].step == pytest.approx(voxel)
+    widget.controller.overview.show_projections(0.0)
+    qtbot.waitUntil(lambda: "projections" in seen(), timeout=LONG)
+    assert not [name for name in seen() if name.startswith("decoded")]
+    session.focused = str(session.latents.index[4])
+    assert viewer.dims.ndisplay == 3 and seen() == ["decoded"]
+    button.click()
+    session.canvas_mode = "tomogram"
+    assert not [name for name in seen() if name.startswith("decoded")]
+    session.canvas_mode = "particle"
+    viewer.dims.ndisplay = 3
+    assert seen() == ["decoded"] and "decoded, slice" not in viewer.layers

@@ -108,7 +108,7 @@ def test_particles_are_named_after_what_they_are() -> None:
 
 def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
     shown: Any = SimpleNamespace(
-        decoded=SimpleNamespace(particle_id="TS_001.tomostar/91"),
+        decoded=SimpleNamespace(particle_id="TS_001.tomostar/91", effective_particles=None),
         canvas_mode="particle",
         tomogram="TS 2",
         comparison=SimpleNamespace(names=("cluster 1", "cluster 2")),
@@ -117,6 +117,11 @@ def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
     assert saving.words_for_maps(shown) == "Map on show"
     assert saving.name_of_map(shown) == "TS_001.tomostar_91"
     assert saving.name_of_picture(shown) == "TS_001.tomostar_91.png"
+    shown.decoded.effective_particles = 31.0
+    assert saving.words_for_maps(shown) == "Map on show, from images"
+    assert saving.name_of_map(shown) == "TS_001.tomostar_91_from_images"
+    assert saving.name_of_picture(shown) == "TS_001.tomostar_91_from_images.png"
+    shown.decoded.effective_particles = None
     shown.canvas_mode = "tomogram"
     assert saving.name_of_picture(shown) == "TS_2.png"
     assert saving.words_for_maps(shown) == "Map of the particle in focus"

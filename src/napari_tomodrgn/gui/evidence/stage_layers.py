@@ -22,7 +22,7 @@ from napari_tomodrgn.gui.volumes.map_labels import (
     right_and_up,
     write_in_corner,
 )
-from napari_tomodrgn.gui.volumes.surface_layers import SCALE, drawable, nudge, paint, surface_colors
+from napari_tomodrgn.gui.volumes.surface_layers import add_surface, drawable, nudge, paint
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import Isosurface
 
@@ -210,16 +210,8 @@ class StageLayers:
         layer = self._layers.get(name)
         if layer is None or layer not in self._viewer.layers:
             chosen = set(self._viewer.layers.selection)
-            self._layers[name] = self._viewer.add_surface(
-                drawable(mesh, self._box),
-                name=name,
-                colormap=surface_colors(color),
-                contrast_limits=(0.0, 1.0),
-                shading="smooth",
-                scale=SCALE,
-                units=("angstrom",) * 3,
-            )
-            self._layers[name].events.visible.connect(self._on_seen)
+            data = drawable(mesh, self._box)
+            self._layers[name] = add_surface(self._viewer, data, name, self._on_seen)
             self._viewer.layers.selection = chosen
         elif self._drawn.get(name) is not mesh:
             layer.data = drawable(mesh, self._box)

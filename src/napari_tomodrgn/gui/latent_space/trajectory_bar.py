@@ -152,7 +152,7 @@ class TrajectoryBar(QWidget):
         menu.addSeparator()
         for words, verb in (
             ("Save a movie…", self._ask_for_movie),
-            ("Save the maps of all frames…", self._ask_for_folder),
+            ("Save the decoded maps of all frames…", self._ask_for_folder),
             ("Remove path", self.forget_requested.emit),
         ):
             self._entry(words, verb).setEnabled(path is not None)

@@ -72,6 +72,7 @@ class ExportPage(QWidget):
             "canvas_mode",
             "decoded",
             "comparison",
+            "map_source",
         ):
             getattr(session.events, name).connect(self.refresh)
         self.refresh()
@@ -88,7 +89,7 @@ class ExportPage(QWidget):
             _CLASSES,
             "A new folder with the map of each cluster, or of what else colours the latent space "
             "by names, decoded at the particle nearest to its middle and cut as the map on show "
-            "is, and a table of them",
+            "is, and a table of them; decoded also while maps on show are from images",
             self._ask_for_classes,
         )
         self.star = make_button(
@@ -170,7 +171,9 @@ class ExportPage(QWidget):
         self.map.setText(f"{words_for_maps(session)} (MRC) …")
         self.map.setEnabled(compared or session.decoded is not None)
         kind = words_for_classes(session)
-        self.classes.setText(f"Map of each {kind} (MRC) …" if kind else _CLASSES)
+        # Else one would take them for what is on show.
+        made = ", decoded" if session.map_source == "images" else ""
+        self.classes.setText(f"Map of each {kind}{made} (MRC) …" if kind else _CLASSES)
         self.classes.setEnabled(bool(kind) and session.run_of_maps is not None)
         self.star.setEnabled(session.particles is not None)
         shown = bool(session.tomogram) and session.canvas_mode == "tomogram"

@@ -45,6 +45,7 @@ class VolumeExporter(Service):
             return
         volume, lowpass = decoded.shown, decoded.lowpass
         cut = f", low-pass {lowpass:g} Å" if lowpass else ""
+        made = "decoded" if decoded.effective_particles is None else "from images"
 
         writing = self.exporting(overwrite=True)
 
@@ -52,7 +53,7 @@ class VolumeExporter(Service):
             with writing:
                 write_volume(path, volume)
             box, voxel = volume.box_size_px, volume.voxel_size_angstrom
-            return f"{Path(path).name} written: {box} voxels of {voxel:.3f} Å{cut}."
+            return f"{Path(path).name} written, {made}: {box} voxels of {voxel:.3f} Å{cut}."
 
         if decoded.effective_particles is None:  # else it is of images, see `Recorder`
             self.session.record(Action.of("save_map", file_name(path), lowpass=lowpass))
@@ -70,7 +71,7 @@ class VolumeExporter(Service):
             )
             return
         epoch, lowpass = session.epoch, session.lowpass
-        session.show_message(f"Writing the maps to {folder} …")
+        session.show_message(f"Writing the decoded maps to {folder} …")
         writing = self.exporting(overwrite=False)
 
         def work() -> str:

@@ -18,48 +18,49 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.charts.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.volumes.arrangement import (
     RECONSTRUCTION,
     MapGrid,
     aim_at_one,
     keep_in_angstrom,
 )
+from napari_tomodrgn.gui.volumes.map_image import MapImage, look_at_middle
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
     bottom_of_corner,
     how_far_below,
     label_of,
+    of_slices,
     write_in_corner,
 )
 from napari_tomodrgn.gui.volumes.surface_layers import (
     COLOR,
-    SCALE,
-    SurfaceData,
+    add_surface,
     drawable,
     legend,
     nudge,
     paint,
-    surface_colors,
 )
-from napari_tomodrgn.gui.volumes.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.palette import LESS, MORE
 from napari_tomodrgn.session import Isosurface, PinLayout
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer, Surface
+    from napari.layers import Layer, Surface
     from napari.viewer import Viewer
 
 ORIENTATION = ("towards", "up", "right")
-LAYER_NAME = "decoded"
+# Of the map on show, until it is told that it is of images.
+LAYER_NAME, FROM_IMAGES = "decoded", "from images"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
-PROJECTION_NAME = "decoded, projection"
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 _DIFFERENCES = {MORE_NAME: MORE, LESS_NAME: LESS}
 # Opacity of the map on show over its difference, and over pinned maps in the same place.
 _OVER_DIFFERENCE, _OVER_PINS = 0.3, 0.5
+_BESIDE = "maps beside it are seen in 3-D"
 _AXES_PX = 70  # as napari is told
 
 
@@ -75,7 +76,7 @@ class VolumeLayers:
         self._words_of: dict[str, str] = {}  # what each companion is labelled
         self.labels = MapLabels(viewer)
         self._drawn: dict[str, Isosurface] = {}  # what each of them shows
-        self._projection: Image | None = None
+        self.image = MapImage(viewer, self._on_seen)
         self._against: dict[str, Surface] = {}
         self._arranged: tuple[int, PinLayout] = (1, "grid")  # what the camera was last set for
         self._layout: PinLayout = "grid"
@@ -85,6 +86,8 @@ class VolumeLayers:
         self._hidden: list[Layer] | None = None
         self._words = ""
         self._needs_view = False
+        # After napari, which looks at its layers and moves slider and camera first.
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay, position="last")
 
     @property
     def layer(self) -> Surface | None:
@@ -98,7 +101,7 @@ class VolumeLayers:
         """All layers of decoded volumes that there are."""
         ours = [
             self._layer,
-            self._projection,
+            self.image.layer,
             *self._against.values(),
             *self._companions.values(),
             self.labels.layer,
@@ -117,8 +120,6 @@ class VolumeLayers:
         for layer in self.layers:
             if layer not in (self._hidden or []):  # one that the user has shown meanwhile stays
                 layer.visible = True
-        if self._projection in self.layers and self.layer is not None:
-            self.layer.visible = False
         self._hidden = None  # only now: words follow all layers at once
         self._on_seen()
         if self._needs_view:
@@ -127,6 +128,7 @@ class VolumeLayers:
     def _on_seen(self, _event: object = None) -> None:
         """Words follow what is seen: a map that is hidden by its eye is not named any more."""
         if self._hidden is None:
+            self.image.stand_in_for(self.layer)
             self._label_all()
             self.write_caption()
 
@@ -136,17 +138,25 @@ class VolumeLayers:
                 layer.visible = False
 
     def show_mesh(
-        self, mesh: Isosurface, box_angstrom: float, caption: str = "", color: str | None = None
+        self,
+        mesh: Isosurface,
+        box_angstrom: float,
+        caption: str = "",
+        color: str | None = None,
+        source: str = LAYER_NAME,
     ) -> None:
         """Show a contoured map in Å, its box centred on the origin, and words in the corner.
 
         The mesh replaces the data of the layer, never the layer: the user's settings and camera
         stay. The edge of the box sets the zoom when the layer is made. ``color``: ``#rrggbb``.
+        ``source`` names the layer after what the map is made of.
         """
         self._box = box_angstrom
         made = self.layer is None
         alone = not any(layer.visible for layer in self.viewer.layers)
         self._layer = self._put(LAYER_NAME, self.layer, mesh)
+        if made or source != self.image.source:  # else its name may be the user's
+            self._layer.name = self.image.source = source
         self.set_caption(caption)  # which the view leaves room for
         if made:
             self._opacity = self._layer.opacity
@@ -164,39 +174,21 @@ class VolumeLayers:
             paint(self.layer, _BEHIND if self._against else self._color)
             self.write_caption()
 
-    def show_projection(self, volume: Volume) -> None:
-        """Show the map itself, as its maximum intensity along the line of sight."""
-        voxel = volume.voxel_size_angstrom
-        half = -voxel * (volume.box_size_px // 2)
-        limits = (0.0, max(float(volume.data.max()), 1e-6))
-        layer = self._projection
-        if layer is None or layer not in self.viewer.layers:
-            layer = self._projection = self.viewer.add_image(
-                volume.data,
-                name=PROJECTION_NAME,
-                rendering="mip",
-                colormap="gray",
-                contrast_limits=limits,
-                units=("angstrom",) * 3,
-            )
-            layer.events.visible.connect(self._on_seen)
-        else:
-            layer.data = volume.data
-            layer.contrast_limits_range = layer.contrast_limits = limits
-        layer.scale, layer.translate = (voxel,) * 3, (half,) * 3
-        layer.visible = True
-        if self.layer is not None:
-            self.layer.visible = False
-        self._stay_hidden()
+    def show_map(self, volume: Volume, *, projected: bool) -> None:
+        """Keep the map of the surface, which is shown in its place: ``projected``, or in 2-D."""
+        self.image.keep(volume, projected=projected)
+        if self._hidden is None:
+            self.image.stand_in_for(self.layer)
 
-    def hide_projection(self) -> None:
-        """Back to the surface."""
-        if self._projection is not None and self._projection in self.viewer.layers:
-            remove_layers(self.viewer, [self._projection])
-            if self.layer is not None:
-                self.layer.visible = True
-        self._projection = None
-        self._stay_hidden()
+    @property
+    def _flat(self) -> bool:
+        return self.viewer.dims.ndisplay == 2
+
+    def _on_ndisplay(self, _event: object = None) -> None:
+        """Follow napari's button between two and three dimensions."""
+        if self._hidden is None and self._seen(LAYER_NAME):
+            look_at_middle(self.viewer)
+        self._on_seen()
 
     def show_difference(self, more: Isosurface, less: Isosurface) -> None:
         """Show where the decoded map has more and less than another, itself faint behind."""
@@ -246,7 +238,7 @@ class VolumeLayers:
 
     def clear(self) -> None:
         """Remove the decoded volume and all that belongs to it; companions stay."""
-        self.hide_projection()
+        self.image.clear()
         self.hide_difference()
         remove_layers(self.viewer, [self._layer])
         self._layer, self._needs_view, self._opacity = None, False, 1.0
@@ -271,11 +263,11 @@ class VolumeLayers:
         self._box = self._box or box_angstrom
         made = name not in self.companions
         alone = not any(layer.visible for layer in self.viewer.layers)
+        self._words_of[name] = label or name
         layer = self._companions[name] = self._put(name, self._companions.get(name), mesh)
         if made and self.layer is None:
             self._set_up_view(self._box, alone=alone)
         paint(layer, color or COLOR)
-        self._words_of[name] = label or name
         self._arrange()
         if made:
             self._see_through()
@@ -330,29 +322,17 @@ class VolumeLayers:
         named |= {name: one for name, one in self._companions.items() if name not in pile}
         middles = np.array([layer.translate for layer in named.values()]).reshape(-1, 3)
         # No words beneath what is hidden; the layer of words stays, to go and come takes 0.3 s.
-        words = [self._words_of.get(name, name) if self._seen(name) else "" for name in named]
+        seen = {name for name in named if self._seen(name) and not self._flat}
+        words = [self._words_of.get(name, name) if name in seen else "" for name in named]
         self.labels.show(words, middles, how_far_below(middles, self._box))
 
     def _put(self, name: str, layer: Surface | None, mesh: Isosurface) -> Surface:
         """The layer with the surface of a map; made where there is none any more."""
         if layer is None or layer not in self.viewer.layers:
-            layer = self._add_surface(drawable(mesh, self._box), name)
+            layer = add_surface(self.viewer, drawable(mesh, self._box), name, self._on_seen)
         elif self._drawn.get(name) is not mesh:  # else another colour is all that was asked for
             layer.data = drawable(mesh, self._box)
         self._drawn[name] = mesh
-        return layer
-
-    def _add_surface(self, data: SurfaceData, name: str) -> Surface:
-        layer = self.viewer.add_surface(
-            data,
-            name=name,
-            colormap=surface_colors(COLOR),
-            contrast_limits=(0.0, 1.0),
-            shading="smooth",
-            scale=SCALE,
-            units=("angstrom",) * 3,
-        )
-        layer.events.visible.connect(self._on_seen)
         return layer
 
     def _set_up_view(self, box_angstrom: float, *, alone: bool) -> None:
@@ -380,12 +360,14 @@ class VolumeLayers:
         """Write the caption, in lines that the canvas has room for by now."""
         if self._hidden is None:
             unseen = self.layer is not None and not self._seen(LAYER_NAME)
-            lines = ["" if unseen else self._words, *self._legend()]
+            sliced = self._flat and self.image.layer is not None
+            words = of_slices(self._words) if sliced else self._words
+            lines = ["" if unseen else words, *self._legend()]
             write_in_corner(self.viewer, CAPTION_NAME, "\n".join(one for one in lines if one))
 
     def _seen(self, name: str) -> bool:
         """Whether a map is seen, or would be if maps had the canvas."""
-        ours = [self._layer, self._projection, *self._against.values()]
+        ours = [self._layer, self.image.layer, *self._against.values()]
         layers = ours if name == LAYER_NAME else [self._companions[name]]
         there, hidden = [one for one in layers if one in self.viewer.layers], self._hidden
         return any(
@@ -394,6 +376,8 @@ class VolumeLayers:
 
     def _legend(self) -> list[str]:
         """Say in which colour each of several maps in one place is drawn."""
+        if self._flat:
+            return [_BESIDE] if any(map(self._seen, self.companions)) else []
         pile = {LAYER_NAME: self.layer, **self._pile} if self._pile else {}
         seen = {name: one for name, one in pile.items() if one is not None and self._seen(name)}
         focus = (label_of(self._words) or LAYER_NAME).splitlines()[0]

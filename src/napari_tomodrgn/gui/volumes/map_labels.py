@@ -39,6 +39,7 @@ _KEPT = (
     r"(?<=\d,) (?=-?\d+(?:, |\)))| (?=[Åσ])|(?<=\d) (?=particles|standard)"
     r"|(?<=epoch|.half) (?=\d)|(?<=cluster|contour) (?=\d)"
 )
+_SLICES = "slice of the map, whose surface is seen in 3-D"
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
 
 
@@ -233,6 +234,12 @@ def label_of(caption: str) -> str:
     made = [f"decoded, {one}" if one.startswith(_EPOCHS) else one for one in facts]
     look = [one for one in made[1:-1] if one.startswith(_FILTERS)]
     return "\n".join([name, ", ".join([*made[:1], *look, *made[1:][-1:]])])
+
+
+def of_slices(caption: str) -> str:
+    """A caption where the map itself is on show: nothing is contoured, no difference is drawn."""
+    parts = caption.partition("\n")[0].split(_BETWEEN)
+    return _BETWEEN.join([*(one for one in parts if not one.startswith("contour ")), _SLICES])
 
 
 def how_far_below(middles_zyx: NDArray[np.float64], box_angstrom: float) -> float:

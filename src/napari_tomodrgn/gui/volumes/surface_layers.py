@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_tomodrgn.session import Isosurface
 if TYPE_CHECKING:
     from napari.components.camera import Camera
     from napari.layers import Surface
+    from napari.viewer import Viewer
 
     from napari_tomodrgn.data.volume import Volume
 
@@ -43,6 +45,23 @@ def drawable(mesh: Isosurface, box_angstrom: float) -> SurfaceData:
     half = box_angstrom / 2
     corners = np.array([[-half] * 3, [half] * 3], np.float32)
     return np.concatenate([vertices * np.array(SCALE, np.float32), corners]), faces
+
+
+def add_surface(
+    viewer: Viewer, data: SurfaceData, name: str, on_seen: Callable[[object], None]
+) -> Surface:
+    """Add a lit surface in Å, and listen to its eye."""
+    layer = viewer.add_surface(
+        data,
+        name=name,
+        colormap=surface_colors(COLOR),
+        contrast_limits=(0.0, 1.0),
+        shading="smooth",
+        scale=SCALE,
+        units=("angstrom",) * 3,
+    )
+    layer.events.visible.connect(on_seen)
+    return layer
 
 
 def paint(layer: Surface, color: str) -> None:

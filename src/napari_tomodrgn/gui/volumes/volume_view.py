@@ -11,7 +11,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import MISSING, color_at
 from napari_tomodrgn.gui.volumes.arrangement import RECONSTRUCTION
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle
-from napari_tomodrgn.gui.volumes.layers import VolumeLayers
+from napari_tomodrgn.gui.volumes.layers import FROM_IMAGES, LAYER_NAME, VolumeLayers
 from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.learn.run.epoch_files import epoch_name
 from napari_tomodrgn.particle_columns import row_of
@@ -48,8 +48,18 @@ class VolumeView(Service):
         self.listen(self._on_decoded, "class_map")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
+        self.stepping = self.delay(0, layers.image.step_by_voxel)
+        layers.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         self._training = False
         self.listen(self._on_training, "training")
+
+    def close(self) -> None:
+        """Follow the viewer no more."""
+        self.layers.viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        super().close()
+
+    def _on_ndisplay(self, _event: object = None) -> None:
+        self.stepping.start()
 
     def set_decoding(self, decoding: bool) -> None:
         """Say in the canvas that a volume is being decoded, unless it is there before one looks."""
@@ -113,12 +123,11 @@ class VolumeView(Service):
             layers.clear()
             layers.set_caption(self._awaited())
             return
-        color = self._color_of(decoded)
-        layers.show_mesh(decoded.mesh, box_angstrom(decoded.volume), self._caption(decoded), color)
-        if self.session.style == "projection":
-            layers.show_projection(decoded.shown)
-        else:
-            layers.hide_projection()
+        color, box = self._color_of(decoded), box_angstrom(decoded.volume)
+        source = LAYER_NAME if decoded.effective_particles is None else FROM_IMAGES
+        layers.show_mesh(decoded.mesh, box, self._caption(decoded), color, source)
+        layers.show_map(decoded.shown, projected=self.session.style == "projection")
+        layers.image.step_by_voxel()
         if decoded.difference is not None:
             layers.show_difference(*decoded.difference)
         elif not VolumeStyle.of(self.session).difference:  # else it is still to be computed

@@ -101,7 +101,15 @@ def words_for_maps(session: Session) -> str:
     """Say whose map is saved now: what the canvas shows, or what it would show."""
     if shows_comparison(session):
         return "Maps of A, B and A − B"
-    return "Map on show" if session.canvas_mode == "particle" else "Map of the particle in focus"
+    made = ", from images" if made_from_images(session) else ""
+    shown = session.canvas_mode == "particle"
+    return f"Map on show{made}" if shown else f"Map of the particle in focus{made}"
+
+
+def made_from_images(session: Session) -> bool:
+    """Whether the map in focus is made from images, and not decoded."""
+    decoded = session.decoded
+    return decoded is not None and decoded.effective_particles is not None
 
 
 def words_for_classes(session: Session) -> str:
@@ -113,18 +121,20 @@ def words_for_classes(session: Session) -> str:
 
 
 def name_of_classes(session: Session) -> str:
-    """Name the folder for the maps of all classes."""
-    return _as_file(f"maps of {words_for_classes(session)}")
+    """Name the folder for the maps of all classes, which are decoded whatever is on show."""
+    made = "decoded maps" if session.map_source == "images" else "maps"
+    return _as_file(f"{made} of {words_for_classes(session)}")
 
 
 def name_of_map(session: Session) -> str:
-    """Name the map on show after its particle, and after the class that this stands for."""
+    """Name the map on show after its particle, the class that this stands for, how it was made."""
     shown = session.decoded
+    made = " from images" if made_from_images(session) else ""
     if shown is None or not shown.particle_id:
-        return "map"
+        return _as_file(f"map{made}")
     identity, name = session.class_map or ("", "")
     who = shown.particle_id
-    return _as_file(f"{name} {who}" if identity == who else who)
+    return _as_file((f"{name} {who}" if identity == who else who) + made)
 
 
 def name_of_particles(session: Session) -> str:
