@@ -18,6 +18,8 @@ from napari_tomodrgn.learn.run.run_info import RunInfo
 from napari_tomodrgn.physics.lattice import half_plane
 
 SHIFT = (3, -2)  # pixels, x and y, that bring the particle to the middle
+RADII = 0.5, 0.6  # of 12 px, so that nothing wraps around
+WINDOW = dict(zip(("window_inner", "window_outer"), RADII, strict=True))
 
 
 @pytest.fixture
@@ -27,6 +29,8 @@ def moved(simulated: Path, tmp_path: Path) -> tuple[ParticleSet, ParticleSet]:
     row = particles.images.iloc[[0]]
     with mrcfile.mmap(row["stack"].iloc[0], mode="r") as stack:
         image = np.array(stack.data[row["stack_index"].iloc[0]])
+    outside = 1 - soft_window(len(image), *RADII).numpy()
+    image = image - (image * outside).sum() / outside.sum()  # nothing around the particle
     sets = []
     for name, shift in (("middle", (0, 0)), ("moved", SHIFT)):
         file = tmp_path / f"{name}.mrcs"
@@ -49,13 +53,26 @@ def test_a_shifted_particle_is_read_as_if_it_stood_in_the_middle(
     moved: tuple[ParticleSet, ParticleSet],
 ) -> None:
     middle, away = moved
-    radii = {"window_inner": 0.5, "window_outer": 0.6}  # of 12 px, so that nothing wraps around
-    expected = _read(middle, **radii)
+    expected = _read(middle, **WINDOW)
     power = expected.abs().square().mean()
-    found = _read(away, **radii)
+    found = _read(away, **WINDOW)
     assert float((found - expected).abs().square().mean() / power) < 1e-10
-    of_box = _read(away, window_center="box", **radii)
+    of_box = _read(away, window_center="box", **WINDOW)
     assert float((of_box - expected).abs().square().mean() / power) > 0.05
+
+
+def test_what_is_around_a_shifted_particle_is_taken_off(
+    moved: tuple[ParticleSet, ParticleSet],
+) -> None:
+    """A window that moves would leave it as a disc around each particle, the same in all."""
+    before = _read(moved[1], **WINDOW)
+    file = Path(moved[1].images["stack"].iloc[0])
+    with mrcfile.open(file, mode="r+") as stack:
+        stack.data[:] += 5.0
+    after = _read(moved[1], **WINDOW)
+    assert float((after - before).abs().max() / before.abs().max()) < 1e-4
+    of_box = _read(moved[1], window_center="box", **WINDOW)
+    assert float(of_box.abs().max() / before.abs().max()) > 5
 
 
 def test_an_unshifted_set_is_read_to_the_same_bits(moved: tuple[ParticleSet, ParticleSet]) -> None:

@@ -153,29 +153,35 @@ class ImageReader:
         if self._shifts is not None:
             found.update(self._shifts.numpy().tobytes())
         if self._follows:
-            found.update(b"window about the particle")
+            found.update(b"less what is around the particle")
         return found.hexdigest()
 
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """Unscaled samples of these rows, complex64 ``(row, point)``."""
-        images = self._images(rows)
+        images = self._images(rows) * self._sign
         if self._shifts is None:
-            return transform_images(images * (self._window * self._sign), self._lattice)
+            return transform_images(images * self._window, self._lattice)
         shifts = self._shifts[torch.from_numpy(rows)]
-        images = images * self._sign * self._windows(shifts)
+        images = self._about_particle(images, shifts) if self._follows else images * self._window
         return transform_images(images, self._lattice) * shift_phases(self._lattice, shifts)
 
-    def _windows(self, shifts_px: Tensor) -> Tensor:
-        """What images are multiplied by, ``(row, box, box)`` or alike for all.
+    def _about_particle(self, images: Tensor, shifts_px: Tensor) -> Tensor:
+        """Images ``(row, box, box)`` windowed where their particle is, less what is around it.
 
         A window in the middle of the box cuts one side of a particle that is shifted, the other
         not: a difference between particles that is none of the molecule. Of one structure, 300
         particles at SNR 20, shifts of 1.5 px of 48, held-out images supported components that were
-        the shift as the particle sees it (R² 0.68, 3.7 σ); about the particle none (0.9 σ).
+        the shift as the particle sees it (R² 0.68, 3.7 σ); about the particle none (1.1 σ).
+
+        The mean of what is outside is taken off: windows that are moved with the particles would
+        leave it as a disc around each, the same in all, which the average of a set shows (of 72
+        particles its correlation with the truth was 0.816 with it, 0.824 without).
         """
-        if not self._follows:
-            return self._window
-        return soft_windows(-shifts_px, self._lattice.box_size_px, *self._radii)
+        window = soft_windows(-shifts_px, self._lattice.box_size_px, *self._radii)
+        outside = 1 - window
+        count = outside.sum(dim=(1, 2)).clamp(min=1.0)  # none, where the window is all there is
+        level = (images * outside).sum(dim=(1, 2)) / count
+        return (images - level[:, None, None]) * window
 
     def _images(self, rows: NDArray[np.int64]) -> Tensor:
         """These rows as they are worked with, ``(row, box, box)``, each from its own sampling."""
