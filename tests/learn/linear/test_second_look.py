@@ -94,19 +94,27 @@ def test_what_is_not_there_is_not_found(
     engine, _ = engine_of(tmp_path, structures)
     monkeypatch.setattr(module, "half_size", lambda _: 10)
     fit = first_only(engine.fit(8))
-    judged: list[torch.Tensor] = []
+    judged: list[module._Judgement] = []
     judge = module._judge
 
-    def noted(*asked: object) -> tuple[torch.Tensor, torch.Tensor]:
-        found = judge(*asked)
-        judged.append(found[1])
-        return found
+    def noted(*asked: object) -> module._Judgement:
+        judged.append(judge(*asked))
+        return judged[-1]
 
     monkeypatch.setattr(module, "_judge", noted)
     assert run_to_end(second_look(engine, fit)) is None
     real = len(structures) - 1
-    assert int((judged[0] > 5).sum()) == real
-    assert float(judged[0].sort().values[: 5 - real].max()) < 2
+    assert int(judged[0].there.sum()) == real
+    assert float(judged[0].along.sort().values[: 5 - real].max()) < 3
+    assert float(judged[0].likelier.sort().values[: 5 - real].max()) < 2
+
+
+def test_a_faint_axis_is_there_and_one_that_images_are_surely_less_likely_for_is_not() -> None:
+    """As 6,000 particles have it: known axes, what goes with views, Lso2, noise."""
+    along = torch.tensor([65.6, 110.8, 47.1, 4.9, 13.3, 0.1])
+    likelier = torch.tensor([64.3, 99.7, 38.2, -6.4, -0.2, -11.0])
+    there = module._Judgement(along, likelier, likelier * 0).there
+    assert there.tolist() == [True, True, True, False, True, False]
 
 
 def test_small_sets_are_not_looked_at_twice() -> None:
