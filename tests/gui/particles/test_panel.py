@@ -17,6 +17,7 @@ from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.gui.particles.check_labels import _NAMES, name_of, number_of, tally
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
+from napari_tomodrgn.gui.particles.summary_table import summary_rows
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
@@ -350,3 +351,13 @@ def test_nobody_chooses_a_file_in_vain_while_a_training_runs(
     panel._list_recent()
     (only,) = panel._recent.actions()
     assert only.text() == "Stop the training first" and not only.isEnabled()
+
+
+def test_a_tilt_known_by_its_cosine_alone_is_said_to_have_no_sign() -> None:
+    """Warp's images have a cosine; those of WarpTools their angle."""
+    limits = {"min": 0.0, "max": 60.0}
+    rows = {row[0]: row[1:] for row in summary_rows({"tilt_deg": limits, "dialect": "warp"})}
+    assert rows["Stage tilt"][0] == "0 … 60°, ±" and "without sign" in rows["Stage tilt"][1]
+    limits = {"min": -60.0, "max": 60.0}
+    rows = {row[0]: row[1:] for row in summary_rows({"tilt_deg": limits, "dialect": "warptools"})}
+    assert rows["Stage tilt"][0] == "-60 … 60°"

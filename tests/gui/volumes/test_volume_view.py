@@ -375,3 +375,24 @@ def test_napari_s_button_shows_slices_of_whoever_is_in_focus(
     session.canvas_mode = "particle"
     viewer.dims.ndisplay = 3
     assert seen() == ["decoded"] and "decoded, slice" not in viewer.layers
+
+
+def test_a_map_from_images_says_that_its_place_is_empty() -> None:
+    """It is made of the particles around, whose number says nothing of the place itself."""
+    volume = Volume(_blob(0, 1).astype(np.float32), 4.0)
+    shown = Decoded(
+        volume,
+        None,
+        3,
+        complete=True,
+        point=LatentPoint((0.0,), 0),
+        effective_particles=204.0,
+        resolution_angstrom=18.0,
+        mesh=make_isosurface(volume),
+    )
+    words = caption(shown, "latent point")
+    assert words.startswith(
+        "latent point, no particles nearby: of those around  ·  from images, 20"
+    )
+    near = replace(shown, point=LatentPoint((0.0,), 12))
+    assert "no particles nearby" not in caption(near, "latent point")

@@ -9,6 +9,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_tomodrgn.gui.widgets.qt import make_label
 
+# Formats whose images have the cosine of their stage tilt (``rlnCtfScalefactor``) and no angle.
+_COSINE_ALONE = ("warp", "cryosrpnt")
+
 
 def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and explanation of what a biologist checks first."""
@@ -28,7 +31,7 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("Tomograms", f"{len(tomograms):,}", "\n".join(str(name) for name in tomograms[:20])),
         ("Box", f"{box} px = {box * pixel:.0f} Å", "Edge of the 2-D images"),
         ("Pixel size", f"{pixel:.3f} Å", "Of the 2-D images"),
-        ("Stage tilt", f"{_span(summary.get('tilt_deg'))}°", "Smallest and largest"),
+        ("Stage tilt", *_stage_tilt(summary)),
         ("Dose", f"{_span(summary.get('dose_e_per_angstrom2'))} e⁻/Å²", "Accumulated exposure"),
         ("Defocus", f"{_span(summary.get('defocus_angstrom'), 1e-4)} µm", "Positive is underfocus"),
         ("Voltage", f"{summary.get('voltage_kv', 0):g} kV", "Acceleration voltage"),
@@ -45,6 +48,15 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
             "Whether the images were filtered by their exposure on export",
         ),
     ]
+
+
+def _stage_tilt(summary: dict[str, Any]) -> tuple[str, str]:
+    """Smallest and largest stage tilt; without a sign where a list has the cosine alone."""
+    limits = summary.get("tilt_deg")
+    words = f"{_span(limits)}°"
+    if summary.get("dialect") not in _COSINE_ALONE or (limits or {}).get("min", -1.0) < 0:
+        return words, "Smallest and largest"
+    return f"{words}, ±", "Smallest and largest, without sign: this format has its cosine alone"
 
 
 def _span(limits: Any, factor: float = 1.0) -> str:

@@ -90,6 +90,9 @@ class TomogramPanel(QWidget):
         focus = session.focused
         match session.canvas_mode:
             case "particle":
+                decoded = session.decoded
+                if decoded is not None and decoded.point is not None:
+                    return "On show: the map of a place in the latent space, no particle's."
                 return f"On show: the map of {focus}." if focus else self._advice()
             case "comparison":
                 return "On show: the groups that were compared."
@@ -131,7 +134,8 @@ class TomogramPanel(QWidget):
         shown = ("particles", "latents", "tomogram_files", "tomogram", "comparison", "canvas_mode")
         for name in shown:
             getattr(events, name).connect(self.refresh)
-        events.focused.connect(lambda *_: self.status.setText(self._words()))
+        for event in (events.focused, events.decoded):
+            event.connect(lambda *_: self.status.setText(self._words()))
 
     # -- session to panel ---------------------------------------------------------------------
 

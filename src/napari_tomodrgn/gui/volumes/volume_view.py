@@ -161,10 +161,10 @@ class VolumeView(Service):
 
     def _color_of(self, decoded: Decoded) -> str | None:
         session = self.session
-        if decoded.effective_particles is not None:
-            if decoded.effective_particles < MIN_EFFECTIVE:
-                return MISSING
-        elif decoded.point is not None and decoded.point.unsupported:
+        few = decoded.effective_particles
+        if few is not None and few < MIN_EFFECTIVE:
+            return MISSING
+        if decoded.point is not None and decoded.point.unsupported:
             return MISSING
         if session.surface_color:
             return session.surface_color
@@ -196,6 +196,8 @@ def caption(decoded: Decoded, who: str, config: RunConfig | None = None) -> str:
     """Say what is on show: whose map, epoch, contour, filter."""
     if decoded.effective_particles is not None:
         parts = [who, *_from_images(decoded, decoded.effective_particles)]
+        if decoded.point is not None and decoded.point.unsupported:
+            parts[0] = f"{who}, no particles nearby: of those around"
     else:
         if decoded.point is not None:
             who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
