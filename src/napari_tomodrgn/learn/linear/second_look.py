@@ -210,4 +210,5 @@ def _judge(engine: LinearEngine, model: LinearModel, held: _Held) -> _Judgement:
 
 def _standard_errors(values: Tensor) -> Tensor:
     """The sum of ``(particle, J)`` values over its standard error, ``(J,)``."""
-    return values.sum(0) / (values.std(0) * len(values) ** 0.5).clamp(min=1e-9)
+    found: Tensor = values.sum(0) / (values.std(0) * len(values) ** 0.5).clamp(min=1e-9)
+    return found
