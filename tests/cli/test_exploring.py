@@ -93,7 +93,7 @@ def test_a_mixture_tells_long_clusters_that_k_means_cuts() -> None:
     points = rng.normal(size=(400, 2)) * [8.0, 0.3]
     points[200:, 1] += 4
     truth = np.repeat([0, 1], 200)
-    assert agreement(clusters_of(points, 2, mixture=True).labels, truth) > 0.99
+    assert agreement(clusters_of(points, 2, method="mixture").labels, truth) > 0.99
     assert agreement(clusters_of(points, 2).labels, truth) < 0.5
 
 
