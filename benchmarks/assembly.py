@@ -14,8 +14,9 @@ than one map for all; 1: what as many images of that state alone would show. ``i
 same up to two thirds of Nyquist. ``precision`` and
 ``recall``: of the cluster that holds the state best, k-means at the number that the run proposes;
 found: both 0.8 or more. ``at 16`` is the same at the true number, ``states`` precision and recall
-of the states that are told apart by how sure each latent is, as the run proposes them. ``oracle``: how well the
-log-likelihood of the true maps at the true poses tells the state from the one before it (AUC).
+of the states that are told apart by how sure each latent is, as the run proposes them.
+``oracle``: how well the log-likelihood of the true maps at the true poses tells the state from the
+one before it (AUC).
 """
 
 from __future__ import annotations

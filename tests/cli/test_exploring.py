@@ -110,6 +110,24 @@ def test_mixture_and_tsne_from_the_terminal(run: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(Run.open(run).extras()[["t-SNE 1", "t-SNE 2"]], places)
 
 
+def test_states_from_the_terminal(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many as are told apart, or so many at most; not together with a mixture."""
+    from napari_tomodrgn.analysis.latents import analyze
+
+    monkeypatch.setattr(analyze, "is_worth_it", lambda _points: False)
+    done("analyze", run, "--states")
+    opened = Run.open(run)
+    found = opened.extras()["cluster"].nunique()
+    assert opened.analysis.info().clusters == found >= 1
+    done("analyze", run, "--states", "--clusters", "1")
+    assert Run.open(run).extras()["cluster"].nunique() == 1
+    with pytest.raises(SystemExit):
+        done("analyze", run, "--states", "--mixture")
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 def test_analyze_refuses_before_it_replaces_anything(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

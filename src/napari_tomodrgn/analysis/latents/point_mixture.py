@@ -36,9 +36,9 @@ _EVERY = 2
 # them are moved a little before one is taken.
 _BEGINNINGS, _TRIED, _MOVES = 240, 12, 8
 _TINY = 1e-9
-# Variance within a point, in that of the noise: with more, points are looked for as if there were as
-# much as noise, too. Without it two of eight states, 600 and 500 of 1,242 particles, stayed
-# one with 31 times the noise between them.
+# Variance within a point, in that of the noise: with more, points are looked for as if there were
+# as much as noise, too. Without it two of eight states, 600 and 500 of 1,242 particles, stayed one
+# with 31 times the noise between them (`tests/analysis/latents/test_point_states.py`).
 _WIDE = 4.0
 # Particles at a time: their likelihoods at 40 points take 3 MB.
 _ROWS = 8192
@@ -68,7 +68,7 @@ class PointMixture:
     def bic(self, particles: int) -> float:
         """Schwarz's criterion: −2 log L, and log N for each number that more points bring."""
         count, latents = self.points.shape
-        return -2 * self.log_likelihood + count * (latents + 1) * float(np.log(particles))
+        return float(-2 * self.log_likelihood + count * (latents + 1) * np.log(particles))
 
     def without(self, point: int) -> PointMixture:
         """One point less; its particles are the others'."""
