@@ -22,8 +22,8 @@ from napari_tomodrgn.learn.runtime.steps import run_to_end
 FloatArray = NDArray[np.float64]
 
 # Of the members of the smaller of two, what is as well the other's. On sixteen nested states in
-# unequal shares points of different states shared 0.155 at most, pieces of one state 0.246 and more
-# (`benchmarks/assembly.py`, scale of the noise fitted, and held at 1).
+# unequal shares points of different states shared 0.150 at most; pieces of one state, where
+# nothing that it differs by within was fitted, 0.246 and more (`benchmarks/assembly.py`).
 _SHARED = 0.2
 # Of more particles so many are fitted, drawn at random; all are given to a state.
 _MOST_FITTED = 10_000
