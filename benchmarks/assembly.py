@@ -13,8 +13,10 @@ truth with the noise that a map of all images has; the mean of the state's parti
 than one map for all; 1: what as many images of that state alone would show. ``inner gain`` is the
 same up to two thirds of Nyquist. ``precision`` and
 ``recall``: of the cluster that holds the state best, k-means at the number that the run proposes;
-found: both 0.8 or more. ``at 16`` is the same at the true number. ``oracle``: how well the
-log-likelihood of the true maps at the true poses tells the state from the one before it (AUC).
+found: both 0.8 or more. ``at 16`` is the same at the true number, ``states`` precision and recall
+of the states that are told apart by how sure each latent is, as the run proposes them.
+``oracle``: how well the log-likelihood of the true maps at the true poses tells the state from the
+one before it (AUC).
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from napari_tomodrgn.analysis.fsc import fsc
-from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters
-from napari_tomodrgn.analysis.latents.clusters import agreement, k_means
+from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
+from napari_tomodrgn.analysis.latents.clusters import agreement, clusters_of_table, k_means
 from napari_tomodrgn.analysis.reconstruct import reconstruct
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
@@ -157,11 +159,12 @@ def judged(run: Run, data: Path, config: SimulationConfig) -> list[dict[str, obj
     present = np.bincount(states, minlength=len(structures.names))
     scale = Scale(particles, structures, present / len(states))
     latents = latents_of(run)
-    variances = np.exp(table.filter(like="logvar_").to_numpy(dtype=np.float64))
     decoded = run.decoder().decode_many(latents)
     gains = np.array([scale.gain(v, int(s)) for v, s in zip(decoded, states, strict=True)])
-    proposed = propose_clusters(latents, variances)
+    proposed = propose_clusters_of(table)
+    assert proposed is not None
     labels, at_16 = k_means(latents, max(proposed.count, 1)), k_means(latents, len(present))
+    by_states = clusters_of_table(table, None, method="states").labels
     told_apart = oracle(particles, structures, states)
     rows: list[dict[str, object]] = []
     for state in np.flatnonzero(present).tolist():
@@ -178,11 +181,14 @@ def judged(run: Run, data: Path, config: SimulationConfig) -> list[dict[str, obj
                 "precision": round(precision, 3),
                 "recall": round(recall, 3),
                 "at 16": " ".join(f"{value:.2f}" for value in held_best(at_16, here)),
+                "states": " ".join(f"{value:.2f}" for value in held_best(by_states, here)),
                 "oracle": round(float(told_apart[state]), 4),
                 "components": latents.shape[1],
                 "proposed": proposed.count,
                 "ari": round(agreement(labels, states), 3),
                 "ari at 16": round(agreement(at_16, states), 3),
+                "told apart": int(by_states.max()),
+                "ari of states": round(agreement(by_states, states), 3),
                 "surely": round(run.quality()["told_apart_standard_errors"], 1),
             }
         )
@@ -217,12 +223,19 @@ def summary(table: pd.DataFrame) -> None:
             f"{name}, {method}, seed {seed}: {first['components']} components, "
             f"{first['surely']} standard errors, {first['proposed']} classes proposed, found "
             f"{int(held.sum())} of {len(found)}; ARI {first['ari']}, at 16 {first['ari at 16']}; "
+            f"{first['told apart']} states told apart, found {_found(found['states'])}, ARI "
+            f"{first['ari of states']}; "
             f"gain of states above 2 % {found['gain'][share > 0.02].mean():.3f}, inner gain "
             f"{found['inner gain'][share > 0.02].mean():.3f}"
         )
         columns = ["state", "particles", "gain", "inner gain", "one map", "best"]
-        columns += ["precision", "recall", "at 16", "oracle"]
+        columns += ["precision", "recall", "at 16", "states", "oracle"]
         print(ordered[columns].to_string(index=False))
+
+
+def _found(pairs: pd.Series) -> int:
+    """How many have precision and recall, two numbers in a word, that are large enough."""
+    return sum(min(map(float, pair.split())) >= FOUND for pair in pairs)
 
 
 def main() -> None:

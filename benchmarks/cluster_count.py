@@ -52,8 +52,7 @@ def main() -> None:
                 data, run = read_simulated(Path(folder), settings, seed, None)
                 *_, fit = LinearEngine.of(data, run, RunContext()).fits()
             latents = fit.mu.double().numpy()
-            variances = fit.covariance.diagonal(dim1=1, dim2=2).double().numpy()
-            found = propose_clusters(latents, variances, seed)
+            found = propose_clusters(latents, fit.covariance.double().numpy(), seed)
             append(
                 options.out,
                 {

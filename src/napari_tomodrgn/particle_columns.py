@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from napari_tomodrgn.analysis.latents.clusters import Method
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.particles import ParticleSet
 
@@ -317,13 +318,13 @@ def latent_of(latents: pd.DataFrame, identity: str) -> NDArray[np.float32]:
     return np.array([latents[name].to_numpy()[row] for name in names], np.float32)
 
 
-def cluster_column(latents: pd.DataFrame, count: int) -> pd.DataFrame:
-    """So many clusters (k-means) as a column of words, which sort as their numbers do."""
+def cluster_column(latents: pd.DataFrame, count: int, method: Method = "k-means") -> pd.DataFrame:
+    """So many clusters as a column of words, which sort as their numbers do."""
     import pandas as pd
 
-    from napari_tomodrgn.analysis.latents.clusters import clusters_of
+    from napari_tomodrgn.analysis.latents.clusters import clusters_of_table
 
-    labels = clusters_of(latent_matrix(latents), count).labels
+    labels = clusters_of_table(latents, count, method=method).labels
     width = len(str(labels.max()))
     return pd.DataFrame({CLUSTER: [f"{one:0{width}d}" for one in labels]}, index=latents.index)
 

@@ -93,7 +93,7 @@ def test_a_mixture_tells_long_clusters_that_k_means_cuts() -> None:
     points = rng.normal(size=(400, 2)) * [8.0, 0.3]
     points[200:, 1] += 4
     truth = np.repeat([0, 1], 200)
-    assert agreement(clusters_of(points, 2, mixture=True).labels, truth) > 0.99
+    assert agreement(clusters_of(points, 2, method="mixture").labels, truth) > 0.99
     assert agreement(clusters_of(points, 2).labels, truth) < 0.5
 
 
@@ -108,6 +108,24 @@ def test_mixture_and_tsne_from_the_terminal(run: Path, monkeypatch: pytest.Monke
     assert np.isfinite(places).all()
     done("analyze", run, "--clusters", "2", "--mixture", "--tsne")
     np.testing.assert_array_equal(Run.open(run).extras()[["t-SNE 1", "t-SNE 2"]], places)
+
+
+def test_states_from_the_terminal(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many as are told apart, or so many at most; not together with a mixture."""
+    from napari_tomodrgn.analysis.latents import analyze
+
+    monkeypatch.setattr(analyze, "is_worth_it", lambda _points: False)
+    done("analyze", run, "--states")
+    opened = Run.open(run)
+    found = opened.extras()["cluster"].nunique()
+    assert opened.analysis.info().clusters == found >= 1
+    done("analyze", run, "--states", "--clusters", "1")
+    assert Run.open(run).extras()["cluster"].nunique() == 1
+    with pytest.raises(SystemExit):
+        done("analyze", run, "--states", "--mixture")
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_analyze_refuses_before_it_replaces_anything(

@@ -37,6 +37,7 @@ _IGNORED = (
     (f"{_TRAVERSE} --through a b --on-data", "--on-data is of --component"),
     (f"{_TRAVERSE} --component 1 --neighbors 3", "--neighbors is of --through"),
     ("analyze {run} --volumes --mixture", "--mixture does not go with --volumes"),
+    ("analyze {run} --volumes --states", "--states does not go with --volumes"),
     ("analyze {run} --volumes --tsne", "--tsne does not go with --volumes"),
     ("analyze {run} --volumes --class-images", "--class-images does not go with --volumes"),
     ("analyze {run} --volumes --images x", "--images does not go with --volumes"),

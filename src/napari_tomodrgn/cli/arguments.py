@@ -182,10 +182,21 @@ def _analyze(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     add = parser.add_argument
     add("--epoch", metavar="N", type=natural_int, help="epoch to analyse (last); 0: the first look")
-    add("--clusters", metavar="K", type=positive_int, default=8, help="number of clusters (8)")
+    add(
+        "--clusters",
+        metavar="K",
+        type=positive_int,
+        help="number of clusters (8; with --states at most so many, else all that are told apart)",
+    )
     add("--seed", metavar="N", type=natural_int, default=0, help="of clusters and UMAP (0)")
     add("--overwrite", action="store_true", help="replace clusters and UMAP that were imported")
-    add("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
+    how = parser.add_mutually_exclusive_group().add_argument
+    how("--mixture", action="store_true", help="clusters by a mixture of Gaussians, not k-means")
+    how(
+        "--states",
+        action="store_true",
+        help="clusters by how sure each particle's latent is: many states of unequal size",
+    )
     add("--tsne", action="store_true", help="t-SNE beside UMAP, as columns of the particles")
     add(
         "--class-images",

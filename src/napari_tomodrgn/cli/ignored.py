@@ -73,7 +73,7 @@ _OF_ALL = (_of("where", "table"),)
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "analyze": (
         _of("volumes", "sample", "box", "no_umap", "mask"),
-        _without("volumes", "mixture", "tsne", "class_images", "images"),
+        _without("volumes", "mixture", "states", "tsne", "class_images", "images"),
         _of("class_images", "images"),
     ),
     "columns": (_of("out", "column"),),

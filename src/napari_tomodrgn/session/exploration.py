@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from napari_tomodrgn.analysis.latents.clusters import Method
     from napari_tomodrgn.data.particles import ParticleSet
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.files import OutputFiles
@@ -257,9 +258,13 @@ class Exploration:
 
         delete_selection(self._needed_run().path, name)
 
-    def find_clusters(self, count: int) -> None:
-        """Find so many clusters (k-means of the latents): values of the column ``cluster``."""
-        self._added = with_columns(self._added, cluster_column(self.latents, count))
+    def find_clusters(self, count: int, method: Method = "k-means") -> None:
+        """Find so many clusters of the latents: values of the column ``cluster``.
+
+        Methods are k-means, mixture (of Gaussians), and states: those that are told apart by how
+        sure each particle's latent is, so many at most.
+        """
+        self._added = with_columns(self._added, cluster_column(self.latents, count, method))
 
     def add_columns(self, path: str | Path) -> None:
         """Add the columns of a file, matched by particle."""

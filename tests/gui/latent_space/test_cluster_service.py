@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.gui.latent_space.cluster_service import AS_LATENTS_ASK, ClusterService
+from napari_tomodrgn.particle_columns import cluster_column
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
 
@@ -51,6 +52,33 @@ def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     service.find(AS_LATENTS_ASK)
     qtbot.waitUntil(lambda: "No clusters were made" in other.message.text, timeout=30_000)
     assert "one cluster" in other.message.text and other.added_columns is None
+
+
+def _sixteen_states() -> pd.DataFrame:
+    """Shares of 25 to 0.5 %, each particle's latent as unsure as it says."""
+    rng = np.random.default_rng(0)
+    sizes = [375, 277, 207, 155, 118, 89, 68, 52, 40, 31, 24, 19, 16, 12, 10, 7]
+    noise = np.array([0.003, 0.015, 0.04, 0.07, 0.08, 0.14])
+    truth = np.repeat(rng.normal(size=(16, 6)), sizes, axis=0)
+    means = (truth + np.sqrt(noise) * rng.normal(size=truth.shape)) / (1 + noise)
+    widths = np.log(np.broadcast_to(noise / (1 + noise), truth.shape))
+    columns = {f"mu_{axis}": means[:, axis] for axis in range(6)}
+    columns |= {f"logvar_{axis}": widths[:, axis] for axis in range(6)}
+    ids = pd.Index([f"TS/{row}" for row in range(len(truth))], name="particle_id")
+    return pd.DataFrame({"tomogram": "TS", **columns}, index=ids)
+
+
+def test_many_unequal_states_are_found_by_how_sure_latents_are(qtbot: Any) -> None:
+    latents = _sixteen_states()
+    session = Session(latents=latents)
+    service = ClusterService(session)
+    service.find(AS_LATENTS_ASK)
+    qtbot.waitUntil(lambda: session.color == "cluster", timeout=60_000)
+    words = "16 states, found by how sure each particle's latent is."
+    assert f"The latents ask for: {words}" in session.message.text
+    assert [one.line() for one in session.actions] == ["work.find_clusters(16, method='states')"]
+    again = cluster_column(latents, 16, "states")
+    assert session.added_columns["cluster"].tolist() == again["cluster"].tolist()
 
 
 def test_clusters_of_the_run_before_do_not_arrive_in_the_next(qtbot: Any) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_tomodrgn.analysis.latents import figures
 from napari_tomodrgn.analysis.latents.audit import audit
-from napari_tomodrgn.analysis.latents.clusters import Clusters, clusters_of
+from napari_tomodrgn.analysis.latents.clusters import Clusters, Method, clusters_of_table
 from napari_tomodrgn.analysis.latents.components import (
     latent_matrix,
     principal_components,
@@ -42,7 +42,6 @@ CLUSTER_COLUMN = "cluster"
 # Maps along each component, components that are followed, clusters unless others are asked.
 FRAMES = 10
 COMPONENTS = 2
-DEFAULT_CLUSTERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,21 +83,22 @@ class _State:
 def analyze_steps(
     run: Run,
     epoch: int | None = None,
-    clusters: int = DEFAULT_CLUSTERS,
+    clusters: int | None = None,
     seed: int = 0,
     *,
     overwrite: bool = False,
-    mixture: bool = False,
+    method: Method = "k-means",
 ) -> Generator[WorkProgress, None, Analysis]:
     """Analyse the latents of an epoch (the last one if None); files as they come.
 
-    Clusters are those of k-means, or of a mixture of Gaussians.
+    Clusters are those of a method, as many as `clusters_of_table` makes of a number.
 
     Raises
     ------
     BadInputError
         If the run has no (such) epoch or fewer particles than three, or if clusters and UMAP of
-        another program would be replaced and ``overwrite`` is false.
+        another program would be replaced and ``overwrite`` is false; if states are asked for and
+        latents have no widths.
     """
     epoch = run.last_epoch(epoch)
     earlier = run.analysis.info()
@@ -109,11 +109,11 @@ def analyze_steps(
         raise BadInputError(
             f"{run.path}: {len(points)} particles are too few to analyse.", code="too-few"
         )
-    info = AnalysisInfo(epoch=epoch, particles=len(points), clusters=clusters, seed=seed)
+    found = clusters_of_table(table, clusters, seed, method)
+    info = AnalysisInfo(epoch=epoch, particles=len(points), clusters=len(found.centers), seed=seed)
     state = _State(run, info, table, points)
     scores, explained = principal_components(points)
     _save_components(state, explained)
-    found = clusters_of(points, clusters, seed, mixture=mixture)
     _save_clusters(state, found)
     places = yield from _umap(state)
     columns = cluster_and_umap(table, found, places)

@@ -9,18 +9,26 @@ and more classes, each of which overlaps its neighbours and is wider than its pa
 then there is no number, and it is called continuous. Asked are the components that carry
 something: others that a training let vanish are rounding, whose long tails, scaled up, look like
 classes.
+
+Where there are classes, and it is known how sure each particle's latent is, states are looked for
+that no cluster of latents holds, rare ones beside large ones (`point_states`). If there are more of
+these, they are proposed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents.clusters import Method
 from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_axes
+from napari_tomodrgn.analysis.latents.known_noise import KnownNoise, spreads_of
+from napari_tomodrgn.analysis.latents.point_states import PointStates, state_steps
 from napari_tomodrgn.learn.runtime.steps import run_to_end
 
 if TYPE_CHECKING:
@@ -44,6 +52,9 @@ _FEWEST_ASKED, _MOST_ASKED = 20, 10_000
 _NEARLY_ALL = 0.95
 # Standard errors by which any number has to be better than one class.
 _BETTER = 2.0
+# Share of particles that no state explains: with more, states are not what there is. 0.001 of those
+# of sixteen states, 0.005 of four (`benchmarks/assembly.py`, `cluster_count.py`).
+_UNEXPLAINED = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +75,8 @@ class ClusterCount:
     width
         Of the proposed classes: the largest variance over that of its particles' posteriors; NaN
         where these are not known.
+    by_states
+        Whether they are states of `point_states`, which k-means does not find.
     """
 
     count: int
@@ -71,6 +84,12 @@ class ClusterCount:
     gains: FloatArray
     separation: float
     width: float = float("nan")
+    by_states: bool = False
+
+    @property
+    def method(self) -> Method:
+        """How the proposed classes are found."""
+        return "states" if self.by_states else "k-means"
 
     @property
     def sentence(self) -> str:
@@ -79,6 +98,8 @@ class ClusterCount:
             return "continuous, no k: clusters overlap or go on within, however many are taken"
         if self.count == 1:
             return "one cluster: more explain particles that were left out no better"
+        if self.by_states:
+            return f"{self.count} states, found by how sure each particle's latent is"
         return f"{self.count} clusters, by the likelihood of particles that were left out"
 
 
@@ -93,30 +114,64 @@ def proposal_steps_of(
     """The same, yielding how many numbers were tried, and of how many."""
     if len(latents) < _FEWEST_ASKED:
         return None
-    if len(latents) > _MOST_ASKED:
-        latents = latents.sample(_MOST_ASKED, random_state=0)
-    points = latent_matrix(latents)
-    variances = np.exp(latents.filter(like="logvar").to_numpy(np.float64))
-    known = variances if variances.shape == points.shape else None
-    return (yield from _proposal_steps(points, known, seed=0))
+    return (yield from _proposal_steps(latent_matrix(latents), spreads_of(latents), seed=0))
 
 
 def propose_clusters(
-    latents: FloatArray, variances: FloatArray | None = None, seed: int = 0
+    latents: FloatArray, spreads: FloatArray | None = None, seed: int = 0
 ) -> ClusterCount:
     """Propose a number of classes for latents.
 
     Parameters
     ----------
-    latents, variances
-        ``(particle, latent)`` means and, where they are known, variances of their posteriors.
+    latents
+        ``(particle, latent)`` means of posteriors.
+    spreads
+        Where they are known, their covariances ``(particle, latent, latent)`` or variances
+        ``(particle, latent)``.
     seed
         Of folds and first guesses.
     """
-    return run_to_end(_proposal_steps(latents, variances, seed))
+    return run_to_end(_proposal_steps(latents, spreads, seed))
 
 
 def _proposal_steps(
+    latents: FloatArray, spreads: FloatArray | None, seed: int
+) -> Generator[tuple[int, int], None, ClusterCount]:
+    found = yield from _class_steps(*_asked(latents, spreads), seed)
+    if spreads is None or found.count < 2:
+        return found
+    states = yield from _no_further(state_steps(KnownNoise.of(latents, spreads), seed), found)
+    if states.count <= found.count or states.mixture.shares[-1] > _UNEXPLAINED:
+        return found
+    return replace(found, count=states.count, by_states=True)
+
+
+def _no_further(
+    steps: Generator[int, None, PointStates], found: ClusterCount
+) -> Generator[tuple[int, int], None, PointStates]:
+    """Steps of a search that nobody knows the length of, as those of all numbers tried."""
+    with closing(steps):
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                states: PointStates = end.value
+                return states
+            yield len(found.counts), len(found.counts)
+
+
+def _asked(latents: FloatArray, spreads: FloatArray | None) -> tuple[FloatArray, FloatArray | None]:
+    """Means and variances, ``(particle, latent)``, of as many particles as are asked."""
+    if len(latents) > _MOST_ASKED:
+        drawn = np.random.default_rng(0xC0).choice(len(latents), _MOST_ASKED, replace=False)
+        latents, spreads = latents[drawn], None if spreads is None else spreads[drawn]
+    if spreads is not None and spreads.ndim == 3:
+        spreads = np.diagonal(spreads, axis1=1, axis2=2)
+    return latents, spreads
+
+
+def _class_steps(
     latents: FloatArray, variances: FloatArray | None, seed: int
 ) -> Generator[tuple[int, int], None, ClusterCount]:
     from sklearn.mixture import GaussianMixture

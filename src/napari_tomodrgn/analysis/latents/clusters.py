@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from napari_tomodrgn.analysis.latents.components import latent_matrix
+from napari_tomodrgn.analysis.latents.known_noise import KnownNoise
+from napari_tomodrgn.analysis.latents.point_states import find_states
+from napari_tomodrgn.errors import BadInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Method = Literal["k-means", "mixture", "states"]
+DEFAULT_CLUSTERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +42,51 @@ class Clusters:
 
 
 def clusters_of(
-    latents: ArrayLike, clusters: int, seed: int = 0, *, mixture: bool = False
+    latents: ArrayLike, clusters: int, seed: int = 0, method: Method = "k-means"
 ) -> Clusters:
-    """k-means of ``(particle, latent)``, ordered, each centre a particle; the same for one seed.
+    """Clusters of ``(particle, latent)``, ordered, each centre a particle; the same for one seed.
 
-    There are never more clusters than different latents. ``mixture``: of a mixture of Gaussians
-    instead, whose clusters may be long, and of unequal width and number.
+    There are never more clusters than different latents. ``mixture``: of a mixture of Gaussians,
+    whose clusters may be long, and of unequal width and number. States need more than latents:
+    `clusters_of_table`.
     """
     points = np.asarray(latents, dtype=np.float64)
     count = min(clusters, len(np.unique(points, axis=0)))
-    labels = (gaussian_mixture if mixture else k_means)(points, count, seed)
-    # A Gaussian that is no particle's likeliest has none.
+    found = (gaussian_mixture if method == "mixture" else k_means)(points, count, seed)
+    return _ordered(points, found)
+
+
+def clusters_of_table(
+    latents: pd.DataFrame, clusters: int | None, seed: int = 0, method: Method = "k-means"
+) -> Clusters:
+    """Clusters of a run's latents, by any method.
+
+    Of ``states`` there are so many at most, or as many as are told apart if it is None; of the
+    other methods so many, or `DEFAULT_CLUSTERS`.
+
+    Raises
+    ------
+    BadInputError
+        If states are asked for and it is not known how sure latents are.
+    """
+    points = latent_matrix(latents)
+    if method != "states":
+        return clusters_of(points, clusters or DEFAULT_CLUSTERS, seed, method)
+    noise = KnownNoise.of_latents(latents)
+    if noise is None:
+        raise BadInputError(
+            "The latents have no widths; states are found by how sure each latent is.",
+            remedy="Take k-means or a mixture of Gaussians, which need none.",
+            code="no-widths",
+        )
+    return _ordered(points, find_states(noise, seed, most=clusters).labels(noise))
+
+
+def _ordered(points: NDArray[np.float64], labels: NDArray[np.int64]) -> Clusters:
+    """Clusters numbered along their order in space; numbers that no particle has are left out.
+
+    A Gaussian that is no particle's likeliest has none.
+    """
     labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
     means = np.array([points[labels == old].mean(axis=0) for old in range(labels.max() + 1)])
     order = _order(means)

@@ -31,7 +31,7 @@ def run_analyze(options: Namespace) -> int:
         options.clusters,
         options.seed,
         overwrite=options.overwrite,
-        mixture=options.mixture,
+        method="mixture" if options.mixture else "states" if options.states else "k-means",
     )
     with all_or_none(overwrite=True):
         print_analysis(watch(steps), run)

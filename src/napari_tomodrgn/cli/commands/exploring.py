@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.convergence import convergence_steps
+from napari_tomodrgn.analysis.latents.clusters import DEFAULT_CLUSTERS
 from napari_tomodrgn.analysis.latents.components import (
     latent_matrix,
     mean_columns,
@@ -119,7 +120,7 @@ def print_volumes(run: Run, options: Namespace) -> None:
         mask=options.mask,
         box_size_px=options.box or 32,
         particles=1000 if options.sample is None else options.sample or None,
-        clusters=options.clusters,
+        clusters=options.clusters or DEFAULT_CLUSTERS,
         seed=options.seed,
         umap=not options.no_umap,
     )

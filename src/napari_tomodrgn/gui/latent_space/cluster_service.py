@@ -17,6 +17,8 @@ from napari_tomodrgn.session.actions import Action
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_tomodrgn.analysis.latents.clusters import Method
+
 
 # Instead of a number of clusters: the one that explains particles that were left out best.
 AS_LATENTS_ASK = 0
@@ -35,11 +37,12 @@ class _Tried:
 class _Found:
     column: pd.DataFrame | None  # None if there is no number to be proposed
     proposal: str  # in words, where one was asked for
+    method: Method = "k-means"
     of: tuple[Path | None, int] = (None, 0)  # folder of the run, and epoch
 
 
 class ClusterService(Service):
-    """Puts k-means clusters of the latents on show into ``session.added_columns``."""
+    """Puts clusters of the latents on show into ``session.added_columns``."""
 
     doing = "finding clusters"
 
@@ -88,7 +91,8 @@ class ClusterService(Service):
         session.color = CLUSTER
         found = column[CLUSTER].nunique()
         if made.proposal:
-            session.record(Action.of("find_clusters", found))
+            how = {} if made.method == "k-means" else {"method": made.method}
+            session.record(Action.of("find_clusters", found, **how))
         session.show_message(
             f"{made.proposal or f'{found} clusters (k-means).'} In the legend a click on a name "
             "selects its particles, map shows its map."
@@ -112,5 +116,6 @@ def _found(latents: pd.DataFrame, count: int) -> Iterator[_Found | _Tried]:
     if proposed is None:
         yield _Found(None, "There are too few particles to ask.")
         return
-    column = cluster_column(latents, proposed.count) if proposed.count > 1 else None
-    yield _Found(column, f"The latents ask for: {proposed.sentence}.")
+    method = proposed.method
+    column = cluster_column(latents, proposed.count, method) if proposed.count > 1 else None
+    yield _Found(column, f"The latents ask for: {proposed.sentence}.", method)

@@ -143,7 +143,7 @@ class SelectionTools(QWidget):
             action.triggered.connect(
                 lambda _checked=False, count=count: self.clusters_requested.emit(count)
             )
-        button = self._add("clusters", "Find clusters (k-means of the latents) and colour by them")
+        button = self._add("clusters", "Find clusters of the latents and colour by them")
         # A word: how groups are found must not have to be guessed from a picture.
         button.setText("Clusters")
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
