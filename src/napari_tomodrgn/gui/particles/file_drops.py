@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,10 @@ class FileDrops(QObject):
         if kind not in (QEvent.Type.DragEnter, QEvent.Type.Drop):
             return False
         path = _only_path(event)
-        wanted = path is not None and (watched is self._panel or opens_here(path))
+        if path is None or not (watched is self._panel or opens_here(path)):
+            return False
         by_napari = watched not in (self._panel, self._window())
-        if not wanted or (by_napari and _asks_for_choice()):
+        if by_napari and _asks_for_choice():
             return False
         if kind == QEvent.Type.DragEnter:
             if not by_napari:
@@ -75,7 +77,7 @@ class FileDrops(QObject):
         event.acceptProposedAction()
         if by_napari:
             watched.dragLeaveEvent(QDragLeaveEvent())
-        soon(self, lambda: self._open(path))  # the program that it comes from waits for the end
+        soon(self, partial(self._open, path))  # the program that it comes from waits for the end
         return True
 
 
