@@ -115,6 +115,33 @@ def test_sliders_change_the_volume_on_show(
     assert viewer.layers[LAYER_NAME].visible
 
 
+def test_a_pinned_map_whose_layer_is_deleted_is_pinned_no_more(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, layers = opened(tiny_run), viewer.layers
+    names = [str(name) for name in session.latents.index[:3]]
+    for name in names:
+        widget.latent.pin_requested.emit(name)
+    _idle(widget, qtbot)
+    release = widget.latent.volumes.actions_by_name["release"]
+    layers.selection = {layers[f"pinned {name}"] for name in names[1:]}
+    layers.remove_selected()  # as napari's bin does
+    qtbot.waitUntil(lambda: session.pinned == (names[0],), timeout=LONG)
+    _idle(widget, qtbot)
+    assert not any(f"pinned {name}" in layers for name in names[1:])
+    words = " ".join(layers["map labels"].features["words"])
+    assert names[0] in words and names[2] not in words
+    layers.remove(layers[f"pinned {names[0]}"])
+    qtbot.waitUntil(lambda: session.pinned == (), timeout=LONG)
+    _idle(widget, qtbot)
+    assert tuple(layers["decoded"].translate) == (0.0, 0.0, 0.0)
+    assert "map labels" not in layers and not release.isEnabled()
+    widget.latent.pin_requested.emit(names[0])  # a layer of that name may come again
+    qtbot.waitUntil(lambda: f"pinned {names[0]}" in layers, timeout=LONG)
+    _idle(widget, qtbot)
+    assert session.pinned == (names[0],)
+
+
 def test_pins_stand_beside_and_a_path_goes_between_them(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:

@@ -135,6 +135,34 @@ def test_regions_saved_within_a_moment_get_names_and_colors_of_their_own(
     assert panel.name.placeholderText() == "Name (else region 2)", "the name is free again"
 
 
+def test_a_name_that_is_taken_is_numbered_and_replaces_nothing(
+    widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
+) -> None:
+    from napari_tomodrgn.analysis.selections import load_selection, selection_names
+
+    session, panel = opened(run), widget.selections
+
+    def save(rows: list[int], name: str) -> None:
+        _lasso(widget, rows)
+        panel.name.setText(name)
+        QTest.mouseClick(panel.keep, LEFT)
+
+    save([4, 5], "half")
+    save([9, 10, 11], "half")  # while the first is being written
+    qtbot.waitUntil(lambda: len(session.selections) == 2, timeout=LONG)
+    assert "3 particles saved as 'half 2'" in widget.banner.text
+    assert "'half' was there already" in widget.banner.text
+    save([0], "Half")  # one file with half on some file systems
+    qtbot.waitUntil(lambda: len(session.selections) == 3, timeout=LONG)
+    save([4, 5], "half")  # the very same set
+    qtbot.waitUntil(lambda: "2 particles saved as 'half' in" in widget.banner.text, timeout=LONG)
+    assert selection_names(run) == ["Half 3", "half", "half 2"]
+    kept = {name: len(load_selection(run, name).particles) for name in selection_names(run)}
+    assert kept == {"half": 2, "half 2": 3, "Half 3": 1}
+    assert {one.name: len(one.particles) for one in session.selections} == kept
+    assert len({one.color for one in session.selections}) == 3
+
+
 def test_a_bad_name_is_refused_and_a_damaged_selection_told_of(
     widget: Any, opened: Callable[[Path], Any], run: Path, qtbot: Any
 ) -> None:

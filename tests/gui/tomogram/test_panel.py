@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 from napari_tomodrgn.analysis.tomogram.meshes import contour
 from napari_tomodrgn.analysis.tomogram.placement import placements
@@ -110,6 +110,27 @@ def test_one_canvas_shows_one_or_the_other(
     assert shown.decoded.particle_id == shown.focused
     assert not viewer.layers[LAYER_NAME].visible
     assert not viewer.canvas.overlays.tomodrgn_caption.visible and title.visible
+
+
+def test_surfaces_that_were_deleted_come_back_with_the_next_particle(
+    viewer: Any, widget: Any, qtbot: Any, shown: Any
+) -> None:
+    layers, scene = viewer.layers, widget.controller.tomogram_scene
+    before = layers["particles in place"].data[0].shape
+    layers.selection = {layers["particles in place"]}
+    layers.remove_selected()
+    QTest.mouseClick(_button(widget.tomogram.look, "▶"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "particles in place" in layers, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert shown.canvas_mode == "tomogram" and widget.tomogram.tomogram.isChecked()
+    assert layers["particles in place"].visible and not layers[LAYER_NAME].visible
+    assert layers["particles in place"].data[0].shape == before
+    place = scene.positions[scene.poses.ids.index(shown.focused)]
+    np.testing.assert_allclose(viewer.scene.camera.center, place)
+
+
+def _button(page: Any, words: str) -> QPushButton:
+    return next(one for one in page.findChildren(QPushButton) if one.text() == words)
 
 
 def test_words_beside_the_tomogram_are_of_what_is_on_show(widget: Any, shown: Any) -> None:

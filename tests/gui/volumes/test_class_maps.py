@@ -40,3 +40,6 @@ def test_a_map_of_each_class_is_written_where_classes_colour(
         z = latent_matrix(session.latents)[row].astype(np.float32)
         assert np.array_equal(read_volume(folder / name).data, decoder.decode(z).data)
     assert "2 decoded maps and classes.csv" in widget.banner.text
+    widget.open(folder / "classes.csv")  # whoever takes it for something to open is told
+    qtbot.waitUntil(lambda: "“Map of each cluster” has written" in widget.banner.text, timeout=LONG)
+    assert "positions" not in widget.banner.text and session.latents is not None

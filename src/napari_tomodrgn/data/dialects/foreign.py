@@ -21,6 +21,7 @@ _EXTRACT = (
     "file that it writes."
 )
 _POSITIONS = "it holds positions, and no tilt images"
+_MAPS_OF_CLASSES = "class,particles,map,"  # as `session.class_maps` begins its table
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class _Kind:
     what: str
     holds: str = _POSITIONS
     remedy: str = _EXTRACT
+
+
+def _is_of_positions(line: str) -> bool:
+    """Whether a table's first line has names of places, or is of numbers alone."""
+    names = {name.strip().lower() for name in line.split(",")}
+    numbers = re.fullmatch(r"[-+\d.,\seE]+", line) is not None
+    return numbers or not names.isdisjoint(("tomogram", "x", "x_angstrom", "x_centred_angstrom"))
 
 
 _TEXTS: tuple[tuple[Callable[[Path, str], bool], _Kind], ...] = (
@@ -54,7 +62,27 @@ _TEXTS: tuple[tuple[Callable[[Path, str], bool], _Kind], ...] = (
             "Download the file itself.",
         ),
     ),
-    (lambda path, text: path.suffix == ".csv" and "," in text, _Kind("a CSV table")),
+    (
+        lambda path, text: path.suffix == ".csv" and text.startswith(_MAPS_OF_CLASSES),
+        _Kind(
+            "the table of maps that “Map of each cluster” has written",
+            "it says which map is of which class, and lists no particles",
+            "Open the maps themselves: the MRC files beside it.",
+        ),
+    ),
+    (
+        lambda path, text: path.suffix == ".csv" and _is_of_positions(text.split("\n")[0]),
+        _Kind("a CSV table"),
+    ),
+    (
+        lambda path, text: path.suffix == ".csv" and "," in text,
+        _Kind(
+            "a CSV table",
+            "it is no list of particles that is known",
+            "Name the star file that lists them. Columns of one's own are dropped on the latent "
+            "space, once particles are open.",
+        ),
+    ),
     (lambda path, _: path.suffix == ".xml", _Kind("an XML file")),
     (
         lambda path, _: path.suffix == ".json",

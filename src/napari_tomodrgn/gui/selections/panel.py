@@ -48,7 +48,11 @@ class SelectionsPanel(QWidget):
         )
         self.name.returnPressed.connect(self._save)
         self.name.textChanged.connect(self._enable)
-        self.keep = make_button("Save", "Save the selection in the run under this name", self._save)
+        self.keep = make_button(
+            "Save",
+            "Save the selection in the run under this name, numbered where another has it",
+            self._save,
+        )
         self.list = QListWidget()
         self.list.setToolTip("A click selects these particles again")
         self.list.itemClicked.connect(lambda item: self._show(item))

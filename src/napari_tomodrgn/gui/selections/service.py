@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,10 +106,11 @@ class SelectionService(Service):
     # -- named selections ---------------------------------------------------------------------
 
     def save(self, name: str) -> None:
-        """Keep the selection under a name in the run."""
+        """Keep the selection under a name in the run, numbered where another set has the name."""
         from napari_tomodrgn.analysis.selections import Selection, save_selection
 
-        session, name = self.session, name.strip()
+        session, asked = self.session, name.strip()
+        name = _free_name(session, asked)
         run = session.run
         if run is None or not session.selection or not name:
             session.show_message(
@@ -122,7 +124,8 @@ class SelectionService(Service):
         new = Selection(name=name, particles=tuple(sorted(session.selection)), color=color)
 
         def work() -> SelectionSaved:
-            words = f"{len(new.particles):,} particles saved as {new.name!r} in {run.path.name}."
+            words = f"{len(new.particles):,} particles saved as {name!r} in {run.path.name}."
+            words += f" {asked!r} was there already, and stays." if name != asked else ""
             try:
                 save_selection(run.path, new)
             except Exception as error:  # noqa: BLE001 its name is free again, and it is told of
@@ -201,6 +204,20 @@ class SelectionService(Service):
 # The one of CATEGORIES before it is next to the green of differences.
 _FIRST = 9
 _GREYS = ("#a0a7b4", "#90a4ae")
+
+
+def _free_name(session: Session, name: str) -> str:
+    """The name, or where another set of particles has it, the next one with a number.
+
+    Nothing that is there is ever replaced, as with files; the same set again replaces nothing. On
+    some file systems names that differ in capitals are one.
+    """
+    kept = {one.name: one for one in (*session.selections, *session.selections_in_writing)}
+    if name in kept and frozenset(kept[name].particles) == session.selection:
+        return name
+    taken = {one.casefold() for one in kept}
+    numbered = (name if number == 1 else f"{name} {number}" for number in count(1))
+    return next(one for one in numbered if one.casefold() not in taken)
 
 
 def _color_for(name: str, known: dict[str, str]) -> str:

@@ -277,6 +277,14 @@ class TomogramLayers:
         for number in beyond:
             self._chunks.pop(number, None)
 
+    def forget_deleted(self) -> bool:
+        """Forget the merged surfaces that the user deleted; whether there are any."""
+        there = self.viewer.layers
+        deleted = [number for number, layer in self._surfaces.items() if layer not in there]
+        for number in deleted:
+            self._remove(number)
+        return bool(deleted)
+
     def _remove(self, number: int) -> None:
         self._chunks.pop(number, None)
         remove_layers(self.viewer, [self._surfaces.pop(number, None)])

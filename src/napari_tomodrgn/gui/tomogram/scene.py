@@ -101,6 +101,9 @@ class TomogramScene(Service):
                 words, "warning", lambda: self._place_of(session.focused) is not None
             )
             return
+        if self.layers.forget_deleted():  # there would be nothing to see where it goes
+            self._asked = None
+            self._schedule_surfaces()
         self.layers.look_at(place, self.radius)
 
     def step(self, by: int) -> None:

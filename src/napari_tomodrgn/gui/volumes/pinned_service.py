@@ -49,6 +49,10 @@ class PinnedVolumes(Service):
         self.queue = self.latest_task(self._on_map, computes=True)
         self._decoders = DecoderCache()
         self._maps: dict[tuple[str, int, str], Decoded] = {}
+        self._drawn: set[str] = set()  # identities that have been given a layer
+        # Not while napari still takes layers out of its list: maps are moved, words are drawn.
+        self._removed = self.delay(0, self._follow_removed)
+        volumes.viewer.layers.events.removed.connect(self._on_removed)
         self.listen(self._lay_out, "layout")
         self.listen(self.refresh, "pinned", "sigma", "lowpass", "shell_filter")
         self.throttle = Throttle(MILLISECONDS_BETWEEN_VOLUMES, self)
@@ -69,6 +73,24 @@ class PinnedVolumes(Service):
             )
         else:
             session.pinned = (*session.pinned, identity)
+
+    def close(self) -> None:
+        """Follow the viewer no more."""
+        self._volumes.viewer.layers.events.removed.disconnect(self._on_removed)
+        super().close()
+
+    def _on_removed(self, _event: object = None) -> None:
+        if self._drawn:
+            self._removed.start()
+
+    def _follow_removed(self) -> None:
+        """Unpin whose layer was deleted from napari's list: what is not there is not pinned."""
+        there, session = self._volumes.companions, self.session
+        gone = {one for one in self._drawn if _layer_name(one) not in there}
+        self._drawn -= gone
+        if gone.intersection(session.pinned):
+            self._volumes.remove_companions(*map(_layer_name, gone))  # the others close up
+            session.pinned = tuple(one for one in session.pinned if one not in gone)
 
     def refresh(self, *_: object) -> None:
         """Bring the layers in step."""
@@ -131,6 +153,7 @@ class PinnedVolumes(Service):
         words = label_of(caption(decoded, who, None if run is None else run.config))
         color = self._color_of(identity)
         self._volumes.show_companion(_layer_name(identity), mesh, box, color, words)
+        self._drawn.add(identity)
 
     def _paint(self, *_: object) -> None:
         for key, decoded in self._maps.items():

@@ -22,6 +22,7 @@ from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
 from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
+from napari_tomodrgn.gui.particles.file_drops import FileDrops, holds_run, opens_here
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
@@ -83,6 +84,7 @@ class MainWidget(QWidget):
         self.comparison = ComparisonPanel(self.session)
         self.export = ExportPage(self.session)
         self.tabs = self._make_steps()
+        self._drops = FileDrops(self, self.open)
         self._docks = DockLayout(self, self.latent, self.banner.label)
         self.reopen = make_button(
             "Show the latent space", "Its dock was closed", self._dock_latent_space
@@ -142,6 +144,7 @@ class MainWidget(QWidget):
             self._napari_window = weakref.ref(window)
             self._guard = CloseGuard(window, self.controller)
             self._guard.watch_dock(self.parentWidget())
+            self._drops.watch(window)
             show_layer_controls(window, False)
             self._docks.start(window)
 
@@ -164,6 +167,7 @@ class MainWidget(QWidget):
         window = self._napari_window()
         if window is not None:
             self._guard.release()
+            self._drops.release()
             self._docks.stop()
             show_layer_controls(window, True)
         for name in ("inserted", "removed"):
@@ -263,7 +267,7 @@ class MainWidget(QWidget):
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent
         self.controller.preview.card_changed.connect(latent.card.set_card)
-        latent.view.file_dropped.connect(self.controller.column_store.add)
+        latent.view.file_dropped.connect(self._on_file_dropped)
         for asking in (latent, latent.volumes):
             asking.pin_requested.connect(self.controller.pinned.toggle)
         latent.place_requested.connect(exploring.show_place)
@@ -282,6 +286,12 @@ class MainWidget(QWidget):
         volumes.axes_toggled.connect(self.controller.canvas_fit.want_axes)
         volumes.release_requested.connect(self.controller.pinned.unpin_all)
         volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
+
+    def _on_file_dropped(self, path: str) -> None:
+        """A run on the scatter, or what there are no columns of yet, is opened as elsewhere."""
+        nothing_open = self.session.particles is None
+        opened = holds_run(Path(path)) or (nothing_open and opens_here(Path(path)))
+        (self.open if opened else self.controller.column_store.add)(path)
 
     def _connect_tomogram(self) -> None:
         cell, panel = self.controller.tomogram_scene, self.tomogram
