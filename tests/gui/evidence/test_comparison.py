@@ -185,6 +185,32 @@ def test_a_tomogram_and_back_to_the_comparison(
     assert clustered.canvas_mode == "particle" and _shown(viewer) == ["decoded"]
 
 
+@pytest.mark.usefixtures("computed_once")
+@pytest.mark.parametrize("alone", [False, True])
+def test_each_way_back_shows_the_whole_comparison(
+    viewer: Any, widget: Any, clustered: Any, qtbot: Any, lit: Callable[..., float], alone: bool
+) -> None:
+    """With no other layer napari sets its camera anew at the first; slices have no cells."""
+    panel, camera = widget.tomogram, viewer.scene.camera
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    view = (camera.zoom, camera.center, camera.angles)
+    lit_first = lit(viewer.screenshot(canvas_only=True, flash=False))
+    widget.tabs.setCurrentIndex(2)
+    if alone:
+        viewer.layers.remove("decoded")
+    for dimensions in (3, 3, 2):
+        panel.particle.click()
+        assert not set(CELLS) & set(_shown(viewer))
+        viewer.dims.ndisplay = dimensions
+        panel.comparison.click()  # at once: nothing waits for a thread, which others may hold
+        assert _shown(viewer) == sorted([*CELLS, LABELS_NAME]) and viewer.dims.ndisplay == 3
+        assert (camera.zoom, camera.center) == (pytest.approx(view[0]), pytest.approx(view[1]))
+        assert camera.angles == pytest.approx(view[2])
+        assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.9 * lit_first
+
+
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:
