@@ -66,6 +66,7 @@ def test_two_clusters_stand_beside_their_difference(
     assert record["differ"] and record["z"] > 5  # they are an 80S and a 60S
     said = panel.sentence.text().replace("\u00a0", " ")  # which keep coordinates in one line
     assert "differ" in said and record["sentence"] == said
+    assert widget.banner.text == said, "wherever one is when it ends"
     assert record["particles_a"] + record["particles_b"] == 40
     told = panel.numbers.text().replace("\u00a0", " ")
     words = "With poses, contrast and defocus taken out, the molecule differs by "
