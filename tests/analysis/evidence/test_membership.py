@@ -56,6 +56,18 @@ def test_nobodys_own_label_enters_the_classifier_that_assigns_it() -> None:
     assert fold_shares(np.tile(drawn, 2), copied).shape == (120, 2)
 
 
+@pytest.mark.parametrize("outside", [False, True])
+def test_two_groups_are_crossed_alike_whichever_is_called_a(outside: bool) -> None:
+    rng = np.random.default_rng(4)
+    latents = rng.normal(size=(80, 2))
+    drawn = np.where(latents[:, 0] + rng.normal(size=80) > 0.3, 1, -1).astype(np.int8)
+    if outside:
+        drawn[::5] = 0
+    both = (latents, latents + 0.3 * rng.normal(size=latents.shape))
+    one, swapped = (cross_labels(side * drawn, both) for side in (np.int8(1), np.int8(-1)))
+    assert (one.labels == -swapped.labels).all()
+
+
 def test_groups_keep_their_sizes_and_those_in_neither_stay_out() -> None:
     rng = np.random.default_rng(1)
     latents = rng.normal(size=(90, 2))

@@ -66,6 +66,7 @@ def test_two_clusters_stand_beside_their_difference(
     assert record["differ"] and record["z"] > 5  # they are an 80S and a 60S
     said = panel.sentence.text().replace("\u00a0", " ")  # which keep coordinates in one line
     assert "differ" in said and record["sentence"] == said
+    assert widget.banner.text == said, "wherever one is when it ends"
     assert record["particles_a"] + record["particles_b"] == 40
     told = panel.numbers.text().replace("\u00a0", " ")
     words = "With poses, contrast and defocus taken out, the molecule differs by "
@@ -183,6 +184,32 @@ def test_a_tomogram_and_back_to_the_comparison(
     assert not set(CELLS) & set(_shown(viewer))
     panel.particle.click()
     assert clustered.canvas_mode == "particle" and _shown(viewer) == ["decoded"]
+
+
+@pytest.mark.usefixtures("computed_once")
+@pytest.mark.parametrize("alone", [False, True])
+def test_each_way_back_shows_the_whole_comparison(
+    viewer: Any, widget: Any, clustered: Any, qtbot: Any, lit: Callable[..., float], alone: bool
+) -> None:
+    """With no other layer napari sets its camera anew at the first; slices have no cells."""
+    panel, camera = widget.tomogram, viewer.scene.camera
+    QTest.mouseClick(widget.comparison.compare, LEFT)
+    qtbot.waitUntil(lambda: clustered.comparison is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    view = (camera.zoom, camera.center, camera.angles)
+    lit_first = lit(viewer.screenshot(canvas_only=True, flash=False))
+    widget.tabs.setCurrentIndex(2)
+    if alone:
+        viewer.layers.remove("decoded")
+    for dimensions in (3, 3, 2):
+        panel.particle.click()
+        assert not set(CELLS) & set(_shown(viewer))
+        viewer.dims.ndisplay = dimensions
+        panel.comparison.click()  # at once: nothing waits for a thread, which others may hold
+        assert _shown(viewer) == sorted([*CELLS, LABELS_NAME]) and viewer.dims.ndisplay == 3
+        assert (camera.zoom, camera.center) == (pytest.approx(view[0]), pytest.approx(view[1]))
+        assert camera.angles == pytest.approx(view[2])
+        assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.9 * lit_first
 
 
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(

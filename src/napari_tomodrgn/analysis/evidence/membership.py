@@ -181,12 +181,17 @@ def fold_shares(
 
 
 def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Fold of each particle, each kind of label spread evenly over all; copies are in one fold."""
+    """Fold of each particle, each kind of label spread evenly over all; copies are in one fold.
+
+    The same whichever group is called A, so that two groups have one answer.
+    """
     rng = np.random.default_rng([seed, 0xF01D])
     if originals is not None and has_copies(originals):
         return np.asarray(rng.permutation(int(originals.max()) + 1)[originals] % FOLDS)
     fold = np.empty(len(drawn), dtype=np.int64)
-    for kind in np.unique(drawn):
+    kinds = np.unique(drawn)
+    first = drawn[np.flatnonzero(drawn)[:1]]
+    for kind in kinds if (first == -1).all() else kinds[::-1]:
         members = rng.permutation(np.flatnonzero(drawn == kind))
         fold[members] = (np.arange(len(members)) + rng.integers(FOLDS)) % FOLDS
     return fold

@@ -141,6 +141,8 @@ class ComparisonService(Service):
             self._made = [_adjusted(one, item.adjusted) for one in made]
             self.session.comparison_status = WorkStatus()
             self.session.update(comparison=item.compared, canvas_mode="comparison")
+            if item.compared.folder is not None:  # else the message says why it is not kept
+                self.session.show_message(item.compared.sentence)
             self.session.record(_action(self.session, asked))
         elif isinstance(item, BadInputError):  # the result is there, but could not be kept
             super().on_failed(item)

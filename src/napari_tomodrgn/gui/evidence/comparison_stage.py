@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class _Cells:
     compared: ComparedGroups
+    look: tuple[float, float, bool]  # contours of maps and difference, and whether halves are shown
     cells: list[Cell]
 
 
@@ -39,6 +40,8 @@ class ComparisonStage(Service):
         self.errors = FIRST_ERRORS
         self.halves = False
         self._arranged: ComparedMaps | None = None  # what the camera was set up for
+        self._made: _Cells | None = None  # the last ones: who comes back sees them at once
+        self._view: dict[str, Any] = {}  # how the stage was looked at, while it is on its way back
         self.listen(self._on_canvas_mode, "canvas_mode")
         self.listen(self._on_comparison, "comparison")
         self.listen(self._request, "sigma")
@@ -64,6 +67,7 @@ class ComparisonStage(Service):
 
     def _on_canvas_mode(self, mode: str, _before: str = "") -> None:
         if mode == "comparison" and self.session.comparison is not None:
+            self._view = self.layers.view()  # which the tomogram's scene has just put back
             self._request()
         else:
             self.contours.cancel()
@@ -75,6 +79,7 @@ class ComparisonStage(Service):
         if compared is None or old is None or compared.found is not old.found:
             self.halves = False
         if compared is None:
+            self._made = None
             self._leave()
         self._request()
 
@@ -86,24 +91,36 @@ class ComparisonStage(Service):
         compared, session = self.session.comparison, self.session
         if compared is None or session.canvas_mode != "comparison":
             return
-        sigma, errors, halves = session.sigma, self.errors, self.halves
+        sigma, errors, halves = look = session.sigma, self.errors, self.halves
+        made = self._made
+        if made is not None and made.compared is compared and made.look == look:
+            self.contours.cancel()
+            self._on_cells(made)
+            return
 
         def work() -> Iterator[_Cells]:
             made = half_cells(compared, sigma) if halves else map_cells(compared, sigma, errors)
-            yield _Cells(compared, made)
+            yield _Cells(compared, look, made)
 
         self.contours.request(work)
 
     def _on_cells(self, made: _Cells) -> None:
         session = self.session
-        if made.compared is not session.comparison or session.canvas_mode != "comparison":
+        self._made = made
+        if session.canvas_mode != "comparison":
             return
+        if made.compared is not session.comparison:  # else the canvas would stay empty
+            self._request()
+            return
+        was_up = self.layers.is_up
         self.layers.raise_stage()
         box = box_angstrom(made.compared.found.difference.difference)
         self.layers.show(made.cells, box, made.compared.sentence)
         if self._arranged is not made.compared.found:
             self._arranged = made.compared.found
             self.layers.set_up_view()
+        elif not was_up:
+            self.layers.look(self._view)
 
 
 def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cell]:

@@ -35,6 +35,7 @@ _LABEL_BELOW = 0.46  # where the first of its lines begins
 _ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
 _AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
+_VIEW = ("center", "zoom", "angles", "perspective", "orientation")
 # Of the half of a label and of the scale bar; the margins with them.
 _HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 18, 44, 12
 
@@ -84,6 +85,7 @@ class StageLayers:
             layer.visible = False
         self._followed = True
         self._ndisplay = self._viewer.dims.ndisplay
+        self._viewer.dims.ndisplay = 3  # cells have no slices that lie beside each other
         overlays = self._viewer.canvas.overlays
         self._scale_bar = overlays.scale_bar.visible
         self._axes = (overlays.axes.position, overlays.axes.size)
@@ -142,6 +144,19 @@ class StageLayers:
         camera.center = (0.0, 0.0, 0.0)
         camera.zoom = self._fit() / max(self._box, 1.0)
         viewer.canvas.overlays.scale_bar.visible = True
+        nudge(camera)  # which arranges
+
+    def view(self) -> dict[str, Any]:
+        """How the camera looks now, for `look`."""
+        camera = self._viewer.scene.camera
+        return {name: getattr(camera, name) for name in _VIEW}
+
+    def look(self, view: dict[str, Any]) -> None:
+        """Look as before: napari sets its camera anew at a first layer, and where slices end."""
+        camera = self._viewer.scene.camera
+        for name, value in view.items():
+            setattr(camera, name, value)
+        self._viewer.canvas.overlays.scale_bar.visible = True
         nudge(camera)  # which arranges
 
     def _fit(self) -> float:
