@@ -289,6 +289,14 @@ def test_while_groups_are_compared_it_says_whose_result_is_below(
     assert panel.status.text().startswith("Not compared yet; what is below is of cluster 1")
 
 
+def test_where_nothing_reaches_the_contour_the_label_says_so(compared: Any) -> None:
+    def label(errors: float) -> str:
+        return str(map_cells(compared.comparison, 3.0, errors)[-1].label)
+
+    assert label(4.0).endswith("standard errors\nmore in A or B: in its colour")
+    assert label(1e4) == "A − B at 10000 standard errors\nnothing reaches that"
+
+
 def test_a_verdict_is_never_read_as_one_of_other_groups(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:
@@ -300,7 +308,8 @@ def test_a_verdict_is_never_read_as_one_of_other_groups(
 
     widget.controller.clusters.find(3)
     qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison.earlier, timeout=LONG)
-    assert panel.sentence.text().startswith("Of the groups as they were: cluster 1 and cluster 2")
+    said = panel.sentence.text().replace("\u00a0", " ")
+    assert said.startswith("Of the groups as they were: cluster 1 and cluster 2")
     qtbot.waitUntil(lambda: caption().startswith("Of the groups as they were: "), timeout=LONG)
     assert panel.status.text() == "Not compared yet; what is below is of cluster 1 and cluster 2."
     assert panel.compare.property("next") and not panel.report.property("next")
