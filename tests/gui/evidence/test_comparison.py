@@ -277,6 +277,47 @@ def test_a_kept_comparison_is_there_when_its_run_is_opened_again(
     assert compared.message is None, "told once"
 
 
+def test_a_run_that_is_opened_again_shows_what_was_compared_last(
+    viewer: Any,
+    widget: Any,
+    compared: Any,
+    run: Path,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    qtbot: Any,
+) -> None:
+    """Though other groups are offered first, and those that were compared are gone."""
+    panel, first = widget.comparison, compared.comparison
+    compared.selection = frozenset(first.groups[0] | set(list(first.groups[1])[:8]))
+    panel.a.setCurrentIndex(0)
+    panel.refresh()
+    panel.b.setCurrentIndex(panel.b.findData("rest"))
+    QTest.mouseClick(panel.compare, LEFT)
+    qtbot.waitUntil(lambda: compared.comparison is not first, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    last = compared.comparison
+    opened(tiny_run)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert compared.comparison is None and not panel._kept_row.isVisibleTo(panel)
+    opened(run)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not compared.selection, "nobody has chosen that group again"
+    again = compared.comparison
+    assert (again.folder, again.groups, again.names) == (last.folder, last.groups, last.names)
+    assert again.sentence.startswith("Of the groups as they were: selection and all others differ")
+    assert panel._kept_row.isVisibleTo(panel) and len(panel.plot.curves) == 3
+    texts = [panel.kept.itemText(row) for row in range(panel.kept.count())]
+    assert texts == ["selection and all others", "cluster 1 and cluster 2"]
+    panel.kept.setCurrentIndex(1)
+    panel.kept.activated.emit(1)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert (compared.comparison.folder, panel.status.text()) == (first.folder, "")
+    assert [box.currentText() for box in (panel.a, panel.b)] == ["cluster 1 (20)", "cluster 2 (20)"]
+    assert compared.comparison.colors == first.colors
+    QTest.mouseClick(panel.stage, LEFT)
+    qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
+
+
 def test_while_groups_are_compared_it_says_whose_result_is_below(
     widget: Any, compared: Any
 ) -> None:
@@ -287,6 +328,14 @@ def test_while_groups_are_compared_it_says_whose_result_is_below(
     assert panel.status.text().endswith("\nWhat is below is of cluster 1 and cluster 2.")
     compared.comparison_status = replace(compared.comparison_status, busy=False)
     assert panel.status.text().startswith("Not compared yet; what is below is of cluster 1")
+
+
+def test_where_nothing_reaches_the_contour_the_label_says_so(compared: Any) -> None:
+    def label(errors: float) -> str:
+        return str(map_cells(compared.comparison, 3.0, errors)[-1].label)
+
+    assert label(4.0).endswith("standard errors\nmore in A or B: in its colour")
+    assert label(1e4) == "A − B at 10000 standard errors\nnothing reaches that"
 
 
 def test_a_verdict_is_never_read_as_one_of_other_groups(
@@ -300,7 +349,8 @@ def test_a_verdict_is_never_read_as_one_of_other_groups(
 
     widget.controller.clusters.find(3)
     qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison.earlier, timeout=LONG)
-    assert panel.sentence.text().startswith("Of the groups as they were: cluster 1 and cluster 2")
+    said = panel.sentence.text().replace("\u00a0", " ")
+    assert said.startswith("Of the groups as they were: cluster 1 and cluster 2")
     qtbot.waitUntil(lambda: caption().startswith("Of the groups as they were: "), timeout=LONG)
     assert panel.status.text() == "Not compared yet; what is below is of cluster 1 and cluster 2."
     assert panel.compare.property("next") and not panel.report.property("next")

@@ -191,7 +191,7 @@ def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDA
     fold = np.empty(len(drawn), dtype=np.int64)
     kinds = np.unique(drawn)
     first = drawn[np.flatnonzero(drawn)[:1]]
-    for kind in kinds if (first == -1).all() else kinds[::-1]:
+    for kind in kinds if (first == 1).all() else kinds[::-1]:
         members = rng.permutation(np.flatnonzero(drawn == kind))
         fold[members] = (np.arange(len(members)) + rng.integers(FOLDS)) % FOLDS
     return fold

@@ -22,6 +22,7 @@ from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.evidence.group_choice import (
+    AT_RANDOM,
     MATCHED,
     REST,
     ChosenGroup,
@@ -32,6 +33,7 @@ from napari_tomodrgn.gui.volumes.map_labels import unbroken
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,
     fill_box,
+    labelled,
     make_button,
     make_heading,
     make_label,
@@ -51,6 +53,7 @@ _TIPS = {
     "resolution are left out",
     "compare": "Whether the groups differ, judged by images that did not choose them: particles "
     "are assigned to A and B by one half of their tilts and compared in the other half",
+    "kept": "What this run keeps of comparisons made before: choose one to see it again",
     "stage": "Show A, B and A − B side by side in the canvas, or go back to single maps",
     "halves": "Both half maps of A and of B, unfiltered, in four cells of the canvas",
     "export": "A new folder with both maps, their half maps and FSC curves, the difference with "
@@ -64,6 +67,7 @@ class ComparisonPanel(QWidget):
 
     compare_requested = Signal(object, object, bool)  # A, B, whether B is drawn at random like A
     groups_chosen = Signal(object, object, bool)  # the same, before it is asked
+    kept_chosen = Signal(str)  # the folder of a comparison that the run keeps
     stop_requested = Signal()
     errors_chosen = Signal(float)
     halves_toggled = Signal(bool)
@@ -74,6 +78,7 @@ class ComparisonPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._groups: dict[str, ChosenGroup] = {}
+        self._names: dict[str, str] = {}  # of the comparisons that the run keeps, by folder
         self._chosen: tuple[ChosenGroup, ChosenGroup, bool] | None = None
         self.a, self.b = QComboBox(), QComboBox()
         for box, tip in ((self.a, "Group A"), (self.b, "Group B, what A is compared with")):
@@ -130,6 +135,7 @@ class ComparisonPanel(QWidget):
         self.status.setText(self._advice())
         self.status.setVisible(bool(self.status.text()))
         self._result.setVisible(compared is not None)
+        self._show_kept()
         shown = session.canvas_mode == "comparison"
         for button, on in ((self.stage, shown), (self.halves, shown and self.halves.isChecked())):
             with QSignalBlocker(button):
@@ -137,6 +143,35 @@ class ComparisonPanel(QWidget):
         self.halves.setEnabled(shown)
         if compared is not None:
             self._show(compared)
+
+    def set_kept(self, names: dict[str, str]) -> None:
+        """Offer what the run keeps, by the folder of each."""
+        self._names = names
+        self._show_kept()
+
+    def choose_groups_of(self, compared: object) -> None:
+        """Choose the groups of a comparison that is shown again, where they are offered."""
+        if not isinstance(compared, ComparedGroups) or self._is_of_chosen(compared):
+            return
+        a, b = compared.groups
+        key = next((key for key, one in self._groups.items() if one.ids == a), "")
+        if not key:
+            return
+        other = next((name for name, one in self._groups.items() if one.ids == b), "")
+        if b is None or b == rest_of(self._session, self._groups[key]).ids:
+            other = MATCHED if b is None else other or REST
+        self.a.setCurrentIndex(self.a.findData(key))
+        self._offer()
+        if (row := self.b.findData(other)) >= 0:
+            self.b.setCurrentIndex(row)
+        self.refresh()
+
+    def _show_kept(self) -> None:
+        compared = self._session.comparison
+        shown = "" if compared is None else str(compared.folder or "")
+        choose = {} if shown in self._names else {"": "choose one …"}
+        fill_box(self.kept, choose | self._names, shown if shown in self._names else "")
+        self._kept_row.setVisible(bool(self._names))
 
     def _advice(self) -> str:
         session, compared = self._session, self._session.comparison
@@ -175,7 +210,7 @@ class ComparisonPanel(QWidget):
         if a is not None:
             b = self._groups.get(other) or rest_of(self._session, a)
             if other == MATCHED:
-                b = ChosenGroup("others at random", b.color, b.ids)
+                b = ChosenGroup(AT_RANDOM, b.color, b.ids)
             chosen = (a, b, other == MATCHED)
         changed, self._chosen = chosen != self._chosen, chosen
         if changed and chosen is not None:
@@ -214,6 +249,11 @@ class ComparisonPanel(QWidget):
     # -- layout -------------------------------------------------------------------------------
 
     def _make_actions(self) -> None:
+        self.kept = QComboBox()
+        self.kept.setToolTip(_TIPS["kept"])
+        self.kept.setAccessibleName(_TIPS["kept"])
+        self.kept.setSizeAdjustPolicy(self.a.sizeAdjustPolicy())
+        self.kept.activated.connect(self._choose_kept)
         self.stage = make_button("Show side by side", _TIPS["stage"], self._toggle_stage)
         self.halves = make_button("Open half maps", _TIPS["halves"], self._toggle_halves)
         for button in (self.stage, self.halves):
@@ -230,6 +270,10 @@ class ComparisonPanel(QWidget):
         contour = QHBoxLayout()
         for widget in (QLabel("Contour of A − B"), self.errors, self.errors_words):
             contour.addWidget(widget, int(widget is self.errors))
+        self._kept_row = QWidget()
+        before = labelled(QLabel("Compared before"), self.kept)
+        before.setContentsMargins(0, 0, 0, 0)
+        self._kept_row.setLayout(before)
         self._result = QWidget()
         result = QVBoxLayout(self._result)
         result.setContentsMargins(0, 0, 0, 0)
@@ -244,7 +288,7 @@ class ComparisonPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(make_heading("Compare two groups"))
         layout.addLayout(choice)
-        for part in (self.compare, self.bar, self.status, self._result):
+        for part in (self.compare, self.bar, self.status, self._kept_row, self._result):
             layout.addWidget(part)
 
     # -- panel to session ---------------------------------------------------------------------
@@ -256,6 +300,10 @@ class ComparisonPanel(QWidget):
         self._choose()
         if self._chosen is not None:
             self.compare_requested.emit(*self._chosen)
+
+    def _choose_kept(self, _row: int) -> None:
+        if folder := str(self.kept.currentData() or ""):
+            self.kept_chosen.emit(folder)
 
     def _toggle_stage(self) -> None:
         self._session.canvas_mode = "comparison" if self.stage.isChecked() else "particle"

@@ -183,6 +183,20 @@ class ComparisonService(Service):
             self.session.comparison = item.compared
             self._answer_verdict(item.compared)
 
+    def show_kept(self, item: ComparedGroups | BadInputError) -> None:
+        """Show a comparison that the run keeps, whatever groups are chosen; or why it is not."""
+        run = self.session.run
+        if run is None or self._asked is not None:
+            return
+        self.kept.cancel()
+        if isinstance(item, BadInputError):
+            self._on_kept(item)
+            return
+        self._made = [*self._made[1 - _MOST_KEPT :], item]
+        self.session.comparison = item
+        self._on_groups()
+        self._answer_verdict(item)
+
     def _answer_verdict(self, compared: ComparedGroups) -> None:
         """Where the message is still the verdict, which asks for a comparison: this is one."""
         told, verdict = self.session.message, Verdict.of(self.session.quality)

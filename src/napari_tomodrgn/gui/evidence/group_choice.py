@@ -13,6 +13,7 @@ from napari_tomodrgn.session import Session
 
 REST, MATCHED = "rest", "matched"
 SELECTED = "selected"
+AT_RANDOM = "others at random"  # what a group that is drawn like A is called
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,10 @@ class MainWidget(QWidget):
         panel, service, stage = self.comparison, self.controller.comparison, self.controller.stage
         panel.compare_requested.connect(service.start)
         panel.groups_chosen.connect(service.recall)
+        kept = self.controller.kept_comparisons
+        panel.kept_chosen.connect(kept.show)
+        kept.listed.connect(panel.set_kept)
+        kept.found.connect(panel.choose_groups_of)  # after it is shown
         panel.stop_requested.connect(service.stop)
         panel.export_requested.connect(service.export)
         panel.report_requested.connect(service.save_report)

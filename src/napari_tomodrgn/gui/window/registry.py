@@ -13,6 +13,7 @@ from napari_tomodrgn.gui.evidence.comparison_service import ComparisonService
 from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.evidence.image_map_service import ImageMapService
+from napari_tomodrgn.gui.evidence.kept_comparisons import KeptComparisons
 from napari_tomodrgn.gui.extraction.service import ExtractionService
 from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
@@ -105,6 +106,8 @@ class ServiceRegistry(Work):
         # After the tomogram's: that one keeps the camera of what was on show, which these set anew.
         self.evidence = EvidenceService(session, self)
         self.comparison = ComparisonService(session, self.evidence, self)
+        self.kept_comparisons = KeptComparisons(session, self)
+        self.kept_comparisons.found.connect(self.comparison.show_kept)
         self.stage = ComparisonStage(session, viewer, self)
         self.image_maps = ImageMapService(session, self.evidence, self)
         arrange = (self.volumes.write_caption, self.stage.layers.follow_size)
