@@ -86,9 +86,8 @@ class MainWidget(QWidget):
         self.tabs = self._make_steps()
         self._drops = FileDrops(self, self.open)
         self._docks = DockLayout(self, self.latent, self.banner.label)
-        self.reopen = make_button(
-            "Show the latent space", "Its dock was closed", self._dock_latent_space
-        )
+        tip = "Its dock was closed"
+        self.reopen = make_button("Show the latent space", tip, self._dock_latent_space)
         self.reopen.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
