@@ -225,18 +225,18 @@ class Run:
         return tables.read_latents(self.latents_file(self.last_epoch(epoch)))
 
     def epoch_to_show(self) -> int | None:
-        """The epoch to look at: the one that the run ended with, or the last so far.
+        """The epoch to look at: the one that the run ended with, or the last good one so far.
 
-        While that explains held-out images worse than the first look does, it is `FIRST_LOOK`. None
-        where there is nothing to look at yet.
+        Good is what explains held-out images not surely worse than the first look; where none is,
+        it is `FIRST_LOOK`. None where there is nothing to look at yet.
         """
         if not self.epochs():
             return FIRST_LOOK if self.has_first_look else None
-        last = self.last_epoch()
-        if last == self.info.chosen_epoch or not self.has_first_look:
-            return last
-        gain = tables.gain_over_first_look(self.metrics(), last)
-        return FIRST_LOOK if gain < _BEHIND_SIGMA else last
+        if self.info.chosen_epoch is not None or not self.has_first_look:
+            return self.last_epoch()
+        metrics = self.metrics()
+        gains = {one: tables.gain_over_first_look(metrics, one) for one in self.epochs()}
+        return max((one for one in gains if not gains[one] < _BEHIND_SIGMA), default=FIRST_LOOK)
 
     def extras(self) -> pd.DataFrame | None:
         """More columns of the particles, index ``particle_id``; None where none were kept."""
