@@ -41,7 +41,6 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         "--permutations",
         metavar="N",
         type=permutation_count,
-        default=4999,
         help="random splits that errors and chances come from, 1000 or more (4999)",
     )
     add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_tomodrgn.analysis.evidence.comparison import Comparison, compare_groups
+from napari_tomodrgn.analysis.evidence.comparison import PERMUTATIONS, Comparison, compare_groups
 from napari_tomodrgn.analysis.evidence.groups import Labels, label_groups, match_group, read_group
 from napari_tomodrgn.analysis.evidence.images import read_run_images
 from napari_tomodrgn.analysis.evidence.permutation import chance
@@ -69,7 +69,7 @@ def _compared(evidence: Evidence, drawn: Labels, options: Namespace) -> Comparis
             evidence,
             drawn,
             from_images=not options.without_images,
-            permutations=options.permutations,
+            permutations=options.permutations or PERMUTATIONS,
             seed=options.seed,
         )
     )
