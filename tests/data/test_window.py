@@ -79,6 +79,13 @@ def test_an_unshifted_set_is_read_to_the_same_bits(moved: tuple[ParticleSet, Par
     assert torch.equal(_read(moved[0]), _read(moved[0], window_center="box"))
 
 
+def test_a_window_that_reaches_the_corners_is_none(moved: tuple[ParticleSet, ParticleSet]) -> None:
+    """Else it would cut what it is moved away from, and take off the mean of a few pixels."""
+    whole = {"window_inner": 1.5, "window_outer": 1.5}
+    found = _read(moved[1], **whole)
+    assert torch.equal(found, _read(moved[1], window_center="box", **whole))
+
+
 def test_what_was_read_with_another_window_is_not_taken_from_the_cache(
     moved: tuple[ParticleSet, ParticleSet],
 ) -> None:

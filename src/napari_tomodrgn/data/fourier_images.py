@@ -123,7 +123,9 @@ class ImageReader:
         self._shifts = torch.from_numpy(shifts) if np.any(shifts) else None
         self._radii = config.window_inner, config.window_outer
         self._window = soft_window(lattice.box_size_px, *self._radii)
-        self._follows = self._shifts is not None and config.window_center == "particle"
+        whole = config.window_inner >= math.sqrt(2)  # reaches the corners: there is no window
+        about_particle = config.window_center == "particle" and not whole
+        self._follows = self._shifts is not None and about_particle
         self._lattice = lattice
         self._sign = sign
         self.scale = config.image_scale
@@ -179,7 +181,8 @@ class ImageReader:
         """
         window = soft_windows(-shifts_px, self._lattice.box_size_px, *self._radii)
         outside = 1 - window
-        count = outside.sum(dim=(1, 2)).clamp(min=1.0)  # none, where the window is all there is
+        # Of few pixels the mean is noise: of less than a twentieth of the image it is drawn to 0.
+        count = outside.sum(dim=(1, 2)).clamp(min=images[0].numel() / 20)
         level = (images * outside).sum(dim=(1, 2)) / count
         return (images - level[:, None, None]) * window
 

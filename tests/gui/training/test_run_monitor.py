@@ -119,7 +119,7 @@ def test_its_epochs_arrive_until_the_last(
     assert session.training.fraction < 1
     elsewhere.end()
     qtbot.waitUntil(lambda: "complete, epoch 3" in widget.banner.text, timeout=LONG)
-    assert "σ, threshold" in widget.banner.text, "whether particles differ"
+    assert "threshold 3 σ" in widget.banner.text, "whether particles differ"
     assert moved == [1, 2, 3, 3]
     assert session.training.phase == "idle"
     assert not widget.controller.run_monitor.timer.isActive()

@@ -32,7 +32,7 @@ CLUSTERS = pd.DataFrame({"cluster": list("112")}, index=LATENTS.index)
     ("sigma", "kind", "words"),
     [
         (8.4, "supported", "Heterogeneity is supported: 8.4 σ on held-out images (threshold 3 σ)."),
-        (2.0, "unsupported", "No significant heterogeneity (2.0 σ, threshold 3 σ). Check any "),
+        (2.0, "unsupported", "No significant heterogeneity (2.0 σ on held-out images, threshold "),
         (None, "untested", "Heterogeneity is untested"),
     ],
 )
