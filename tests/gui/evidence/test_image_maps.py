@@ -95,7 +95,7 @@ def test_what_is_written_meanwhile_says_what_it_is(
     assert page.classes.text() == "Map of each cluster, decoded (MRC) …"
     assert name_of_classes(imaged) == "decoded_maps_of_cluster"
     page.class_maps_requested.emit(str(tmp_path / "maps"))
-    said = "Decoded maps of 2 classes"
+    said = "2 decoded maps and classes.csv written"
     qtbot.waitUntil(lambda: widget.banner.text.startswith(said), timeout=LONG)
     page.map_requested.emit(str(tmp_path / "one.mrc"))
     qtbot.waitUntil(lambda: "one.mrc" in widget.banner.text, timeout=LONG)
