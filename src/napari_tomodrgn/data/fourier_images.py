@@ -174,7 +174,7 @@ class ImageReader:
         A window in the middle of the box cuts one side of a particle that is shifted, the other
         not: a difference between particles that is none of the molecule. Of one structure, 300
         particles at SNR 20, shifts of 1.5 px of 48, held-out images supported components that were
-        the shift as the particle sees it (R² 0.68, 3.7 σ); about the particle none (1.1 σ).
+        the shift as the particle sees it (R² 0.68, 3.7 σ); about the particle none (0.9 σ).
 
         The mean of what is outside is taken off where it is surely not 0: windows that are moved
         with the particles would leave it as a disc around each, the same in all, which the average
