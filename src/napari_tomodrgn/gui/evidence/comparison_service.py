@@ -179,9 +179,7 @@ class ComparisonService(Service):
                 self._told_damage = str(item)
                 self.session.show_message(error_message(item, "reading a comparison"))
         elif same_run(item.asked.run, self.session.run) and self._asked is None:
-            self._made = [*self._made[1 - _MOST_KEPT :], item.compared]
-            self.session.comparison = item.compared
-            self._answer_verdict(item.compared)
+            self._show_found(item.compared)
 
     def show_kept(self, item: ComparedGroups | BadInputError) -> None:
         """Show a comparison that the run keeps, whatever groups are chosen; or why it is not."""
@@ -192,10 +190,13 @@ class ComparisonService(Service):
         if isinstance(item, BadInputError):
             self._on_kept(item)
             return
-        self._made = [*self._made[1 - _MOST_KEPT :], item]
-        self.session.comparison = item
+        self._show_found(item)
         self._on_groups()
-        self._answer_verdict(item)
+
+    def _show_found(self, compared: ComparedGroups) -> None:
+        self._made = [*self._made[1 - _MOST_KEPT :], compared]
+        self.session.comparison = compared
+        self._answer_verdict(compared)
 
     def _answer_verdict(self, compared: ComparedGroups) -> None:
         """Where the message is still the verdict, which asks for a comparison: this is one."""

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.analysis.evidence.drawn_difference import FIRST_ERRORS, finest_piece
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.stage_layers import Cell, StageLayers
+from napari_tomodrgn.gui.volumes.arrangement import view_of
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface, make_surface_of_errors
 from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.palette import difference_colors
@@ -40,6 +41,7 @@ class ComparisonStage(Service):
 
     def __init__(self, session: Session, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
+        self._viewer = viewer
         self.layers = StageLayers(viewer)
         self.contours = self.latest_task(self._on_cells)
         self.errors = FIRST_ERRORS
@@ -72,7 +74,7 @@ class ComparisonStage(Service):
 
     def _on_canvas_mode(self, mode: str, _before: str = "") -> None:
         if mode == "comparison" and self.session.comparison is not None:
-            self._view = self.layers.view()  # which the tomogram's scene has just put back
+            self._view = view_of(self._viewer)  # which the tomogram's scene has just put back
             self._request()
         else:
             self.contours.cancel()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.gui.volumes.arrangement import look_as
 from napari_tomodrgn.gui.volumes.figure import SMALL_AXES_PX
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.gui.volumes.map_labels import (
@@ -35,7 +36,6 @@ _LABEL_BELOW = 0.46  # where the first of its lines begins
 _ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
 _AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
-_VIEW = ("center", "zoom", "angles", "perspective", "orientation")
 # Of the half of a label and of the scale bar; the margins with them.
 _HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 18, 44, 12
 
@@ -146,18 +146,11 @@ class StageLayers:
         viewer.canvas.overlays.scale_bar.visible = True
         nudge(camera)  # which arranges
 
-    def view(self) -> dict[str, Any]:
-        """How the camera looks now, for `look`."""
-        camera = self._viewer.scene.camera
-        return {name: getattr(camera, name) for name in _VIEW}
-
     def look(self, view: dict[str, Any]) -> None:
-        """Look as before: napari sets its camera anew at a first layer, and where slices end."""
-        camera = self._viewer.scene.camera
-        for name, value in view.items():
-            setattr(camera, name, value)
+        """Look at the cells as before."""
+        look_as(self._viewer, view)
         self._viewer.canvas.overlays.scale_bar.visible = True
-        nudge(camera)  # which arranges
+        nudge(self._viewer.scene.camera)  # which arranges
 
     def _fit(self) -> float:
         """Pixels of a box where all cells are between caption and scale bar, and raise them so."""

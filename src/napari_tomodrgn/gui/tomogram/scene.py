@@ -19,6 +19,7 @@ from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.level_of_detail import ViewFocus, fingerprint, surface_request_of
 from napari_tomodrgn.gui.tomogram.particle_surfaces import SurfaceBuilder, SurfaceReady
 from napari_tomodrgn.gui.tomogram.pointer import TomogramPointer
+from napari_tomodrgn.gui.volumes.arrangement import look_as, view_of
 from napari_tomodrgn.gui.volumes.layers import VolumeLayers
 from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, write_in_corner
 from napari_tomodrgn.gui.widgets.qt import Signal
@@ -228,7 +229,7 @@ class TomogramScene(Service):
         """One canvas, three things to show: layers of the others are hidden, cameras are kept."""
         # Of single maps there is no view worth keeping before there is one.
         if before != "particle" or mode == "comparison" or self._volumes.layers:
-            self._views[before] = self._view()
+            self._views[before] = view_of(self._viewer)
         here = mode == "tomogram"
         self.linking.mouse.set_on(here)
         if not here:
@@ -241,20 +242,13 @@ class TomogramScene(Service):
         if here:
             self.layers.apply(self.session.tomogram_display)
         if mode in self._views:
-            camera = self._viewer.scene.camera
-            for name, value in self._views[mode].items():
-                setattr(camera, name, value)
+            look_as(self._viewer, self._views[mode])
             self.layers.aim_lamp()
         elif here:
             self._look_at_all()
         if here:
             self._schedule_surfaces()
         self._report()
-
-    def _view(self) -> dict[str, Any]:
-        camera = self._viewer.scene.camera
-        names = ("center", "zoom", "angles", "perspective", "orientation")
-        return {name: getattr(camera, name) for name in names}
 
     # -- colours and marks --------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ RECONSTRUCTION = "reconstruction"
 # Distance of neighbours in boxes: particles rarely fill theirs.
 _PITCH = 0.8
 _RAISED = 0.06  # in boxes
+_VIEW = ("center", "zoom", "angles", "perspective", "orientation")  # of napari's camera
 _BESIDE_AXES_PX = 150  # what labels leave the axes in the corner
 
 # Length of the bar where napari would choose a thousand or more.
@@ -36,6 +37,18 @@ def unfitted() -> Iterator[None]:
 def is_held() -> bool:
     """Whether a picture is being taken: words and zoom are those of the screen, enlarged."""
     return bool(_held)
+
+
+def view_of(viewer: Any) -> dict[str, Any]:
+    """How the camera looks now, for `look_as`."""
+    camera = viewer.scene.camera
+    return {name: getattr(camera, name) for name in _VIEW}
+
+
+def look_as(viewer: Any, view: dict[str, Any]) -> None:
+    """Look as before: napari sets its camera anew at a first layer, and where slices end."""
+    for name, value in view.items():
+        setattr(viewer.scene.camera, name, value)
 
 
 def aim_at_one(viewer: Any, box_angstrom: float, top_px: float) -> None:
