@@ -326,6 +326,10 @@ def summary(table: pd.DataFrame) -> None:
         print("; ".join(words))
     if "z of the map" not in table:
         return
+    # Where one case has no errors their columns are text.
+    table = table.assign(
+        **{name: pd.to_numeric(table[name], errors="coerce") for name in table if name in ERRORS}
+    )
     for case, found in table.drop_duplicates(["case", "seed"]).groupby("case", sort=False):
         errors = {name: f"{found[name].mean():.3f}" for name in found if "z²" in name}
         print(

@@ -50,6 +50,8 @@ _LEAST_POWER = 1e-6
 _LEAST_SHARE = 0.4
 # A smaller family is named if it explains this share of what the best one does.
 _NEARLY = 0.8
+# What is wrong with images, as families of nuisances, smallest first.
+_OF_IMAGES = (CONTRAST, DEFOCUS, ALIGNMENT)
 # A group whose images hold less than this share of the mean map is no particle's.
 _HOLDS = 0.5
 # Halves of a particle's group have at least this share of the mean map's power in common.
@@ -206,9 +208,12 @@ def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: 
         return MOLECULE
     if around.p < DIFFER and (whole.p >= DIFFER or around.statistic > whole.statistic):
         return SURROUNDINGS
-    best = max(tests[name].statistic for name in (CONTRAST, DEFOCUS, ALIGNMENT))
-    nearly = (n for n in (CONTRAST, DEFOCUS, ALIGNMENT) if tests[n].statistic >= _NEARLY * best)
-    return next(nearly)
+    best = max(tests[name].statistic for name in _OF_IMAGES)
+    if best <= 0 and around.p < DIFFER:
+        return SURROUNDINGS
+    # Statistics are 0 on average without a difference, so that all three may be below.
+    least = min(best, _NEARLY * best)
+    return next(name for name in _OF_IMAGES if tests[name].statistic >= least)
 
 
 def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
