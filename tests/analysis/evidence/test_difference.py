@@ -229,3 +229,10 @@ def test_groups_of_whole_tomograms_cannot_be_told_from_tomograms(one_structure: 
     assert not found.tellable
     assert not found.differ
     assert "cannot be told from differences between tomograms" in found.sentence()
+
+
+def test_permutations_that_are_all_one_have_no_deviations() -> None:
+    """Of two tomograms groups can only change their names: T differs by its rounding."""
+    rounding = 5.0 + 1e-12 * np.random.default_rng(0).standard_normal(99)
+    assert PermutationTest.of(5.0 + 1e-9, rounding).z == 0
+    assert PermutationTest.of(8.0, 5.0 + np.tile([-1.0, 1.0], 50)).z == pytest.approx(3.0)

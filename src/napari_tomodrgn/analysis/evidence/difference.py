@@ -32,6 +32,8 @@ Labels = NDArray[np.int8]
 EXPECTED_SHARE = 0.05
 # Share of one group times that of the other, for which g is made: of a fifth against the rest.
 _SPLIT = 0.16
+# A spread of permutations below this share of them is rounding of one value.
+_ROUNDING = 1e-6
 _PERMUTATIONS_AT_A_TIME = 500  # rows of weights in one matrix product
 
 
@@ -71,7 +73,8 @@ class PermutationTest:
     statistic
         T.
     z
-        T in standard deviations of the permutations, from their mean.
+        T in standard deviations of the permutations, from their mean; 0 where they are all
+        one, as of two tomograms, whose groups have only two names to change.
     p
         Share of permutations with as large a T, itself among them.
     """
@@ -83,7 +86,9 @@ class PermutationTest:
     @classmethod
     def of(cls, statistic: float, permutations: FloatArray) -> PermutationTest:
         """The result for a statistic and those of permutations."""
-        spread = float(permutations.std()) or float("inf")
+        spread = float(permutations.std())
+        if spread <= _ROUNDING * float(np.abs(permutations).max(initial=0.0)):
+            spread = float("inf")
         p = (1 + int((permutations >= statistic).sum())) / (1 + len(permutations))
         return cls(statistic, (statistic - float(permutations.mean())) / spread, p)
 
