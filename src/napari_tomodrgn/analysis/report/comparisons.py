@@ -95,7 +95,8 @@ def _maps(one: dict[str, Any], colors: tuple[str, str]) -> str:
             figures.append(
                 f"<figure>{picture}<figcaption>{dot(color)} {escape(name)}</figcaption></figure>"
             )
-    if figures and (folder / "standard_error.mrc").exists():
+    needed = (folder / name for name in ("difference.mrc", "standard_error.mrc"))
+    if figures and all(file.exists() for file in needed):
         figures.append(_difference(one, folder, difference_colors(colors)))
     return f'<div class="classes">{"".join(figures)}</div>' if figures else ""
 
