@@ -292,11 +292,15 @@ def measure(name: str, seed: int) -> Iterator[dict[str, object]]:
 
 
 def append(path: Path, row: dict[str, object]) -> None:
-    """Add a row to a table."""
-    new = not path.exists()
+    """Add a row to a table, each value under its name, whatever the rows before have."""
+    known = list(pd.read_csv(path, nrows=0)) if path.exists() else []
+    columns = list(dict.fromkeys([*known, *row]))
+    if known and columns != known:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows.reindex(columns=columns, fill_value="").to_csv(path, index=False)
     with open(path, "a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
-        if new:
+        writer = csv.DictWriter(stream, fieldnames=columns)
+        if not known:
             writer.writeheader()
         writer.writerow(row)
 
@@ -309,6 +313,9 @@ def is_there(path: Path, **row: object) -> bool:
 
 def summary(table: pd.DataFrame) -> None:
     """How often each case was said to differ."""
+    # What a case does not have is left empty, which makes its column one of text.
+    numbers = [name for name in table if name not in ("case", "way", "cause")]
+    table = table.assign(**{n: pd.to_numeric(table[n], errors="coerce") for n in numbers})
     for (case, way), found in table.groupby(["case", "way"], sort=False):
         differ = (found["cause"] == MOLECULE).sum()
         causes = found["cause"].replace("", "nothing").value_counts().to_dict()
@@ -320,16 +327,12 @@ def summary(table: pd.DataFrame) -> None:
             f"attenuation {found.attenuation.median():.2f}",
             f"said {causes}",
         ]
-        if "plain z" in found:
+        if "plain z" in found and found["plain z"].notna().any():
             plain_power, plain_z = found["plain power"].median(), found["plain z"].median()
             words.insert(3, f"plain {plain_power:.2f} (z {plain_z:+.1f})")
         print("; ".join(words))
     if "z of the map" not in table:
         return
-    # Where one case has no errors their columns are text.
-    table = table.assign(
-        **{name: pd.to_numeric(table[name], errors="coerce") for name in table if name in ERRORS}
-    )
     for case, found in table.drop_duplicates(["case", "seed"]).groupby("case", sort=False):
         errors = {name: f"{found[name].mean():.3f}" for name in found if "z²" in name}
         print(
