@@ -45,4 +45,14 @@ def test_whatever_differs_has_a_name(
     tests = {MOLECULE: result_of(*left), SURROUNDINGS: result_of(*around)}
     names = (CONTRAST, DEFOCUS, ALIGNMENT)
     tests |= {name: result_of(one) for name, one in zip(names, families, strict=True)}
-    assert name_cause(tests, result_of(*whole), junk=False) == cause
+    assert name_cause(tests, result_of(*whole), result_of(0.0), junk=False) == cause
+
+
+@pytest.mark.parametrize(("long_waves", "cause"), [(9.0, SURROUNDINGS), (1.0, DEFOCUS)])
+def test_shells_that_differ_in_long_waves_alone_are_of_the_surroundings(
+    long_waves: float, cause: str
+) -> None:
+    statistics = {MOLECULE: 1.0, SURROUNDINGS: 0.0, CONTRAST: 2.0, DEFOCUS: 10.0, ALIGNMENT: 1.0}
+    tests = {name: result_of(one) for name, one in statistics.items()}
+    found = name_cause(tests, result_of(12.0, SURE), result_of(long_waves), junk=False)
+    assert found == cause

@@ -50,6 +50,10 @@ _LEAST_POWER = 1e-6
 _LEAST_SHARE = 0.4
 # A smaller family is named if it explains this share of what the best one does.
 _NEARLY = 0.8
+# Waves longer than the particle say how much stands around it, not how its images are modulated:
+# with them at least this share of what shells explain, it is of the surroundings. One structure,
+# 144 particles: with 50 neighbours 0.91 to 0.97 of it, with the defocus off by 10,000 Å 0.06.
+_LONG_WAVES = 0.5
 # What is wrong with images, as families of nuisances, smallest first.
 _OF_IMAGES = (CONTRAST, DEFOCUS, ALIGNMENT)
 # A group whose images hold less than this share of the mean map is no particle's.
@@ -69,10 +73,13 @@ class NuisanceMaps:
         that they share columns.
     whole
         The same of all of them together.
+    long_waves
+        Of the shells of defocus whose waves are longer than the particle.
     """
 
     families: dict[str, RealArray]
     whole: RealArray
+    long_waves: RealArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,16 @@ def nuisance_maps(features: Features, sums: ParticleSums) -> NuisanceMaps:
         for name, columns in spectra.items()
     }
     families = {name: _orthonormal(one) for name, one in maps.items()}
-    return NuisanceMaps(families, _orthonormal(np.concatenate(list(maps.values()))))
+    longer = maps[DEFOCUS][: _longest_waves(sums)]
+    return NuisanceMaps(
+        families, _orthonormal(np.concatenate(list(maps.values()))), _orthonormal(longer)
+    )
+
+
+def _longest_waves(sums: ParticleSums) -> int:
+    """How many shells have waves longer than the mask is wide, of a ball as large; at least one."""
+    volume = float(sums.support.mean())  # in boxes
+    return max(int((6 * volume / np.pi) ** (-1 / 3)), 1)
 
 
 def _orthonormal(maps: RealArray) -> RealArray:
@@ -191,13 +207,19 @@ def find_causes(
     tests = {MOLECULE: test(features.gram - of_span(nuisances.whole))}
     tests |= {name: test(of_span(basis)) for name, basis in nuisances.families.items()}
     tests[SURROUNDINGS] = test(features.around)
+    long_waves = test(of_span(nuisances.long_waves))
     held = amplitude(sums, labels == 1), amplitude(sums, labels == -1)
     whole = test(features.gram)
     junk = any(is_junk(sums, labels == side, one) for side, one in zip((1, -1), held, strict=True))
-    return Causes(tests, whole, held, name_cause(tests, whole, junk))
+    return Causes(tests, whole, held, name_cause(tests, whole, long_waves, junk))
 
 
-def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: bool) -> str:
+def name_cause(
+    tests: dict[str, PermutationTest],
+    whole: PermutationTest,
+    long_waves: PermutationTest,
+    junk: bool,
+) -> str:
     """The cause that a difference is said to have; empty where nothing differs."""
     around, left = tests[SURROUNDINGS], tests[MOLECULE]
     if min(whole.p, left.p, around.p) >= DIFFER:
@@ -213,7 +235,11 @@ def name_cause(tests: dict[str, PermutationTest], whole: PermutationTest, junk: 
         return SURROUNDINGS
     # Statistics are 0 on average without a difference, so that all three may be below.
     least = min(best, _NEARLY * best)
-    return next(name for name in _OF_IMAGES if tests[name].statistic >= least)
+    name = next(name for name in _OF_IMAGES if tests[name].statistic >= least)
+    shells = tests[DEFOCUS].statistic
+    if name == DEFOCUS and long_waves.statistic >= _LONG_WAVES * shells > 0:
+        return SURROUNDINGS
+    return name
 
 
 def amplitude(sums: ParticleSums, members: NDArray[np.bool_]) -> float:
