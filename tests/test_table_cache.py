@@ -51,9 +51,9 @@ def test_an_answer_is_worked_out_once_a_table_and_goes_with_it() -> None:
 def test_components_are_found_once_for_axes_labels_and_paths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls, real = [], particle_columns.principal_axes
+    calls, real = [], particle_columns.axes_of_table
     monkeypatch.setattr(
-        particle_columns, "principal_axes", lambda points: calls.append(1) or real(points)
+        particle_columns, "axes_of_table", lambda table: calls.append(1) or real(table)
     )
     table = _table(200)
     scores, share = particle_columns.principal_components(particle_columns.latent_matrix(table))

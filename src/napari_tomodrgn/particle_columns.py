@@ -20,8 +20,8 @@ from napari_tomodrgn.analysis.latents.components import (
     STRIP,
     PrincipalAxes,
     across_strip,
+    axes_of_table,
     mean_columns,
-    principal_axes,
 )
 from napari_tomodrgn.analysis.latents.components import latent_matrix as latent_matrix
 from napari_tomodrgn.analysis.latents.components import principal_components as principal_components
@@ -272,7 +272,7 @@ def axis_label(latents: pd.DataFrame, name: str) -> str:
 @kept(2)
 def axes_of(latents: pd.DataFrame) -> PrincipalAxes:
     """The principal components of a table of latents, worked out once."""
-    return principal_axes(latent_matrix(latents))
+    return axes_of_table(latents)
 
 
 @kept(2)

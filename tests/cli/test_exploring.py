@@ -12,7 +12,7 @@ from terminal import done, refused
 
 from napari_tomodrgn.analysis.convergence import common_variance
 from napari_tomodrgn.analysis.latents.clusters import agreement, clusters_of
-from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
+from napari_tomodrgn.analysis.latents.components import axes_of_table, latent_matrix
 from napari_tomodrgn.analysis.volume_space import VolumeAnalysisConfig, analyze_volumes
 from napari_tomodrgn.data.volume import Volume, read_volume, write_volume
 from napari_tomodrgn.learn.run.directory import Run
@@ -143,7 +143,9 @@ def test_traversals_of_a_component(
     out = tmp_path / "t"
     done("traverse", run, "--component", "2", "--frames", "4", "--box", "12", "--out", out)
     frames = pd.read_csv(out / "latents.csv")
-    scores, _ = principal_components(latent_matrix(Run.open(run).latents()))
+    latents = Run.open(run).latents()
+    axes = axes_of_table(latents)
+    scores = (latent_matrix(latents) - axes.mean) @ axes.vectors
     low, high = np.percentile(scores[:, 1], [5, 95])
     np.testing.assert_allclose(frames["score"], np.linspace(low, high, 4), atol=1e-5)
     assert len(list(out.glob("frame-*.mrc"))) == 4

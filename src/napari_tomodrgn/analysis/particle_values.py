@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from napari_tomodrgn.analysis.expressions import Expression
-from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
+from napari_tomodrgn.analysis.latents.components import axes_of_table, latent_matrix
 from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.data.star import as_loop
 
@@ -96,7 +96,8 @@ class ParticleValues:
     @cached_property
     def _scores(self) -> np.ndarray:
         assert self.latents is not None
-        return principal_components(latent_matrix(self.latents))[0]
+        axes = axes_of_table(self.latents)
+        return (latent_matrix(self.latents) - axes.mean) @ axes.vectors
 
     @cached_property
     def _star(self) -> pd.DataFrame:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from napari_tomodrgn.analysis.latents.clusters import clusters_of
-from napari_tomodrgn.analysis.latents.components import traversal
+from napari_tomodrgn.analysis.latents.components import (
+    axes_of_table,
+    latent_matrix,
+    principal_axes,
+    traversal,
+)
 
 
 def _blobs(places: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -41,10 +47,39 @@ def test_same_seed_same_clusters_and_never_more_than_there_are_latents() -> None
     assert clusters_of(np.repeat([[0.0], [1.0]], 5, axis=0), 8).labels.tolist() == [1] * 5 + [2] * 5
 
 
+def test_components_are_sorted_by_what_images_tell() -> None:
+    """A prior leaves every axis the same variance; how sure particles are along it differs."""
+    rng = np.random.default_rng(2)
+    state = np.repeat([-1.0, 1.0], 200)
+    hidden = np.column_stack([rng.normal(size=(400, 3)), state])
+    mixed = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    covariance = mixed.T @ np.diag([0.3, 0.2, 0.1, 0.001]) @ mixed
+    columns = {f"mu_{axis}": (hidden @ mixed)[:, axis] for axis in range(4)}
+    columns |= {f"logvar_{axis}": np.log(covariance[axis, axis]) for axis in range(4)}
+    columns |= {f"cov_{i}_{j}": covariance[i, j] for i in range(4) for j in range(i, 4)}
+    table = pd.DataFrame(columns)
+    axes = axes_of_table(table)
+    assert abs(axes.vectors[:, 0] @ mixed[3]) > 0.999
+    assert axes.share[0] > 0.95 and axes.spread.max() < 0.3
+    assert list(axes.share) == sorted(axes.share, reverse=True)
+    # By variance alone the states are spread over all of them.
+    plain = principal_axes(latent_matrix(table))
+    assert abs(plain.vectors[:, 0] @ mixed[3]) < 0.9
+
+
+def test_a_component_that_is_sure_but_does_not_vary_is_not_the_first() -> None:
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(300, 3)) * [1.0, 0.5, 1e-4]
+    axes = principal_axes(points, np.diag([0.1, 0.1, 1e-6]))
+    np.testing.assert_allclose(np.abs(axes.vectors), np.eye(3), atol=0.05)
+    assert axes.wide.shape == (3, 2)
+
+
 def test_a_traversal_goes_from_one_percentile_to_the_other() -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(400, 3)) * [5.0, 1.0, 0.2] + [1.0, 2.0, 3.0]
-    scores, latents = traversal(points, 1, frames=5)
+    table = pd.DataFrame(points, columns=["mu_0", "mu_1", "mu_2"])
+    scores, latents = traversal(table, 1, frames=5)
     low, high = np.percentile(points[:, 0] - points[:, 0].mean(), [5, 95])
     assert np.allclose(scores[[0, -1]], [low, high], atol=0.3)
     np.testing.assert_allclose(np.diff(scores), np.diff(scores)[0])

@@ -132,6 +132,19 @@ def test_states_that_go_on_within_stay_what_they_are() -> None:
     assert found.count == 2 and agreement(found.labels(noise), states) > 0.99
 
 
+def test_states_that_each_go_on_their_own_way_are_not_cut_in_pieces() -> None:
+    """As where poses are off: each state along three directions of its own, ten times its noise."""
+    rng = np.random.default_rng(8)
+    states = np.repeat(np.arange(3), 100)
+    truth = np.repeat(1.2 * np.array([[1, 0, 0], [-1, 1, 0], [0, -1, 1.0]]), 100, axis=0)
+    truth = np.column_stack([truth, np.zeros((300, 5))])
+    ways = [np.linalg.qr(rng.normal(size=(8, 3)))[0].T * [[0.35], [0.3], [0.25]] for _ in range(3)]
+    truth += np.concatenate([rng.normal(size=(100, 3)) @ way for way in ways])
+    noise = KnownNoise.of(*posteriors(truth, np.full(8, 9e-4), 8))
+    found = find_states(noise)
+    assert found.count == 3 and agreement(found.labels(noise), states) > 0.97
+
+
 def test_two_large_states_are_not_one_that_is_wide() -> None:
     sizes = [600, 500, 40, 30, 25, 20, 15, 12]
     states = np.repeat(np.arange(8), sizes)

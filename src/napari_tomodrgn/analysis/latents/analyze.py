@@ -17,8 +17,8 @@ from napari_tomodrgn.analysis.latents import figures
 from napari_tomodrgn.analysis.latents.audit import audit
 from napari_tomodrgn.analysis.latents.clusters import Clusters, Method, clusters_of_table
 from napari_tomodrgn.analysis.latents.components import (
+    axes_of_table,
     latent_matrix,
-    principal_components,
     traversal,
     with_columns,
 )
@@ -53,7 +53,7 @@ class Analysis:
     info
         Which latents were analysed.
     explained
-        Share of the variance of each principal component.
+        Share of each principal component, see `PrincipalAxes`.
     clusters
         Groups of particles.
     audit
@@ -112,8 +112,9 @@ def analyze_steps(
     found = clusters_of_table(table, clusters, seed, method)
     info = AnalysisInfo(epoch=epoch, particles=len(points), clusters=len(found.centers), seed=seed)
     state = _State(run, info, table, points)
-    scores, explained = principal_components(points)
-    _save_components(state, explained)
+    axes = axes_of_table(table)
+    scores = (points - axes.mean) @ axes.vectors
+    _save_components(state, axes.share)
     _save_clusters(state, found)
     places = yield from _umap(state)
     columns = cluster_and_umap(table, found, places)
@@ -123,9 +124,9 @@ def analyze_steps(
         run.analysis.save_umap(info)
     yield from _maps(state, found)
     audited = _audit(state)
-    _draw(state, found, scores, explained, places, audited)
+    _draw(state, found, scores, axes.share, places, audited)
     _remove_beyond(len(found.centers), earlier, run)
-    return Analysis(info, explained, found, audited, tuple(state.notes))
+    return Analysis(info, axes.share, found, audited, tuple(state.notes))
 
 
 def _reject_imported(run: Run, earlier: AnalysisInfo | None, *, overwrite: bool) -> None:
@@ -231,7 +232,7 @@ def _maps(state: _State, found: Clusters) -> Generator[WorkProgress, None, None]
     ]
     dimensions = state.points.shape[1]
     for component in range(1, min(COMPONENTS, dimensions) + 1):
-        scores, latents = traversal(state.points, component, FRAMES)
+        scores, latents = traversal(state.table, component, FRAMES)
         table = pd.DataFrame(latents, columns=[f"mu_{axis}" for axis in range(dimensions)])
         table.insert(0, "score", scores)
         table.insert(0, "frame", np.arange(1, FRAMES + 1))
@@ -287,7 +288,7 @@ def _draw(
     colors = hex_colors(pd.Series(found.labels))
     maps = {"umap": (places, UMAP_COLUMNS)}
     if scores.shape[1] > 1:
-        axes = tuple(f"PC {k + 1} ({explained[k]:.0%} of the variance)" for k in (0, 1))
+        axes = tuple(f"PC {k + 1} ({explained[k]:.0%})" for k in (0, 1))
         maps["components"] = (scores[:, :2], (axes[0], axes[1]))
     for name, (xy, axes) in maps.items():
         if xy is None:
@@ -302,9 +303,8 @@ def _draw(
         write_text(files.figure(name), figures.scatter(xy, colors, (title, *axes), labels))
     names = [f"PC {k + 1}" for k in range(len(explained))]
     notes = [f"{share:.1%}" for share in explained]
-    chart = figures.bars(
-        names, list(explained), notes, ("Principal components", "share of the variance")
-    )
+    unit = "share of the variance, in units of how unsure particles are"
+    chart = figures.bars(names, list(explained), notes, ("Principal components", unit))
     write_text(files.figure("variance"), chart)
     if not audited.empty:
         notes = [f"{row.verdict}, q {row.q_value:.1g}" for row in audited.itertuples()]

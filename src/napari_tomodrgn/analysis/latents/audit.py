@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.latents.components import latent_matrix, principal_components
+from napari_tomodrgn.analysis.latents.components import axes_of_table, latent_matrix
 from napari_tomodrgn.analysis.tomogram.association import benjamini_hochberg
 from napari_tomodrgn.geometry import FloatArray, euler_to_matrix
 
@@ -70,8 +70,9 @@ def audit(latents: pd.DataFrame, particles: ParticleSet) -> pd.DataFrame:
 
     shared = latents.index.intersection(particles.particles.index, sort=False)
     latents, particles = latents.loc[shared], particles.select(list(shared))
-    scores, explained = principal_components(latent_matrix(latents.loc[particles.ids]))
-    scores = scores[:, explained >= _USED]
+    latents = latents.loc[particles.ids]
+    axes = axes_of_table(latents)
+    scores = (latent_matrix(latents) - axes.mean) @ axes.vectors[:, axes.spread >= _USED]
     names = particles.particles["tomogram"].astype(str).to_numpy()
     rows = [_row(one, scores, _one_hot(names)) for one in nuisances(particles)]
     table = pd.DataFrame([row for row in rows if row])

@@ -23,25 +23,41 @@ _NOTHING = 1e-3
 # encoder gives from epoch to epoch curl a little (0.04 to 0.42 % in 19 epochs of 220 particles in
 # two states); of the refined ones at its end 1e-7 is left.
 _UNSEEN = 5e-3
+# Of how unsure particles are in all: what they are along any axis, that numbers stay numbers.
+_LEAST_UNSURE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class PrincipalAxes:
-    """Mean (dimension,), unit vectors (dimension, component), and shares of the variance."""
+    """Directions of latents, those that particles differ by most first.
+
+    Attributes
+    ----------
+    mean
+        ``(dimension,)``.
+    vectors
+        ``(dimension, component)``, orthonormal.
+    share
+        ``(component,)`` of the variance; where it is known how unsure particles are, of the
+        variance in units of that.
+    spread
+        ``(component,)`` of the variance as it is.
+    """
 
     mean: NDArray[np.float64]
     vectors: NDArray[np.float64]
     share: NDArray[np.float64]
+    spread: NDArray[np.float64]
 
     @property
     def has_one_component(self) -> bool:
         """Whether all others are next to nothing."""
-        return len(self.share) == 1 or bool(self.share[1] < _UNSEEN)
+        return len(self.spread) == 1 or bool(self.spread[1:].max() < _UNSEEN)
 
     @property
     def wide(self) -> NDArray[np.float64]:
         """The unit vectors of the components that carry something, ``(dimension, component)``."""
-        return self.vectors[:, self.share >= _NOTHING]
+        return self.vectors[:, self.spread >= _NOTHING]
 
 
 def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
@@ -49,38 +65,67 @@ def latent_matrix(latents: pd.DataFrame) -> NDArray[np.float64]:
     return latents[mean_columns(latents)].to_numpy(np.float64)
 
 
-def principal_components(
-    points: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (particle, component) and the share of the variance that each component explains.
+def unsureness(latents: pd.DataFrame) -> NDArray[np.float64] | None:
+    """The mean covariance of posteriors (dimension, dimension); None where it is not known."""
+    axes = range(len(mean_columns(latents)))
+    if not axes or not all(f"logvar_{axis}" in latents for axis in axes):
+        return None
+    found = np.zeros((len(axes), len(axes)))
+    for one in axes:
+        found[one, one] = np.exp(latents[f"logvar_{one}"].to_numpy(np.float64)).mean()
+        for two in axes[one:]:
+            if f"cov_{one}_{two}" in latents:
+                found[one, two] = found[two, one] = latents[f"cov_{one}_{two}"].mean()
+    return found if np.isfinite(found).all() else None
 
-    Components are sorted by variance; the largest loading of each is positive, so that the picture
-    does not flip from one call to the next.
-    """
-    axes = principal_axes(points)
+
+def principal_components(
+    points: NDArray[np.float64], unsure: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (particle, component) and the share of the variance, see `principal_axes`."""
+    axes = principal_axes(points, unsure)
     return (points - axes.mean) @ axes.vectors, axes.share
 
 
-def mean_and_components(
-    points: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and unit vectors (dimension, component) of the principal components."""
-    axes = principal_axes(points)
-    return axes.mean, axes.vectors
+def axes_of_table(latents: pd.DataFrame) -> PrincipalAxes:
+    """The principal components of a run's latents, as window, report and files show them."""
+    return principal_axes(latent_matrix(latents), unsureness(latents))
 
 
-def principal_axes(points: NDArray[np.float64]) -> PrincipalAxes:
-    """The principal components of points (particle, dimension), without any point's scores."""
+def principal_axes(
+    points: NDArray[np.float64], unsure: NDArray[np.float64] | None = None
+) -> PrincipalAxes:
+    """The principal components of points (particle, dimension), without any point's scores.
+
+    Components are sorted by ``share``; the largest loading of each is positive, so that the picture
+    does not flip from one call to the next. A prior leaves latents a variance of 1 along each axis
+    that images say anything of, so that by variance alone any rotation is as good. ``unsure`` is
+    the covariance C of a particle's own latent: with it components are the eigenvectors of
+    S^½ C⁻¹ S^½, S being the covariance of the points: by variance where C is the same in all
+    directions, by how surely images tell particles apart where S is.
+    """
     mean = points.mean(axis=0)
     centred = points - mean
-    variances, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(points) - 1))
+    covariance = centred.T @ centred / max(1, len(points) - 1)
     # Rounding leaves variances of -1e-17 where there is none.
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+    matrix = covariance
+    if unsure is not None:
+        variances, vectors = np.linalg.eigh(covariance)
+        root = (vectors * np.sqrt(np.maximum(variances, 0.0))) @ vectors.T
+        floor = _LEAST_UNSURE * max(float(np.trace(unsure)), _LEAST_UNSURE)
+        matrix = root @ np.linalg.inv(unsure + floor * np.eye(len(unsure))) @ root
+    shares, vectors = np.linalg.eigh(matrix)
+    shares, vectors = _shares_of(shares[::-1]), vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)
-    signs = np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
-    total = variances.sum()
-    share = variances / total if total > 0 else np.zeros_like(variances)
-    return PrincipalAxes(mean, vectors * signs, share)
+    vectors = vectors * np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    spread = _shares_of(np.einsum("ik,ij,jk->k", vectors, covariance, vectors))
+    return PrincipalAxes(mean, vectors, shares, spread)
+
+
+def _shares_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.maximum(values, 0.0)
+    total = values.sum()
+    return np.asarray(values / total if total > 0 else np.zeros_like(values))
 
 
 def across_strip(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,20 +158,20 @@ def mean_columns(latents: pd.DataFrame) -> list[str]:
 
 
 def traversal(
-    latents: NDArray[np.float64],
+    latents: pd.DataFrame,
     component: int,
     frames: int = 10,
     limits_percent: tuple[float, float] = (5.0, 95.0),
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps along one principal component (from 1), all others at their mean.
+    """Steps along one principal component (from 1) of a table, all others at their mean.
 
     Returns
     -------
     Scores of the steps, from one percentile of the particles' scores to the other, and the latents
     ``(frame, dimension)`` that belong to them.
     """
-    mean, vectors = mean_and_components(latents)
-    vector = vectors[:, component - 1]
-    low, high = np.percentile((latents - mean) @ vector, limits_percent)
+    axes = axes_of_table(latents)
+    vector = axes.vectors[:, component - 1]
+    low, high = np.percentile((latent_matrix(latents) - axes.mean) @ vector, limits_percent)
     scores = np.linspace(low, high, frames)
-    return scores, mean + scores[:, None] * vector
+    return scores, axes.mean + scores[:, None] * vector

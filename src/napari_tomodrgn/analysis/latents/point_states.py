@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_tomodrgn.analysis.latents.gaps import bridge
 from napari_tomodrgn.analysis.latents.known_noise import KnownNoise, point_features
 from napari_tomodrgn.analysis.latents.point_mixture import PointFit, PointMixture
 from napari_tomodrgn.learn.runtime.steps import run_to_end
@@ -25,6 +27,8 @@ FloatArray = NDArray[np.float64]
 # unequal shares points of different states shared 0.150 at most; pieces of one state, where
 # nothing that it differs by within was fitted, 0.246 and more (`benchmarks/assembly.py`).
 _SHARED = 0.2
+# Density between two pieces of one state, of the lower of the two.
+_BRIDGED = 0.35
 # Of more particles so many are fitted, drawn at random; all are given to a state.
 _MOST_FITTED = 10_000
 _ROWS = 8192
@@ -96,10 +100,12 @@ def state_steps(
     if len(noise) > _MOST_FITTED:
         drawn = np.random.default_rng([seed, 0x91]).choice(len(noise), _MOST_FITTED, replace=False)
         noise = noise.part(np.sort(drawn))
-    fit = PointFit(noise if scale is None else noise.scaled(scale), seed)
+    noise = noise if scale is None else noise.scaled(scale)
+    fit = PointFit(noise, seed)
     mixture = yield from fit.steps()
     members = fit.memberships(mixture)[:, :-1]
-    return _joined(mixture, members, noise, most or len(mixture.points))
+    found = _joined(mixture, members, noise, most or len(mixture.points))
+    return _without_gaps(found, members, noise)
 
 
 def find_states(
@@ -113,7 +119,7 @@ def _joined(
     mixture: PointMixture, members: FloatArray, noise: KnownNoise, most: int
 ) -> PointStates:
     """Join states until none overlap and there are few enough."""
-    state_of = np.arange(len(mixture.points))
+    state_of, members = np.arange(len(mixture.points)), members.copy()
     nearness = _nearness(mixture, noise)
     while members.shape[1] > 1:
         overlap = _overlap(members)
@@ -131,6 +137,39 @@ def _joined(
         state_of[state_of == two] = one
         state_of[state_of > two] -= 1
     return PointStates(mixture, state_of, _overlap(members))
+
+
+def _without_gaps(found: PointStates, members: FloatArray, noise: KnownNoise) -> PointStates:
+    """Join states that go on from one to the other; ``members`` are those of points."""
+    state_of = found.state_of_point.copy()
+    noise = noise.scaled(1 + _excess_in_all_directions(found.mixture, noise))
+    likeliest = members.argmax(axis=1)
+    bridges: dict[tuple[int, int], float] = {}
+    while True:
+        states = np.unique(state_of)
+        label = state_of[likeliest]
+        for one, two in combinations(states.tolist(), 2):
+            if (one, two) not in bridges:
+                rows = np.flatnonzero((label == one) | (label == two))
+                bridges[one, two] = bridge(noise.part(rows), label[rows] == two)
+        if not bridges or max(bridges.values()) <= _BRIDGED:
+            break
+        one, two = max(bridges, key=lambda pair: bridges[pair])
+        state_of[state_of == two] = one
+        bridges = {pair: value for pair, value in bridges.items() if not {one, two} & {*pair}}
+    state_of = np.unique(state_of, return_inverse=True)[1].reshape(-1)
+    count = int(state_of.max(initial=-1)) + 1
+    joined = members @ (state_of[:, None] == np.arange(count))
+    return PointStates(found.mixture, state_of, _overlap(joined))
+
+
+def _excess_in_all_directions(fit: PointMixture, noise: KnownNoise) -> float:
+    """Variance that members differ by beyond their noise, in that, where it is least.
+
+    Widths that are too narrow for all are no state that goes on: that does so some way.
+    """
+    precision = noise.precision.mean(axis=0)
+    return max(float(np.linalg.eigvals(precision @ fit.within).real.min()), 0.0)
 
 
 def _overlap(members: FloatArray) -> FloatArray:

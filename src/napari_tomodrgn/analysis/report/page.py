@@ -17,8 +17,8 @@ from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
 from napari_tomodrgn.analysis.latents.components import (
     STRIP,
     across_strip,
+    axes_of_table,
     latent_matrix,
-    principal_axes,
 )
 from napari_tomodrgn.analysis.report.charts import (
     columns_table,
@@ -123,7 +123,7 @@ def _curves(run: Run) -> str:
 
 def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     points = latent_matrix(latents)
-    principal = principal_axes(points)
+    principal = axes_of_table(latents)
     scores = (points - principal.mean) @ principal.vectors[:, :2]
     names = [f"PC {number} ({share:.0%})" for number, share in enumerate(principal.share[:2], 1)]
     below = ""

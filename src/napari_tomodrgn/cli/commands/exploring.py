@@ -10,9 +10,9 @@ import pandas as pd
 from napari_tomodrgn.analysis.convergence import convergence_steps
 from napari_tomodrgn.analysis.latents.clusters import DEFAULT_CLUSTERS
 from napari_tomodrgn.analysis.latents.components import (
+    axes_of_table,
     latent_matrix,
     mean_columns,
-    principal_components,
     traversal,
     with_columns,
 )
@@ -60,10 +60,11 @@ def _along(table: pd.DataFrame, options: Namespace) -> pd.DataFrame:
             f"--component is 1 to {points.shape[1]} of these latents, got {options.component}."
         )
     limits = (options.limits, 100 - options.limits)
-    scores, latents = traversal(points, options.component, options.frames, limits)
+    scores, latents = traversal(table, options.component, options.frames, limits)
     frames = pd.DataFrame(latents, columns=mean_columns(table))
     if options.on_data:
-        own = principal_components(points)[0][:, options.component - 1]
+        axes = axes_of_table(table)
+        own = (points - axes.mean) @ axes.vectors[:, options.component - 1]
         rows = [_nearest(points, latent, own, score)
                 for latent, score in zip(latents, scores, strict=True)]  # fmt: skip
         frames = table.iloc[rows][mean_columns(table)].reset_index()
