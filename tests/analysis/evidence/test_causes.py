@@ -28,6 +28,10 @@ def result_of(statistic: float, p: float = CHANCE) -> PermutationTest:
         ((10.0, SURE), (5.0, SURE), (0.0, CHANCE), (1.0, 1.0, 5.0), MOLECULE),
         ((10.0, SURE), (1.0, CHANCE), (0.0, CHANCE), (1.0, 2.0, 9.0), ALIGNMENT),
         ((10.0, SURE), (1.0, CHANCE), (0.0, CHANCE), (8.0, 9.0, 9.0), CONTRAST),
+        # Most of it is a multiple of the mean map, as where one of two has little of the mass.
+        ((10.0, SURE), (2.9, SURE), (0.0, CHANCE), (7.0, 7.0, 7.0), MOLECULE),
+        ((10.0, SURE), (1.0, SURE), (0.0, CHANCE), (9.0, 9.0, 9.0), CONTRAST),
+        ((10.0, SURE), (2.9, SURE), (0.0, CHANCE), (1.0, 1.0, 7.0), ALIGNMENT),
         ((10.0, SURE), (1.0, CHANCE), (20.0, SURE), (8.0, 9.0, 9.0), SURROUNDINGS),
         # No family explains any of it: by viewing direction statistics lie below 0.
         ((3.0, CHANCE), (1.0, SURE), (0.0, CHANCE), (-3.0, -1.0, -2.0), DEFOCUS),

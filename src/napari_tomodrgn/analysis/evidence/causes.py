@@ -46,8 +46,11 @@ _TURN_DEG = 6.0
 _POWERS = (0, 1, 2)
 # Directions with a smaller share of the nuisances' power than this are rounding.
 _LEAST_POWER = 1e-6
-# A difference is of the molecule if at least this share of it is left.
-_LEAST_SHARE = 0.4
+# A difference is of the molecule if at least this share of it is left. Large errors of poses are not
+# all in the span of small ones: up to 0.3 of theirs is left. A multiple of the mean map, and of its
+# shells, is: of sets whose contrast or defocus differ 0.09 at most, while of two states of which one
+# lacks most of the mass 0.29 is (`evidence_nuisances.py`; a small subunit against the whole).
+_LEAST_SHARE, _LEAST_OF_EXACT = 0.4, 0.15
 # A smaller family is named if it explains this share of what the best one does.
 _NEARLY = 0.8
 # Waves longer than the particle say how much stands around it, not how its images are modulated:
@@ -226,8 +229,19 @@ def name_cause(
         return ""
     if junk:
         return JUNK
-    if left.p < DIFFER and left.statistic >= _LEAST_SHARE * whole.statistic:
+    name = _nuisance(tests, whole, long_waves)
+    exact = name in (CONTRAST, DEFOCUS) and tests[name].statistic > 0
+    least = _LEAST_OF_EXACT if exact else _LEAST_SHARE
+    if left.p < DIFFER and left.statistic >= least * whole.statistic:
         return MOLECULE
+    return name
+
+
+def _nuisance(
+    tests: dict[str, PermutationTest], whole: PermutationTest, long_waves: PermutationTest
+) -> str:
+    """The cause of a difference that is not of the molecule."""
+    around = tests[SURROUNDINGS]
     if around.p < DIFFER and (whole.p >= DIFFER or around.statistic > whole.statistic):
         return SURROUNDINGS
     best = max(tests[name].statistic for name in _OF_IMAGES)
