@@ -32,7 +32,7 @@ def test_npe2_finds_the_manifest_of_the_installed_package() -> None:
     assert manifest.name == "napari-tomodrgn"
     assert manifest.display_name == "tomoDRGN"
     commands = {command.id: command.python_name for command in manifest.contributions.commands}
-    assert commands["napari-tomodrgn.open"] == "napari_tomodrgn.gui.window.main_widget:MainWidget"
+    assert commands["napari-tomodrgn.open"] == "napari_tomodrgn.gui.plugin.menu_entries:Whole"
 
 
 def test_every_contribution_names_a_declared_command() -> None:

@@ -11,6 +11,8 @@ from napari_tomodrgn.learn.inference.told_apart import THRESHOLD_SIGMA, verdict_
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 
 _ASK = " Whether it is the molecule or its poses, Compare says (Validate)."
+# Share of the particles that two groups are, that they speak of the run.
+_MOST = 0.8
 _OF_GROUPS = " That σ is of all particles. Compare, of two groups and by another test:"
 
 
@@ -47,13 +49,21 @@ class Verdict:
         """The same beside a comparison, as its record has it: in doubt where that names a cause.
 
         Particles differ all the same, but what differs was found not to be the molecule. Where two
-        groups do not differ others may: then it is still to be asked.
+        groups do not differ others may: then it is still to be asked. Of two groups that are some
+        of the particles it says nothing of all.
         """
         cause = "" if comparison is None else str(comparison["cause"])
         if self.kind != "supported" or comparison is None or not cause:
             return self
         sentence = f"{self.sentence.removesuffix(_ASK)}{_OF_GROUPS} {comparison['sentence']}"
-        if cause == MOLECULE:
+        if cause == MOLECULE or not _of_most(comparison):
             return replace(self, sentence=sentence)
         words = f"{self.words}, {cause.split(' or ')[0]}"
         return replace(self, kind="doubted", words=words, sentence=sentence)
+
+
+def _of_most(comparison: Mapping[str, object]) -> bool:
+    """Whether two groups are most of the particles; so they are where it is not kept."""
+    names = ("particles_a", "particles_b", "particles_in_run")
+    counts = [count for name in names if isinstance(count := comparison.get(name), int)]
+    return len(counts) < len(names) or counts[0] + counts[1] >= _MOST * counts[2]

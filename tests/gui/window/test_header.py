@@ -74,6 +74,18 @@ def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: 
     assert header.chip.text() == "✓ variation: 32.8 σ"
 
 
+def test_a_comparison_of_some_particles_says_nothing_of_all(qtbot: Any) -> None:
+    """As of the halves of one of four clusters."""
+    session = Session(run=RUN, quality={"told_apart_standard_errors": 28.9})
+    header = Header(session)
+    qtbot.addWidget(header)
+    record = {"cause": "alignment", "sentence": "left and right differ", "particles_a": 53}
+    for others, sign in ((47, "✓"), (300, "!")):
+        counts = {"particles_b": others, "particles_in_run": 400}
+        session.comparison = SimpleNamespace(record={**record, **counts})
+        assert header.chip.text().startswith(sign)
+
+
 def test_a_second_training_is_not_called_by_the_run_before(qtbot: Any) -> None:
     session = Session(run=RUN, latents=LATENTS, epoch=3)
     session.quality = {"told_apart_standard_errors": 32.8}

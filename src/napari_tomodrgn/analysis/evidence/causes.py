@@ -46,10 +46,10 @@ _TURN_DEG = 6.0
 _POWERS = (0, 1, 2)
 # Directions with a smaller share of the nuisances' power than this are rounding.
 _LEAST_POWER = 1e-6
-# A difference is of the molecule if at least this share of it is left. Large errors of poses are not
-# all in the span of small ones: up to 0.3 of theirs is left. A multiple of the mean map, and of its
-# shells, is: of sets whose contrast or defocus differ 0.09 at most, while of two states of which one
-# lacks most of the mass 0.29 is (`evidence_nuisances.py`; a small subunit against the whole).
+# A difference is of the molecule if at least this share of it is left. Large errors of poses are
+# not all in the span of small ones: up to 0.3 of theirs is left. A multiple of the mean map, and of
+# its shells, is: of sets whose contrast or defocus differ 0.09 at most (`evidence_nuisances.py`),
+# while of two states of which one lacks most of the mass 0.29 is left.
 _LEAST_SHARE, _LEAST_OF_EXACT = 0.4, 0.15
 # A smaller family is named if it explains this share of what the best one does.
 _NEARLY = 0.8

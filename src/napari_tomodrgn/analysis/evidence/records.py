@@ -124,6 +124,7 @@ def describe_comparison(
         "blobs": [asdict(blob) for blob in found.blobs],
         "particles_a": int((found.drawn == 1).sum()),
         "particles_b": int((found.drawn == -1).sum()),
+        "particles_in_run": len(ids),
         "half_particles_a": compared[0],
         "half_particles_b": compared[1],
         "cross_fitted": found.crossed.crossed,

@@ -24,8 +24,8 @@ _PRIOR_MEMBERS = 20.0
 _ROUNDS = 80
 # Of the noise: what Gaussians are blurred by at least when one looks for a valley between them.
 _BLUR = 0.25
-# Both together at least so wide, in standard deviations of the noise, are pieces of what goes on: of
-# simulated states whose poses are off by 2 to 5 degrees 1.0 and more, two points 0.3.
+# Both together at least so wide, in standard deviations of the noise, are pieces of what goes on:
+# of simulated states whose poses are off by 2 to 5 degrees 1.0 and more, two points 0.3.
 _WIDE = 0.75
 _TINY = 1e-12
 

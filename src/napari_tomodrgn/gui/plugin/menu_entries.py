@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_tomodrgn.gui.widgets.qt import soon
-from napari_tomodrgn.gui.window.dock import open_dock
+from napari_tomodrgn.gui.window.dock import bring_to_front, find_window, open_dock
+from napari_tomodrgn.gui.window.main_widget import MainWidget
 from napari_tomodrgn.gui.window.navigation import show_tab
 
 if TYPE_CHECKING:
@@ -30,10 +31,26 @@ class _Part(QWidget):
         soon(self, self._go)
 
     def _go(self) -> None:
-        show_tab(open_dock(self._viewer), self.part)
+        window = open_dock(self._viewer)
+        bring_to_front(window)
+        if self.part:
+            show_tab(window, self.part)
         if self.parent() is not None:
             self._viewer.window.remove_dock_widget(self)
         self.deleteLater()
+
+
+class Whole(_Part):
+    """The window. Where one is open already, however it was opened, that comes to the front.
+
+    napari knows a dock by the entry that opened it: of another one it would open a second.
+    """
+
+    def __new__(cls, napari_viewer: Viewer) -> QWidget:  # type: ignore[misc]
+        """Make the window itself, where there is none."""
+        if find_window(napari_viewer) is None:
+            return MainWidget(napari_viewer)
+        return QWidget.__new__(cls)
 
 
 class Particles(_Part):

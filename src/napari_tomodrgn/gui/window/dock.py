@@ -13,8 +13,8 @@ PLUGIN = "napari-tomodrgn"
 WIDGET = "tomoDRGN"
 
 
-def open_dock(viewer: Viewer) -> MainWidget:
-    """Return the `MainWidget` of a viewer, opened where it is not open yet.
+def find_window(viewer: Viewer) -> MainWidget | None:
+    """Return the `MainWidget` of a viewer, None where it is not open.
 
     napari calls the dock one thing when its menu opens it and another when a program does, so it
     is looked for by what it is.
@@ -22,6 +22,21 @@ def open_dock(viewer: Viewer) -> MainWidget:
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, MainWidget):
             return widget
+    return None
+
+
+def bring_to_front(window: MainWidget) -> None:
+    """Show a window that is hidden or lies behind another dock."""
+    dock = window.parentWidget()
+    if dock is not None:
+        dock.show()
+        dock.raise_()
+
+
+def open_dock(viewer: Viewer) -> MainWidget:
+    """Return the `MainWidget` of a viewer, opened where it is not open yet."""
+    if (window := find_window(viewer)) is not None:
+        return window
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     found: MainWidget = widget
     return found
