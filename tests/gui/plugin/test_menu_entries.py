@@ -21,8 +21,6 @@ def test_there_is_one_window_whichever_entries_are_chosen(
     qtbot.waitUntil(lambda: "tomoDRGN again" not in viewer.window.dock_widgets)
     shown = [one for one in viewer.window.dock_widgets.values() if isinstance(one, MainWidget)]
     assert shown == [window]
-    window.close_down()
-    qtbot.waitUntil(lambda: window.controller.idle)
 
 
 def test_a_window_that_was_hidden_comes_back(make_napari_viewer: Any, qtbot: Any) -> None:
@@ -33,5 +31,3 @@ def test_a_window_that_was_hidden_comes_back(make_napari_viewer: Any, qtbot: Any
     viewer.window.add_dock_widget(LatentSpace(viewer), name="Go to Latent space")
     qtbot.waitUntil(window.isVisible)
     assert open_dock(viewer) is window
-    window.close_down()
-    qtbot.waitUntil(lambda: window.controller.idle)

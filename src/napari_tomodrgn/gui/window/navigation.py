@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # What was a tab of its own is a part of a step.
-_STEPS = {"Tomogram": "Explore", "Selections": "Validate"}
+_STEPS = {"Tomogram": "Explore", "Latent space": "Explore", "Selections": "Validate"}
 
 
 def show_tab(widget: Any, part: str) -> None:
@@ -17,7 +17,6 @@ def show_tab(widget: Any, part: str) -> None:
         else:
             dock.show()
             dock.raise_()
-        return
     tabs = widget.tabs
     part = _STEPS.get(part, part)
     titles = [tabs.tabText(row) for row in range(tabs.count())]
