@@ -19,6 +19,8 @@ _COMPARISON_PARTS = {
 }
 # Nothing is said of the time left before so much of all was seen.
 _LEAST_SEEN = 0.05
+# Nor before so many seconds: of a second comparison a quarter is there at once, the next takes most.
+_LEAST_SECONDS = 3.0
 _NEARLY = 0.99  # no more before the end
 
 
@@ -150,4 +152,5 @@ class ComparisonProgress:
         ahead = (1 - share) * _COMPARISON_PARTS[part] + later
         seen = done / (done + ahead)
         self.fraction = max(self.fraction, min(seen, _NEARLY))
-        self.seconds_left = seconds * (1 - seen) / seen if seen >= _LEAST_SEEN else None
+        known = seen >= _LEAST_SEEN and seconds >= _LEAST_SECONDS
+        self.seconds_left = seconds * (1 - seen) / seen if known else None

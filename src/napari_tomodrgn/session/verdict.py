@@ -43,7 +43,8 @@ class Verdict:
         sentence = f"{first}{verdict_sentence(sigma)}"
         if sigma > THRESHOLD_SIGMA:
             return cls("supported", label, sentence + _ASK)
-        return cls("unsupported", label, sentence)
+        # A bare figure beside "variation" was read as if there were some.
+        return cls("unsupported", label.replace("variation: ", "no variation: "), sentence)
 
     def after(self, comparison: Mapping[str, object] | None) -> Verdict:
         """The same beside a comparison, as its record has it: in doubt where that names a cause.

@@ -79,9 +79,10 @@ class CheckList(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.summary)
+        # Above the rows, which push what is below them down as they come.
+        layout.addWidget(self._below)
         layout.addLayout(self._rows)
         layout.addWidget(self.passed)
-        layout.addWidget(self._below)
         session.events.checks.connect(self.refresh)
         session.events.preflight_status.connect(self._show_running)
         self.refresh()

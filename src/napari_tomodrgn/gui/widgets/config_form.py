@@ -6,10 +6,10 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
-from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.config import validated
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 
@@ -70,13 +70,8 @@ class ConfigForm(QWidget):
             for parent in parents:
                 target = target[parent]
             target[name] = self.value(path)
-        try:
-            return type(self._config).model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            names = [part for part in first["loc"] if isinstance(part, str)]
-            field, _ = _field(self._config, ".".join(names))
-            raise BadInputError(f"{field.title}: {first['msg']}.", code="bad-config") from error
+        titles = {path: _field(self._config, path)[0].title or path for path in self._editors}
+        return validated(type(self._config), values, names=titles)
 
     def set_config(self, config: BaseModel) -> None:
         """Show the values of another configuration of the same type."""

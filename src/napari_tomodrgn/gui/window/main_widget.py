@@ -259,8 +259,9 @@ class MainWidget(QWidget):
         self.session.events.comparison.connect(self._on_comparison)
 
     def _on_comparison(self, *_: Any) -> None:
-        """Bring the result into sight, once it has its place."""
-        soon(self, self._show_comparison)
+        """Bring the result into sight, once it has its place; what is under the mouse stays."""
+        if not self.comparison.underMouse():
+            soon(self, self._show_comparison)
 
     def _show_comparison(self) -> None:
         bar: Any = self._judging.horizontalScrollBar()
