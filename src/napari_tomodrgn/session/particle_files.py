@@ -38,7 +38,7 @@ def write_particles(
     # What is to be opened first, where it is last: a banner cuts the end off.
     names = written.name
     if written.name != Path(path).name:
-        names = f"{written.name} (programs open this) and {Path(path).name}"
+        names = f"{written.name} (the one to open in RELION or Warp) and {Path(path).name}"
     if listed is not None:
         names = f"{listed.name} (their list) and {names}"
     return f"{names} written: {len(kept):,} particles{columns}, in {written.parent}."

@@ -395,7 +395,7 @@ def test_what_is_drawn_can_be_written(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert "is not written over" in shown.message.text and source.read_bytes() == before
     found = read_particles(written("star", "some.star").with_name("some_optimisation_set.star"))
-    first = "some_optimisation_set.star (programs open this) and some.star written: "
+    first = "some_optimisation_set.star (the one to open in RELION or Warp) and some.star written: "
     assert shown.message.text.startswith(first), "what is opened first, where it is last"
     assert sorted(found.ids) == sorted(shown.selection)
     block = found.source.blocks[found.source.particle_block]

@@ -138,7 +138,7 @@ class SelectionTools(QWidget):
         """Button with a menu: into how many clusters."""
         self.clusters = QMenu(self)
         for count in (AS_LATENTS_ASK, *_CLUSTERS):
-            words = f"{count} clusters" if count else "As many as the latents ask for"
+            words = f"{count} clusters" if count else "As many as the data show"
             action: Any = self.clusters.addAction(words)
             action.triggered.connect(
                 lambda _checked=False, count=count: self.clusters_requested.emit(count)

@@ -86,8 +86,7 @@ class MainWidget(QWidget):
         self.tabs = self._make_steps()
         self._drops = FileDrops(self, self.open)
         self._docks = DockLayout(self, self.latent, self.banner.label)
-        tip = "Its dock was closed"
-        self.reopen = make_button("Show the latent space", tip, self._dock_latent_space)
+        self.reopen = make_button("Show the latent space", "It was closed", self._dock_latent_space)
         self.reopen.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -264,9 +263,9 @@ class MainWidget(QWidget):
             soon(self, self._show_comparison)
 
     def _show_comparison(self) -> None:
-        bar: Any = self._judging.horizontalScrollBar()
-        self._judging.ensureWidgetVisible(self.comparison, 0, 0)
-        bar.setValue(0)  # of a page that only goes up and down
+        page: Any = self._judging
+        page.ensureWidgetVisible(self.comparison, 0, 0)
+        page.horizontalScrollBar().setValue(0)  # it only goes up and down
 
     def _connect_exploring(self) -> None:
         exploring, latent = self.controller.trajectories, self.latent

@@ -231,4 +231,4 @@ def _epoch_notices(run: Run, stopping: EarlyStopping) -> Generator[Event, None, 
             f"since epoch {stopping.best}. Finishing."
         )
     if stopping.chosen != stopping.seen:
-        yield Notice(f"Of all epochs, {stopping.chosen} explains held-out images best.")
+        yield Notice(f"Of all epochs, epoch {stopping.chosen} explains held-out images best.")
