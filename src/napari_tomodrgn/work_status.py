@@ -19,7 +19,7 @@ _COMPARISON_PARTS = {
 }
 # Nothing is said of the time left before so much of all was seen.
 _LEAST_SEEN = 0.05
-# Nor before so many seconds: of a second comparison a quarter is there at once, the next takes most.
+# Nor before so many seconds: of a second comparison a quarter is there at once.
 _LEAST_SECONDS = 3.0
 _NEARLY = 0.99  # no more before the end
 

@@ -46,7 +46,7 @@ def test_a_bad_value_is_named_by_its_title(qtbot: Any, typed: str) -> None:
     form = ConfigForm(RunConfig(), ("train.learning_rate",))
     qtbot.addWidget(form)
     form.set_value("train.learning_rate", typed)
-    with pytest.raises(BadInputError, match="^Learning rate must be .*, got") as refused:
+    with pytest.raises(BadInputError, match=r"^Learning rate must be .*, got") as refused:
         form.config()
     assert "Input should" not in str(refused.value)
 

@@ -88,7 +88,9 @@ def test_several_files_go_into_a_new_folder(
     (tmp_path / "a_vs_b").mkdir()
     (tmp_path / "a_vs_b_2").write_text("a file of somebody")
     assert ask() == str(tmp_path / "a_vs_b_3")
-    assert asked == [("Folder a_vs_b: choose where to put it", str(one)) for one in (base, tmp_path)]
+    assert asked == [
+        ("Folder a_vs_b: choose where to put it", str(one)) for one in (base, tmp_path)
+    ]
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     assert ask() == ""
 

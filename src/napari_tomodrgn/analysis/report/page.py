@@ -137,7 +137,7 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
     made = f" {len(classes.names)} were made." if classes.names else ""
     return (
-        f"{chart}{below}<p>Number of clusters that the latents ask for: {escape(words)}.{made}</p>"
+        f"{chart}{below}<p>Number of clusters that the data show: {escape(words)}.{made}</p>"
     )
 
 

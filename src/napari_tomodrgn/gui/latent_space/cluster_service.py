@@ -118,4 +118,4 @@ def _found(latents: pd.DataFrame, count: int) -> Iterator[_Found | _Tried]:
         return
     method = proposed.method
     column = cluster_column(latents, proposed.count, method) if proposed.count > 1 else None
-    yield _Found(column, f"The latents ask for: {proposed.sentence}.", method)
+    yield _Found(column, f"The data show {proposed.sentence}.", method)

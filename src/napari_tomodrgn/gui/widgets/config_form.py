@@ -6,7 +6,6 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from magicgui.widgets import create_widget
-from pydantic import BaseModel
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_tomodrgn.config import validated
@@ -14,6 +13,7 @@ from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import Signal, make_label
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
 _AUTOMATIC = "automatic"

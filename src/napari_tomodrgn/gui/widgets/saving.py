@@ -44,7 +44,9 @@ def ask_for_new_folder(parent: QWidget, title: str, base: Path, name: str) -> st
     is where the first choice begins; later ones where something was saved last.
     """
     start = _last_folder[0] if _last_folder and _last_folder[0].is_dir() else base
-    chosen = QFileDialog.getExistingDirectory(parent, f"{title}: choose where to put it", str(start))
+    chosen = QFileDialog.getExistingDirectory(
+        parent, f"{title}: choose where to put it", str(start)
+    )
     if not chosen:
         return ""
     _last_folder[:] = [Path(chosen)]
