@@ -43,7 +43,7 @@ def test_as_many_clusters_as_the_latents_ask_for(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: session.color == "cluster", timeout=30_000)
     assert "Asking how many clusters there are: 2 of 3 numbers tried …" in said
     assert session.added_columns["cluster"].nunique() == 3
-    assert "The latents ask for: 3 clusters" in session.message.text
+    assert "The data show 3 clusters" in session.message.text
     assert [one.arguments for one in session.actions] == [(3,)], "a script makes the same"
     one_heap = _latents()
     one_heap["mu_0"] = np.random.default_rng(1).normal(size=30)
@@ -75,7 +75,7 @@ def test_many_unequal_states_are_found_by_how_sure_latents_are(qtbot: Any) -> No
     service.find(AS_LATENTS_ASK)
     qtbot.waitUntil(lambda: session.color == "cluster", timeout=60_000)
     words = "16 states, found by how sure each particle's latent is."
-    assert f"The latents ask for: {words}" in session.message.text
+    assert f"The data show {words}" in session.message.text
     assert [one.line() for one in session.actions] == ["work.find_clusters(16, method='states')"]
     again = cluster_column(latents, 16, "states")
     assert session.added_columns["cluster"].tolist() == again["cluster"].tolist()

@@ -189,7 +189,7 @@ def test_a_typical_sentence_is_read_without_a_click(qtbot: Any) -> None:
     session = Session()
     dock, header, _ = _in_a_dock(qtbot, session, 840)
     words = (
-        "The latents ask for: 2 clusters, which explain held-out particles best. In the legend a "
+        "The data show 2 clusters, which explain held-out particles best. In the legend a "
         "click on a name selects its particles, map shows its map, Compare asks."
     )
     assert 150 <= len(words) <= 160

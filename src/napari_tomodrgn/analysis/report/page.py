@@ -136,9 +136,7 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     ids = [str(name) for name in latents.index]
     chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
     made = f" {len(classes.names)} were made." if classes.names else ""
-    return (
-        f"{chart}{below}<p>Number of clusters that the data show: {escape(words)}.{made}</p>"
-    )
+    return f"{chart}{below}<p>Number of clusters that the data show: {escape(words)}.{made}</p>"
 
 
 def _audit(run: Run) -> str:
