@@ -32,6 +32,27 @@ CASES: dict[str, tuple[dict[str, object], int]] = {
         4,
     ),
     "motion": ({**SET, "particles": 240, "continuous": True}, 0),
+    # Each state goes on in its own way where poses are off.
+    "four, poses off, crowded": (
+        {
+            **SET,
+            "particles": 300,
+            "snr": 0.08,
+            "structures": ("80S", "60S", "40S", "60S_without_5S_RNP"),
+            "nuisances": {"pose_error_deg": 2.0, "neighbors": 2.0},
+        },
+        4,
+    ),
+    "three, poses off": (
+        {
+            **SET,
+            "particles": 300,
+            "snr": 0.08,
+            "structures": ("80S", "60S", "40S"),
+            "nuisances": {"pose_error_deg": 5.0},
+        },
+        3,
+    ),
 }
 
 
