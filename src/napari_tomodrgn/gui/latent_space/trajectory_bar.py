@@ -23,7 +23,6 @@ from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
 
 _FRAME_MS = 180
-_MOST_COMPONENTS = 8
 _SUPPORT = (
     f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
     f"fewer than {MIN_SUPPORT} the frame is grey: interpolated, not supported by data."
@@ -135,7 +134,7 @@ class TrajectoryBar(QWidget):
         menu.clear()
         names = ParticleTable(table).axis_names if table is not None else []
         components = wide_components(names) or ["PC 1"] * bool(names)
-        for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
+        for number, name in enumerate(components, start=1):
             self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
         self._entry(
