@@ -273,7 +273,14 @@ def test_selections_and_neighbours_in_the_tomogram(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     assert cell.layers.surfaced.tolist() == [3]
     assert "1 selected" in widget.tomogram.status.text()
+    ringed = []
+    for row in (5, 3):
+        shown.focused = cell.poses.ids[row]
+        ringed.append(bool(cell.layers._marks.size[0] > 0))
+    assert ringed == [False, True], "nobody is where 5 would be"
+    shown.focused = cell.poses.ids[5]
     shown.tomogram_display = replace(shown.tomogram_display, only_selected=False)
+    assert cell.layers._marks.size[0] > 0
     at = cell.poses.positions_zyx_angstrom
     shown.focused = cell.poses.ids[5]
     reach = float(np.sort(np.linalg.norm(at - at[5], axis=1))[3])
