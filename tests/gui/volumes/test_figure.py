@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.charts.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
@@ -174,3 +175,21 @@ def test_the_scale_bar_lies_on_no_words(viewer: Any, width: int) -> None:
     assert not words[top - 8 : bottom + 9, left - 8 : right + 9].any()
     fit.close()
     assert overlays.scale_bar.position == "bottom_right", "napari's own place"
+
+
+def test_the_box_behind_a_title_is_as_long_as_the_title(viewer: Any) -> None:
+    """Over something bright, the end of a long line was white on white."""
+    patch_vispy()
+    viewer.dims.ndisplay = 2
+    viewer.add_image(np.ones((200, 200), np.float32), contrast_limits=(0, 1))
+    viewer.scene.camera.zoom = 20
+    words = "200 particles, 30 selected, of 1,234 HHH"
+    write_in_corner(viewer, TITLE_NAME, words)
+    overlay = viewer.canvas.overlays[TITLE_NAME]
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1)
+    boxed = np.flatnonzero((picture < 128).any(axis=0)).max()
+    overlay.box = False
+    overlay.color = "#000000"
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1)
+    written = np.flatnonzero((picture < 128).any(axis=0)).max()
+    assert written < boxed < written + 40

@@ -21,7 +21,9 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.widgets.wrapped_tips import WrappedTips
 
-LONG = "The filter of the shells that held-out images support, as they were found when the run ended"
+LONG = (
+    "The filter of the shells that held-out images support, as they were found when the run ended"
+)
 
 
 @pytest.fixture

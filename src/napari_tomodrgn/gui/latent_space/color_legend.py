@@ -277,7 +277,7 @@ class _Key(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_chips(self, painter: QPainter, column: Column, seen: QRect) -> None:
-        """Draw the chips that are in sight: tomograms, too, are categories, and may be thousands."""
+        """Draw the chips that are in sight: tomograms are categories, too, and may be many."""
         line = self._line()
         assert self._explained is not None
         counts, colors = self._explained.counts, [*colors_of_categories(column), MISSING]

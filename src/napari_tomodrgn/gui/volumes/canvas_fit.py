@@ -53,7 +53,7 @@ class CanvasFit(Service):
         super().close()
 
     def _move_bar(self, before: str, place: str) -> None:
-        """Take the scale bar from the labels of maps, or give it back; elsewhere it is the user's."""
+        """Move the scale bar off the labels of maps, or back; elsewhere it is the user's."""
         bar = self._viewer.canvas.overlays.scale_bar
         if bar.position == before:
             bar.position = place

@@ -36,16 +36,16 @@ class WrappedTips(QObject):
         if event.type() != QEvent.Type.ToolTip:
             return False
         words = tip_at(watched, event.pos())
-        lines = in_lines(words)
+        lines = tip_lines(words)
         if lines == words:
             return False
         QToolTip.showText(event.globalPos(), lines, watched)
         return True
 
 
-def in_lines(words: str) -> str:
+def tip_lines(words: str) -> str:
     """Break words where a line would be too long; lines that there are stay."""
-    if Qt.mightBeRichText(words):
+    if words.lstrip().startswith("<"):
         return words  # which Qt breaks
     return "\n".join(
         line if len(line) <= _LETTERS else fill(line, _LETTERS, break_on_hyphens=False)
@@ -65,9 +65,10 @@ def tip_at(widget: Any, at: Any) -> str:
 
 
 def _of_item(view: Any, at: Any) -> str:
+    model: Any = view.model()
     if isinstance(view, QHeaderView):
         section = view.logicalIndexAt(at)
-        said = view.model().headerData(section, view.orientation(), _TIP) if section >= 0 else None
+        said = model.headerData(section, view.orientation(), _TIP) if section >= 0 else None
     else:
         index = view.indexAt(at)
         said = index.data(_TIP) if index.isValid() else None
