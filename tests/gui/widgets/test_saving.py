@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox, QWidget
 
+from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
+from napari_tomodrgn.gui.tomogram.export_page import ExportPage
+from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.widgets import saving
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action
@@ -155,3 +158,23 @@ def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
     assert saving.words_for_maps(shown) == "Maps of A, B and A − B", "and no particle's"
     shown.canvas_mode, shown.decoded = "particle", None
     assert saving.name_of_picture(shown) == "map.png"
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_mp4_is_offered_where_it_can_be_written(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, encoder: bool
+) -> None:
+    there = {"json": "x"} if encoder else {"no_such_package": "x"}
+    monkeypatch.setattr(movie_service, "_ENCODERS", there)
+    session, offered = Session(), []
+    page, bar = ExportPage(session), TrajectoryBar(session)
+    for one in (page, bar):
+        qtbot.addWidget(one)
+    monkeypatch.setattr(saving, "_chosen", lambda *asked: offered.append(asked[-1]) or "")
+    page.turntable.setEnabled(True)
+    page.turntable.click()
+    bar._ask_for_movie()
+    assert len(offered) == 2
+    for kinds in offered:
+        assert ("*.mp4" in kinds) == encoder and "*.gif" in kinds
+        assert encoder or "imageio-ffmpeg" in kinds, "and what it would take"

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWi
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
+from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
@@ -164,7 +165,7 @@ class TrajectoryBar(QWidget):
 
     def _ask_for_movie(self) -> None:
         proposed = str(self._folder() / "path.gif")
-        name = ask_for_file(self, "Save the movie", proposed, "Movies (*.gif *.mp4)")
+        name = ask_for_file(self, "Save the movie", proposed, movie_kinds())
         if name:
             self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(name)
