@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_tomodrgn.gui.charts.colormaps import colors_of, gradient, hue_circle
 from napari_tomodrgn.gui.latent_space.color_legend import Legend
@@ -92,6 +94,38 @@ def test_chips_are_buttons_and_angles_have_no_limits(legend: Legend, qtbot: Any)
     assert not legend.low.isVisible()
 
 
+@pytest.mark.parametrize("count", [4, 15])
+@pytest.mark.parametrize("points", [9, 16])
+def test_every_class_is_reached_however_many_there_are(
+    legend: Legend, qtbot: Any, count: int, points: int
+) -> None:
+    """Those that there was no room for were "and 12 more", which did nothing."""
+    names = tuple(str(number) for number in range(1, count + 1))
+    legend.setStyleSheet(f"QWidget {{ font-size: {points}pt; }}")
+    legend.set_column(Column("cluster", np.arange(count), names))
+    key, bar = legend.key, legend.area.verticalScrollBar()
+    qtbot.waitUntil(lambda: key.minimumHeight() == (1 + count) * key._line())
+    legend.area.setMinimumHeight(0)
+    legend.setFixedHeight(4 * key._line())  # a name and three classes
+    qtbot.waitUntil(lambda: bar.maximum() > 0)
+    bottom = legend.area.viewport().rect().bottom()
+    for _ in range(40):
+        at = legend.area.viewport().rect().center().toPointF()
+        turn = QWheelEvent(
+            *(at, legend.mapToGlobal(at), QPoint(), QPoint(0, -120)),
+            *(Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier),
+            *(Qt.ScrollPhase.NoScrollPhase, False),
+        )
+        QApplication.sendEvent(legend.area.viewport(), turn)
+    with qtbot.waitSignal(legend.category_chosen) as heard:
+        QTest.mouseClick(key, LEFT, pos=key.mapFromParent(QPoint(20, bottom - 6)))
+    assert heard.args[0] == count - 1
+    image = key.grab().toImage()
+    row = round((count + 0.5) * key._line())
+    lit = [image.pixelColor(x, row) != image.pixelColor(190, 1) for x in range(14)]
+    assert any(lit), "the last has its dot"
+
+
 def test_hovering_fills_the_card(
     widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:
@@ -148,7 +182,7 @@ def test_a_legend_keeps_room_for_its_names_and_the_card_gives_way(qtbot: Any) ->
     side.resize(200, 4 * line + 90)  # as little as large type leaves
     side.show()
     legend.grab()
-    assert legend.key._shown == 3, "no 'and 3 more' beside a card"
+    assert legend.key.visibleRegion().boundingRect().bottom() + 1 >= 4 * line, "all three names"
     assert card._edge() < 60
     side.resize(200, 400)
     assert card._edge() > 50

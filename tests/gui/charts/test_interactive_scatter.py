@@ -79,6 +79,16 @@ def test_hover_tells_and_forgets(view: InteractiveScatter, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: heard == [3, -1])
 
 
+def test_a_point_out_of_sight_has_no_label(view: InteractiveScatter) -> None:
+    """A stub of its name was in the corner of the chart."""
+    view._set_view(view.view.zoomed(0.2, (0.0, 0.0)))
+    bare = _picture(view)
+    view.set_hovered(0, "TS_001.tomostar/17")  # as from the pointer over the tomogram
+    np.testing.assert_array_equal(_picture(view), bare)
+    view.set_hovered(1, "TS_001.tomostar/17")
+    assert (_picture(view) != bare).any()
+
+
 def test_a_drag_moves_the_view_and_is_no_click(view: InteractiveScatter, qtbot: Any) -> None:
     before = view.position_of(1)
     with qtbot.assertNotEmitted(view.clicked):

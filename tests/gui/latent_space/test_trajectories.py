@@ -167,7 +167,7 @@ def test_pins_stand_beside_and_a_path_goes_between_them(
     _idle(widget, qtbot)
     assert session.trajectory.name == f"{names[0]} → {names[2]}"
     assert session.decoded.point == session.trajectory.points[0]
-    assert " near" in viewer.canvas.overlays.tomodrgn_caption.text
+    assert " near" in viewer.canvas.overlays.tomodrgn_caption.text.replace("\n", " ")
     widget.latent.path.loop.setChecked(True)
     session.frame = len(session.trajectory.points) - 2
     widget.latent.path.frame_requested.emit(session.frame)

@@ -249,6 +249,25 @@ def test_a_stroke_with_shift_selects_in_both_views(
     assert not shown.selection, "a stroke is one step"
 
 
+def test_who_is_not_drawn_has_no_ring(widget: Any, shown: Any) -> None:
+    cell = widget.controller.tomogram_scene
+    ids, marks = cell.poses.ids, cell.layers._marks
+
+    def ringed(row: int) -> bool:
+        shown.focused = ids[row]
+        return bool(marks.size[0] > 0)
+
+    shown.selection = frozenset({ids[3]})
+    assert ringed(5)
+    shown.tomogram_display = replace(shown.tomogram_display, only_selected=True)
+    assert not marks.size[0] > 0, "at once"
+    assert [ringed(row) for row in (5, 3)] == [False, True]
+    shown.selection = frozenset({ids[5]})
+    assert not marks.size[0] > 0 and ringed(5)
+    shown.tomogram_display = replace(shown.tomogram_display, only_selected=False)
+    assert ringed(3)
+
+
 def test_selections_and_neighbours_in_the_tomogram(
     viewer: Any, widget: Any, qtbot: Any, shown: Any
 ) -> None:

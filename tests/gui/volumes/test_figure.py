@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
+from napari_tomodrgn.gui.charts.vispy_patches import patch_vispy
 from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
+from napari_tomodrgn.gui.volumes.canvas_fit import CanvasFit
 from napari_tomodrgn.gui.volumes.figure import FigureOptions, enlarged, take_picture
 from napari_tomodrgn.gui.volumes.isosurfaces import make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, VolumeLayers
@@ -20,6 +22,7 @@ from napari_tomodrgn.gui.volumes.map_labels import (
     bottom_of_corner,
     write_in_corner,
 )
+from napari_tomodrgn.session import Session
 
 _SCALE = 2.5
 
@@ -139,3 +142,54 @@ def test_a_tomogram_begins_below_its_title(viewer: Any) -> None:
     edge, height = 3000 * viewer.scene.camera.zoom, viewer.canvas.size[0]
     assert bottom_of_corner(viewer, TITLE_NAME) <= (height - edge) / 2
     assert edge > 0.75 * height, "and is not small"
+
+
+@pytest.mark.parametrize("width", [900, 1280])
+def test_the_scale_bar_lies_on_no_words(viewer: Any, width: int) -> None:
+    """It lay on what is beneath the last map of a row; on the screen and in pictures of it."""
+    viewer.window.resize(width, 500)
+    layers, overlays = VolumeLayers(viewer), viewer.canvas.overlays
+    fit = CanvasFit(Session(), viewer, (layers.write_caption,))
+    mesh = make_isosurface(_ball())
+    layers.show_mesh(mesh, 320.0, "TS_001.tomostar/3  ·  epoch 20  ·  shell filter  ·  contour 3 σ")
+    for number in (1, 2):
+        words = f"cluster {number}: 1,204 particles\nfrom images, 17.6 Å, 3 σ"
+        layers.show_companion(f"reconstruction {number}", mesh, 320.0, None, words)
+    overlays.axes.visible = False
+    for layer in layers.layers:
+        layer.opacity = float(layer is layers.labels.layer)
+
+    def inks() -> Iterator[NDArray[np.bool_]]:
+        def ink() -> NDArray[np.bool_]:
+            return take_picture(viewer, FigureOptions())[..., :3].max(axis=-1) > 60
+
+        yield ink()
+        overlays.scale_bar.visible = False
+        yield ink()
+        overlays.scale_bar.visible = True
+
+    both, words = inks()
+    bar = np.argwhere(both & ~words)
+    (top, left), (bottom, right) = bar.min(axis=0), bar.max(axis=0)
+    assert len(bar) > 100 and words.sum() > 1000
+    assert not words[top - 8 : bottom + 9, left - 8 : right + 9].any()
+    fit.close()
+    assert overlays.scale_bar.position == "bottom_right", "napari's own place"
+
+
+def test_the_box_behind_a_title_is_as_long_as_the_title(viewer: Any) -> None:
+    """Over something bright, the end of a long line was white on white."""
+    patch_vispy()
+    viewer.dims.ndisplay = 2
+    viewer.add_image(np.ones((200, 200), np.float32), contrast_limits=(0, 1))
+    viewer.scene.camera.zoom = 20
+    words = "200 particles, 30 selected, of 1,234 HHH"
+    write_in_corner(viewer, TITLE_NAME, words)
+    overlay = viewer.canvas.overlays[TITLE_NAME]
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1)
+    boxed = np.flatnonzero((picture < 128).any(axis=0)).max()
+    overlay.box = False
+    overlay.color = "#000000"
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].max(axis=-1)
+    written = np.flatnonzero((picture < 128).any(axis=0)).max()
+    assert written < boxed < written + 40

@@ -15,13 +15,15 @@ import pytest
 
 from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.gui.background.task_queue import TaskQueue
+from napari_tomodrgn.gui.charts.interactive_scatter import Click
 from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
-from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, LESS_NAME, MORE_NAME
+from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption, who_is
 from napari_tomodrgn.particle_columns import latent_matrix
 from napari_tomodrgn.session import Decoded, LatentPath, LatentPoint, Session
+from napari_tomodrgn.work_status import TrainingStatus
 
 LONG = 60_000
 
@@ -58,7 +60,8 @@ def test_the_difference_is_to_the_map_of_the_mean_latent(
     np.testing.assert_allclose(session.decoded.difference[0].vertices, more.vertices, atol=1e-3)
     assert MORE_NAME in viewer.layers and LESS_NAME in viewer.layers
     assert viewer.layers[LAYER_NAME].opacity < 0.5
-    assert "less than the mean" in viewer.canvas.overlays.tomodrgn_caption.text
+    words = viewer.canvas.overlays.tomodrgn_caption.text.split()  # in lines that fit the canvas
+    assert "less than the mean" in " ".join(words)
     session.focused = next(str(n) for n in session.latents.index if n != session.focused)
     _idle(widget, qtbot)
     assert session.decoded.difference is not None
@@ -396,3 +399,38 @@ def test_a_map_from_images_says_that_its_place_is_empty() -> None:
     )
     near = replace(shown, point=LatentPoint((0.0,), 12))
     assert "no particles nearby" not in caption(near, "latent point")
+
+
+def test_a_click_shows_a_map_that_was_hidden_by_its_eye(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, view = opened(tiny_run), widget.latent.view
+    names = [str(name) for name in session.latents.index]
+    here = names.index(session.focused)
+    viewer.layers[LAYER_NAME].visible = False
+    session.sigma = 4.0  # of what is hidden
+    _idle(widget, qtbot)
+    assert not viewer.layers[LAYER_NAME].visible and not viewer.canvas.overlays[CAPTION_NAME].text
+    far = np.linalg.norm(view.points - view.points[here], axis=1).argmax()
+    view.clicked.emit(Click(int(far), *map(float, view.points[far])))
+    _idle(widget, qtbot)
+    assert session.focused == names[far]
+    assert viewer.layers[LAYER_NAME].visible
+    assert viewer.canvas.overlays[CAPTION_NAME].text.startswith(names[far])
+    session.canvas_mode = "tomogram"  # which has the canvas
+    session.focused = names[here]
+    assert not viewer.layers[LAYER_NAME].visible
+
+
+def test_words_on_a_map_that_is_awaited_go_with_the_window(
+    viewer: Any, widget: Any, tiny_star: Path
+) -> None:
+    """They stayed when the dock was closed amid a training, beside "No data open"."""
+    from napari_tomodrgn.data.dialects import read_particles
+
+    session, caption = widget.session, lambda: viewer.canvas.overlays[CAPTION_NAME].text
+    session.particles = read_particles(tiny_star)
+    session.training = TrainingStatus("training")
+    assert caption().startswith("The first map appears")
+    widget.controller.leave()
+    assert not caption()

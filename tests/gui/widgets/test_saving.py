@@ -6,8 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from qtpy.QtWidgets import QDialog, QFileDialog, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox, QWidget
 
+from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
+from napari_tomodrgn.gui.tomogram.export_page import ExportPage
+from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.widgets import saving
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action
@@ -43,6 +46,31 @@ def test_a_file_gets_the_ending_that_it_lacks(
     assert found == str(tmp_path / given)
     monkeypatch.setattr(QFileDialog, "exec", lambda _self: QDialog.DialogCode.Rejected)
     assert saving.ask_for_file(parent, "Save", start, "Star files (*.star)") == ""
+
+
+def test_a_name_that_ends_as_another_kind_of_file_is_refused(
+    qtbot: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """scatter.svg became scatter.svg.png, without a question."""
+    parent, said, offered = QWidget(), [], []
+    qtbot.addWidget(parent)
+    typed = iter([str(tmp_path / "scatter.svg"), str(tmp_path / "scatter.png")])
+
+    def take(dialog: QFileDialog) -> QDialog.DialogCode:
+        offered.append(dialog.selectedFiles()[0])
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(QFileDialog, "exec", take)
+    monkeypatch.setattr(
+        saving, "_chosen", lambda *asked, real=saving._chosen: real(*asked) and next(typed)
+    )
+    monkeypatch.setattr(QMessageBox, "warning", lambda _parent, _title, words: said.append(words))
+    start = str(tmp_path / "map.png")
+    found = saving.ask_for_file(parent, "Save the picture", start, "Pictures (*.png)")
+    assert found == str(tmp_path / "scatter.png")
+    assert offered[-1] == found, "the name, with the ending that is written"
+    [words] = said
+    assert words.startswith("scatter.svg: this is written as .png, not as .svg.")
 
 
 def test_the_next_file_is_offered_where_the_last_was_saved(
@@ -132,3 +160,23 @@ def test_pictures_and_maps_are_named_after_what_is_on_show() -> None:
     assert saving.words_for_maps(shown) == "Maps of A, B and A − B", "and no particle's"
     shown.canvas_mode, shown.decoded = "particle", None
     assert saving.name_of_picture(shown) == "map.png"
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_mp4_is_offered_where_it_can_be_written(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, encoder: bool
+) -> None:
+    there = {"json": "x"} if encoder else {"no_such_package": "x"}
+    monkeypatch.setattr(movie_service, "_ENCODERS", there)
+    session, offered = Session(), []
+    page, bar = ExportPage(session), TrajectoryBar(session)
+    for one in (page, bar):
+        qtbot.addWidget(one)
+    monkeypatch.setattr(saving, "_chosen", lambda *asked: offered.append(asked[-1]) or "")
+    page.turntable.setEnabled(True)
+    page.turntable.click()
+    bar._ask_for_movie()
+    assert len(offered) == 2
+    for kinds in offered:
+        assert ("*.mp4" in kinds) == encoder and "*.gif" in kinds
+        assert encoder or "imageio-ffmpeg" in kinds, "and what it would take"

@@ -247,7 +247,7 @@ class ScatterPlot(QWidget):
         if 0 <= self._hovered < len(self._xy):
             at = self.position_of(self._hovered)
             painting.paint_ring(painter, at, radius + 2.5, self._theme.text)
-            if self._tag:
+            if self._tag and rect.contains(at.toPoint()):  # else a stub of it is in the corner
                 painting.paint_tag(painter, at, self._tag, rect, self._theme)
         if self._drawing.corners:
             closed = self._drawing.tool != PATH

@@ -1,4 +1,4 @@
-"""Two things that vispy does over again though nothing has changed, left out; letters of axes.
+"""Two things that vispy does over again though nothing has changed, left out; sizes of letters.
 
 **Shaders of surfaces.** A mesh of vispy puts a new function for its colours into its program each
 time that it gets other triangles, though the function says the same. The program is then written,
@@ -13,6 +13,9 @@ is drawn again: twice for each click that names another particle.
 
 **Letters of axes.** napari writes x, y and z in one size, however large the axes are: in a picture
 of the canvas they are as tiny as the picture is large. They go with those of the scale bar.
+
+**Boxes behind words.** napari measures words for a screen of 96 dots per inch and draws them for
+the one that there is: on one of 100 the dark box behind a title ended before its last letter.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ def patch_vispy() -> None:
     patch_mesh_colors()
     patch_transforms()
     patch_axes_letters()
+    patch_text_sizes()
 
 
 def patch_mesh_colors() -> bool:
@@ -141,3 +145,30 @@ def _with_letters(drawn: Callable[[Any], None]) -> Callable[[Any], None]:
         axes.node.axes.text.font_size = _AXES_LETTERS * bar.font_size / usual
 
     return lettered
+
+
+def patch_text_sizes() -> bool:
+    """Measure words at the resolution that they are drawn at, where there are more dots than 96.
+
+    Returns whether it could be done.
+    """
+    try:
+        from napari._vispy.visuals.text import Text
+    except ImportError:
+        return False
+    measured = getattr(Text, "get_width_height", None)
+    if measured is None or not hasattr(Text, "dpi_ratio"):
+        return False
+    if not hasattr(measured, "__wrapped__"):
+        Text.get_width_height = _as_drawn(measured)
+    return True
+
+
+def _as_drawn(measured: Callable[[Any], tuple[float, float]]) -> Callable[[Any], Any]:
+    @functools.wraps(measured)
+    def drawn(text: Any) -> tuple[float, float]:
+        width, height = measured(text)
+        finer = max(1.0, float(text.dpi_ratio))
+        return width * finer, height * finer
+
+    return drawn

@@ -36,8 +36,8 @@ _LABEL_BELOW = 0.46  # where the first of its lines begins
 _ABOVE = 0.42
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
 _AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
-# Of the half of a label and of the scale bar; the margins with them.
-_HALF_LABEL_PX, _BAR_PX, _MARGIN_PX = 18, 44, 12
+# Of the half of a label, and of the lines that it has in a narrow canvas; the margins with them.
+_HALF_LABEL_PX, _LINES_PX, _MARGIN_PX = 18, 44, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class StageLayers:
         self.arrange()
 
     def set_up_view(self) -> None:
-        """Turn the canvas to all cells, the right hand, as large as caption and scale bar allow."""
+        """Turn the canvas to all cells, the right hand, as large as caption and labels allow."""
         viewer = self._viewer
         viewer.dims.ndisplay = 3
         camera = viewer.scene.camera
@@ -153,11 +153,11 @@ class StageLayers:
         nudge(self._viewer.scene.camera)  # which arranges
 
     def _fit(self) -> float:
-        """Pixels of a box where all cells are between caption and scale bar, and raise them so."""
+        """Pixels of a box where all cells are between caption and labels, and raise them so."""
         height, width = self._viewer.canvas.size
         columns, rows = self._grid()
         top = max(SMALL_AXES_PX + _MARGIN_PX, bottom_of_corner(self._viewer, CAPTION_NAME))
-        room = max(60.0, height - top - _HALF_LABEL_PX - _BAR_PX)
+        room = max(60.0, height - top - _HALF_LABEL_PX - _LINES_PX)
         across, between = 1 + _PITCH * (columns - 1), 2 * _BELOW * (rows - 1)
         down = _ABOVE + between + _BELOW
         box_px = min(0.94 * width / across, room / down)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QRectF, Qt
+from qtpy.QtCore import QRect, QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
@@ -15,12 +15,14 @@ from napari_tomodrgn.gui.charts.colormaps import MISSING, colors_along, colors_o
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.paper import ColorKey
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
-from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
+from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, scrolled, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import Clip, Column, column_label
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
+_MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
+_LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
 _SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."
 _SHOWS = f"{_MAP}: shows the map of these, decoded at the particle nearest to its middle."
@@ -87,6 +89,7 @@ class Legend(QWidget):
         self.key = _Key()
         self.key.clicked.connect(self.category_chosen)
         self.key.map_clicked.connect(self.map_chosen)
+        self.area = scrolled(self.key)  # there may be more categories than there is room for
         self.low, self.high = (
             _limit("Smallest value with a colour of its own"),
             _limit("Largest value with a colour of its own"),
@@ -114,9 +117,10 @@ class Legend(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.key, 1)
+        layout.addWidget(self.area, 1)
         layout.addWidget(self._limits)
         self.set_column(None)
+        LetterSize(self.key, self._fit_height)
 
     def set_column(
         self,
@@ -134,11 +138,20 @@ class Legend(QWidget):
         if column is not None and explained is None:
             explained = LegendData.of(column)
         self.key.set_column(column, explained, with_maps=with_maps)
+        self._fit_height()
         numbers = column is not None and not column.categorical and not column.period
         self._limits.setVisible(numbers)
         if column is not None and numbers:
             for edit, value in zip((self.low, self.high), column.limits, strict=True):
                 edit.setText(f"{value:.4g}")
+
+    def _fit_height(self) -> None:
+        """Room for a name and a few categories, or histogram and bar; what is below gives way.
+
+        The others are scrolled to.
+        """
+        self.area.setMinimumHeight(min(self.key.height_of(_CHIPS), _MOST_PX))
+        self.key.setMinimumHeight(self.key.height_of())
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -173,32 +186,30 @@ class _Key(QWidget):
         self._theme = ChartColors()
         self._bar: QImage | None = None
         self._explained: LegendData | None = None
-        self._shown = 0  # chips
         self._with_maps = False
         self.note = ""  # after the name of the column
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         paints_letters(self)
-        LetterSize(self, self._fit_height)
 
     def set_column(
         self, column: Column | None, explained: LegendData | None, *, with_maps: bool
     ) -> None:
         """Take what is to be painted."""
-        self._column, self._explained, self._bar, self._shown = column, explained, None, 0
+        self._column, self._explained, self._bar = column, explained, None
         self._with_maps = with_maps and column is not None and column.categorical
         self.setToolTip("")
-        self._fit_height()
         if column is not None and column.categorical:
             self.setToolTip(f"{_SELECTS} {_SHOWS}" if self._with_maps else _SELECTS)
         elif explained is not None:
             self._bar = to_image(explained.bar)
         self.update()
 
-    def _fit_height(self) -> None:
-        """Room for a name and a few categories, or histogram and bar; what is below gives way."""
-        chips = min(len(self._column.categories), _CHIPS) if self._column is not None else 0
-        self.setMinimumHeight((1 + chips) * self._line() if chips else 40)
+    def height_of(self, most: int | None = None) -> int:
+        """Height of a name and all categories, or of so many at most; of a bar."""
+        column = self._column
+        chips = len(column.categories[:most]) if column is not None and column.categorical else 0
+        return (1 + chips) * self._line() if chips else _LEAST_PX
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -224,7 +235,9 @@ class _Key(QWidget):
     def _row_at(self, event: Any) -> int:
         """Which chip the mouse is on; -1 for none."""
         row = int(event.position().y() // self._line()) - 1
-        return row if 0 <= row < self._shown else -1
+        column = self._column
+        there = 0 if column is None or not column.categorical else len(column.categories)
+        return row if 0 <= row < there else -1
 
     def _on_button(self, event: Any) -> bool:
         return self._with_maps and event.position().x() >= self._button(1).left()
@@ -234,7 +247,7 @@ class _Key(QWidget):
         width, line = self.fontMetrics().horizontalAdvance(_MAP) + 10, self._line()
         return QRectF(self.width() - width - 1, row * line + 1, width, line - 2)
 
-    def paintEvent(self, event: object) -> None:
+    def paintEvent(self, event: Any) -> None:
         """Draw name, then chips or bar."""
         if self._column is None:
             return
@@ -249,7 +262,7 @@ class _Key(QWidget):
             font.setBold(False)
             painter.setFont(font)
             if self._column.categorical:
-                self._paint_chips(painter, self._column)
+                self._paint_chips(painter, self._column, event.rect())
             else:
                 self._paint_bar(painter, self._column)
 
@@ -263,15 +276,15 @@ class _Key(QWidget):
         box = QRectF(indent, row * self._line(), width, self._line())
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
 
-    def _paint_chips(self, painter: QPainter, column: Column) -> None:
+    def _paint_chips(self, painter: QPainter, column: Column, seen: QRect) -> None:
+        """Draw the chips that are in sight: tomograms are categories, too, and may be many."""
         line = self._line()
-        room = max(1, self.height() // line - 1)
         assert self._explained is not None
-        counts = self._explained.counts
-        names = list(zip(column.categories, counts, colors_of_categories(column), strict=False))
-        shown = names if len(names) <= room else names[: room - 1]
-        self._shown = len(shown)
-        for row, (name, count, color) in enumerate(shown, start=1):
+        counts, colors = self._explained.counts, [*colors_of_categories(column), MISSING]
+        first, last = max(0, seen.top() // line - 1), seen.bottom() // line
+        for row in range(first + 1, min(last, len(column.categories), len(counts)) + 1):
+            name, count = column.categories[row - 1], counts[row - 1]
+            color = colors[min(row, len(colors)) - 1]
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(color))
             painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
@@ -279,9 +292,6 @@ class _Key(QWidget):
             self._write(painter, row, _counted(name, count))
             if self._with_maps:
                 self._paint_button(painter, self._button(row))
-        hidden = len(column.categories) - len(shown)
-        if hidden:
-            self._write(painter, len(shown) + 1, f"and {hidden} more")
 
     def _paint_button(self, painter: QPainter, box: QRectF) -> None:
         painter.setPen(QColor(self._theme.text))

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWi
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
+from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
@@ -23,7 +24,6 @@ from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
 
 _FRAME_MS = 180
-_MOST_COMPONENTS = 8
 _SUPPORT = (
     f"Particles whose latents are near this frame; {TYPICAL} are near a typical particle. With "
     f"fewer than {MIN_SUPPORT} the frame is grey: interpolated, not supported by data."
@@ -135,7 +135,7 @@ class TrajectoryBar(QWidget):
         menu.clear()
         names = ParticleTable(table).axis_names if table is not None else []
         components = wide_components(names) or ["PC 1"] * bool(names)
-        for number, name in enumerate(components[:_MOST_COMPONENTS], start=1):
+        for number, name in enumerate(components, start=1):
             self._entry(f"Along {name}", partial(self.along_requested.emit, number))
         menu.addSeparator()
         self._entry(
@@ -165,7 +165,7 @@ class TrajectoryBar(QWidget):
 
     def _ask_for_movie(self) -> None:
         proposed = str(self._folder() / "path.gif")
-        name = ask_for_file(self, "Save the movie", proposed, "Movies (*.gif *.mp4)")
+        name = ask_for_file(self, "Save the movie", proposed, movie_kinds())
         if name:
             self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(name)

@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
+from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import (
@@ -25,7 +26,6 @@ from napari_tomodrgn.gui.widgets.saving import (
 from napari_tomodrgn.session import Session
 
 _MESHES = "Meshes (*.ply *.stl *.glb)"
-_MOVIES = "Movies (*.gif *.mp4)"
 _STAR = "Star file …"
 _CLASSES = "Map of each cluster (MRC) …"
 _WHOLE = (
@@ -130,7 +130,7 @@ class ExportPage(QWidget):
         self.turntable = make_button(
             "Turntable movie …",
             "One turn around what is looked at, 72 frames",
-            lambda: self._ask("Save the movie", "turntable.gif", _MOVIES, self.turntable_requested),
+            self._ask_for_movie,
         )
 
     def _lay_out(self) -> None:
@@ -211,6 +211,9 @@ class ExportPage(QWidget):
         found = ask_for_figure(self.canvas_px(), self._base(), name, self)
         if found is not None:
             self.picture_requested.emit(*found)
+
+    def _ask_for_movie(self) -> None:
+        self._ask("Save the movie", "turntable.gif", movie_kinds(), self.turntable_requested)
 
     def _ask_folder(self) -> None:
         name = f"{Path(name_of_picture(self._session)).stem}_chimerax"

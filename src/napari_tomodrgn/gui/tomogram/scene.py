@@ -285,6 +285,7 @@ class TomogramScene(Service):
         self._repaint()
         if self.session.tomogram_display.only_selected:
             self._schedule_surfaces()
+            self._mark()
         self._report()
 
     def _on_focused(self, *_: object) -> None:
@@ -292,8 +293,13 @@ class TomogramScene(Service):
             self._schedule_surfaces()
 
     def _mark(self, *_: object) -> None:
-        session = self.session
-        self.layers.mark(self._place_of(session.focused), self._place_of(session.hovered))
+        session, only = self.session, self.session.tomogram_display.only_selected
+        # No ring around nothing: what is not selected may not be drawn.
+        seen = (
+            one if not only or one in session.selection else None
+            for one in (session.focused, session.hovered)
+        )
+        self.layers.mark(*map(self._place_of, seen))
 
     def _place_of(self, identity: str | None) -> NDArray[np.float64] | None:
         row = self._rows.get(identity or "")
@@ -309,6 +315,7 @@ class TomogramScene(Service):
     def _on_display(self, now: TomogramDisplay, before: TomogramDisplay) -> None:
         contrast = now.percent != before.percent
         self.layers.apply(now, contrast=contrast)
+        self._mark()
         names = ("shape", "most_surfaces", "most_own", "only_selected", "within")
         if any(getattr(now, name) != getattr(before, name) for name in names):
             self._schedule_surfaces()

@@ -20,6 +20,9 @@ _BESIDE_AXES_PX = 150  # what labels leave the axes in the corner
 # Length of the bar where napari would choose a thousand or more.
 FAR_ANGSTROM = 750.0
 _BAR_PX, _UNIT = 150, "angstrom"
+# Where labels, which are beneath maps, never come; napari's place for the bar is under them.
+BAR_PLACE, NAPARIS_BAR_PLACE = "top_right", "bottom_right"
+_BAR_ROOM_PX = 170.0  # with its margins
 _held: list[object] = []  # by those who resize a canvas for a picture of it
 
 
@@ -87,7 +90,7 @@ class MapGrid:
     def aim(self, viewer: Any, box_angstrom: float) -> None:
         """Turn the camera to all of them."""
         camera, (height, width) = viewer.scene.camera, viewer.canvas.size
-        # A row of maps stands higher and to the right: its labels are off scale bar and axes.
+        # A row of maps stands higher and to the right: its labels are off the axes.
         in_row = self.rows == 1 and self.count > 1
         raised, beside = (_RAISED * box_angstrom, _BESIDE_AXES_PX) if in_row else (0.0, 0)
         across, down = (1 + _PITCH * (number - 1) for number in (self.columns, self.rows))
@@ -97,6 +100,11 @@ class MapGrid:
         step = _PITCH * box_angstrom
         middle = (self.columns - 1) / 2 * step - beside / 2 / camera.zoom
         camera.center = (0.0, -(self.rows - 1) / 2 * step - raised, middle)
+
+
+def beside_bar_px(viewer: Any) -> float:
+    """Pixels that the scale bar takes of the width that words at the upper edge have."""
+    return _BAR_ROOM_PX if viewer.canvas.overlays.scale_bar.position == BAR_PLACE else 0.0
 
 
 def keep_in_angstrom(viewer: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.volumes.arrangement import is_held
+from napari_tomodrgn.gui.volumes.arrangement import BAR_PLACE, NAPARIS_BAR_PLACE, is_held
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME
 from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner
 from napari_tomodrgn.session import Session
@@ -38,6 +38,7 @@ class CanvasFit(Service):
         self._viewer, self._arrange = viewer, arrange
         self._fitting = self._axes_hidden = False
         self._note()
+        self._move_bar(NAPARIS_BAR_PLACE, BAR_PLACE)
         viewer.canvas.overlays.axes.events.visible.connect(self._make_way)
         viewer.scene.camera.events.zoom.connect(self._on_zoom)
         viewer.canvas.events.size.connect(self._on_size)
@@ -48,7 +49,14 @@ class CanvasFit(Service):
         self._viewer.canvas.events.size.disconnect(self._on_size)
         self._viewer.canvas.overlays.axes.events.visible.disconnect(self._make_way)
         self._bring_axes_back()
+        self._move_bar(BAR_PLACE, NAPARIS_BAR_PLACE)
         super().close()
+
+    def _move_bar(self, before: str, place: str) -> None:
+        """Move the scale bar off the labels of maps, or back; elsewhere it is the user's."""
+        bar = self._viewer.canvas.overlays.scale_bar
+        if bar.position == before:
+            bar.position = place
 
     def _note(self) -> None:
         self._zoom, self._size = self._viewer.scene.camera.zoom, self._viewer.canvas.size

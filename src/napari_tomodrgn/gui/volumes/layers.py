@@ -125,6 +125,12 @@ class VolumeLayers:
         if self._needs_view:
             self._set_up_view(self._box, alone=True)
 
+    def bring_back(self) -> None:
+        """Show the map again if it was hidden by its eye; not while something else is on show."""
+        shown = self.image.layer or self.layer
+        if shown is not None and self._hidden is None and not self._seen(LAYER_NAME):
+            shown.visible = True
+
     def _on_seen(self, _event: object = None) -> None:
         """Words follow what is seen: a map that is hidden by its eye is not named any more."""
         if self._hidden is None:

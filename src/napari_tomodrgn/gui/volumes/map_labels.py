@@ -10,7 +10,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from napari.utils.theme import get_theme
 
-from napari_tomodrgn.gui.volumes.arrangement import is_held
+from napari_tomodrgn.gui.volumes.arrangement import beside_bar_px, is_held
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_name
 
@@ -41,6 +41,7 @@ _KEPT = (
 )
 _SLICES = "slice of the map, whose surface is seen in 3-D"
 _BETWEEN, _LETTER_PX = "  ·  ", 9.5  # of the canvas' font
+_FEWEST, _FEWEST_BESIDE = 30, 20  # of a line in the corner; and beside the scale bar
 
 
 class MapLabels:
@@ -201,13 +202,15 @@ def right_and_up(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float6
 def write_in_corner(viewer: Viewer, name: str, words: str, beside_px: float = 20.0) -> None:
     """Write words into the upper left corner, in lines that leave so much beside; none hides them.
 
-    ``name`` tells who writes: what each has to say stays apart.
+    ``name`` tells who writes: what each has to say stays apart. The scale bar is left its room.
     """
-    overlays = viewer.canvas.overlays
+    overlays, bar_px = viewer.canvas.overlays, beside_bar_px(viewer)
     if name not in overlays:
         size = overlays.scale_bar.font_size
         overlays[name] = TextOverlay(position="top_left", font_size=size)
-    overlays[name].text = in_lines(words, viewer.canvas.size[1] - beside_px)
+    overlays[name].text = in_lines(
+        words, viewer.canvas.size[1] - beside_px - bar_px, _FEWEST_BESIDE if bar_px else _FEWEST
+    )
     overlays[name].visible = bool(words)
 
 
@@ -288,9 +291,9 @@ def in_cell(words: str, letters: int) -> str:
     return "\n".join(lines).replace("\u00a0", " ")
 
 
-def in_lines(words: str, room_px: float) -> str:
+def in_lines(words: str, room_px: float, fewest: int = _FEWEST) -> str:
     """Break a caption where it would leave the canvas: between its parts, else between words."""
-    letters = max(30, int(room_px / _LETTER_PX))
+    letters = max(fewest, int(room_px / _LETTER_PX))
     return "\n".join(_broken(line, letters) for line in words.splitlines())
 
 

@@ -30,6 +30,13 @@ def mp4_plugin() -> str | None:
     return next((plugin for package, plugin in _ENCODERS.items() if find_spec(package)), None)
 
 
+def movie_kinds() -> str:
+    """What a movie can be written as here, for a dialog."""
+    if mp4_plugin() is None:
+        return "GIF; MP4 needs an encoder: pip install imageio-ffmpeg (*.gif)"
+    return "Movies (*.gif *.mp4)"
+
+
 class MovieRecorder(Service):
     """Goes along the path of a session, a picture at each frame, then writes the movie."""
 

@@ -44,6 +44,7 @@ class VolumeView(Service):
         self.renaming = self.delay(_MILLISECONDS_OF_REST, self._show_waiting)
         self.listen(self._on_decoded, "decoded", "style", "map_source")
         self.listen(self._on_choice, "focused", "free_point")
+        self.listen(self._on_focused, "focused")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_decoded, "class_map")
         self.listen(self._on_reconstruction, "validation")
@@ -75,9 +76,13 @@ class VolumeView(Service):
     def _on_data(self, *_: object) -> None:
         """Say what the canvas waits for, before there is anything in it."""
         session = self.session
-        if session.decoded is None and (
-            session.latents is not None or session.particles is not None
-        ):
+        if session.decoded is not None:
+            return
+        if session.latents is None and session.particles is None:
+            # Nothing is awaited any more, be it that the window closes amid a training.
+            self.beginning.stop()
+            self.layers.set_caption("")
+        else:
             self.layers.set_up_canvas()
             if session.latents is None:
                 self._say_awaited()
@@ -110,6 +115,11 @@ class VolumeView(Service):
         """Name the one that is decoded now, where the words name another, once clicks rest."""
         if self._decoding and not self.waiting.isActive():
             self.renaming.start()
+
+    def _on_focused(self, *_: object) -> None:
+        """Show the map of whoever is chosen, also where the last one was hidden by its eye."""
+        if self.session.focused is not None:
+            self.layers.bring_back()
 
     def _show_waiting(self) -> None:
         """Say whose volume is being decoded; the answer replaces the words."""

@@ -6,7 +6,7 @@ import re
 from itertools import count
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
@@ -15,10 +15,18 @@ from napari_tomodrgn.session import Session
 
 # Where the user saved last, since the program was started: the next file mostly goes there, too.
 _last_folder: list[Path] = []
+# Endings by which one knows what is in a file; others, as in TS_1.tomostar_7, are part of a name.
+_OF_FILES = frozenset(
+    ".svg .png .pdf .eps .jpg .jpeg .tif .tiff .bmp .gif .mp4 .mov .avi .webm .mkv "
+    ".mrc .map .star .csv .ply .stl .glb .gltf .obj .txt .html .json .npy .zip".split()
+)
 
 
 def ask_for_file(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
     """Return the file that was chosen, with an ending of one of the kinds; empty for none.
+
+    A name that ends as other files do is refused and asked for again: what is in the file would be
+    something else.
 
     ``kinds`` are Qt's, such as ``Maps (*.mrc)``: that of ``proposed`` is the usual one. Its folder
     is where the first file goes; later ones where the last went. Qt's own function for it says
@@ -26,15 +34,27 @@ def ask_for_file(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
     """
     if _last_folder and _last_folder[0].is_dir():
         proposed = str(_last_folder[0] / Path(proposed).name)
+    while path := _chosen(parent, title, proposed, kinds):
+        if path.lower().endswith(_endings(kinds)):
+            return path
+        if (wrong := Path(path).suffix) not in _OF_FILES:
+            return path + _usual(proposed)
+        written = " or ".join(_endings(kinds))
+        words = f"{Path(path).name}: this is written as {written}, not as {wrong}."
+        QMessageBox.warning(parent, "Not saved", f"{words} Choose a name that ends so.")
+        proposed = str(Path(path).with_suffix(_usual(proposed)))
+    return ""
+
+
+def _chosen(parent: QWidget, title: str, proposed: str, kinds: str) -> str:
     dialog = saving_dialog(parent, title, proposed, kinds)
     try:
         path = dialog.selectedFiles()[0] if dialog.exec() else ""
     finally:
         dialog.deleteLater()
-    if not path:
-        return ""
-    _last_folder[:] = [Path(path).parent]
-    return path if path.lower().endswith(_endings(kinds)) else path + _usual(proposed)
+    if path:
+        _last_folder[:] = [Path(path).parent]
+    return path
 
 
 def ask_for_new_folder(parent: QWidget, title: str, base: Path, name: str) -> str:

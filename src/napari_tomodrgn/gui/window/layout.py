@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
 from napari_tomodrgn.gui.widgets.qt import soon
+from napari_tomodrgn.gui.widgets.wrapped_tips import WrappedTips
 
 # px with text of the height that napari comes with; on fewer than the least its pages are cut off.
 _RIGHT_WIDTH, _LEAST_WIDTH = 330, 310
@@ -98,6 +99,8 @@ def keep_on_screen(window: QMainWindow) -> None:
 class DockLayout(QObject):
     """Gives the docks place and size: when they appear, when letters or the window become larger.
 
+    Tips in them are shown in lines, too.
+
     Parameters
     ----------
     panel, latent
@@ -110,6 +113,8 @@ class DockLayout(QObject):
         super().__init__(panel)
         self._panel, self._latent, self._letters = panel, latent, letters
         self._window: Callable[[], Any] = lambda: None
+        for root in (panel, latent):
+            WrappedTips(root)
 
     def start(self, window: QMainWindow) -> None:
         """Lay the docks out in napari's window, and from now on when it becomes wider."""
