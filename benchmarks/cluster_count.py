@@ -43,6 +43,16 @@ CASES: dict[str, tuple[dict[str, object], int]] = {
         },
         4,
     ),
+    "two, poses off, crowded": (
+        {
+            **SET,
+            "particles": 300,
+            "snr": 0.08,
+            "structures": ("60S", "60S_without_5S_RNP"),
+            "nuisances": {"pose_error_deg": 3.0, "neighbors": 3.0},
+        },
+        2,
+    ),
     "three, poses off": (
         {
             **SET,

@@ -58,6 +58,18 @@ def test_groups_that_are_no_gaussians_are_not_cut_into_pieces() -> None:
     assert found.count == 3 and found.separation > 0.95
 
 
+def test_two_states_that_go_on_within_are_two_where_nothing_lies_between() -> None:
+    """As where poses are off: more classes explain more, and overlap; there was no number."""
+    rng = np.random.default_rng(4)
+    within = rng.normal(size=(300, 4)) * np.where(rng.random(300) < 0.5, 1.0, 0.2)[:, None]
+    states = np.repeat([-1.0, 1.0], 150) + 0.04 * rng.normal(size=300)
+    points = np.column_stack([states, within])
+    found = propose_clusters(points, np.full(points.shape, 0.04**2))
+    assert found.gains[1, 0] < 0.9 * found.gains[:, 0].max(), "more of them explain more"
+    assert found.count == 2 and found.separation > 0.99
+    assert propose_clusters(within, np.full(within.shape, 0.04**2)).count < 2
+
+
 def test_components_that_vanished_ask_for_no_classes() -> None:
     """Two states on one latent; seven others are a thousandth of it, and long-tailed."""
     rng = np.random.default_rng(0)

@@ -1,14 +1,14 @@
 """How many clusters latents ask for: by the likelihood of particles that were left out.
 
-Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
-held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
-63), and one class unless the best is better by two. Where classes so many overlap, the smallest
-number that explains nearly as much is taken, if its classes are apart: groups that are no Gaussians
-are cut into more and more of them, to little use. Points spread evenly along a curve ask for more
-and more classes, each of which overlaps its neighbours and is wider than its particles are unsure:
-then there is no number, and it is called continuous. Asked are the components that carry
-something: others that a training let vanish are rounding, whose long tails, scaled up, look like
-classes.
+Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose held-
+out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000) 63), and
+one class unless the best is better by two. Where classes so many overlap, the smallest number that
+explains nearly as much is taken, if its classes are apart: groups that are no Gaussians are cut
+into more and more of them, to little use; failing that, one whose classes are wholly apart. Points
+spread evenly along a curve ask for more and more classes, each of which overlaps its neighbours and
+is wider than its particles are unsure: then there is no number, and it is called continuous. Asked
+are the components that carry something: others that a training let vanish are rounding, whose long
+tails, scaled up, look like classes.
 
 Where there are classes, and it is known how sure each particle's latent is, states are looked for
 that no cluster of latents holds, rare ones beside large ones (`point_states`). If there are more of
@@ -50,6 +50,10 @@ _FEWEST_ASKED, _MOST_ASKED = 20, 10_000
 # Of what the best number explains: what more classes add to it is the shape of the groups. Of three
 # tight groups whose own spread is no Gaussian eight classes explained 0.1 % more than three.
 _NEARLY_ALL = 0.95
+# Else a number whose classes are wholly apart, and which explains at least so much of what the best
+# does: where poses are off each of two states goes on in its own way. Two states, poses off by 3
+# degrees: 1.00 and 0.9; halves of one structure 0.90 (poses), 0.95 (shifts), of motions 0.76, 0.91
+_WHOLLY_APART, _MOST_OF_IT = 0.99, 0.5
 # Standard errors by which any number has to be better than one class.
 _BETTER = 2.0
 # Share of particles that no state explains: with more, states are not what there is. 0.001 of those
@@ -205,6 +209,12 @@ def _class_steps(
         narrow = not width > _WIDEST  # where nothing is known of it, too
         if separation >= (_APART if narrow else _FAR_APART):
             return ClusterCount(number, counts, gains, separation, width)
+    last = separation, width
+    for number in range(count - 1, 1, -1):
+        separation, width = _separation(points, noise, number, seed)
+        if gains[number - 1, 0] >= _MOST_OF_IT * gain and separation >= _WHOLLY_APART:
+            return ClusterCount(number, counts, gains, separation, width)
+    separation, width = last
     return ClusterCount(0, counts, gains, separation, width)
 
 
