@@ -13,8 +13,10 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_tomodrgn.gui.latent_space import trajectories
+from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME
 from napari_tomodrgn.particle_columns import latent_matrix, principal_components
+from napari_tomodrgn.session import Session
 
 LONG = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -38,6 +40,20 @@ def test_a_clicked_place_is_that_place_of_the_chart(table: pd.DataFrame) -> None
         found = trajectories.projected(table, axes, xy, np.array([point.z]))
         np.testing.assert_allclose(found, [at], atol=1e-9)
         assert point.n_neighbors > 0
+
+
+def test_a_path_goes_along_each_component_that_is_an_axis(qtbot: Any) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"mu_{axis}": rng.normal(size=40) for axis in range(11)}
+    names = [f"TS/{row}" for row in range(40)]
+    session = Session(latents=pd.DataFrame(columns, index=names))
+    bar = TrajectoryBar(session)
+    qtbot.addWidget(bar)
+    bar.menu.aboutToShow.emit()
+    offered = [action.text() for action in bar.menu.actions()]
+    assert [one for one in offered if one.startswith("Along PC")] == [
+        f"Along PC {number}" for number in range(1, 12)
+    ]
 
 
 def test_far_away_nobody_is_near(table: pd.DataFrame) -> None:
