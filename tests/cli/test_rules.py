@@ -77,10 +77,10 @@ def test_neither_source_nor_companions_nor_run_are_written_over(
     link.symlink_to(own.parent / "particles.star")
     select = ["select", run, "--tomogram", "TS_001", "--overwrite", "--out"]
     for target, words in {
-        own: "belongs to the particles that are read",
-        own.parent / "particles.star": "belongs to the particles that are read",
-        own.parent / "particles_tomograms.star": "belongs to the particles that are read",
-        link: "belongs to the particles that are read",
+        own: "is read here, or belongs to what is read",
+        own.parent / "particles.star": "is read here, or belongs to what is read",
+        own.parent / "particles_tomograms.star": "is read here, or belongs to what is read",
+        link: "is read here, or belongs to what is read",
         run / "particles.star": "file of a run",
         run / "particles_tomograms.star": "file of a run",
     }.items():
