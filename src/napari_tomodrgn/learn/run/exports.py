@@ -70,7 +70,7 @@ def export_files(
             return
         if str(path) in stacks or str(real) in stacks or any(map(real.samefile, sources)):
             raise BadInputError(
-                f"{path}: is read here, or belongs to what is read, and is not overwritten.",
+                f"{path}: is read here, or belongs to what is read, and is not written over.",
                 remedy="Name another file or folder.",
                 code="source-file",
             )
