@@ -141,6 +141,8 @@ def _joined(
 
 def _without_gaps(found: PointStates, members: FloatArray, noise: KnownNoise) -> PointStates:
     """Join states that go on from one to the other; ``members`` are those of points."""
+    if found.count < 2:
+        return found
     state_of = found.state_of_point.copy()
     noise = noise.scaled(1 + _excess_in_all_directions(found.mixture, noise))
     likeliest = members.argmax(axis=1)
@@ -158,8 +160,7 @@ def _without_gaps(found: PointStates, members: FloatArray, noise: KnownNoise) ->
         state_of[state_of == two] = one
         bridges = {pair: value for pair, value in bridges.items() if not {one, two} & {*pair}}
     state_of = np.unique(state_of, return_inverse=True)[1].reshape(-1)
-    count = int(state_of.max(initial=-1)) + 1
-    joined = members @ (state_of[:, None] == np.arange(count))
+    joined = members @ (state_of[:, None] == np.arange(state_of.max() + 1))
     return PointStates(found.mixture, state_of, _overlap(joined))
 
 
