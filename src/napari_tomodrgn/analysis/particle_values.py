@@ -96,8 +96,7 @@ class ParticleValues:
     @cached_property
     def _scores(self) -> np.ndarray:
         assert self.latents is not None
-        axes = axes_of_table(self.latents)
-        return (latent_matrix(self.latents) - axes.mean) @ axes.vectors
+        return axes_of_table(self.latents).scores(latent_matrix(self.latents))
 
     @cached_property
     def _star(self) -> pd.DataFrame:

@@ -113,7 +113,7 @@ def analyze_steps(
     info = AnalysisInfo(epoch=epoch, particles=len(points), clusters=len(found.centers), seed=seed)
     state = _State(run, info, table, points)
     axes = axes_of_table(table)
-    scores = (points - axes.mean) @ axes.vectors
+    scores = axes.scores(points)
     _save_components(state, axes.share)
     _save_clusters(state, found)
     places = yield from _umap(state)

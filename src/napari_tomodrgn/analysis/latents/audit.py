@@ -72,7 +72,7 @@ def audit(latents: pd.DataFrame, particles: ParticleSet) -> pd.DataFrame:
     latents, particles = latents.loc[shared], particles.select(list(shared))
     latents = latents.loc[particles.ids]
     axes = axes_of_table(latents)
-    scores = (latent_matrix(latents) - axes.mean) @ axes.vectors[:, axes.spread >= _USED]
+    scores = axes.scores(latent_matrix(latents))[:, axes.spread >= _USED]
     names = particles.particles["tomogram"].astype(str).to_numpy()
     rows = [_row(one, scores, _one_hot(names)) for one in nuisances(particles)]
     table = pd.DataFrame([row for row in rows if row])

@@ -1,14 +1,14 @@
 """How many clusters latents ask for: by the likelihood of particles that were left out.
 
-Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose held-
-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000) 63), and
-one class unless the best is better by two. Where classes so many overlap, the smallest number that
-explains nearly as much is taken, if its classes are apart: groups that are no Gaussians are cut
-into more and more of them, to little use; failing that, one whose classes are wholly apart. Points
-spread evenly along a curve ask for more and more classes, each of which overlaps its neighbours and
-is wider than its particles are unsure: then there is no number, and it is called continuous. Asked
-are the components that carry something: others that a training let vanish are rounding, whose long
-tails, scaled up, look like classes.
+Gaussian mixtures of 1 to 8 classes are fitted in folds; the smallest number is proposed whose
+held-out log-likelihood is within one standard error of the best (Smyth, Stat. Comput. 10 (2000)
+63), and one class unless the best is better by two. Where classes so many overlap, the smallest
+number that explains nearly as much is taken, if its classes are apart: groups that are no Gaussians
+are cut into more and more of them, to little use; failing that, one whose classes are wholly apart.
+Points spread evenly along a curve ask for more and more classes, each of which overlaps its
+neighbours and is wider than its particles are unsure: then there is no number, and it is called
+continuous. Asked are the components that carry something: others that a training let vanish are
+rounding, whose long tails, scaled up, look like classes.
 
 Where there are classes, and it is known how sure each particle's latent is, states are looked for
 that no cluster of latents holds, rare ones beside large ones (`point_states`). If there are more of

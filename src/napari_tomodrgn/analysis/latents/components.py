@@ -49,6 +49,10 @@ class PrincipalAxes:
     share: NDArray[np.float64]
     spread: NDArray[np.float64]
 
+    def scores(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places of points ``(particle, dimension)`` along the components."""
+        return (points - self.mean) @ self.vectors
+
     @property
     def has_one_component(self) -> bool:
         """Whether all others are next to nothing."""
@@ -80,11 +84,11 @@ def unsureness(latents: pd.DataFrame) -> NDArray[np.float64] | None:
 
 
 def principal_components(
-    points: NDArray[np.float64], unsure: NDArray[np.float64] | None = None
+    points: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores (particle, component) and the share of the variance, see `principal_axes`."""
-    axes = principal_axes(points, unsure)
-    return (points - axes.mean) @ axes.vectors, axes.share
+    axes = principal_axes(points)
+    return axes.scores(points), axes.share
 
 
 def axes_of_table(latents: pd.DataFrame) -> PrincipalAxes:

@@ -124,7 +124,7 @@ def _curves(run: Run) -> str:
 def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     points = latent_matrix(latents)
     principal = axes_of_table(latents)
-    scores = (points - principal.mean) @ principal.vectors[:, :2]
+    scores = principal.scores(points)[:, :2]
     names = [f"PC {number} ({share:.0%})" for number, share in enumerate(principal.share[:2], 1)]
     below = ""
     if principal.has_one_component:

@@ -63,8 +63,7 @@ def _along(table: pd.DataFrame, options: Namespace) -> pd.DataFrame:
     scores, latents = traversal(table, options.component, options.frames, limits)
     frames = pd.DataFrame(latents, columns=mean_columns(table))
     if options.on_data:
-        axes = axes_of_table(table)
-        own = (points - axes.mean) @ axes.vectors[:, options.component - 1]
+        own = axes_of_table(table).scores(points)[:, options.component - 1]
         rows = [_nearest(points, latent, own, score)
                 for latent, score in zip(latents, scores, strict=True)]  # fmt: skip
         frames = table.iloc[rows][mean_columns(table)].reset_index()
