@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QObject, QTimer
 
@@ -43,9 +44,21 @@ class Service(Work):
         self.session = session
 
     def listen(self, handler: Handler, *fields: str) -> None:
-        """Call ``handler`` when one of these fields of the session changes."""
+        """Call ``handler`` when one of these fields of the session changes.
+
+        What it cannot do is told as failed work is: an exception would keep the change from whoever
+        listens after it, and a run may be moved away while it is open.
+        """
+
+        @functools.wraps(handler)  # as many values are handed over as it takes
+        def heard(*values: Any) -> None:
+            try:
+                handler(*values)
+            except BadInputError as error:
+                self.on_failed(error)
+
         for name in fields:
-            self.session.events[name].connect(handler)
+            self.session.events[name].connect(heard)
 
     def latest_task(self, on_item: Handler, *, computes: bool = False) -> LatestTask:
         """Make a task of which only the newest request matters."""

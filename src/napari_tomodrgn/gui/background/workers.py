@@ -7,6 +7,7 @@ killed: it is asked to stop, and its generator is closed in its own thread.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 import os
@@ -30,6 +31,7 @@ Stop = Callable[[], bool]
 # Training, decoding and opening may run at once, beside napari's own workers; on a machine with
 # one or two cores Qt's pool would otherwise make a click wait for the end of the training.
 _MIN_THREADS = 6
+_LONG_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,29 @@ def leave_one_core_free() -> None:
     torch.set_num_threads(max(1, cores - 1))
 
 
+def give_memory_back() -> None:
+    """Give the memory that nobody uses any more back to the system, where Linux keeps it.
+
+    What a training frees stays with the process else: 2.5 GB instead of 0.9 after the linear
+    engine of 400 particles, 3.4 instead of 1.8 after a comparison of them.
+    """
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """The call of the GNU C library, None where there is another; Python runs on meanwhile."""
+    try:
+        call: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    return call
+
+
 def _guarded(make: Callable[[], Iterator[object]], computes: bool) -> Generator[Any, None, None]:
     """The items of the work; an exception becomes the last item."""
+    began = time.monotonic()
     try:
         if computes:
             leave_one_core_free()
@@ -79,6 +102,8 @@ def _guarded(make: Callable[[], Iterator[object]], computes: bool) -> Generator[
     except Exception as error:  # noqa: BLE001 the last door of a thread
         _log.debug("Work in a thread failed", exc_info=True)
         yield Failure(error)
+    if time.monotonic() - began > _LONG_S:  # not after each click
+        give_memory_back()
 
 
 def _start(worker: GeneratorWorker) -> None:

@@ -44,13 +44,16 @@ class CanvasFit(Service):
         viewer.canvas.events.size.connect(self._on_size)
 
     def close(self) -> None:
-        """Follow no more."""
+        """Follow no more. The canvas is not touched: of a window that closes it is gone already."""
         self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
         self._viewer.canvas.events.size.disconnect(self._on_size)
         self._viewer.canvas.overlays.axes.events.visible.disconnect(self._make_way)
+        super().close()
+
+    def give_back(self) -> None:
+        """Leave axes and scale bar of a viewer that stays as napari had them."""
         self._bring_axes_back()
         self._move_bar(BAR_PLACE, NAPARIS_BAR_PLACE)
-        super().close()
 
     def _move_bar(self, before: str, place: str) -> None:
         """Move the scale bar off the labels of maps, or back; elsewhere it is the user's."""

@@ -45,6 +45,7 @@ class Controller(ServiceRegistry):
         if self.session.canvas_mode == "comparison":
             self.session.canvas_mode = "particle"
         self.session.reset()
+        self.canvas_fit.give_back()
         self.close()
 
     def close(self) -> None:

@@ -77,6 +77,12 @@ def no_such_epoch(folder: Path, epochs: list[int], wanted: int | None) -> BadInp
             f"{folder}: did not start from the linear engine, so it has no first look (epoch 0).",
             code="no-linear-start",
         )
+    if not folder.is_dir():
+        return BadInputError(
+            f"{folder}: is not there any more.",
+            remedy="Put it back, or open the run where it is now.",
+            code="run-gone",
+        )
     if not epochs:
         return BadInputError(
             f"{folder}: no epoch is finished yet.",
