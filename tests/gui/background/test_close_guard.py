@@ -6,9 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from napari_tomodrgn.gui.background.close_guard import CloseGuard
 from napari_tomodrgn.gui.background.work import Work
@@ -80,3 +80,27 @@ def test_the_cross_of_the_dock_asks_too(
     assert len(clicked) == 1 + answer
     over.set()
     qtbot.waitUntil(lambda: not task.is_busy)
+
+
+def test_naparis_own_question_says_what_would_stop(qtbot: Any, make_napari_viewer: Any) -> None:
+    """Ctrl+Q asks as napari does; it lost a training without a word."""
+    viewer, work, over, seen = make_napari_viewer(), Work(), threading.Event(), []
+    window = viewer.window._qt_window
+    guard, task = CloseGuard(window, work), LongTask("tomoDRGN training", work)
+
+    def steps(stop: Any) -> Any:
+        while not over.wait(0.01):
+            yield None
+
+    def look() -> None:
+        dialog: Any = QApplication.activeModalWidget()
+        seen.extend(label.text() for label in dialog.findChildren(QLabel))
+        dialog.reject()
+
+    task.start(steps)
+    QTimer.singleShot(300, look)
+    window.close(quit_app=True, confirm_need=True)
+    assert "Still running: tomoDRGN training. Closing stops it." in seen
+    over.set()
+    qtbot.waitUntil(lambda: not task.is_busy)
+    guard.release()

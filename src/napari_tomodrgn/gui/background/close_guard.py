@@ -1,8 +1,9 @@
 """One question before a window or its dock is closed on long work, which says what it would stop.
 
 napari 0.9 asks twice when the corner of the window is clicked: once with the work that runs, then,
-this being confirmed, once more without a word of it. Our question takes the place of both; a window
-without work of ours is napari's alone.
+this being confirmed, once more without a word of it. Our question takes the place of both. By its
+menu and keys it asks once, and we say in its question what would stop. A window without work of
+ours is napari's alone.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import weakref
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton, QWidget
 
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.background.workers import LongTask
 from napari_tomodrgn.gui.widgets.qt import soon
 
 _CROSS = "QTitleBarCloseButton"  # of napari, in the title bar of a plugin's dock
+_NAPARIS_QUESTION = "ConfirmCloseDialog"
 
 
 class CloseGuard(QObject):
@@ -44,6 +46,8 @@ class CloseGuard(QObject):
         """Take a click on the window's corner or on the dock's cross, and no other event."""
         if event.type() == QEvent.Type.MouseButtonRelease and watched.objectName() == _CROSS:
             return self._on_cross(watched, event)
+        if event.type() == QEvent.Type.WindowBlocked and self._busy():
+            soon(self, self._add_to_naparis_question)
         if event.type() != QEvent.Type.Close or not event.spontaneous():
             return False
         names = self._busy()
@@ -57,6 +61,11 @@ class CloseGuard(QObject):
 
     def _busy(self) -> list[str]:
         return [task.name for task in self._work.findChildren(LongTask) if task.is_busy]
+
+    def _add_to_naparis_question(self) -> None:
+        dialog: Any = QApplication.activeModalWidget()
+        if type(dialog).__name__ == _NAPARIS_QUESTION and dialog.layout() is not None:
+            dialog.layout().insertWidget(0, QLabel(f"{_running(self._busy())} Closing stops it."))
 
     def _on_cross(self, cross: Any, event: Any) -> bool:
         inside = cross.rect().contains(event.position().toPoint())
@@ -77,7 +86,7 @@ class CloseGuard(QObject):
         box = QMessageBox(self._window())
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle(f"Close the {what}?")
-        box.setText(f"Still running: {', '.join(names)}.")
+        box.setText(_running(names))
         box.setInformativeText(f"Closing the {what} stops it.")
         close: Any = box.addButton("Close", QMessageBox.ButtonRole.AcceptRole)
         keep: Any = box.addButton("Keep open", QMessageBox.ButtonRole.RejectRole)
@@ -87,3 +96,7 @@ class CloseGuard(QObject):
         confirmed = box.clickedButton() is close
         box.deleteLater()
         return confirmed
+
+
+def _running(names: list[str]) -> str:
+    return f"Still running: {', '.join(names)}."
