@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.charts.figure_export import FigureSaver
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
+from napari_tomodrgn.gui.evidence.run_pair_panel import RunPairPanel
 from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
 from napari_tomodrgn.gui.particles.file_drops import FileDrops, holds_run, opens_here
@@ -77,12 +78,10 @@ class MainWidget(QWidget):
         self.banner = self.header.banner
         self.particles = ParticlesPanel(self.session)
         self.training = TrainingPanel(self.session)
-        self.latent = LatentPanel(self.session)
-        self.tomogram = TomogramPanel(self.session)
+        self.latent, self.tomogram = LatentPanel(self.session), TomogramPanel(self.session)
         self.selections = SelectionsPanel(self.session)
         self.validation = ValidationPanel(self.session)
-        self.comparison = ComparisonPanel(self.session)
-        self.export = ExportPage(self.session)
+        self.comparison, self.export = ComparisonPanel(self.session), ExportPage(self.session)
         self.tabs = self._make_steps()
         self._drops = FileDrops(self, self.open)
         self._docks = DockLayout(self, self.latent, self.banner.label)
@@ -108,7 +107,8 @@ class MainWidget(QWidget):
         tabs.addTab(self.particles, "Particles")
         tabs.addTab(self.training, "Training")
         tabs.addTab(self.tomogram, "Explore")
-        self._judging = scrolled(_stacked(self.selections, self.validation, self.comparison))
+        pairs = RunPairPanel(self.session, self.controller.run_pairs)
+        self._judging = scrolled(_stacked(self.selections, self.validation, self.comparison, pairs))
         tabs.addTab(self._judging, "Validate")
         tabs.addTab(scrolled(self.export), "Export")
         tabs.setDocumentMode(True)

@@ -14,6 +14,7 @@ from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.evidence.image_map_service import ImageMapService
 from napari_tomodrgn.gui.evidence.kept_comparisons import KeptComparisons
+from napari_tomodrgn.gui.evidence.run_pair_service import RunPairService
 from napari_tomodrgn.gui.extraction.service import ExtractionService
 from napari_tomodrgn.gui.latent_space.cluster_service import ClusterService
 from napari_tomodrgn.gui.latent_space.preview_service import ParticlePreview
@@ -107,6 +108,7 @@ class ServiceRegistry(Work):
         self.evidence = EvidenceService(session, self)
         self.comparison = ComparisonService(session, self.evidence, self)
         self.kept_comparisons = KeptComparisons(session, self)
+        self.run_pairs = RunPairService(session, self)
         self.kept_comparisons.found.connect(self.comparison.show_kept)
         self.stage = ComparisonStage(session, viewer, self)
         self.image_maps = ImageMapService(session, self.evidence, self)
