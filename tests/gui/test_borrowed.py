@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.charts.drawn_shape import RECTANGLE
 from napari_tomodrgn.gui.tomogram.export_service import TomogramExport
 from napari_tomodrgn.gui.tomogram.layers import TomogramLayers
 from napari_tomodrgn.gui.tomogram.mouse import TomogramMouse
+from napari_tomodrgn.gui.volumes.figure import FigureOptions
 from napari_tomodrgn.gui.window import launch
 from napari_tomodrgn.session.values import TomogramDisplay
 
@@ -60,7 +61,7 @@ def test_a_movie_that_is_broken_off_gives_the_view_back(
     camera = viewer.scene.camera
     viewer.dims.ndisplay = 3
     camera.angles = (3.0, 20.0, 5.0)
-    export.turntable(tmp_path / "turn.gif")
+    export.turntable(tmp_path / "turn.gif", FigureOptions())
     for _ in range(3):
         export._film()
     filmed = camera.angles

@@ -10,10 +10,10 @@ from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.learn.inference.told_apart import THRESHOLD_SIGMA, verdict_sentence
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 
-_ASK = " Whether it is the molecule or its poses, Compare says (Validate)."
+_ASK = " Compare two groups (Validate) to see whether it is the molecule or its poses."
 # Share of the particles that two groups are, that they speak of the run.
 _MOST = 0.8
-_OF_GROUPS = " That σ is of all particles. Compare, of two groups and by another test:"
+_OF_GROUPS = " The last comparison of two groups, a test of its own:"
 
 
 @dataclass(frozen=True)

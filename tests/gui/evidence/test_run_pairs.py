@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_tomodrgn.gui.evidence.run_pair_panel import RunPairPanel
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def _mirrored(run: Path, out: Path) -> str:
@@ -23,7 +25,7 @@ def _mirrored(run: Path, out: Path) -> str:
         means = [name for name in table if str(name).startswith("mu_")]
         spread = table[means].std().max()
         table[means] = -table[means]
-        table.loc[table.index[7], means] += 20 * spread
+        table.loc[table.index[7], means] += 3 * spread
         table.to_parquet(file)
     return str(table["particle_id"].iloc[7])
 

@@ -101,7 +101,19 @@ def test_paths_begin_and_end_where_they_should(table: pd.DataFrame) -> None:
     line = trajectories.projected(table, ("PC 1", "PC 2"), scores[:, :2], frames)
     ends = np.percentile(scores[:, 0], [2, 98])
     np.testing.assert_allclose(line[:, 0], np.linspace(*ends, len(line)), atol=1e-9)
-    np.testing.assert_allclose(line[:, 1], 0.0, atol=1e-9, err_msg="a straight axis")
+    np.testing.assert_allclose(line[:, 1], line[0, 1], atol=1e-9, err_msg="a straight axis")
+
+
+def test_a_path_along_a_component_goes_through_the_particles_not_beside_them() -> None:
+    """One in ten was a false pick far off, which pulled the path beside the cloud."""
+    rng = np.random.default_rng(5)
+    points = np.stack([rng.normal(0, 0.3, 400), rng.uniform(-4, 4, 400)], axis=1)
+    points[:40] = rng.normal((-20.0, 0.0), 0.3, (40, 2))
+    names = [f"TS/{row}" for row in range(400)]
+    table = pd.DataFrame({"mu_0": points[:, 0], "mu_1": points[:, 1]}, index=names)
+    frames = np.array([one.z for one in trajectories.along_component(table, 2).points])
+    assert np.abs(frames[:, 0]).max() < 0.5, "within the cloud; the mean is at -2"
+    assert np.ptp(frames[:, 1]) > 6
 
 
 def _idle(widget: Any, qtbot: Any) -> None:

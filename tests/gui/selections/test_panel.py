@@ -103,7 +103,7 @@ def test_regions_are_saved_one_after_the_other_each_in_its_color(
     session, panel = opened(run), widget.selections
     for number, rows in enumerate(([4, 5], [9, 10, 11], [0]), start=1):
         _lasso(widget, rows)
-        assert panel.name.placeholderText() == f"Name (else region {number})"
+        assert panel.name.placeholderText() == f"Name, or leave it: region {number}"
         QTest.mouseClick(panel.keep, LEFT)
         qtbot.waitUntil(lambda number=number: len(session.selections) == number, timeout=LONG)
     assert [one.name for one in session.selections] == ["region 1", "region 2", "region 3"]
@@ -132,7 +132,7 @@ def test_regions_saved_within_a_moment_get_names_and_colors_of_their_own(
     panel.list.setCurrentRow(1)
     QTest.mouseClick(panel.delete, LEFT)
     qtbot.waitUntil(lambda: len(session.selections) == 2, timeout=LONG)
-    assert panel.name.placeholderText() == "Name (else region 2)", "the name is free again"
+    assert panel.name.placeholderText() == "Name, or leave it: region 2", "the name is free again"
 
 
 def test_a_name_that_is_taken_is_numbered_and_replaces_nothing(

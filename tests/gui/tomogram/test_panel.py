@@ -23,6 +23,7 @@ from napari_tomodrgn.gui.tomogram.layers import ENTRIES, Chunk, TomogramLayers
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.tomogram.particle_surfaces import MapCache
 from napari_tomodrgn.gui.tomogram.ray_picking import boxed, brushed, picked
+from napari_tomodrgn.gui.volumes.figure import FigureOptions
 from napari_tomodrgn.gui.volumes.layers import LAYER_NAME, ORIENTATION
 from napari_tomodrgn.session import Session, TomogramDisplay
 
@@ -424,9 +425,20 @@ def test_what_is_drawn_can_be_written(
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
     height, width = viewer.screenshot(flash=False).shape[:2]
     assert imageio.imread(tmp_path / "canvas.png").shape[:2] == (2 * height, 2 * width)
+
+
+def test_a_turn_is_filmed_as_wide_as_was_asked(
+    viewer: Any, widget: Any, shown: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, qtbot: Any
+) -> None:
+    import imageio.v3 as imageio
+
+    monkeypatch.setattr(export_service, "_FRAMES", 8)
     before = viewer.scene.camera.angles
-    movie = imageio.imread(written("turntable", "turn.gif"))
-    assert len(movie) == 8
+    options = FigureOptions(width_px=501)
+    widget.export.turntable_requested.emit(str(tmp_path / "turn.gif"), options)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    movie = imageio.imread(tmp_path / "turn.gif")
+    assert len(movie) == 8 and movie[0].shape[1] == 500, "encoders want it even"
     assert (movie[0] != movie[2]).any()
     np.testing.assert_allclose(viewer.scene.camera.angles, before, atol=1e-3)
 

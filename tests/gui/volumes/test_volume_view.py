@@ -17,6 +17,7 @@ from napari_tomodrgn.data.volume import Volume, read_volume
 from napari_tomodrgn.gui.background.task_queue import TaskQueue
 from napari_tomodrgn.gui.charts.interactive_scatter import Click
 from napari_tomodrgn.gui.volumes import movie_service
+from napari_tomodrgn.gui.volumes.figure import FigureOptions
 from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, LAYER_NAME, LESS_NAME, MORE_NAME
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
@@ -209,15 +210,18 @@ def test_a_path_becomes_a_movie_and_maps(
     widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any, tmp_path: Path
 ) -> None:
     session, path = opened(tiny_run), widget.latent.path
-    path.movie_requested.emit(str(tmp_path / "none.gif"))
+    options = FigureOptions(width_px=321, background="white")
+    path.movie_requested.emit(str(tmp_path / "none.gif"), options)
     assert "Make a path first" in session.message.text
     session.trajectory = _short_path(session)
-    path.movie_requested.emit(str(tmp_path / "path.gif"))
+    path.movie_requested.emit(str(tmp_path / "path.gif"), options)
     qtbot.waitUntil((tmp_path / "path.gif").exists, timeout=LONG)
     _idle(widget, qtbot)
     frames = iio.imread(tmp_path / "path.gif")
     assert len(frames) == 4, "there, and back without the ends"
     assert (frames[0] != frames[2]).any(), "the volume changes on the way"
+    assert frames[0].shape[1] == 320, "as wide as was asked, and even"
+    assert (frames[0][-1, -1] > 250).all(), "on the ground that was asked for"
     path.maps_requested.emit(str(tmp_path / "maps"))
     _idle(widget, qtbot)
     written = sorted(one.name for one in (tmp_path / "maps").iterdir())

@@ -218,8 +218,9 @@ def _recognised(source: StarInput) -> str:
     _refuse_images_of_another_kind(table)
     nearest = min(missing, key=lambda name: len(missing[name]) / len(DIALECTS[name].columns))
     raise BadInputError(
-        f"{source.path}: block data_{table.block} lacks {', '.join(missing[nearest])}, so it is "
-        f"not a {nearest} star, the nearest of {', '.join(DIALECTS)}; found {_some(table.frame)}.",
+        f"{source.path}: block data_{table.block} is of no kind that is read here "
+        f"({', '.join(DIALECTS)}). To be {nearest}, the nearest, it lacks "
+        f"{', '.join(missing[nearest])}; found {_some(table.frame)}.",
         code="missing-column",
     )
 

@@ -198,7 +198,7 @@ class ComparisonPanel(QWidget):
         fill_box(self.a, names, str(a))
         others = {key: name for key, name in names.items() if key != a}
         if groups:
-            others |= {REST: "all others", MATCHED: "others at random, as many and alike"}
+            others |= {REST: "all others", MATCHED: "random others, matched to A"}
         fill_box(self.b, others, str(b) if b in others else next(iter(others), ""))
         for box in (self.a, self.b):
             box.setEnabled(bool(groups))

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWi
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
-from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
+from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_film, canvas_of_a_page
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_file, ask_for_new_folder
+from napari_tomodrgn.gui.widgets.saving import ask_for_new_folder
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import ParticleTable
 from napari_tomodrgn.session import MIN_SUPPORT, LatentPoint, Session
@@ -37,7 +37,7 @@ class TrajectoryBar(QWidget):
     between_requested = Signal()
     through_requested = Signal()
     draw_requested = Signal()
-    movie_requested = Signal(str)  # file
+    movie_requested = Signal(str, object)  # file, FigureOptions
     maps_requested = Signal(str)  # folder
     forget_requested = Signal()
     frame_requested = Signal(int)
@@ -46,6 +46,7 @@ class TrajectoryBar(QWidget):
         super().__init__(parent)
         self._session = session
         self._theme = ChartColors()
+        self.canvas_px = canvas_of_a_page
         self.choose = QToolButton()
         self.choose.setText("Path  ")
         self.choose.setToolTip("A series of volumes through latent space: make one, save it")
@@ -164,11 +165,9 @@ class TrajectoryBar(QWidget):
         return action
 
     def _ask_for_movie(self) -> None:
-        proposed = str(self._folder() / "path.gif")
-        name = ask_for_file(self, "Save the movie", proposed, movie_kinds())
-        if name:
+        if asked := ask_for_film(self.canvas_px(), self._folder(), "path.gif", self):
             self.play.setChecked(False)  # the film sets the frames
-            self.movie_requested.emit(name)
+            self.movie_requested.emit(*asked)
 
     def _ask_for_folder(self) -> None:
         if name := ask_for_new_folder(self, "Folder path_maps", self._folder(), "path_maps"):
@@ -180,6 +179,7 @@ class TrajectoryBar(QWidget):
     def _toggle(self, on: bool) -> None:
         self._draw_icons()
         if on:
+            self.frame_requested.emit(self._session.frame)  # also from a tomogram that is on show
             self._timer.start()
         else:
             self._timer.stop()
@@ -187,6 +187,9 @@ class TrajectoryBar(QWidget):
     def _advance(self) -> None:
         session, path = self._session, self._session.trajectory
         if path is None:
+            return
+        if session.canvas_mode != "particle":  # who looks at something else is not called back
+            self.play.setChecked(False)
             return
         shown, last = session.decoded, len(path.points) - 1
         if shown is None or shown.point != path.points[session.frame] or not shown.complete:

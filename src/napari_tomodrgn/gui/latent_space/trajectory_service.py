@@ -101,9 +101,10 @@ class TrajectoryService(Service):
         self.session.trajectory = self.session.free_point = None
 
     def show_frame(self, frame: int) -> None:
-        """Show a frame of the trajectory."""
+        """Show a frame of the trajectory, which is no particle's and in no tomogram."""
         path = self.session.trajectory
         if path is not None and 0 <= frame < len(path.points):
+            self.session.canvas_mode = "particle"
             self.session.frame = frame
             self.session.free_point = path.points[frame]
 

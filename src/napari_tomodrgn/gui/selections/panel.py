@@ -79,7 +79,7 @@ class SelectionsPanel(QWidget):
         table, selected = session.latents, len(session.selection)
         share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
         self.count.setText(share if selected else _HINT)
-        self.name.setPlaceholderText(f"Name (else {session.next_selection_name})")
+        self.name.setPlaceholderText(f"Name, or leave it: {session.next_selection_name}")
         self._fill()
         self._enable()
 

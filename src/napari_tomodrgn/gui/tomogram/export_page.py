@@ -7,8 +7,11 @@ from typing import Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_figure, canvas_of_a_page
-from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
+from napari_tomodrgn.gui.volumes.figure_dialog import (
+    ask_for_figure,
+    ask_for_film,
+    canvas_of_a_page,
+)
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import (
@@ -45,7 +48,7 @@ class ExportPage(QWidget):
     star_requested = Signal(str)
     picture_requested = Signal(str, object)  # file, FigureOptions
     plot_requested = Signal()
-    turntable_requested = Signal(str)
+    turntable_requested = Signal(str, object)  # file, FigureOptions
     script_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -213,7 +216,8 @@ class ExportPage(QWidget):
             self.picture_requested.emit(*found)
 
     def _ask_for_movie(self) -> None:
-        self._ask("Save the movie", "turntable.gif", movie_kinds(), self.turntable_requested)
+        if asked := ask_for_film(self.canvas_px(), self._base(), "turntable.gif", self):
+            self.turntable_requested.emit(*asked)
 
     def _ask_folder(self) -> None:
         name = f"{Path(name_of_picture(self._session)).stem}_chimerax"

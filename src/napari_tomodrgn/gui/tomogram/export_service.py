@@ -15,6 +15,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.charts.colormaps import hexadecimal
 from napari_tomodrgn.gui.tomogram.scene import TomogramScene
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_frame
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import latent_matrix, rows_of
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
 
 _FRAMES, _FRAME_SECONDS = 72, 0.06
-# Movies of wider canvases are of no more use, and of much more bytes.
-_WIDEST_PX = 640
 
 
 class _StoppedError(Exception):
@@ -45,6 +44,7 @@ class TomogramExport(Service):
         self.job = self.long_task("tomoDRGN writing files", self._on_step)
         self._pictures: list[NDArray[np.uint8]] = []
         self._movie: Path | None = None
+        self._options = FigureOptions()
         self._angles = (0.0, 0.0, 0.0)  # before the movie
         self._filmed = np.zeros((2, 3))  # how the camera looked at its last frame
         self._timer = self.repeat(0, self._film)
@@ -101,11 +101,11 @@ class TomogramExport(Service):
         colors = self._scene.colors()
         self._start(lambda _stop: _mesh_steps(Path(path), chunks, colors))
 
-    def turntable(self, path: str | Path) -> None:
+    def turntable(self, path: str | Path, options: FigureOptions) -> None:
         """A turn around what is looked at, as a GIF (or MP4, where imageio has ffmpeg)."""
         if self.is_busy:
             return
-        self._pictures, self._movie = [], Path(path)
+        self._pictures, self._movie, self._options = [], Path(path), options
         self._angles = self._viewer.scene.camera.angles
         self._filmed = _directions(self._viewer.scene.camera)
         self._timer.start(0)
@@ -122,9 +122,7 @@ class TomogramExport(Service):
         first, second, third = self._angles
         camera.angles = (first, second + 360.0 * count / _FRAMES, third)
         self._filmed = _directions(camera)
-        pixels = np.asarray(self._viewer.screenshot(flash=False))[..., :3]
-        step = max(1, -(-pixels.shape[1] // _WIDEST_PX))
-        self._pictures.append(np.ascontiguousarray(pixels[::step, ::step]))
+        self._pictures.append(take_frame(self._viewer, self._options))
         self.progress.emit(f"Filming: {len(self._pictures)} of {_FRAMES}")
         if len(self._pictures) < _FRAMES:
             return

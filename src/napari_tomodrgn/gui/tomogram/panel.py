@@ -35,7 +35,7 @@ _LATENT_SPACE = (
     "In the latent space, click a point for its map; Clusters finds clusters, and Validate "
     "compares them."
 )
-_ALONE = "Click a tomogram. Without its file the particles are shown alone."
+_ALONE = "Click a tomogram to see its particles in place; without its file they are shown alone."
 _FILE_COLUMN = 2
 _ANOTHER, _CHOOSE = "Double-click to choose another file.", "Click to choose the file …"
 _MODES = {
@@ -92,7 +92,7 @@ class TomogramPanel(QWidget):
             case "particle":
                 decoded = session.decoded
                 if decoded is not None and decoded.point is not None:
-                    return "On show: the map of a place in the latent space, no particle's."
+                    return "On show: the map at a point of the latent space, not of one particle."
                 return f"On show: the map of {focus}." if focus else self._advice()
             case "comparison":
                 return "On show: the groups that were compared."

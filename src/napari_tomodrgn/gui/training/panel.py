@@ -201,8 +201,8 @@ class TrainingPanel(QWidget):
         if session.training.busy or not session.has_images:
             return
         here = Path(named).expanduser() if named else None
-        if run is not None and here in (None, run.path):
-            self._propose(next_folder(run.path))
+        if run is not None and (here in (None, run.path) or named == self._proposed):
+            self._propose(next_folder(run.path))  # not beside what was open before
         elif here is not None and named == self._proposed and (here / "run.json").is_file():
             self._propose(next_folder(here))
 

@@ -6,7 +6,7 @@ from napari_tomodrgn.config import RunConfig
 
 PRESET_TIPS = {
     "First look": "Fast linear model (PCA-like): points, maps, and whether particles differ",
-    "Standard": "The autoencoder, which goes on from the first look; suits most sets",
+    "Standard": "An autoencoder that starts from the linear first look; suits most sets",
     "Thorough": "Twice the epochs and a wider decoder, for a set that is worth the wait",
 }
 

@@ -66,6 +66,13 @@ def take_picture(viewer: Any, options: FigureOptions) -> Picture:
     return np.asarray(picture.clip(0, 255).round(), np.uint8)
 
 
+def take_frame(viewer: Any, options: FigureOptions) -> Picture:
+    """Draw the canvas as ``(height, width, 3)`` RGB of even sizes, as encoders of films want it."""
+    picture = take_picture(viewer, options)
+    height, width = (size - size % 2 for size in picture.shape[:2])
+    return np.ascontiguousarray(picture[:height, :width, :3])
+
+
 def _drawn(viewer: Any, background: str, scale: float) -> Picture:
     before = viewer.canvas.background_color_override
     if background != "screen":

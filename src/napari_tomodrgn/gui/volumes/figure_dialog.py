@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.volumes.figure import LARGEST_PX, FigureOptions
+from napari_tomodrgn.gui.volumes.movie_service import movie_kinds
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
 
 _MM_PER_INCH = 25.4
@@ -29,6 +30,7 @@ _GROUNDS = {
 }
 # A page of most journals is so wide.
 _WIDTH_MM, _DPI = 180, 300
+_FILM_PX = (64, 3840)  # narrowest and widest; wider than 4K no player shows
 
 
 class FigureDialog(QDialog):
@@ -92,6 +94,25 @@ class FigureDialog(QDialog):
         save.setToolTip("" if fits else f"At most {LARGEST_PX:,} pixels along an edge")
 
 
+class FilmDialog(FigureDialog):
+    """The same for a film, whose width is told in pixels; at first that of the canvas."""
+
+    def __init__(self, canvas_px: tuple[int, int], parent: QWidget | None = None) -> None:
+        """``canvas_px``: height and width of the canvas."""
+        self.width_px = _spin(*_FILM_PX, canvas_px[1], " px")
+        super().__init__(canvas_px, parent)
+        self.setWindowTitle("Film of the canvas")
+        form: Any = self.width_mm.parentWidget().findChild(QFormLayout)
+        form.insertRow(0, "Width", self.width_px)
+        for spin in (self.width_mm, self.dpi):
+            form.setRowVisible(spin, False)
+        self.background.removeItem(self.background.findData("transparent"))  # films have none
+        self.width_px.valueChanged.connect(self._show_size)
+
+    def _width_px(self) -> int:
+        return self.width_px.value()
+
+
 def canvas_of_a_page() -> tuple[int, int]:
     """Height and width of a canvas, for widgets that no window has told of its own yet."""
     return 600, 800
@@ -102,13 +123,27 @@ def ask_for_figure(
 ) -> tuple[str, FigureOptions] | None:
     """Ask for a picture and its file; None if the user thinks better of it."""
     dialog = FigureDialog(canvas_px, parent)
+    return _asked(dialog, "Save the picture", folder / name, "Pictures (*.png)")
+
+
+def ask_for_film(
+    canvas_px: tuple[int, int], folder: Path, name: str, parent: QWidget
+) -> tuple[str, FigureOptions] | None:
+    """Ask for a film and its file; None if the user thinks better of it."""
+    return _asked(FilmDialog(canvas_px, parent), "Save the movie", folder / name, movie_kinds())
+
+
+def _asked(
+    dialog: FigureDialog, title: str, proposed: Path, kinds: str
+) -> tuple[str, FigureOptions] | None:
+    parent: Any = dialog.parentWidget()
     try:
         if not dialog.exec():
             return None
         options = dialog.options
     finally:
         dialog.deleteLater()
-    path = ask_for_file(parent, "Save the picture", str(folder / name), "Pictures (*.png)")
+    path = ask_for_file(parent, title, str(proposed), kinds)
     return (path, options) if path else None
 
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.gui.background.service import Service
+from napari_tomodrgn.gui.volumes.figure import FigureOptions, take_frame
 from napari_tomodrgn.gui.widgets.qt import Signal, soon
 from napari_tomodrgn.session import LatentPath, Session
 
@@ -33,7 +34,7 @@ def mp4_plugin() -> str | None:
 def movie_kinds() -> str:
     """What a movie can be written as here, for a dialog."""
     if mp4_plugin() is None:
-        return "GIF; MP4 needs an encoder: pip install imageio-ffmpeg (*.gif)"
+        return "GIF (MP4: install imageio-ffmpeg) (*.gif)"
     return "Movies (*.gif *.mp4)"
 
 
@@ -49,7 +50,7 @@ class MovieRecorder(Service):
         self._viewer = viewer
         self.files = self.task_queue(session.show_message)
         self._path: LatentPath | None = None
-        self._target = Path()
+        self._target, self._options = Path(), FigureOptions()
         self._pictures: list[Picture] = []
         self.listen(self._on_change, "decoded", "trajectory")
 
@@ -58,7 +59,7 @@ class MovieRecorder(Service):
         """Whether a movie is being made."""
         return self._path is not None or super().is_busy
 
-    def start(self, target: str | Path) -> None:
+    def start(self, target: str | Path, options: FigureOptions) -> None:
         """Film the path to and fro, as GIF or MP4 by the name's ending."""
         session, path = self.session, self.session.trajectory
         if path is None:
@@ -75,6 +76,7 @@ class MovieRecorder(Service):
             )
         elif self._path is None:
             self._path, self._target, self._pictures = path, Path(target), []
+            self._options = options
             self.frame_requested.emit(0)
             self._on_change()
 
@@ -108,9 +110,7 @@ class MovieRecorder(Service):
         path = self._path
         if path is None:
             return
-        picture = self._viewer.screenshot(canvas_only=True, flash=False)
-        height, width = (size - size % 2 for size in picture.shape[:2])  # encoders want even sizes
-        self._pictures.append(np.ascontiguousarray(picture[:height, :width, :3]))
+        self._pictures.append(take_frame(self._viewer, self._options))
         done, count = len(self._pictures), len(path.points)
         if done < count:
             self.session.show_message(f"Filming: frame {done} of {count} …")

@@ -322,7 +322,7 @@ class MainWidget(QWidget):
             page.map_requested.connect(self.controller.volume_export.save_map)
             page.comparison_requested.connect(self.controller.comparison.export)
             page.picture_requested.connect(self.controller.volume_export.save_picture)
-            page.canvas_px = lambda: self._viewer.canvas.size
+            page.canvas_px = self.latent.path.canvas_px = lambda: self._viewer.canvas.size
         writing.progress.connect(export.set_status)
         for name in ("inserted", "removed"):
             getattr(self._viewer.layers.events, name).connect(self._on_layers_changed)

@@ -151,7 +151,7 @@ def finalize(
         refinement, estimate = yield from _refine(final, epoch, guess, model.decoder)
         if (yield from final.loses_much(estimate, estimates[ENCODER])):
             refinement = None
-            yield Notice("Latents stay as they were trained with: refined ones explain less.")
+            yield Notice("Latents stay as trained: refined ones do not explain the images better.")
         else:
             estimates[REFINED] = estimate
     network = network_method(estimates)
