@@ -544,6 +544,29 @@ def test_save_in_names_a_folder_that_is_free(
     assert panel.folder.folder == str(first), "what was typed is refused when it is pressed"
 
 
+def test_save_in_is_beside_the_run_that_is_open_not_beside_what_was_open_before(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path, qtbot: Any
+) -> None:
+    panel, _ = widget.training, opened(tiny_star)
+    assert Path(panel.folder.folder).parent == tiny_star.parent
+    opened(tiny_run)
+    assert Path(panel.folder.folder) == tiny_run.with_name("run_02")
+
+
+def test_a_linear_run_that_was_stopped_can_be_finished(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path
+) -> None:
+    """A first look that went with the window had no button, and nothing said that it lacked."""
+    panel, session = widget.training, opened(tiny_run)
+    config = session.run.config.model_copy(update={"method": "linear"})
+    for chosen, offered in ((None, True), (1, False)):
+        info = session.run.info.model_copy(update={"config": config, "chosen_epoch": chosen})
+        session.run = replace(session.run, info=info)
+        panel.refresh()
+        assert panel.resume.isVisibleTo(panel) is offered
+        assert not offered or panel.resume.text() == "Finish this run"
+
+
 def test_without_images_there_is_nothing_to_train_on(qtbot: Any) -> None:
     class Set(SimpleNamespace):
         def __len__(self) -> int:

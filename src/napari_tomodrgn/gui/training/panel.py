@@ -76,6 +76,7 @@ class TrainingPanel(QWidget):
         before, self._of_run = _preset_before(), False
         self._source: Path | None = None  # whose particles the form chooses from
         self._proposed = ""  # as the folder, by this form
+        self._beside: Path | None = None  # the run that it was proposed beside
         self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
@@ -201,8 +202,10 @@ class TrainingPanel(QWidget):
         if session.training.busy or not session.has_images:
             return
         here = Path(named).expanduser() if named else None
-        if run is not None and (here in (None, run.path) or named == self._proposed):
-            self._propose(next_folder(run.path))  # not beside what was open before
+        of_another = named == self._proposed and run is not None and self._beside != run.path
+        if run is not None and (here in (None, run.path) or of_another):
+            self._propose(next_folder(run.path))
+            self._beside = run.path
         elif here is not None and named == self._proposed and (here / "run.json").is_file():
             self._propose(next_folder(here))
 
@@ -214,8 +217,15 @@ class TrainingPanel(QWidget):
         """A run that is open can go on: to its end, or beyond it where the form says so."""
         session, run = self._session, self._session.run
         possible = session.training.phase == "idle" and session.has_images
-        self.resume.setVisible(possible and run is not None and run.config.method != "linear")
+        linear = run is not None and run.config.method == "linear"
+        ended = run is not None and run.info.chosen_epoch is not None
+        self.resume.setVisible(possible and run is not None and not (linear and ended))
         if run is None:
+            return
+        if linear:
+            self.resume.setEnabled(True)
+            self.resume.setText("Finish this run")
+            self.resume.setToolTip(f"It was stopped: fit it from the start again, in {run.path}")
             return
         done, wanted = session.last_epoch_trained, run.config.train.epochs
         asked = self.form.value("train.epochs")
