@@ -67,7 +67,7 @@ def test_two_states_differ_to_their_truth(two_states: Case) -> None:
     assert found.causes.tests["molecule"].p == pytest.approx(1 / 2000)
     sentence = found.sentence("A", "B")
     assert sentence.startswith("A and B differ: ")
-    size, z = 60.0, found.blobs[0].z
+    size, z = 60.0, 5.0
     one = Blob((0.0, 0.0, 0.0), size, z)
     away, speck = Blob((90.0, 0.0, 0.0), size, 0.9 * z), Blob((90.0, 0.0, 0.0), 1.0, 0.5 * z)
     fringe = Blob((40.0, 0.0, 0.0), size, -0.6 * z)  # of the other sign, beside a surer one

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.evidence.blobs import Blob, find_blobs, places_of
+from napari_tomodrgn.analysis.evidence.blobs import Blob, Change, change_of, find_blobs, places_of
 from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.analysis.evidence.causes import Causes, find_causes
 from napari_tomodrgn.analysis.evidence.maps import (
@@ -36,6 +36,12 @@ Labels = NDArray[np.int8]
 PERMUTATIONS = 4999  # random splits that errors and chances come from
 FEWEST_MEMBERS = 4  # particles of a group that is compared
 _UNTELLABLE = "cannot be told from differences between tomograms"
+_CHANGES: dict[Change, str] = {
+    "": "",
+    "moves": ", as where a part moves",
+    "more in a": ", as where {a} has a part that {b} lacks",
+    "more in b": ", as where {b} has a part that {a} lacks",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +93,16 @@ class Comparison:
         return self.difference.fsc.resolution_angstrom()
 
     @property
+    def change(self) -> Change:
+        """Whether a part moves, or one group has a part that the other lacks (`change_of`)."""
+        return change_of(self.blobs, self._finest_angstrom) if self.differ else ""
+
+    @property
+    def _finest_angstrom(self) -> float:
+        resolution = self.resolution_angstrom
+        return resolution if np.isfinite(resolution) else 0.0
+
+    @property
     def kept(self) -> ComparedMaps:
         """What is written of it beside its figures, and shown."""
         return ComparedMaps(self.drawn, self.crossed.labels, self.difference, self.maps)
@@ -120,11 +136,10 @@ class Comparison:
                 f"mostly in a blob {blob.diameter_angstrom:.0f} Å across at ({place}) Å from the "
                 "middle of the box (xyz)"
             )
-            resolution = self.resolution_angstrom
-            finest = resolution if np.isfinite(resolution) else 0.0
-            others = len(places_of(self.blobs, finest)) - 1
+            others = len(places_of(self.blobs, self._finest_angstrom)) - 1
             words += [f"and in {others} more place{'s' * (others > 1)}"] if others else []
-        return ", ".join(words) + "; poses, contrast and defocus do not explain it."
+        change = _CHANGES[self.change].format(a=a, b=b)
+        return ", ".join(words) + f"{change}; poses, contrast and defocus do not explain it."
 
 
 def compare_groups(

@@ -121,6 +121,7 @@ def describe_comparison(
         "p": test.p if found.tellable else 1.0,
         "permutations": found.permutations,
         "resolution_angstrom": found.resolution_angstrom,
+        "change": found.change,
         "blobs": [asdict(blob) for blob in found.blobs],
         "particles_a": int((found.drawn == 1).sum()),
         "particles_b": int((found.drawn == -1).sum()),
