@@ -26,12 +26,16 @@ _NEARLY = 0.99  # no more before the end
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """Whether a piece of work is under way, how far (0…1), what it is at, and how long still."""
+    """Whether a piece of work is under way, how far (0…1), what it is at, and how long still.
+
+    ``stopped``: the user ended it, so that part of what it was to find is not known.
+    """
 
     busy: bool = False
     fraction: float = 0.0
     what: str = ""
     seconds_left: float | None = None  # None while it is not known
+    stopped: bool = False
 
     @property
     def left(self) -> str:
