@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.folders_in_use import folder_gone
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_unit
+from napari_tomodrgn.learn.run.lock import TRAINED
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Finished,
@@ -350,9 +353,7 @@ class LatestRead:
         if not anew and now - self._when <= _SECONDS_BETWEEN_LATENTS:
             return
         self._when = now
-        from napari_tomodrgn.learn.run.directory import Run
-
-        run = Run.open(self._out)
+        run = _run_in_training(self._out)
         epoch = run.epoch_to_show()
         if epoch is None:
             return
@@ -365,10 +366,20 @@ class LatestRead:
         yield LatentsRead(run, table, epoch, metrics_of(run))
 
 
-def _metrics_of(out: Path) -> MetricsRead:
+def _run_in_training(out: Path) -> Run:
+    """The run as it stands, which has begun: where there is none it was taken away."""
     from napari_tomodrgn.learn.run.directory import Run
 
-    run = Run.open(out)
+    try:
+        return Run.open(out)
+    except BadInputError as error:
+        if error.code != "not-a-run":
+            raise
+        raise folder_gone(out, TRAINED) from error
+
+
+def _metrics_of(out: Path) -> MetricsRead:
+    run = _run_in_training(out)
     return MetricsRead(metrics_of(run), run.path)
 
 
