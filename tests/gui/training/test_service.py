@@ -217,3 +217,18 @@ def test_why_the_first_look_stays_is_said(told: list[Any], out: Path, qtbot: Any
     assert progress.shown.text() == said
     session.show_latents(run, run.latents(2), 2, metrics)
     assert progress.shown.text() == ""
+
+
+def test_losses_of_another_run_are_not_shown_below_the_progress_of_a_new_one(
+    out: Path, told: list[Any], qtbot: Any
+) -> None:
+    run = Run.open(out)
+    session = Session()
+    progress = TrainingProgress(session)
+    qtbot.addWidget(progress)
+    session.update(run=run, latents=run.latents(2), epoch=2, metrics=run.metrics())
+    assert not progress.plot.isHidden()
+    session.training = TrainingStatus("preparing", run_name="run02")
+    assert progress.plot.isHidden() and progress.divergence.isHidden()
+    session.training = TrainingStatus("training", 1, 2, run_name=out.name)
+    assert not progress.plot.isHidden(), "its own"
