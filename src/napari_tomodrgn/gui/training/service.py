@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.runtime.events import (
 )
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action, file_name
-from napari_tomodrgn.work_status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus, finished_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +39,9 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.learn.training.progress import Outlook, WholeProgress
 
-Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
-# What ends the linear method: not the held-out losses, which fall on as more detail is counted.
-_FINE_ENOUGH = (
-    "finer detail hardly helps any more to tell apart particles that were left out of the fit"
-)
 # What is left to do is counted down also where a part of the work says nothing for long.
 _MILLISECONDS_BETWEEN_COUNTS = 1000
 
@@ -258,21 +253,6 @@ def _action(config: RunConfig, folder: Path, *, resume: bool) -> Action:
     if resume:
         return Action.of("go_on", settings)
     return Action.of("train", file_name(folder), settings)
-
-
-def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
-    """Say after which epoch a training ended, and why it did not do all that were asked for."""
-    done = event.epoch
-    if event.reason == "stopped":
-        if done < 1:
-            return f"Training stopped before its first {unit} was complete."
-        before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
-        return f"Training stopped in {unit} {done}.{before}"
-    if 0 < done < wanted and unit == "iteration":
-        return f"Done after iteration {done} of at most {wanted}: {_FINE_ENOUGH}."
-    if 0 < done < wanted:
-        return f"Done after {unit} {done} of {wanted}: held-out images gain no more."
-    return f"Training finished after {unit} {done}."
 
 
 def why_on_show(run: Run, last: int) -> str:
