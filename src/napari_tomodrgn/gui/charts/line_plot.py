@@ -56,9 +56,8 @@ class LinePlot(QWidget):
         """
         super().__init__(parent)
         self._names = (x_name, y_name)
-        self._x_texts = painting.whole_texts if whole else painting.tick_texts
-        if resolution:
-            self._x_texts = resolution_texts
+        texts = painting.whole_texts if whole else painting.tick_texts
+        self._x_texts: painting.Texts = resolution_texts if resolution else texts
         self._curves: list[Curve] = []
         self._limits: tuple[float, float] | None = None
         self._level: float | None = None

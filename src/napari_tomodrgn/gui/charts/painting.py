@@ -14,6 +14,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 from napari_tomodrgn.gui.charts.point_cloud import View
 
 _TICK_PX = 4
+Texts = Callable[[list[float]], list[str]]  # labels of ticks
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def paint_axes(
     view: View,
     labels: tuple[str, str],
     colors: ChartColors,
-    x_texts: Callable[[list[float]], list[str]] = tick_texts,
+    x_texts: Texts = tick_texts,
 ) -> None:
     """Paint frame, grid lines, ticks with numbers, names of the axes.
 

@@ -208,7 +208,7 @@ class NeighborhoodPage(QWidget):
 
 
 def _readable(column: str) -> str:
-    """A column's name in words, its unit in brackets; of a neighbour it is the state that counts."""
+    """A column's name in words, its unit in brackets; of a neighbour the state is what counts."""
     if column == "neighbour_id":
         column = "neighbour_state"
     return column_label(column if not column.startswith("z ") else f"latent {column}")

@@ -48,9 +48,10 @@ def give_width(window: MainWidget, width: int) -> None:
 
     0 leaves it as it is.
     """
-    main: Any = window.window()
+    main, dock = window.window(), window.parentWidget()
     if width and width_of(window) not in (0, width) and isinstance(main, QMainWindow):
-        main.resizeDocks([window.parentWidget()], [width], Qt.Orientation.Horizontal)
+        assert isinstance(dock, QDockWidget), "or it had no width"
+        main.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
 
 def open_dock(viewer: Viewer) -> MainWidget:
