@@ -300,6 +300,8 @@ def test_another_epoch_is_another_space(latents: pd.DataFrame) -> None:
         ("rot_deg", "rot (°)"),
         ("position_x_angstrom", "position x (Å)"),
         ("dose_e_per_angstrom2", "dose (e⁻/Å²)"),
+        ("density_per_nm3", "density (1/nm³)"),
+        ("neighbours_within", "neighbours within"),
         ("rlnAnglePsi", "rlnAnglePsi"),
         ("my_column", "my_column"),
     ],

@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.folders_in_use import refuse_gone
 
 # Bytes of a name on all usual file systems; of what a temporary file repeats of it, so that with
 # what is added it is still a name.
@@ -101,6 +102,7 @@ class OutputFiles:
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder, and remember it in case that the export fails."""
+        refuse_gone(folder)
         self._folders += [one for one in (*folder.parents, folder)[::-1] if not one.exists()]
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -322,11 +324,8 @@ def _number_of(error: BaseException) -> int | None:
 
 
 def _exists(path: Path) -> BadInputError:
-    return BadInputError(
-        f"{path}: exists already.",
-        remedy="Name another, or replace it with --overwrite.",
-        code="exists",
-    )
+    remedy = "Name another, or replace it with --overwrite."
+    return BadInputError(f"{path}: exists already.", remedy=remedy, code="exists")
 
 
 def _same_content(one: Path, other: Path) -> bool:

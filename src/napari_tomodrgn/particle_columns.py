@@ -26,6 +26,7 @@ from napari_tomodrgn.analysis.latents.components import (
 from napari_tomodrgn.analysis.latents.components import latent_matrix as latent_matrix
 from napari_tomodrgn.analysis.latents.components import principal_components as principal_components
 from napari_tomodrgn.analysis.latents.components import with_columns as with_columns
+from napari_tomodrgn.column_labels import column_label as column_label
 from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:
@@ -236,25 +237,6 @@ def _column(
         period = 360.0 if _ANGLES.fullmatch(name) else 0.0
         return Column(name, series.to_numpy(np.float64), period=period)
     return _as_categories(name, series)
-
-
-# Endings of names that are units, as people write them; the longest first.
-_UNITS = {
-    "_e_per_angstrom2": " (e⁻/Å²)",
-    "_per_angstrom": " (1/Å)",
-    "_angstrom": " (Å)",
-    "_deg": " (°)",
-    "_px": " (px)",
-    "_kv": " (kV)",
-}
-
-
-def column_label(name: str) -> str:
-    """Return the name of a column as people say it: ``rot_deg`` is "rot (°)"."""
-    for ending, unit in _UNITS.items():
-        if name.endswith(ending):
-            return name.removesuffix(ending).replace("_", " ") + unit
-    return name
 
 
 def axis_label(latents: pd.DataFrame, name: str) -> str:

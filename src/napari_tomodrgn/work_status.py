@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_tomodrgn.learn.runtime.events import Losses, WorkProgress
+from napari_tomodrgn.learn.runtime.events import Finished, Losses, WorkProgress
 
+Unit = Literal["epoch", "iteration"]  # iterations are those of the linear model
 TrainingPhase = Literal["idle", "preparing", "training", "paused", "stopping", "following"]
+# What ends the linear method: not the held-out losses, which fall on as more detail is counted.
+_FINE_ENOUGH = (
+    "finer detail hardly helps any more to tell apart particles that were left out of the fit"
+)
 # What parts of a comparison take, one against the other: means of 120, 200 and 600 particles of 21
 # tilts, box 32, on two cores (26, 34 and 90 s). Of a second comparison only the last two come.
 _COMPARISON_PARTS = {
@@ -26,12 +31,16 @@ _NEARLY = 0.99  # no more before the end
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """Whether a piece of work is under way, how far (0…1), what it is at, and how long still."""
+    """Whether a piece of work is under way, how far (0…1), what it is at, and how long still.
+
+    ``stopped``: the user ended it, so that part of what it was to find is not known.
+    """
 
     busy: bool = False
     fraction: float = 0.0
     what: str = ""
     seconds_left: float | None = None  # None while it is not known
+    stopped: bool = False
 
     @property
     def left(self) -> str:
@@ -55,7 +64,7 @@ class TrainingStatus:
     seconds_left: float | None = None  # until all is done
     at_most: bool = False  # it may be less: training may stop before its last epoch
     what: str = ""  # what it is at, or of one that is followed, its name
-    unit: Literal["epoch", "iteration"] = "epoch"  # iterations are those of the linear model
+    unit: Unit = "epoch"
     run_name: str = ""  # of the run that this window trains
 
     @property
@@ -93,6 +102,21 @@ class TrainingStatus:
             return f"{part} … {percent(self.fraction)}"
         sign = "≤ " if self.at_most else ""
         return f"{percent(self.fraction)}, {sign}{duration(self.seconds_left)} left"
+
+
+def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
+    """Say after which epoch a training ended, and why it did not do all that were asked for."""
+    done = event.epoch
+    if event.reason == "stopped":
+        if done < 1:
+            return f"Training stopped before its first {unit} was complete."
+        before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
+        return f"Training stopped in {unit} {done}.{before}"
+    if 0 < done < wanted and unit == "iteration":
+        return f"Done after iteration {done} of at most {wanted}: {_FINE_ENOUGH}."
+    if 0 < done < wanted:
+        return f"Done after {unit} {done} of {wanted}: held-out images gain no more."
+    return f"Training finished after {unit} {done}."
 
 
 def training_words(what: str, fraction: float, left: str, whole: str = "the training") -> str:

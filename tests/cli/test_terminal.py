@@ -61,6 +61,8 @@ def test_the_linear_method_goes_through_iterations(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().err.splitlines()
     assert any("iterations 1 to 6 on" in line for line in lines)
     assert len([line for line in lines if line.startswith("iteration ")]) == 4
+    why = "finer detail hardly helps any more to tell apart particles that were left out of the fit"
+    assert lines[-1] == f"Done after iteration 4 of at most 6: {why}.", "as the window says it"
 
 
 def test_a_terminal_has_one_bar(

@@ -23,7 +23,7 @@ from napari_tomodrgn.learn.runtime.events import (
     Started,
     WorkProgress,
 )
-from napari_tomodrgn.work_status import left_words, percent, training_words
+from napari_tomodrgn.work_status import finished_words, left_words, percent, training_words
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.training.progress import WholeProgress
@@ -188,6 +188,8 @@ def tell(events: Iterator[Event], progress: WholeProgress) -> Finished | None:
             bar.show(event)
     finally:
         bar.close()
+    if finished is not None and finished.reason != "stopped":  # of which the command says more
+        say(finished_words(finished, epochs, unit))
     return finished
 
 

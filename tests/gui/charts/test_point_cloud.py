@@ -212,6 +212,12 @@ def test_ticks_are_round_inside_and_told_apart(low: float, high: float) -> None:
     assert "-0" not in names
 
 
+def test_what_is_counted_has_no_numbers_between_two_whole_ones() -> None:
+    values = painting.ticks(1.0, 2.0, 3)
+    assert [name for name in painting.whole_texts(values) if name] == ["1", "2"]
+    assert painting.whole_texts([0.0, 10.0, 20.0]) == ["0", "10", "20"]
+
+
 def test_no_ticks_without_a_range() -> None:
     assert painting.ticks(1.0, 1.0, 5) == []
     assert painting.ticks(0.0, float("nan"), 5) == []

@@ -229,6 +229,15 @@ def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     QTest.mouseClick(panel.halves, LEFT)
     qtbot.waitUntil(lambda: set(CELLS) <= set(_shown(viewer)), timeout=LONG)
     assert len(viewer.layers["A: cluster 1"].data[1]) == map_faces
+    widget.tomogram.particle.click()  # as after a run is opened again: no comparison on show
+    assert panel.halves.isEnabled() and not panel.stage.isChecked()
+    QTest.mouseClick(panel.halves, LEFT)
+    qtbot.waitUntil(lambda: _shown(viewer) == sorted([*halves, LABELS_NAME]), timeout=LONG)
+    assert panel.stage.isChecked() and panel.halves.isChecked()
+    widget.tomogram.particle.click()
+    QTest.mouseClick(panel.stage, LEFT)
+    qtbot.waitUntil(lambda: _shown(viewer) == sorted([*CELLS, LABELS_NAME]), timeout=LONG)
+    assert not panel.halves.isChecked(), "what is shown is what the buttons say"
 
 
 def test_a_kept_comparison_is_there_when_its_run_is_opened_again(

@@ -193,6 +193,38 @@ def test_a_chosen_file_that_is_gone_is_told_beside_the_folder(
     assert files.words.text().endswith("No longer there: away.mrc.")
 
 
+def test_a_run_trained_from_the_particles_of_another_knows_their_tomograms(
+    widget: Any,
+    files: Any,
+    qtbot: Any,
+    moved: Path,
+    tiny_config: Any,
+    tomograms: Path,
+    tmp_path: Path,
+    opened: Callable[[Path], Any],
+    typed: Callable[..., None],
+) -> None:
+    session, first, second = opened(moved), tmp_path / "run1", tmp_path / "run2"
+
+    def train(out: Path) -> None:
+        widget.controller.training.start(tiny_config, out)
+        qtbot.waitUntil(lambda: session.run is not None and session.run.path.name == out.name)
+        qtbot.waitUntil(lambda: widget.controller.idle)
+
+    train(first)
+    session.reset()
+    opened(first)
+    assert _column(widget) == ["not found", "not found"]
+    typed(folder=str(tomograms))
+    assert _column(widget) == ["found", "found"]
+    train(second)
+    assert files.folder.text() == str(tomograms) and _column(widget) == ["found", "found"]
+    session.reset()
+    shutil.rmtree(first)
+    opened(second)
+    assert files.folder.text() == str(tomograms) and _column(widget) == ["found", "found"]
+
+
 def test_the_news_of_a_training_are_not_replaced(
     widget: Any,
     files: Any,

@@ -347,6 +347,9 @@ def test_surroundings_are_columns_and_are_tested(
     # A state that goes with the height, and nothing else.
     upper = np.where(added_columns["height_angstrom"] > 0, "upper", "lower")
     shown.add_columns(pd.DataFrame({"side": upper}, index=added_columns.index))
+    listed = [page.state.itemText(row) for row in range(page.state.count())]
+    called = {"PC 1", "latent z 0", "neighbour distance (Å)", "density (1/nm³)"}
+    assert called <= set(listed) and not [one for one in listed if "_" in one]
     page.state.setCurrentText("side")
     QTest.mouseClick(page.test, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
@@ -355,6 +358,7 @@ def test_surroundings_are_columns_and_are_tested(
         for row in range(page.table.rowCount())
     }
     assert rows["height (Å)"][:2] == ["+1.00", "0.001"]
+    assert set(rows) - {"neighbour's state"} <= set(listed), "the same words"
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
     assert "significant" in page.words.text()

@@ -26,7 +26,7 @@ from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel, next_folder
 from napari_tomodrgn.gui.training.presets import PRESET_TIPS, preset
 from napari_tomodrgn.gui.training.progress_view import status_words, why_ended
-from napari_tomodrgn.gui.training.service import TrainingService, advanced, finished_words
+from napari_tomodrgn.gui.training.service import TrainingService, advanced
 from napari_tomodrgn.gui.widgets.config_form import ConfigForm
 from napari_tomodrgn.gui.window.header import state_of
 from napari_tomodrgn.learn.run.directory import Run
@@ -34,7 +34,7 @@ from napari_tomodrgn.learn.runtime.events import Finished, Losses, Progress, Wor
 from napari_tomodrgn.learn.training.progress import Outlook
 from napari_tomodrgn.particle_columns import latent_matrix
 from napari_tomodrgn.session import Session
-from napari_tomodrgn.work_status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus, finished_words
 
 LONG = 60_000
 pytestmark = pytest.mark.usefixtures("checked_once")

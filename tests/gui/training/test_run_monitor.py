@@ -12,11 +12,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from napari_tomodrgn.gui.training.run_monitor import patience_s
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.training.run_monitor import RunMonitor, patience_s
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.lock import LOCK_NAME
 from napari_tomodrgn.learn.training.progress import finishing_in_epochs
 from napari_tomodrgn.learn.training.train import train
+from napari_tomodrgn.session import Session
 
 LONG = 60_000
 
@@ -227,3 +229,20 @@ def test_a_run_that_was_stopped_a_moment_ago_is_followed_by_nobody(
     qtbot.wait(1500)
     assert session.training.phase == "idle" and "following" not in phases
     assert not widget.training.progress.status.text().startswith("Following")
+
+
+def test_a_run_deleted_while_it_is_open_is_not_made_again_by_what_is_kept_in_it(
+    tiny_run: Path,
+) -> None:
+    session = Session()
+    monitor = RunMonitor(session)
+    session.run = run = Run.open(tiny_run)
+    columns = run.latents()[["mu_0"]]
+    run.save_extras(columns)
+    shutil.rmtree(tiny_run)
+    with pytest.raises(BadInputError, match="was deleted or moved while it was open"):
+        run.save_extras(columns)
+    assert not tiny_run.exists()
+    session.run = None
+    run.save_extras(columns)
+    monitor.close()

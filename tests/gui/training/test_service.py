@@ -11,6 +11,7 @@ import pytest
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.dialects import read_particles
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.training import service
 from napari_tomodrgn.gui.training.progress_view import TrainingProgress
 from napari_tomodrgn.gui.training.run_monitor import _read_snapshot
@@ -73,6 +74,20 @@ def test_the_first_look_comes_before_the_first_epoch(told: list[Any], qtbot: Any
     assert session.epoch == run.info.chosen_epoch == 2
     assert header.title.text() == "run  ·  epoch 2" and "variation: " in header.chip.text()
     training.close()
+
+
+def test_a_run_deleted_while_it_is_trained_is_told_as_that(simulated: Path, tmp_path: Path) -> None:
+    particles = read_particles(simulated / "warptools" / "particles_optimisation_set.star")
+    quick = {"train": CONFIG.train.model_dump(), "model": {"latent_dim": 2, "linear_start": False}}
+    steps = service._steps(
+        particles, RunConfig.model_validate(quick), (tmp_path / "run", False), never, never
+    )
+    with pytest.raises(BadInputError, match="was deleted or moved while it was trained") as told:
+        for event in steps:
+            if isinstance(event, Started):
+                shutil.rmtree(tmp_path / "run")
+    assert "not a run directory" not in str(told.value)
+    assert not list(tmp_path.iterdir()), "nor is half of it made again"
 
 
 def test_an_epoch_that_is_worse_gives_its_losses_alone(
@@ -202,3 +217,18 @@ def test_why_the_first_look_stays_is_said(told: list[Any], out: Path, qtbot: Any
     assert progress.shown.text() == said
     session.show_latents(run, run.latents(2), 2, metrics)
     assert progress.shown.text() == ""
+
+
+def test_losses_of_another_run_are_not_shown_below_the_progress_of_a_new_one(
+    out: Path, told: list[Any], qtbot: Any
+) -> None:
+    run = Run.open(out)
+    session = Session()
+    progress = TrainingProgress(session)
+    qtbot.addWidget(progress)
+    session.update(run=run, latents=run.latents(2), epoch=2, metrics=run.metrics())
+    assert not progress.plot.isHidden()
+    session.training = TrainingStatus("preparing", run_name="run02")
+    assert progress.plot.isHidden() and progress.divergence.isHidden()
+    session.training = TrainingStatus("training", 1, 2, run_name=out.name)
+    assert not progress.plot.isHidden(), "its own"

@@ -45,6 +45,38 @@ def test_each_run_gets_its_view_back(runs: list[Run]) -> None:
     assert again.session is later
 
 
+def test_a_copy_of_a_run_opens_as_the_run_does(runs: list[Run]) -> None:
+    session = Session()
+    keeper = ViewSettings(session)
+    clusters = runs[0].latents()[[]].assign(cluster="0")
+
+    def show(run: Run, *, clustered: bool) -> tuple[tuple[str, str], str]:
+        session.reset()
+        session.update(
+            source=run.path,
+            run=run,
+            added_columns=clusters if clustered else None,
+            latents=run.latents(),
+        )
+        return session.axes, session.color
+
+    assert show(runs[0], clustered=True)[1] == "cluster", "also where nobody has seen it before"
+    assert show(runs[1], clustered=False)[1] == ""
+    show(runs[0], clustered=True)
+    session.axes, session.color = ("z 1", "PC 2"), "cluster"
+    third = Run.open(shutil.copytree(runs[0].path, runs[0].path.parent / "copy"))
+    assert show(third, clustered=True) == (("z 1", "PC 2"), "cluster")
+    session.color = ""
+    assert show(runs[0], clustered=True) == (("z 1", "PC 2"), "cluster"), "each has its own"
+    assert show(third, clustered=True) == (("z 1", "PC 2"), ""), "as it was chosen"
+    fourth = Run.open(shutil.copytree(runs[0].path, runs[0].path.parent / "earlier"))
+    show(runs[0], clustered=True)
+    session.color = ""
+    session.color = "cluster"
+    assert show(fourth, clustered=False)[1] == "", "which was copied before there were clusters"
+    assert keeper.session is session
+
+
 def test_axes_that_nobody_chose_stay_while_it_trains(runs: list[Run]) -> None:
     session = Session()
     keeper = ViewSettings(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import make_folder, write_text
 from napari_tomodrgn.learn.run.lock import (
     LOCK_NAME,
     STALE_AFTER_SECONDS,
@@ -64,3 +66,35 @@ def test_on_another_computer_the_age_of_its_heartbeat_counts(tmp_path: Path, tex
     with training_lock(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_taken_away_while_it_is_trained_is_not_made_again(
+    tmp_path: Path, moved: bool
+) -> None:
+    run, there = tmp_path / "run", tmp_path / "there"
+
+    def take_away() -> None:
+        (run / "run.json").write_text("{}")
+        shutil.move(run, there) if moved else shutil.rmtree(run)
+
+    def read() -> None:
+        (run / "cache").read_bytes()
+
+    for touch in (
+        lambda: write_text(run / "checkpoints" / "resume.txt", ""),
+        lambda: make_folder(run / "latents"),
+        read,
+    ):
+        with pytest.raises(BadInputError, match="run: was deleted or moved while it was trained"):
+            with training_lock(run):
+                take_away()
+                touch()
+        assert not run.exists()
+        if moved:
+            with training_lock(there):
+                pass  # the process that let go of it lives, and may go on there
+            shutil.rmtree(there)
+    with training_lock(run):
+        write_text(run / "run.json", "{}")
+    assert (run / "run.json").exists(), "another one of that name may be begun"

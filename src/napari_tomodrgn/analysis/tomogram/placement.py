@@ -108,6 +108,15 @@ def poses_of(particles: ParticleSet, tomogram: str) -> Poses:
     return Poses(tomogram, tuple(map(str, table.index)), positions, rotations)
 
 
+def tomogram_of(particles: ParticleSet | None, particle: str | None) -> str:
+    """The tomogram that a particle has a place in; empty where there is none."""
+    if particles is None or particle not in particles.particles.index:
+        return ""
+    row = particles.particles.loc[particle]
+    known = np.isfinite(row[POSITION_COLUMNS].to_numpy(np.float64)).all()
+    return str(row["tomogram"]) if known else ""
+
+
 def box_centre_index(volume: Volume) -> FloatArray:
     """Voxel index zyx of the centre of a map: ``n // 2`` along each axis."""
     return np.array(volume.data.shape, dtype=np.float64) // 2

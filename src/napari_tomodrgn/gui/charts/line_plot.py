@@ -48,11 +48,16 @@ class LinePlot(QWidget):
         parent: QWidget | None = None,
         *,
         resolution: bool = False,
+        whole: bool = False,
     ) -> None:
-        """``resolution``: x is a spatial frequency in 1/Å, its ticks are in Å."""
+        """``resolution``: x is a spatial frequency in 1/Å, its ticks are in Å.
+
+        ``whole``: x counts something, so that there is nothing between two numbers.
+        """
         super().__init__(parent)
         self._names = (x_name, y_name)
-        self._resolution = resolution
+        texts = painting.whole_texts if whole else painting.tick_texts
+        self._x_texts: painting.Texts = resolution_texts if resolution else texts
         self._curves: list[Curve] = []
         self._limits: tuple[float, float] | None = None
         self._level: float | None = None
@@ -122,8 +127,7 @@ class LinePlot(QWidget):
             return
         rect = painting.plot_rect(self.width(), self.height(), self.fontMetrics())
         view = self._view()
-        texts = resolution_texts if self._resolution else painting.tick_texts
-        painting.paint_axes(painter, rect, view, self._names, theme, texts)
+        painting.paint_axes(painter, rect, view, self._names, theme, self._x_texts)
         painter.setClipRect(rect)
         if self._level is not None:
             ends = np.array([[view.x_min, self._level], [view.x_max, self._level]])

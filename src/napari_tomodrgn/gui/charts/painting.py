@@ -14,6 +14,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 from napari_tomodrgn.gui.charts.point_cloud import View
 
 _TICK_PX = 4
+Texts = Callable[[list[float]], list[str]]  # labels of ticks
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def tick_texts(values: list[float]) -> list[str]:
     return [f"{value + 0.0:.{digits}f}" for value in (np.round(values, digits))]
 
 
+def whole_texts(values: list[float]) -> list[str]:
+    """Labels of ticks that count something: empty between two whole numbers."""
+    return [f"{value:.0f}" if abs(value - round(value)) < 1e-6 else "" for value in values]
+
+
 def plot_rect(width: int, height: int, metrics: QFontMetrics) -> QRect:
     """Where the points go: what is left of the widget beside tick labels and axis names."""
     line = metrics.height()
@@ -74,11 +80,12 @@ def paint_axes(
     view: View,
     labels: tuple[str, str],
     colors: ChartColors,
-    x_texts: Callable[[list[float]], list[str]] = tick_texts,
+    x_texts: Texts = tick_texts,
 ) -> None:
     """Paint frame, grid lines, ticks with numbers, names of the axes.
 
-    A height without a name measures nothing: it has neither lines nor numbers.
+    A height without a name measures nothing: it has neither lines nor numbers. Nor has what
+    ``x_texts`` has no words for.
     """
     metrics = painter.fontMetrics()
     wide, high = 2.3 * metrics.horizontalAdvance("-00.00"), 3.3 * metrics.height()
@@ -86,6 +93,8 @@ def paint_axes(
     y_ticks = ticks(view.y_min, view.y_max, max(2, int(rect.height() / high))) if labels[1] else []
     grid, text = QPen(QColor(colors.grid)), QPen(QColor(colors.text))
     for value, name in zip(x_ticks, x_texts(x_ticks), strict=True):
+        if not name:
+            continue
         x = rect.left() + (value - view.x_min) / (view.x_max - view.x_min) * rect.width()
         painter.setPen(grid)
         painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))

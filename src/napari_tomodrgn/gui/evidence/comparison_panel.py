@@ -140,7 +140,6 @@ class ComparisonPanel(QWidget):
         for button, on in ((self.stage, shown), (self.halves, shown and self.halves.isChecked())):
             with QSignalBlocker(button):
                 button.setChecked(on)
-        self.halves.setEnabled(shown)
         if compared is not None:
             self._show(compared)
 
@@ -310,6 +309,8 @@ class ComparisonPanel(QWidget):
 
     def _toggle_halves(self) -> None:
         self.halves_toggled.emit(self.halves.isChecked())
+        if self.halves.isChecked():  # also of a comparison that is not on show yet
+            self._session.canvas_mode = "comparison"
 
     def _on_errors(self, value: int) -> None:
         self.errors_words.setText(f"{value / _STEPS_PER_ERROR:g} SE")

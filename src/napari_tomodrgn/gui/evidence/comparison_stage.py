@@ -77,6 +77,7 @@ class ComparisonStage(Service):
             self._view = view_of(self._viewer)  # which the tomogram's scene has just put back
             self._request()
         else:
+            self.halves = False  # its button is up again
             self.contours.cancel()
             self.layers.strike()
 

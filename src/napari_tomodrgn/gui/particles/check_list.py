@@ -30,6 +30,7 @@ from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.checks import Check
+    from napari_tomodrgn.work_status import WorkStatus
 
 # Sign and ground: who cannot tell red from green reads the sign. Words for screen readers.
 _LIGHTS = {
@@ -66,7 +67,7 @@ class CheckList(QWidget):
         # One in the place of the other: nothing moves from under the mouse as the checks end.
         self._below = QStackedWidget()
         self._below.addWidget(self._running())
-        self._below.addWidget(self.again)
+        self._below.addWidget(self._asking())
         self._rows, passed = QVBoxLayout(), QWidget()
         self._passed = QVBoxLayout(passed)
         for rows in (self._rows, self._passed):
@@ -97,6 +98,15 @@ class CheckList(QWidget):
         grid.setColumnStretch(0, 1)
         return running
 
+    def _asking(self) -> QWidget:
+        """The button that asks, but where the one that stops was: a second click is no answer."""
+        asking = QWidget()
+        row = QHBoxLayout(asking)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.again, 1)
+        row.addSpacing(self.cancel.sizeHint().width())
+        return asking
+
     @property
     def rows(self) -> list[CheckRow]:
         """The rows on show, worst first."""
@@ -122,7 +132,7 @@ class CheckList(QWidget):
 
     def _show_running(self, *_: object) -> None:
         status = self._session.preflight_status
-        self._show_summary(so_far=status.busy)
+        self._show_summary(status)
         self.stage.setText(f"{status.what} …")
         self.bar.setValue(round(1000 * status.fraction))
         asked = "pixels" in {check.code for check in self._session.checks}
@@ -130,11 +140,12 @@ class CheckList(QWidget):
         self._below.setCurrentIndex(0 if status.busy else 1)
         self._below.setVisible(bool(self._session.checks) or status.busy)
 
-    def _show_summary(self, *, so_far: bool) -> None:
+    def _show_summary(self, status: WorkStatus) -> None:
         checks = self._session.checks
         self.summary.setVisible(bool(checks))
         if checks:
-            words = f"{tally(checks)} so far" if so_far else tally(checks)
+            words = f"{tally(checks)} so far" if status.busy else tally(checks)
+            words += "; stopped before the rest was checked" if status.stopped else ""
             color = _LIGHTS[min(checks, key=rank).verdict][1]
             self.summary.setText(f"<b><span style='color:{color}'>■</span> {words}</b>")
             self.summary.setAccessibleName(words)

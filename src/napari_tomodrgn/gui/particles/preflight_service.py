@@ -23,16 +23,21 @@ class PreflightService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_event, computes=True)
-        self._answers: list[Check] = []
-        self.listen(self.cancel, "particles")
+        self._answers: list[Check] = []  # also of before, until they are given anew
+        self._given: list[Check] = []  # since it was asked last
+        self._whole = False  # whether it ever came to its end
+        self.listen(self._forget, "particles")
 
     def start(self) -> None:
-        """Check the physics, unless a file check failed: images cannot be read then."""
+        """Check the physics, unless a file check failed: images cannot be read then.
+
+        What was answered before stands until it is answered anew: this may be stopped.
+        """
         session, particles = self.session, self.session.particles
-        if particles is None or any(check.verdict == "error" for check in session.checks):
+        files = [one for one in session.checks if one not in self._answers]
+        if particles is None or any(check.verdict == "error" for check in files):
             return
-        session.checks = tuple(one for one in session.checks if one not in self._answers)
-        self._answers = []
+        self._given = []
         session.preflight_status = WorkStatus(True, 0.0, "Reading a sample of the images")
         data = session.import_options.data
 
@@ -48,9 +53,16 @@ class PreflightService(Service):
         if self.session.run is None:
             self.start()
 
-    def cancel(self, *_: object) -> None:
-        """Stop checking."""
+    def cancel(self) -> None:
+        """Stop checking; what was answered stays."""
         self.queue.cancel()
+        if self.session.preflight_status.busy:
+            self.session.preflight_status = WorkStatus(stopped=not self._whole)
+
+    def _forget(self, *_: object) -> None:
+        """Other particles: nothing that was asked before is of them."""
+        self.queue.cancel()
+        self._answers, self._given, self._whole = [], [], False
         self.session.preflight_status = WorkStatus()
 
     def _on_event(self, event: object) -> None:
@@ -62,10 +74,24 @@ class PreflightService(Service):
                 True, event.done / max(1, event.total), event.stage
             )
         elif isinstance(event, CheckDone):
-            self._answers.append(event.check)
-            session.checks = (*session.checks, event.check)
+            self._take(event.check)
         else:
+            self._drop([one for one in self._answers if one not in self._given])
+            self._whole = True
             session.preflight_status = WorkStatus()
+
+    def _take(self, check: Check) -> None:
+        """Add an answer in the place of the one that was given before."""
+        self._given.append(check)
+        if check not in self._answers:
+            self._drop([one for one in self._answers if one.code == check.code])
+            self._answers.append(check)
+            self.session.checks = (*self.session.checks, check)
+
+    def _drop(self, gone: list[Check]) -> None:
+        if gone:
+            self._answers = [one for one in self._answers if one not in gone]
+            self.session.checks = tuple(one for one in self.session.checks if one not in gone)
 
     def on_failed(self, error: Exception) -> None:
         """Tell what went wrong; the checks are over."""

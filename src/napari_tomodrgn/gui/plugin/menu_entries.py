@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from napari_tomodrgn.gui.widgets.qt import soon
-from napari_tomodrgn.gui.window.dock import bring_to_front, find_window, open_dock
+from napari_tomodrgn.gui.window.dock import (
+    bring_to_front,
+    find_window,
+    give_width,
+    open_dock,
+    width_of,
+)
 from napari_tomodrgn.gui.window.main_widget import MainWidget
 from napari_tomodrgn.gui.window.navigation import show_tab
 
@@ -27,6 +33,7 @@ class _Part(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
+        self._width = width_of(find_window(napari_viewer))
         self.setMaximumSize(0, 0)  # for the one turn of the event loop that it is there
         soon(self, self._go)
 
@@ -37,6 +44,8 @@ class _Part(QWidget):
             show_tab(window, self.part)
         if self.parent() is not None:
             self._viewer.window.remove_dock_widget(self)
+            width = self._width
+            soon(window, lambda: give_width(window, width))
         self.deleteLater()
 
 

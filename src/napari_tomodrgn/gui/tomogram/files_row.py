@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.widgets.tomogram_places import (
     data_set_of,
     load_places,
     save_places,
+    star_files_of,
 )
 from napari_tomodrgn.session import Session
 
@@ -116,9 +117,9 @@ class FilesRow(QWidget):
         self._find()
 
     def _keep(self) -> None:
-        data_set = data_set_of(self._session)
-        if data_set is not None:
-            save_places(data_set, self._places)
+        # Of a run's run also for itself: the run between may be deleted one day.
+        for star in star_files_of(self._session):
+            save_places(star, self._places)
 
     def _recall(self, *_: object) -> None:
         """What was said of this data set, else what is usual."""
@@ -126,7 +127,7 @@ class FilesRow(QWidget):
         self._places = TomogramPlaces() if data_set is None else load_places(data_set)
         if _refusal("", self._places.pattern):  # kept by a version that did not look at it first
             self._places = replace(self._places, pattern="")
-            self._keep()
+        self._keep()
         self.folder.setText(self._places.folder)
         self.pattern.setText(self._places.pattern or DEFAULT_PATTERN)
         self._refusal = _refusal(self._places.folder, "")
@@ -147,10 +148,10 @@ class FilesRow(QWidget):
 
     def _beside_the_star(self) -> Path | None:
         """Where tomograms often are, before a folder was chosen."""
-        particles, run = self._session.particles, self._session.run
+        particles = self._session.particles
         # A run has a copy of the star file; the tomograms are beside the one it came from.
         bases = [particles.source.path.parent] if particles is not None else []
-        bases += [Path(run.info.source).parent] if run is not None else []
+        bases += [star.parent for star in star_files_of(self._session)]
         for base in bases:
             for folder in (base / "tomograms", base.parent / "tomograms"):
                 if folder.is_dir():

@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
-from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_label
-from napari_tomodrgn.particle_columns import SELECTIONS
+from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button, make_label
+from napari_tomodrgn.particle_columns import SELECTIONS, column_label
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -86,10 +86,11 @@ class NeighborhoodPage(QWidget):
         names = [SELECTIONS] if session.selections else []
         if table is not None:
             names += table.color_names
-        chosen = self.state.currentText()
-        _fill(self.state, [_NO_STATE, *(name for name in names if name != "tomogram")])
-        if chosen in ("", _NO_STATE) and session.color not in ("", "tomogram"):
-            self.state.setCurrentText(session.color)
+        names = [name for name in names if name != "tomogram"]
+        chosen = self._state() if self._state() in names else ""
+        if not chosen and session.color in names:
+            chosen = session.color
+        fill_box(self.state, {"": _NO_STATE} | {name: _readable(name) for name in names}, chosen)
         added_columns = session.added_columns
         self.test.setEnabled(
             added_columns is not None and "neighbour_distance_angstrom" in added_columns
@@ -109,7 +110,7 @@ class NeighborhoodPage(QWidget):
             tip = f"{_MEASURES[one['measure']]}; {int(one['particles']):,} particles"
             for place, text in enumerate(cells):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{name}: {tip}")
+                item.setToolTip(f"{_readable(str(name))}: {tip}")
                 if place:
                     item.setTextAlignment(
                         int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -121,7 +122,8 @@ class NeighborhoodPage(QWidget):
                 self.table.setItem(row, place, item)
         clear = int((found["q_value"] <= _CLEAR_Q).sum())
         self.words.setText(
-            f"{tested.state}: {clear} of {len(found)} columns significant (bold: q ≤ {_CLEAR_Q})."
+            f"{_readable(tested.state)}: {clear} of {len(found)} columns significant "
+            f"(bold: q ≤ {_CLEAR_Q})."
         )
 
     def _set_up(self) -> None:
@@ -202,16 +204,14 @@ class NeighborhoodPage(QWidget):
         self.test_requested.emit(self._state(), self.permutations.value())
 
     def _state(self) -> str:
-        chosen = self.state.currentText()
-        return "" if chosen == _NO_STATE else chosen
+        return str(self.state.currentData() or "")
 
 
 def _readable(column: str) -> str:
-    """A column's name in words, its unit in brackets."""
-    words = column.replace("neighbour_id", "neighbour's state").replace("_", " ")
-    for ending, unit in ((" angstrom", " (Å)"), (" deg", " (°)"), (" per nm3", " (1/nm³)")):
-        words = words.removesuffix(ending) + unit if words.endswith(ending) else words
-    return words
+    """A column's name in words, its unit in brackets; of a neighbour the state is what counts."""
+    if column == "neighbour_id":
+        column = "neighbour_state"
+    return column_label(column if not column.startswith("z ") else f"latent {column}")
 
 
 def _with_tip(words: str, tip: str) -> QTableWidgetItem:

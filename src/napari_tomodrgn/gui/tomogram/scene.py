@@ -65,7 +65,7 @@ class TomogramScene(Service):
         self.radius = 100.0
         self._views: dict[str, dict[str, Any]] = {}
         self._asked: tuple[Any, ...] | None = None
-        self._own = (0, 0)
+        self._own, self._gone_to = (0, 0), False  # gone to a particle: the view stays there
         self.reading = self.latest_task(self._on_tomogram)
         self._read_last: tuple[str, Path] | None = None
         self.shapes = SurfaceBuilder(self)
@@ -94,14 +94,18 @@ class TomogramScene(Service):
     # -- verbs --------------------------------------------------------------------------------
 
     def jump(self) -> None:
-        """Go to the particle in focus."""
-        session = self.session
-        if (place := self._place_of(session.focused)) is None:
-            words = "Choose a particle of this tomogram first."
-            session.show_message(
-                words, "warning", lambda: self._place_of(session.focused) is not None
-            )
+        """Go to the particle in focus, in the tomogram that it is in."""
+        from napari_tomodrgn.analysis.tomogram.placement import tomogram_of
+
+        session, who = self.session, self.session.focused
+        if self._place_of(who) is None and (home := tomogram_of(session.particles, who)):
+            session.tomogram = home
+        if (place := self._place_of(who)) is None:
+            words = f"{who} has no place in a tomogram." if who else "Choose a particle first."
+            session.show_message(words, "warning", lambda: session.focused != who)
             return
+        session.canvas_mode = "tomogram"
+        self._gone_to = True
         if self.layers.forget_deleted():  # there would be nothing to see where it goes
             self._asked = None
             self._schedule_surfaces()
@@ -152,7 +156,7 @@ class TomogramScene(Service):
         self.shapes.queue.cancel()
         self.layers.clear()
         self.poses, self.tomogram, self._rows = None, None, {}
-        self._asked = None
+        self._asked, self._gone_to = None, False
         self._views.pop("tomogram", None)
 
     def _on_tomogram_name(self, name: str) -> None:
@@ -199,7 +203,7 @@ class TomogramScene(Service):
             self._read(name)
 
     def _on_tomogram(self, tomogram: Tomogram) -> None:
-        first = self.tomogram is None
+        first = self.tomogram is None and not self._gone_to
         self.tomogram = tomogram
         self.layers.show_image(tomogram, self.session.tomogram_display)
         if first:
@@ -214,7 +218,7 @@ class TomogramScene(Service):
         self._report()
 
     def _look_at_all(self) -> None:
-        low, high = np.zeros(3), np.zeros(3)
+        low = high = np.zeros(3)
         if self.tomogram is not None:
             high = np.array(self.tomogram.extent_zyx_angstrom)
         elif self.poses is not None and len(self.poses):

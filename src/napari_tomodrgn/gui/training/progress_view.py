@@ -37,12 +37,12 @@ class TrainingProgress(QWidget):
             tip="The better of the two is on show. Latents of the encoder come once they explain "
             "images that were kept from training as well as the first look does"
         )
-        self.plot = LinePlot("Epoch", "Loss")
+        self.plot = LinePlot("Epoch", "Loss", whole=True)
         self.plot.setToolTip(
             "Weighted squared error per Fourier sample. Held-out images are never trained on: when "
             "their curve rises while the other falls, the network learns noise."
         )
-        self.divergence = LinePlot("Epoch", "KL, nats")
+        self.divergence = LinePlot("Epoch", "KL, nats", whole=True)
         self.divergence.setToolTip(_KL_TIP)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -50,11 +50,11 @@ class TrainingProgress(QWidget):
         for widget in (self.bar, *words, self.plot, self.divergence):
             layout.addWidget(widget)
         events = session.events
-        for name in ("training", "particles", "metrics", "epoch"):
-            getattr(events, name).connect(self.refresh)
         events.metrics.connect(self._draw)
-        self.refresh()
+        for name in ("training", "particles", "metrics", "epoch", "run"):
+            getattr(events, name).connect(self.refresh)
         self._draw()
+        self.refresh()
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -70,17 +70,24 @@ class TrainingProgress(QWidget):
         for label, words in (
             (self.status, status_words(status, ready=ready) or why_ended(self._session)),
             (self.losses, loss_words(status)),
-            (self.shown, why_first_look(self._session)),
+            (self.shown, "" if self._is_of_another else why_first_look(self._session)),
         ):
             label.setText(words)
             label.setVisible(bool(words))
+        table = self._session.metrics
+        some = table is not None and len(table) > 0 and not self._is_of_another
+        self.plot.setVisible(some)
+        self.divergence.setVisible(some)
+
+    @property
+    def _is_of_another(self) -> bool:
+        """Whether a run is trained while another one is still on show, with its losses."""
+        status, run = self._session.training, self._session.run
+        return status.busy and run is not None and status.run_name not in ("", run.path.name)
 
     def _draw(self, *_: object) -> None:
         table = self._session.metrics
-        some = table is not None and len(table) > 0
-        self.plot.setVisible(some)
-        self.divergence.setVisible(some)
-        if table is None or not some:
+        if table is None or not len(table):
             return
         run = self._session.run
         linear = run is not None and run.config.method == "linear"

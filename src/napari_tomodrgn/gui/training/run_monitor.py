@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.folders_in_use import FolderInUse, release_folder, use_folder
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of
 from napari_tomodrgn.gui.training.service import why_on_show
@@ -54,7 +55,10 @@ class RunSnapshot:
 
 
 class RunMonitor(Service):
-    """Keeps the session in step with the run that is open, while it is unfinished."""
+    """Keeps the session in step with the run that is open, while it is unfinished.
+
+    A run that is deleted while it is open is not made again by what the window keeps in it.
+    """
 
     doing = "following a run"
     failure_severity = "warning"
@@ -66,6 +70,8 @@ class RunMonitor(Service):
         self._written = 0.0
         self._changed = float("-inf")  # when a change was seen, on the clock of this process
         self._last_message = ""
+        self._used: FolderInUse | None = None
+        self.listen(self._use, "run")
 
     def start(self) -> None:
         """Follow the run that is open; nothing happens where there is none, or it is complete."""
@@ -80,6 +86,7 @@ class RunMonitor(Service):
     def close(self) -> None:
         """Look no more."""
         self.stop()
+        self._use(None)
         super().close()
 
     def stop(self) -> None:
@@ -88,6 +95,11 @@ class RunMonitor(Service):
         self.queue.cancel()
         if self.session.training.phase == "following":
             self.session.training = TrainingStatus()
+
+    def _use(self, run: Run | None) -> None:
+        if self._used is not None:
+            release_folder(self._used)
+        self._used = None if run is None else use_folder(run.path, ("run.json",), "open")
 
     def _request(self) -> None:
         run = self.session.run

@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.config import RunConfig
+from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.folders_in_use import folder_gone
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.particles.load import make_ready, metrics_of, quality_of, run_folder
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK, epoch_unit
+from napari_tomodrgn.learn.run.lock import TRAINED
 from napari_tomodrgn.learn.runtime.events import (
     EpochDone,
     Finished,
@@ -27,7 +30,7 @@ from napari_tomodrgn.learn.runtime.events import (
 )
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action, file_name
-from napari_tomodrgn.work_status import TrainingStatus
+from napari_tomodrgn.work_status import TrainingStatus, finished_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,14 +39,9 @@ if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run
     from napari_tomodrgn.learn.training.progress import Outlook, WholeProgress
 
-Unit = Literal["epoch", "iteration"]
 # Epochs of small sets take less than the eye needs; the last is always shown.
 _SECONDS_BETWEEN_LATENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 0.05
-# What ends the linear method: not the held-out losses, which fall on as more detail is counted.
-_FINE_ENOUGH = (
-    "finer detail hardly helps any more to tell apart particles that were left out of the fit"
-)
 # What is left to do is counted down also where a part of the work says nothing for long.
 _MILLISECONDS_BETWEEN_COUNTS = 1000
 
@@ -257,21 +255,6 @@ def _action(config: RunConfig, folder: Path, *, resume: bool) -> Action:
     return Action.of("train", file_name(folder), settings)
 
 
-def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
-    """Say after which epoch a training ended, and why it did not do all that were asked for."""
-    done = event.epoch
-    if event.reason == "stopped":
-        if done < 1:
-            return f"Training stopped before its first {unit} was complete."
-        before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
-        return f"Training stopped in {unit} {done}.{before}"
-    if 0 < done < wanted and unit == "iteration":
-        return f"Done after iteration {done} of at most {wanted}: {_FINE_ENOUGH}."
-    if 0 < done < wanted:
-        return f"Done after {unit} {done} of {wanted}: held-out images gain no more."
-    return f"Training finished after {unit} {done}."
-
-
 def why_on_show(run: Run, last: int) -> str:
     """Why a run that is over shows another epoch than its last; empty where it shows that."""
     chosen = run.info.chosen_epoch
@@ -350,9 +333,7 @@ class LatestRead:
         if not anew and now - self._when <= _SECONDS_BETWEEN_LATENTS:
             return
         self._when = now
-        from napari_tomodrgn.learn.run.directory import Run
-
-        run = Run.open(self._out)
+        run = _run_in_training(self._out)
         epoch = run.epoch_to_show()
         if epoch is None:
             return
@@ -365,10 +346,20 @@ class LatestRead:
         yield LatentsRead(run, table, epoch, metrics_of(run))
 
 
-def _metrics_of(out: Path) -> MetricsRead:
+def _run_in_training(out: Path) -> Run:
+    """The run as it stands, which has begun: where there is none it was taken away."""
     from napari_tomodrgn.learn.run.directory import Run
 
-    run = Run.open(out)
+    try:
+        return Run.open(out)
+    except BadInputError as error:
+        if error.code != "not-a-run":
+            raise
+        raise folder_gone(out, TRAINED) from error
+
+
+def _metrics_of(out: Path) -> MetricsRead:
+    run = _run_in_training(out)
     return MetricsRead(metrics_of(run), run.path)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setting
 from napari_tomodrgn.session import Session
 
@@ -34,15 +35,39 @@ class TomogramPlaces:
 
 
 def data_set_of(session: Session) -> Path | None:
-    """The star file that what is open began with: of a run, the one that it was trained on.
+    """The star file that what is open began with, through however many runs.
 
     So what is said of a set holds for its runs, and the other way round. Of a run that came without
     such a path it is the star file in it.
     """
+    chain = star_files_of(session)
+    return chain[-1] if chain else None
+
+
+def star_files_of(session: Session) -> list[Path]:
+    """The star file that what is open was made of, then those that this was a run's copy of."""
     particles, run = session.particles, session.run
     if run is not None and Path(run.info.source).is_absolute():
-        return Path(run.info.source)
-    return None if particles is None else particles.source.path.resolve()
+        chain = [Path(run.info.source)]
+    elif particles is not None:
+        chain = [particles.source.path.resolve()]
+    else:
+        return []
+    while (before := _copied_from(chain[-1])) is not None and before not in chain:
+        chain.append(before)
+    return chain
+
+
+def _copied_from(star: Path) -> Path | None:
+    """What a run was trained on, of the star file in its folder; None of any other, or unknown."""
+    from napari_tomodrgn.learn.run.directory import Run
+
+    try:
+        run = Run.open(star.parent)
+    except BadInputError:
+        return None
+    source = Path(run.info.source)
+    return source if run.particles_star == star and source.is_absolute() else None
 
 
 def load_places(data_set: Path) -> TomogramPlaces:

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import explained_write_errors, make_folder
+from napari_tomodrgn.folders_in_use import begin_anew, folder_in_use, is_in_use
 
 LOCK_NAME = "training.lock"
+TRAINED = "trained"  # what a folder is in use for
 _HEARTBEAT_SECONDS = 15.0  # between renewals of the lock's date
 # Shared disks tell of a new date late, and a computer under load renews it late.
 STALE_AFTER_SECONDS = 300.0
@@ -33,17 +35,19 @@ def training_lock(run: str | Path) -> Iterator[None]:
     Raises
     ------
     BadInputError
-        If another process that lives holds it; names it.
+        If another process that lives holds it; names it. If the directory is deleted or moved
+        within the block: nothing makes it anew.
     """
     run = Path(run)
     file = run / LOCK_NAME
     with explained_write_errors(file):
         made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    begin_anew(run)
     try:
         make_folder(run)
         with explained_write_errors(file):
             _acquire(file)
-        with _heartbeat(file):
+        with _heartbeat(file), folder_in_use(run, (LOCK_NAME, "run.json"), TRAINED):
             yield
     finally:
         for folder in made:  # of a run that was never begun nothing stays
@@ -126,7 +130,8 @@ def _remove_if_stale(file: Path) -> None:
 
 def _is_stale(file: Path, about: dict[str, object]) -> bool:
     if about.get("host") == socket.gethostname():
-        return not _lives(about)
+        moved = about.get("pid") == os.getpid() and not is_in_use(file.parent, TRAINED)
+        return moved or not _lives(about)
     try:
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
