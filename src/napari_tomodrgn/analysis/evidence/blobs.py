@@ -24,11 +24,12 @@ _MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
 # The mask's soft edge shows little of the particle, and what it shows is divided by next to no
 # spread.
 _IN_MASK = 0.3
-# Amount of the lesser sign over that of the other, beside the surest blob's |z|. Where a part comes
-# or goes it was 0.00 to 0.26 (of places that a person would count 0.00 to 0.04), or 0.54 to 0.68
-# where two parts of a small molecule did; where the small subunit turned 0.95 to 0.98. Differences
-# of 7 to 10 σ lie in between, with blobs of |z| 5 to 6.
-_MOVES, _COMES, _COMES_PLACES = 0.8, 0.3, 0.1
+# Amount of the lesser sign over that of the other: of all blobs, and of those that a person would
+# count. Where a part comes or goes they were 0.00 to 0.26 and 0.00 to 0.04, but 0.54 to 0.9 and 0 of
+# parts of a small molecule, whose fringes are as large; where the small subunit turned 0.95 to 0.98
+# and 0.4 to 0.9. Differences of 7 to 10 σ, with blobs of |z| 5 to 6, lie anywhere.
+_MOVES, _MOVES_PLACES = 0.8, 0.2
+_COMES, _COMES_PLACES = 0.3, 0.1
 _SURE_Z = 7.0
 
 Change = Literal["", "moves", "more in a", "more in b"]
@@ -112,10 +113,10 @@ def change_of(blobs: list[Blob], finest_angstrom: float) -> Change:
         return ""
     more_in_a, more_in_b = _amounts(blobs)
     lesser, greater = sorted((more_in_a, more_in_b))
-    if lesser >= _MOVES * greater:
+    less, more = sorted(_amounts(places_of(blobs, finest_angstrom)))
+    if lesser >= _MOVES * greater and less >= _MOVES_PLACES * more:
         return "moves"
-    places = sorted(_amounts(places_of(blobs, finest_angstrom)))
-    if lesser <= _COMES * greater and places[0] <= _COMES_PLACES * places[1]:
+    if lesser <= _COMES * greater and less <= _COMES_PLACES * more:
         return "more in a" if more_in_a > more_in_b else "more in b"
     return ""
 
