@@ -25,9 +25,9 @@ _MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
 # spread.
 _IN_MASK = 0.3
 # Amount of the lesser sign over that of the other: of all blobs, and of those that a person would
-# count. Where a part comes or goes they were 0.00 to 0.26 and 0.00 to 0.04, but 0.54 to 0.9 and 0 of
-# parts of a small molecule, whose fringes are as large; where the small subunit turned 0.95 to 0.98
-# and 0.4 to 0.9. Differences of 7 to 10 σ, with blobs of |z| 5 to 6, lie anywhere.
+# count. Where a part comes or goes it was 0.00 to 0.26 and 0.00 to 0.04, but 0.54 to 0.9 and 0 in
+# a small molecule, whose fringes are as large; where the small subunit turned 0.95 to 0.98 and 0.4
+# to 0.9. Differences of 7 to 10 σ, with blobs of |z| 5 to 6, lie anywhere.
 _MOVES, _MOVES_PLACES = 0.8, 0.2
 _COMES, _COMES_PLACES = 0.3, 0.1
 _SURE_Z = 7.0
