@@ -89,7 +89,7 @@ def _paired(latents: pd.DataFrame, folder: Path) -> Iterator[PairedRun]:
     try:
         extras = other.extras()
     except BadInputError:  # what was worked out in that run is not what was asked
-        extras = pd.DataFrame()
-    if CLUSTER in extras:
+        extras = None
+    if extras is not None and CLUSTER in extras:
         columns[f"cluster in {name}"] = extras[CLUSTER].reindex(columns.index)
     yield PairedRun(name, pair.sentence(), columns)

@@ -49,7 +49,7 @@ class FigureDialog(QDialog):
             QCheckBox(words) for words in ("Scale bar", "Title and labels", "Axes")
         )
         self.size_words = QLabel()
-        form = QFormLayout()
+        self.form = form = QFormLayout()
         form.addRow("Width", self.width_mm)
         form.addRow("Resolution", self.dpi)
         form.addRow("", self.size_words)
@@ -102,10 +102,9 @@ class FilmDialog(FigureDialog):
         self.width_px = _spin(*_FILM_PX, canvas_px[1], " px")
         super().__init__(canvas_px, parent)
         self.setWindowTitle("Film of the canvas")
-        form: Any = self.width_mm.parentWidget().findChild(QFormLayout)
-        form.insertRow(0, "Width", self.width_px)
+        self.form.insertRow(0, "Width", self.width_px)
         for spin in (self.width_mm, self.dpi):
-            form.setRowVisible(spin, False)
+            self.form.setRowVisible(spin, False)
         self.background.removeItem(self.background.findData("transparent"))  # films have none
         self.width_px.valueChanged.connect(self._show_size)
 
