@@ -15,7 +15,8 @@ def _blob(x_angstrom: float, z: float, diameter_angstrom: float = 60.0) -> Blob:
     ("blobs", "change"),
     [
         ([_blob(0, 10.0), _blob(100, -9.5)], "moves"),
-        ([_blob(0, 10.0), _blob(40, -9.5)], ""),  # a short way, or a fringe as large
+        ([_blob(0, 10.0), _blob(40, -9.5)], "moves"),  # side by side: a short way
+        ([_blob(0, 10.0), _blob(40, -5.5, 72.0)], ""),  # a fringe as large, half as high
         ([_blob(0, 10.0), _blob(40, -6.0, 30.0)], "more in a"),  # a fringe of it
         ([_blob(0, -10.0), _blob(100, -8.0)], "more in b"),
         ([_blob(0, -10.0), _blob(100, 8.0, 45.0)], ""),  # between both

@@ -24,11 +24,12 @@ _MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
 # The mask's soft edge shows little of the particle, and what it shows is divided by next to no
 # spread.
 _IN_MASK = 0.3
-# Amount of the lesser sign over that of the other: of all blobs, and of those that a person would
-# count. Where a part comes or goes it was 0.00 to 0.26 and 0.00 to 0.04, but 0.54 to 0.9 and 0 in
-# a small molecule, whose fringes are as large; where the small subunit turned 0.95 to 0.98 and 0.4
-# to 0.9. Differences of 7 to 10 σ, with blobs of |z| 5 to 6, lie anywhere.
-_MOVES, _MOVES_PLACES = 0.8, 0.2
+# Of the lesser sign over the other: the amount of all blobs, that of those that a person would
+# count, and the largest |z|. Where a part comes or goes the amount was 0.00 to 0.26 (counted 0.00
+# to 0.04), but 0.5 to 0.9 in a small molecule, whose fringes are as large yet half as high (0.5);
+# where the small subunit turned 0.8 to 0.98, and as high (0.9 to 1.0). Differences of 7 to 10 σ,
+# with blobs of |z| 5 to 6, lie anywhere.
+_MOVES, _MOVES_HEIGHT = 0.75, 0.8
 _COMES, _COMES_PLACES = 0.3, 0.1
 _SURE_Z = 7.0
 
@@ -113,9 +114,10 @@ def change_of(blobs: list[Blob], finest_angstrom: float) -> Change:
         return ""
     more_in_a, more_in_b = _amounts(blobs)
     lesser, greater = sorted((more_in_a, more_in_b))
-    less, more = sorted(_amounts(places_of(blobs, finest_angstrom)))
-    if lesser >= _MOVES * greater and less >= _MOVES_PLACES * more:
+    lower, higher = sorted(max((sign * one.z for one in blobs), default=0.0) for sign in (1, -1))
+    if lesser >= _MOVES * greater and lower >= _MOVES_HEIGHT * higher:
         return "moves"
+    less, more = sorted(_amounts(places_of(blobs, finest_angstrom)))
     if lesser <= _COMES * greater and less <= _COMES_PLACES * more:
         return "more in a" if more_in_a > more_in_b else "more in b"
     return ""
