@@ -112,6 +112,6 @@ def test_axes_make_way_for_the_words_of_a_low_canvas() -> None:
     assert seen(500) == [False], "not on a page that has none"
     viewer.dims.ndisplay = 3
     assert seen(501, 130) == [True, False]
-    fit.give_back()
     fit.close()
+    fit.give_back()
     assert axes.visible and seen(130) == [True]

@@ -173,9 +173,9 @@ def test_the_scale_bar_lies_on_no_words(viewer: Any, width: int) -> None:
     (top, left), (bottom, right) = bar.min(axis=0), bar.max(axis=0)
     assert len(bar) > 100 and words.sum() > 1000
     assert not words[top - 8 : bottom + 9, left - 8 : right + 9].any()
+    fit.close()
     fit.give_back()
     assert overlays.scale_bar.position == "bottom_right", "napari's own place"
-    fit.close()
 
 
 def test_the_box_behind_a_title_is_as_long_as_the_title(viewer: Any) -> None:

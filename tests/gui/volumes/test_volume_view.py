@@ -249,15 +249,15 @@ def test_without_an_encoder_mp4_is_refused_in_one_line_and_a_lost_path_ends_the_
     session, maker = opened(tiny_run), widget.controller.movie
     session.trajectory = _short_path(session)
     monkeypatch.setattr(movie_service, "_ENCODERS", {"no_such_package": "x"})
-    maker.start(tmp_path / "path.mp4")
+    maker.start(tmp_path / "path.mp4", FigureOptions())
     assert "imageio-ffmpeg" in session.message.text
     assert not maker.is_busy
-    maker.start(tmp_path / "path.gif")
+    maker.start(tmp_path / "path.gif", FigureOptions())
     session.trajectory = None
     assert not maker.is_busy
     assert "no movie" in session.message.text
     session.trajectory = _short_path(session)
-    maker.start(tmp_path / "path.gif")
+    maker.start(tmp_path / "path.gif", FigureOptions())
     widget.controller.decoding.queue.failed.emit(OSError("the checkpoint is gone"))
     assert not maker.is_busy
     assert session.message.severity == "error"

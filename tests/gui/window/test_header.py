@@ -69,7 +69,7 @@ def test_a_comparison_that_names_another_cause_puts_the_verdict_in_doubt(qtbot: 
         session.comparison = SimpleNamespace(record={"cause": cause, "sentence": sentence})
         assert header.chip.text() == words
         assert header.chip.toolTip().endswith(sentence) == bool(cause)
-        assert ("Compare says" in header.chip.toolTip()) == (not cause)
+        assert ("Compare two groups" in header.chip.toolTip()) == (not cause)
     session.comparison = None
     assert header.chip.text() == "✓ variation: 32.8 σ"
 

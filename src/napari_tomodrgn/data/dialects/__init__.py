@@ -219,7 +219,7 @@ def _recognised(source: StarInput) -> str:
     nearest = min(missing, key=lambda name: len(missing[name]) / len(DIALECTS[name].columns))
     raise BadInputError(
         f"{source.path}: block data_{table.block} is of no kind that is read here "
-        f"({', '.join(DIALECTS)}). To be {nearest}, the nearest, it lacks "
+        f"({', '.join(DIALECTS)}); to be {nearest}, the nearest, it lacks "
         f"{', '.join(missing[nearest])}; found {_some(table.frame)}.",
         code="missing-column",
     )

@@ -45,8 +45,8 @@ class Controller(ServiceRegistry):
         if self.session.canvas_mode == "comparison":
             self.session.canvas_mode = "particle"
         self.session.reset()
-        self.canvas_fit.give_back()
         self.close()
+        self.canvas_fit.give_back()  # which nothing follows any more
 
     def close(self) -> None:
         """Stop everything; nothing touches the viewer any more, which may be gone."""
