@@ -248,13 +248,23 @@ class FourierAccumulator:
         weights
             ``(…)`` real.
         """
-        inside, mirrored = into_half_space(frequencies.reshape(-1, 3))
-        parts = torch.view_as_real(conjugate_where(values.reshape(-1), mirrored).contiguous())
-        flat_weights = weights.reshape(-1)
-        corners = _corners(inside * self.box_size_px, self.box_size_px)
-        for index, weight in zip(*corners, strict=True):
-            self.numerator.index_add_(0, index, parts * weight[:, None])
-            self.denominator.index_add_(0, index, flat_weights * weight)
+        size = _POINTS_AT_A_TIME[frequencies.device.type]
+        points = frequencies.reshape(-1, 3).split(size)
+        for part, value, weight in zip(
+            points, values.reshape(-1).split(size), weights.reshape(-1).split(size), strict=True
+        ):
+            self._add(part, value, weight)
+
+    def _add(self, frequencies: Tensor, values: Tensor, weights: Tensor) -> None:
+        inside, mirrored = into_half_space(frequencies)
+        parts = torch.view_as_real(conjugate_where(values, mirrored))
+        index, shares = _corners(inside * self.box_size_px, self.box_size_px)
+        index = index.flatten()
+        # One number at a time: rows of two take twice as long, as did all points at once, whose
+        # corners are in no cache.
+        sums = (*self.numerator.unbind(-1), self.denominator)
+        for total, added in zip(sums, (*parts.unbind(-1), weights), strict=True):
+            total.index_add_(0, index, (shares * added).flatten())
 
     def sums(self) -> tuple[Tensor, Tensor]:
         """Numerator and denominator with the plane kx = 0 made symmetric.
