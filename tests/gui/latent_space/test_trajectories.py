@@ -120,6 +120,26 @@ def _idle(widget: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
 
 
+def test_a_path_is_seen_from_a_tomogram_and_says_when_it_goes(
+    widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    """It was played while a tomogram was on show, and gone without a word an epoch later."""
+    session = opened(tiny_run)
+    widget.controller.trajectories.along(1)
+    qtbot.waitUntil(lambda: session.trajectory is not None, timeout=LONG)
+    session.canvas_mode = "tomogram"
+    QTest.mouseClick(widget.latent.path.play, LEFT)
+    assert session.canvas_mode == "particle"
+    session.canvas_mode = "tomogram"  # who looks at something else is not called back
+    qtbot.waitUntil(lambda: not widget.latent.path.play.isChecked(), timeout=LONG)
+    assert session.canvas_mode == "tomogram"
+    session.show_latents(session.run, session.latents.copy(), 2, session.metrics)
+    assert session.trajectory is None
+    said = "The path (PC 1) went with the latents it led through: epoch 2 is on show now."
+    assert session.message.text == said
+    _idle(widget, qtbot)
+
+
 def test_sliders_change_the_volume_on_show(
     viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
 ) -> None:

@@ -32,6 +32,11 @@ class TrajectoryService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_found)
+        self._made_in: tuple[str, object] = (
+            "",
+            None,
+        )  # run and latents that the path leads through
+        self.listen(self._on_trajectory, "trajectory")
 
     def show_place(self, xy: FloatArray, at: tuple[float, float]) -> None:
         """Decode the clicked place of the chart whose points are ``xy``."""
@@ -107,6 +112,16 @@ class TrajectoryService(Service):
             self.session.canvas_mode = "particle"
             self.session.frame = frame
             self.session.free_point = path.points[frame]
+
+    def _on_trajectory(self, path: LatentPath | None, old: LatentPath | None = None) -> None:
+        """Say why a path goes that nobody took away."""
+        session = self.session
+        now = (str(session.run.path) if session.run is not None else "", session.latents)
+        if path is not None:
+            self._made_in = now
+        elif old is not None and now[0] == self._made_in[0] and now[1] is not self._made_in[1]:
+            words = f"The path ({old.name}) went with the latents it led through"
+            session.show_message(f"{words}: {session.epoch_words} is on show now.")
 
     def _request(self, work: Callable[[], _Found]) -> None:
         def steps() -> Iterator[object]:
