@@ -12,8 +12,6 @@ _UNITS = {
     "_px": " (px)",
     "_kv": " (kV)",
 }
-
-
 # Ours that have no unit; other names without one are somebody's own, and stay as they are.
 _WORDS = {
     "neighbour_id": "nearest neighbour",

@@ -26,7 +26,7 @@ from napari_tomodrgn.analysis.latents.components import (
 from napari_tomodrgn.analysis.latents.components import latent_matrix as latent_matrix
 from napari_tomodrgn.analysis.latents.components import principal_components as principal_components
 from napari_tomodrgn.analysis.latents.components import with_columns as with_columns
-from napari_tomodrgn.column_labels import column_label as column_label
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.table_cache import kept
 
 if TYPE_CHECKING:

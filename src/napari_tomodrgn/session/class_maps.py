@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_tomodrgn.analysis.latents.clusters import nearest_to_middle
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.files import write_text
-from napari_tomodrgn.particle_columns import SELECTIONS, Column, column_label, latent_matrix
+from napari_tomodrgn.particle_columns import SELECTIONS, Column, latent_matrix
 from napari_tomodrgn.session.shown_maps import lowpassed
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ DATA, RUN, WINDOW = {"owner": "data"}, {"owner": "run"}, {"owner": "window"}
 
 # Added columns that are worked out of a run's latents, or judged by them, and the first letters of
 # such names: of another run they say nothing.
-_OF_RUN, _OF_RUN_BEGIN = (CLUSTER, "trust", "neighbour_state"), "UMAP "
+_OF_RUN, _OF_RUN_BEGIN = (CLUSTER, "trust", "neighbour_state"), ("UMAP ", "moved in ")
 
 # Checks with these codes and another verdict than "ok" mean that images cannot be read.
 _MISSING_IMAGES = ("unreadable-stack", "missing-images")

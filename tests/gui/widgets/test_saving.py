@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox, QWidget
 from napari_tomodrgn.gui.latent_space.trajectory_bar import TrajectoryBar
 from napari_tomodrgn.gui.tomogram.export_page import ExportPage
 from napari_tomodrgn.gui.volumes import movie_service
-from napari_tomodrgn.gui.volumes.figure_dialog import FilmDialog
+from napari_tomodrgn.gui.volumes.figure_dialog import MovieDialog
 from napari_tomodrgn.gui.widgets import saving
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.session.actions import Action
@@ -174,7 +174,7 @@ def test_mp4_is_offered_where_it_can_be_written(
     for one in (page, bar):
         qtbot.addWidget(one)
     monkeypatch.setattr(saving, "_chosen", lambda *asked: offered.append(asked[-1]) or "")
-    monkeypatch.setattr(FilmDialog, "exec", lambda _self: 1)
+    monkeypatch.setattr(MovieDialog, "exec", lambda _self: 1)
     page.turntable.setEnabled(True)
     page.turntable.click()
     bar._ask_for_movie()

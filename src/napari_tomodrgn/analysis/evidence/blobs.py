@@ -25,10 +25,10 @@ _MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
 # spread.
 _IN_MASK = 0.3
 # Of the lesser sign over the other: the amount of all blobs, that of those that a person would
-# count, and the largest |z|. Where a part comes or goes the amount was 0.00 to 0.26 (counted 0.00
-# to 0.04), but 0.5 to 0.9 in a small molecule, whose fringes are as large yet half as high (0.5);
-# where the small subunit turned 0.8 to 0.98, and as high (0.9 to 1.0). Differences of 7 to 10 σ,
-# with blobs of |z| 5 to 6, lie anywhere.
+# count, and the largest |z|. Where a part comes or goes the amount was 0.00 to 0.27 (counted 0.00
+# to 0.04), but 0.5 to 1.0 in a small molecule, whose fringes are as large yet half as high (0.5 to
+# 0.6); where the small subunit turned 0.8 to 1.0, and as high (0.9 to 1.0). Differences of 7 to 10
+# σ, with blobs of |z| 5 to 6, lie anywhere.
 _MOVES, _MOVES_HEIGHT = 0.75, 0.8
 _COMES, _COMES_PLACES = 0.3, 0.1
 _SURE_Z = 7.0

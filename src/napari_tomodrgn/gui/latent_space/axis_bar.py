@@ -7,10 +7,10 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QLabel, QToolButton, QWidget
 
 from napari_tomodrgn.analysis.latents.components import STRIP
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.particle_columns import column_label
 
 _SETTLING = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 

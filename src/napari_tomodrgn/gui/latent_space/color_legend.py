@@ -11,13 +11,14 @@ from qtpy.QtCore import QRect, QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colors_along, colors_of_categories
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.paper import ColorKey
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, scrolled, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
-from napari_tomodrgn.particle_columns import Clip, Column, column_label
+from napari_tomodrgn.particle_columns import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for

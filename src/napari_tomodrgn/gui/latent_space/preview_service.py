@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.charts.colormaps import color_at, fixed, rgb
@@ -24,7 +25,6 @@ from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import (
     Column,
-    column_label,
     latent_matrix,
     latent_of,
     row_of,

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWi
 
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.latent_space.trajectories import TYPICAL, wide_components
-from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_film, canvas_of_a_page
+from napari_tomodrgn.gui.volumes.figure_dialog import ask_for_movie, canvas_of_a_page
 from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on
@@ -165,7 +165,7 @@ class TrajectoryBar(QWidget):
         return action
 
     def _ask_for_movie(self) -> None:
-        if asked := ask_for_film(self.canvas_px(), self._folder(), "path.gif", self):
+        if asked := ask_for_movie(self.canvas_px(), self._folder(), "path.gif", self):
             self.play.setChecked(False)  # the film sets the frames
             self.movie_requested.emit(*asked)
 

@@ -32,10 +32,8 @@ class TrajectoryService(Service):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_found)
-        self._made_in: tuple[str, object] = (
-            "",
-            None,
-        )  # run and latents that the path leads through
+        # Run and latents that the path leads through.
+        self._made_in: tuple[str, object] = ("", None)
         self.listen(self._on_trajectory, "trajectory")
 
     def show_place(self, xy: FloatArray, at: tuple[float, float]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
-from napari_tomodrgn.particle_columns import Column, column_label, names_where
+from napari_tomodrgn.particle_columns import Column, names_where
 from napari_tomodrgn.session import SelectionMode, Session
 from napari_tomodrgn.session.actions import Action
 from napari_tomodrgn.session.enclosing import RULES, as_done

@@ -21,9 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.widgets.letter_size import keep_room
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button
-from napari_tomodrgn.particle_columns import SELECTIONS, column_label
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import AtSlice, ParticleShape, Session, TomogramDisplay, TomogramImage
 
 _ONE_COLOR = "one colour"

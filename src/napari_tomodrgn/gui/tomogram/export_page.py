@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.volumes.figure_dialog import (
     ask_for_figure,
-    ask_for_film,
+    ask_for_movie,
     canvas_of_a_page,
 )
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button, make_heading, make_label, set_next
@@ -216,7 +216,7 @@ class ExportPage(QWidget):
             self.picture_requested.emit(*found)
 
     def _ask_for_movie(self) -> None:
-        if asked := ask_for_film(self.canvas_px(), self._base(), "turntable.gif", self):
+        if asked := ask_for_movie(self.canvas_px(), self._base(), "turntable.gif", self):
             self.turntable_requested.emit(*asked)
 
     def _ask_folder(self) -> None:

@@ -16,9 +16,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.selections.column_filter import ColumnFilter
 from napari_tomodrgn.gui.widgets.qt import Signal, fill_box, make_button, make_label
-from napari_tomodrgn.particle_columns import SELECTIONS, column_label
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:

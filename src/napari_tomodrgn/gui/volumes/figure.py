@@ -67,7 +67,7 @@ def take_picture(viewer: Any, options: FigureOptions) -> Picture:
 
 
 def take_frame(viewer: Any, options: FigureOptions) -> Picture:
-    """Draw the canvas as ``(height, width, 3)`` RGB of even sizes, as encoders of films want it."""
+    """Draw the canvas as ``(height, width, 3)`` RGB of even sizes, as movies want it."""
     picture = take_picture(viewer, options)
     height, width = (size - size % 2 for size in picture.shape[:2])
     return np.ascontiguousarray(picture[:height, :width, :3])

@@ -30,7 +30,7 @@ _GROUNDS = {
 }
 # A page of most journals is so wide.
 _WIDTH_MM, _DPI = 180, 300
-_FILM_PX = (64, 3840)  # narrowest and widest; wider than 4K no player shows
+_MOVIE_PX = (64, 3840)  # narrowest and widest; wider than 4K no player shows
 
 
 class FigureDialog(QDialog):
@@ -94,18 +94,18 @@ class FigureDialog(QDialog):
         save.setToolTip("" if fits else f"At most {LARGEST_PX:,} pixels along an edge")
 
 
-class FilmDialog(FigureDialog):
-    """The same for a film, whose width is told in pixels; at first that of the canvas."""
+class MovieDialog(FigureDialog):
+    """The same for a movie, whose width is told in pixels; at first that of the canvas."""
 
     def __init__(self, canvas_px: tuple[int, int], parent: QWidget | None = None) -> None:
         """``canvas_px``: height and width of the canvas."""
-        self.width_px = _spin(*_FILM_PX, canvas_px[1], " px")
+        self.width_px = _spin(*_MOVIE_PX, canvas_px[1], " px")
         super().__init__(canvas_px, parent)
-        self.setWindowTitle("Film of the canvas")
+        self.setWindowTitle("Movie of the canvas")
         self.form.insertRow(0, "Width", self.width_px)
         for spin in (self.width_mm, self.dpi):
             self.form.setRowVisible(spin, False)
-        self.background.removeItem(self.background.findData("transparent"))  # films have none
+        self.background.removeItem(self.background.findData("transparent"))  # movies have none
         self.width_px.valueChanged.connect(self._show_size)
 
     def _width_px(self) -> int:
@@ -125,11 +125,11 @@ def ask_for_figure(
     return _asked(dialog, "Save the picture", folder / name, "Pictures (*.png)")
 
 
-def ask_for_film(
+def ask_for_movie(
     canvas_px: tuple[int, int], folder: Path, name: str, parent: QWidget
 ) -> tuple[str, FigureOptions] | None:
-    """Ask for a film and its file; None if the user thinks better of it."""
-    return _asked(FilmDialog(canvas_px, parent), "Save the movie", folder / name, movie_kinds())
+    """Ask for a movie and its file; None if the user thinks better of it."""
+    return _asked(MovieDialog(canvas_px, parent), "Save the movie", folder / name, movie_kinds())
 
 
 def _asked(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.file_names import as_file_name
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.particle_columns import SELECTIONS, column_label
+from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
 # Where the user saved last, since the program was started: the next file mostly goes there, too.
