@@ -19,7 +19,7 @@ from napari_tomodrgn.gui.background.workers import LongTask
 from napari_tomodrgn.gui.widgets.qt import soon
 
 _CROSS = "QTitleBarCloseButton"  # of napari, in the title bar of a plugin's dock
-_NAPARIS_QUESTION = "ConfirmCloseDialog"
+_NAPARIS_QUESTION, _RUNNING = "ConfirmCloseDialog", "tomodrgn_running"
 
 
 class CloseGuard(QObject):
@@ -64,8 +64,11 @@ class CloseGuard(QObject):
 
     def _add_to_naparis_question(self) -> None:
         dialog: Any = QApplication.activeModalWidget()
-        if type(dialog).__name__ == _NAPARIS_QUESTION and dialog.layout() is not None:
-            dialog.layout().insertWidget(0, QLabel(f"{_running(self._busy())} Closing stops it."))
+        if type(dialog).__name__ != _NAPARIS_QUESTION or dialog.findChild(QLabel, _RUNNING):
+            return  # a window manager may block the window twice
+        label = QLabel(f"{_running(self._busy())} Closing stops it.")
+        label.setObjectName(_RUNNING)
+        dialog.layout().insertWidget(0, label)
 
     def _on_cross(self, cross: Any, event: Any) -> bool:
         inside = cross.rect().contains(event.position().toPoint())
