@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.physics import shells
+from napari_tomodrgn.physics.fourier import transform_volume, volume_from_transform
 from napari_tomodrgn.physics.shells import FSC_THRESHOLD, filter_by_shell, shell_correlation
 
 FloatArray = NDArray[np.float64]
@@ -83,6 +84,22 @@ def low_pass(volume: Volume, resolution_angstrom: float) -> Volume:
     shells = np.arange(volume.box_size_px // 2 + 1)
     edge = np.clip((cut + 1 - shells) / 2, 0, 1)
     return filter_shells(volume, (1 - np.cos(np.pi * edge)) / 2)
+
+
+def fourier_cropped(volume: Volume, box_size_px: int) -> Volume:
+    """The same field of view on fewer, larger voxels; density values stay comparable."""
+    before = volume.box_size_px
+    if box_size_px == before:
+        return volume
+    transform = transform_volume(torch.from_numpy(volume.data))
+    half = box_size_px // 2
+    keep = torch.cat([torch.arange(half), torch.arange(before - half, before)])
+    small = transform[keep][:, keep][..., : half + 1].clone()
+    # The planes at the new Nyquist frequency hold one sign of the frequency only.
+    small[half], small[:, half], small[..., half] = 0, 0, 0
+    data = volume_from_transform(small * (box_size_px / before) ** 3)
+    voxel = volume.voxel_size_angstrom * before / box_size_px
+    return Volume(np.ascontiguousarray(data.numpy(), dtype=np.float32), voxel)
 
 
 def fsc_sphere(box_size_px: int, radius: float = 0.9, edge: float = 0.1) -> FloatArray:

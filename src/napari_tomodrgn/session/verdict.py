@@ -35,16 +35,16 @@ class Verdict:
                 "Heterogeneity is untested: no images were held out, or the training has not "
                 "ended.",
             )
-        words = f"{sigma:.1f} σ"
+        supported = sigma > THRESHOLD_SIGMA
+        sentence = verdict_sentence(sigma)
+        # A bare figure was read as if there were some.
+        words = f"variation: {sigma:.1f} σ" if supported else f"no variation: {sigma:.1f} σ"
         if quality.get("epoch") == FIRST_LOOK:  # so far, or what the run ended with
-            label, first = f"first look: {words}", "First look: "
-        else:
-            label, first = f"variation: {words}", ""
-        sentence = f"{first}{verdict_sentence(sigma)}"
-        if sigma > THRESHOLD_SIGMA:
-            return cls("supported", label, sentence + _ASK)
-        # A bare figure beside "variation" was read as if there were some.
-        return cls("unsupported", label.replace("variation: ", "no variation: "), sentence)
+            words = "first look: " + words.removeprefix("variation: ")
+            sentence = f"First look: {sentence}"
+        if supported:
+            return cls("supported", words, sentence + _ASK)
+        return cls("unsupported", words, sentence)
 
     def after(self, comparison: Mapping[str, object] | None) -> Verdict:
         """The same beside a comparison, as its record has it: in doubt where that names a cause.

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_tomodrgn.analysis.fsc import fourier_cropped
 from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.physics.fourier import padded, transform_volume, volume_from_transform
+from napari_tomodrgn.physics.fourier import padded, transform_volume
 from napari_tomodrgn.synthetic.molecules import (
     ASSEMBLY,
     MOLECULES,
@@ -120,22 +121,6 @@ def resized(volume: Volume, box_size_px: int) -> Volume:
     if margin < 0:
         return fourier_cropped(volume, box_size_px)
     return Volume(np.pad(volume.data, margin), volume.voxel_size_angstrom)
-
-
-def fourier_cropped(volume: Volume, box_size_px: int) -> Volume:
-    """The same field of view on fewer, larger voxels; density values stay comparable."""
-    before = volume.box_size_px
-    if box_size_px == before:
-        return volume
-    transform = transform_volume(torch.from_numpy(volume.data))
-    half = box_size_px // 2
-    keep = torch.cat([torch.arange(half), torch.arange(before - half, before)])
-    small = transform[keep][:, keep][..., : half + 1].clone()
-    # The planes at the new Nyquist frequency hold one sign of the frequency only.
-    small[half], small[:, half], small[..., half] = 0, 0, 0
-    data = volume_from_transform(small * (box_size_px / before) ** 3)
-    voxel = volume.voxel_size_angstrom * before / box_size_px
-    return Volume(np.ascontiguousarray(data.numpy(), dtype=np.float32), voxel)
 
 
 def _for_tomogram(volume: Volume) -> Volume:

@@ -23,11 +23,13 @@ TRUE: dict[str, dict[str, object]] = {
 }
 
 
-def compared(made: Set, drawn: np.ndarray, *, from_images: bool = True) -> Comparison:
-    steps = compare_groups(
-        made.evidence, drawn.astype(np.int8), from_images=from_images, with_maps=False
+def compared(
+    made: Set, drawn: np.ndarray, *, from_images: bool = True, with_maps: bool = False
+) -> Comparison:
+    labels = drawn.astype(np.int8)
+    return run_to_end(
+        compare_groups(made.evidence, labels, from_images=from_images, with_maps=with_maps)
     )
-    return run_to_end(steps)
 
 
 def ends(values: np.ndarray, share: float) -> np.ndarray:
@@ -74,8 +76,12 @@ def test_true_states_differ(name: str, seed: int, tmp_path: Path) -> None:
         drawn = np.select([first <= low, first <= middle], [0, 1], -1)
     else:
         drawn = np.where(k_means(made.latents, 2) == 0, 1, -1)
-    found = compared(made, drawn)
+    found = compared(made, drawn, with_maps=name == "40S turned")
     assert found.differ, found.sentence()
+    if name == "40S turned":
+        assert found.motion is not None, found.sentence()
+        assert found.motion.turn_deg == pytest.approx(16.0, abs=2.0)
+        assert "a part moves by up to" in found.sentence()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QVBoxLayout, QWidget
 
 from napari_tomodrgn.config import RunConfig
 from napari_tomodrgn.data.checks import Check
@@ -22,6 +22,7 @@ from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.work_status import TrainingStatus, WorkStatus
 
 LEFT = Qt.MouseButton.LeftButton
+INVISIBLE = dict.fromkeys(map(ord, "\u2060\u200b"))  # what breaks lines, or keeps them together
 RUN: Any = SimpleNamespace(path=SimpleNamespace(name="run_7"), config=RunConfig())
 LATENTS = pd.DataFrame({"mu_0": [0.0, 1.0, 2.0]}, index=["TS/1", "TS/2", "TS/3"])
 MISSING = Check("unreadable-stack", "info", "The images are not there.")
@@ -147,12 +148,29 @@ def test_a_short_line_leaves_folders_out_before_it_leaves_out_what_happened(qtbo
     path = "/data/2026/session/warptools/relion/particles.star"
     session.show_message(f"{path}: not a STAR file, it has no data_ line.", "error")
     qtbot.wait(1)
-    shown = header.banner.label.text().replace("\u200b", "")
+    shown = header.banner.label.text().translate(INVISIBLE)
     assert shown == "✕  …/particles.star: not a STAR file, it has no data_ line."
     assert path in header.banner.text and path in header.banner.label.toolTip()
     session.show_message("Saved in /data/run.")
     qtbot.wait(1)
-    assert "/data/run" in header.banner.label.text().replace("\u200b", "")
+    assert "/data/run" in header.banner.label.text().translate(INVISIBLE)
+
+
+def test_a_path_in_a_message_is_copied_as_it_is(qtbot: Any) -> None:
+    session = Session(latents=LATENTS, run=RUN)
+    header = Header(session)
+    qtbot.addWidget(header)
+    header.show()
+    words = "Saved in /data/my_run/epoch_3,final.star."
+    session.show_message(words)
+    header.banner.toggle()
+    label = header.banner._whole.label
+    assert "/\u2060data" in label.text(), "a line is not broken after the first slash"
+    label.setSelection(0, len(label.text()))
+    clipboard: Any = QApplication.clipboard()
+    clipboard.setText(label.selectedText())
+    qtbot.waitUntil(lambda: clipboard.text() == words)
+    header.banner.toggle()
 
 
 def test_lines_are_as_high_as_their_letters_whenever_these_grow(qtbot: Any) -> None:
@@ -196,7 +214,7 @@ def test_a_typical_sentence_is_read_without_a_click(qtbot: Any) -> None:
     session.show_message(words)
     qtbot.wait(1)
     label = header.banner.label
-    assert label.text().replace("\u200b", "") == f"i  {words}"
+    assert label.text().translate(INVISIBLE) == f"i  {words}"
     assert label.heightForWidth(label.width()) <= label.height()
     assert not header.banner.more.isVisible(), "there is no more"
     high = header.banner.height()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from napari_tomodrgn.analysis.evidence.permutation import (
     tomograms_tell,
 )
 from napari_tomodrgn.analysis.evidence.session import Evidence
+from napari_tomodrgn.analysis.part_motion import PartMotion, find_part_motion
+from napari_tomodrgn.data.volume import Volume
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 
@@ -35,6 +37,7 @@ Labels = NDArray[np.int8]
 
 PERMUTATIONS = 4999  # random splits that errors and chances come from
 FEWEST_MEMBERS = 4  # particles of a group that is compared
+_LEAST_KEPT = 0.5  # of a difference after groups were chosen anew, that it is undone
 _UNTELLABLE = "cannot be told from differences between tomograms"
 _CHANGES: dict[Change, str] = {
     "": "",
@@ -66,6 +69,8 @@ class Comparison:
         Number of random splits; of few tomograms all that there are.
     by_tomogram
         Whether groups are constant in a tomogram; the numbers of tomograms then.
+    motion
+        How far a part moves; None where it does not, or where that is not clear.
     """
 
     drawn: Labels
@@ -76,6 +81,7 @@ class Comparison:
     maps: tuple[GroupMap, GroupMap] | None
     permutations: int
     by_tomogram: tuple[int, int] | None
+    motion: PartMotion | None = None
 
     @property
     def tellable(self) -> bool:
@@ -94,8 +100,12 @@ class Comparison:
 
     @property
     def change(self) -> Change:
-        """Whether a part moves, or one group has a part that the other lacks (`change_of`)."""
-        return change_of(self.blobs, self._finest_angstrom) if self.differ else ""
+        """Whether a part moves, or one group has a part that the other lacks.
+
+        By the places (`change_of`), and where these leave it open by whether a motion was found.
+        """
+        by_places = change_of(self.blobs, self._finest_angstrom) if self.differ else ""
+        return by_places or ("moves" if self.motion else "")
 
     @property
     def _finest_angstrom(self) -> float:
@@ -138,8 +148,15 @@ class Comparison:
             )
             others = len(places_of(self.blobs, self._finest_angstrom)) - 1
             words += [f"and in {others} more place{'s' * (others > 1)}"] if others else []
-        change = _CHANGES[self.change].format(a=a, b=b)
+        change = _CHANGES[self.change].format(a=a, b=b) + self._how_far
         return ", ".join(words) + f"{change}; poses, contrast and defocus do not explain it."
+
+    @property
+    def _how_far(self) -> str:
+        if self.motion is None:
+            return ""
+        turn = f" (a turn of {self.motion.turn_deg:.0f}°)" if self.motion.turn_deg >= 1 else ""
+        return f" by up to {self.motion.farthest_angstrom:.0f} Å{turn}"
 
 
 def compare_groups(
@@ -195,7 +212,29 @@ def compare_groups(
     yield WorkProgress(4, 4, "Comparing")
     maps = (yield from _both_maps(evidence, labels, seed)) if with_maps else None
     sides = tomograms_a_side(labels, evidence.strata) if constant else None
-    return Comparison(drawn, crossed, causes, blobs, difference, maps, len(splits), sides)
+    found = Comparison(drawn, crossed, causes, blobs, difference, maps, len(splits), sides)
+    return replace(found, motion=_motion(found))
+
+
+def _motion(found: Comparison) -> PartMotion | None:
+    """How far the part moves, of maps without what each group has of the other's particles."""
+    if not found.differ or found.change not in ("moves", "") or found.maps is None:
+        return None
+    a, b = found.maps
+    resolution = max(group.fsc.resolution_angstrom() for group in (a, b))
+    if not np.isfinite(resolution):
+        return None
+    kept = found.crossed.attenuation
+    share = (1 - kept) / (2 * kept) if kept > _LEAST_KEPT else 0.0
+    halves = [_apart(a.half1, b.half1, share), _apart(a.half2, b.half2, share)]
+    return find_part_motion(*_apart(a.filtered, b.filtered, share), halves, resolution)
+
+
+def _apart(a: Volume, b: Volume, share: float) -> tuple[Volume, Volume]:
+    """Two maps, each the farther from the other by ``share`` of their difference."""
+    more = share * (a.data - b.data)
+    voxel = a.voxel_size_angstrom
+    return Volume(a.data + more, voxel), Volume(b.data - more, voxel)
 
 
 def _both_maps(

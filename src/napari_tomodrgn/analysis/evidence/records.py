@@ -122,6 +122,7 @@ def describe_comparison(
         "permutations": found.permutations,
         "resolution_angstrom": found.resolution_angstrom,
         "change": found.change,
+        "motion": asdict(found.motion) if found.motion else None,
         "blobs": [asdict(blob) for blob in found.blobs],
         "particles_a": int((found.drawn == 1).sum()),
         "particles_b": int((found.drawn == -1).sum()),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, Qt
@@ -17,6 +18,9 @@ from napari_tomodrgn.gui.widgets.letter_size import LetterSize
 from napari_tomodrgn.gui.widgets.qt import make_label, make_tool_button
 from napari_tomodrgn.session import Message, Session
 
+# Where lines may not be broken, and where they may: neither is seen.
+_JOINED, _BROKEN = "\u2060", "\u200b"
+_INVISIBLE = dict.fromkeys(map(ord, _JOINED + _BROKEN))
 # Text and ground, readable on napari's dark and light themes alike, and a sign.
 _COLORS = {
     "error": ("#ffffff", "#a83232", "✕"),
@@ -186,16 +190,27 @@ class _Whole(QFrame):
         self.show()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Hear of clicks anywhere."""
+        """Hear of clicks anywhere, and of what is copied."""
         super().showEvent(event)
         application: Any = QApplication.instance()
         application.installEventFilter(self)
+        application.clipboard().changed.connect(self._clean_copy)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Hear of them no more."""
         application: Any = QApplication.instance()
         application.removeEventFilter(self)
+        with suppress(TypeError, RuntimeError):  # it is hidden before it was ever shown, too
+            application.clipboard().changed.disconnect(self._clean_copy)
         super().hideEvent(event)
+
+    def _clean_copy(self, mode: Any) -> None:
+        """Leave out of what is copied from here what only breaks lines: a path is looked for."""
+        clipboard: Any = QApplication.clipboard()
+        words = clipboard.text(mode)
+        clean = words.translate(_INVISIBLE)
+        if clean != words and words == self.label.selectedText():
+            clipboard.setText(clean, mode)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Go at a click elsewhere, with Escape, and when another window comes to the front."""
@@ -217,7 +232,6 @@ class _Whole(QFrame):
 
 
 def _breakable(text: str) -> str:
-    """A long path has no spaces: zero-width ones let it wrap."""
-    for mark in "/_,":
-        text = text.replace(mark, mark + "\u200b")
-    return text
+    """A long path has no spaces: zero-width ones let it wrap, but not after its first slash."""
+    text = re.sub(r"(?<!\S)/", f"/{_JOINED}", text)
+    return re.sub(f"([/_,])(?!{_JOINED})", f"\\1{_BROKEN}", text)
