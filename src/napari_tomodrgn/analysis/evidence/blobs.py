@@ -21,6 +21,7 @@ Labels = NDArray[np.int8]
 
 _FAMILY_WISE = 0.05  # share of random splits that reach the height of a blob anywhere
 _MOST_PERMUTATIONS = 999  # of the random splits, so many give that height
+_PLACES_AT_A_TIME = 4096  # of the mask: all permutations at once would be gigabytes
 # The mask's soft edge shows little of the particle, and what it shows is divided by next to no
 # spread.
 _IN_MASK = 0.3
@@ -69,13 +70,8 @@ def find_blobs(
     permutations
         ``(permutation, 2, particle)``; the first 999 are used.
     """
-    kept = features.weights >= _IN_MASK
-    inside = features.inside[:, kept]
-    splits = weights_of(permutations[:_MOST_PERMUTATIONS]) @ inside
-    mean, spread = splits.mean(axis=0), splits.std(axis=0) + 1e-30
-    highest = np.abs((splits - mean) / spread).max(axis=1)
-    limit = float(np.quantile(highest, 1 - _FAMILY_WISE))
-    z = ((weights_of(labels[None]) @ inside)[0] - mean) / spread
+    kept = np.flatnonzero(features.weights >= _IN_MASK)
+    z, limit = _z_and_limit(features.inside, kept, labels, permutations[:_MOST_PERMUTATIONS])
     grid = np.zeros(features.size**3, np.float32)
     grid[features.places[kept]] = z
     grid = grid.reshape((features.size,) * 3)
@@ -87,6 +83,24 @@ def find_blobs(
         for number in range(1, count + 1)
     ]
     return sorted(found, key=lambda blob: -abs(blob.z))
+
+
+def _z_and_limit(
+    inside: RealArray, kept: NDArray[np.int64], labels: Labels, permutations: Labels
+) -> tuple[RealArray, float]:
+    """z ``(place,)`` of the places kept, and the |z| that is reached anywhere by chance."""
+    weights, splits = weights_of(labels[None]), weights_of(permutations)
+    z, highest = np.empty(len(kept), np.float32), np.zeros(len(splits), np.float32)
+    for start in range(0, len(kept), _PLACES_AT_A_TIME):
+        here = slice(start, start + _PLACES_AT_A_TIME)
+        part = inside[:, kept[here]]
+        random = splits @ part
+        mean, spread = random.mean(axis=0), random.std(axis=0) + 1e-30
+        z[here] = ((weights @ part)[0] - mean) / spread
+        random -= mean
+        random /= spread
+        np.maximum(highest, np.abs(random).max(axis=1), out=highest)
+    return z, float(np.quantile(highest, 1 - _FAMILY_WISE))
 
 
 def places_of(blobs: list[Blob], finest_angstrom: float) -> list[Blob]:

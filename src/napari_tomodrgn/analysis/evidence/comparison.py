@@ -213,18 +213,20 @@ def compare_groups(
     maps = (yield from _both_maps(evidence, labels, seed)) if with_maps else None
     sides = tomograms_a_side(labels, evidence.strata) if constant else None
     found = Comparison(drawn, crossed, causes, blobs, difference, maps, len(splits), sides)
-    return replace(found, motion=_motion(found))
+    if not found.differ or found.change not in ("moves", "") or maps is None:
+        return found
+    yield WorkProgress(1, 1, "Measuring how far a part moves")
+    return replace(found, motion=_motion(*maps, crossed.attenuation))
 
 
-def _motion(found: Comparison) -> PartMotion | None:
-    """How far the part moves, of maps without what each group has of the other's particles."""
-    if not found.differ or found.change not in ("moves", "") or found.maps is None:
-        return None
-    a, b = found.maps
+def _motion(a: GroupMap, b: GroupMap, kept: float) -> PartMotion | None:
+    """How far the part moves, of maps without what each group has of the other's particles.
+
+    ``kept`` is the share of the difference that is left (`CrossedLabels.attenuation`).
+    """
     resolution = max(group.fsc.resolution_angstrom() for group in (a, b))
     if not np.isfinite(resolution):
         return None
-    kept = found.crossed.attenuation
     share = (1 - kept) / (2 * kept) if kept > _LEAST_KEPT else 0.0
     halves = [_apart(a.half1, b.half1, share), _apart(a.half2, b.half2, share)]
     return find_part_motion(*_apart(a.filtered, b.filtered, share), halves, resolution)

@@ -35,6 +35,8 @@ _SPLIT = 0.16
 # A spread of permutations below this share of them is rounding of one value.
 _ROUNDING = 1e-6
 _PERMUTATIONS_AT_A_TIME = 500  # rows of weights in one matrix product
+_MAPS_AT_A_TIME, _VOXELS_AT_A_TIME = 32, 4096  # of φ, so that what lies between takes little
+_LEAST_WEIGHT = 1e-3  # of the mask, where φ is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,20 +107,39 @@ def filter_of(sums: ParticleSums) -> FloatArray:
 
 
 def make_features(sums: ParticleSums) -> Features:
-    """φ of all particles of a set."""
+    """φ of all particles of a set.
+
+    Of what is outside the mask only inner products are needed, and these come of φ in Fourier
+    space and of its places inside: maps of all particles in full would take more than their sums.
+    """
     g, size = filter_of(sums), sums.ball.support.shape[0]
-    mask = np.fft.fftshift(sums.ball.support.cpu().numpy())
-    places = np.flatnonzero(mask.ravel() > 1e-3)
-    weights = mask.ravel()[places]
+    mask = np.fft.fftshift(sums.ball.support.cpu().numpy()).ravel()
+    places = np.flatnonzero(mask > _LEAST_WEIGHT)
+    weights = mask[places].astype(np.float32)
     count = 2 * sums.particles
     inside = np.empty((count, len(places)), np.float32)
-    whole = np.empty((count, size**3), np.float32)
     flat = sums.residual.reshape(count, -1)
-    for start in range(0, count, 32):
-        part = real_maps(flat[start : start + 32] * g, sums)
-        whole[start : start + 32] = part * (1 - mask.ravel())
-        inside[start : start + 32] = part[:, places] * weights
-    return Features(inside, places, inside @ inside.T, whole @ whole.T, weights, size)
+    for start in range(0, count, _MAPS_AT_A_TIME):
+        part = real_maps(flat[start : start + _MAPS_AT_A_TIME] * g, sums)
+        inside[start : start + _MAPS_AT_A_TIME] = part[:, places] * weights
+    gram, unmasked = inside @ inside.T, np.zeros((count, count), np.float32)
+    for start in range(0, len(places), _VOXELS_AT_A_TIME):
+        part = inside[:, start : start + _VOXELS_AT_A_TIME]
+        unmasked += (part / weights[start : start + _VOXELS_AT_A_TIME]) @ part.T
+    around = _gram(flat, g, sums) - unmasked - unmasked.T + gram
+    return Features(inside, places, gram, around, weights, size)
+
+
+def _gram(flat: NDArray[np.complex64], g: FloatArray, sums: ParticleSums) -> RealArray:
+    """Inner products of φ over the whole box, from its ``(2 particle, voxel)`` Fourier values."""
+    volume = float(sums.ball.support.shape[0]) ** 3
+    factor = np.asarray(g * np.sqrt(2 * sums.counts / volume), np.float32)
+    found = np.zeros((len(flat), len(flat)), np.float32)
+    for start in range(0, flat.shape[1], _VOXELS_AT_A_TIME):
+        here = slice(start, start + _VOXELS_AT_A_TIME)
+        values = (flat[:, here] * factor[here]).view(np.float32)
+        found += values @ values.T
+    return found
 
 
 def real_maps(values: NDArray[np.complexfloating], sums: ParticleSums) -> RealArray:
