@@ -49,7 +49,7 @@ def scatter(
         kept = [int(row) for row in np.sort(drawn)]
         title = f"{title} ({MOST_POINTS:,} of {len(xy):,} drawn)"
     low, high = xy.min(axis=0), xy.max(axis=0)
-    edge = 0.04 * np.maximum(high - low, 1e-9)
+    edge = 0.04 * np.maximum(high - low, 1e-9 + 1e-6 * np.abs(high))
     frame = _Frame(tuple(low - edge), tuple(high + edge))
     radius = 3 if len(kept) <= 1000 else 1.8
     parts = [

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.extract.tilt_stack import TiltStack
 
+# Of the entries of R Rᵀ, from those of the identity. Seven digits are written; a magnification of
+# 1.001 moves the edge of a camera by two pixels.
+_ROTATION_TOLERANCE = 1e-3
 # Headers round pixel sizes, and calibrations move them by a percent or two.
 _SAME_PIXEL = 0.03
 
@@ -35,6 +41,13 @@ class AlignmentInput:
     stack: TiltStack
     ignore_local: bool = False
     raw_pixel_size_angstrom: float | None = None
+
+
+def off_rotations(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How far ``(n, d, d)`` matrices are from rotations, and which are none, such as mirror images."""
+    product = matrices @ matrices.transpose(0, 2, 1)
+    off = np.abs(product - np.eye(matrices.shape[-1])).max(axis=(1, 2))
+    return off, np.flatnonzero(~((off < _ROTATION_TOLERANCE) & (np.linalg.det(matrices) > 0)))
 
 
 def check_count(path: Path, what: str, found: int, stack: TiltStack) -> None:

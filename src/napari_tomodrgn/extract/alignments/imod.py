@@ -16,12 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count
+from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count, off_rotations
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 from napari_tomodrgn.extract.text_files import content_lines, number_rows, parse_number, read_lines
 
-# Seven digits are written; a magnification of 1.001 moves the edge of a camera by two pixels.
-_ROTATION_TOLERANCE = 1e-3
 # At 2,000 px from the middle, 0.02° about x move a point by less than a pixel.
 _X_TILT_TOLERANCE_DEG = 0.02
 _SUBSET_TOLERANCE_PX = 1.0  # by which SUBSETSTART may move the middle of the volume
@@ -136,8 +134,7 @@ def _tilt_angles(path: Path, count: int) -> np.ndarray:
 
 
 def _rotations(path: Path, matrices: np.ndarray) -> np.ndarray:
-    off = np.abs(matrices @ matrices.transpose(0, 2, 1) - np.eye(2)).max(axis=(1, 2))
-    wrong = np.flatnonzero(~((off < _ROTATION_TOLERANCE) & (np.linalg.det(matrices) > 0)))
+    off, wrong = off_rotations(matrices)
     if wrong.size:
         row = int(wrong[0])
         scale = np.sqrt(abs(np.linalg.det(matrices[row])))

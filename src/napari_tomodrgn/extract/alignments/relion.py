@@ -20,13 +20,17 @@ from napari_tomodrgn.data.dialects.optimisation_set import TOMOGRAMS_FILE, entri
 from napari_tomodrgn.data.star import StarBlocks, read_star
 from napari_tomodrgn.data.star_table import StarTable
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.extract.alignments.common import AlignmentInput, check_count, check_pixel
+from napari_tomodrgn.extract.alignments.common import (
+    AlignmentInput,
+    check_count,
+    check_pixel,
+    off_rotations,
+)
 from napari_tomodrgn.extract.geometry import TiltGeometry, centre_index, tilt_rotations
 
 FloatArray = NDArray[np.float64]
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 _ROWS = ("rlnTomoProjX", "rlnTomoProjY", "rlnTomoProjZ")
-_ROTATION_TOLERANCE = 1e-3  # of the entries of R Rᵀ, from those of the identity
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +152,7 @@ def _by_matrices(row: SeriesRow) -> tuple[FloatArray, FloatArray, str]:
     tilts.require(_ROWS)
     matrices = np.stack([_matrix_row(tilts, column) for column in _ROWS], axis=1)
     rotations = matrices[..., :3]
-    off = np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    wrong = np.flatnonzero(~((off < _ROTATION_TOLERANCE) & (np.linalg.det(rotations) > 0)))
+    _, wrong = off_rotations(rotations)
     if wrong.size:
         raise tilts.problem(_ROWS[0], int(wrong[0]), "is not, with the next two, a rotation")
     size = _size(row)
