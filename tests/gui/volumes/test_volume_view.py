@@ -421,6 +421,9 @@ def test_a_click_shows_a_map_that_was_hidden_by_its_eye(
     assert session.focused == names[far]
     assert viewer.layers[LAYER_NAME].visible
     assert viewer.canvas.overlays[CAPTION_NAME].text.startswith(names[far])
+    viewer.layers[LAYER_NAME].visible = False
+    view.clicked.emit(Click(int(far), *map(float, view.points[far])))
+    assert viewer.layers[LAYER_NAME].visible, "of the one that is in focus, too"
     session.canvas_mode = "tomogram"  # which has the canvas
     session.focused = names[here]
     assert not viewer.layers[LAYER_NAME].visible

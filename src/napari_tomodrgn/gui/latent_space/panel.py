@@ -301,9 +301,12 @@ class LatentPanel(QWidget):
         elif identity is not None and click.add:
             self.pin_requested.emit(identity)
         elif identity is not None:
+            again = identity == self._session.focused
             self._session.trajectory = None
             self._session.focused = identity
             self._session.free_point = None
+            if again:  # whose map may be hidden by its eye
+                self._session.events.focused.emit(identity, identity)
 
     def _on_hover(self, index: int) -> None:
         self._session.hovered = self._identity(index)
