@@ -484,6 +484,24 @@ def test_a_run_shows_the_preset_it_was_trained_with(qtbot: Any, name: str) -> No
     assert panel.explained.text().startswith(PRESET_TIPS[name])
 
 
+def test_the_form_asks_what_the_method_takes(qtbot: Any) -> None:
+    """No learning rate of what has none; components, radius and mask of the linear method."""
+    panel = TrainingPanel(Session())
+    qtbot.addWidget(panel)
+    shown = {}
+    for name in ("Standard", "First look"):
+        panel.preset.setCurrentText(name)
+        panel._choose_preset(panel.preset.currentIndex())
+        forms = {**panel.form._editors, **panel.more._editors}
+        shown[name] = {path for path, editor in forms.items() if not editor.native.isHidden()}
+    assert {"train.epochs", "train.learning_rate", "model.pooling"} <= shown["Standard"]
+    linear = {"linear.components", "linear.radius_px", "linear.focus_mask"}
+    assert linear <= shown["First look"] and not linear & shown["Standard"]
+    assert not {path for path in shown["First look"] if path.startswith("model.")}
+    assert {"train.device", "seed"} <= shown["First look"] & shown["Standard"]
+    assert "train.learning_rate" not in shown["First look"]
+
+
 def test_settings_of_a_run_do_not_outlive_it(
     widget: Any, opened: Callable[[Path], Any], tiny_run: Path, tiny_star: Path
 ) -> None:

@@ -44,7 +44,7 @@ class AlignmentInput:
 
 
 def off_rotations(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """How far ``(n, d, d)`` matrices are from rotations, and which are none, such as mirror images."""
+    """How far ``(n, d, d)`` matrices are from rotations, and which are none, as mirror images."""
     product = matrices @ matrices.transpose(0, 2, 1)
     off = np.abs(product - np.eye(matrices.shape[-1])).max(axis=(1, 2))
     return off, np.flatnonzero(~((off < _ROTATION_TOLERANCE) & (np.linalg.det(matrices) > 0)))

@@ -31,18 +31,17 @@ from napari_tomodrgn.gui.widgets.stored_settings import load_setting, save_setti
 from napari_tomodrgn.session import Session
 
 _FORECAST_LINES = 4
-_BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", "train.device")
-_ADVANCED = (
+_DEVICE = "train.device"
+_BASIC = ("train.epochs", "model.latent_dim", "train.batch_size", _DEVICE)
+_OF_NETWORK = (
     "train.learning_rate",
     "train.points_per_particle",
     "train.beta",
     "model.pooling",
     "model.decoder_dim",
-    "data.contrast",
-    "data.held_out_fraction",
-    "data.memory_gb",
-    "seed",
 )
+_OF_LINEAR = ("linear.components", "linear.radius_px", "linear.focus_mask")
+_OF_BOTH = ("data.contrast", "data.held_out_fraction", "data.memory_gb", "seed")
 # What is trained on: which particles and tilt images, and how fine.
 _CHOICE = (
     "data.pixel_size_target_angstrom",
@@ -80,7 +79,7 @@ class TrainingPanel(QWidget):
         self.preset = _preset_box(before)
         self._base = preset(before)
         self.form = ConfigForm(self._base, _BASIC)
-        self.more = ConfigForm(self._base, _ADVANCED)
+        self.more = ConfigForm(self._base, (*_OF_NETWORK, *_OF_LINEAR, *_OF_BOTH))
         self.section = CollapsibleSection(
             "More settings", self.more, "What rarely has to be changed"
         )
@@ -102,7 +101,7 @@ class TrainingPanel(QWidget):
         self.explained = make_label(PRESET_TIPS[before] + ".")
         self.progress = TrainingProgress(session)
         self._lay_out()
-        self.form.setVisible(self._base.method != "linear")
+        self._show_fields()
         self._unasked = False
         self._asked = QTimer(self)
         self._asked.setSingleShot(True)
@@ -305,8 +304,14 @@ class TrainingPanel(QWidget):
         self._base = config
         for form in (self.form, self.more, self.choice):
             form.set_config(config)
-        self.form.setVisible(config.method != "linear")  # none of these is of that model
+        self._show_fields()
         self._asked.start()
+
+    def _show_fields(self) -> None:
+        """Those of the method that is trained: no other does anything."""
+        linear = self._base.method == "linear"
+        self.form.show_only((_DEVICE,) if linear else _BASIC)
+        self.more.show_only((*(_OF_LINEAR if linear else _OF_NETWORK), *_OF_BOTH))
 
     def showEvent(self, event: Any) -> None:
         """Ask what a training will take, for whoever comes to look."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -40,6 +41,7 @@ class ConfigForm(QWidget):
         super().__init__(parent)
         self._config = config
         self._editors: dict[str, Any] = {}
+        self._labels: dict[str, QWidget] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -53,6 +55,7 @@ class ConfigForm(QWidget):
             for widget in (label, editor.native):
                 widget.setToolTip(explanation(field))
             editor.native.setAccessibleName(field.title or path)
+            self._labels[path] = label
             layout.addRow(label, editor.native)
 
     def config(self) -> Any:
@@ -78,6 +81,12 @@ class ConfigForm(QWidget):
         self._config = config
         for path in self._editors:
             self.set_value(path, _field(config, path)[1])
+
+    def show_only(self, fields: Collection[str]) -> None:
+        """Show these of its fields; the others keep their values."""
+        for path, editor in self._editors.items():
+            for widget in (self._labels[path], editor.native):
+                widget.setVisible(path in fields)
 
     def value(self, path: str) -> Any:
         """What stands in the form, as it was typed."""
