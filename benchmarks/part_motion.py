@@ -1,4 +1,4 @@
-"""How far a part moves, as a comparison says it, beside the truth.
+"""What kind of difference a comparison says, and how far a part moves, beside the truth.
 
 Run::
 
@@ -6,8 +6,9 @@ Run::
 
 Simulated sets whose small subunit turns, by angles that are known, and such in which something
 comes or goes. Two groups each, by k-means or the outer thirds of the first component, are compared
-as the window does. A row a set: what was said, the turn and how far the part moves. Rows that are
-there are not computed again.
+as the window does. A row a set: what is true (the group whose true map holds more has a part that
+the other lacks) and what was said, the turn and how far the part moves. Rows that are there are not
+computed again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import compare_groups
 from napari_tomodrgn.analysis.latents.clusters import k_means
 from napari_tomodrgn.learn.runtime.steps import run_to_end
+from napari_tomodrgn.synthetic.molecules import load_maps
 
 FEW = {**SET, "particles": 72, "box_size_px": 24, "tilts": 15, "snr": 0.1}
 
@@ -64,6 +66,14 @@ OTHERS: dict[str, dict[str, object]] = {
     },
     "clear, second molecule": CASES["clear, second molecule"],
     "faint, second molecule": CASES["faint, second molecule"],
+    **{
+        f"{more} and {less}": {**SET, "molecule": "envelope", "structures": (more, less)}
+        for more, less in (
+            ("E3M3_2scFv", "E3M3"),
+            ("E3M3_1scFv", "E3M3"),
+            ("E3M3_2scFv", "E3M3_1scFv"),
+        )
+    },
 }
 
 
@@ -87,19 +97,30 @@ def measured(settings: dict[str, object], seed: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         evidence, latents = prepared(Path(folder) / "set", settings, seed)
         truth = pd.read_csv(Path(folder) / "set" / "truth.csv")
-    drawn, true_deg = groups(latents, truth.set_index("particle_id").loc[evidence.ids], settings)
+    truth = truth.set_index("particle_id").loc[evidence.ids]
+    drawn, true_deg = groups(latents, truth, settings)
     found = run_to_end(compare_groups(evidence, drawn.astype(np.int8)))
-    motion = found.motion
+    motion = found.kind.motion if found.kind else None
     return {
         "true_deg": true_deg,
+        "true": "moves" if true_deg == true_deg else fuller(drawn, truth, settings),
         "z": found.causes.tests[MOLECULE].z,
         "kept": found.crossed.attenuation,
         "change": found.change,
+        "parts": found.kind.parts if found.kind else 0,
         "turn_deg": motion.turn_deg if motion else np.nan,
         "farthest_angstrom": motion.farthest_angstrom if motion else np.nan,
         "error_angstrom": motion.error_angstrom if motion else np.nan,
         "explained": motion.explained if motion else np.nan,
     }
+
+
+def fuller(drawn: np.ndarray, truth: pd.DataFrame, settings: dict[str, object]) -> str:
+    """Which group's true map holds more."""
+    names = [truth["state_name"][drawn == side].mode()[0] for side in (1, -1)]
+    maps = load_maps(str(settings.get("molecule", "ribosome")), tuple(map(str, names)))
+    a, b = (float(maps[name].data.sum()) for name in names)
+    return "more in a" if a > b else "more in b"
 
 
 def groups(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from napari_tomodrgn.analysis.evidence.blobs import Blob, Change, change_of
+from napari_tomodrgn.analysis.evidence.blobs import Blob, Change, change_of, lacking_parts
+from napari_tomodrgn.data.volume import Volume
 
 
 def _blob(x_angstrom: float, z: float, diameter_angstrom: float = 60.0) -> Blob:
@@ -28,3 +30,35 @@ def test_a_part_that_moves_is_told_from_one_that_comes_and_goes(
     blobs: list[Blob], change: Change
 ) -> None:
     assert change_of(blobs, 20.0) == change
+
+
+# Balls of 60 Å: at −120 Å the molecule that both maps have, at 0 and 120 Å what they may have.
+@pytest.mark.parametrize(
+    ("in_a", "in_b", "said"),
+    [
+        ((1.0, 0.0), (0.0, 0.0), ("more in a", 1)),
+        ((0.2, 0.1), (0.9, 1.0), ("more in b", 2)),
+        ((1.0, 0.0), (0.0, 1.0), ("", 0)),  # each has one
+        ((1.0, 0.0), (0.7, 0.0), ("", 0)),  # both have it
+        ((0.2, 0.0), (0.0, 0.0), ("", 0)),  # that is no part of a molecule
+    ],
+)
+def test_who_has_density_where_groups_differ_has_a_part(
+    in_a: tuple[float, float], in_b: tuple[float, float], said: tuple[Change, int]
+) -> None:
+    voxel, box = 10.0, 40
+    z, y, x = (np.indices((box,) * 3) - box // 2) * voxel
+
+    def made(first: float, second: float) -> Volume:
+        data = np.random.default_rng(0).normal(0, 0.02, (box,) * 3)
+        for density, middle in ((1.0, -120.0), (first, 0.0), (second, 120.0)):
+            data[(x - middle) ** 2 + y**2 + z**2 < 30.0**2] += density
+        return Volume(data.astype(np.float32), voxel)
+
+    a, b = made(*in_a), made(*in_b)
+    places = [
+        _blob(middle, 10.0 * np.sign(one - other), 50.0)
+        for middle, one, other in zip((0.0, 120.0), in_a, in_b, strict=True)
+        if one != other
+    ]
+    assert lacking_parts(places, a, b) == said

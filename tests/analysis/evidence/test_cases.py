@@ -79,8 +79,8 @@ def test_true_states_differ(name: str, seed: int, tmp_path: Path) -> None:
     found = compared(made, drawn, with_maps=name == "40S turned")
     assert found.differ, found.sentence()
     if name == "40S turned":
-        assert found.motion is not None, found.sentence()
-        assert found.motion.turn_deg == pytest.approx(16.0, abs=2.0)
+        assert found.kind is not None and found.kind.motion is not None, found.sentence()
+        assert found.kind.motion.turn_deg == pytest.approx(16.0, abs=2.0)
         assert "a part moves by up to" in found.sentence()
 
 

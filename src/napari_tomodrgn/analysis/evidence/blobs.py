@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from napari_tomodrgn.analysis.evidence.difference import Features, RealArray, weights_of
 from napari_tomodrgn.analysis.evidence.particle_sums import ParticleSums
+from napari_tomodrgn.data.volume import Volume
 
 Labels = NDArray[np.int8]
 
@@ -33,6 +34,12 @@ _IN_MASK = 0.3
 _MOVES, _MOVES_HEIGHT = 0.75, 0.8
 _COMES, _COMES_PLACES = 0.3, 0.1
 _SURE_Z = 7.0
+
+# A map has a part at a place where its density is this share of the molecule's, and the other lacks
+# it where it has at most half of that: where a part came or went 0.5 to 1.0 of the molecule's
+# density against 0.05 to 0.42 of that.
+_HAS, _LACKS = 0.5, 0.5
+_MOLECULE_SIGMA = 3.0  # voxels of the mean map beyond this are the molecule's
 
 Change = Literal["", "moves", "more in a", "more in b"]
 
@@ -135,6 +142,46 @@ def change_of(blobs: list[Blob], finest_angstrom: float) -> Change:
     if lesser <= _COMES * greater and less <= _COMES_PLACES * more:
         return "more in a" if more_in_a > more_in_b else "more in b"
     return ""
+
+
+def lacking_parts(places: list[Blob], a: Volume, b: Volume) -> tuple[Change, int]:
+    """Which of two maps has parts that the other lacks, and how many; empty where it is not clear.
+
+    At the surest place one has to have density and the other next to none, and wherever else that
+    is so it is the same one.
+
+    Parameters
+    ----------
+    places
+        See `places_of`.
+    a, b
+        Filtered maps of one box and voxel size.
+    """
+    mean = (a.data + b.data) / 2
+    level = float(mean[mean > _MOLECULE_SIGMA * mean.std()].mean())
+    sides = [_side(_density(a, place) / level, _density(b, place) / level) for place in places]
+    if not sides or not sides[0] or -sides[0] in sides:
+        return "", 0
+    return ("more in a" if sides[0] > 0 else "more in b"), sides.count(sides[0])
+
+
+def _side(in_a: float, in_b: float) -> int:
+    """1 where A has what B lacks, −1 where B has what A lacks, else 0."""
+    less, more = sorted((in_a, in_b))
+    return 0 if more < _HAS or less > _LACKS * more else (1 if in_a > in_b else -1)
+
+
+def _density(volume: Volume, place: Blob) -> float:
+    """Mean density of a map within a blob's sphere."""
+    voxel, box = volume.voxel_size_angstrom, volume.box_size_px
+    middle = np.array(place.center_xyz_angstrom[::-1]) / voxel + box // 2
+    radius = max(place.diameter_angstrom / 2 / voxel, 1.0)
+    first = np.clip(np.floor(middle - radius), 0, box - 1).astype(int)
+    last = np.clip(np.ceil(middle + radius), 0, box - 1).astype(int)
+    part = volume.data[tuple(slice(low, high + 1) for low, high in zip(first, last, strict=True))]
+    away = np.moveaxis(np.indices(part.shape), 0, -1) + first - middle
+    inside = np.square(away).sum(axis=-1) <= radius**2
+    return float(part[inside].mean()) if inside.any() else 0.0
 
 
 def _amounts(blobs: list[Blob]) -> tuple[float, float]:

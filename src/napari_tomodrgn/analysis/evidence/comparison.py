@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.evidence.blobs import Blob, Change, change_of, find_blobs, places_of
+from napari_tomodrgn.analysis.evidence.blobs import (
+    Blob,
+    Change,
+    change_of,
+    find_blobs,
+    lacking_parts,
+    places_of,
+)
 from napari_tomodrgn.analysis.evidence.cause_names import MOLECULE
 from napari_tomodrgn.analysis.evidence.causes import Causes, find_causes
 from napari_tomodrgn.analysis.evidence.maps import (
@@ -42,9 +49,38 @@ _UNTELLABLE = "cannot be told from differences between tomograms"
 _CHANGES: dict[Change, str] = {
     "": "",
     "moves": ", as where a part moves",
-    "more in a": ", as where {a} has a part that {b} lacks",
-    "more in b": ", as where {b} has a part that {a} lacks",
+    "more in a": ", as where {a} has {parts} that {b} lacks",
+    "more in b": ", as where {b} has {parts} that {a} lacks",
 }
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What kind of difference two groups have.
+
+    Attributes
+    ----------
+    change
+        Whether a part moves, or one group has parts that the other lacks; empty where that is not
+        clear.
+    parts
+        How many, as far as they lie apart; 0 where that is not clear.
+    motion
+        How far a part moves; None where that is not clear.
+    """
+
+    change: Change
+    parts: int = 0
+    motion: PartMotion | None = None
+
+    def words(self, a: str, b: str) -> str:
+        """The end of the sentence."""
+        parts = f"{self.parts} parts" if self.parts > 1 else "a part"
+        said = _CHANGES[self.change].format(a=a, b=b, parts=parts)
+        if self.motion is None:
+            return said
+        turn = f" (a turn of {self.motion.turn_deg:.0f}°)" if self.motion.turn_deg >= 1 else ""
+        return f"{said} by up to {self.motion.farthest_angstrom:.0f} Å{turn}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +105,8 @@ class Comparison:
         Number of random splits; of few tomograms all that there are.
     by_tomogram
         Whether groups are constant in a tomogram; the numbers of tomograms then.
-    motion
-        How far a part moves; None where it does not, or where that is not clear.
+    kind
+        Whether a part moves, and how far, or one group has parts that the other lacks.
     """
 
     drawn: Labels
@@ -81,7 +117,7 @@ class Comparison:
     maps: tuple[GroupMap, GroupMap] | None
     permutations: int
     by_tomogram: tuple[int, int] | None
-    motion: PartMotion | None = None
+    kind: Kind | None = None
 
     @property
     def tellable(self) -> bool:
@@ -100,15 +136,17 @@ class Comparison:
 
     @property
     def change(self) -> Change:
-        """Whether a part moves, or one group has a part that the other lacks.
-
-        By the places (`change_of`), and where these leave it open by whether a motion was found.
-        """
-        by_places = change_of(self.blobs, self._finest_angstrom) if self.differ else ""
-        return by_places or ("moves" if self.motion else "")
+        """Whether a part moves, or one group has a part that the other lacks."""
+        return self.kind.change if self.kind else ""
 
     @property
-    def _finest_angstrom(self) -> float:
+    def places(self) -> list[Blob]:
+        """The blobs that a person would count as places, the surest first."""
+        return places_of(self.blobs, self.finest_angstrom)
+
+    @property
+    def finest_angstrom(self) -> float:
+        """The resolution of the difference; 0 where halves agree nowhere."""
         resolution = self.resolution_angstrom
         return resolution if np.isfinite(resolution) else 0.0
 
@@ -146,17 +184,10 @@ class Comparison:
                 f"mostly in a blob {blob.diameter_angstrom:.0f} Å across at ({place}) Å from the "
                 "middle of the box (xyz)"
             )
-            others = len(places_of(self.blobs, self._finest_angstrom)) - 1
+            others = len(self.places) - 1
             words += [f"and in {others} more place{'s' * (others > 1)}"] if others else []
-        change = _CHANGES[self.change].format(a=a, b=b) + self._how_far
+        change = self.kind.words(a, b) if self.kind else ""
         return ", ".join(words) + f"{change}; poses, contrast and defocus do not explain it."
-
-    @property
-    def _how_far(self) -> str:
-        if self.motion is None:
-            return ""
-        turn = f" (a turn of {self.motion.turn_deg:.0f}°)" if self.motion.turn_deg >= 1 else ""
-        return f" by up to {self.motion.farthest_angstrom:.0f} Å{turn}"
 
 
 def compare_groups(
@@ -213,23 +244,31 @@ def compare_groups(
     maps = (yield from _both_maps(evidence, labels, seed)) if with_maps else None
     sides = tomograms_a_side(labels, evidence.strata) if constant else None
     found = Comparison(drawn, crossed, causes, blobs, difference, maps, len(splits), sides)
-    if not found.differ or found.change not in ("moves", "") or maps is None:
+    if not found.differ:
         return found
-    yield WorkProgress(1, 1, "Measuring how far a part moves")
-    return replace(found, motion=_motion(*maps, crossed.attenuation))
+    yield WorkProgress(1, 1, "Looking at what differs")
+    return replace(found, kind=_kind(found))
 
 
-def _motion(a: GroupMap, b: GroupMap, kept: float) -> PartMotion | None:
-    """How far the part moves, of maps without what each group has of the other's particles.
-
-    ``kept`` is the share of the difference that is left (`CrossedLabels.attenuation`).
-    """
-    resolution = max(group.fsc.resolution_angstrom() for group in (a, b))
-    if not np.isfinite(resolution):
-        return None
+def _kind(found: Comparison) -> Kind:
+    """What kind of difference it is: by its places, by a motion, or by who has density there."""
+    change = change_of(found.blobs, found.finest_angstrom)
+    if found.maps is None:
+        return Kind(change)
+    # Of maps without what each group has of the other's particles.
+    kept = found.crossed.attenuation
     share = (1 - kept) / (2 * kept) if kept > _LEAST_KEPT else 0.0
-    halves = [_apart(a.half1, b.half1, share), _apart(a.half2, b.half2, share)]
-    return find_part_motion(*_apart(a.filtered, b.filtered, share), halves, resolution)
+    a, b = found.maps
+    whole = _apart(a.filtered, b.filtered, share)
+    resolution = max(group.fsc.resolution_angstrom() for group in (a, b))
+    motion = None
+    if change in ("moves", "") and np.isfinite(resolution):
+        halves = [_apart(a.half1, b.half1, share), _apart(a.half2, b.half2, share)]
+        motion = find_part_motion(*whole, halves, resolution)
+    if change == "moves" or motion is not None:
+        return Kind("moves", motion=motion)
+    has, parts = lacking_parts(found.places, *whole)
+    return Kind(change or has, parts if has == change or not change else 0)
 
 
 def _apart(a: Volume, b: Volume, share: float) -> tuple[Volume, Volume]:

@@ -22,7 +22,7 @@ from napari_tomodrgn.particle_columns import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
-_MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
+_MOST_PX = 98  # of that room: of larger letters it would be more than there is beside the card
 _LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
 _SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."

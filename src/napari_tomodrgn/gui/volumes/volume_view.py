@@ -108,7 +108,7 @@ class VolumeView(Service):
         if session.particles is None or session.run is not None or session.validation is not None:
             return ""
         if session.training.busy:
-            return "The first map appears with the first look, before the first epoch"
+            return "The first map appears with the first points"
         return "No map yet: train, or make a quick reconstruction"
 
     def _on_choice(self, *_: object) -> None:
