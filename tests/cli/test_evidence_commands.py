@@ -109,12 +109,20 @@ def test_shares_by_condition(
     names = case.evidence.data.particles.particles["tomogram"].astype(str).unique()
     conditions = tmp_path / "conditions.csv"
     pd.DataFrame({"tomogram": names, "condition": ["a", "b"]}).to_csv(conditions, index=False)
-    out = tmp_path / "shares.csv"
-    assert run("shares", case.run.path, "--conditions", conditions, "--out", out) == 0
+    out, figure = tmp_path / "shares.csv", tmp_path / "shares.svg"
+    words = ("shares", case.run.path, "--conditions", conditions, "--out", out, "--figure", figure)
+    assert run(*words) == 0
     table = pd.read_csv(out)
+    drawn = figure.read_text(encoding="utf-8")
+    assert drawn.count("<circle") == len(table) + 2, "a point for each row, and the two names"
+    assert "not tested" in drawn and ">a<" in drawn and ">b<" in drawn
     assert table.groupby("condition")["share"].sum().tolist() == pytest.approx([1, 1])
     said = capsys.readouterr().out
     assert "no interval of one" in said and "is not tested" in said
+    assert "corrected for confusion: tilt halves agree on" in said
+    page = tmp_path / "page.html"
+    assert run("report", case.run.path, "--out", page) == 0, "which has the figure from now on"
+    assert "Share of each class" in page.read_text(encoding="utf-8")
 
 
 def test_trust_is_a_column_of_the_run(

@@ -75,7 +75,9 @@ def _shares(parser: argparse.ArgumentParser) -> None:
         help="table with the columns tomogram and condition",
     )
     add("--out", metavar="FILE.csv", type=Path, required=True, help="table to write")
-    add("--overwrite", action="store_true", help="replace a table that is there")
+    add("--figure", metavar="FILE.svg", type=Path, help="figure to write: shares, with intervals")
+    add("--images", metavar="DIR", type=Path, help="folder of the image stacks, if they moved")
+    add("--overwrite", action="store_true", help="replace files that are there")
 
 
 def _trust(parser: argparse.ArgumentParser) -> None:

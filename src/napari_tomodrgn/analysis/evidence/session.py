@@ -120,8 +120,20 @@ def gather_tilt_halves(
     """
     data = yield from read_run_images(run, images)
     _reject_few(run, data)
-    kept = run.analysis.folder / "evidence" / "tilt-half-latents.npz"
-    return (yield from fit_tilt_halves(data, run.config, kept))
+    return (yield from fit_tilt_halves(data, run.config, _tilt_halves_file(run)))
+
+
+def kept_tilt_halves(run: Run) -> tuple[FloatArray, FloatArray] | None:
+    """Latents of both tilt halves that a run keeps, in the order of its particles; None if none."""
+    try:
+        with np.load(_tilt_halves_file(run), allow_pickle=False) as archive:
+            return np.asarray(archive["first"]), np.asarray(archive["second"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _tilt_halves_file(run: Run) -> Path:
+    return run.analysis.folder / "evidence" / "tilt-half-latents.npz"
 
 
 def prepare_evidence(data: TiltData, config: RunConfig) -> Generator[WorkProgress, None, Evidence]:

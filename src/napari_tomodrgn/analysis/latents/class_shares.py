@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_tomodrgn.analysis.selections import read_clusters
+from napari_tomodrgn.analysis.evidence.membership import fold_shares
+from napari_tomodrgn.analysis.evidence.session import kept_tilt_halves
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 
 FloatArray = NDArray[np.float64]
@@ -41,11 +44,15 @@ class ClassShares:
         fewer than two tomograms a condition.
     unused
         Tomograms that have a condition and no particle.
+    agreement
+        Share of the particles that both tilt halves put into one class, which shares are corrected
+        by; None where they are not.
     """
 
     table: pd.DataFrame
-    p_values: dict[int, float]
+    p_values: dict[Any, float]
     unused: list[str] = field(default_factory=list)
+    agreement: float | None = None
 
 
 def confusion_of_halves(one: IntArray, two: IntArray, classes: IntArray) -> FloatArray:
@@ -73,37 +80,98 @@ def correct_shares(shares: FloatArray, confusion: FloatArray) -> FloatArray:
     return np.asarray(found / np.maximum(found.sum(axis=-1, keepdims=True), 1e-12))
 
 
-def read_class_shares(run: Run, conditions: Path, seed: int = 0) -> ClassShares:
-    """Shares of an analysed run's classes, with the conditions of a CSV table.
+def confusion_of_latents(
+    classes: NDArray[Any], halves: tuple[FloatArray, FloatArray], seed: int = 0
+) -> tuple[FloatArray, float]:
+    """How classes are confused, by latents of both tilt halves, and how often these agree.
+
+    Each half puts every particle into a class by classifiers that saw the classes of others
+    (`fold_shares`).
+
+    Parameters
+    ----------
+    classes
+        ``(particle,)``
+    halves
+        ``(particle, component)`` each, see `choosing_latents`.
+    seed
+        Of the folds.
+    """
+    kinds, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    one, two = (
+        (fold_shares(codes.astype(np.int8), latents, seed) * counts).argmax(axis=1)
+        for latents in halves
+    )
+    matrix = confusion_of_halves(one, two, np.arange(len(kinds)))
+    return matrix, float(np.mean(one == two))
+
+
+def shares_of_run(
+    run: Run, classes: pd.Series, conditions: dict[str, str], seed: int = 0
+) -> ClassShares:
+    """Shares of the classes of a run's particles.
+
+    Corrected for confusion where the run keeps latents of its tilt halves.
 
     Parameters
     ----------
     run
-        With clusters.
+        Of the particles.
+    classes
+        By ``particle_id``.
     conditions
-        Table with the columns ``tomogram`` and ``condition``.
+        Of each tomogram.
     seed
-        Of bootstrap and permutations.
+        Of bootstrap, permutations and folds.
 
     Raises
     ------
     BadInputError
-        If either table is absent or lacks a column.
+        If a tomogram has no condition, or there is only one condition.
+    """
+    latents = run.latents()
+    names = latents["tomogram"].astype(str).reindex(classes.index).to_numpy(np.str_)
+    values = classes.to_numpy()
+    matrix, agreement = None, None
+    halves = kept_tilt_halves(run)
+    if halves is not None and len(halves[0]) == len(latents) and len(np.unique(values)) > 1:
+        rows = latents.index.get_indexer(classes.index)
+        matrix, agreement = confusion_of_latents(values, (halves[0][rows], halves[1][rows]), seed)
+    found = class_shares(values, names, conditions, matrix, seed)
+    unused = sorted(set(conditions) - set(names.tolist()))
+    return replace(found, agreement=agreement, unused=unused)
+
+
+def read_conditions(path: Path) -> dict[str, str]:
+    """Condition of each tomogram, of a CSV table with these two columns.
+
+    Raises
+    ------
+    BadInputError
+        If it is no such table, or a tomogram has no condition in its row, or two.
     """
     try:
-        table = pd.read_csv(conditions, dtype=str)
+        table = pd.read_csv(path, dtype=str)
         known = dict(zip(table["tomogram"], table["condition"], strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise BadInputError(
-            f"{conditions}: not a table with the columns tomogram and condition ({error}).",
+            f"{path}: not a table with the columns tomogram and condition ({error}).",
             code="bad-conditions",
         ) from error
-    _reject_doubtful(table, conditions)
-    clusters = read_clusters(run.path)["cluster"]
-    tomograms = run.latents()["tomogram"].astype(str).reindex(clusters.index)
-    names = tomograms.to_numpy(np.str_)
-    found = class_shares(clusters.to_numpy(np.int64), names, known, seed=seed)
-    return replace(found, unused=sorted(set(known) - set(names.tolist())))
+    _reject_doubtful(table, path)
+    return known
+
+
+def conditions_file(run: Run) -> Path:
+    """Where a run keeps the conditions that were asked about last."""
+    return run.analysis.folder / "conditions.csv"
+
+
+def keep_conditions(run: Run, conditions: dict[str, str]) -> None:
+    """Keep conditions in a run, for its report and the next time."""
+    table = pd.DataFrame({"tomogram": conditions.keys(), "condition": conditions.values()})
+    with written_atomically(conditions_file(run)) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def _reject_doubtful(table: pd.DataFrame, path: Path) -> None:
@@ -127,7 +195,7 @@ def _reject_doubtful(table: pd.DataFrame, path: Path) -> None:
 
 
 def class_shares(
-    classes: IntArray,
+    classes: NDArray[Any],
     tomograms: NDArray[np.str_],
     conditions: dict[str, str],
     confusion: FloatArray | None = None,
@@ -152,15 +220,8 @@ def class_shares(
         If a tomogram has no condition, or there is only one condition.
     """
     names, kinds = np.unique(tomograms), np.unique(classes)
-    if missing := [str(name) for name in names if name not in conditions]:
-        raise BadInputError(
-            f"No condition is given for tomogram {missing[0]!r} ({len(missing)} of {len(names)}).",
-            code="no-condition",
-        )
-    of_tomogram = np.array([conditions[str(name)] for name in names])
+    of_tomogram = conditions_of(names, conditions)
     counts = np.array([[np.sum((tomograms == n) & (classes == k)) for k in kinds] for n in names])
-    if len(np.unique(of_tomogram)) < 2:
-        raise BadInputError("All tomograms have the same condition.", code="one-condition")
     matrix = np.eye(len(kinds)) if confusion is None else confusion
     rng = np.random.default_rng([seed, 0x5A])
     rows = []
@@ -170,11 +231,11 @@ def class_shares(
         low, high = _interval(correct_shares(_normalized(drawn), matrix), len(own))
         plain = _normalized(own.sum(axis=0))
         corrected = correct_shares(plain, matrix)
-        for number, kind in enumerate(kinds):
+        for number, kind in enumerate(kinds.tolist()):
             rows.append(
                 {
                     "condition": condition,
-                    "class": int(kind),
+                    "class": kind,
                     "tomograms": len(own),
                     "particles": int(own[:, number].sum()),
                     "share": plain[number],
@@ -184,6 +245,25 @@ def class_shares(
                 }
             )
     return ClassShares(pd.DataFrame(rows), _tests(counts, of_tomogram, kinds, rng))
+
+
+def conditions_of(names: NDArray[np.str_], conditions: dict[str, str]) -> NDArray[np.str_]:
+    """Condition of each of these tomograms.
+
+    Raises
+    ------
+    BadInputError
+        If one has none, or all have the same.
+    """
+    if missing := [str(name) for name in names if not conditions.get(str(name))]:
+        raise BadInputError(
+            f"No condition is given for tomogram {missing[0]!r} ({len(missing)} of {len(names)}).",
+            code="no-condition",
+        )
+    found = np.array([conditions[str(name)] for name in names])
+    if len(np.unique(found)) < 2:
+        raise BadInputError("All tomograms have the same condition.", code="one-condition")
+    return found
 
 
 def _interval(drawn: FloatArray, tomograms: int) -> FloatArray:
@@ -197,13 +277,13 @@ def _normalized(counts: FloatArray) -> FloatArray:
 
 
 def _tests(
-    counts: IntArray, conditions: NDArray[np.str_], kinds: IntArray, rng: np.random.Generator
-) -> dict[int, float]:
+    counts: IntArray, conditions: NDArray[np.str_], kinds: NDArray[Any], rng: np.random.Generator
+) -> dict[Any, float]:
     """Largest difference of mean shares of tomograms, against exchanged conditions."""
     shares = _normalized(counts.astype(np.float64))
     known = np.unique(conditions)
     if min(np.sum(conditions == one) for one in known) < 2:
-        return {int(kind): float("nan") for kind in kinds}
+        return {kind: float("nan") for kind in kinds.tolist()}
     indicator = (conditions[:, None] == known).astype(np.float64)
     indicator /= indicator.sum(axis=0)
 
@@ -214,4 +294,4 @@ def _tests(
     orders = rng.permuted(np.tile(np.arange(len(conditions)), (_PERMUTATIONS, 1)), axis=1)
     found, random = spread(indicator), spread(indicator[orders])
     p = (1 + (random >= found - 1e-12).sum(axis=0)) / (1 + _PERMUTATIONS)
-    return {int(kind): float(value) for kind, value in zip(kinds, p, strict=True)}
+    return {kind: float(value) for kind, value in zip(kinds.tolist(), p, strict=True)}

@@ -7,12 +7,16 @@ hundred lines, and a plotting library would be a dependency of every cluster nod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Size of a figure and its margins, px.
 WIDTH, HEIGHT = 640, 480
@@ -89,6 +93,50 @@ def bars(
         parts.append(_text(x, base + 20, f"{share:.0%}", 'text-anchor="middle"'))
     parts.append(_text(left + scale / 2, base + 40, axis, 'text-anchor="middle"'))
     return _document([*parts, _title(title)], height)
+
+
+def share_chart(table: pd.DataFrame, colors: Sequence[str], p_values: Mapping[Any, float]) -> str:
+    """Shares of classes by condition, with their intervals: a point a condition and class.
+
+    Parameters
+    ----------
+    table
+        ``condition, class, corrected, low, high``; without interval where the latter are NaN.
+    colors
+        Of the conditions, in their order.
+    p_values
+        By class, written below its name; NaN: not tested.
+    """
+    kinds, conditions = list(p_values), list(dict.fromkeys(table["condition"]))
+    highest = float(table[["corrected", "high"]].max().max())
+    frame = _Frame((-0.5, 0.0), (len(kinds) - 0.5, min(1.0, 1.1 * highest)))
+    bottom, parts = HEIGHT - _BOTTOM, [_line(_LEFT, _TOP, _LEFT, HEIGHT - _BOTTOM)]
+    parts.append(_line(_LEFT, bottom, WIDTH - _RIGHT, bottom))
+    for value in axis_ticks(frame.low[1], frame.high[1]):
+        parts.append(_line(_LEFT - 5, frame.y(value), _LEFT, frame.y(value)))
+        parts.append(_text(_LEFT - 9, frame.y(value) + 4, f"{value:.0%}", 'text-anchor="end"'))
+    for place, (kind, p) in enumerate(p_values.items()):
+        for words, down in ((str(kind), 18), (f"p {p:.2g}" if p == p else "not tested", 34)):
+            parts.append(_text(frame.x(place), bottom + down, words, 'text-anchor="middle"'))
+    for row in table.to_dict("records"):
+        number = conditions.index(row["condition"])
+        beside = (number - (len(conditions) - 1) / 2) * 0.6 / len(conditions)
+        x = frame.x(kinds.index(row["class"]) + beside)
+        low, at, high = (frame.y(row[name]) for name in ("low", "corrected", "high"))
+        parts += _with_interval(x, (low, at, high), colors[number])
+    for number, name in enumerate(conditions):
+        y = _TOP + 8 + 18 * number
+        parts += _with_interval(WIDTH - 150, (float("nan"), y, float("nan")), colors[number])
+        parts.append(_text(WIDTH - 138, y + 4, str(name)))
+    return _document([*parts, _title("Share of each class, 95 % interval over tomograms")])
+
+
+def _with_interval(x: float, low_at_high: tuple[float, float, float], color: str) -> list[str]:
+    """A point and the line of its interval, where that is a number."""
+    low, y, high = low_at_high
+    place = f'x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"'
+    line = [f'<line {place} stroke="{color}" stroke-width="3"/>'] if low == low else []
+    return [*line, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{color}"/>']
 
 
 @dataclass(frozen=True)

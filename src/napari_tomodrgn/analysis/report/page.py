@@ -28,6 +28,7 @@ from napari_tomodrgn.analysis.report.charts import (
 )
 from napari_tomodrgn.analysis.report.classes import Classes, class_section, classes_of
 from napari_tomodrgn.analysis.report.comparisons import comparison_section
+from napari_tomodrgn.analysis.report.conditions import condition_section
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
@@ -60,6 +61,7 @@ def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> No
         ("Verdict", _verdict(run)),
         ("Latent space", _latents(latents, classes)),
         ("Clusters", class_section(run, latents, classes)),
+        ("Conditions of tomograms", condition_section(run, latents, classes)),
         ("Comparisons", comparison_section(run, classes)),
         ("What the latents go with that is no structure", _audit(run)),
         ("Data", _data(run)),

@@ -8,23 +8,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_tomodrgn.analysis.evidence.comparison import PERMUTATIONS, Comparison, compare_groups
 from napari_tomodrgn.analysis.evidence.groups import Labels, label_groups, match_group, read_group
 from napari_tomodrgn.analysis.evidence.images import read_run_images
 from napari_tomodrgn.analysis.evidence.permutation import chance
 from napari_tomodrgn.analysis.evidence.records import molecule_words, record_comparison, save_maps
-from napari_tomodrgn.analysis.evidence.session import Evidence, add_up, gather_evidence
+from napari_tomodrgn.analysis.evidence.session import (
+    Evidence,
+    add_up,
+    gather_evidence,
+    gather_tilt_halves,
+    kept_tilt_halves,
+)
 from napari_tomodrgn.analysis.evidence.trust import trust_particles
-from napari_tomodrgn.analysis.latents.class_shares import read_class_shares
+from napari_tomodrgn.analysis.latents.class_shares import (
+    conditions_of,
+    keep_conditions,
+    read_conditions,
+    shares_of_run,
+)
 from napari_tomodrgn.analysis.latents.components import with_columns
+from napari_tomodrgn.analysis.latents.figures import share_chart
 from napari_tomodrgn.analysis.latents.run_pairs import compare_latents
 from napari_tomodrgn.analysis.report import write_report
+from napari_tomodrgn.analysis.selections import read_clusters
 from napari_tomodrgn.cli.choosing import given_files, ids_of_expression
 from napari_tomodrgn.cli.terminal import say, watch
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.files import all_or_none, written_atomically
+from napari_tomodrgn.files import all_or_none, write_text, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
+from napari_tomodrgn.palette import CATEGORIES
 
 
 def run_compare(options: Namespace) -> int:
@@ -134,25 +150,48 @@ def run_shares(options: Namespace) -> int:
     run = Run.open(options.run)
     with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
         outputs.check(options.out)
-        found = read_class_shares(run, options.conditions)
+        if options.figure is not None:
+            outputs.check(options.figure)
+        known = read_conditions(options.conditions)
+        classes = read_clusters(run.path)["cluster"].astype(int)
+        conditions_of(np.unique(run.latents()["tomogram"].to_numpy(np.str_)), known)
+        why = _find_tilt_halves(run, options.images)
+        found = shares_of_run(run, classes, known)
         with written_atomically(options.out) as temporary:
             found.table.to_csv(temporary, index=False)
+        if options.figure is not None:
+            write_text(options.figure, share_chart(found.table, CATEGORIES, found.p_values))
+    keep_conditions(run, known)
     for row in found.table.to_dict("records"):
         alone = row["tomograms"] == 1
-        known = "no interval of one" if alone else f"{row['low']:.1%} to {row['high']:.1%}"
+        between = "no interval of one" if alone else f"{row['low']:.1%} to {row['high']:.1%}"
         print(
             f"{row['condition']!s:>20}  cluster {row['class']}: {row['corrected']:.1%} "
-            f"({known}), {row['tomograms']} {'tomogram' if alone else 'tomograms'}"
+            f"({between}), {row['tomograms']} {'tomogram' if alone else 'tomograms'}"
         )
     for kind, p in found.p_values.items():
         if p == p:
             print(f"cluster {kind}: p {p:.2g} that conditions share it alike")
     if any(p != p for p in found.p_values.values()):
         print("Whether conditions differ is not tested: one of them has a single tomogram.")
+    if found.agreement is not None:
+        print(f"corrected for confusion: tilt halves agree on {found.agreement:.0%} of particles")
+    else:
+        print(f"not corrected for confusion: {why or 'there is one cluster'}")
     if found.unused:
         say(f"{len(found.unused)} tomograms of the table are not of the run: {found.unused[0]} …")
     say(f"→ {options.out}")
     return 0
+
+
+def _find_tilt_halves(run: Run, images: Path | None) -> str:
+    """Have the latents of tilt halves kept in a run; return why not where that cannot be."""
+    if kept_tilt_halves(run) is None:
+        try:
+            watch(gather_tilt_halves(run, images))
+        except BadInputError as error:
+            return str(error)
+    return ""
 
 
 def run_trust(options: Namespace) -> int:
