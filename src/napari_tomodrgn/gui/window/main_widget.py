@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.charts.figure_export import FigureSaver
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.charts.point_cloud import RasterPoints
 from napari_tomodrgn.gui.evidence.comparison_panel import ComparisonPanel
+from napari_tomodrgn.gui.evidence.condition_panel import ConditionPanel
 from napari_tomodrgn.gui.evidence.run_pair_panel import RunPairPanel
 from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
 from napari_tomodrgn.gui.latent_space.panel import LatentPanel
@@ -107,8 +108,10 @@ class MainWidget(QWidget):
         tabs.addTab(self.particles, "Particles")
         tabs.addTab(self.training, "Training")
         tabs.addTab(self.tomogram, "Explore")
+        self.conditions = ConditionPanel(self.session, self.controller.conditions)
         pairs = RunPairPanel(self.session, self.controller.run_pairs)
-        self._judging = scrolled(_stacked(self.selections, self.validation, self.comparison, pairs))
+        judging = (self.selections, self.validation, self.comparison, self.conditions, pairs)
+        self._judging = scrolled(_stacked(*judging))
         tabs.addTab(self._judging, "Validate")
         tabs.addTab(scrolled(self.export), "Export")
         tabs.setDocumentMode(True)
@@ -181,9 +184,8 @@ class MainWidget(QWidget):
         training = self.controller.training
         self.training.train_requested.connect(training.start)
         self.training.resume_run_requested.connect(training.resume_run)
-        self.training.pause_requested.connect(training.pause)
-        self.training.resume_requested.connect(training.resume)
-        self.training.stop_requested.connect(training.stop)
+        for verb in ("pause", "resume", "stop"):
+            getattr(self.training, f"{verb}_requested").connect(getattr(training, verb))
         self.training.forecast_requested.connect(self.controller.forecast.request)
         self._connect_selections()
         self._connect_exploring()
@@ -342,8 +344,7 @@ class MainWidget(QWidget):
             soon(self, self._on_data)
 
     def _refresh_tools(self, *_: object) -> None:
-        selecting = self.controller.selections
-        some = bool(self.session.selection)
+        selecting, some = self.controller.selections, bool(self.session.selection)
         self.latent.tools.set_possible(some=some, undo=selecting.can_undo, redo=selecting.can_redo)
 
     def _dock_latent_space(self) -> None:
@@ -378,10 +379,8 @@ class MainWidget(QWidget):
             accent=theme.text.as_hex(format="long"),
             highlight=theme.current.as_hex(format="long"),
         )
-        for panel in (
-            *(self.latent, self.particles, self.training, self.validation, self.comparison),
-            self.stepper,
-        ):
+        painted = (self.latent, self.particles, self.training, self.validation, self.comparison)
+        for panel in (*painted, self.stepper):
             panel.set_theme(colors)
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()

@@ -11,6 +11,7 @@ from napari_tomodrgn.gui.background.message_expiry import MessageExpiry
 from napari_tomodrgn.gui.background.work import Work
 from napari_tomodrgn.gui.evidence.comparison_service import ComparisonService
 from napari_tomodrgn.gui.evidence.comparison_stage import ComparisonStage
+from napari_tomodrgn.gui.evidence.condition_service import ConditionService
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.evidence.image_map_service import ImageMapService
 from napari_tomodrgn.gui.evidence.kept_comparisons import KeptComparisons
@@ -109,6 +110,7 @@ class ServiceRegistry(Work):
         self.comparison = ComparisonService(session, self.evidence, self)
         self.kept_comparisons = KeptComparisons(session, self)
         self.run_pairs = RunPairService(session, self)
+        self.conditions = ConditionService(session, self.evidence, self)
         self.kept_comparisons.found.connect(self.comparison.show_kept)
         self.stage = ComparisonStage(session, viewer, self)
         self.image_maps = ImageMapService(session, self.evidence, self)
