@@ -115,14 +115,14 @@ def test_shares_by_condition(
     table = pd.read_csv(out)
     drawn = figure.read_text(encoding="utf-8")
     assert drawn.count("<circle") == len(table) + 2, "a point for each row, and the two names"
-    assert "not tested" in drawn and ">a<" in drawn and ">b<" in drawn
+    assert ">a<" in drawn and ">b<" in drawn
     assert table.groupby("condition")["share"].sum().tolist() == pytest.approx([1, 1])
     said = capsys.readouterr().out
     assert "no interval of one" in said and "is not tested" in said
     assert "corrected for confusion: tilt halves agree on" in said
     page = tmp_path / "page.html"
     assert run("report", case.run.path, "--out", page) == 0, "which has the figure from now on"
-    assert "Share of each class" in page.read_text(encoding="utf-8")
+    assert "Share of each cluster" in page.read_text(encoding="utf-8")
 
 
 def test_trust_is_a_column_of_the_run(

@@ -39,8 +39,8 @@ def test_shares_of_clusters_by_condition(
     QTest.mouseClick(panel.compare, LEFT)
     qtbot.waitUntil(lambda: panel.picture.isVisible())
     # The run keeps latents of its tilt halves; of two tomograms nothing is tested.
-    assert "they agree on" in panel.sentence.text()
-    assert "one has a single tomogram" in panel.sentence.text()
+    assert "tilt halves put" in panel.sentence.text()
+    assert "one of them has a single tomogram" in panel.sentence.text()
     kept = pd.read_csv(run / "analysis" / "conditions.csv")
     assert dict(zip(kept["tomogram"], kept["condition"], strict=True)) == panel.conditions
     out = tmp_path / "shares.svg"

@@ -24,6 +24,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 55
 # More points than this make a file that editors choke on, and no other picture.
 MOST_POINTS = 5000
 _TEXT = "#222222"
+_LARGE = 'font-size="22"'  # of a chart that is shown as narrow as a dock
 _BAR = "#4477aa"
 
 
@@ -114,10 +115,12 @@ def share_chart(table: pd.DataFrame, colors: Sequence[str], p_values: Mapping[An
     parts.append(_line(_LEFT, bottom, WIDTH - _RIGHT, bottom))
     for value in axis_ticks(frame.low[1], frame.high[1]):
         parts.append(_line(_LEFT - 5, frame.y(value), _LEFT, frame.y(value)))
-        parts.append(_text(_LEFT - 9, frame.y(value) + 4, f"{value:.0%}", 'text-anchor="end"'))
+        words = f"{value:.0%}"
+        parts.append(_text(_LEFT - 9, frame.y(value) + 7, words, f'text-anchor="end" {_LARGE}'))
     for place, (kind, p) in enumerate(p_values.items()):
-        for words, down in ((str(kind), 18), (f"p {p:.2g}" if p == p else "not tested", 34)):
-            parts.append(_text(frame.x(place), bottom + down, words, 'text-anchor="middle"'))
+        for words, down in ((str(kind), 24), (f"p {p:.2g}" if p == p else "", 48)):
+            middle = f'text-anchor="middle" {_LARGE}'
+            parts.append(_text(frame.x(place), bottom + down, words, middle))
     for row in table.to_dict("records"):
         number = conditions.index(row["condition"])
         beside = (number - (len(conditions) - 1) / 2) * 0.6 / len(conditions)
@@ -125,10 +128,10 @@ def share_chart(table: pd.DataFrame, colors: Sequence[str], p_values: Mapping[An
         low, at, high = (frame.y(row[name]) for name in ("low", "corrected", "high"))
         parts += _with_interval(x, (low, at, high), colors[number])
     for number, name in enumerate(conditions):
-        y = _TOP + 8 + 18 * number
-        parts += _with_interval(WIDTH - 150, (float("nan"), y, float("nan")), colors[number])
-        parts.append(_text(WIDTH - 138, y + 4, str(name)))
-    return _document([*parts, _title("Share of each class, 95 % interval over tomograms")])
+        y = _TOP + 12 + 26 * number
+        parts += _with_interval(WIDTH - 170, (float("nan"), y, float("nan")), colors[number])
+        parts.append(_text(WIDTH - 156, y + 7, str(name), _LARGE))
+    return _document([*parts, _title("Share of each cluster, 95 % interval over tomograms")])
 
 
 def _with_interval(x: float, low_at_high: tuple[float, float, float], color: str) -> list[str]:
@@ -198,4 +201,5 @@ def _document(parts: Sequence[str], height: int = HEIGHT) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">'
     )
-    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>\n"])
+    ground = f'<rect width="{WIDTH}" height="{height}" fill="white"/>'
+    return "\n".join([head, ground, *parts, "</svg>\n"])

@@ -19,6 +19,8 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.palette import CATEGORIES
 
+_SURE = 0.05  # p, times the number of clusters
+
 
 def condition_section(run: Run, latents: pd.DataFrame, classes: Classes) -> str:
     """Figure and table of shares, or why there is none."""
@@ -40,21 +42,22 @@ def condition_section(run: Run, latents: pd.DataFrame, classes: Classes) -> str:
 
 
 def share_words(found: ClassShares) -> str:
-    """How shares were found, and which differ."""
+    """Which clusters conditions differ in, and how that was found."""
     told = {kind: p for kind, p in found.p_values.items() if p == p}
-    words = "Intervals (95 %) come from drawing tomograms anew, chances from exchanging conditions."
-    if found.agreement is not None:
-        words += (
-            " Shares are corrected for how often tilt halves put a particle into different "
-            f"classes: they agree on {found.agreement:.0%}."
-        )
-    else:
-        words += " Shares are not corrected for confusion of classes."
     if not told:
-        return f"{words} Whether conditions differ is not tested: one has a single tomogram."
-    least = min(told, key=lambda kind: told[kind])
-    alike = f"chance that conditions share a class alike: {told[least]:.2g}, of {least}"
-    return f"{words} The smallest {alike}."
+        words = "Whether conditions differ is not tested: one of them has a single tomogram."
+    else:
+        least = min(told, key=lambda kind: told[kind])
+        few = told[least] * len(told) < _SURE
+        said = "Conditions differ in cluster" if few else "Conditions do not surely differ: cluster"
+        of = f" is the smallest of {len(told)}" if len(told) > 1 else ""
+        words = f"{said} {least} (p {told[least]:.2g}{of})."
+    if found.agreement is None:
+        return f"{words} Shares are not corrected for confusion of clusters."
+    return (
+        f"{words} Shares are corrected for confusion: tilt halves put {found.agreement:.0%} of the "
+        "particles into one cluster."
+    )
 
 
 def share_table(found: ClassShares) -> pd.DataFrame:

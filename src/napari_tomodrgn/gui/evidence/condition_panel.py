@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.evidence.condition_service import ConditionService
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
-from napari_tomodrgn.gui.widgets.qt import labelled, make_button, make_label
+from napari_tomodrgn.gui.widgets.qt import make_button, make_label
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
 from napari_tomodrgn.palette import CATEGORIES
@@ -55,7 +55,7 @@ class ConditionPanel(CollapsibleSection):
         tip = "A CSV table with the columns tomogram and condition"
         self.open = make_button("Open a table (CSV) …", tip, self._open)
         self.compare = make_button("Compare conditions", _TIP, self._compare)
-        self.sentence = make_label(_WHAT)
+        self.sentence = make_label()
         self.picture = QSvgWidget()
         self.picture.setAccessibleName("Shares of clusters by condition")
         self.save = make_button(
@@ -64,11 +64,9 @@ class ConditionPanel(CollapsibleSection):
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.sentence)
-        layout.addWidget(self.table)
-        layout.addLayout(labelled(self.open, self.compare))
-        layout.addWidget(self.picture)
-        layout.addWidget(self.save)
+        shown = (self.table, self.open, self.compare, self.sentence, self.picture, self.save)
+        for widget in (make_label(_WHAT), *shown):
+            layout.addWidget(widget)
         super().__init__(_TITLE, page, _TIP)
         service.found.connect(self._on_found)
         service.known.connect(self.fill)
@@ -140,10 +138,9 @@ class ConditionPanel(CollapsibleSection):
         from napari_tomodrgn.analysis.report.conditions import share_words
 
         self._shares = found
-        for widget in (self.picture, self.save):
+        for widget in (self.sentence, self.picture, self.save):
             widget.setVisible(found is not None)
         if found is None:
-            self.sentence.setText(_WHAT)
             return
         self._chart = share_chart(found.table, CATEGORIES, found.p_values)
         self.picture.load(QByteArray(self._chart.encode("utf-8")))

@@ -22,7 +22,8 @@ from napari_tomodrgn.particle_columns import Clip, Column
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
-_MOST_PX = 98  # of that room: of larger letters it would be more than there is beside the card
+_FRAME_PX = 4  # that napari's style draws around what scrolls
+_MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
 _LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
 _SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."
@@ -151,7 +152,7 @@ class Legend(QWidget):
 
         The others are scrolled to.
         """
-        self.area.setMinimumHeight(min(self.key.height_of(_CHIPS), _MOST_PX))
+        self.area.setMinimumHeight(min(self.key.height_of(_CHIPS), _MOST_PX) + _FRAME_PX)
         self.key.setMinimumHeight(self.key.height_of())
 
     def set_theme(self, theme: ChartColors) -> None:
