@@ -96,19 +96,21 @@ def bars(
     return _document([*parts, _title(title)], height)
 
 
-def share_chart(table: pd.DataFrame, colors: Sequence[str], p_values: Mapping[Any, float]) -> str:
+def share_chart(table: pd.DataFrame, p_values: Mapping[Any, float]) -> str:
     """Shares of classes by condition, with their intervals: a point a condition and class.
+
+    Conditions are shades of grey: colours are those of clusters.
 
     Parameters
     ----------
     table
         ``condition, class, corrected, low, high``; without interval where the latter are NaN.
-    colors
-        Of the conditions, in their order.
     p_values
         By class, written below its name; NaN: not tested.
     """
     kinds, conditions = list(p_values), list(dict.fromkeys(table["condition"]))
+    steps = np.linspace(0x1B, 0xB4, len(conditions)).astype(int)
+    colors = [f"#{step:02x}{step:02x}{step:02x}" for step in steps]
     highest = float(table[["corrected", "high"]].max().max())
     frame = _Frame((-0.5, 0.0), (len(kinds) - 0.5, min(1.0, 1.1 * highest)))
     bottom, parts = HEIGHT - _BOTTOM, [_line(_LEFT, _TOP, _LEFT, HEIGHT - _BOTTOM)]

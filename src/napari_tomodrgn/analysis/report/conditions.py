@@ -17,7 +17,6 @@ from napari_tomodrgn.analysis.report.charts import columns_table
 from napari_tomodrgn.analysis.report.classes import Classes
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
-from napari_tomodrgn.palette import CATEGORIES
 
 _SURE = 0.05  # p, times the number of clusters
 
@@ -37,7 +36,7 @@ def condition_section(run: Run, latents: pd.DataFrame, classes: Classes) -> str:
         found = shares_of_run(run, names, read_conditions(conditions_file(run)))
     except BadInputError as error:
         return f"<p>{escape(str(error))}</p>"
-    chart = share_chart(found.table, CATEGORIES, found.p_values)
+    chart = share_chart(found.table, found.p_values)
     return f"{chart}<p>{escape(share_words(found))}</p>{columns_table(share_table(found))}"
 
 
@@ -56,7 +55,7 @@ def share_words(found: ClassShares) -> str:
         return f"{words} Shares are not corrected for confusion of clusters."
     return (
         f"{words} Shares are corrected for confusion: tilt halves put {found.agreement:.0%} of the "
-        "particles into one cluster."
+        "particles into the same cluster."
     )
 
 

@@ -40,7 +40,6 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import all_or_none, write_text, written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.exports import export_files
-from napari_tomodrgn.palette import CATEGORIES
 
 
 def run_compare(options: Namespace) -> int:
@@ -160,7 +159,7 @@ def run_shares(options: Namespace) -> int:
         with written_atomically(options.out) as temporary:
             found.table.to_csv(temporary, index=False)
         if options.figure is not None:
-            write_text(options.figure, share_chart(found.table, CATEGORIES, found.p_values))
+            write_text(options.figure, share_chart(found.table, found.p_values))
     keep_conditions(run, known)
     for row in found.table.to_dict("records"):
         alone = row["tomograms"] == 1

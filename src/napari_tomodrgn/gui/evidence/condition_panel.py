@@ -22,7 +22,6 @@ from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import make_button, make_label
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
 from napari_tomodrgn.gui.widgets.saving import ask_for_file
-from napari_tomodrgn.palette import CATEGORIES
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class ConditionPanel(CollapsibleSection):
             widget.setVisible(found is not None)
         if found is None:
             return
-        self._chart = share_chart(found.table, CATEGORIES, found.p_values)
+        self._chart = share_chart(found.table, found.p_values)
         self.picture.load(QByteArray(self._chart.encode("utf-8")))
         self.picture.setFixedHeight(round(max(self.width() - 12, 240) * HEIGHT / WIDTH))
         self.sentence.setText(share_words(found))
