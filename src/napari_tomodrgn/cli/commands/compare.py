@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from napari_tomodrgn.analysis.evidence.session import (
 )
 from napari_tomodrgn.analysis.evidence.trust import trust_particles
 from napari_tomodrgn.analysis.latents.class_shares import (
+    ClassShares,
     conditions_of,
     keep_conditions,
     read_conditions,
@@ -147,20 +150,35 @@ def run_report(options: Namespace) -> int:
 def run_shares(options: Namespace) -> int:
     """Write the shares of a run's clusters by condition of the tomograms."""
     run = Run.open(options.run)
-    with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
-        outputs.check(options.out)
-        if options.figure is not None:
-            outputs.check(options.figure)
-        known = read_conditions(options.conditions)
-        classes = read_clusters(run.path)["cluster"].astype(int)
-        conditions_of(np.unique(run.latents()["tomogram"].to_numpy(np.str_)), known)
-        why = _find_tilt_halves(run, options.images)
-        found = shares_of_run(run, classes, known)
+    known = read_conditions(options.conditions)
+    classes = read_clusters(run.path)["cluster"].astype(int)
+    conditions_of(np.unique(run.latents()["tomogram"].to_numpy(np.str_)), known)
+    with _share_files(options, run):  # before what takes a minute
+        pass
+    why = _find_tilt_halves(run, options.images)
+    found = shares_of_run(run, classes, known)
+    with _share_files(options, run):
         with written_atomically(options.out) as temporary:
             found.table.to_csv(temporary, index=False)
         if options.figure is not None:
             write_text(options.figure, share_chart(found.table, found.p_values))
     keep_conditions(run, known)
+    _print_shares(found, why)
+    say(f"→ {options.out}")
+    return 0
+
+
+@contextmanager
+def _share_files(options: Namespace, run: Run) -> Iterator[None]:
+    """Write all files of a command or none, none of which is there unless it may be replaced."""
+    with export_files(overwrite=options.overwrite, run=run, files=given_files(options)) as outputs:
+        for path in filter(None, (options.out, options.figure)):
+            outputs.check(path)
+        yield
+
+
+def _print_shares(found: ClassShares, why: str) -> None:
+    """``why`` shares are not corrected, where they could not be."""
     for row in found.table.to_dict("records"):
         alone = row["tomograms"] == 1
         between = "no interval of one" if alone else f"{row['low']:.1%} to {row['high']:.1%}"
@@ -179,8 +197,6 @@ def run_shares(options: Namespace) -> int:
         print(f"not corrected for confusion: {why or 'there is one cluster'}")
     if found.unused:
         say(f"{len(found.unused)} tomograms of the table are not of the run: {found.unused[0]} …")
-    say(f"→ {options.out}")
-    return 0
 
 
 def _find_tilt_halves(run: Run, images: Path | None) -> str:
