@@ -118,7 +118,7 @@ def test_each_number_is_told_with_its_question(two_states: Case) -> None:
     few = told(ALIGNMENT, **{ALIGNMENT: turned, MOLECULE: share})[1]
     little = "but 20% of the whole difference: too little to be of the molecule."
     assert few == f"{start}{sure}, {little}"
-    assert told(JUNK)[1].endswith("differs as much), as of images that show no particle.")
+    assert told(JUNK)[1].endswith("agree on little else: false picks, or images of nothing.")
     record = {**describe_comparison(evidence.ids, ("A", "B"), found), "p_holm": 0.001}
     assert "much), 0.001 adjusted for the comparisons of this run." in molecule_words(record)
 

@@ -212,6 +212,17 @@ def test_each_way_back_shows_the_whole_comparison(
         assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.9 * lit_first
 
 
+def test_b_takes_the_group_that_a_gives_up(widget: Any, compared: Any) -> None:
+    panel = widget.comparison
+    assert (panel.a.currentData(), panel.b.currentData()) == ("cluster 1", "cluster 2")
+    QTest.mouseClick(panel.halves, LEFT)
+    panel.a.setCurrentIndex(panel.a.findData("cluster 2"))
+    panel.a.activated.emit(panel.a.currentIndex())
+    assert (panel.a.currentData(), panel.b.currentData()) == ("cluster 2", "cluster 1")
+    compared.comparison = replace(compared.comparison, found=replace(compared.comparison.found))
+    assert panel.stage.isChecked() and not panel.halves.isChecked(), "another one shows its maps"
+
+
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(
     viewer: Any, widget: Any, compared: Any, qtbot: Any
 ) -> None:

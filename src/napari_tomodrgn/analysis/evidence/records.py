@@ -158,10 +158,14 @@ def molecule_words(record: dict[str, Any]) -> str:
         words.append(f"{adjusted:.2g} adjusted for the comparisons of this run")
     taken_out = "With poses, contrast and defocus taken out, the molecule differs by"
     said = f"{taken_out} {', '.join(words)}"
+    if record["cause"] == JUNK:
+        held = min(float(record["amplitude_a"]), float(record["amplitude_b"]))
+        return (
+            f"The images of one group hold {max(held, 0.0):.0%} of the map that all share, and "
+            "agree on little else: false picks, or images of nothing."
+        )
     if record["differ"] or p >= DIFFER:
         return f"{said}."
-    if record["cause"] == JUNK:
-        return f"{said}, as of images that show no particle."
     share = max(0.0, left["statistic"] / whole["statistic"])
     return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."
 

@@ -14,6 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 
 FloatArray = NDArray[np.float64]
 
+_ROUNDING = 1e-9  # of the spread of all
 _PERMUTATIONS = 999  # of classes between particles, for the chance of their agreement
 
 
@@ -57,9 +58,9 @@ class RunPair:
         """The result in a line."""
         return (
             f"{len(self.ids)} particles in both; the second run's latents explain "
-            f"{self.explained:.0%} of the first's, first canonical correlation "
-            f"{self.canonical[0]:.2f}; clusters agree {self.cluster_agreement:.2f} beyond chance "
-            f"(p {self.cluster_p:.2g})."
+            f"{self.explained:.0%} of the first's, and along the direction they share best both "
+            f"correlate {self.canonical[0]:.2f}; clusters agree {self.cluster_agreement:.2f} "
+            f"beyond chance (p {self.cluster_p:.2g})."
         )
 
 
@@ -95,6 +96,7 @@ def compare_latents(
     width = laid.shape[1]
     wide = np.pad(one, ((0, 0), (0, width - one.shape[1])))
     apart = np.linalg.norm(wide - laid, axis=1)
+    apart[apart < _ROUNDING * np.linalg.norm(wide)] = 0.0  # else it is coloured as if it moved
     total = np.square(wide).sum()
     labels = [k_means(points, clusters, seed) for points in (one, two)]
     found = agreement(*labels)

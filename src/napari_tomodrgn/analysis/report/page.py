@@ -157,12 +157,15 @@ def _settings(run: Run) -> str:
 def _methods(run: Run) -> str:
     info, versions = run.info, ", ".join(f"{k} {v}" for k, v in run.info.versions.items())
     engine = "linear latent model" if info.config.method == "linear" else "variational autoencoder"
-    command = shlex.join(["napari-tomodrgn", *info.command[1:]])
+    again = f"<p>It was trained in the window, started {escape(info.created)}, as set above.</p>"
+    if info.command[1:]:
+        command = shlex.join(["napari-tomodrgn", *info.command[1:]])
+        again = f"<p>To repeat it, started {escape(info.created)}:</p><pre>{escape(command)}</pre>"
     return (
         f"<p>Heterogeneity was analysed with napari-tomodrgn ({escape(versions)}) by its {engine}, "
         f"seed {info.config.seed}, on {escape(info.device)}. Whether held-out tilt images tell "
         "particles apart was asked by a score test; groups were compared by cross-fitted maps and "
         "permutations within tomogram and viewing direction.</p>"
         f"<p>Cite: {escape(_CITATION)}</p>"
-        f"<p>To repeat it, started {escape(info.created)}:</p><pre>{escape(command)}</pre>"
+        f"{again}"
     )

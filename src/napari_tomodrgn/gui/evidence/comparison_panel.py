@@ -80,6 +80,8 @@ class ComparisonPanel(QWidget):
         self._groups: dict[str, ChosenGroup] = {}
         self._names: dict[str, str] = {}  # of the comparisons that the run keeps, by folder
         self._chosen: tuple[ChosenGroup, ChosenGroup, bool] | None = None
+        self._a_before = ""  # the key of A, which B takes where A takes that of B
+        self._shown: object = None  # what was found, of the comparison on show
         self.a, self.b = QComboBox(), QComboBox()
         for box, tip in ((self.a, "Group A"), (self.b, "Group B, what A is compared with")):
             box.setToolTip(tip)
@@ -137,7 +139,10 @@ class ComparisonPanel(QWidget):
         self._result.setVisible(compared is not None)
         self._show_kept()
         shown = session.canvas_mode == "comparison"
-        for button, on in ((self.stage, shown), (self.halves, shown and self.halves.isChecked())):
+        found = None if compared is None else compared.found
+        halves = shown and self.halves.isChecked() and found is self._shown  # else its maps are up
+        self._shown = found
+        for button, on in ((self.stage, shown), (self.halves, halves)):
             with QSignalBlocker(button):
                 button.setChecked(on)
         if compared is not None:
@@ -194,6 +199,9 @@ class ComparisonPanel(QWidget):
         names = {key: f"{one.name} ({len(one.ids):,})" for key, one in groups.items()}
         a, b = self.a.currentData(), self.b.currentData()
         a = a if a in groups else next(iter(groups), "")
+        if b == a:
+            b = self._a_before
+        self._a_before = str(a)
         fill_box(self.a, names, str(a))
         others = {key: name for key, name in names.items() if key != a}
         if groups:
@@ -270,7 +278,7 @@ class ComparisonPanel(QWidget):
         for widget in (QLabel("Contour of A − B"), self.errors, self.errors_words):
             contour.addWidget(widget, int(widget is self.errors))
         self._kept_row = QWidget()
-        before = labelled(QLabel("Compared before"), self.kept)
+        before = labelled(QLabel("Earlier"), self.kept)
         before.setContentsMargins(0, 0, 0, 0)
         self._kept_row.setLayout(before)
         self._result = QWidget()

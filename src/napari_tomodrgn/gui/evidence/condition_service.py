@@ -14,6 +14,7 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
+from napari_tomodrgn.gui.evidence.group_choice import cluster_groups
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import CLUSTER
 from napari_tomodrgn.session import Session
@@ -89,12 +90,13 @@ class ConditionService(Service):
         self.session.show_message(f"Saved {path} and {table.name}.")
 
     def _clusters(self) -> pd.Series | None:
-        table = self.session.table
-        if table is None or CLUSTER not in table.color_names:
-            return None
-        column = table.column(CLUSTER)
-        codes = pd.Series(column.values, table.rows.index)
-        return codes[codes >= 0].map(dict(enumerate(column.categories)))
+        groups = cluster_groups(self.session)
+        names = {
+            identity: key.removeprefix(f"{CLUSTER} ")
+            for key, group in groups.items()
+            for identity in group.ids
+        }
+        return pd.Series(names).sort_index() if names else None
 
     def _on_halves(self, _halves: Any) -> None:
         asked = self._asked

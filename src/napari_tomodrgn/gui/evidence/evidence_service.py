@@ -49,7 +49,7 @@ class EvidenceService(Service):
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
-        self.job = self.long_task("tomoDRGN evidence", self._on_event)
+        self.job = self.long_task("tomoDRGN images of the run", self._on_event)
         self.job.ended.connect(self._on_ended)
         self._gathered: _Gathered | None = None
         self._waiting: set[str] = set()

@@ -36,10 +36,11 @@ def offered_groups(session: Session) -> dict[str, ChosenGroup]:
     for one in session.selections:
         color = one.color or PLAIN
         groups[f"named {one.name}"] = ChosenGroup(one.name, color, frozenset(one.particles))
-    return groups | _clusters(session)
+    return groups | cluster_groups(session)
 
 
-def _clusters(session: Session) -> dict[str, ChosenGroup]:
+def cluster_groups(session: Session) -> dict[str, ChosenGroup]:
+    """Return the clusters that there are, by a key that stays the same."""
     table = session.table
     if table is None or CLUSTER not in table.color_names:
         return {}
