@@ -111,7 +111,8 @@ def finished_words(event: Finished, wanted: int, unit: Unit = "epoch") -> str:
         if done < 1:
             return f"Training stopped before its first {unit} was complete."
         before = f" {unit.capitalize()} {done - 1} is the last complete one." if done > 1 else ""
-        return f"Training stopped in {unit} {done}.{before}"
+        again = " To finish it, all of them are fitted again." if unit == "iteration" else ""
+        return f"Training stopped in {unit} {done}.{before}{again}"
     if 0 < done < wanted and unit == "iteration":
         return f"Done after iteration {done} of at most {wanted}: {_FINE_ENOUGH}."
     if 0 < done < wanted:

@@ -58,7 +58,8 @@ def test_shares_of_clusters_by_condition(
     opened(run)
     qtbot.waitUntil(lambda: panel.conditions == {names[0]: "treated", names[1]: "control"})
     given = tmp_path / "given.csv"
-    given.write_text(f"tomogram,condition\n{names[0]},wild type\n", encoding="utf-8")
+    stem = Path(names[0]).stem  # TS_001 of TS_001.tomostar
+    given.write_text(f"tomogram,condition\n{stem},wild type\n", encoding="utf-8")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(given), ""))
     QTest.mouseClick(panel.open, LEFT)
     assert panel.conditions == {names[0]: "wild type", names[1]: "control"}

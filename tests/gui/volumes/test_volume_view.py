@@ -322,7 +322,7 @@ def test_the_words_name_the_one_that_is_decoded_now(qtbot: Any) -> None:
     point = LatentPoint((0.0,), 2)
     decoded = Decoded(volume, None, 1, complete=True, point=point, mesh=make_isosurface(volume))
     assert caption(decoded, who_is(decoded, None)).startswith(
-        "latent point, interpolated: no particles nearby, not supported by data"
+        "latent point, interpolated: only 2 particles nearby, not supported by data"
     )
 
 
@@ -424,6 +424,10 @@ def test_a_click_shows_a_map_that_was_hidden_by_its_eye(
     viewer.layers[LAYER_NAME].visible = False
     view.clicked.emit(Click(int(far), *map(float, view.points[far])))
     assert viewer.layers[LAYER_NAME].visible, "of the one that is in focus, too"
+    viewer.layers.remove(LAYER_NAME)  # by napari's own bin
+    assert not viewer.canvas.overlays[CAPTION_NAME].text, "of a map that is gone nothing is said"
+    view.clicked.emit(Click(int(far), *map(float, view.points[far])))
+    assert viewer.canvas.overlays[CAPTION_NAME].text.startswith(names[far])
     session.canvas_mode = "tomogram"  # which has the canvas
     session.focused = names[here]
     assert not viewer.layers[LAYER_NAME].visible

@@ -138,7 +138,8 @@ def shares_of_run(
         rows = latents.index.get_indexer(classes.index)
         matrix, agreement = confusion_of_latents(values, (halves[0][rows], halves[1][rows]), seed)
     found = class_shares(values, names, conditions, matrix, seed)
-    unused = sorted(set(conditions) - set(names.tolist()))
+    there = set(names.tolist())
+    unused = sorted(set(conditions) - there - {Path(name).stem for name in there})
     return replace(found, agreement=agreement, unused=unused)
 
 
@@ -255,12 +256,17 @@ def conditions_of(names: NDArray[np.str_], conditions: dict[str, str]) -> NDArra
     BadInputError
         If one has none, or all have the same.
     """
-    if missing := [str(name) for name in names if not conditions.get(str(name))]:
+    # A table may leave off what a program adds to the name, as in TS_01.tomostar.
+    conditions = {
+        name: conditions.get(name) or conditions.get(Path(name).stem, "")
+        for name in map(str, names)
+    }
+    if missing := [name for name in conditions if not conditions[name]]:
         raise BadInputError(
             f"No condition is given for tomogram {missing[0]!r} ({len(missing)} of {len(names)}).",
             code="no-condition",
         )
-    found = np.array([conditions[str(name)] for name in names])
+    found = np.array(list(conditions.values()))
     if len(np.unique(found)) < 2:
         raise BadInputError("All tomograms have the same condition.", code="one-condition")
     return found

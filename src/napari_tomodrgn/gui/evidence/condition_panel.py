@@ -88,7 +88,8 @@ class ConditionPanel(CollapsibleSection):
         for row in range(self.table.rowCount()):
             name: Any = self.table.item(row, 0)
             cell: Any = self.table.item(row, 1)
-            cell.setText(conditions.get(name.text(), cell.text()))
+            words = conditions.get(name.text()) or conditions.get(Path(name.text()).stem)
+            cell.setText(words or cell.text())
 
     def _refresh(self, *_: Any) -> None:
         latents = self._session.latents

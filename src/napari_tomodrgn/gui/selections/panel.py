@@ -27,7 +27,7 @@ _HINT = (
     "draw a line around points."
 )
 # Rows of the list that are seen at once.
-_FEWEST_ROWS, _MOST_ROWS = 2, 6
+_FEWEST_ROWS, _MOST_ROWS = 4, 6
 
 
 class SelectionsPanel(QWidget):

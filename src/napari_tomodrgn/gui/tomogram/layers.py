@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_tomodrgn.data.tomograms import Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
-from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner, one_line_in_corner
+from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner, bottom_of_lines
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
 from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import TomogramDisplay
@@ -350,7 +350,7 @@ class TomogramLayers:
         camera.center = tuple(float(part) for part in (low_zyx + high_zyx) / 2)
         height, width = viewer.canvas.size
         _, rows, columns = np.maximum(high_zyx - low_zyx, 1.0)
-        title = bottom_of_corner(viewer, TITLE_NAME) or one_line_in_corner()
+        title = bottom_of_corner(viewer, TITLE_NAME) or bottom_of_lines(1)
         camera.zoom = min((height - 2 * title) / rows, 0.92 * width / columns)
         self.aim_lamp()
 

@@ -29,6 +29,7 @@ from napari_tomodrgn.gui.volumes.map_image import MapImage, look_at_middle
 from napari_tomodrgn.gui.volumes.map_labels import (
     MapLabels,
     bottom_of_corner,
+    bottom_of_lines,
     how_far_below,
     label_of,
     of_slices,
@@ -55,6 +56,7 @@ ORIENTATION = ("towards", "up", "right")
 LAYER_NAME, FROM_IMAGES = "decoded", "from images"
 # Of an overlay of our own: the words in napari's text overlay are the user's.
 CAPTION_NAME = "tomodrgn_caption"
+_CAPTION_LINES = 2  # that there is room for above a map
 _BEHIND = "#a7adb5"
 MORE_NAME, LESS_NAME = "difference, more", "difference, less"
 _DIFFERENCES = {MORE_NAME: MORE, LESS_NAME: LESS}
@@ -352,7 +354,9 @@ class VolumeLayers:
         viewer.dims.axis_labels = ("z", "y", "x")
         self.show_axes(True)
         if alone:
-            aim_at_one(viewer, box_angstrom, bottom_of_corner(viewer, CAPTION_NAME))
+            # The next particle's words may take two lines.
+            below = max(bottom_of_corner(viewer, CAPTION_NAME), bottom_of_lines(_CAPTION_LINES))
+            aim_at_one(viewer, box_angstrom, below)
         nudge(viewer.scene.camera)
 
     def set_caption(self, words: str) -> None:

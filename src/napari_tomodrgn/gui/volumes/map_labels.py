@@ -218,12 +218,12 @@ def bottom_of_corner(viewer: Viewer, name: str) -> float:
     """Pixels below the canvas' upper edge at which words in the corner end; 0 if there are none."""
     overlays = viewer.canvas.overlays
     lines = len(overlays[name].text.splitlines()) if name in overlays else 0
-    return _CORNER_PX + lines * _LINE_PX if lines and overlays[name].visible else 0.0
+    return bottom_of_lines(lines) if lines and overlays[name].visible else 0.0
 
 
-def one_line_in_corner() -> float:
-    """`bottom_of_corner` of words that are one line, before they are there."""
-    return _CORNER_PX + _LINE_PX
+def bottom_of_lines(count: int) -> float:
+    """`bottom_of_corner` of words of so many lines, before they are there."""
+    return _CORNER_PX + count * _LINE_PX
 
 
 def label_of(caption: str) -> str:

@@ -51,13 +51,20 @@ class VolumeView(Service):
         self.listen(self._on_data, "latents", "particles")
         self.stepping = self.delay(0, layers.image.step_by_voxel)
         layers.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        layers.viewer.layers.events.removed.connect(self._on_removed)
         self._training = False
         self.listen(self._on_training, "training")
 
     def close(self) -> None:
         """Follow the viewer no more."""
         self.layers.viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
+        self.layers.viewer.layers.events.removed.disconnect(self._on_removed)
         super().close()
+
+    def _on_removed(self, _event: object = None) -> None:
+        """No words of a map that the user deleted; a click on its particle brings it back."""
+        if self.session.decoded is not None and self.layers.layer is None:
+            self.layers.set_caption("")
 
     def _on_ndisplay(self, _event: object = None) -> None:
         self.stepping.start()
@@ -118,8 +125,12 @@ class VolumeView(Service):
 
     def _on_focused(self, *_: object) -> None:
         """Show the map of whoever is chosen, also where the last one was hidden by its eye."""
-        if self.session.focused is not None:
-            self.layers.bring_back()
+        decoded, focused = self.session.decoded, self.session.focused
+        if focused is None:
+            return
+        if self.layers.layer is None and decoded is not None and decoded.particle_id == focused:
+            self._on_decoded()  # its layer was deleted
+        self.layers.bring_back()
 
     def _show_waiting(self) -> None:
         """Say whose volume is being decoded; the answer replaces the words."""
@@ -207,7 +218,7 @@ def caption(decoded: Decoded, who: str, config: RunConfig | None = None) -> str:
     if decoded.effective_particles is not None:
         parts = [who, *_from_images(decoded, decoded.effective_particles)]
         if decoded.point is not None and decoded.point.unsupported:
-            parts[0] = f"{who}, no particles nearby: of those around"
+            parts[0] = f"{who}, {_few_nearby(decoded.point.n_neighbors)}: of those around"
     else:
         if decoded.point is not None:
             who = f"{who}, {support(decoded.point.n_neighbors, decoded.point.unsupported)}"
@@ -237,5 +248,10 @@ def _from_images(decoded: Decoded, count: float) -> list[str]:
 def support(count: int, unsupported: bool) -> str:
     """Say how many particles are near a point, and what it means where they are too few."""
     if unsupported:
-        return "interpolated: no particles nearby, not supported by data"
+        return f"interpolated: {_few_nearby(count)}, not supported by data"
     return f"{count} particles nearby"
+
+
+def _few_nearby(count: int) -> str:
+    few = f"only {count}" if count else "no"
+    return f"{few} particle{'s' * (count != 1)} nearby"
