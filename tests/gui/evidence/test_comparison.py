@@ -212,7 +212,9 @@ def test_each_way_back_shows_the_whole_comparison(
         assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.9 * lit_first
 
 
-def test_b_takes_the_group_that_a_gives_up(widget: Any, compared: Any) -> None:
+def test_b_takes_the_group_that_a_gives_up(
+    viewer: Any, widget: Any, compared: Any, qtbot: Any
+) -> None:
     panel = widget.comparison
     assert (panel.a.currentData(), panel.b.currentData()) == ("cluster 1", "cluster 2")
     QTest.mouseClick(panel.halves, LEFT)
@@ -221,6 +223,10 @@ def test_b_takes_the_group_that_a_gives_up(widget: Any, compared: Any) -> None:
     assert (panel.a.currentData(), panel.b.currentData()) == ("cluster 2", "cluster 1")
     compared.comparison = replace(compared.comparison, found=replace(compared.comparison.found))
     assert panel.stage.isChecked() and not panel.halves.isChecked(), "another one shows its maps"
+    made_small: list[object] = []
+    viewer.canvas.overlays.axes.events.size.connect(lambda _=None: made_small.append(1))
+    viewer.theme = "light"
+    qtbot.waitUntil(lambda: bool(made_small), timeout=LONG)
 
 
 def test_half_maps_are_four_cells_and_the_difference_has_a_contour_of_its_own(

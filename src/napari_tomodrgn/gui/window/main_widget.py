@@ -384,6 +384,7 @@ class MainWidget(QWidget):
             panel.set_theme(colors)
         for labels in (self.controller.volumes.labels, self.controller.stage.layers.labels):
             labels.refresh_theme()
+        soon(self, self.controller.stage.layers.follow_size)  # napari draws its axes large again
         buttons = _BUTTON_STYLE.format(color=colors.text, chosen=colors.highlight)
         set_style(self, buttons + letters_style())
         # Else its rows of buttons would take their width from the steps.
