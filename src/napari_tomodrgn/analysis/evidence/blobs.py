@@ -158,7 +158,10 @@ def lacking_parts(places: list[Blob], a: Volume, b: Volume) -> tuple[Change, int
         Filtered maps of one box and voxel size.
     """
     mean = (a.data + b.data) / 2
-    level = float(mean[mean > _MOLECULE_SIGMA * mean.std()].mean())
+    molecule = mean[mean > _MOLECULE_SIGMA * mean.std()]
+    if not len(molecule):
+        return "", 0
+    level = float(molecule.mean())
     sides = [_side(_density(a, place) / level, _density(b, place) / level) for place in places]
     if not sides or not sides[0] or -sides[0] in sides:
         return "", 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,7 +152,7 @@ def assign(
 
 
 def fold_shares(
-    drawn: Labels,
+    drawn: NDArray[np.integer[Any]],
     latents: FloatArray,
     seed: int = 0,
     originals: NDArray[np.int64] | None = None,
@@ -180,7 +181,9 @@ def fold_shares(
     return shares
 
 
-def _folds(drawn: Labels, seed: int, originals: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def _folds(
+    drawn: NDArray[np.integer[Any]], seed: int, originals: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
     """Fold of each particle, each kind of label spread evenly over all; copies are in one fold.
 
     The same whichever group is called A, so that two groups have one answer.

@@ -98,10 +98,7 @@ def confusion_of_latents(
         Of the folds.
     """
     kinds, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    one, two = (
-        (fold_shares(codes.astype(np.int8), latents, seed) * counts).argmax(axis=1)
-        for latents in halves
-    )
+    one, two = ((fold_shares(codes, latents, seed) * counts).argmax(axis=1) for latents in halves)
     matrix = confusion_of_halves(one, two, np.arange(len(kinds)))
     return matrix, float(np.mean(one == two))
 

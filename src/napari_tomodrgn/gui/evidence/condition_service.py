@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from qtpy.QtCore import QObject
 
@@ -61,6 +62,11 @@ class ConditionService(Service):
         session, clusters = self.session, self._clusters()
         if session.run is None or clusters is None:
             session.show_message("Make clusters first: they are what is shared out.", "warning")
+            return
+        try:
+            _check(session.latents, conditions)
+        except BadInputError as error:
+            self.on_failed(error)
             return
         self._asked = asked = _Asked(session.run, clusters, conditions)
         self.queue.request(lambda: _shares(asked, keep=True))
@@ -122,6 +128,14 @@ class ConditionService(Service):
             self.queue.cancel()
             self._evidence.release(_NAME)
             self.found.emit(None)
+
+
+def _check(latents: pd.DataFrame | None, conditions: dict[str, str]) -> None:
+    """Raise where a tomogram has no condition, before images are read."""
+    from napari_tomodrgn.analysis.latents.class_shares import conditions_of
+
+    if latents is not None:
+        conditions_of(latents["tomogram"].astype(str).unique().astype(np.str_), conditions)
 
 
 def _has_halves(run: Run) -> bool:
