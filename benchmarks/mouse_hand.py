@@ -11,6 +11,7 @@ from typing import Any
 from cut_offs import cut_offs
 from hands import settle, until
 from qtpy.QtCore import QPoint, QTimer
+from qtpy.QtWidgets import QApplication
 
 PATIENCE_S = 900
 
@@ -88,13 +89,18 @@ class Hand:
         """Click what opens dialogs or menus, which hold everything up, and answer each of them."""
         todo = list(answers)
 
+        def begin() -> None:
+            # What is clicked may still be scrolled to.
+            there = QApplication.activeModalWidget() or QApplication.activePopupWidget()
+            QTimer.singleShot(200 if there is None else 800, begin if there is None else answer)
+
         def answer() -> None:
             if todo:
                 now = todo.pop(0)
                 QTimer.singleShot(1500, answer)  # before the next dialog holds this up
                 now()
 
-        QTimer.singleShot(1500, answer)
+        QTimer.singleShot(700, begin)
         click()
         until(lambda: not todo, PATIENCE_S)
         settle(2.0)
