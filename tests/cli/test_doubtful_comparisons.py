@@ -29,6 +29,9 @@ def classed(tiny_run: Path, tmp_path: Path) -> tuple[Run, list[str]]:
     [
         ("{0},a\n{1},b\n{0},b\n", "two conditions, a and b"),
         ("{0},a\n{1},\n", "row 2 lacks its tomogram or its condition"),
+        ("{0},a\n{1}, \n", "row 2 lacks its tomogram or its condition"),
+        ("{0},\n{1},\n", "row 1 lacks its tomogram or its condition"),
+        ("{0},a\n{1},a \n", "All tomograms have the same condition"),
     ],
 )
 def test_conditions_that_are_doubtful(classed, rows: str, words: str, tmp_path: Path, capsys):

@@ -149,6 +149,12 @@ def molecule_words(record: dict[str, Any]) -> str:
     record
         Of `describe_comparison`, with ``p_holm`` where it is kept.
     """
+    if record["cause"] == JUNK:
+        held = min(float(record["amplitude_a"]), float(record["amplitude_b"]))
+        return (
+            f"The images of one group hold {max(held, 0.0):.0%} of the map that all share, and "
+            "agree on little else: false picks, or images of nothing."
+        )
     tests, count, p = record["tests"], int(record["permutations"]), float(record["p"])
     left, whole = tests[MOLECULE], tests["all"]
     adjusted = float(record.get("p_holm", p))
@@ -158,12 +164,6 @@ def molecule_words(record: dict[str, Any]) -> str:
         words.append(f"{adjusted:.2g} adjusted for the comparisons of this run")
     taken_out = "With poses, contrast and defocus taken out, the molecule differs by"
     said = f"{taken_out} {', '.join(words)}"
-    if record["cause"] == JUNK:
-        held = min(float(record["amplitude_a"]), float(record["amplitude_b"]))
-        return (
-            f"The images of one group hold {max(held, 0.0):.0%} of the map that all share, and "
-            "agree on little else: false picks, or images of nothing."
-        )
     if record["differ"] or p >= DIFFER:
         return f"{said}."
     share = max(0.0, left["statistic"] / whole["statistic"])

@@ -149,15 +149,17 @@ def read_conditions(path: Path) -> dict[str, str]:
         If it is no such table, or a tomogram has no condition in its row, or two.
     """
     try:
-        table = pd.read_csv(path, dtype=str)
-        known = dict(zip(table["tomogram"], table["condition"], strict=True))
+        read = pd.read_csv(path, dtype=str)
+        # Blanks that a spreadsheet left make no other condition.
+        columns = {name: read[name].str.strip() for name in ("tomogram", "condition")}
     except (OSError, ValueError, KeyError) as error:
         raise BadInputError(
             f"{path}: not a table with the columns tomogram and condition ({error}).",
             code="bad-conditions",
         ) from error
+    table = pd.DataFrame(columns).replace("", np.nan)
     _reject_doubtful(table, path)
-    return known
+    return dict(zip(table["tomogram"], table["condition"], strict=True))
 
 
 def conditions_file(run: Run) -> Path:

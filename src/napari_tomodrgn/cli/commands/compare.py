@@ -194,7 +194,9 @@ def _print_shares(found: ClassShares, why: str) -> None:
     if found.agreement is not None:
         print(f"corrected for confusion: tilt halves agree on {found.agreement:.0%} of particles")
     else:
-        print(f"not corrected for confusion: {why or 'there is one cluster'}")
+        alone = found.table["class"].nunique() == 1
+        other = "there is one cluster" if alone else "tilt halves in the run are of other particles"
+        print(f"not corrected for confusion: {why or other}")
     if found.unused:
         say(f"{len(found.unused)} tomograms of the table are not of the run: {found.unused[0]} …")
 
