@@ -186,6 +186,7 @@ class LinearConfig(Settings):
         title="Focus on a mask",
         description="MRC file, 1 inside a region and 0 outside: latents are of what differs "
         "inside, whatever differs outside; empty: of the whole particle.",
+        json_schema_extra={"empty": "none"},
     )
     outside_components: int = Field(
         6,
