@@ -71,6 +71,19 @@ def test_checks_that_are_not_all_are_counted_so_far(checks: CheckList) -> None:
     assert "so far" not in checks.summary.text()
 
 
+def test_nothing_moves_as_the_checks_end(checks: CheckList, qtbot: Any) -> None:
+    session = checks._session
+    checks.resize(260, 500)
+    session.checks = (_check("geometry", "ok"), *(_check(f"c{k}", "warning") for k in range(3)))
+    session.preflight_status = WorkStatus(True, 0.5, "Comparing poses and tilts with the images")
+    qtbot.wait(50)
+    at = checks.passed.y()
+    assert checks.stage.height() > 1.5 * checks.fontMetrics().height()  # of two lines
+    session.preflight_status = WorkStatus()
+    qtbot.wait(50)
+    assert checks.passed.y() == at
+
+
 def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:
     session = checks._session
     session.checks = (_check("geometry", "ok"),)

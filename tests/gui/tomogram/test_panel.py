@@ -583,3 +583,7 @@ def test_a_file_that_was_not_found_is_a_link_and_looks_like_one(
     assert first.text(2) == "found" and not first.font(2).underline()
     QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=cell(first, 2))
     assert len(asked) == 1 and session.tomogram == name
+    # The right button shows no other, so it marks none.
+    second = panel.list.topLevelItem(1)
+    QTest.mouseClick(viewport, Qt.MouseButton.RightButton, pos=cell(second, 0))
+    assert session.tomogram == name and panel.list.currentItem().text(0) == name

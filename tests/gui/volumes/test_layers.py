@@ -517,7 +517,7 @@ def test_the_dialog_says_the_size_in_pixels(qtbot: Any) -> None:
     dialog = FigureDialog((500, 1000))
     qtbot.addWidget(dialog)
     assert dialog.options.width_px == round(180 / 25.4 * 300) == 2126
-    assert dialog.size_words.text() == "2,126 × 1,063 pixels"
+    assert (dialog.width_px.text(), dialog.size_words.text()) == ("2126 px", "× 1,063 px")
     dialog.dpi.setValue(1200)
     save = dialog.buttons.button(dialog.buttons.StandardButton.Save)
     assert not save.isEnabled() and "8,192" in save.toolTip()
@@ -526,6 +526,9 @@ def test_the_dialog_says_the_size_in_pixels(qtbot: Any) -> None:
     dialog.labels.setChecked(False)
     assert save.isEnabled()
     assert dialog.options == FigureOptions(4016, 1200, "white", labels=False)
+    dialog.width_px.setValue(1600)  # typed: kept to the pixel, the width on paper follows
+    assert (dialog.width_mm.value(), dialog.size_words.text()) == (34, "× 800 px")
+    assert dialog.options.width_px == 1600
 
 
 def test_colours_of_differences_and_focus_are_no_groups() -> None:

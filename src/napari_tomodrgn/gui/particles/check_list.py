@@ -26,6 +26,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_label,
     make_tool_button,
 )
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ class CheckList(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.summary = make_label()
+        self.summary = SteadyLabel()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setFixedHeight(8)
         self.bar.setTextVisible(False)
-        self.stage = make_label()
+        self.stage, self._longest_stage = SteadyLabel(), ""
         self.cancel = make_tool_button("✕", "Stop checking", self.cancel_requested.emit)
         self.again = make_button(
             "Check the physics",
@@ -133,7 +134,10 @@ class CheckList(QWidget):
     def _show_running(self, *_: object) -> None:
         status = self._session.preflight_status
         self._show_summary(status)
-        self.stage.setText(f"{status.what} …")
+        words = f"{status.what} …"
+        self._longest_stage = max(self._longest_stage, words, key=len)
+        self.stage.keep_room_for(self._longest_stage)
+        self.stage.setText(words)
         self.bar.setValue(round(1000 * status.fraction))
         asked = "pixels" in {check.code for check in self._session.checks}
         self.again.setText("Check the physics again" if asked else "Check the physics")
@@ -144,10 +148,14 @@ class CheckList(QWidget):
         checks = self._session.checks
         self.summary.setVisible(bool(checks))
         if checks:
-            words = f"{tally(checks)} so far" if status.busy else tally(checks)
+            so_far = f"{tally(checks)} so far"
+            words = so_far if status.busy else tally(checks)
             words += "; stopped before the rest was checked" if status.stopped else ""
             color = _LIGHTS[min(checks, key=rank).verdict][1]
-            self.summary.setText(f"<b><span style='color:{color}'>■</span> {words}</b>")
+            bold = "<b><span style='color:{}'>■</span> {}</b>".format
+            # As the checks end nothing below moves up, from under the mouse.
+            self.summary.keep_room_for(bold(color, so_far))
+            self.summary.setText(bold(color, words))
             self.summary.setAccessibleName(words)
 
 

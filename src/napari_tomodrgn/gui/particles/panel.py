@@ -165,8 +165,13 @@ class ParticlesPanel(QWidget):
             self._reveal.start()
 
     def _show_unfolded(self) -> None:
-        if self._unfolded is not None:
-            self._area.ensureWidgetVisible(self._unfolded, 0, 8)
+        """All of it, or from its beginning where it is higher than what is in sight."""
+        one, area = self._unfolded, self._area
+        if one is None:
+            return
+        top, seen = one.y(), area.viewport().height()
+        bottom, bar = top + one.height() + 8, area.verticalScrollBar()
+        bar.setValue(min(max(bar.value(), bottom - seen), top))
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""

@@ -48,6 +48,15 @@ _FOUND, _MISSING = "found", "not found"
 _ARROW = Qt.CursorShape.ArrowCursor
 
 
+class _TomogramList(QTreeWidget):
+    """A table that hears the left button alone: what is marked is what is on show."""
+
+    def mousePressEvent(self, event: Any) -> None:
+        """Mark nothing that would not be shown."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            super().mousePressEvent(event)
+
+
 class TomogramPanel(QWidget):
     """List of tomograms, and three pages: how to look, surroundings, export."""
 
@@ -57,7 +66,7 @@ class TomogramPanel(QWidget):
         self.particle, self.tomogram = QRadioButton("Particle"), QRadioButton("Tomogram")
         self.comparison = QRadioButton("A − B")
         self.files = FilesRow(session)
-        self.list = QTreeWidget()
+        self.list = _TomogramList()
         # What is below stays as its words come: the longest are the advice of a run.
         self.status = SteadyLabel(f"{_LATENT_SPACE} {_ALONE}")
         self._drawn = ""  # what the scene says of the tomogram

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
+    QHBoxLayout,
     QLabel,
     QSpinBox,
     QVBoxLayout,
@@ -30,29 +32,36 @@ _GROUNDS = {
 }
 # A page of most journals is so wide.
 _WIDTH_MM, _DPI = 180, 300
+_TYPED_PX = (16, 99_999)  # what is beyond `LARGEST_PX` is told, not cut
 _MOVIE_PX = (64, 3840)  # narrowest and widest; wider than 4K no player shows
 
 
 class FigureDialog(QDialog):
-    """Width and resolution, ground, scale bar, labels, axes; `options` is what was chosen."""
+    """Width and resolution, ground, scale bar, labels, axes; `options` is what was chosen.
+
+    Pixels are what is kept: the width in millimetres sets them, and follows where they are typed.
+    """
 
     def __init__(self, canvas_px: tuple[int, int], parent: QWidget | None = None) -> None:
         """``canvas_px``: height and width of the canvas, which the picture keeps the shape of."""
         super().__init__(parent)
         self.setWindowTitle("Picture of the canvas")
         self._canvas = canvas_px
-        self.width_mm, self.dpi = _spin(10, 1000, _WIDTH_MM, " mm"), _spin(50, 1200, _DPI, " dpi")
+        self.width_mm, self.dpi = _spin(1, 2000, _WIDTH_MM, " mm"), _spin(50, 1200, _DPI, " dpi")
+        self.width_px, self.size_words = _spin(*_TYPED_PX, self._printed_px(), " px"), QLabel()
         self.background = QComboBox()
         for name, words in _GROUNDS.items():
             self.background.addItem(words, name)
         self.scale_bar, self.labels, self.axes = (
             QCheckBox(words) for words in ("Scale bar", "Title and labels", "Axes")
         )
-        self.size_words = QLabel()
         self.form = form = QFormLayout()
         form.addRow("Width", self.width_mm)
         form.addRow("Resolution", self.dpi)
-        form.addRow("", self.size_words)
+        pixels = QHBoxLayout()
+        pixels.addWidget(self.width_px)
+        pixels.addWidget(self.size_words, 1)
+        form.addRow("Pixels", pixels)
         form.addRow("Background", self.background)
         for box in (self.scale_bar, self.labels, self.axes):
             box.setChecked(True)
@@ -65,7 +74,8 @@ class FigureDialog(QDialog):
         layout.addLayout(form)
         layout.addWidget(self.buttons)
         for spin in (self.width_mm, self.dpi):
-            spin.valueChanged.connect(self._show_size)
+            spin.valueChanged.connect(lambda: self.width_px.setValue(self._printed_px()))
+        self.width_px.valueChanged.connect(self._follow_pixels)
         self._show_size()
 
     @property
@@ -73,7 +83,7 @@ class FigureDialog(QDialog):
         """What was chosen."""
         background: Any = self.background.currentData()
         return FigureOptions(
-            self._width_px(),
+            self.width_px.value(),
             self.dpi.value(),
             background,
             self.scale_bar.isChecked(),
@@ -81,13 +91,19 @@ class FigureDialog(QDialog):
             self.axes.isChecked(),
         )
 
-    def _width_px(self) -> int:
+    def _printed_px(self) -> int:
         return round(self.width_mm.value() / _MM_PER_INCH * self.dpi.value())
 
-    def _show_size(self, *_: Any) -> None:
-        width = self._width_px()
+    def _follow_pixels(self, width: int) -> None:
+        if width != self._printed_px():
+            with QSignalBlocker(self.width_mm):
+                self.width_mm.setValue(round(width * _MM_PER_INCH / self.dpi.value()))
+        self._show_size()
+
+    def _show_size(self) -> None:
+        width = self.width_px.value()
         height = int(width * self._canvas[0] / max(1, self._canvas[1]))  # as napari cuts it
-        self.size_words.setText(f"{width:,} × {height:,} pixels")
+        self.size_words.setText(f"× {height:,} px")
         fits = max(width, height) <= LARGEST_PX
         save: Any = self.buttons.button(QDialogButtonBox.StandardButton.Save)
         save.setEnabled(fits)
@@ -99,17 +115,13 @@ class MovieDialog(FigureDialog):
 
     def __init__(self, canvas_px: tuple[int, int], parent: QWidget | None = None) -> None:
         """``canvas_px``: height and width of the canvas."""
-        self.width_px = _spin(*_MOVIE_PX, canvas_px[1], " px")
         super().__init__(canvas_px, parent)
         self.setWindowTitle("Movie of the canvas")
-        self.form.insertRow(0, "Width", self.width_px)
+        self.width_px.setRange(*_MOVIE_PX)
+        self.width_px.setValue(canvas_px[1])
         for spin in (self.width_mm, self.dpi):
             self.form.setRowVisible(spin, False)
         self.background.removeItem(self.background.findData("transparent"))  # movies have none
-        self.width_px.valueChanged.connect(self._show_size)
-
-    def _width_px(self) -> int:
-        return self.width_px.value()
 
 
 def canvas_of_a_page() -> tuple[int, int]:

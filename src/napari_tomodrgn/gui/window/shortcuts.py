@@ -21,8 +21,8 @@ PARTS = {
     "Alt+2": "Training",
     "Alt+3": "Explore",
     "Alt+4": "Validate",
-    "Alt+5": "Latent space",
-    "Alt+6": "Export",
+    "Alt+5": "Export",
+    "Alt+6": "Latent space",
 }
 PAUSE = "Ctrl+Shift+Space"
 # What the scatter understands by itself while it has the focus.
