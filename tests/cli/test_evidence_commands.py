@@ -13,8 +13,12 @@ import pytest
 from evidence_case import Case, make_case
 
 from napari_tomodrgn.analysis.evidence.records import read_comparisons
+from napari_tomodrgn.analysis.preflight.kept import keep_checks
 from napari_tomodrgn.analysis.selections import Selection, save_selection
+from napari_tomodrgn.analysis.tomogram.association import associations
+from napari_tomodrgn.analysis.tomogram.context_tests import ContextTest, digest_of, keep_test
 from napari_tomodrgn.cli import main
+from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.volume import read_volume
 from napari_tomodrgn.palette import CATEGORIES
 
@@ -155,6 +159,12 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     out = tmp_path / "report.html"
     groups = ("--a", "large", "--complement", "--permutations", "1000")
     assert run("compare", case.run.path, *groups, "--out", tmp_path / "compared") == 0
+    keep_checks(case.run, [Check("contrast", "warning", "Contrast is <low>.", 0.4)])
+    rows = case.run.latents()
+    columns = pd.DataFrame({"height_angstrom": np.arange(40.0) % 7}, index=rows.index)
+    states = pd.Series("high", rows.index).where(columns["height_angstrom"] > 2, "low")
+    table = associations(states, columns, rows["tomogram"].astype(str), 99)
+    keep_test(case.run, ContextTest("cluster", digest_of(states), 99, table))
     assert run("report", case.run.path, "--out", out) == 0
     text = out.read_text(encoding="utf-8")
     page = _Page()
@@ -163,6 +173,10 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     assert page.titles > 40  # the page's, and a name on each point
     for word in ("Verdict", "Comparisons", "SHA-256", "cluster 1", "Nature Methods"):
         assert word in text
+    assert "<b>! Contrast (+0.4 SD)</b>: Contrast is &lt;low&gt;.</li>" in text
+    assert "1 of 1 columns go with it (q ≤ 0.05), by 99 shuffles within tomograms" in text
+    assert "earlier clusters: others were made since" in text and "height (Å)" in text
+    assert "number of tilts" in text or "place in the tomogram" in text  # of the audit
     # Clusters of the window count before those of an earlier analysis, and each has its map.
     ids = case.evidence.ids
     words = np.where(np.arange(len(ids)) < 10, "1", np.where(np.arange(len(ids)) < 17, "2", "3"))

@@ -22,3 +22,4 @@ from napari_tomodrgn.session.values import TomogramDisplay as TomogramDisplay
 from napari_tomodrgn.session.values import TomogramImage as TomogramImage
 from napari_tomodrgn.session.values import Validation as Validation
 from napari_tomodrgn.session.values import VolumeMode as VolumeMode
+from napari_tomodrgn.session.values import same_run as same_run

@@ -253,3 +253,10 @@ class LoadedData:
     selections: tuple[Selection, ...] = ()
     metrics: pd.DataFrame | None = None
     added_columns: pd.DataFrame | None = None
+
+
+def same_run(one: Run | None, other: Run | None) -> bool:
+    """Whether both are one run, be it as it stood at two epochs of its training."""
+    if one is None or other is None:
+        return one is other
+    return (one.path, one.info.created) == (other.path, other.info.created)

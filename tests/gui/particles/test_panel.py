@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.data.checks import Check
-from napari_tomodrgn.gui.particles.check_labels import _NAMES, name_of, number_of, tally
+from napari_tomodrgn.data.checks.check_labels import _NAMES, name_of, number_of, tally
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.particles.summary_table import summary_rows

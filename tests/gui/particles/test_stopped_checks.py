@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from qtpy.QtTest import QTest
 
 from napari_tomodrgn.analysis import preflight
 from napari_tomodrgn.analysis.preflight import CheckDone, PreflightDone, PreflightProgress
+from napari_tomodrgn.analysis.preflight.kept import kept_checks
+from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.data.checks import Check
 from napari_tomodrgn.data.dialects import read_particles
 from napari_tomodrgn.gui.particles.check_list import CheckList
 from napari_tomodrgn.gui.particles.preflight_service import PreflightService
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.learn.run.directory import Run
+from napari_tomodrgn.session import LoadedData, Session
 
 _PIXELS, _GEOMETRY, _CONTRAST, _DOSES = (
     Check(code, "ok", f"{code} message.") for code in ("pixels", "geometry", "contrast", "doses")
@@ -88,6 +92,31 @@ def test_what_was_checked_stays_and_the_rest_is_said_not_to_be(
     qtbot.waitUntil(lambda: not service.is_busy and len(session.checks) == 3)
     assert set(session.checks) == {_PIXELS, noisy, _DOSES}, "answered anew, or not asked any more"
     assert "stopped" not in rows.summary.text()
+    service.close()
+
+
+def test_the_run_that_is_trained_keeps_the_answers(
+    qtbot: Any, tiny_star: Path, tiny_run: Path, asked: Asked, tmp_path: Path
+) -> None:
+    run = Run.open(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    session = Session()
+    service = PreflightService(session)
+    session.particles = read_particles(tiny_star)
+    service.start()
+    asked.answer(_PIXELS)
+    qtbot.waitUntil(lambda: len(session.checks) == 1)
+    session.show_latents(run, run.latents(), 1, None)  # its first epoch, while it is being asked
+    asked.answer(_GEOMETRY)
+    asked.events.append(PreflightDone((), None))
+    qtbot.waitUntil(lambda: not service.is_busy and len(session.checks) == 2)
+    qtbot.waitUntil(lambda: kept_checks(run) == (_PIXELS, _GEOMETRY))
+    for _ in range(2):  # again, also where it is open
+        again = LoadedData(run.path, ReadingConfig(), run.particles(), (_DOSES,), run=run)
+        session.open(again)
+        assert session.checks == (_DOSES,)
+        qtbot.waitUntil(lambda: session.checks == (_DOSES, _PIXELS, _GEOMETRY))
+    session.reset()
+    assert session.checks == ()
     service.close()
 
 

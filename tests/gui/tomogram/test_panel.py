@@ -317,8 +317,22 @@ def test_selections_and_neighbours_in_the_tomogram(
     assert (viewer.layers["particles TS_001.tomostar"].size > 0).all()
 
 
+def _check_filter(column_filter: Any, shown: Any, heights: pd.Series, own: set[str]) -> None:
+    """The same columns filter."""
+    column_filter.name.setCurrentText("height (Å)")
+    column_filter.low.setText("100")
+    QTest.mouseClick(column_filter.apply, Qt.MouseButton.LeftButton)
+    high = set(heights.index[heights >= 100])
+    assert shown.selection == high
+    column_filter.mode.setCurrentText("keep only")
+    column_filter.name.setCurrentText("tomogram")
+    column_filter.category.setCurrentText("TS_001.tomostar")
+    QTest.mouseClick(column_filter.apply, Qt.MouseButton.LeftButton)
+    assert shown.selection == high & own
+
+
 def test_surroundings_are_columns_and_are_tested(
-    viewer: Any, widget: Any, qtbot: Any, shown: Any
+    viewer: Any, widget: Any, qtbot: Any, shown: Any, opened: Callable[[Path], Any]
 ) -> None:
     page = widget.tomogram.context
     # A membrane in the middle of the tomogram, in its voxels.
@@ -362,17 +376,14 @@ def test_surroundings_are_columns_and_are_tested(
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
     assert "significant" in page.words.text()
-    # The same columns filter.
-    page.filter.name.setCurrentText("height (Å)")
-    page.filter.low.setText("100")
-    QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
-    high = added_columns.index[added_columns["height_angstrom"] >= 100]
-    assert shown.selection == set(high)
-    page.filter.mode.setCurrentText("keep only")
-    page.filter.name.setCurrentText("tomogram")
-    page.filter.category.setCurrentText("TS_001.tomostar")
-    QTest.mouseClick(page.filter.apply, Qt.MouseButton.LeftButton)
-    assert shown.selection == set(high) & set(own)
+    _check_filter(page.filter, shown, added_columns["height_angstrom"], set(own))
+    # The test is there when the run is opened again, until its state has other values.
+    words, path = page.words.text(), shown.run.path
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    opened(path)
+    assert page.words.text() == words and page.table.rowCount() == len(rows)
+    shown.add_columns(pd.DataFrame({"side": upper[::-1]}, index=added_columns.index))
+    assert page.table.rowCount() == 0 and page.words.text() != words
 
 
 def test_what_is_drawn_can_be_written(

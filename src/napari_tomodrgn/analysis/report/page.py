@@ -1,6 +1,6 @@
 """The page: what was found (verdict, latents, classes, comparisons, audit), then in what and how.
 
-What a run does not have (it was not analysed, nothing was compared) is said, not left out.
+What a run does not have (nothing was compared, or tested) is said, not left out.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import json
 import shlex
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from napari_tomodrgn.analysis.latents.cluster_count import propose_clusters_of
 from napari_tomodrgn.analysis.latents.components import (
@@ -20,19 +20,24 @@ from napari_tomodrgn.analysis.latents.components import (
     axes_of_table,
     latent_matrix,
 )
+from napari_tomodrgn.analysis.report.associations import audit_section, context_section
 from napari_tomodrgn.analysis.report.charts import (
-    columns_table,
     line_chart,
     lines_table,
     scatter_chart,
 )
+from napari_tomodrgn.analysis.report.checks import check_section
 from napari_tomodrgn.analysis.report.classes import Classes, class_section, classes_of
 from napari_tomodrgn.analysis.report.comparisons import comparison_section
 from napari_tomodrgn.analysis.report.conditions import condition_section
+from napari_tomodrgn.data.particles import ParticleSet
 from napari_tomodrgn.files import write_text
 from napari_tomodrgn.learn.run.directory import Run
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.palette import CATEGORIES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -56,15 +61,17 @@ def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> No
     ``columns`` are those of a window, where there is one: they may not be in the run yet.
     """
     latents = run.latents()
-    classes = classes_of(run, latents, columns)
+    classes, particles = classes_of(run, latents, columns), run.particles(images_needed=False)
     sections = [
         ("Verdict", _verdict(run)),
         ("Latent space", _latents(latents, classes)),
         ("Clusters", class_section(run, latents, classes)),
         ("Conditions of tomograms", condition_section(run, latents, classes)),
         ("Comparisons", comparison_section(run, classes)),
-        ("What the latents go with that is no structure", _audit(run)),
-        ("Data", _data(run)),
+        ("What the latents go with that is no structure", audit_section(latents, particles)),
+        ("Where particles are", context_section(run, latents, classes)),
+        ("Data", _data(run, particles)),
+        ("Checks of the data", check_section(run, particles)),
         ("Learning curves", _curves(run)),
         ("Settings", _settings(run)),
         ("Methods", _methods(run)),
@@ -78,8 +85,8 @@ def write_report(run: Run, out: Path, columns: pd.DataFrame | None = None) -> No
     write_text(out, page)
 
 
-def _data(run: Run) -> str:
-    particles, info = run.particles(images_needed=False), run.info
+def _data(run: Run, particles: ParticleSet) -> str:
+    info = run.info
     tilts, images = particles.particles["tilts"], particles.images
     optics = info.to_optics()
     return lines_table(
@@ -139,14 +146,6 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
     chart = scatter_chart(scores, ids, classes.colors, (names[0], names[1]))
     made = f" {len(classes.names)} were made." if classes.names else ""
     return f"{chart}{below}<p>Number of clusters that the data show: {escape(words)}.{made}</p>"
-
-
-def _audit(run: Run) -> str:
-    if not run.analysis.audit.exists():
-        return "<p>Not asked: run <code>analyze</code> first.</p>"
-    table = pd.read_csv(run.analysis.audit)
-    columns = [name for name in ("nuisance", "effect", "p_value", "verdict") if name in table]
-    return columns_table(table[columns]) if len(table) else "<p>Nothing was seen.</p>"
 
 
 def _settings(run: Run) -> str:

@@ -15,10 +15,10 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.error_message import error_message
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
-from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.evidence.group_choice import ChosenGroup, offered_groups, rest_of
 from napari_tomodrgn.learn.runtime.events import WorkProgress
-from napari_tomodrgn.session import ComparedGroups, Session
+from napari_tomodrgn.session import ComparedGroups, Session, same_run
 from napari_tomodrgn.session.actions import Action, file_name, ids_of
 from napari_tomodrgn.session.verdict import Verdict
 from napari_tomodrgn.session.workspace import OTHERS, SEED, SELECTION, write_comparison

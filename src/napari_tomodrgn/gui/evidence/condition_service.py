@@ -14,11 +14,11 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import write_text, written_atomically
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.evidence.group_choice import cluster_groups
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import CLUSTER
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Session, same_run
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.latents.class_shares import ClassShares

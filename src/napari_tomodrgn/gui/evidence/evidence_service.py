@@ -18,7 +18,7 @@ from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.learn.runtime.events import WorkProgress
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Session, same_run
 
 if TYPE_CHECKING:
     from napari_tomodrgn.analysis.evidence.session import Evidence, TiltHalves
@@ -137,13 +137,6 @@ class EvidenceService(Service):
             self._waiting.clear()
             super().on_failed(error)
             self.refused.emit()
-
-
-def same_run(one: Run | None, other: Run | None) -> bool:
-    """Whether both are one run, be it as it stood at two epochs of its training."""
-    if one is None or other is None:
-        return one is other
-    return (one.path, one.info.created) == (other.path, other.info.created)
 
 
 def _steps(

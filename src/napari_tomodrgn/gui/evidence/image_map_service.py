@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService, same_run
+from napari_tomodrgn.gui.evidence.evidence_service import EvidenceService
 from napari_tomodrgn.gui.volumes.decoding_service import VolumeStyle, dressed
 from napari_tomodrgn.learn.runtime.events import WorkProgress
 from napari_tomodrgn.particle_columns import latent_matrix
-from napari_tomodrgn.session import Decoded, DecodedMap, LatentPoint, Session
+from napari_tomodrgn.session import Decoded, DecodedMap, LatentPoint, Session, same_run
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.evidence.evidence_service import same_run
 from napari_tomodrgn.gui.evidence.group_choice import AT_RANDOM, offered_groups
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.palette import OTHERS, PLAIN
-from napari_tomodrgn.session import ComparedGroups, Session
+from napari_tomodrgn.session import ComparedGroups, Session, same_run
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run

@@ -12,10 +12,9 @@ from qtpy.QtCore import QObject
 
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.gui.evidence.evidence_service import same_run
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import CLUSTER
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Session, same_run
 
 if TYPE_CHECKING:
     from napari_tomodrgn.learn.run.directory import Run

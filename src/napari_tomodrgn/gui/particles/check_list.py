@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tomodrgn.data.checks.check_labels import name_of, number_of, rank, tally
 from napari_tomodrgn.gui.background.error_message import in_window_terms
-from napari_tomodrgn.gui.particles.check_labels import name_of, number_of, rank, tally
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.qt import (
     Signal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
@@ -166,7 +166,7 @@ class ParticlesPanel(QWidget):
 
     def _show_unfolded(self) -> None:
         """All of it, or from its beginning where it is higher than what is in sight."""
-        one, area = self._unfolded, self._area
+        one, area = self._unfolded, cast("Any", self._area)
         if one is None:
             return
         top, seen = one.y(), area.viewport().height()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
 from napari_tomodrgn.gui.background.service import Service
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Session, same_run
 from napari_tomodrgn.work_status import WorkStatus
 
 if TYPE_CHECKING:
     from napari_tomodrgn.data.checks import Check
+    from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run.directory import Run
 
 
 class PreflightService(Service):
-    """Adds the answers of ``analysis.preflight`` to the checks of the session."""
+    """Adds the answers of ``analysis.preflight`` to the checks of the session.
+
+    The run that is trained on the particles keeps them, and brings them along when it is opened.
+    """
 
     doing = "checking the physics"
 
@@ -26,7 +32,10 @@ class PreflightService(Service):
         self._answers: list[Check] = []  # also of before, until they are given anew
         self._given: list[Check] = []  # since it was asked last
         self._whole = False  # whether it ever came to its end
-        self.listen(self._forget, "particles")
+        self._open: tuple[Run | None, ParticleSet | None] = (None, None)
+        self.keeping = self.task_queue(lambda _kept: None)
+        self.reading = self.latest_task(self._on_kept)
+        self.listen(self._on_opened, "particles", "run")
 
     def start(self) -> None:
         """Check the physics, unless a file check failed: images cannot be read then.
@@ -59,7 +68,7 @@ class PreflightService(Service):
         if self.session.preflight_status.busy:
             self.session.preflight_status = WorkStatus(stopped=not self._whole)
 
-    def _forget(self, *_: object) -> None:
+    def _forget(self) -> None:
         """Other particles: nothing that was asked before is of them."""
         self.queue.cancel()
         self._answers, self._given, self._whole = [], [], False
@@ -79,6 +88,34 @@ class PreflightService(Service):
             self._drop([one for one in self._answers if one not in self._given])
             self._whole = True
             session.preflight_status = WorkStatus()
+            self._keep(session.run)
+
+    def _on_opened(self, *_: object) -> None:
+        """Keep the answers in a run that is trained on what was asked; else look what it keeps."""
+        (old, before), run = self._open, self.session.run
+        self._open = (run, self.session.particles)
+        if before is not self.session.particles:
+            self._forget()
+        elif same_run(run, old):
+            return  # at another epoch
+        if run is None:
+            return
+        if self._answers and self._whole:
+            self._keep(run)
+        elif not self._answers:
+            self.reading.request(lambda: _kept(run))
+
+    def _keep(self, run: Run | None) -> None:
+        if run is not None:
+            checks = tuple(self._answers)
+            self.keeping.add(lambda: _written(run, checks))
+
+    def _on_kept(self, found: tuple[Run, tuple[Check, ...]]) -> None:
+        run, checks = found
+        if checks and same_run(run, self.session.run) and not self._answers:
+            self._whole = True
+            for one in checks:
+                self._take(one)
 
     def _take(self, check: Check) -> None:
         """Add an answer in the place of the one that was given before."""
@@ -97,3 +134,16 @@ class PreflightService(Service):
         """Tell what went wrong; the checks are over."""
         self.session.preflight_status = WorkStatus()
         super().on_failed(error)
+
+
+def _written(run: Run, checks: tuple[Check, ...]) -> Path:
+    from napari_tomodrgn.analysis.preflight.kept import checks_file, keep_checks
+
+    keep_checks(run, checks)
+    return checks_file(run)
+
+
+def _kept(run: Run) -> Iterator[tuple[Run, tuple[Check, ...]]]:
+    from napari_tomodrgn.analysis.preflight.kept import kept_checks
+
+    yield run, kept_checks(run)

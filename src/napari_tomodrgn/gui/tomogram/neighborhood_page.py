@@ -23,7 +23,7 @@ from napari_tomodrgn.particle_columns import SELECTIONS
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
-    from napari_tomodrgn.gui.tomogram.neighborhood_service import AssociationResult
+    from napari_tomodrgn.analysis.tomogram.context_tests import ContextTest
 
 _NO_STATE, _NO_LAYER = "no state", "no surface"
 _HINT = (
@@ -97,8 +97,11 @@ class NeighborhoodPage(QWidget):
             added_columns is not None and "neighbour_distance_angstrom" in added_columns
         )
 
-    def show_associations(self, tested: AssociationResult) -> None:
-        """Show associations, the clearest first."""
+    def show_associations(self, tested: ContextTest | None) -> None:
+        """Show associations, the clearest first; None: what was tested has changed since."""
+        if tested is None:
+            self._forget()
+            return
         found = tested.table.sort_values(["p_value", "effect"], ascending=[True, False])
         self.table.setRowCount(len(found))
         for row, (name, one) in enumerate(found.iterrows()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from qtpy.QtCore import QObject
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.particle_columns import SELECTIONS, Column, selections_column
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Session, same_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_tomodrgn.analysis.tomogram.context_tests import ContextTest
     from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.learn.run.directory import Run
 
 Points = Callable[[], NDArray[np.float64]]
 # Corners of a mesh are this near to each other at most, as a share of a particle's box.
@@ -32,24 +35,25 @@ class NeighborhoodColumns:
     table: pd.DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class AssociationResult:
-    """The association of a state with each column, as `association.associations` gives it."""
-
-    state: str
-    table: pd.DataFrame
-
-
 class NeighborhoodService(Service):
-    """Computes columns into ``session.added_columns``; `tested` hands over associations."""
+    """Computes columns into ``session.added_columns``; `tested` hands over associations.
+
+    The run keeps each test, and brings it along as long as the state has the values it had.
+    """
 
     doing = "computing context columns"
 
-    tested = Signal(object)  # AssociationResult
+    tested = Signal(object)  # ContextTest; None: what was tested has changed
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
         self.queue = self.latest_task(self._on_result)
+        self.keeping = self.task_queue(lambda _kept: None)
+        self.reading = self.latest_task(self._on_kept)
+        self._shown: ContextTest | None = None
+        self._open: tuple[Run | None, ParticleSet | None] = (None, None)
+        self.listen(self._on_opened, "particles", "run")
+        self.listen(self._drop_what_changed, "added_columns", "selections")
 
     def compute(self, radius_angstrom: float, state: str, layer: Any = None) -> None:
         """Columns of neighbours, place, defocus; and of a labels or surface layer, if any."""
@@ -96,15 +100,51 @@ class NeighborhoodService(Service):
             found = table.column(name)
         return pd.Series(_words(found), index=table.rows.index, name=name)
 
-    def _on_result(self, item: NeighborhoodColumns | AssociationResult) -> None:
-        if isinstance(item, AssociationResult):
-            self.tested.emit(item)
-        else:
-            self.session.add_columns(item.table)
-            count = len(item.table.columns)
-            self.session.show_message(
-                f"{count} context columns added as axes, colours and filters."
-            )
+    def _on_result(self, item: NeighborhoodColumns | ContextTest) -> None:
+        if not isinstance(item, NeighborhoodColumns):
+            self._show(item)
+            run = self.session.run
+            if run is not None:
+                self.keeping.add(lambda: _written(run, item))
+            return
+        self.session.add_columns(item.table)
+        count = len(item.table.columns)
+        self.session.show_message(f"{count} context columns added as axes, colours and filters.")
+
+    def _show(self, test: ContextTest | None) -> None:
+        self._shown = test
+        self.tested.emit(test)
+
+    def _on_opened(self, *_: Any) -> None:
+        """Look what a run keeps; also where it is the one that was open before."""
+        (old, before), run = self._open, self.session.run
+        self._open = (run, self.session.particles)
+        if same_run(run, old) and before is self.session.particles:
+            return  # at another epoch
+        self._shown = None
+        if run is not None:
+            self.reading.request(lambda: _kept(run))
+
+    def _on_kept(self, found: tuple[Run, list[ContextTest]]) -> None:
+        run, tests = found
+        if same_run(run, self.session.run) and self._shown is None:
+            there = [one for one in tests if self._still_holds(one)]
+            if there:
+                self._show(there[-1])
+
+    def _drop_what_changed(self, *_: Any) -> None:
+        if self._shown is not None and not self._still_holds(self._shown):
+            self._show(None)
+
+    def _still_holds(self, test: ContextTest) -> bool:
+        """Whether its state is there, and has the values that were tested."""
+        from napari_tomodrgn.analysis.tomogram.context_tests import digest_of
+
+        names = [SELECTIONS] if self.session.selections else []
+        if self.session.table is not None:
+            names += self.session.table.color_names
+        states = self._state(test.state) if test.state in names else None
+        return states is not None and digest_of(states) == test.digest
 
 
 def context_columns() -> tuple[str, ...]:
@@ -163,11 +203,26 @@ def _columns(
 
 def _associations(
     state: str, series: tuple[pd.Series, pd.DataFrame, pd.Series], permutations: int
-) -> Iterator[AssociationResult | None]:
+) -> Iterator[ContextTest | None]:
     from napari_tomodrgn.analysis.tomogram.association import association_steps
+    from napari_tomodrgn.analysis.tomogram.context_tests import ContextTest, digest_of
 
+    digest = digest_of(series[0])
     for table in association_steps(*series, permutations):
-        yield None if table is None else AssociationResult(state, table)
+        yield None if table is None else ContextTest(state, digest, permutations, table)
+
+
+def _written(run: Run, test: ContextTest) -> Path:
+    from napari_tomodrgn.analysis.tomogram.context_tests import context_file, keep_test
+
+    keep_test(run, test)
+    return context_file(run)
+
+
+def _kept(run: Run) -> Iterator[tuple[Run, list[ContextTest]]]:
+    from napari_tomodrgn.analysis.tomogram.context_tests import kept_tests
+
+    yield run, kept_tests(run)
 
 
 def _words(found: Column) -> Any:

@@ -1,7 +1,7 @@
 """File names below ``RUN/analysis``; those of the run itself stand in `learn.run.directory`.
 
-analysis.json  umap.json  components.csv  audit.csv  columns.parquet
-clusters.csv  cluster_centers.csv  cluster_tomograms.csv
+analysis.json  umap.json  components.csv  audit.csv  columns.parquet  checks.json
+clusters.csv  cluster_centers.csv  cluster_tomograms.csv  conditions.csv  context.csv
 clusters/cluster-01.mrc  traversals/pc-1.csv  traversals/pc-1/frame-01.mrc
 volumes/mean.mrc  volumes/component-01.mrc  volumes/components.csv  convergence.csv
 figures/umap.svg  selections/NAME.json
