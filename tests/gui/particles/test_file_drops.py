@@ -9,6 +9,7 @@ import pytest
 from napari._qt.qt_viewer import QtViewer
 from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_tomodrgn.gui.particles.file_drops import opens_here
@@ -60,6 +61,9 @@ def test_a_run_dropped_anywhere_is_opened_in_the_panel(
     widget._drops._open = widget.open = lambda path: opened.append(Path(path))
     for name, place in places.items():
         opened.clear()
+        # Alt that was let go in another program is remembered by Qt, and held no more.
+        QTest.mouseClick(window, Qt.MouseButton.MiddleButton, Qt.KeyboardModifier.AltModifier)
+        assert QApplication.keyboardModifiers() == Qt.KeyboardModifier.AltModifier
         assert _drop(place, tiny_run), name
         qtbot.waitUntil(lambda: bool(opened), timeout=LONG)
         assert opened == [tiny_run], name

@@ -102,5 +102,9 @@ def _only_path(event: Any) -> Path | None:
 
 
 def _asks_for_choice() -> bool:
-    """Whether Alt is held, for which napari lets choose the reader."""
-    return bool(QGuiApplication.keyboardModifiers() & Qt.KeyboardModifier.AltModifier)
+    """Whether Alt is held, for which napari lets choose the reader.
+
+    Asked of the keyboard: with Alt and Tab one goes to the program that the file comes from, and
+    that Alt was let go there is an event that Qt never sees.
+    """
+    return bool(QGuiApplication.queryKeyboardModifiers() & Qt.KeyboardModifier.AltModifier)
