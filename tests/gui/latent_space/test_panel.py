@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from napari._qt.utils import QImg2array
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QShortcut
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QInputDialog
 
 from napari_tomodrgn.gui.charts.density_renderer import DensityPoints
 from napari_tomodrgn.gui.charts.point_cloud import PointRenderer, RasterPoints
@@ -197,4 +198,51 @@ def test_a_class_has_a_button_for_its_map(
     assert name_of_map(session) == other.replace("/", "_")
     session.color = "tomogram"  # no class: nobody asks for the map of its middle
     qtbot.waitUntil(lambda: widget.latent.color.currentText() == "tomogram", timeout=LONG)
-    assert not key._with_maps
+    assert not key.with_maps
+
+
+def test_a_class_is_kept_under_a_name_by_the_right_button(
+    widget: Any,
+    qtbot: Any,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    session = opened(Path(shutil.copytree(tiny_run, tmp_path / "run")))
+    legend = widget.latent.legend
+    names = np.where(np.arange(len(session.latents)) % 3 == 0, "1", "2")
+    session.add_columns(pd.DataFrame({"cluster": names}, index=session.latents.index))
+    session.color = "cluster"
+    qtbot.waitUntil(lambda: widget.latent.color.currentText() == "cluster", timeout=LONG)
+
+    def choose(row: int, words: str) -> None:
+        at = QPoint(30, (row + 1) * legend.key._line() + 4)
+        QTest.mouseClick(legend.key, Qt.MouseButton.RightButton, pos=at)
+        menu = QApplication.activePopupWidget()
+        entries = {one.text(): one for one in menu.actions()}
+        box = menu.actionGeometry(entries[words])
+        QTest.mouseClick(menu, LEFT, pos=box.center())
+
+    ones, twos = (frozenset(session.latents.index[names == one]) for one in "12")
+    choose(0, "Select these")
+    qtbot.waitUntil(lambda: session.selection == ones, timeout=LONG)
+    choose(1, "Add these to the selection")
+    qtbot.waitUntil(lambda: session.selection == ones | twos, timeout=LONG)
+    choose(0, "Take these from the selection")
+    qtbot.waitUntil(lambda: session.selection == twos, timeout=LONG)
+    asked = []
+
+    def answer(_parent: Any, *words: str, text: str) -> tuple[str, bool]:
+        asked.append((words, text))
+        return "with 5S RNP", True
+
+    monkeypatch.setattr(QInputDialog, "getText", answer)
+    choose(0, "Save as a selection…")
+    assert asked == [(("Save as a selection", "Name of cluster 1:"), "cluster 1")]
+    qtbot.waitUntil(lambda: len(session.selections) == 1, timeout=LONG)
+    kept = session.selections[0]
+    assert kept.name == "with 5S RNP" and frozenset(kept.particles) == ones == session.selection
+    choose(1, "Show their map")
+    qtbot.waitUntil(lambda: session.class_map is not None, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QRect, QRectF, Qt
+from qtpy.QtCore import QPoint, QRect, QRectF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
-from qtpy.QtWidgets import QLineEdit, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QInputDialog,
+    QLineEdit,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.gui.charts.colormaps import MISSING, colors_along, colors_of_categories
@@ -19,6 +28,7 @@ from napari_tomodrgn.gui.widgets.letter_size import LetterSize, paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, scrolled, to_image
 from napari_tomodrgn.gui.widgets.wrapping_row import tight_row
 from napari_tomodrgn.particle_columns import Clip, Column
+from napari_tomodrgn.session.class_maps import class_name
 
 _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
@@ -26,7 +36,13 @@ _FRAME_PX = 4  # that napari's style draws around what scrolls
 _MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
 _LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
-_SELECTS = "A click on a name selects these particles; Shift adds, Alt takes away."
+_SELECTS = (
+    "A click on a name selects these particles; Shift adds, Alt takes away. "
+    "The right button saves them under a name of yours."
+)
+_NO_KEY, _SHIFT, _ALT = (
+    getattr(Qt.KeyboardModifier, f"{key}Modifier") for key in ("No", "Shift", "Alt")
+)
 _SHOWS = f"{_MAP}: shows the map of these, decoded at the particle nearest to its middle."
 _PERCENT = {"All values": 0.0, "Without 1 % at each end": 1.0, "Without 5 % at each end": 5.0}
 
@@ -84,6 +100,7 @@ class Legend(QWidget):
     clip_chosen = Signal(object)  # Clip
     category_chosen = Signal(int, object)  # its code, the keys that were held
     map_chosen = Signal(int)  # the code of the category whose map is to be shown
+    save_requested = Signal(int, str)  # the code of a category, and a name for its particles
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -91,6 +108,7 @@ class Legend(QWidget):
         self.key = _Key()
         self.key.clicked.connect(self.category_chosen)
         self.key.map_clicked.connect(self.map_chosen)
+        self.key.menu_requested.connect(self._show_menu)
         self.area = scrolled(self.key)  # there may be more categories than there is room for
         self.low, self.high = (
             _limit("Smallest value with a colour of its own"),
@@ -147,6 +165,31 @@ class Legend(QWidget):
             for edit, value in zip((self.low, self.high), column.limits, strict=True):
                 edit.setText(f"{value:.4g}")
 
+    def _show_menu(self, code: int, at: QPoint) -> None:
+        """What a click on a name does with keys held, in words; and a name for its particles."""
+        menu = QMenu(self)
+        for words, held in (
+            ("Select these", _NO_KEY),
+            ("Add these to the selection", _SHIFT),
+            ("Take these from the selection", _ALT),
+        ):
+            menu.addAction(words, partial(self.category_chosen.emit, code, held))
+        if self.key.with_maps:
+            menu.addAction("Show their map", partial(self.map_chosen.emit, code))
+        menu.addSeparator()
+        menu.addAction("Save as a selection…", partial(self._save, code))
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at)
+
+    def _save(self, code: int) -> None:
+        assert self._column is not None
+        there = class_name(self._column, code)
+        name, given = QInputDialog.getText(
+            self, "Save as a selection", f"Name of {there}:", text=there
+        )
+        if given and name.strip():
+            self.save_requested.emit(code, name)
+
     def _fit_height(self) -> None:
         """Room for a name and a few categories, or histogram and bar; what is below gives way.
 
@@ -181,6 +224,7 @@ class _Key(QWidget):
 
     clicked = Signal(int, object)
     map_clicked = Signal(int)
+    menu_requested = Signal(int, object)  # place of a chip, and where on the screen
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +232,7 @@ class _Key(QWidget):
         self._theme = ChartColors()
         self._bar: QImage | None = None
         self._explained: LegendData | None = None
-        self._with_maps = False
+        self.with_maps = False
         self.note = ""  # after the name of the column
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -199,10 +243,10 @@ class _Key(QWidget):
     ) -> None:
         """Take what is to be painted."""
         self._column, self._explained, self._bar = column, explained, None
-        self._with_maps = with_maps and column is not None and column.categorical
+        self.with_maps = with_maps and column is not None and column.categorical
         self.setToolTip("")
         if column is not None and column.categorical:
-            self.setToolTip(f"{_SELECTS} {_SHOWS}" if self._with_maps else _SELECTS)
+            self.setToolTip(f"{_SELECTS} {_SHOWS}" if self.with_maps else _SELECTS)
         elif explained is not None:
             self._bar = to_image(explained.bar)
         self.update()
@@ -223,7 +267,9 @@ class _Key(QWidget):
         row = self._row_at(event)
         if row < 0:
             return
-        if self._on_button(event):
+        if event.button() == Qt.MouseButton.RightButton:
+            self.menu_requested.emit(row, event.globalPosition().toPoint())
+        elif self._on_button(event):
             self.map_clicked.emit(row)
         else:
             self.clicked.emit(row, event.modifiers())
@@ -242,7 +288,7 @@ class _Key(QWidget):
         return row if 0 <= row < there else -1
 
     def _on_button(self, event: Any) -> bool:
-        return self._with_maps and event.position().x() >= self._button(1).left()
+        return self.with_maps and event.position().x() >= self._button(1).left()
 
     def _button(self, row: int) -> QRectF:
         """Where the button of a chip is (the first is 1)."""
@@ -272,7 +318,7 @@ class _Key(QWidget):
         return self.fontMetrics().height() + 3
 
     def _write(self, painter: QPainter, row: float, words: str, indent: int = 17) -> None:
-        taken = round(self._button(1).width()) + 4 if self._with_maps and row else 0
+        taken = round(self._button(1).width()) + 4 if self.with_maps and row else 0
         width = self.width() - indent - 1 - taken
         text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, width)
         box = QRectF(indent, row * self._line(), width, self._line())
@@ -292,7 +338,7 @@ class _Key(QWidget):
             painter.drawEllipse(QRectF(1, row * line + line / 2 - 5, 10, 10))
             painter.setPen(QColor(self._theme.text))
             self._write(painter, row, _counted(name, count))
-            if self._with_maps:
+            if self.with_maps:
                 self._paint_button(painter, self._button(row))
 
     def _paint_button(self, painter: QPainter, box: QRectF) -> None:

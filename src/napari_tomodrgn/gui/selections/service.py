@@ -105,6 +105,16 @@ class SelectionService(Service):
 
     # -- named selections ---------------------------------------------------------------------
 
+    def save_category(self, code: int, name: str) -> None:
+        """Select the particles of a category of the colour, and keep them under a name."""
+        session, column = self.session, self.session.color_column
+        if session.latents is None or column is None or code >= len(column.categories):
+            return
+        members = session.latents.index[column.values == code]
+        rule = Action.of("category", column.name, column.categories[code])
+        session.select(frozenset(map(str, members)), rule)
+        self.save(name)
+
     def save(self, name: str) -> None:
         """Keep the selection under a name in the run, numbered where another set has the name."""
         from napari_tomodrgn.analysis.selections import Selection, save_selection

@@ -233,10 +233,9 @@ class MainWidget(QWidget):
 
     def _connect_selections(self) -> None:
         selecting, panel, tools = self.controller.selections, self.selections, self.latent.tools
-        panel.save_requested.connect(selecting.save)
-        panel.show_requested.connect(selecting.show)
-        panel.delete_requested.connect(selecting.delete)
-        panel.export_requested.connect(selecting.export)
+        for verb in ("save", "show", "delete", "export"):
+            getattr(panel, f"{verb}_requested").connect(getattr(selecting, verb))
+        self.latent.legend.save_requested.connect(selecting.save_category)
         for verb in ("invert", "undo", "redo", "clear"):
             getattr(tools, f"{verb}_requested").connect(getattr(selecting, verb))
         tools.clusters_requested.connect(self.controller.clusters.find)
