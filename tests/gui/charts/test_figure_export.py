@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.charts.line_plot import (
     free_corner,
     resolution_texts,
 )
+from napari_tomodrgn.gui.charts.painting import tick_texts, ticks
 from napari_tomodrgn.gui.charts.paper import ColorKey
 from napari_tomodrgn.gui.charts.scatter_plot import ScatterPlot
 
@@ -145,3 +146,13 @@ def test_a_key_counts_what_it_has_no_room_for(qtbot: Any, tmp_path: Path) -> Non
     words = save_figure(scatter, tmp_path / "many.svg", pd.DataFrame())[0].read_text()
     shown = sum(f">TS_{n}<" in words for n in range(40))
     assert 2 < shown < 12 and f"and {40 - shown} more" in words
+
+
+def test_losses_that_are_near_each_other_have_ticks_of_their_own(qtbot: Any) -> None:
+    plot, first = LinePlot("Epoch", "Loss", whole=True), np.array([1.0])
+    qtbot.addWidget(plot)
+    plot.set_curves([Curve(str(loss), first, first * loss, "#ffffff") for loss in (0.9129, 0.9131)])
+    view = plot._view()
+    assert (view.y_min + view.y_max) / 2 == pytest.approx(0.9130)
+    names = tick_texts(ticks(view.y_min, view.y_max, 3))
+    assert len(set(names)) == len(names) >= 2 and max(map(len, names)) <= 6

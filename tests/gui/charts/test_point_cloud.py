@@ -201,7 +201,8 @@ def test_a_line_encloses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(-4.2, 5.1), (0.0, 1e-6), (1e6, 3e6), (-0.031, 0.058), (-1e-3, 1e9)]
+    ("low", "high"),
+    [(-4.2, 5.1), (0.0, 1e-6), (1e6, 3e6), (-0.031, 0.058), (-1e-3, 1e9), (0.91291, 0.91313)],
 )
 def test_ticks_are_round_inside_and_told_apart(low: float, high: float) -> None:
     values = painting.ticks(low, high, 5)

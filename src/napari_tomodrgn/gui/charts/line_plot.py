@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LINES = 11  # of words, that would stand in the height of a plot
 _APART_PX = 3.0
 _MARGIN_PX = 4  # between words and a curve
+_LEAST_SPAN = 1e-3  # of an axis, as a share of its values: less is below the last digit there is
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ class LinePlot(QWidget):
         around = View.around(xy, margin=0.04)
         x = xy[np.isfinite(xy).all(axis=1), 0]
         x_min, x_max = (float(x.min()), float(x.max())) if len(x) else (0.0, 1.0)
-        low, high = self._limits or (around.y_min, around.y_max)
+        low, high = self._limits or _wide_enough(around.y_min, around.y_max)
         return View(x_min, x_max if x_max > x_min else x_min + 1.0, low, high)
 
     @staticmethod
@@ -201,6 +202,12 @@ def free_corner(
         return int(inside.all(axis=1).sum())
 
     return min(corners, key=covered)
+
+
+def _wide_enough(low: float, high: float) -> tuple[float, float]:
+    """Limits whose ticks differ in digits that have room: first losses are near each other."""
+    middle, least = (low + high) / 2, _LEAST_SPAN * max(abs(low), abs(high))
+    return (low, high) if high - low >= least else (middle - least / 2, middle + least / 2)
 
 
 def _along(pixels: FloatArray) -> FloatArray:

@@ -54,7 +54,8 @@ def tick_texts(values: list[float]) -> list[str]:
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
     largest = max(abs(value) for value in values)
     if largest >= 1e5 or (largest > 0 and step < 1e-4):
-        return [f"{value:.2g}" for value in values]
+        known = max(2, 1 + math.ceil(math.log10(largest / step) - 1e-9))
+        return [f"{value:.{known}g}" for value in values]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return [f"{value + 0.0:.{digits}f}" for value in (np.round(values, digits))]
 
