@@ -34,6 +34,7 @@ from napari_tomodrgn.extract.settings import ExtractConfig
 T = TypeVar("T")
 # Finer than a screen shows is of no use, and noise hides what there is.
 _MOST_EDGE_PX = 768
+_MOST_PLACES = 100  # folders that are looked into for what was not named
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,49 @@ def survey(config: ExtractConfig, particles: ParticleList) -> list[SurveyRow]:
     match = read_match(config.match) if config.match else {}
     chosen = config.only or particles.tomograms
     return [_row(config, particles, tomogram, stacks, match) for tomogram in chosen]
+
+
+def folders_beside(config: ExtractConfig, particles: ParticleList) -> dict[str, Path]:
+    """Folders beside stacks and list that have what the folders named so far lack.
+
+    Of ``alignment``, ``ctf`` and ``dose``; one counts where it has that of every tomogram of the
+    list, and only if no other folder has it, too. Which tomograms a list counts voxels of is not
+    guessed.
+
+    Raises
+    ------
+    BadInputError
+        As `survey`.
+    """
+    found: dict[str, Path] = {}
+    places = _places_beside(config)
+    for what, column in (("alignment", "alignment"), ("ctf", "ctf"), ("dose", "dose")):
+        if getattr(config, what) not in (None, config.tilt_series):
+            continue  # it was named
+        known = config.model_copy(update=found)
+        if all(getattr(row, column) is not None for row in survey(known, particles)):
+            continue
+        fit = [one for one in places if _has_all(known, particles, what, one)]
+        if len(fit) == 1:
+            found[what] = fit[0]
+    return found
+
+
+def _has_all(config: ExtractConfig, particles: ParticleList, what: str, place: Path) -> bool:
+    """Whether a place has this of every tomogram; the first one says no at once."""
+    tried = config.model_copy(update={what: place})
+    first = tried.model_copy(update={"only": (config.only or particles.tomograms)[:1]})
+    return all(
+        getattr(row, what) is not None for one in (first, tried) for row in survey(one, particles)
+    )
+
+
+def _places_beside(config: ExtractConfig) -> list[Path]:
+    """Folders in and beside that of the stacks, and beside the list."""
+    around = (config.tilt_series, config.tilt_series.parent, config.particles.parent)
+    inside = (one for folder in around for one in sorted(folder.glob("*")) if one.is_dir())
+    found = [one for one in inside if not one.name.startswith(".")]
+    return list(dict.fromkeys(one.resolve() for one in found))[:_MOST_PLACES]
 
 
 def _row(

@@ -81,7 +81,7 @@ def test_true_states_differ(name: str, seed: int, tmp_path: Path) -> None:
     if name == "40S turned":
         assert found.kind is not None and found.kind.motion is not None, found.sentence()
         assert found.kind.motion.turn_deg == pytest.approx(16.0, abs=2.0)
-        assert "a part moves by up to" in found.sentence()
+        assert "looks like a part that moves by up to" in found.sentence()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

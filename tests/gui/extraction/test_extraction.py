@@ -149,3 +149,40 @@ def test_what_is_missing_is_said_and_nothing_can_be_cut(
     assert not panel.start.isEnabled()
     assert "no CTF of TS_001" in panel.missing.text()
     assert panel.table.item(0, 4).text() == "–"
+
+
+@pytest.mark.parametrize("alignments", [("imod",), ("imod", "aretomo"), ()])
+def test_folders_beside_are_found_where_only_one_can_be_meant(
+    widget: Any, tilt_images: Path, tmp_path: Path, qtbot: Any, alignments: tuple[str, ...]
+) -> None:
+    """A project has stacks, alignments, CTF and mdocs in folders side by side."""
+    given, project = tilt_images / "tilt_series", tmp_path / "project"
+    project.mkdir()
+    (project / "stacks").symlink_to(given / "stacks")
+    for name in alignments:
+        (project / name).symlink_to(given / "alignments" / name)
+    (project / "ctf").symlink_to(given / "ctf" / "ctffind")
+    (project / "mdocs").symlink_to(given / "dose" / "mdoc")
+    panel, service = widget.particles.extraction, widget.controller.extraction
+    panel.set_list(given / "lists" / "imod" / "dynamo.tbl")
+    panel.tilt_series.set_folder(str(project / "stacks"))
+    assert not panel.details.is_open
+    with qtbot.waitSignal(service.surveyed):
+        panel.tilt_series.line.editingFinished.emit()
+    found = {name: edit.folder for name, edit in panel.folders.items() if edit.folder}
+    beside = {"ctf": given / "ctf" / "ctffind", "dose": given / "dose" / "mdoc"}
+    if alignments == ("imod",):
+        beside["alignment"] = given / "alignments" / "imod"
+        assert not panel.missing.text() and panel.start.isEnabled()
+    else:
+        # Said once for both tomograms, and the field that is named is in sight.
+        assert panel.missing.text().count("no alignment of TS_001 was found") == 1
+        words = "Name the folder that holds it with “Alignment” under “Folders and conventions”"
+        assert words in panel.missing.text() and "1 more: TS_002." in panel.missing.text()
+        assert panel.details.is_open and not panel.start.isEnabled()
+        with qtbot.waitSignal(service.surveyed):  # named, the table is of it at once
+            panel.folders["alignment"].line.setText(str(given / "alignments" / "imod"))
+            panel.folders["alignment"].line.editingFinished.emit()
+        assert not panel.missing.text() and panel.start.isEnabled()
+    assert found == {name: str(path.resolve()) for name, path in beside.items()}
+    qtbot.waitUntil(lambda: widget.controller.idle)

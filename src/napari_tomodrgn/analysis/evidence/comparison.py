@@ -48,9 +48,9 @@ _LEAST_KEPT = 0.5  # of a difference after groups were chosen anew, that it is u
 _UNTELLABLE = "cannot be told from differences between tomograms"
 _CHANGES: dict[Change, str] = {
     "": "",
-    "moves": ", as where a part moves",
-    "more in a": ", as where {a} has {parts} that {b} lacks",
-    "more in b": ", as where {b} has {parts} that {a} lacks",
+    "moves": ", which looks like a part that moves",
+    "more in a": ", which looks like {parts} in {a} and not in {b}",
+    "more in b": ", which looks like {parts} in {b} and not in {a}",
 }
 
 

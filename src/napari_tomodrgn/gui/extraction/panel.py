@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.config import validated
 from napari_tomodrgn.errors import BadInputError
+from napari_tomodrgn.gui.extraction.words import DETAILS, what_is_missing
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
@@ -118,7 +119,9 @@ class ExtractionPanel(QWidget):
             box.setAccessibleName(name)
         self._set_up_table()
         self.bar.setRange(0, 1000)
-        self.tilt_series.line.editingFinished.connect(self._look_if_ready)
+        # What stands in the table is of the folders above it.
+        for edit in (self.tilt_series, *self.folders.values()):
+            edit.changed.connect(self._look_if_ready)
 
     def _set_up_table(self) -> None:
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
@@ -168,7 +171,7 @@ class ExtractionPanel(QWidget):
         layout.addWidget(make_label(_HINT))
         layout.addLayout(form)
         self.details = CollapsibleSection(
-            "Folders and conventions", details, "Where they are elsewhere, or files do not say"
+            DETAILS, details, "Where they are elsewhere, or files do not say"
         )
         layout.addWidget(self.details)
         layout.addWidget(self.table)
@@ -213,6 +216,11 @@ class ExtractionPanel(QWidget):
         }
         return validated(ExtractConfig, values)
 
+    def fill_folders(self, folders: dict[str, Path]) -> None:
+        """Name the folders that were found beside stacks and list."""
+        for name, path in folders.items():
+            self.folders[name].set_folder(str(path))
+
     def show_survey(self, rows: list[SurveyRow]) -> None:
         """Tick what is there, and say what is missing."""
         self.table.setRowCount(len(rows))
@@ -229,8 +237,10 @@ class ExtractionPanel(QWidget):
                     item.setToolTip(str(files[column - 2]))
                 self.table.setItem(number, column, item)
         self._fit_table()
-        self.missing.setText("\n".join(sentence for row in rows for sentence in row.missing[:1]))
+        self.missing.setText(what_is_missing(rows))
         complete = bool(rows) and all(row.complete for row in rows)
+        if not complete:  # there are the fields that the words above name
+            self.details.set_open(True)
         self.start.setEnabled(complete)
         if complete:
             self._ask(self.predict_requested)

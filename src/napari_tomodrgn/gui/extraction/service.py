@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.gui.background.service import Service
 from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.extraction.layers import PredictedLayers
+from napari_tomodrgn.gui.extraction.words import in_fields
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.session import Session
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_tomodrgn.extract.settings import ExtractConfig
-    from napari_tomodrgn.extract.survey import Predicted
+    from napari_tomodrgn.extract.survey import Predicted, SurveyRow
 
 
 class ExtractionService(Service):
@@ -30,6 +32,7 @@ class ExtractionService(Service):
     progressed = Signal(str, float)  # what is done, and how much of it, 0 to 1
     extracted = Signal(str)  # the optimisation set
     ended = Signal()
+    filled = Signal(object)  # folders that were found, by the names of their fields
 
     def __init__(self, session: Session, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(session, parent)
@@ -40,15 +43,8 @@ class ExtractionService(Service):
         self.job.ended.connect(self.ended.emit)
 
     def look(self, config: ExtractConfig) -> None:
-        """Find what is there of each tomogram."""
-
-        def rows() -> Iterator[object]:  # one item, the whole table
-            from napari_tomodrgn.extract.lists import read_list
-            from napari_tomodrgn.extract.survey import survey
-
-            yield survey(config, read_list(config.particles))
-
-        self.queue.request(rows)
+        """Find what is there of each tomogram, and folders of what was not named."""
+        self.queue.request(lambda: _looked(config))
 
     def predict(self, config: ExtractConfig) -> None:
         """Show where particles of the first tomogram are predicted in its least tilted image."""
@@ -70,7 +66,17 @@ class ExtractionService(Service):
         """Stop; the same extraction goes on later."""
         self.job.stop()
 
-    def _on_survey(self, rows: Any) -> None:
+    def on_failed(self, error: Exception) -> None:
+        """Tell what went wrong, in the words of the form."""
+        if isinstance(error, BadInputError):
+            self.session.show_message(in_fields(str(error)), self.failure_severity)
+        else:
+            super().on_failed(error)
+
+    def _on_survey(self, seen: tuple[dict[str, Path], list[SurveyRow]]) -> None:
+        folders, rows = seen
+        if folders:
+            self.filled.emit(folders)
         self.surveyed.emit(rows)
 
     def _on_predicted(self, predicted: Predicted) -> None:
@@ -94,6 +100,15 @@ class ExtractionService(Service):
         elif isinstance(event, Extracted):
             self.layers.remove()  # the images themselves come instead
             self.extracted.emit(str(event.optimisation_set))
+
+
+def _looked(config: ExtractConfig) -> Iterator[tuple[dict[str, Path], list[SurveyRow]]]:
+    from napari_tomodrgn.extract.lists import read_list
+    from napari_tomodrgn.extract.survey import folders_beside, survey
+
+    particles = read_list(config.particles)
+    folders = folders_beside(config, particles)
+    yield folders, survey(config.model_copy(update=folders), particles)
 
 
 def _steps(config: ExtractConfig, out: Path, stop: Stop) -> Iterator[object]:

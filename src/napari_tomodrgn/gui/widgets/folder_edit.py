@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tomodrgn.gui.widgets.qt import make_tool_button, painter_on
+from napari_tomodrgn.gui.widgets.qt import Signal, make_tool_button, painter_on
 
 _MARGIN_PX = 2  # of Qt, between the frame and the words of a line
 
@@ -54,6 +54,8 @@ def shortened(path: str, letters: QFontMetrics, room_px: int) -> str:
 class FolderEdit(QWidget):
     """Path of a folder, typed or chosen; empty where none is meant."""
 
+    changed = Signal()  # by the user, to another folder
+
     def __init__(self, tip: str, placeholder: str, title: str) -> None:
         super().__init__()
         self._title = title
@@ -61,6 +63,8 @@ class FolderEdit(QWidget):
         self.line = _PathLine()
         self.line.setToolTip(tip)
         self.line.textChanged.connect(self._say_whole)
+        self.line.editingFinished.connect(self._tell)
+        self._told = ""
         self.line.setPlaceholderText(placeholder)
         self.line.setAccessibleName(title)
         layout = QHBoxLayout(self)
@@ -83,4 +87,10 @@ class FolderEdit(QWidget):
     def _browse(self) -> None:
         name = QFileDialog.getExistingDirectory(self, self._title, self.folder)
         if name:
-            self.set_folder(name)
+            self.line.setText(name)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.folder != self._told:
+            self._told = self.folder
+            self.changed.emit()

@@ -222,6 +222,7 @@ class MainWidget(QWidget):
         panel.extract_requested.connect(service.start)
         panel.stop_requested.connect(service.stop)
         panel.refused.connect(lambda why, mended: self.session.show_message(why, "warning", mended))
+        service.filled.connect(panel.fill_folders)
         service.surveyed.connect(panel.show_survey)
         service.progressed.connect(panel.set_progress)
         service.ended.connect(lambda: panel.set_running(False))
