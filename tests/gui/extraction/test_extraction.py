@@ -101,6 +101,9 @@ def test_from_every_list_to_opened_images(
     assert window.session.source == tmp_path / "out" / "optimisation_set.star"
     assert not any("TS_001" in layer.name for layer in viewer.layers)
     qtbot.waitUntil(lambda: window.controller.idle)
+    # Where the tomograms are is known, too.
+    assert window.tomogram.files.folder.text() == str((tilt_images / "tomograms").resolve())
+    assert len(window.session.tomogram_files) == table.rowCount()
 
 
 def test_what_the_form_asks_for_goes_once_it_was_chosen(

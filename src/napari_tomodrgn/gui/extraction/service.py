@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari_tomodrgn.gui.background.workers import Stop
 from napari_tomodrgn.gui.extraction.layers import PredictedLayers
 from napari_tomodrgn.gui.extraction.words import in_fields
 from napari_tomodrgn.gui.widgets.qt import Signal
+from napari_tomodrgn.gui.widgets.tomogram_places import load_places, save_places
 from napari_tomodrgn.session import Session
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class ExtractionService(Service):
         self.prediction = self.latest_task(self._on_predicted)
         self.job = self.long_task("cutting tilt images (goes on where it stopped)", self._on_event)
         self.job.ended.connect(self.ended.emit)
+        self._tomograms: Path | None = None  # their folder, of what is being cut
 
     def look(self, config: ExtractConfig) -> None:
         """Find what is there of each tomogram, and folders of what was not named."""
@@ -60,6 +63,7 @@ class ExtractionService(Service):
         """Decide what files do not settle, cut, and tell where the result is."""
         if not self.job.is_busy:
             self.session.message = None
+            self._tomograms = config.tomograms
             self.job.start(lambda stop: _steps(config, Path(out).expanduser(), stop))
 
     def stop(self) -> None:
@@ -99,7 +103,15 @@ class ExtractionService(Service):
             self.progressed.emit(f"{event.name}: {event.images:,} images", 1.0)
         elif isinstance(event, Extracted):
             self.layers.remove()  # the images themselves come instead
+            self._keep_tomograms(event.optimisation_set)
             self.extracted.emit(str(event.optimisation_set))
+
+    def _keep_tomograms(self, star: Path) -> None:
+        """Where the tomograms are was said here: it need not be said again beside the scatter."""
+        if self._tomograms is not None:
+            places = load_places(star.resolve())
+            folder = str(self._tomograms.expanduser().resolve())
+            save_places(star.resolve(), replace(places, folder=places.folder or folder))
 
 
 def _looked(config: ExtractConfig) -> Iterator[tuple[dict[str, Path], list[SurveyRow]]]:
