@@ -23,6 +23,8 @@ from napari_tomodrgn.synthetic.surroundings import (
     Surroundings,
     neighbor_structures,
 )
+from napari_tomodrgn.synthetic.tilt_series.images import as_tilted, true_series
+from napari_tomodrgn.synthetic.tilt_series.truth import TrueSeries
 
 
 def test_nuisances_are_in_the_images_and_in_the_truth_only(tmp_path: Path) -> None:
@@ -111,3 +113,56 @@ def test_false_picks_are_noise_and_thick_ice_dims_high_tilts() -> None:
     left = microscope.seen(there).abs().square().sum(1) / plain.abs().square().sum(1)
     aslant = np.exp(1 - 2 / 3**0.5)
     assert left.tolist() == pytest.approx([np.exp(-1), aslant, 1.0, aslant, np.exp(-1)], rel=1e-4)
+
+
+def test_what_is_wrong_is_in_whole_tilt_images_and_in_the_tomogram_too(tmp_path: Path) -> None:
+    """False picks are empty there, and particles stand where they are, not where a list says."""
+    wrong = {"shift_error_angstrom": 60.0, "tilt_angle_error_deg": 4.0, "false_picks": 0.5}
+    settings = {"particles": 12, "tilts": 5, "box_size_px": 24, "states": 1, "snr": 20.0}
+    config = SimulationConfig.model_validate(
+        {**settings, "tilt_series": True, "tomograms": 1, "nuisances": wrong}
+    )
+    for _ in simulate(tmp_path, config):
+        pass
+    structures = load_structures(config)
+    scene = make_scene(config, 1, structures.pixel_size_angstrom, 1)
+    series = true_series(scene, 0, config.seed)
+    tilted = as_tilted(scene, series, 0)
+    half = np.array(series.volume_size_px) / 2
+
+    def places(where: TrueSeries, positions: np.ndarray) -> np.ndarray:
+        """``(tilt, particle, 2)`` xy of these places in the images."""
+        return where.place(positions / series.pixel_size_angstrom)
+
+    # The middle of the tomogram stays where it was, however far the stage was tilted.
+    assert np.allclose(series.place(half[None]), tilted.place(half[None]), atol=1e-6)
+    stack = _numbers_of(tmp_path / "tilt_series" / "stacks" / "TS_001.mrc")
+    false = scene.nuisances.false_picks
+    assert false.sum() == 6
+    true = _darkness(stack, places(tilted, scene.true_positions_angstrom()))
+    said = _darkness(stack, places(series, scene.crowd.positions_angstrom))
+    assert true[:, ~false].mean() > 1.5 * said[:, ~false].mean() > 0
+    assert abs(true[:, false].mean()) < 0.1 * true[:, ~false].mean()
+    tomogram = _numbers_of(tmp_path / "tomograms" / "TS_001.mrc")
+    z, y, x = np.rint(scene.true_positions_angstrom() / 24.0).astype(int).T[::-1]
+    grey = tomogram[z, y, x]
+    assert grey[~false].mean() > 0.5 and abs(grey[false].mean()) < 0.2
+
+
+def _numbers_of(path: Path) -> np.ndarray:
+    """The numbers of an MRC file."""
+    import mrcfile
+
+    with mrcfile.open(path) as file:
+        return np.asarray(file.data, np.float64)
+
+
+def _darkness(stack: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """``(tilt, particle)`` how much darker than the image discs at these places are."""
+    rows, columns = np.indices(stack.shape[1:])
+    found = np.empty(xy.shape[:2])
+    for tilt, image in enumerate(stack):
+        for particle, (x, y) in enumerate(xy[tilt]):
+            near = (rows - y) ** 2 + (columns - x) ** 2 <= 4**2
+            found[tilt, particle] = np.median(image) - image[near].mean()
+    return found

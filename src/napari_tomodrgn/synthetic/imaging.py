@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -113,12 +113,15 @@ class Microscope:
             warptools=images_from_samples(filtered, self.lattice).numpy(),
         )
 
-    def seen(self, particle: int) -> Tensor:
+    def seen(self, particle: int, shifts_px: NDArray[np.float64] | None = None) -> Tensor:
         """Fourier samples of all that is in the box, as it is and not as it was recorded.
 
-        Complex ``(tilt, point)``.
+        Complex ``(tilt, point)``; ``shifts_px``: ``(tilt, 2)`` xy that bring the particle to the
+        centre, where they are not those of its true pose.
         """
         wrong, poses = self.scene.nuisances, self.scene.true_poses(particle)
+        if shifts_px is not None:
+            poses = replace(poses, shifts_px=shifts_px)
         factor = self.formation(poses, particle).signal
         signal = self.signal(poses, particle, factor)
         if wrong.false_picks[particle]:

@@ -158,6 +158,10 @@ class Scene:
         """``(tilt, 3, 3)`` specimen → image, as the stage was tilted."""
         return scheme_rotations(self.scheme.stage_tilt_deg + self.nuisances.tilt_deg[series])
 
+    def true_positions_angstrom(self) -> FloatArray:
+        """``(particle, 3)`` xyz from the tomogram's corner as they are."""
+        return np.asarray(self.crowd.positions_angstrom + self.nuisances.shifts_angstrom)
+
     def true_angles_deg(self) -> FloatArray:
         """``(particle, 3)`` rot, tilt, psi as they are."""
         if not self.nuisances.any_pose_error:

@@ -124,7 +124,7 @@ def simulate_structures(
     write_true_tilts(layout, scene)
     write_stars(layout, scene, config)
     if config.tilt_series:
-        yield from _write_tilt_series(layout, make_microscope(scene, structures, config))
+        yield from _write_tilt_series(layout, make_microscope(scene, structures, config, around))
     yield Simulated(layout.warptools, layout.warp, tomograms, layout.truth, maps)
 
 

@@ -204,7 +204,7 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
     """
     crowd = scene.crowd
     tomograms = [tomogram_name(scene.series[row].name) for row in crowd.series]
-    true_positions = crowd.positions_angstrom + scene.nuisances.shifts_angstrom
+    axes = [f"{axis}_angstrom" for axis in "xyz"]
     pairs = list(zip(crowd.series, crowd.number, strict=True))
     groups = [warp_group(int(row), int(number)) for row, number in pairs]
     if motion:
@@ -218,8 +218,10 @@ def write_truth(layout: Layout, scene: Scene, structures: tuple[str, ...], motio
         "tomogram": tomograms,
         **states,
         **_columns("", ("rot_deg", "tilt_deg", "psi_deg"), scene.true_angles_deg()),
-        **_columns("position_", [f"{axis}_angstrom" for axis in "xyz"], true_positions),
-        **_columns("origin_", [f"{axis}_angstrom" for axis in "xyz"], crowd.origins_angstrom),
+        **_columns(
+            "position_", [f"{axis}_angstrom" for axis in "xyz"], scene.true_positions_angstrom()
+        ),
+        **_columns("origin_", axes, crowd.origins_angstrom),
         **_nuisance_columns(scene),
     }
     write_text(layout.truth, pd.DataFrame(table).to_csv(index=False, float_format="%.6f"))

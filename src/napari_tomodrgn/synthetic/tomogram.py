@@ -16,7 +16,7 @@ _NOISE = 0.15
 
 
 def paint_tomogram(scene: Scene, structures: Structures, series: int, seed: int) -> Volume:
-    """Add up the densities of a tomogram's particles at their poses, and noise.
+    """Add up the densities of a tomogram's particles as they are, and noise.
 
     Voxel ``(k, j, i)`` lies at ``z, y, x = voxel · (k, j, i)`` from the corner from which the
     particles' positions are counted.
@@ -26,9 +26,11 @@ def paint_tomogram(scene: Scene, structures: Structures, series: int, seed: int)
     rng = np.random.default_rng([seed, 2, series])
     data = rng.standard_normal(shape, dtype=np.float32) * np.float32(_NOISE)
     crowd = scene.crowd
-    centres = crowd.positions_angstrom / TOMOGRAM_VOXEL_ANGSTROM
-    rotations = euler_to_matrix(crowd.angles_deg)
+    centres = scene.true_positions_angstrom() / TOMOGRAM_VOXEL_ANGSTROM
+    rotations = euler_to_matrix(scene.true_angles_deg())
     for row in scene.members(series):
+        if scene.nuisances.false_picks[row]:
+            continue
         density = structures.coarse_at(float(crowd.place[row]))
         _add_particle(data, density, centres[row], rotations[row])
     return Volume(data, TOMOGRAM_VOXEL_ANGSTROM)

@@ -375,7 +375,8 @@ def test_surroundings_are_columns_and_are_tested(
     assert set(rows) - {"neighbour's state"} <= set(listed), "the same words"
     assert rows["defocus (Å)"][1] == "0.001", "which goes with the height"
     assert float(rows["neighbour azimuth (°)"][1]) > 0.01
-    assert "significant" in page.words.text()
+    assert "3 of 12 columns go with it" in page.words.text()
+    assert shown.message.text == page.words.text() and page.words.text().startswith("side: ")
     _check_filter(page.filter, shown, added_columns["height_angstrom"], set(own))
     # The test is there when the run is opened again, until its state has other values.
     words, path = page.words.text(), shown.run.path

@@ -16,7 +16,6 @@ from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.learn.run.directory import Run
 
 _CLUSTER = "cluster"
-_CLEAR_Q = 0.05  # as in the window
 _AUDITED = ["nuisance", "effect", "p_value", "verdict"]
 
 
@@ -46,14 +45,9 @@ def context_section(run: Run, latents: pd.DataFrame, classes: Classes) -> str:
 
 def _test(test: ContextTest, clusters: str) -> str:
     table = test.table.sort_values(["p_value", "effect"], ascending=[True, False])
-    clear = int((table["q_value"] <= _CLEAR_Q).sum())
-    old = ""
+    words = test.sentence
     if test.state == _CLUSTER and test.digest != clusters:
-        old = " These are earlier clusters: others were made since."
-    words = (
-        f"{column_label(test.state)}: {clear} of {len(table)} columns go with it (q ≤ {_CLEAR_Q}), "
-        f"by {test.permutations:,} shuffles within tomograms.{old}"
-    )
+        words += " These are earlier clusters: others were made since."
     shown = pd.DataFrame(
         {
             "column": [column_label(str(name)) for name in table.index],

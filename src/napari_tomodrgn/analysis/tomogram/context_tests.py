@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from napari_tomodrgn.column_labels import column_label
 from napari_tomodrgn.errors import BadInputError
 from napari_tomodrgn.files import written_atomically
 from napari_tomodrgn.learn.run.directory import Run
 
+_CLEAR_Q = 0.05  # q up to which a column counts as clear
 _EFFECTS = ["measure", "effect", "p_value", "q_value", "particles"]
 _COLUMNS = ["state", "values", "asked", "permutations", "column", *_EFFECTS]
 
@@ -44,6 +46,20 @@ class ContextTest:
     permutations: int
     table: pd.DataFrame
     asked: str = ""
+
+    @property
+    def clear(self) -> frozenset[str]:
+        """Columns that the state goes with, beyond chance for so many columns."""
+        return frozenset(map(str, self.table.index[self.table["q_value"] <= _CLEAR_Q]))
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one."""
+        clear = len(self.clear) or "none"
+        return (
+            f"{column_label(self.state)}: {clear} of {len(self.table)} columns go with it "
+            f"(q ≤ {_CLEAR_Q}), by {self.permutations:,} shuffles within tomograms."
+        )
 
 
 def digest_of(states: pd.Series) -> str:

@@ -40,8 +40,7 @@ _MEASURES = {
     "agreement": "share of neighbours in the same state beyond chance, at most 1",
     "": "not enough particles, or all the same",
 }
-# What is beyond chance once the number of tests is taken into account.
-_CLEAR_Q = 0.05
+_LEAST_ROWS = 3  # of the table, where there are fewer
 
 
 class NeighborhoodPage(QWidget):
@@ -119,16 +118,23 @@ class NeighborhoodPage(QWidget):
                     item.setTextAlignment(
                         int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                     )
-                if one["q_value"] <= _CLEAR_Q:
+                if name in tested.clear:  # beyond chance, for so many columns
                     font = item.font()
                     font.setBold(True)
                     item.setFont(font)
                 self.table.setItem(row, place, item)
-        clear = int((found["q_value"] <= _CLEAR_Q).sum())
-        self.words.setText(
-            f"{_readable(tested.state)}: {clear} of {len(found)} columns significant "
-            f"(bold: q ≤ {_CLEAR_Q})."
-        )
+        self._fit_table()
+        self.words.setText(tested.sentence)
+
+    def _fit_table(self) -> None:
+        """As high as its rows: the page scrolls, and not the table in it as well."""
+        self.table.resizeRowsToContents()
+        header, rows = self.table.horizontalHeader(), self.table.verticalHeader()
+        assert header is not None
+        assert rows is not None
+        least = _LEAST_ROWS * rows.defaultSectionSize()
+        frame = 2 * self.table.frameWidth()
+        self.table.setFixedHeight(header.sizeHint().height() + max(rows.length(), least) + frame)
 
     def _set_up(self) -> None:
         self.radius.setRange(10, 100_000)
@@ -165,8 +171,9 @@ class NeighborhoodPage(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(form)
         layout.addWidget(self.words)
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.table)
         layout.addWidget(self.filter)
+        layout.addStretch(1)
 
     def _set_up_table(self) -> None:
         tips = (
@@ -184,6 +191,8 @@ class NeighborhoodPage(QWidget):
         rows.hide()
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._fit_table()
 
     def _on_run(self, run: object) -> None:
         """Another run begins: what was tested was a state of the latents before."""
@@ -192,6 +201,7 @@ class NeighborhoodPage(QWidget):
 
     def _forget(self, *_: object) -> None:
         self.table.setRowCount(0)
+        self._fit_table()
         self.words.setText(_HINT)
 
     def _compute(self) -> None:

@@ -103,6 +103,7 @@ class NeighborhoodService(Service):
     def _on_result(self, item: NeighborhoodColumns | ContextTest) -> None:
         if not isinstance(item, NeighborhoodColumns):
             self._show(item)
+            self.session.show_message(item.sentence)
             run = self.session.run
             if run is not None:
                 self.keeping.add(lambda: _written(run, item))

@@ -88,7 +88,7 @@ def write_tilt_series(folder: Path, microscope: Microscope, scale: float) -> Ite
 
 
 def true_particles(scene: Scene, series: list[TrueSeries], rule: CentreRule) -> TrueParticles:
-    """All particles in the voxels of tomograms of a program with that rule."""
+    """All particles, as they were averaged, in voxels of tomograms of a program with that rule."""
     crowd = scene.crowd
     extents = np.array([one.extent_xyz_angstrom for one in scene.series])[crowd.series]
     volumes = np.array([one.volume_size_px for one in series])[crowd.series]
@@ -109,11 +109,23 @@ def true_particles(scene: Scene, series: list[TrueSeries], rule: CentreRule) -> 
     )
 
 
+def as_tilted(scene: Scene, series: TrueSeries, row: int) -> TrueSeries:
+    """The series as the stage was tilted, where that is not what the alignment says."""
+    if not scene.nuisances.tilt_deg[row].any():
+        return series
+    half = np.array(series.volume_size_px) / 2
+    middle = series.corner_px + (series.rotations @ half)[:, :2]
+    angles = tilt_angles(scene.true_tilts(row))
+    tilted = replace(series, axis_deg=angles[:, 0], tilt_deg=angles[:, 1])
+    return replace(tilted, corner_px=middle - (tilted.rotations @ half)[:, :2])
+
+
 def _write_images(
     path: Path, microscope: Microscope, series: TrueSeries, row: int, scale: float
 ) -> None:
     scene = microscope.scene
     nx, ny = series.image_size_px
+    series = as_tilted(scene, series, row)
     stack = np.zeros((len(series.tilt_deg), ny, nx), np.float32)
     for particle in scene.members(row).tolist():
         _add_particle(stack, microscope, series, particle, scale)
@@ -132,18 +144,14 @@ def _add_particle(
     particle: int,
     scale: float,
 ) -> None:
-    """Add a particle's projections where they fall, to parts of a pixel."""
+    """Add what is in a particle's box where it falls, to parts of a pixel."""
     scene, box = microscope.scene, microscope.config.box_size_px
     tomogram = scene.series[scene.crowd.series[particle]]
-    from_half = scene.crowd.positions_angstrom[particle] - tomogram.extent_xyz_angstrom / 2
+    from_half = scene.true_positions_angstrom()[particle] - tomogram.extent_xyz_angstrom / 2
     voxel = from_half / scene.pixel_size_angstrom + np.array(series.volume_size_px) / 2
     centres = series.place(voxel[None])[:, 0]
     whole = np.rint(centres)
-    # Content sits at minus the shift.
-    poses = replace(scene.poses(particle), shifts_px=whole - centres)
-    signal = (
-        microscope.signal(poses, particle, microscope.formation(poses, particle).signal) * scale
-    )
+    signal = microscope.seen(particle, whole - centres) * scale  # it sits at minus the shift
     images = images_from_samples(signal, microscope.lattice).numpy()
     limit = np.array(stack.shape[:0:-1])
     for image, target, corner in zip(stack, images, whole.astype(int) - box // 2, strict=True):
