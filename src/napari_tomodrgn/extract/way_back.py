@@ -42,6 +42,15 @@ def extraction_of(particles: ParticleSet) -> Path | None:
     return None
 
 
+def list_name_of(particles: ParticleSet) -> str:
+    """Name of the list that a set was extracted by; empty for other sets, or if it is not known."""
+    file = extraction_of(particles)
+    try:
+        return "" if file is None else Path(_read(file)["list"]["path"]).name
+    except BadInputError:
+        return ""  # which is told when rows of it are asked for
+
+
 def write_list_back(particles: ParticleSet, beside: Path) -> Path | None:
     """Write the particles in the form of the list that they were extracted by.
 

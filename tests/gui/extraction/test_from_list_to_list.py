@@ -76,6 +76,9 @@ def test_the_chosen_state_goes_back_as_its_list(
     assert adjusted_rand_score(truth[rows], clusters) >= 0.95
     chosen = clusters.index[clusters == clusters.iloc[0]]
     widget.session.selection = frozenset(map(str, chosen))
+    kind = Path(name).suffix
+    assert widget.selections.export.text() == f"Export star file and {kind} list…"
+    assert f"the rows of {name}" in widget.selections.export.toolTip()
     widget.selections.export_requested.emit(str(tmp_path / "chosen.star"))
     qtbot.waitUntil(lambda: widget.controller.idle)
     back = tmp_path / f"chosen_{read_list(source).format}{source.suffix}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -28,6 +30,10 @@ _HINT = (
 )
 # Rows of the list that are seen at once.
 _FEWEST_ROWS, _MOST_ROWS = 4, 6
+_EXPORT_TIP = (
+    "The selected particles as the program that they came from reads them, with the columns that "
+    "were added"
+)
 
 
 class SelectionsPanel(QWidget):
@@ -61,17 +67,26 @@ class SelectionsPanel(QWidget):
         self.color = make_button(
             "Colour by selection", "Each point in the colour of its selection", self._color
         )
-        self.export = make_button(
-            "Export star file…",
-            "The selected particles as the program that they came from reads them, with the "
-            "columns that were added",
-            self._export,
-        )
+        self.export = make_button("Export star file…", _EXPORT_TIP, self._export)
         self._lay_out()
         chosen = ("selection", "selections", "selections_in_writing")
         for name in (*chosen, "latents", "run", "particles"):
             session.events[name].connect(self.refresh)
+        session.events.particles.connect(self._name_export)
+        self._name_export()
         self.refresh()
+
+    def _name_export(self, *_: object) -> None:
+        """Say that particles of a list are written as its rows as well."""
+        particles, name = self._session.particles, ""
+        if particles is not None:
+            from napari_tomodrgn.extract.way_back import list_name_of
+
+            name = list_name_of(particles)
+        also = f". Beside it, the rows of {name} for them, in a file of that kind" if name else ""
+        kind = Path(name).suffix
+        self.export.setText(f"Export star file and {kind} list…" if name else "Export star file…")
+        self.export.setToolTip(_EXPORT_TIP + also)
 
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""
