@@ -20,6 +20,7 @@ from napari_tomodrgn.gui.volumes import movie_service
 from napari_tomodrgn.gui.volumes.figure import FigureOptions
 from napari_tomodrgn.gui.volumes.isosurfaces import difference, make_isosurface
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME, LAYER_NAME, LESS_NAME, MORE_NAME
+from napari_tomodrgn.gui.volumes.surface_layers import box_angstrom
 from napari_tomodrgn.gui.volumes.volume_bar import VolumeBar
 from napari_tomodrgn.gui.volumes.volume_view import VolumeView, caption, who_is
 from napari_tomodrgn.particle_columns import latent_matrix
@@ -431,6 +432,24 @@ def test_a_click_shows_a_map_that_was_hidden_by_its_eye(
     session.canvas_mode = "tomogram"  # which has the canvas
     session.focused = names[here]
     assert not viewer.layers[LAYER_NAME].visible
+
+
+def test_what_is_deleted_beside_a_map_takes_its_words_along(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session, layers = opened(tiny_run), widget.controller.volumes
+    decoded = session.decoded
+    box = box_angstrom(decoded.volume)
+    for name in ("reconstruction a", "reconstruction b"):
+        layers.show_companion(name, decoded.mesh, box, "#f0d68a", f"{name}: 24 particles")
+    words = lambda: [one for one in layers.labels.layer.features["words"] if one]  # noqa: E731
+    assert len(words()) == 3
+    viewer.layers.remove("reconstruction a")
+    qtbot.waitUntil(lambda: len(words()) == 2)
+    assert not any("reconstruction a" in one for one in words())
+    viewer.layers.remove(LAYER_NAME)
+    viewer.layers.remove("reconstruction b")
+    qtbot.waitUntil(lambda: layers.labels.layer is None)
 
 
 def test_words_on_a_map_that_is_awaited_go_with_the_window(

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
 from napari_tomodrgn.gui.widgets.qt import make_label
+from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
 from napari_tomodrgn.session import Session
 from napari_tomodrgn.work_status import TrainingStatus
@@ -31,7 +32,7 @@ class TrainingProgress(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
-        self.status = make_label()
+        self.status, self._longest = SteadyLabel(), ""
         self.losses = make_label(tip="Of the last report, averaged over the particles seen")
         self.shown = make_label(
             tip="The better of the two is on show. Latents of the encoder come once they explain "
@@ -74,6 +75,8 @@ class TrainingProgress(QWidget):
         ):
             label.setText(words)
             label.setVisible(bool(words))
+        self._longest = max(self._longest, self.status.text(), key=len)
+        self.status.keep_room_for(self._longest)  # what is below stays where it is
         table = self._session.metrics
         some = table is not None and len(table) > 0 and not self._is_of_another
         self.plot.setVisible(some)

@@ -299,6 +299,11 @@ class VolumeLayers:
         self._companions = {name: layer for name, layer in found.items() if layer in there}
         return dict(self._companions)
 
+    def follow_removed(self) -> None:
+        """Lay out what is left where the user deleted maps: no words where there is none."""
+        if len(self._companions) != len(self.companions):
+            self._arrange()
+
     @property
     def _pile(self) -> dict[str, Surface]:
         """Pinned maps in the place of the one on show; what nobody pinned stands beside it."""

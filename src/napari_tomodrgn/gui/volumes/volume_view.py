@@ -50,6 +50,7 @@ class VolumeView(Service):
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
         self.stepping = self.delay(0, layers.image.step_by_voxel)
+        self.following = self.delay(0, layers.follow_removed)
         layers.viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         layers.viewer.layers.events.removed.connect(self._on_removed)
         self._training = False
@@ -63,6 +64,7 @@ class VolumeView(Service):
 
     def _on_removed(self, _event: object = None) -> None:
         """No words of a map that the user deleted; a click on its particle brings it back."""
+        self.following.start()
         if self.session.decoded is not None and self.layers.layer is None:
             self.layers.set_caption("")
 
