@@ -272,3 +272,20 @@ def test_the_command_extracts(
     # A second time everything is there already.
     assert main([*arguments, *order, "--tomogram", "1"]) == 0
     assert "there already" in capsys.readouterr().err
+
+
+def test_what_is_all_there_is_left_as_it_is(made: Make, tmp_path: Path) -> None:
+    """Somebody may be training on it, or have changed a star file."""
+    out, config = tmp_path / "out", made()
+    *_, first = extract(config, out)
+    star = out / "particles.star"
+    star.write_text(star.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    *events, last = extract(config, out)
+    assert last == first
+    assert any("nothing was written" in str(event) for event in events)
+    left = [path for path in times if path.name != ".extraction"]
+    assert all(path.stat().st_mtime_ns == times[path] for path in left)
+    (out / "extraction.json").unlink()  # of one that was stopped at its very end
+    *_, last = extract(config, out)
+    assert last == first and "# mine" not in star.read_text(encoding="utf-8")

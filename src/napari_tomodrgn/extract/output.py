@@ -33,6 +33,7 @@ from napari_tomodrgn.extract.series import Series
 from napari_tomodrgn.geometry import matrix_to_euler
 
 FloatArray = NDArray[np.float64]
+OPTIMISATION_SET = "optimisation_set.star"  # the file to open
 _MODES = {"float32": 2, "float16": 12}
 _LABEL = b"extracted by napari-tomodrgn"
 # An own column: no program's optics say whether images were weighted by dose.
@@ -173,7 +174,7 @@ def write_extraction_stars(
         "rlnTomoParticlesFile": "particles.star",
         "rlnTomoTomogramsFile": "tomograms.star",
     }
-    path = out / "optimisation_set.star"
+    path = out / OPTIMISATION_SET
     write_star(path, {"": entries})
     return path
 

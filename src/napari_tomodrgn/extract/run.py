@@ -21,7 +21,7 @@ from napari_tomodrgn.extract.events import (
     TomogramDone,
 )
 from napari_tomodrgn.extract.inputs import Extraction, read_extraction
-from napari_tomodrgn.extract.output import PlacedSeries, write_extraction_stars
+from napari_tomodrgn.extract.output import OPTIMISATION_SET, PlacedSeries, write_extraction_stars
 from napari_tomodrgn.extract.proof import decide
 from napari_tomodrgn.extract.series import Conventions
 from napari_tomodrgn.extract.settings import ExtractConfig
@@ -29,6 +29,7 @@ from napari_tomodrgn.extract.tomogram import is_written, write_tomogram
 from napari_tomodrgn.files import remove_leftovers, write_text
 
 _MARK = ".extraction"
+_ABOUT = "extraction.json"  # written last: where it is, all is
 
 
 def extract(
@@ -73,12 +74,15 @@ def extract(
     if dry_run:
         return None
     _prepare_folder(out, extraction, decided.conventions)
-    images = yield from _write_all(out, extraction, kept)
-    path = write_extraction_stars(
-        out, kept, extraction.plan, extraction.optics, config.image_series
-    )
-    about = _about(extraction, decided.told(), placed)
-    write_text(out / "extraction.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    images, new = yield from _write_all(out, extraction, kept)
+    about, path = out / _ABOUT, out / OPTIMISATION_SET
+    if not new and about.is_file() and path.is_file():
+        # Somebody may train on them, or have changed them.
+        yield ExtractNotice(f"{out} holds this extraction already: nothing was written.")
+    else:
+        write_extraction_stars(out, kept, extraction.plan, extraction.optics, config.image_series)
+        text = json.dumps(_about(extraction, decided.told(), placed), indent=1, ensure_ascii=False)
+        write_text(about, text + "\n")
     done = Extracted(path, sum(len(one) for one in kept), images)
     yield done
     return done
@@ -86,20 +90,22 @@ def extract(
 
 def _write_all(
     out: Path, extraction: Extraction, kept: list[PlacedSeries]
-) -> Generator[ExtractEvent, None, int]:
+) -> Generator[ExtractEvent, None, tuple[int, int]]:
+    """Number of images there are, and of tomograms that were not there yet."""
     dtype = "float16" if extraction.config.float16 else "float32"
     total = sum(int(one.visible.sum()) for one in kept)
-    before = 0
+    before = new = 0
     for one in kept:
         images = int(one.visible.sum())
         reused = is_written(out, one, extraction.plan, dtype)
+        new += not reused
         if not reused:
             for done in write_tomogram(out, one, extraction.plan, dtype):
                 yield ExtractProgress(before + done, total)
         before += images
         hidden = one.visible.size - images
         yield TomogramDone(one.series.name, len(one), images, hidden, len(one.left_out), reused)
-    return total
+    return total, new
 
 
 def _tell_placed(placed: list[PlacedSeries]) -> Iterator[ExtractNotice]:
