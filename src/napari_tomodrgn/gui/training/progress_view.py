@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_tomodrgn.gui.charts.line_plot import Curve, LinePlot
 from napari_tomodrgn.gui.charts.painting import ChartColors
+from napari_tomodrgn.gui.training.service import why_on_show
 from napari_tomodrgn.gui.widgets.qt import make_label
 from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.learn.run.epoch_files import FIRST_LOOK
@@ -135,10 +136,12 @@ def why_ended(session: Session) -> str:
     done, train = session.last_epoch_trained, run.config.train
     if not 0 < done < train.epochs:
         return ""
-    return (
+    ended = (
         f"Ended after epoch {done} of {train.epochs}: for {train.patience} epochs held-out images "
         "were explained no better."
     )
+    last = f" Epoch {done} is on show: no earlier one is surely better."
+    return ended + (why_on_show(run, done) or last)
 
 
 def why_first_look(session: Session) -> str:
