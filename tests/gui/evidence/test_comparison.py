@@ -332,6 +332,13 @@ def test_a_run_that_is_opened_again_shows_what_was_compared_last(
     assert (again.folder, again.groups, again.names) == (last.folder, last.groups, last.names)
     assert again.sentence.startswith("Of the groups as they were: selection and all others differ")
     assert panel._kept_row.isVisibleTo(panel) and len(panel.plot.curves) == 3
+    service = widget.controller.comparison
+    for one in (first, last):  # the verdict, while nothing else was said, is that of the newer
+        service._show_found(one)
+        if one is first:
+            compared.show_message(Verdict.of(compared.quality).sentence)
+            service._answer_verdict(one)
+    assert compared.message.text.endswith(str(last.record["sentence"]))
     texts = [panel.kept.itemText(row) for row in range(panel.kept.count())]
     assert texts == ["selection and all others", "cluster 1 and cluster 2"]
     panel.kept.setCurrentIndex(1)

@@ -69,6 +69,7 @@ class ComparisonService(Service):
         self._began = 0.0
         self._made: list[ComparedGroups] = []  # of this run, the newest last
         self._told_damage = ""
+        self._answered = ""  # the verdict with the comparison that was shown last
         self.job = self.long_task("tomoDRGN comparison", self._on_event)
         self.job.ended.connect(self._on_ended)
         self.kept = self.latest_task(self._on_kept)
@@ -199,10 +200,14 @@ class ComparisonService(Service):
         self._answer_verdict(compared)
 
     def _answer_verdict(self, compared: ComparedGroups) -> None:
-        """Where the message is still the verdict, which asks for a comparison: this is one."""
+        """Where the message is still the verdict, which asks for a comparison: this is one.
+
+        Of a run that is opened, that of the groups offered first may come before the last one.
+        """
         told, verdict = self.session.message, Verdict.of(self.session.quality)
-        if told is not None and told.text == verdict.sentence:
-            self.session.show_message(verdict.after(compared.record).sentence)
+        if told is not None and told.text in (verdict.sentence, self._answered):
+            self._answered = verdict.after(compared.record).sentence
+            self.session.show_message(self._answered)
 
     def _on_groups(self, *_: Any) -> None:
         """Say of what is on show whether its groups have become others since."""
