@@ -326,7 +326,7 @@ def _settled(
         raise BadInputError(
             f"{extraction.config.particles}: neither files nor data say "
             f"{' and '.join(missing)} ({shown or 'too few particles'}).",
-            remedy=f"Pass {' '.join(choices[option] for option in missing)}.",
+            remedy=f"Pass {' and '.join(choices[option] for option in missing)}.",
             code="undecided",
         )
     return Decided(_conventions(values), reasons, figures)

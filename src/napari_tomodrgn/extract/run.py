@@ -51,8 +51,10 @@ def extract(
     BadInputError
         If something is missing, cannot be told, or ``out`` holds other things.
     """
-    extraction = read_extraction(config)
     out = Path(out)
+    if not dry_run:
+        _refuse_taken(out)  # before minutes of reading
+    extraction = read_extraction(config)
     count = sum(len(one.rows) for one in extraction.series)
     yield ExtractStarted(len(extraction.series), count)
     if extraction.assumed:
@@ -123,22 +125,26 @@ def _prepare_folder(out: Path, extraction: Extraction, conventions: Conventions)
     config = extraction.config.model_dump(mode="json")
     text = json.dumps({**config, "conventions": asdict(conventions)}, sort_keys=True)
     mark = hashlib.sha256(text.encode()).hexdigest() + "\n"
+    _refuse_taken(out)
+    known = out / _MARK
+    if known.is_file() and known.read_text(encoding="utf-8", errors="replace") != mark:
+        raise BadInputError(
+            f"{out}: holds an extraction with other settings.",
+            remedy="Name another folder.",
+            code="other-extraction",
+        )
+    write_text(known, mark)
+
+
+def _refuse_taken(out: Path) -> None:
+    """Raise where a folder holds something else than an extraction."""
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file, not a folder.", code="not-a-folder")
     remove_leftovers(out, _MARK)  # of one that was killed before anything else was written
-    known = out / _MARK
-    if known.is_file():
-        if known.read_text(encoding="utf-8", errors="replace") != mark:
-            raise BadInputError(
-                f"{out}: holds an extraction with other settings.",
-                remedy="Name another folder.",
-                code="other-extraction",
-            )
-    elif out.exists() and any(out.iterdir()):
+    if not (out / _MARK).is_file() and out.exists() and any(out.iterdir()):
         raise BadInputError(
             f"{out} holds other files.", remedy="Name a new or an empty folder.", code="not-empty"
         )
-    write_text(known, mark)
 
 
 def _about(

@@ -13,6 +13,7 @@ from scipy.ndimage import map_coordinates
 
 from napari_tomodrgn.gui.extraction.panel import ExtractionPanel
 from napari_tomodrgn.gui.extraction.recognize import is_averaging_list
+from napari_tomodrgn.gui.extraction.words import in_fields
 from napari_tomodrgn.gui.plugin.reader import get_reader
 from napari_tomodrgn.synthetic.tilt_series.lists import LISTS
 
@@ -188,4 +189,54 @@ def test_folders_beside_are_found_where_only_one_can_be_meant(
             panel.folders["alignment"].line.editingFinished.emit()
         assert not panel.missing.text() and panel.start.isEnabled()
     assert found == {name: str(path.resolve()) for name, path in beside.items()}
+    qtbot.waitUntil(lambda: widget.controller.idle)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Pass --z keep|mirror and --hand 1|-1.", "choose “Z” and “Hand”."),
+        ("Pass --dose DIR, or --dose-per-tilt E and --order FILE.", "as “Dose” under"),
+        ("Pass --tomograms DIR with the reconstructions.", "Name “Tomograms” under"),
+        ("Pass --list-pixel-size A.", "are options of napari-tomodrgn extract, in a terminal"),
+    ],
+)
+def test_options_of_the_command_are_fields_of_the_form(said: str, words: str) -> None:
+    shown = in_fields(said)
+    assert words in shown
+    assert ("--" in shown) == ("two dashes" in shown), "what has no field is said to have none"
+
+
+def test_looking_beside_an_open_run_hides_its_map_until_one_asks_for_it(
+    widget: Any,
+    viewer: Any,
+    tilt_images: Path,
+    tiny_run: Path,
+    opened: Callable[[Path], Any],
+    fill: Callable[..., None],
+    tmp_path: Path,
+    qtbot: Any,
+) -> None:
+    session = opened(tiny_run)
+    panel = widget.particles.extraction
+    decoded, camera = viewer.layers["decoded"], viewer.scene.camera
+    camera.angles = (0.0, 30.0, 90.0)
+    (tmp_path / "odd.tbl").write_text("1 2 3\n", encoding="utf-8")
+    panel.set_list(tmp_path / "odd.tbl")
+    fill(panel, tilt_images, z="keep", pose="keep", hand="1", origin="1")
+    panel.look.click()
+    qtbot.waitUntil(lambda: session.message is not None and "odd.tbl" in session.message.text)
+    panel.set_list(tilt_images / "tilt_series" / "lists" / "imod" / "dynamo.tbl")
+    assert panel.out.folder.endswith("dynamo_extracted"), "as it was proposed for the other"
+    qtbot.waitUntil(lambda: any(one.name == "tilt image, TS_001" for one in viewer.layers))
+    assert session.message is None or "odd.tbl" not in session.message.text
+    seen = {layer.name for layer in viewer.layers if layer.visible}
+    assert {one.split(",")[0] for one in seen} == {
+        *("tilt image", "predicted particles", "tomogram", "listed particles")
+    }
+    assert viewer.dims.ndisplay == 2 and not decoded.visible
+    session.focused = next(n for n in session.latents.index if n != session.focused)
+    assert decoded.visible and viewer.dims.ndisplay == 3
+    assert camera.angles == pytest.approx((0.0, 30.0, 90.0))
+    assert not any("TS_001" in layer.name for layer in viewer.layers)
     qtbot.waitUntil(lambda: widget.controller.idle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,14 @@ def test_a_particle_is_the_same_in_every_cell_and_a_click_takes_its_axes(
     session, button = opened(tiny_run), widget.latent.pairs
     plot = button.plot
     assert not plot.isVisible()
+    shown = button._shown
+    button.set_contents(SimpleNamespace(names=["PC 1", "PC 2", "z 0"]))
+    assert not button.isEnabled() and "one pair" in button.toolTip(), "which the scatter shows"
+    button.set_contents(shown)
     button.click()
-    assert plot.isVisible() and len(plot.pairs) >= 1
+    assert plot.isVisible() and len(plot.pairs) == 3
+    away = plot.geometry().center() - widget.window().frameGeometry().center()
+    assert away.manhattanLength() < 60, "in the middle of the window, not in a corner"
     names = [str(name) for name in session.latents.index]
     for pair in plot.pairs:
         place = plot.place_of(pair, 3)
@@ -48,6 +55,10 @@ def test_a_particle_is_the_same_in_every_cell_and_a_click_takes_its_axes(
     pair = plot.pairs[-1]
     QTest.mouseClick(plot, Qt.MouseButton.LeftButton, pos=plot.cell(pair).center())
     assert session.axes == pair
+    QTest.keyClick(plot, Qt.Key.Key_Escape)
+    assert not plot.isVisible()
+    button.click()
+    assert plot.isVisible()
     button.click()
     assert not plot.isVisible()
 

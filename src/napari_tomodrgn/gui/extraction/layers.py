@@ -26,13 +26,16 @@ class PredictedLayers:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._layers: list[Any] = []
+        self._others: list[Any] = []  # what was visible before, and how it was looked at
+        self._view: dict[str, object] = {}
 
     def show(self, predicted: Predicted) -> None:
         """Show an image in Å with a ring around each place where a box would be cut.
 
         The tomogram is beside it, with the places of the list in the section that is shown.
         """
-        self.remove()
+        self._remove()
+        self._hide_others()
         name = predicted.name
         rings = {"size": predicted.box_angstrom, "features": {"particle": list(predicted.names)}}
         self._add_image(predicted.image, predicted.pixel_size_angstrom, f"{IMAGE_NAME}, {name}")
@@ -102,7 +105,33 @@ class PredictedLayers:
         )
         self._layers.append(layer)
 
-    def remove(self) -> None:
+    def _hide_others(self) -> None:
+        """What else is on show would lie over the images, in other places."""
+        viewer = self._viewer
+        if viewer.dims.ndisplay == 3:
+            camera = viewer.scene.camera
+            self._view = {name: getattr(camera, name) for name in ("center", "zoom", "angles")}
+        seen = [layer for layer in viewer.layers if layer.visible]
+        self._others += seen
+        for layer in seen:
+            layer.visible = False
+
+    def leave(self) -> None:
+        """Make way: take the layers away, and show what was on show before."""
+        if not self._layers:
+            return
+        self._remove()
+        others = [layer for layer in self._others if layer in self._viewer.layers]
+        self._others = []
+        for layer in others:
+            layer.visible = True
+        if others and self._view:
+            self._viewer.dims.ndisplay = 3
+            for name, value in self._view.items():
+                setattr(self._viewer.scene.camera, name, value)
+        self._view = {}
+
+    def _remove(self) -> None:
         """Take the layers away, if the user did not."""
         if self._layers:
             self._set_margin(0.0)

@@ -81,7 +81,7 @@ class ExtractionPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.list = make_button("Choose a list…", "Positions and poses", self._choose_list)
-        self._list_path = ""
+        self._list_path = self._proposed = ""
         self.tilt_series = FolderEdit("One stack a tilt series", "folder", "Tilt series")
         self.folders = {
             name: FolderEdit(tip, "with the tilt series", name) for name, tip in _FOLDERS.items()
@@ -186,8 +186,9 @@ class ExtractionPanel(QWidget):
         self._list_path = str(path)
         self.list.setText(path.name)
         self.list.setToolTip(str(path))
-        if not self.out.folder:
-            self.out.set_folder(str(path.parent / f"{path.stem}_extracted"))
+        if self.out.folder in ("", self._proposed):  # else the user named one
+            self._proposed = str(path.parent / f"{path.stem}_extracted")
+            self.out.set_folder(self._proposed)
         self._look_if_ready()
 
     def config(self) -> ExtractConfig:

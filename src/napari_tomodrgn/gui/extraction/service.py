@@ -16,7 +16,7 @@ from napari_tomodrgn.gui.extraction.layers import PredictedLayers
 from napari_tomodrgn.gui.extraction.words import in_fields
 from napari_tomodrgn.gui.widgets.qt import Signal
 from napari_tomodrgn.gui.widgets.tomogram_places import load_places, save_places
-from napari_tomodrgn.session import Session
+from napari_tomodrgn.session import Message, Session
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -44,9 +44,14 @@ class ExtractionService(Service):
         self.job = self.long_task("cutting tilt images (goes on where it stopped)", self._on_event)
         self.job.ended.connect(self.ended.emit)
         self._tomograms: Path | None = None  # their folder, of what is being cut
+        self._told: Message | None = None  # what was wrong when it was looked last
+        self.listen(self._on_focused, "focused")
+        self.listen(self._make_way, "free_point", "canvas_mode", "comparison", "particles")
 
     def look(self, config: ExtractConfig) -> None:
         """Find what is there of each tomogram, and folders of what was not named."""
+        if self._told is not None and self.session.message is self._told:
+            self.session.message = None  # it was of another list, or of other folders
         self.queue.request(lambda: _looked(config))
 
     def predict(self, config: ExtractConfig) -> None:
@@ -74,6 +79,7 @@ class ExtractionService(Service):
         """Tell what went wrong, in the words of the form."""
         if isinstance(error, BadInputError):
             self.session.show_message(in_fields(str(error)), self.failure_severity)
+            self._told = self.session.message
         else:
             super().on_failed(error)
 
@@ -84,7 +90,17 @@ class ExtractionService(Service):
         self.surveyed.emit(rows)
 
     def _on_predicted(self, predicted: Predicted) -> None:
+        self.session.canvas_mode = "particle"  # a tomogram or a comparison gives the canvas up
         self.layers.show(predicted)
+
+    def _make_way(self, now: object, before: object = None) -> None:
+        """Whoever asks for a map, a tomogram or a comparison is shown that."""
+        if now is not None:
+            self.layers.leave()
+
+    def _on_focused(self, _now: object, before: str | None = None) -> None:
+        if before is not None:  # else it is the first particle, which nobody clicked
+            self.layers.leave()
 
     def _on_event(self, event: Any) -> None:
         from napari_tomodrgn.extract.events import (
@@ -102,7 +118,7 @@ class ExtractionService(Service):
         elif isinstance(event, TomogramDone):
             self.progressed.emit(f"{event.name}: {event.images:,} images", 1.0)
         elif isinstance(event, Extracted):
-            self.layers.remove()  # the images themselves come instead
+            self.layers.leave()  # the images themselves come instead
             self._keep_tomograms(event.optimisation_set)
             self.extracted.emit(str(event.optimisation_set))
 

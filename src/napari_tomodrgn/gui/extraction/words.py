@@ -18,10 +18,10 @@ _FIELDS = {
     "--tomograms DIR": f"“Tomograms” {_HERE}",
     "--alignment DIR": f"“Alignment” {_HERE}",
     "--ctf DIR": f"“CTF” {_HERE}",
-    "--origin 0|1": f"“Origin” {_HERE}",
-    "--z keep|mirror": f"“Z” {_HERE}",
-    "--pose keep|inverse": f"“Pose” {_HERE}",
-    "--hand 1|-1": f"“Hand” {_HERE}",
+    "--origin 0|1": "“Origin”",
+    "--z keep|mirror": "“Z”",
+    "--pose keep|inverse": "“Pose”",
+    "--hand 1|-1": "“Hand”",
     "--origin": "“Origin”",
     "--z,": "“Z”,",
     "--out": "“Output”",
@@ -34,6 +34,7 @@ def in_fields(text: str) -> str:
     """Replace options of the command by fields of the form; say of others where they are."""
     for option, field in _FIELDS.items():
         text = text.replace(option, field)
+    text = text.replace("Pass “", f"Under “{DETAILS}” choose “")
     if _OPTION.search(text):
         text += " (Words with two dashes are options of napari-tomodrgn extract, in a terminal.)"
     return text

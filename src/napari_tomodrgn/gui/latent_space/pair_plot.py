@@ -24,6 +24,7 @@ _COMPONENTS = 4
 _UMAP = ("UMAP 1", "UMAP 2")
 _GAP, _REACH_PX, _RING_PX = 8, 8.0, 5.0
 _TIP = "All pairs of the first components, and the UMAP, at a glance"
+_ONE = "There is one pair, which the latent space shows"
 _HINT = "A click shows these two axes in the latent space."
 
 Pair = tuple[str, str]
@@ -138,6 +139,13 @@ class PairPlot(QWidget):
         """Tell which particle is under the pointer."""
         self._hover(self._pick(event.position()))
 
+    def keyPressEvent(self, event: Any) -> None:
+        """Go with Esc, as dialogs do."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.hide()
+        else:
+            super().keyPressEvent(event)
+
     def leaveEvent(self, event: object) -> None:
         """Nothing is under the pointer any more."""
         self._hover(-1)
@@ -214,11 +222,15 @@ class PairButton(QToolButton):
         self.plot = PairPlot(self)
         self._shown: ScatterContents | None = None
         self._selected = np.zeros(0, bool)
+        self._placed = False
         self.clicked.connect(lambda _checked=False: self.toggle_plot())
 
     def set_contents(self, shown: ScatterContents) -> None:
         """Take what the scatter shows."""
         self._shown = shown
+        several = len(pairs_of(shown.names)) > 1
+        self.setEnabled(several or self.plot.isVisible())
+        self.setToolTip(_TIP if several else _ONE)
         if self.plot.isVisible():
             self.plot.set_contents(shown)
 
@@ -233,6 +245,10 @@ class PairButton(QToolButton):
         if self._shown is not None and not self.plot.isVisible():
             self.plot.set_contents(self._shown)
             self.plot.set_selected(self._selected)
+            if not self._placed:  # afterwards it is where it was left
+                self._placed = True
+                window: Any = self.window()
+                self.plot.move(window.frameGeometry().center() - self.plot.rect().center())
         self.plot.setVisible(not self.plot.isVisible())
 
 

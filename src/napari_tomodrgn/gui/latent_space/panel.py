@@ -115,7 +115,7 @@ class LatentPanel(QWidget):
     def refresh(self, *_: object) -> None:
         """Draw what the session holds, as soon as it is worked out."""
         session, asked = self._session, ScatterRequest.of(self._session)
-        for box in (self.x_axis, self.y_axis, self.color, self.pairs):
+        for box in (self.x_axis, self.y_axis, self.color):
             box.setEnabled(asked is not None)
         if asked is not None:
             self.drawing.draw(asked)
@@ -124,6 +124,7 @@ class LatentPanel(QWidget):
         self._picture = None
         self.axes.fill([], ("", ""), [], "")
         self.pairs.plot.hide()
+        self.pairs.setEnabled(False)
         self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
         self.view.set_hint(_WAITING if session.training.busy else _HINT)
         self.legend.set_column(None)
