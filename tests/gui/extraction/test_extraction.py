@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_folders_beside_are_found_where_only_one_can_be_meant(
         ("Pass --z keep|mirror and --hand 1|-1.", "choose “Z” and “Hand”."),
         ("Pass --dose DIR, or --dose-per-tilt E and --order FILE.", "as “Dose” under"),
         ("Pass --tomograms DIR with the reconstructions.", "Name “Tomograms” under"),
+        ("box_px must be a multiple of 2, got 39", "“Box (px)” must be a multiple of 2, got 39"),
         ("Pass --list-pixel-size A.", "are options of napari-tomodrgn extract, in a terminal"),
     ],
 )
@@ -239,4 +241,44 @@ def test_looking_beside_an_open_run_hides_its_map_until_one_asks_for_it(
     assert decoded.visible and viewer.dims.ndisplay == 3
     assert camera.angles == pytest.approx((0.0, 30.0, 90.0))
     assert not any("TS_001" in layer.name for layer in viewer.layers)
+    qtbot.waitUntil(lambda: widget.controller.idle)
+
+
+def test_an_extraction_that_is_stopped_says_where_it_is_and_goes_on(
+    widget: Any,
+    tilt_images: Path,
+    fill: Callable[..., None],
+    tmp_path: Path,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from napari_tomodrgn.extract import run
+
+    written = run.write_tomogram
+    held = threading.Event()
+
+    def slow(*words: Any) -> Iterator[int]:
+        for done in written(*words):
+            yield done
+            held.wait(10)
+
+    panel, service = widget.particles.extraction, widget.controller.extraction
+    panel.set_list(tilt_images / "tilt_series" / "lists" / "imod" / "dynamo.tbl")
+    fill(panel, tilt_images, z="keep", pose="keep", hand="1", origin="1")
+    out = tmp_path / "out"
+    panel.out.set_folder(str(out))
+    with qtbot.waitSignal(service.surveyed):
+        panel.look.click()
+    monkeypatch.setattr(run, "write_tomogram", slow)
+    panel.start.click()
+    qtbot.waitUntil(lambda: "images" in panel.status.text())
+    panel.stop.click()
+    held.set()
+    with qtbot.waitSignal(service.ended):
+        pass
+    assert widget.session.message.text.startswith(f"Stopped. Images that were cut stay in {out};")
+    assert not (out / "optimisation_set.star").exists() and widget.session.particles is None
+    with qtbot.waitSignals([service.extracted, service.ended]):
+        panel.start.click()
+    qtbot.waitUntil(lambda: widget.session.particles is not None)
     qtbot.waitUntil(lambda: widget.controller.idle)

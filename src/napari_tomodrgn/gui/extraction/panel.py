@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.config import validated
 from napari_tomodrgn.errors import BadInputError
-from napari_tomodrgn.gui.extraction.words import DETAILS, what_is_missing
+from napari_tomodrgn.gui.extraction.words import DETAILS, in_fields, what_is_missing
 from napari_tomodrgn.gui.widgets.collapsible import CollapsibleSection
 from napari_tomodrgn.gui.widgets.folder_edit import FolderEdit
 from napari_tomodrgn.gui.widgets.qt import Signal, labelled, make_button, make_label
@@ -289,6 +289,6 @@ class ExtractionPanel(QWidget):
         try:
             config = self.config()
         except BadInputError as error:
-            self.refused.emit(str(error), self._can_ask)
+            self.refused.emit(in_fields(str(error)), self._can_ask)
             return
         wish.emit(config, *more)

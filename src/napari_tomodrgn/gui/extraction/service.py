@@ -42,8 +42,10 @@ class ExtractionService(Service):
         self.queue = self.latest_task(self._on_survey)
         self.prediction = self.latest_task(self._on_predicted)
         self.job = self.long_task("cutting tilt images (goes on where it stopped)", self._on_event)
-        self.job.ended.connect(self.ended.emit)
+        self.job.ended.connect(self._on_ended)
+        self._stopped = ""  # where the user stopped it
         self._tomograms: Path | None = None  # their folder, of what is being cut
+        self._out = ""  # where to
         self._told: Message | None = None  # what was wrong when it was looked last
         self.listen(self._on_focused, "focused")
         self.listen(self._make_way, "free_point", "canvas_mode", "comparison", "particles")
@@ -68,12 +70,22 @@ class ExtractionService(Service):
         """Decide what files do not settle, cut, and tell where the result is."""
         if not self.job.is_busy:
             self.session.message = None
-            self._tomograms = config.tomograms
+            self._tomograms, self._out, self._stopped = config.tomograms, out, ""
             self.job.start(lambda stop: _steps(config, Path(out).expanduser(), stop))
 
     def stop(self) -> None:
         """Stop; the same extraction goes on later."""
+        self._stopped = self._out
         self.job.stop()
+
+    def _on_ended(self) -> None:
+        if self._stopped:
+            self.session.show_message(
+                f"Stopped. Images that were cut stay in {self._stopped}; Extract and open goes on "
+                "with them."
+            )
+        self._stopped = ""
+        self.ended.emit()
 
     def on_failed(self, error: Exception) -> None:
         """Tell what went wrong, in the words of the form."""
@@ -118,6 +130,7 @@ class ExtractionService(Service):
         elif isinstance(event, TomogramDone):
             self.progressed.emit(f"{event.name}: {event.images:,} images", 1.0)
         elif isinstance(event, Extracted):
+            self._stopped = ""  # it was all done already
             self.layers.leave()  # the images themselves come instead
             self._keep_tomograms(event.optimisation_set)
             self.extracted.emit(str(event.optimisation_set))

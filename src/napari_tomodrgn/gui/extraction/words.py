@@ -25,6 +25,8 @@ _FIELDS = {
     "--origin": "“Origin”",
     "--z,": "“Z”,",
     "--out": "“Output”",
+    "box_px": "“Box (px)”",
+    "pixel_size_target_angstrom": "“Pixel (Å)”",
 }
 _OPTION = re.compile(r"--[a-z]")
 _MOST_NAMES = 4  # of tomograms that lack the same
