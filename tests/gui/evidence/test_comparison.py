@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.gui.charts.colormaps import color_at
 from napari_tomodrgn.gui.evidence.comparison_stage import map_cells
 from napari_tomodrgn.gui.evidence.stage_layers import CAPTION_NAME, LABELS_NAME
+from napari_tomodrgn.gui.tomogram import export_page
 from napari_tomodrgn.gui.volumes.layers import CAPTION_NAME as PARTICLE_CAPTION
 from napari_tomodrgn.gui.volumes.map_labels import bottom_of_corner
 from napari_tomodrgn.session.verdict import Verdict
@@ -427,7 +428,7 @@ def test_maps_on_show_are_those_of_the_comparison(
 
 
 def test_both_groups_are_exported_and_never_over_something(
-    widget: Any, compared: Any, tmp_path: Path, qtbot: Any
+    widget: Any, compared: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_tomodrgn.data.dialects import read_particles
 
@@ -448,7 +449,9 @@ def test_both_groups_are_exported_and_never_over_something(
     qtbot.waitUntil(lambda: "exists" in widget.banner.text, timeout=LONG)
     assert (out / "a.mrc").read_bytes() == b"of somebody"
     page = tmp_path / "page.html"
-    widget.comparison.report_requested.emit(str(page))
+    widget.tabs.setCurrentIndex(4)  # from the step Export as well
+    monkeypatch.setattr(export_page, "ask_for_report", lambda *_: str(page))
+    QTest.mouseClick(widget.export.report, LEFT)
     qtbot.waitUntil(lambda: "Report written" in widget.banner.text, timeout=LONG)
     text = page.read_text()
     assert compared.comparison.record["sentence"].split(",")[0] in text

@@ -78,7 +78,8 @@ def test_the_chosen_state_goes_back_as_its_list(
     widget.session.selection = frozenset(map(str, chosen))
     kind = Path(name).suffix
     assert widget.selections.export.text() == f"Export star file and {kind} list…"
-    assert f"the rows of {name}" in widget.selections.export.toolTip()
+    words = f"{len(chosen)} selected particles: star file and {kind} list …"
+    assert widget.export.star.text() == words
     widget.selections.export_requested.emit(str(tmp_path / "chosen.star"))
     qtbot.waitUntil(lambda: widget.controller.idle)
     back = tmp_path / f"chosen_{read_list(source).format}{source.suffix}"

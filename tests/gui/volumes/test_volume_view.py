@@ -11,6 +11,7 @@ from unittest.mock import MagicMock
 import imageio.v3 as iio
 import mrcfile
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_tomodrgn.data.volume import Volume, read_volume
@@ -432,6 +433,21 @@ def test_a_click_shows_a_map_that_was_hidden_by_its_eye(
     session.canvas_mode = "tomogram"  # which has the canvas
     session.focused = names[here]
     assert not viewer.layers[LAYER_NAME].visible
+
+
+def test_a_map_takes_the_colour_of_clusters_that_are_made_anew(
+    viewer: Any, widget: Any, opened: Callable[[Path], Any], tiny_run: Path, qtbot: Any
+) -> None:
+    session = opened(tiny_run)
+    seen = []
+    for mine in ("1", "2"):
+        clusters = pd.Series("2" if mine == "1" else "1", session.latents.index)
+        clusters[session.focused] = mine
+        session.add_columns(clusters.to_frame("cluster"))
+        session.color = "cluster"
+        _idle(widget, qtbot)
+        seen.append(np.asarray(viewer.layers[LAYER_NAME].colormap.colors[-1]).copy())
+    assert np.abs(seen[0] - seen[1]).max() > 0.1
 
 
 def test_what_is_deleted_beside_a_map_takes_its_words_along(

@@ -162,9 +162,11 @@ def molecule_words(record: dict[str, Any]) -> str:
     words[1] += "" if "=" in words[1] else f" (none of {count:,} random splits differs as much)"
     if adjusted != p:
         words.append(f"{adjusted:.2g} adjusted for the comparisons of this run")
-    taken_out = "With poses, contrast and defocus taken out, the molecule differs by"
-    said = f"{taken_out} {', '.join(words)}"
-    if record["differ"] or p >= DIFFER:
+    taken_out, figures = "With poses, contrast and defocus taken out", ", ".join(words)
+    if p >= DIFFER:
+        return f"{taken_out}, the molecule differs no more than in random groups: {figures}."
+    said = f"{taken_out}, the molecule differs by {figures}"
+    if record["differ"]:
         return f"{said}."
     share = max(0.0, left["statistic"] / whole["statistic"])
     return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,7 @@ from napari_tomodrgn.gui.widgets.qt import (
     make_label,
     set_next,
 )
-from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_file
+from napari_tomodrgn.gui.widgets.saving import ask_for_comparison, ask_for_report
 from napari_tomodrgn.palette import DIFFERENCE
 from napari_tomodrgn.session import ComparedGroups, Session
 from napari_tomodrgn.work_status import training_words
@@ -329,10 +327,5 @@ class ComparisonPanel(QWidget):
             self.export_requested.emit(folder)
 
     def _ask_report(self) -> None:
-        proposed = str(self._base() / "report.html")
-        path = ask_for_file(self, "Save the report", proposed, "Pages (*.html)")
-        if path:
+        if path := ask_for_report(self, self._session):
             self.report_requested.emit(path)
-
-    def _base(self) -> Path:
-        return export_folder(self._session.source)

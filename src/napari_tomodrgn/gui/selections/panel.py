@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
@@ -18,7 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_tomodrgn.gui.widgets.qt import Signal, make_button
 from napari_tomodrgn.gui.widgets.recent_paths import export_folder
-from napari_tomodrgn.gui.widgets.saving import ask_for_file, name_of_particles
+from napari_tomodrgn.gui.widgets.saving import ask_for_file, kind_of_list, name_of_particles
 from napari_tomodrgn.gui.widgets.steady_label import SteadyLabel
 from napari_tomodrgn.palette import PLAIN
 from napari_tomodrgn.particle_columns import SELECTIONS
@@ -32,7 +30,7 @@ _HINT = (
 _FEWEST_ROWS, _MOST_ROWS = 4, 6
 _EXPORT_TIP = (
     "The selected particles as the program that they came from reads them, with the columns that "
-    "were added"
+    "were added; of a list that was extracted here its rows for them, in a file beside it"
 )
 
 
@@ -78,15 +76,8 @@ class SelectionsPanel(QWidget):
 
     def _name_export(self, *_: object) -> None:
         """Say that particles of a list are written as its rows as well."""
-        particles, name = self._session.particles, ""
-        if particles is not None:
-            from napari_tomodrgn.extract.way_back import list_name_of
-
-            name = list_name_of(particles)
-        also = f". Beside it, the rows of {name} for them, in a file of that kind" if name else ""
-        kind = Path(name).suffix
-        self.export.setText(f"Export star file and {kind} list…" if name else "Export star file…")
-        self.export.setToolTip(_EXPORT_TIP + also)
+        kind = kind_of_list(self._session)
+        self.export.setText(f"Export star file and {kind} list…" if kind else "Export star file…")
 
     def refresh(self, *_: object) -> None:
         """Show what the session holds."""

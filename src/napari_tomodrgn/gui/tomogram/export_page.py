@@ -18,6 +18,8 @@ from napari_tomodrgn.gui.widgets.saving import (
     ask_for_comparison,
     ask_for_file,
     ask_for_new_folder,
+    ask_for_report,
+    kind_of_list,
     name_of_classes,
     name_of_map,
     name_of_particles,
@@ -50,6 +52,7 @@ class ExportPage(QWidget):
     plot_requested = Signal()
     turntable_requested = Signal(str, object)  # file, FigureOptions
     script_requested = Signal()
+    report_requested = Signal(str)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,12 +63,12 @@ class ExportPage(QWidget):
             policy = hint.sizePolicy()
             policy.setRetainSizeWhenHidden(True)  # no button moves as a hint comes or goes
             hint.setSizePolicy(policy)
+        self._list = ""  # kind of the one that particles were extracted by
         self._make_maps_and_particles()
         self._make_pictures()
         self._make_scene_buttons()
         self._lay_out()
         for name in (
-            "particles",
             "latents",
             "tomogram",
             "selection",
@@ -78,7 +81,8 @@ class ExportPage(QWidget):
             "map_source",
         ):
             getattr(session.events, name).connect(self.refresh)
-        self.refresh()
+        session.events.particles.connect(self._on_particles)
+        self._on_particles()
 
     def _make_maps_and_particles(self) -> None:
         """Buttons for maps and star files."""
@@ -98,7 +102,8 @@ class ExportPage(QWidget):
         self.star = make_button(
             _STAR,
             "The selected particles, or all if none is, as the program that they came from reads "
-            "them, with the columns that were added",
+            "them, with the columns that were added; of a list that was extracted here its rows "
+            "for them, in a file beside it",
             self._ask_for_star,
         )
 
@@ -152,6 +157,12 @@ class ExportPage(QWidget):
         layout.addWidget(make_heading("Pictures"))
         layout.addWidget(self.picture)
         layout.addWidget(self.plot)
+        self.report = make_button(
+            "Report (HTML) …",
+            "The whole run as one page that opens anywhere: verdict, clusters with their maps, "
+            "comparisons, tests, data, settings, methods",
+            self._ask_for_report,
+        )
         self.script = make_button(
             "Copy as script",
             "All that was done since this was opened, as Python that does it again without a "
@@ -159,6 +170,7 @@ class ExportPage(QWidget):
             self.script_requested.emit,
         )
         layout.addWidget(make_heading("What was done"))
+        layout.addWidget(self.report)
         layout.addWidget(self.script)
         layout.addWidget(self.words)
         layout.addStretch(1)
@@ -188,9 +200,19 @@ class ExportPage(QWidget):
         self.place.setVisible(not shown)
         count = len(session.selection)
         which = f"{count:,} selected particles" if count else "All particles"
-        self.star.setText(f"{which}: star file …" if session.particles is not None else _STAR)
+        files = f"star file and {self._list} list" if self._list else "star file"
+        self.star.setText(f"{which}: {files} …" if session.particles is not None else _STAR)
+        self.report.setEnabled(session.run is not None and session.latents is not None)
         set_next(self.star, bool(count))
         self.whole.setVisible(session.latents is not None and not count)
+
+    def _on_particles(self, *_: object) -> None:
+        self._list = kind_of_list(self._session)
+        self.refresh()
+
+    def _ask_for_report(self) -> None:
+        if path := ask_for_report(self, self._session):
+            self.report_requested.emit(path)
 
     def _ask_for_map(self) -> None:
         if shows_comparison(self._session):

@@ -47,6 +47,7 @@ class VolumeView(Service):
         self.listen(self._on_focused, "focused")
         self.listen(self._on_decoded, "color", "color_limits", "selections", "surface_color")
         self.listen(self._on_decoded, "class_map")
+        self.listen(self._on_columns, "added_columns")
         self.listen(self._on_reconstruction, "validation")
         self.listen(self._on_data, "latents", "particles")
         self.stepping = self.delay(0, layers.image.step_by_voxel)
@@ -119,6 +120,11 @@ class VolumeView(Service):
         if session.training.busy:
             return "The first map appears with the first points"
         return "No map yet: train, or make a quick reconstruction"
+
+    def _on_columns(self, *_: object) -> None:
+        """Clusters that were made anew have other colours, and the map on show with them."""
+        if self.session.decoded is not None:
+            self._on_decoded()
 
     def _on_choice(self, *_: object) -> None:
         """Name the one that is decoded now, where the words name another, once clicks rest."""

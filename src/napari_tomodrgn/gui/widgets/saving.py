@@ -81,6 +81,21 @@ def ask_for_comparison(parent: QWidget, session: Session) -> str:
     return ask_for_new_folder(parent, f"Folder {name}", export_folder(session.source), name)
 
 
+def ask_for_report(parent: QWidget, session: Session) -> str:
+    """Ask where the page of the run is written."""
+    proposed = str(export_folder(session.source) / "report.html")
+    return ask_for_file(parent, "Save the report", proposed, "Pages (*.html)")
+
+
+def kind_of_list(session: Session) -> str:
+    """The ending of the list whose rows are written beside a star file; empty where none are."""
+    if session.particles is None:
+        return ""
+    from napari_tomodrgn.extract.way_back import list_name_of
+
+    return Path(list_name_of(session.particles)).suffix
+
+
 def saving_dialog(parent: QWidget, title: str, proposed: str, kinds: str) -> QFileDialog:
     """Make the dialog of `ask_for_file`."""
     dialog = QFileDialog(parent, title, proposed, kinds)

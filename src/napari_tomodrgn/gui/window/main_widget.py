@@ -284,13 +284,12 @@ class MainWidget(QWidget):
         latent.path.between_requested.connect(exploring.between_pinned)
         latent.path.forget_requested.connect(exploring.forget_path)
         latent.path.frame_requested.connect(exploring.show_frame)
-        saving, volumes = self.controller.volume_export, latent.volumes
         latent.path.movie_requested.connect(self.controller.movie.start)
-        latent.path.maps_requested.connect(saving.save_frames)
-        volumes.axes_toggled.connect(self.controller.volumes.show_axes)
-        volumes.axes_toggled.connect(self.controller.canvas_fit.want_axes)
-        volumes.release_requested.connect(self.controller.pinned.unpin_all)
-        volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
+        latent.path.maps_requested.connect(self.controller.volume_export.save_frames)
+        for verb in (self.controller.volumes.show_axes, self.controller.canvas_fit.want_axes):
+            latent.volumes.axes_toggled.connect(verb)
+        latent.volumes.release_requested.connect(self.controller.pinned.unpin_all)
+        latent.volumes.release_requested.connect(self.controller.volume_view.remove_reconstructions)
 
     def _on_file_dropped(self, path: str) -> None:
         """A run on the scatter, or what there are no columns of yet, is opened as elsewhere."""
@@ -309,8 +308,8 @@ class MainWidget(QWidget):
         panel.look.orbit_toggled.connect(cell.orbit)
         cell.progress.connect(panel.set_status)
         neighborhood = self.controller.neighborhood
-        panel.context.compute_requested.connect(neighborhood.compute)
-        panel.context.test_requested.connect(neighborhood.test)
+        for verb in ("compute", "test"):
+            getattr(panel.context, f"{verb}_requested").connect(getattr(neighborhood, verb))
         neighborhood.tested.connect(panel.context.show_associations)
         panel.context.filter.chosen.connect(self.controller.selections.combine)
         export, writing = self.export, self.controller.tomogram_export
@@ -318,6 +317,7 @@ class MainWidget(QWidget):
             getattr(export, f"{verb}_requested").connect(getattr(writing, verb))
         export.star_requested.connect(self.controller.selections.export)
         export.plot_requested.connect(self.latent.save_plot)
+        export.report_requested.connect(self.controller.comparison.save_report)
         export.class_maps_requested.connect(self.controller.volume_export.save_class_maps)
         export.script_requested.connect(self.controller.scripts.copy)
         for page in (export, self.latent.volumes):
