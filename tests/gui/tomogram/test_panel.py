@@ -599,3 +599,21 @@ def test_a_file_that_was_not_found_is_a_link_and_looks_like_one(
     second = panel.list.topLevelItem(1)
     QTest.mouseClick(viewport, Qt.MouseButton.RightButton, pos=cell(second, 0))
     assert session.tomogram == name and panel.list.currentItem().text(0) == name
+
+
+def test_a_flat_section_shows_the_particles_that_it_goes_through(
+    viewer: Any, widget: Any, shown: Any, qtbot: Any
+) -> None:
+    """Of surfaces napari draws nothing in two dimensions: the section was empty."""
+    points = viewer.layers["particles TS_001.tomostar"]
+    qtbot.waitUntil(lambda: not points.size.any(), timeout=LONG)  # all are surfaces
+    viewer.dims.ndisplay = 2
+    assert (points.size > 0).all() and points.opacity < 1
+    here = points.data[3]
+    viewer.dims.set_point(0, here[0])
+    qtbot.waitUntil(lambda: 3 in set(points._view_indices.tolist()), timeout=LONG)
+    far = np.abs(points.data[:, 0] - here[0]) > points.size
+    assert not set(np.flatnonzero(far).tolist()) & set(points._view_indices.tolist())
+    viewer.dims.ndisplay = 3
+    assert not points.size.any() and points.opacity == 1.0
+    assert tuple(viewer.dims.margin_left) == (0.0, 0.0, 0.0)

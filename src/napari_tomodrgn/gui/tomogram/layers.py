@@ -32,6 +32,7 @@ _MARKS = ("#ffffff", "#ffe066")  # in focus, under the pointer
 # Diameters in radii of a particle: of points where there is no surface, and of the marks.
 _POINT, _MARK = 1.2, 2.8
 _SMALLEST_PX = 3.0  # of a point, on the screen
+_FLAT_OPACITY = 0.5  # of points over a section
 ByteArray = NDArray[np.uint8]
 
 
@@ -72,6 +73,8 @@ class TomogramLayers:
         self._visible = True
         self._hidden: list[Layer] = []  # what the user hid, while something else is on show
         self._image_wanted = True  # whether the form asks for it
+        self._shown = np.zeros(0, bool)  # which particles have a point or a surface
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     @property
     def layers(self) -> list[Layer]:
@@ -220,6 +223,7 @@ class TomogramLayers:
             border_width=0.0,
             canvas_size_limits=(0, 10000),
             shading="spherical",
+            projection_mode="rescale_spherical",  # discs, as a section cuts spheres
             units=("angstrom",) * 3,
             visible=self._visible,
         )
@@ -233,6 +237,7 @@ class TomogramLayers:
             border_color=list(_MARKS),
             border_width=0.03,
             canvas_size_limits=(0, 10000),
+            projection_mode="all",
             blending="translucent_no_depth",
             units=("angstrom",) * 3,
             visible=self._visible,
@@ -299,13 +304,28 @@ class TomogramLayers:
             self._points.face_color = colors / np.float32(255)
 
     def size_points(self, shown: NDArray[np.bool_]) -> None:
-        """Show points where ``shown`` ``(particle,)`` is true and no surface stands."""
+        """Show points where ``shown`` ``(particle,)`` is true and no surface stands.
+
+        In a flat section, where napari draws no surface, all of them that it goes through.
+        """
+        self._shown = shown
         if self._points is None or len(self._points.data) != len(shown):
             return
         smallest = _SMALLEST_PX / self.viewer.scene.camera.zoom
         sizes = np.where(shown, max(_POINT * self._radius, smallest), 0.0)
-        sizes[self.surfaced] = 0.0
+        flat = self.viewer.dims.ndisplay == 2
+        if not flat:
+            sizes[self.surfaced] = 0.0
+        self._points.opacity = _FLAT_OPACITY if flat else 1.0  # what is below is to be judged
         self._points.size = sizes
+
+    def _on_ndisplay(self, _event: object = None) -> None:
+        if self._points is None or self._points not in self.viewer.layers:
+            return
+        dims = self.viewer.dims
+        reach = self._radius if dims.ndisplay == 2 else 0.0  # of a particle to either side
+        dims.margin_left = dims.margin_right = (reach, *(0.0,) * (dims.ndim - 1))
+        self.size_points(self._shown)
 
     def mark(
         self, focused: NDArray[np.float64] | None, hovered: NDArray[np.float64] | None
