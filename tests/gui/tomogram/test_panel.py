@@ -601,6 +601,17 @@ def test_a_file_that_was_not_found_is_a_link_and_looks_like_one(
     assert session.tomogram == name and panel.list.currentItem().text(0) == name
 
 
+def test_a_film_of_two_scenes_is_not_written(
+    widget: Any, shown: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    widget.export.turntable_requested.emit(str(tmp_path / "turn.gif"), FigureOptions(width_px=64))
+    qtbot.waitUntil(lambda: widget.export.words.text().startswith("Filming"), timeout=LONG)
+    shown.canvas_mode = "particle"
+    assert "turn.gif was not written: something else was shown" in shown.message.text
+    qtbot.waitUntil(lambda: widget.controller.idle, timeout=LONG)
+    assert not list(tmp_path.glob("turn*")) and not widget.export.words.text()
+
+
 def test_a_flat_section_shows_the_particles_that_it_goes_through(
     viewer: Any, widget: Any, shown: Any, qtbot: Any
 ) -> None:

@@ -48,6 +48,7 @@ class TomogramExport(Service):
         self._angles = (0.0, 0.0, 0.0)  # before the movie
         self._filmed = np.zeros((2, 3))  # how the camera looked at its last frame
         self._timer = self.repeat(0, self._film)
+        self.listen(self._give_up_film, "tomogram", "canvas_mode", "particles")
 
     @property
     def is_busy(self) -> bool:
@@ -115,6 +116,17 @@ class TomogramExport(Service):
         # Else the user has turned it. Not by the angles: napari gives others for the same view.
         if np.allclose(_directions(camera), self._filmed, atol=1e-4):
             camera.angles = self._angles
+
+    def _give_up_film(self, *_: object) -> None:
+        """A movie of two scenes is none."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self._pictures = []
+            self.progress.emit("")
+            self._session.show_message(
+                f"{self._movie} was not written: something else was shown while it was filmed.",
+                "warning",
+            )
 
     def _film(self) -> None:
         """One frame a turn of the event loop, so that the window stays alive."""
