@@ -95,6 +95,19 @@ def test_contrast_is_of_percentiles(tmp_path: Path) -> None:
     assert (low, high) == pytest.approx((0.05, 0.95), abs=0.01)
 
 
+def test_contrast_of_a_projection_is_of_what_is_projected(tmp_path: Path) -> None:
+    """The largest of 50 noisy values is far out: at the contrast of a slice all was white."""
+    data = np.random.default_rng(0).normal(size=(50, 60, 60)).astype(np.float32)
+    tomogram = opened(write(tmp_path / "t.mrc", data))
+    largest, smallest = data.max(axis=0), data.min(axis=0)
+    expected = np.percentile(largest, [1, 99])
+    assert tomogram.contrast(1.0, "largest") == pytest.approx(expected, abs=0.05)
+    expected = np.percentile(smallest, [1, 99])
+    assert tomogram.contrast(1.0, "smallest") == pytest.approx(expected, abs=0.05)
+    white = (largest > tomogram.contrast(1.0)[1]).mean()
+    assert white > 0.3 and (largest > tomogram.contrast(1.0, "largest")[1]).mean() < 0.02
+
+
 def test_voxel_sizes_are_judged_by_the_star_file(tmp_path: Path) -> None:
     data, extent = np.zeros((4, 5, 6), np.float32), (60.0, 50.0, 40.0)
     assert not opened(write(tmp_path / "a.mrc", data), extent).note

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ _SLAB_VOXELS = 1 << 25
 _SAMPLED_VOXELS = 200_000  # about so many, evenly spaced, decide on the contrast
 # What the header and the star file may differ by before it is said.
 _TOLERANCE = 0.02
+
+
+Projection = Literal["", "largest", "smallest"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +88,18 @@ class Tomogram:
         z, y, x = (float(count) * self.voxel_size_angstrom for count in self.levels[0].shape)
         return z, y, x
 
-    def contrast(self, percent: float) -> tuple[float, float]:
-        """Grey values that ``percent`` of the voxels lie below, and above."""
-        step = max(1, round((self.shown.size / _SAMPLED_VOXELS) ** (1 / 3)))
-        values = np.asarray(self.shown[::step, ::step, ::step], dtype=np.float32)
+    def contrast(self, percent: float, projected: Projection = "") -> tuple[float, float]:
+        """Grey values that ``percent`` of the voxels lie below, and above.
+
+        ``projected``: of the largest or the smallest values along z, which are all far out.
+        """
+        if projected:
+            step = max(1, round((self.shown.size / _SAMPLED_VOXELS) ** (1 / 2)))
+            columns = np.asarray(self.shown[:, ::step, ::step], dtype=np.float32)
+            values = columns.max(axis=0) if projected == "largest" else columns.min(axis=0)
+        else:
+            step = max(1, round((self.shown.size / _SAMPLED_VOXELS) ** (1 / 3)))
+            values = np.asarray(self.shown[::step, ::step, ::step], dtype=np.float32)
         low, high = np.percentile(values, [percent, 100 - percent])
         return float(low), float(high) if high > low else float(low) + 1e-6
 

@@ -206,6 +206,13 @@ class TomogramDisplay:
     percent: float = 1.0
     reverse: bool = False
 
+    @property
+    def projected(self) -> Literal["", "largest", "smallest"]:
+        """Which values along z are shown; empty where a slice is."""
+        if self.image != "projection":
+            return ""
+        return "smallest" if self.reverse else "largest"
+
 
 @dataclass(frozen=True)
 class Message:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_tomodrgn.analysis.evidence.blobs import Blob, Change, change_of, lacking_parts
+from napari_tomodrgn.analysis.evidence.records import other_places
 from napari_tomodrgn.data.volume import Volume
 
 
@@ -62,3 +63,14 @@ def test_who_has_density_where_groups_differ_has_a_part(
         if one != other
     ]
     assert lacking_parts(places, a, b) == said
+
+
+def test_places_beside_the_surest_are_told() -> None:
+    def blob(x: float, z: float) -> dict[str, object]:
+        return {"center_xyz_angstrom": [x, -20.4, 3.0], "diameter_angstrom": 31.6, "z": z}
+
+    assert other_places({"blobs": []}) == other_places({"blobs": [blob(1, 9)]}) == ""
+    words = " Also 32 Å across at (2, -20, 3) Å, more in B (8.0 σ)"
+    assert other_places({"blobs": [blob(1, 9), blob(2, -8)]}) == f"{words}."
+    many = other_places({"blobs": [blob(1, 9), blob(2, -8), *(blob(3, 7) for _ in range(6))]})
+    assert many.startswith(f"{words}; ") and many.endswith("; 2 more.")

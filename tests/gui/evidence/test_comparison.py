@@ -89,7 +89,7 @@ def test_two_clusters_stand_beside_their_difference(
         first = int(np.flatnonzero(np.asarray(column.values) == number)[0])
         assert color_at(column, first) == color
     words = viewer.layers[LABELS_NAME].features["words"].iloc[2]
-    assert "more in A or B: in its colour" in " ".join(words.split())
+    assert "in the colour of the one with more" in " ".join(words.split())
     assert lit(viewer.screenshot(canvas_only=True, flash=False)) > 0.03
 
 
@@ -368,7 +368,7 @@ def test_where_nothing_reaches_the_contour_the_label_says_so(compared: Any) -> N
     def label(errors: float) -> str:
         return str(map_cells(compared.comparison, 3.0, errors)[-1].label)
 
-    assert label(4.0).endswith("standard errors\nmore in A or B: in its colour")
+    assert label(4.0).endswith("standard errors\nin the colour of the one with more")
     assert label(1e4) == "A − B at 10000 standard errors\nnothing reaches that"
 
 

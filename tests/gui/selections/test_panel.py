@@ -279,3 +279,27 @@ def test_a_selection_moves_nothing_under_the_mouse(
     session.select(frozenset())
     qtbot.wait(400)
     assert places() == before
+
+
+def test_a_name_that_is_refused_stays_and_undo_marks_nothing(qtbot: Any) -> None:
+    from napari_tomodrgn.analysis.selections import Selection
+    from napari_tomodrgn.gui.selections.panel import SelectionsPanel
+    from napari_tomodrgn.session import Session
+
+    session = Session()
+    panel = SelectionsPanel(session)
+    qtbot.addWidget(panel)
+    asked: list[str] = []
+    panel.save_requested.connect(asked.append)
+    panel.name.setText("a/b")
+    panel._save()
+    session.selection = frozenset({"1", "2"})
+    assert asked == ["a/b"] and panel.name.text() == "a/b", "there is no selection of it"
+    panel.name.setText("two")
+    session.selections = (Selection(name="two 2", particles=("1", "2")),)
+    assert not panel.name.text(), "numbered, as another had the name"
+    panel.list.setCurrentRow(0)
+    panel.refresh()
+    assert panel._chosen() == "two 2" and panel.delete.isEnabled()
+    session.selection = frozenset({"1"})  # as after undo
+    assert not panel._chosen() and not panel.delete.isEnabled()

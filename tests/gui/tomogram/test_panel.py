@@ -628,3 +628,15 @@ def test_a_flat_section_shows_the_particles_that_it_goes_through(
     viewer.dims.ndisplay = 3
     assert not points.size.any() and points.opacity == 1.0
     assert tuple(viewer.dims.margin_left) == (0.0, 0.0, 0.0)
+
+
+def test_a_projection_has_a_contrast_of_its_own(viewer: Any, widget: Any, shown: Any) -> None:
+    image = viewer.layers["tomogram TS_001"]
+    slice_limits = tuple(image.contrast_limits)
+    shown.tomogram_display = replace(shown.tomogram_display, image="projection")
+    assert image.contrast_limits[0] > slice_limits[0] + 0.2 * np.ptp(slice_limits)
+    image.contrast_limits = (0.0, 1.0)  # by the user's hand: kept while it is one
+    shown.tomogram_display = replace(shown.tomogram_display, thickness=50.0)
+    assert tuple(image.contrast_limits) == (0.0, 1.0)
+    shown.tomogram_display = replace(shown.tomogram_display, image="slice")
+    assert tuple(image.contrast_limits) == pytest.approx(slice_limits)

@@ -29,6 +29,7 @@ from napari_tomodrgn.learn.run.tables import without_nan
 
 _PARTICLES, _SHELLS = "particles.csv", "difference_shells.csv"
 _DIFFERENCE, _ERROR = "difference.mrc", "standard_error.mrc"
+_MOST_PLACES = 5  # that are told of beside the surest
 _LABELS = ("drawn", "in_tilt_half_1", "in_tilt_half_2")
 _WORDS = {1: "a", -1: "b", 0: ""}
 _LABEL_OF = {word: label for label, word in _WORDS.items()}
@@ -170,6 +171,17 @@ def molecule_words(record: dict[str, Any]) -> str:
         return f"{said}."
     share = max(0.0, left["statistic"] / whole["statistic"])
     return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."
+
+
+def other_places(record: dict[str, Any]) -> str:
+    """Say where else groups differ beyond chance, the surest places first: the sentence has one."""
+    others, said = record.get("blobs", [])[1:], []
+    for blob in others[:_MOST_PLACES]:
+        place = ", ".join(f"{value:.0f}" for value in blob["center_xyz_angstrom"])
+        where = f"{blob['diameter_angstrom']:.0f} Å across at ({place}) Å"
+        said.append(f"{where}, more in {'A' if blob['z'] > 0 else 'B'} ({abs(blob['z']):.1f} σ)")
+    more = f"; {len(others) - len(said)} more" if len(others) > len(said) else ""
+    return f" Also {'; '.join(said)}{more}." if said else ""
 
 
 def save_maps(found: ComparedMaps, ids: list[str], out: Path) -> None:

@@ -18,6 +18,7 @@ from napari_tomodrgn.analysis.evidence.drawn_difference import (
 from napari_tomodrgn.analysis.evidence.permutation import chance
 from napari_tomodrgn.analysis.evidence.records import read_comparisons
 from napari_tomodrgn.analysis.report.charts import (
+    columns_table,
     line_chart,
     lines_table,
     turning_difference,
@@ -45,13 +46,16 @@ def comparison_section(run: Run, classes: Classes) -> str:
             "particles": f"{one['particles_a']} and {one['particles_b']}",
             **_chances(one, len(found)),
             "tilt halves agree on": f"{one['agreement_of_halves']:.0%} of the particles",
-            "of a difference the maps show": f"{one['attenuation']:.0%}",
+            "kept of a difference where groups are put by half of the images": (
+                f"{one['attenuation']:.0%}"
+            ),
         }
         earlier = "" if _are_those_above(one, classes) else _EARLIER
         colors = group_colors(run, (str(one["a"]), str(one["b"])), classes)
         sentence = f'<p class="sentence">{escape(str(one["sentence"]))}</p>'
         curves = _curves(Path(one["folder"]), colors)
-        parts += [sentence, earlier, lines_table(figures), _maps(one, colors), curves]
+        found_in = _places(one)
+        parts += [sentence, earlier, lines_table(figures), found_in, _maps(one, colors), curves]
     return "".join(parts)
 
 
@@ -118,6 +122,25 @@ def _difference(one: dict[str, Any], folder: Path, colors: tuple[str, str]) -> s
         f"<figure>{picture}<figcaption>A − B at {FIRST_ERRORS:g} standard errors</figcaption>"
         f"{words}</figure>"
     )
+
+
+def _places(one: dict[str, Any]) -> str:
+    """Every place beyond chance, where there are several: the sentence names the surest."""
+    blobs = one.get("blobs", [])
+    if len(blobs) < 2:
+        return ""
+    rows = [
+        {
+            "place, xyz from the middle of the box (Å)": ", ".join(
+                f"{value:.0f}" for value in blob["center_xyz_angstrom"]
+            ),
+            "across (Å)": f"{blob['diameter_angstrom']:.0f}",
+            "more in": "A" if blob["z"] > 0 else "B",
+            "σ at its surest voxel": f"{abs(blob['z']):.1f}",
+        }
+        for blob in blobs
+    ]
+    return columns_table(pd.DataFrame(rows))
 
 
 def _curves(folder: Path, colors: tuple[str, str]) -> str:

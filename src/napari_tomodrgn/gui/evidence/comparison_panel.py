@@ -188,7 +188,9 @@ class ComparisonPanel(QWidget):
         if not session.has_images:
             return "The tilt images are not on this computer: nothing can be compared."
         if below:
-            return f"Not compared yet; {below}"
+            chosen = "" if self._chosen is None else " and ".join(g.name for g in self._chosen[:2])
+            before = chosen in self._names.values()
+            return f"{'Compared earlier, see there' if before else 'Not compared yet'}; {below}"
         return "" if self._groups else _NOTHING
 
     def _offer(self) -> None:
@@ -230,13 +232,14 @@ class ComparisonPanel(QWidget):
 
     def _show(self, compared: ComparedGroups) -> None:
         # Which brings torch with it, and is there where something was compared.
-        from napari_tomodrgn.analysis.evidence.records import molecule_words
+        from napari_tomodrgn.analysis.evidence.records import molecule_words, other_places
 
         record = compared.record
         self.sentence.setText(unbroken(compared.sentence))
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         kept = f" Kept in the run as {compared.folder.name}." if compared.folder is not None else ""
-        self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{kept}"))
+        places = other_places(record)
+        self.numbers.setText(unbroken(f"{molecule_words(record)}{places} {counts}.{kept}"))
         self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []
         for letter, color, made in zip(

@@ -216,7 +216,12 @@ class ComparisonService(Service):
             return
         known = _groups_by_name(self.session)
         pairs = zip(compared.names, compared.groups, strict=True)
-        earlier = any(name in known and known[name] != ids for name, ids in pairs if ids)
+        # Of other clusters the same name may be written otherwise (01), or not be there any more.
+        earlier = any(
+            known.get(name, ids if not name.startswith("cluster ") else None) != ids
+            for name, ids in pairs
+            if ids
+        )
         if earlier != compared.earlier:
             self.session.comparison = replace(compared, earlier=earlier)
 

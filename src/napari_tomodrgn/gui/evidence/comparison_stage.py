@@ -147,7 +147,7 @@ def map_cells(compared: ComparedGroups, sigma: float, errors: float) -> list[Cel
     )
     colors = difference_colors(compared.colors)
     own = colors == compared.colors
-    which = "more in A or B: in its colour" if own else "magenta: A, green: B"
+    which = "in the colour of the one with more" if own else "more in A: magenta, in B: green"
     label = f"A − B at {errors:g} standard errors\n"
     if not (len(more.faces) or len(less.faces)):
         label += "nothing reaches that"

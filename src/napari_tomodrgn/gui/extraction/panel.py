@@ -173,12 +173,13 @@ class ExtractionPanel(QWidget):
         self.details = CollapsibleSection(
             DETAILS, details, "Where they are elsewhere, or files do not say"
         )
-        layout.addWidget(self.details)
-        layout.addWidget(self.table)
-        layout.addWidget(self.missing)
+        # Above what grows: as the table fills no button moves from under the mouse.
         layout.addLayout(buttons)
         layout.addLayout(labelled(self.bar))
         layout.addWidget(self.status)
+        layout.addWidget(self.details)
+        layout.addWidget(self.table)
+        layout.addWidget(self.missing)
 
     def set_list(self, path: str | Path) -> None:
         """Take a list of particles, and a folder beside it to write to."""

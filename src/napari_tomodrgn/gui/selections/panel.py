@@ -46,7 +46,7 @@ class SelectionsPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.count = SteadyLabel(_HINT)  # a lasso moves nothing under the mouse
-        self.name = QLineEdit()
+        self.name, self._known = QLineEdit(), set[str]()
         self.name.setToolTip(
             "Name of the selection, such as 60S only: letters, digits, spaces and _ . + -"
         )
@@ -86,6 +86,7 @@ class SelectionsPanel(QWidget):
         share = f"{selected:,} of {len(table):,} particles selected." if table is not None else ""
         self.count.setText(share if selected else _HINT)
         self.name.setPlaceholderText(f"Name, or leave it: {session.next_selection_name}")
+        self._clear_saved_name()
         self._fill()
         self._enable()
 
@@ -98,11 +99,16 @@ class SelectionsPanel(QWidget):
                 item = QListWidgetItem(_chip(selection.color or PLAIN), words)
                 item.setData(Qt.ItemDataRole.UserRole, selection.name)
                 self.list.addItem(item)
-                if selection.name == chosen:
+                # Marked as long as it is what is selected.
+                if selection.name == chosen and self._is_selected(selection.particles):
                     self.list.setCurrentItem(item)
         # As high as what is in it: an empty list would push what follows out of sight.
         rows = min(max(len(self._session.selections), _FEWEST_ROWS), _MOST_ROWS)
         self.list.setFixedHeight(rows * (self.list.fontMetrics().height() + 6) + 8)
+
+    def _is_selected(self, particles: tuple[str, ...]) -> bool:
+        selected = self._session.selection
+        return len(particles) == len(selected) and selected.issuperset(particles)
 
     def _enable(self, *_: object) -> None:
         session, some = self._session, bool(self._session.selection)
@@ -132,7 +138,13 @@ class SelectionsPanel(QWidget):
 
     def _save(self) -> None:
         self.save_requested.emit(self.name.text().strip() or self._session.next_selection_name)
-        self.name.clear()
+
+    def _clear_saved_name(self) -> None:
+        """The name that was typed goes once there is a selection of it, not if it is refused."""
+        names, typed = {one.name for one in self._session.selections}, self.name.text().strip()
+        new, self._known = names - self._known, names
+        if typed and any(name == typed or name.startswith(f"{typed} ") for name in new):
+            self.name.clear()
 
     def _show(self, item: QListWidgetItem) -> None:
         self.show_requested.emit(str(item.data(Qt.ItemDataRole.UserRole)))

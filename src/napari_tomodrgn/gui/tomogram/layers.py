@@ -16,7 +16,7 @@ from napari.layers import Image, Labels, Layer, Points, Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
-from napari_tomodrgn.data.tomograms import Tomogram
+from napari_tomodrgn.data.tomograms import Projection, Tomogram
 from napari_tomodrgn.gui.volumes.layers import ORIENTATION
 from napari_tomodrgn.gui.volumes.map_labels import TITLE_NAME, bottom_of_corner, bottom_of_lines
 from napari_tomodrgn.gui.volumes.surface_layers import nudge
@@ -74,6 +74,7 @@ class TomogramLayers:
         self._hidden: list[Layer] = []  # what the user hid, while something else is on show
         self._image_wanted = True  # whether the form asks for it
         self._shown = np.zeros(0, bool)  # which particles have a point or a surface
+        self._projected: Projection = ""  # that the grey values are spread for
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     @property
@@ -119,7 +120,8 @@ class TomogramLayers:
         """Show a tomogram instead of the one on show."""
         remove_layers(self.viewer, [self._image])
         levels = list(tomogram.levels)
-        limits = tomogram.contrast(look.percent)
+        self._projected = look.projected
+        limits = tomogram.contrast(look.percent, self._projected)
         self._tomogram = tomogram
         self._image = self.viewer.add_image(
             levels if len(levels) > 1 else levels[0],
@@ -160,8 +162,9 @@ class TomogramLayers:
             layer.rendering = "average" if look.image == "slice" else mip
             layer.blending = "translucent" if look.at_slice == "hide" else "translucent_no_depth"
             layer.colormap = "gray_r" if look.reverse else "gray"
-            if contrast:
-                layer.contrast_limits = tomogram.contrast(look.percent)
+            if contrast or look.projected != self._projected:
+                self._projected = look.projected
+                layer.contrast_limits = tomogram.contrast(look.percent, look.projected)
         self._clip(look)
 
     def _show_image(self, wanted: bool) -> None:
