@@ -174,6 +174,7 @@ def test_report_is_one_page_that_loads_nothing(case: Case, tmp_path: Path) -> No
     for word in ("Verdict", "Comparisons", "SHA-256", "cluster 1", "Nature Methods"):
         assert word in text
     assert "<b>! Contrast (+0.4 SD)</b>: Contrast is &lt;low&gt;.</li>" in text
+    assert "focus_mask" in text and "decoder_layers" not in text, "of the linear model alone"
     assert "1 of 1 columns go with it (q ≤ 0.05), by 99 shuffles within tomograms" in text
     assert "earlier clusters: others were made since" in text and "height (Å)" in text
     assert "number of tilts" in text or "place in the tomogram" in text  # of the audit

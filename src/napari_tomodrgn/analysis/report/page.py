@@ -149,7 +149,11 @@ def _latents(latents: pd.DataFrame, classes: Classes) -> str:
 
 
 def _settings(run: Run) -> str:
-    text = json.dumps(run.config.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    settings = run.config.model_dump(mode="json")
+    if run.config.method == "linear":  # which has neither network nor epochs
+        settings.pop("model")
+        settings["train"] = {"device": settings["train"]["device"]}
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
     return f"<details><summary>All settings</summary><pre>{escape(text)}</pre></details>"
 
 
