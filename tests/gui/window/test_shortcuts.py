@@ -64,10 +64,11 @@ def test_keys_turn_to_the_parts(viewer: Any, widget: Any, qtbot: Any) -> None:
         ("4", "Validate"),
         ("2", "Training"),
         ("3", "Explore"),
+        ("5", "Export"),
     ):
         QTest.keyClick(widget, key, Qt.KeyboardModifier.AltModifier)
         assert widget.tabs.tabText(widget.tabs.currentIndex()) == part
-    QTest.keyClick(widget, "5", Qt.KeyboardModifier.AltModifier)
+    QTest.keyClick(widget, "6", Qt.KeyboardModifier.AltModifier)
     qtbot.waitUntil(widget.latent.view.hasFocus)
 
 

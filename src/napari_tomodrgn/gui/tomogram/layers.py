@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points, Surface
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from napari_tomodrgn.gui.widgets.viewer_layers import remove_layers
 from napari_tomodrgn.session import TomogramDisplay
 
 if TYPE_CHECKING:
+    from napari.layers import Image, Layer, Points, Surface
     from napari.viewer import Viewer
 
 ENTRIES = 1024
@@ -309,24 +309,28 @@ class TomogramLayers:
     def size_points(self, shown: NDArray[np.bool_]) -> None:
         """Show points where ``shown`` ``(particle,)`` is true and no surface stands.
 
-        In a flat section, where napari draws no surface, all of them that it goes through.
+        In a flat section discs of all that it goes through: of surfaces napari draws scraps there.
         """
         self._shown = shown
         if self._points is None or len(self._points.data) != len(shown):
             return
-        smallest = _SMALLEST_PX / self.viewer.scene.camera.zoom
-        sizes = np.where(shown, max(_POINT * self._radius, smallest), 0.0)
-        flat = self.viewer.dims.ndisplay == 2
+        smallest, flat = _SMALLEST_PX / self.viewer.scene.camera.zoom, self._is_flat
+        sizes = np.where(shown, max((2.0 if flat else _POINT) * self._radius, smallest), 0.0)
         if not flat:
             sizes[self.surfaced] = 0.0
+        for surface in self._surfaces.values():
+            surface.opacity = 0.0 if flat else 1.0
         self._points.opacity = _FLAT_OPACITY if flat else 1.0  # what is below is to be judged
         self._points.size = sizes
+
+    @property
+    def _is_flat(self) -> bool:
+        return bool(self.viewer.dims.ndisplay == 2)
 
     def _on_ndisplay(self, _event: object = None) -> None:
         if self._points is None or self._points not in self.viewer.layers:
             return
-        dims = self.viewer.dims
-        reach = self._radius if dims.ndisplay == 2 else 0.0  # of a particle to either side
+        dims, reach = self.viewer.dims, self._radius if self._is_flat else 0.0
         dims.margin_left = dims.margin_right = (reach, *(0.0,) * (dims.ndim - 1))
         self.size_points(self._shown)
 
@@ -391,9 +395,3 @@ class TomogramLayers:
 def _entries(chunk: Chunk) -> int:
     """Colours of its palette: a power of two, which divides the texture's 1,024 evenly."""
     return 1 << max(4, (len(chunk.rows) - 1).bit_length())
-
-
-def possible_surfaces(viewer: Viewer, ours: list[Layer]) -> list[Labels | Surface]:
-    """Labels and surface layers of the user's, such as a membrane."""
-    found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
-    return [layer for layer in found if layer.ndim == 3 and layer not in ours]

@@ -18,6 +18,8 @@ from napari_tomodrgn.session import Session, same_run
 
 if TYPE_CHECKING:
     import pandas as pd
+    from napari.layers import Labels, Layer, Surface
+    from napari.viewer import Viewer
 
     from napari_tomodrgn.analysis.tomogram.context_tests import ContextTest
     from napari_tomodrgn.data.particles import ParticleSet
@@ -153,6 +155,14 @@ def context_columns() -> tuple[str, ...]:
     from napari_tomodrgn.analysis.tomogram.neighborhood import COLUMNS
 
     return COLUMNS
+
+
+def possible_surfaces(viewer: Viewer, ours: list[Layer]) -> list[Labels | Surface]:
+    """Labels and surface layers of the user's, such as a membrane."""
+    from napari.layers import Labels, Surface
+
+    found = [layer for layer in viewer.layers if isinstance(layer, Labels | Surface)]
+    return [layer for layer in found if layer.ndim == 3 and layer not in ours]
 
 
 def points_of(layer: Any, particles: ParticleSet) -> Points:

@@ -29,7 +29,7 @@ from napari_tomodrgn.gui.particles.panel import ParticlesPanel
 from napari_tomodrgn.gui.reconstruction.panel import ValidationPanel
 from napari_tomodrgn.gui.selections.panel import SelectionsPanel
 from napari_tomodrgn.gui.tomogram.export_page import ExportPage
-from napari_tomodrgn.gui.tomogram.layers import possible_surfaces
+from napari_tomodrgn.gui.tomogram.neighborhood_service import possible_surfaces
 from napari_tomodrgn.gui.tomogram.panel import TomogramPanel
 from napari_tomodrgn.gui.training.panel import TrainingPanel
 from napari_tomodrgn.gui.widgets.letter_size import LetterSize, letters_style, set_style
