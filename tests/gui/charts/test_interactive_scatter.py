@@ -184,6 +184,8 @@ def test_a_drawn_path_is_told_in_units_of_the_axes(view: InteractiveScatter, qtb
     drawn = heard.args[0]
     np.testing.assert_allclose(drawn[[0, -1]], POINTS[[0, 2]], atol=0.02)
     np.testing.assert_allclose(drawn[:, 0], drawn[:, 1], atol=0.02)
+    with qtbot.waitSignals([view.path_clicked, view.clicked]):  # which says that one must drag
+        QTest.mouseClick(view, LEFT, pos=way[0])
 
 
 def test_arrow_keys_tell_a_step_and_home_shows_all(view: InteractiveScatter, qtbot: Any) -> None:

@@ -72,6 +72,7 @@ class LassoSelection:
 class InteractiveScatter(ScatterPlot):
     """Scatter of points; see the module."""
 
+    path_clicked = Signal()  # a click, where a path is drawn by dragging
     clicked = Signal(object)  # Click
     hovered = Signal(int)  # index, or -1
     lassoed = Signal(object)  # Lassoed
@@ -160,6 +161,8 @@ class InteractiveScatter(ScatterPlot):
         if not moved:
             self._drawing.corners.clear()
             self._emit_clicked(event)
+            if self._tool == PATH:
+                self.path_clicked.emit()
         elif self._drawing.corners:
             self._finish_line()
         self.update()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HINT = "Open a run, or train on a star file: every particle then becomes a point here."
+_DRAG = "A path is drawn by dragging: hold the button down and move along it."
 _WAITING = "The first points appear with the first look."
 _STEP = 0.025  # share of the view that Alt and an arrow key go
 
@@ -188,6 +189,7 @@ class LatentPanel(QWidget):
 
     def _connect(self) -> None:
         self.view.clicked.connect(self._on_click)
+        self.view.path_clicked.connect(lambda: self._session.show_message(_DRAG))
         self.view.hovered.connect(self._on_hover)
         self.pairs.plot.hovered.connect(self._on_hover)
         self.pairs.plot.axes_chosen.connect(self._on_pair)
