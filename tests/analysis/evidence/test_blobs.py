@@ -66,11 +66,19 @@ def test_who_has_density_where_groups_differ_has_a_part(
 
 
 def test_places_beside_the_surest_are_told() -> None:
-    def blob(x: float, z: float) -> dict[str, object]:
-        return {"center_xyz_angstrom": [x, -20.4, 3.0], "diameter_angstrom": 31.6, "z": z}
+    """As many as the sentence counts: neither fringes nor what is finer than can be seen."""
 
-    assert other_places({"blobs": []}) == other_places({"blobs": [blob(1, 9)]}) == ""
-    words = " Also 32 Å across at (2, -20, 3) Å, more in B (8.0 σ)"
-    assert other_places({"blobs": [blob(1, 9), blob(2, -8)]}) == f"{words}."
-    many = other_places({"blobs": [blob(1, 9), blob(2, -8), *(blob(3, 7) for _ in range(6))]})
+    def told(*blobs: tuple[float, float, float], cause: str = "molecule") -> str:
+        rows = [
+            {"center_xyz_angstrom": [x, -20.4, 3.0], "diameter_angstrom": wide, "z": z}
+            for x, wide, z in blobs
+        ]
+        return other_places({"cause": cause, "resolution_angstrom": 20.0, "blobs": rows})
+
+    surest, fringe, speck = (0.0, 60.0, 9.0), (20.0, 50.0, -8.5), (200.0, 11.0, -8.2)
+    assert told() == told(surest) == told(surest, fringe, speck) == ""
+    words = " Also 32 Å across at (120, -20, 3) Å, more in B (8.0 σ)"
+    assert told(surest, fringe, (120.4, 31.6, -8.0)) == f"{words}."
+    assert told(surest, (120.4, 31.6, -8.0), cause="alignment") == ""
+    many = told(surest, (120.4, 31.6, -8.0), *((200.0 + 90 * n, 30.0, 7.0) for n in range(6)))
     assert many.startswith(f"{words}; ") and many.endswith("; 2 more.")

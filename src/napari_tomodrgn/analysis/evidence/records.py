@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_tomodrgn.analysis.evidence.blobs import Blob, places_of
 from napari_tomodrgn.analysis.evidence.cause_names import JUNK, MOLECULE
 from napari_tomodrgn.analysis.evidence.comparison import Comparison, Labels
 from napari_tomodrgn.analysis.evidence.maps import ComparedMaps, DifferenceMap, GroupMap
@@ -173,13 +174,26 @@ def molecule_words(record: dict[str, Any]) -> str:
     return f"{said}, but {share:.0%} of the whole difference: too little to be of the molecule."
 
 
+def places_in(record: dict[str, Any]) -> list[Blob]:
+    """The places that the sentence counts, the surest first; none where it is not the molecule."""
+    if record["cause"] != MOLECULE:
+        return []
+    blobs = [
+        Blob(**{**one, "center_xyz_angstrom": tuple(one["center_xyz_angstrom"])})
+        for one in record.get("blobs", [])
+    ]
+    resolution = record.get("resolution_angstrom")
+    finest = float("nan") if resolution is None else float(resolution)  # where halves agree nowhere
+    return places_of(blobs, finest if np.isfinite(finest) else 0.0)
+
+
 def other_places(record: dict[str, Any]) -> str:
     """Say where else groups differ beyond chance, the surest places first: the sentence has one."""
-    others, said = record.get("blobs", [])[1:], []
+    others, said = places_in(record)[1:], []
     for blob in others[:_MOST_PLACES]:
-        place = ", ".join(f"{value:.0f}" for value in blob["center_xyz_angstrom"])
-        where = f"{blob['diameter_angstrom']:.0f} Å across at ({place}) Å"
-        said.append(f"{where}, more in {'A' if blob['z'] > 0 else 'B'} ({abs(blob['z']):.1f} σ)")
+        place = ", ".join(f"{value:.0f}" for value in blob.center_xyz_angstrom)
+        where = f"{blob.diameter_angstrom:.0f} Å across at ({place}) Å"
+        said.append(f"{where}, more in {'A' if blob.z > 0 else 'B'} ({abs(blob.z):.1f} σ)")
     more = f"; {len(others) - len(said)} more" if len(others) > len(said) else ""
     return f" Also {'; '.join(said)}{more}." if said else ""
 

@@ -16,7 +16,7 @@ from napari_tomodrgn.analysis.evidence.drawn_difference import (
     in_standard_errors,
 )
 from napari_tomodrgn.analysis.evidence.permutation import chance
-from napari_tomodrgn.analysis.evidence.records import read_comparisons
+from napari_tomodrgn.analysis.evidence.records import places_in, read_comparisons
 from napari_tomodrgn.analysis.report.charts import (
     columns_table,
     line_chart,
@@ -126,17 +126,17 @@ def _difference(one: dict[str, Any], folder: Path, colors: tuple[str, str]) -> s
 
 def _places(one: dict[str, Any]) -> str:
     """Every place beyond chance, where there are several: the sentence names the surest."""
-    blobs = one.get("blobs", [])
+    blobs = places_in(one)
     if len(blobs) < 2:
         return ""
     rows = [
         {
             "place, xyz from the middle of the box (Å)": ", ".join(
-                f"{value:.0f}" for value in blob["center_xyz_angstrom"]
+                f"{value:.0f}" for value in blob.center_xyz_angstrom
             ),
-            "across (Å)": f"{blob['diameter_angstrom']:.0f}",
-            "more in": "A" if blob["z"] > 0 else "B",
-            "σ at its surest voxel": f"{abs(blob['z']):.1f}",
+            "across (Å)": f"{blob.diameter_angstrom:.0f}",
+            "more in": "A" if blob.z > 0 else "B",
+            "σ at its surest voxel": f"{abs(blob.z):.1f}",
         }
         for blob in blobs
     ]
