@@ -378,7 +378,7 @@ def test_too_few_particles_to_decide_are_asked_for(made: Make, folder: Path) -> 
     config = made(particles=path, z="auto", origin="auto", hand="auto")
     with pytest.raises(BadInputError, match="too few particles") as error:
         list(extract(config, folder / "out"))
-    assert error.value.remedy == "Pass --origin 0|1 --z keep|mirror --hand 1|-1."
+    assert error.value.remedy == "Pass --origin 0|1, --z keep|mirror and --hand 1|-1."
 
 
 @pytest.mark.parametrize(

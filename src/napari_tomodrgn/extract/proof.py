@@ -326,10 +326,15 @@ def _settled(
         raise BadInputError(
             f"{extraction.config.particles}: neither files nor data say "
             f"{' and '.join(missing)} ({shown or 'too few particles'}).",
-            remedy=f"Pass {' and '.join(choices[option] for option in missing)}.",
+            remedy=f"Pass {_listed([choices[option] for option in missing])}.",
             code="undecided",
         )
     return Decided(_conventions(values), reasons, figures)
+
+
+def _listed(words: list[str]) -> str:
+    """As one says them: a, b and c."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _contradictions(

@@ -361,7 +361,7 @@ def test_while_groups_are_compared_it_says_whose_result_is_below(
     compared.comparison_status = replace(compared.comparison_status, busy=True, what="Comparing")
     assert panel.status.text().endswith("\nWhat is below is of cluster 1 and cluster 2.")
     compared.comparison_status = replace(compared.comparison_status, busy=False)
-    assert panel.status.text().startswith("Not compared yet; what is below is of cluster 1")
+    assert panel.status.text().startswith("What is below is of cluster 1")
 
 
 def test_where_nothing_reaches_the_contour_the_label_says_so(compared: Any) -> None:
@@ -386,7 +386,7 @@ def test_a_verdict_is_never_read_as_one_of_other_groups(
     said = panel.sentence.text().replace("\u00a0", " ")
     assert said.startswith("Of the groups as they were: cluster 1 and cluster 2")
     qtbot.waitUntil(lambda: caption().startswith("Of the groups as they were: "), timeout=LONG)
-    assert panel.status.text() == "Not compared yet; what is below is of cluster 1 and cluster 2."
+    assert panel.status.text() == "What is below is of cluster 1 and cluster 2."
     assert panel.compare.property("next") and not panel.report.property("next")
     widget.controller.clusters.find(2)
     qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison is found, timeout=LONG)

@@ -188,9 +188,7 @@ class ComparisonPanel(QWidget):
         if not session.has_images:
             return "The tilt images are not on this computer: nothing can be compared."
         if below:
-            chosen = "" if self._chosen is None else " and ".join(g.name for g in self._chosen[:2])
-            before = chosen in self._names.values()
-            return f"{'Compared earlier, see there' if before else 'Not compared yet'}; {below}"
+            return f"{below[:1].upper()}{below[1:]}"
         return "" if self._groups else _NOTHING
 
     def _offer(self) -> None:
@@ -239,7 +237,7 @@ class ComparisonPanel(QWidget):
         counts = f"A {record['particles_a']:,}, B {record['particles_b']:,} particles"
         kept = f" Kept in the run as {compared.folder.name}." if compared.folder is not None else ""
         places = other_places(record)
-        self.numbers.setText(unbroken(f"{molecule_words(record)}{places} {counts}.{kept}"))
+        self.numbers.setText(unbroken(f"{molecule_words(record)} {counts}.{places}{kept}"))
         self.numbers.setToolTip(f"Maps, half maps and curves: {compared.folder or 'not saved'}")
         curves = []
         for letter, color, made in zip(
