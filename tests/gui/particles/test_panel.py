@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog, QLabel
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel
 
 from napari_tomodrgn.config import ReadingConfig
 from napari_tomodrgn.data.checks import Check
@@ -79,9 +79,14 @@ def test_nothing_moves_as_the_checks_end(checks: CheckList, qtbot: Any) -> None:
     qtbot.wait(50)
     at = checks.passed.y()
     assert checks.stage.height() > 1.5 * checks.fontMetrics().height()  # of two lines
+    checks.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)
     session.preflight_status = WorkStatus()
     qtbot.wait(50)
     assert checks.passed.y() == at
+    high = checks.stage.heightForWidth(checks.stage.width())
+    checks.setAttribute(Qt.WidgetAttribute.WA_UnderMouse, False)  # the mouse goes elsewhere
+    QApplication.sendEvent(checks, QEvent(QEvent.Type.Leave))
+    assert checks.stage.heightForWidth(checks.stage.width()) < 0.7 * high, "no gap is left"
 
 
 def test_rows_that_stay_keep_what_the_user_opened(checks: CheckList) -> None:

@@ -136,13 +136,22 @@ class CheckList(QWidget):
         self._show_summary(status)
         words = f"{status.what} …"
         self._longest_stage = max(self._longest_stage, words, key=len)
-        self.stage.keep_room_for(self._longest_stage)
+        # As the checks end nothing moves up from under the mouse: room is let go once it is away.
+        self.stage.keep_room_for(*[self._longest_stage] * self._holds_room(status))
         self.stage.setText(words)
         self.bar.setValue(round(1000 * status.fraction))
         asked = "pixels" in {check.code for check in self._session.checks}
         self.again.setText("Check the physics again" if asked else "Check the physics")
         self._below.setCurrentIndex(0 if status.busy else 1)
         self._below.setVisible(bool(self._session.checks) or status.busy)
+
+    def _holds_room(self, status: WorkStatus) -> bool:
+        return status.busy or self.underMouse()
+
+    def leaveEvent(self, event: Any) -> None:
+        """Let go of room for words that are over."""
+        super().leaveEvent(event)
+        self._show_running()
 
     def _show_summary(self, status: WorkStatus) -> None:
         checks = self._session.checks
@@ -153,8 +162,7 @@ class CheckList(QWidget):
             words += "; stopped before the rest was checked" if status.stopped else ""
             color = _LIGHTS[min(checks, key=rank).verdict][1]
             bold = "<b><span style='color:{}'>■</span> {}</b>".format
-            # As the checks end nothing below moves up, from under the mouse.
-            self.summary.keep_room_for(bold(color, so_far))
+            self.summary.keep_room_for(*[bold(color, so_far)] * self._holds_room(status))
             self.summary.setText(bold(color, words))
             self.summary.setAccessibleName(words)
 
