@@ -81,4 +81,4 @@ def test_places_beside_the_surest_are_told() -> None:
     assert told(surest, fringe, (120.4, 31.6, -8.0)) == f"{words}."
     assert told(surest, (120.4, 31.6, -8.0), cause="alignment") == ""
     many = told(surest, (120.4, 31.6, -8.0), *((200.0 + 90 * n, 30.0, 7.0) for n in range(6)))
-    assert many.startswith(f"{words}; ") and many.endswith("; 2 more.")
+    assert many.startswith(f"{words}; ") and many.endswith("; 4 more.")

@@ -30,7 +30,7 @@ from napari_tomodrgn.learn.run.tables import without_nan
 
 _PARTICLES, _SHELLS = "particles.csv", "difference_shells.csv"
 _DIFFERENCE, _ERROR = "difference.mrc", "standard_error.mrc"
-_MOST_PLACES = 5  # that are told of beside the surest
+_MOST_PLACES = 3  # that are told of beside the surest
 _LABELS = ("drawn", "in_tilt_half_1", "in_tilt_half_2")
 _WORDS = {1: "a", -1: "b", 0: ""}
 _LABEL_OF = {word: label for label, word in _WORDS.items()}
