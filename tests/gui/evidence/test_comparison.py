@@ -391,7 +391,11 @@ def test_a_verdict_is_never_read_as_one_of_other_groups(
     widget.controller.clusters.find(2)
     qtbot.waitUntil(lambda: widget.controller.idle and compared.comparison is found, timeout=LONG)
     assert panel.sentence.text().replace("\u00a0", " ") == sentence and not panel.status.text()
+    first = sentence.split(", mostly in ")[0]
+    qtbot.waitUntil(lambda: caption() == f"{first} …", timeout=LONG)  # the canvas is low
+    viewer.window.resize(1500, 1150)
     qtbot.waitUntil(lambda: caption() == sentence, timeout=LONG)
+    viewer.window.resize(1100, 720)
     panel.b.setCurrentIndex(panel.b.findData("rest"))
     panel.refresh()  # the same particles by another name, which nobody has asked about
     assert compared.comparison is found and not panel.status.text()

@@ -34,6 +34,8 @@ _PITCH, _BELOW = 0.95, 0.53
 _LABEL_BELOW = 0.46  # where the first of its lines begins
 # What a map takes above its middle, in boxes: nothing is in the corners.
 _ABOVE = 0.42
+# Share of the canvas' height that words may take, and what of a sentence is left out where they do.
+_MOST_WORDS, _WHERE = 0.5, ", mostly in "
 # Where the arrows of x, y and z do not lie on a label, and the words do not run into them.
 _AXES_PLACE, _AXES_ROOM_PX = "top_right", SMALL_AXES_PX + 20
 # Of the half of a label, and of the lines that it has in a narrow canvas; the margins with them.
@@ -232,5 +234,9 @@ class StageLayers:
             self._drawn.pop(name, None)
 
     def _set_caption(self, words: str) -> None:
-        self._caption = words
-        write_in_corner(self._viewer, CAPTION_NAME, words, _AXES_ROOM_PX)
+        """Write the sentence, or in a low canvas its beginning: the dock has all of it."""
+        self._caption, viewer = words, self._viewer
+        write_in_corner(viewer, CAPTION_NAME, words, _AXES_ROOM_PX)
+        if bottom_of_corner(viewer, CAPTION_NAME) > _MOST_WORDS * viewer.canvas.size[0]:
+            first, where, _ = words.partition(_WHERE)
+            write_in_corner(viewer, CAPTION_NAME, f"{first} …" if where else words, _AXES_ROOM_PX)
