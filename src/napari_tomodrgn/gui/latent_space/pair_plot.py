@@ -24,7 +24,6 @@ _COMPONENTS = 4
 _UMAP = ("UMAP 1", "UMAP 2")
 _GAP, _REACH_PX, _RING_PX = 8, 8.0, 5.0
 _TIP = "All pairs of the first components, and the UMAP, at a glance"
-_ONE = "There is one pair, which the latent space shows"
 _HINT = "A click shows these two axes in the latent space."
 
 Pair = tuple[str, str]
@@ -228,9 +227,8 @@ class PairButton(QToolButton):
     def set_contents(self, shown: ScatterContents) -> None:
         """Take what the scatter shows."""
         self._shown = shown
-        several = len(pairs_of(shown.names)) > 1
-        self.setEnabled(several or self.plot.isVisible())
-        self.setToolTip(_TIP if several else _ONE)
+        # One pair is what the scatter shows; beside it there is little room in large letters.
+        self.setVisible(len(pairs_of(shown.names)) > 1 or self.plot.isVisible())
         if self.plot.isVisible():
             self.plot.set_contents(shown)
 

@@ -125,7 +125,7 @@ class LatentPanel(QWidget):
         self._picture = None
         self.axes.fill([], ("", ""), [], "")
         self.pairs.plot.hide()
-        self.pairs.setEnabled(False)
+        self.pairs.hide()
         self.view.set_points(np.zeros((0, 2)), np.zeros((0, 3), np.uint8))
         self.view.set_hint(_WAITING if session.training.busy else _HINT)
         self.legend.set_column(None)
