@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +167,7 @@ def own_colors(hand: Hand) -> None:
     named = all(any(one in line for line in words) for one in (session.focused, *session.pinned))
     right = named and len(words) == 2 and all("σ" in line for line in words)
     hand.check("each map says whose it is", right, words)
-    _choose_style(hand, lambda: session.style == "from pinned", "Down", "Down", "Down", "Down")
+    _choose_style(hand, "from pinned")
     until(lambda: widget.controller.idle, PATIENCE_S)
     names = ("decoded", "difference, more", "difference, less")
     drawn = {hand.viewer.layers[name].colormap.name for name in names}
@@ -185,9 +184,12 @@ def _shift_click(hand: Hand, index: int) -> None:
     settle(0.5)
 
 
-def _choose_style(hand: Hand, done: Callable[[], bool], *keys: str) -> None:
-    button = hand.widget.latent.volumes.look
+def _choose_style(hand: Hand, name: str) -> None:
+    """From the menu with the eye, by keys: those that are off are passed over."""
+    bar = hand.widget.latent.volumes
+    offered = [one for one in bar.look.menu().actions() if one.isEnabled() and one.text()]
+    keys = ["Down"] * (1 + offered.index(bar.actions_by_name[name]))
     hand.answering(
-        lambda: hand.click(button), lambda: xdotool("key", "--delay", 80, *keys, "Return")
+        lambda: hand.click(bar.look), lambda: xdotool("key", "--delay", 80, *keys, "Return")
     )
-    until(done, PATIENCE_S)
+    until(lambda: hand.session.style == name, PATIENCE_S)
