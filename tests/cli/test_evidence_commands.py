@@ -60,7 +60,7 @@ def test_compare_says_one_sentence_and_keeps_it(
     assert run("compare", case.run.path, "--a", "1", "--b", "2", "--out", tmp_path / "c") == 0
     assert len(read_comparisons(case.run)) == 1
     said = capsys.readouterr().out
-    assert "clusters 1 and clusters 2 differ" in said
+    assert "cluster 1 and cluster 2 differ" in said
     assert "tilt halves agree on" in said
     # Of a condition on columns it is the same groups, and the same comparison.
     words = ("compare", case.run.path, "--a", "(cluster == 1)", "--b", "(cluster in (2, 3))")

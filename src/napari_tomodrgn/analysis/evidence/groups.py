@@ -60,7 +60,9 @@ def read_group(run: Run, text: str, expressions: ExpressionReader | None = None)
     if text in selection_names(run.path):
         return Group(text, _known(run, text, load_selection(run.path, text).particles))
     if _CLUSTERS.fullmatch(text):
-        return Group(f"clusters {text}", frozenset(ids_of_clusters(run.path, _numbers(text))))
+        numbers = _numbers(text)
+        word = "cluster" if len(numbers) == 1 else "clusters"
+        return Group(f"{word} {text}", frozenset(ids_of_clusters(run.path, numbers)))
     if Path(text).is_file():
         return Group(Path(text).stem, _known(run, text, read_ids(text)))
     known = ", ".join(selection_names(run.path)) or "none"
