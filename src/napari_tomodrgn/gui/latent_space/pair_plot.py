@@ -17,6 +17,7 @@ from napari_tomodrgn.gui.charts.painting import ChartColors, paint_ring
 from napari_tomodrgn.gui.charts.point_cloud import PlottedPoints, RasterPoints
 from napari_tomodrgn.gui.latent_space.scatter_contents import AT_ONCE, ScatterContents
 from napari_tomodrgn.gui.latent_space.trajectories import wide_components
+from napari_tomodrgn.gui.widgets import icons
 from napari_tomodrgn.gui.widgets.letter_size import paints_letters
 from napari_tomodrgn.gui.widgets.qt import Signal, painter_on, to_image
 
@@ -215,14 +216,18 @@ class PairButton(QToolButton):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setText("Pairs")
-        self.setToolTip(_TIP)
+        self.setToolTip(f"Pairs: {_TIP[0].lower()}{_TIP[1:]}")
         self.setAccessibleName(_TIP)
         self.plot = PairPlot(self)
         self._shown: ScatterContents | None = None
         self._selected = np.zeros(0, bool)
         self._placed = False
         self.clicked.connect(lambda _checked=False: self.toggle_plot())
+
+    def set_theme(self, theme: ChartColors) -> None:
+        """Take the colours of the theme; a drawing, as words would take the counts' room."""
+        self.setIcon(icons.icon("pairs", theme.text))
+        self.plot.set_theme(theme)
 
     def set_contents(self, shown: ScatterContents) -> None:
         """Take what the scatter shows."""

@@ -105,7 +105,7 @@ class LatentPanel(QWidget):
         self.tools.set_theme(theme.text, theme.highlight)
         self.path.set_theme(theme)
         self.volumes.set_theme(theme)
-        self.pairs.plot.set_theme(theme)
+        self.pairs.set_theme(theme)
 
     def event(self, event: Any) -> bool:
         """Tell when napari takes the panel out of its dock, which deletes the dock."""
