@@ -176,7 +176,7 @@ def judge(hand: Hand, out: Path) -> None:
     hand.step("Validate")
     key = legend.findChildren(_key())[0]
     for row, name in ((1, "one"), (2, "other")):
-        hand.click(key, QPoint(8, round((row + 0.5) * key._line())))
+        hand.click(key, QPoint(8, round((row + 0.5) * key.line_px)))
         hand.click(widget.selections.name)
         hand.type(name)
         hand.click(widget.selections.keep)

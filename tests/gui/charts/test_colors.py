@@ -104,9 +104,9 @@ def test_every_class_is_reached_however_many_there_are(
     legend.setStyleSheet(f"QWidget {{ font-size: {points}pt; }}")
     legend.set_column(Column("cluster", np.arange(count), names))
     key, bar = legend.key, legend.area.verticalScrollBar()
-    qtbot.waitUntil(lambda: key.minimumHeight() == (1 + count) * key._line())
+    qtbot.waitUntil(lambda: key.minimumHeight() == (1 + count) * key.line_px)
     legend.area.setMinimumHeight(0)
-    legend.setFixedHeight(4 * key._line())  # a name and three classes
+    legend.setFixedHeight(4 * key.line_px)  # a name and three classes
     qtbot.waitUntil(lambda: bar.maximum() > 0)
     bottom = legend.area.viewport().rect().bottom()
     for _ in range(40):
@@ -121,7 +121,7 @@ def test_every_class_is_reached_however_many_there_are(
         QTest.mouseClick(key, LEFT, pos=key.mapFromParent(QPoint(20, bottom - 6)))
     assert heard.args[0] == count - 1
     image = key.grab().toImage()
-    row = round((count + 0.5) * key._line())
+    row = round((count + 0.5) * key.line_px)
     lit = [image.pixelColor(x, row) != image.pixelColor(190, 1) for x in range(14)]
     assert any(lit), "the last has its dot"
 
@@ -178,7 +178,7 @@ def test_a_legend_keeps_room_for_its_names_and_the_card_gives_way(qtbot: Any) ->
     qtbot.addWidget(side)
     card.set_card(PreviewData("TS/1", ("3 tilts", "state: open")))
     legend.set_column(Column("state", np.array([0, 1, 2]), ("open", "closed", "neither")))
-    line = legend.key._line()
+    line = legend.key.line_px
     side.resize(200, 4 * line + 90)  # as little as large type leaves
     side.show()
     legend.grab()

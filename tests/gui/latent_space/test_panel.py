@@ -217,7 +217,7 @@ def test_a_class_is_kept_under_a_name_by_the_right_button(
     qtbot.waitUntil(lambda: widget.latent.color.currentText() == "cluster", timeout=LONG)
 
     def choose(row: int, words: str) -> None:
-        at = QPoint(30, (row + 1) * legend.key._line() + 4)
+        at = QPoint(30, (row + 1) * legend.key.line_px + 4)
         QTest.mouseClick(legend.key, Qt.MouseButton.RightButton, pos=at)
         menu = QApplication.activePopupWidget()
         entries = {one.text(): one for one in menu.actions()}

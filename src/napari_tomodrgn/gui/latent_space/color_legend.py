@@ -34,6 +34,8 @@ _BAR_PX, _HISTOGRAM_PX, _BINS = 10, 34, 60
 _CHIPS = 4  # categories that there is always room for
 _FRAME_PX = 4  # that napari's style draws around what scrolls
 _MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
+# In letters as large as this a line is, the counts below need some of that room.
+_LARGE_PX, _MOST_LARGE_PX = 22, 60
 _LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
 _SELECTS = (
@@ -195,7 +197,9 @@ class Legend(QWidget):
 
         The others are scrolled to.
         """
-        self.area.setMinimumHeight(min(self.key.height_of(_CHIPS), _MOST_PX) + _FRAME_PX)
+        large = self.key.line_px > _LARGE_PX
+        most = _MOST_LARGE_PX if large else _MOST_PX
+        self.area.setMinimumHeight(min(self.key.height_of(_CHIPS), most) + _FRAME_PX)
         self.key.setMinimumHeight(self.key.height_of())
 
     def set_theme(self, theme: ChartColors) -> None:
@@ -255,7 +259,7 @@ class _Key(QWidget):
         """Height of a name and all categories, or of so many at most; of a bar."""
         column = self._column
         chips = len(column.categories[:most]) if column is not None and column.categorical else 0
-        return (1 + chips) * self._line() if chips else _LEAST_PX
+        return (1 + chips) * self.line_px if chips else _LEAST_PX
 
     def set_theme(self, theme: ChartColors) -> None:
         """Take the colours of the theme."""
@@ -282,7 +286,7 @@ class _Key(QWidget):
 
     def _row_at(self, event: Any) -> int:
         """Which chip the mouse is on; -1 for none."""
-        row = int(event.position().y() // self._line()) - 1
+        row = int(event.position().y() // self.line_px) - 1
         column = self._column
         there = 0 if column is None or not column.categorical else len(column.categories)
         return row if 0 <= row < there else -1
@@ -292,7 +296,7 @@ class _Key(QWidget):
 
     def _button(self, row: int) -> QRectF:
         """Where the button of a chip is (the first is 1)."""
-        width, line = self.fontMetrics().horizontalAdvance(_MAP) + 10, self._line()
+        width, line = self.fontMetrics().horizontalAdvance(_MAP) + 10, self.line_px
         return QRectF(self.width() - width - 1, row * line + 1, width, line - 2)
 
     def paintEvent(self, event: Any) -> None:
@@ -314,19 +318,21 @@ class _Key(QWidget):
             else:
                 self._paint_bar(painter, self._column)
 
-    def _line(self) -> int:
+    @property
+    def line_px(self) -> int:
+        """Height of a line."""
         return self.fontMetrics().height() + 3
 
     def _write(self, painter: QPainter, row: float, words: str, indent: int = 17) -> None:
         taken = round(self._button(1).width()) + 4 if self.with_maps and row else 0
         width = self.width() - indent - 1 - taken
         text = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, width)
-        box = QRectF(indent, row * self._line(), width, self._line())
+        box = QRectF(indent, row * self.line_px, width, self.line_px)
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_chips(self, painter: QPainter, column: Column, seen: QRect) -> None:
         """Draw the chips that are in sight: tomograms are categories, too, and may be many."""
-        line = self._line()
+        line = self.line_px
         assert self._explained is not None
         counts, colors = self._explained.counts, [*colors_of_categories(column), MISSING]
         first, last = max(0, seen.top() // line - 1), seen.bottom() // line
@@ -348,8 +354,8 @@ class _Key(QWidget):
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, _MAP)
 
     def _paint_bar(self, painter: QPainter, column: Column) -> None:
-        top = self._line() + 2
-        labels = self._line() if column.period else 0
+        top = self.line_px + 2
+        labels = self.line_px if column.period else 0
         room = self.height() - top - _BAR_PX - labels - 2
         histogram = QRectF(1, top, self.width() - 2, min(_HISTOGRAM_PX, max(0, room)))
         painter.setPen(Qt.PenStyle.NoPen)
@@ -367,7 +373,7 @@ class _Key(QWidget):
         if column.period:  # what limits are there for other numbers
             low, high = column.limits
             painter.setPen(QColor(self._theme.text))
-            below = QRectF(1, bar.bottom() + 1, self.width() - 2, self._line())
+            below = QRectF(1, bar.bottom() + 1, self.width() - 2, self.line_px)
             painter.drawText(below, Qt.AlignmentFlag.AlignLeft, f"{low:.0f}°")
             painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{high:.0f}°")
 
