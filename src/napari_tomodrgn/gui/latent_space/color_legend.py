@@ -35,7 +35,7 @@ _CHIPS = 4  # categories that there is always room for
 _FRAME_PX = 4  # that napari's style draws around what scrolls
 _MOST_PX = 88  # of that room: of larger letters it would be more than there is beside the card
 # In letters as large as this a line is, the counts below need some of that room.
-_LARGE_PX, _MOST_LARGE_PX = 22, 60
+_LARGE_PX, _MOST_LARGE_PX = 22, 54
 _LEAST_PX = 40  # of histogram and bar
 _MAP = "map"
 _SELECTS = (
