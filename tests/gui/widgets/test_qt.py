@@ -29,7 +29,7 @@ def test_a_painter_ends_with_its_block_whoever_holds_it(qapp: Any) -> None:
 
 def test_each_icon_is_drawn_in_the_colour_it_is_asked_for(qapp: Any) -> None:
     names = [Path(str(file)).stem for file in (files(icons.__package__) / "drawings").iterdir()]
-    assert len(names) == 21
+    assert len(names) == 22
     for name in names:
         drawn = icons.icon(name, "#ff0000").pixmap(icons.SIZE).toImage()
         seen = [drawn.pixelColor(x, y) for x in range(16) for y in range(16)]
