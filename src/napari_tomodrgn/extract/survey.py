@@ -88,11 +88,11 @@ def folders_beside(config: ExtractConfig, particles: ParticleList) -> dict[str, 
     """
     found: dict[str, Path] = {}
     places = _places_beside(config)
-    for what, column in (("alignment", "alignment"), ("ctf", "ctf"), ("dose", "dose")):
+    for what in ("alignment", "ctf", "dose"):
         if getattr(config, what) not in (None, config.tilt_series):
             continue  # it was named
         known = config.model_copy(update=found)
-        if all(getattr(row, column) is not None for row in survey(known, particles)):
+        if all(getattr(row, what) is not None for row in survey(known, particles)):
             continue
         fit = [one for one in places if _has_all(known, particles, what, one)]
         if len(fit) == 1:
