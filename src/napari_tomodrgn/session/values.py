@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_tomodrgn.analysis.selections import Selection
     from napari_tomodrgn.data.checks import Check
     from napari_tomodrgn.data.particles import ParticleSet
+    from napari_tomodrgn.data.tomograms import Projection
     from napari_tomodrgn.data.volume import Volume
     from napari_tomodrgn.learn.run.directory import Run
 
@@ -207,7 +208,7 @@ class TomogramDisplay:
     reverse: bool = False
 
     @property
-    def projected(self) -> Literal["", "largest", "smallest"]:
+    def projected(self) -> Projection:
         """Which values along z are shown; empty where a slice is."""
         if self.image != "projection":
             return ""
